@@ -1,0 +1,1 @@
+//! WebSocket masking (RFC 6455, section 5.3).

@@ -1,0 +1,21 @@
+//! Bytes in, bytes out.
+//!
+//! Everything here is pure: no socket, no clock, no runtime, no owner of buffers. Bytes come as an
+//! argument, and so does the time. It may import `core`, `alloc`, and pure parsers; it must never know
+//! an engine, a shard, a file descriptor or the configuration's flags.
+
+pub mod close;
+pub mod moment;
+pub mod policy;
+pub mod reply;
+pub mod session;
+pub mod slab;
+pub mod tally;
+
+pub use close::{CloseCode, Violation};
+pub use moment::Moment;
+pub use policy::Policy;
+pub use reply::{Piece, Reply};
+pub use session::{Next, Session, Step, Turn, Wake};
+pub use slab::{Slab, SlabChain, SlabPool};
+pub use tally::Tally;

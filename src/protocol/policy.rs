@@ -1,0 +1,53 @@
+//! What the operator decided about every connection. Plain values; who reads flags is elsewhere.
+
+use std::time::Duration;
+
+/// When a greeting is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GreetingAfter {
+    /// In the same send as the 101. Some clients lose a frame that comes with the 101.
+    Handshake,
+    /// In a send of its own, in the next turn of the event loop.
+    Turn,
+    /// This long after the 101, or before the first answer if a message comes sooner.
+    Delay(Duration),
+}
+
+/// The longest greeting or prefix, in bytes: one slab must hold it beside its header.
+pub const TEXT_BYTES_MAX: usize = 4096;
+
+/// The limits and manners of every session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// The largest message accepted, over all its fragments, in bytes; none: no limit.
+    pub message_bytes_max: Option<u64>,
+    /// From accept to the end of the request head; no byte resets it.
+    pub handshake_timeout: Duration,
+    /// Silence before the connection is given up; a ping is sent at half of it. None: forever.
+    pub idle_timeout: Option<Duration>,
+    /// How long a closing connection may take to finish.
+    pub linger_timeout: Duration,
+    /// The text message sent on connect.
+    pub greeting: Option<String>,
+    /// When it is sent.
+    pub greeting_after: GreetingAfter,
+    /// The text put in front of every message, which is then answered as text.
+    pub prefix: Option<String>,
+    /// Subprotocols accepted: the first that the client offers and this names. `*` names any.
+    pub subprotocols: Vec<String>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Policy {
+            message_bytes_max: None,
+            handshake_timeout: Duration::from_secs(10),
+            idle_timeout: Some(Duration::from_secs(60)),
+            linger_timeout: Duration::from_secs(5),
+            greeting: None,
+            greeting_after: GreetingAfter::Delay(Duration::from_millis(20)),
+            prefix: None,
+            subprotocols: Vec::new(),
+        }
+    }
+}

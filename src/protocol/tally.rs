@@ -1,0 +1,43 @@
+//! Counters: one writer (the worker), any number of readers, no read-modify-write.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A number that only its own worker raises.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `count`. Only the owning worker may call this.
+    #[inline]
+    pub fn add(&self, count: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(count), Relaxed);
+    }
+
+    /// The value now, or a moment ago.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// What one worker has seen since it started.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Connections accepted.
+    pub accepted: Counter,
+    /// Connections that ended.
+    pub ended: Counter,
+    /// Handshakes answered with 101.
+    pub upgrades: Counter,
+    /// Requests answered with anything else.
+    pub refusals: Counter,
+    /// Whole messages received.
+    pub messages: Counter,
+    /// Bytes received, handshakes included.
+    pub received_bytes: Counter,
+    /// Connections closed for a violation of the protocol.
+    pub violations: Counter,
+    /// Connections ended by a deadline.
+    pub timeouts: Counter,
+    /// Connections ended because they did not read and the memory for such peers was spent.
+    pub shed: Counter,
+}
