@@ -1,4 +1,29 @@
 //! Ringback: a WebSocket echo server for Linux.
+//!
+//! The house, from the ground up; each folder's `mod.rs` says what is in it, what it may import and what
+//! it must never know:
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`protocol`] | bytes in, bytes out: sessions, frames, the handshake. No socket, no clock |
+//! | [`shard`] | the engine-free half of a core's thread: connections, queues, deadlines |
+//! | [`sys`] | small skins over the operating system |
+//! | [`engine`] | epoll and io_uring: a function each, over the same shard |
+//! | [`config`] | flags, environment and file, to plain values |
+//! | [`choose`] | which engine serves, and why not the others |
+//! | [`serve`] | binds, starts a shard per core, waits for signals |
+//! | [`probe`] | what this machine offers, without listening |
 #![deny(unsafe_code)]
 
+pub mod choose;
+pub mod config;
+#[allow(unsafe_code)]
+pub mod engine;
+pub mod probe;
+#[forbid(unsafe_code)]
 pub mod protocol;
+pub mod serve;
+#[forbid(unsafe_code)]
+pub mod shard;
+#[allow(unsafe_code)]
+pub mod sys;

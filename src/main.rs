@@ -1,1 +1,64 @@
-fn main() {}
+//! The `ringback` binary: reads what the operator wants, and does it.
+#![forbid(unsafe_code)]
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use mimalloc::MiMalloc;
+use ringback::config::{self, Command, Config, ConfigError, LogFormat};
+use ringback::probe::Report;
+use ringback::serve::{ServeError, serve};
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+/// The exit status where the operator has to change something.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ringback: {error:#}");
+            if error.is::<ConfigError>() {
+                ExitCode::from(USAGE)
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
+    match config::from_process()? {
+        Command::Serve(config) => run_server(&config),
+        Command::Probe { json } => {
+            let report = Report::new(&config::UringTuning::default());
+            let text = match json {
+                true => serde_json::to_string_pretty(&report)? + "\n",
+                false => report.to_string(),
+            };
+            std::io::stdout()
+                .write_all(text.as_bytes())
+                .context("cannot write the report")
+        }
+    }
+}
+
+fn run_server(config: &Config) -> anyhow::Result<()> {
+    let log = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_target(false);
+    match config.log_format {
+        LogFormat::Text => log.with_ansi(false).init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+    serve(config).map_err(|error| match error {
+        ServeError::Config(error) => anyhow::Error::new(error),
+        ServeError::Worker { number, cause } => {
+            anyhow::anyhow!("worker {number} has died: {cause}; the process ends with it")
+        }
+        ServeError::System(error) => anyhow::Error::new(error).context("cannot start"),
+    })
+}

@@ -5,12 +5,16 @@
 //! an engine, a shard, a file descriptor or the configuration's flags.
 
 pub mod close;
+pub mod frame;
+pub mod handshake;
 pub mod moment;
 pub mod policy;
 pub mod reply;
 pub mod session;
 pub mod slab;
 pub mod tally;
+pub mod tcp_echo;
+pub mod utf8;
 
 pub use close::{CloseCode, Violation};
 pub use moment::Moment;

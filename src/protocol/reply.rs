@@ -20,7 +20,10 @@ impl SmallBytes {
     /// # Panics
     /// If there are more than fifteen.
     pub fn new(bytes: &[u8]) -> Self {
-        let mut small = SmallBytes { len: bytes.len() as u8, bytes: [0; INLINE_BYTES_MAX] };
+        let mut small = SmallBytes {
+            len: bytes.len() as u8,
+            bytes: [0; INLINE_BYTES_MAX],
+        };
         small.bytes[..bytes.len()].copy_from_slice(bytes);
         small
     }

@@ -135,6 +135,12 @@ impl SlabChain {
         *place = Some(slab);
     }
 
+    /// Puts a slab back at the front.
+    pub fn push_front(&mut self, mut slab: Box<Slab>) {
+        slab.next = self.first.take();
+        self.first = Some(slab);
+    }
+
     /// Takes the first slab.
     pub fn pop(&mut self) -> Option<Box<Slab>> {
         let mut first = self.first.take()?;

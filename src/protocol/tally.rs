@@ -10,7 +10,8 @@ impl Counter {
     /// Adds `count`. Only the owning worker may call this.
     #[inline]
     pub fn add(&self, count: u64) {
-        self.0.store(self.0.load(Relaxed).wrapping_add(count), Relaxed);
+        self.0
+            .store(self.0.load(Relaxed).wrapping_add(count), Relaxed);
     }
 
     /// The value now, or a moment ago.

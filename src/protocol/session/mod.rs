@@ -1,10 +1,33 @@
 //! One WebSocket connection, from its first byte to its last, without a socket.
+//!
+//! | file | what it answers |
+//! |---|---|
+//! | `head.rs` | the upgrade request |
+//! | `echo.rs` | frames, written over themselves |
+//! | `prefix.rs` | messages that grow by a prefix |
+//! | `control.rs` | Ping, Pong, Close |
+//! | `inbound.rs` | where in a frame and a message the peer is |
+//! | `window.rs` | the reply as it grows over the request |
 
-use super::policy::Policy;
-use super::reply::Reply;
-use super::slab::SlabPool;
+mod control;
+mod echo;
+mod head;
+mod inbound;
+mod prefix;
+mod window;
+
+use std::time::Duration;
+
+use super::close::{CloseCode, Violation};
+use super::frame::{FIN, PING, TEXT};
+use super::moment::Moment;
+use super::policy::{GreetingAfter, Policy};
+use super::reply::{Piece, Reply};
+use super::slab::{Slab, SlabPool};
 use super::tally::Tally;
-use super::{CloseCode, Moment};
+use control::PartialControl;
+use inbound::Inbound;
+use prefix::Decoder;
 
 /// What a session may use during one call.
 #[derive(Debug)]
@@ -57,34 +80,278 @@ pub enum Wake {
     PeerFinished,
 }
 
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The request head is not whole.
+    Head,
+    /// Upgraded; the greeting is still to be sent.
+    Greeting,
+    /// Frames.
+    Open,
+    /// A Close or a refusal has been sent: nothing more comes from here.
+    Ended,
+}
+
+/// How a run over some lent bytes ended.
+enum Flow {
+    /// All of them are taken in.
+    Read,
+    /// The reply has no more room.
+    Hold,
+    /// A Close was answered, or an overdue one was sent.
+    Ended,
+}
+
 /// The state of one connection.
 #[derive(Debug)]
-pub struct Session {}
+pub struct Session {
+    stage: Stage,
+    /// A ping is out, or the connection is too late for one.
+    pinged: bool,
+    /// A reply frame is open whose header promised bytes that have not come: nothing else can be sent.
+    cut_open: bool,
+    /// What to close with once the open reply frame has ended.
+    close_due: Option<CloseCode>,
+    /// What is held is the first fragment of an answer (in the mode that answers with a prefix).
+    first_fragment: bool,
+    deadline: Moment,
+    inbound: Inbound,
+    /// Payload held until its frame, or a fragment of it, is whole; in the handshake, the head.
+    held: Option<Box<Slab>>,
+    /// A control frame of which a part has come.
+    control: Option<Box<PartialControl>>,
+    /// Turns binary into text, in the mode that answers with a prefix.
+    decoder: Option<Box<Decoder>>,
+}
+
+/// So late that it is never.
+const NEVER: Moment = Moment::from_nanos(u64::MAX);
 
 impl Session {
     /// A connection that was accepted at `now` and has sent nothing yet.
-    pub fn open(_policy: &Policy, _now: Moment) -> Session {
-        Session {}
+    pub fn open(policy: &Policy, now: Moment) -> Session {
+        Session {
+            stage: Stage::Head,
+            pinged: false,
+            cut_open: false,
+            close_due: None,
+            first_fragment: false,
+            deadline: now + policy.handshake_timeout,
+            inbound: Inbound::default(),
+            held: None,
+            control: None,
+            decoder: None,
+        }
     }
 
     /// Takes in what came and writes the answer over it.
     ///
     /// Afterwards the session keeps nothing of `lent`; only `reply.window` names it. `reply` must be
     /// empty when it is passed.
-    pub fn receive(&mut self, _turn: &mut Turn<'_>, lent: &mut [u8], _reply: &mut Reply) -> Step {
-        Step { consumed: lent.len(), next: Next::Read }
+    pub fn receive(&mut self, turn: &mut Turn<'_>, lent: &mut [u8], reply: &mut Reply) -> Step {
+        let mut from = 0;
+        if self.stage == Stage::Head {
+            match self.receive_head(turn, lent, reply) {
+                Ok(Some(head_len)) => from = head_len,
+                Ok(None) => {
+                    return Step {
+                        consumed: lent.len(),
+                        next: Next::Read,
+                    };
+                }
+                Err(refusal) => {
+                    let next = self.refuse(turn, &refusal, lent, reply);
+                    return Step {
+                        consumed: lent.len(),
+                        next,
+                    };
+                }
+            }
+            if from == lent.len() {
+                return Step {
+                    consumed: from,
+                    next: Next::Read,
+                };
+            }
+        }
+        if self.stage == Stage::Ended {
+            return Step {
+                consumed: lent.len(),
+                next: Next::HalfClose,
+            };
+        }
+        if self.stage == Stage::Greeting {
+            self.greet(turn, reply);
+        }
+        self.heard(turn);
+        if turn.policy.prefix.is_some() {
+            self.answer_with_prefix(turn, lent, from, reply)
+        } else {
+            self.echo(turn, lent, from, reply)
+        }
     }
 
     /// Goes on without bytes, for the reason given.
-    pub fn resume(&mut self, _turn: &mut Turn<'_>, _why: Wake, _reply: &mut Reply) -> Next {
-        Next::Read
+    pub fn resume(&mut self, turn: &mut Turn<'_>, why: Wake, reply: &mut Reply) -> Next {
+        match (why, self.stage) {
+            (_, Stage::Ended) => Next::HalfClose,
+            (Wake::PeerFinished, _) => {
+                self.stage = Stage::Ended;
+                Next::Close
+            }
+            (Wake::Deadline, Stage::Head) => {
+                turn.tally.timeouts.add(1);
+                self.refuse(turn, &super::handshake::Refusal::Timeout, &[], reply)
+            }
+            (Wake::Deadline, Stage::Greeting) => {
+                self.greet(turn, reply);
+                self.heard(turn);
+                Next::Read
+            }
+            (Wake::Deadline, Stage::Open) => self.silent(turn, reply),
+            (Wake::Drain(_), Stage::Head) if self.held.is_some() => {
+                self.refuse(turn, &super::handshake::Refusal::Unavailable, &[], reply)
+            }
+            (Wake::Drain(_), Stage::Head) => {
+                self.stage = Stage::Ended;
+                Next::Close
+            }
+            (Wake::Drain(code), Stage::Greeting | Stage::Open) => {
+                self.close(code, reply, turn.slabs)
+            }
+        }
     }
 
     /// When the session wants to be woken if nothing comes; none: never.
     pub fn deadline(&self) -> Option<Moment> {
-        None
+        (self.deadline < NEVER && self.stage != Stage::Ended).then_some(self.deadline)
+    }
+
+    /// Whether the handshake is still to be answered.
+    pub fn is_in_handshake(&self) -> bool {
+        self.stage == Stage::Head
     }
 
     /// Gives back the memory it holds. To be called once, at the connection's end.
-    pub fn release(&mut self, _slabs: &mut SlabPool) {}
+    pub fn release(&mut self, slabs: &mut SlabPool) {
+        if let Some(slab) = self.held.take() {
+            slabs.give(slab);
+        }
+    }
+
+    /// Sends the greeting, as the first frame.
+    fn greet(&mut self, turn: &mut Turn<'_>, reply: &mut Reply) {
+        self.stage = Stage::Open;
+        if let Some(greeting) = &turn.policy.greeting {
+            let mut slab = turn.slabs.take();
+            slab.append(greeting.as_bytes());
+            let length = slab.len() as u64;
+            slab.prepend(super::frame::ServerHeader::new(FIN | TEXT, length).as_slice());
+            reply.before.append_slab(slab, turn.slabs);
+        }
+    }
+
+    /// The peer gave a sign of life: silence counts from now.
+    #[inline]
+    fn heard(&mut self, turn: &Turn<'_>) {
+        self.pinged = false;
+        self.deadline = match turn.policy.idle_timeout {
+            Some(idle) => turn.now + idle / 2,
+            None => NEVER,
+        };
+    }
+
+    /// The peer has been silent for half the idle timeout, or for all of it.
+    fn silent(&mut self, turn: &mut Turn<'_>, reply: &mut Reply) -> Next {
+        if self.pinged {
+            turn.tally.timeouts.add(1);
+            return self.finish(CloseCode::GOING_AWAY, reply, turn.slabs);
+        }
+        self.pinged = true;
+        self.deadline = turn.now + turn.policy.idle_timeout.unwrap_or(Duration::MAX) / 2;
+        if !self.cut_open {
+            reply.before.append(&[FIN | PING, 0], turn.slabs);
+        }
+        Next::Read
+    }
+
+    /// Closes with `code`, at once or, where a reply frame is open, as soon as that has ended.
+    fn close(&mut self, code: CloseCode, reply: &mut Reply, slabs: &mut SlabPool) -> Next {
+        if self.cut_open {
+            self.close_due = Some(code);
+            return Next::Read;
+        }
+        self.finish(code, reply, slabs)
+    }
+
+    /// Ends the session: with `code` where a Close can be sent, with FIN alone where a reply frame is
+    /// open and promises bytes that will not come.
+    fn finish(&mut self, code: CloseCode, reply: &mut Reply, slabs: &mut SlabPool) -> Next {
+        self.stage = Stage::Ended;
+        if !self.cut_open {
+            reply.after.append(&code.frame(), slabs);
+        }
+        Next::HalfClose
+    }
+
+    /// What the engine is told after a run over lent bytes.
+    fn conclude(
+        &mut self,
+        turn: &mut Turn<'_>,
+        outcome: Result<Flow, Violation>,
+        reply: &mut Reply,
+    ) -> Next {
+        match outcome {
+            Ok(Flow::Read) => Next::Read,
+            Ok(Flow::Hold) => Next::Hold,
+            Ok(Flow::Ended) => {
+                self.stage = Stage::Ended;
+                Next::HalfClose
+            }
+            Err(violation) => {
+                turn.tally.violations.add(1);
+                self.finish(violation.close_code(), reply, turn.slabs)
+            }
+        }
+    }
+
+    /// How the greeting goes out, right after the 101 was written into `switching`.
+    fn schedule_greeting(&mut self, turn: &mut Turn<'_>, reply: &mut Reply) {
+        self.heard(turn);
+        self.stage = Stage::Greeting;
+        if turn.policy.greeting.is_none() {
+            self.stage = Stage::Open;
+            return;
+        }
+        match turn.policy.greeting_after {
+            GreetingAfter::Handshake => self.greet(turn, reply),
+            GreetingAfter::Turn => self.deadline = turn.now,
+            GreetingAfter::Delay(delay) => self.deadline = turn.now + delay,
+        }
+    }
+}
+
+impl Piece {
+    /// Appends a Pong or another short frame.
+    fn append_frame(&mut self, first: u8, payload: &[u8], slabs: &mut SlabPool) {
+        let header = super::frame::ServerHeader::new(first, payload.len() as u64);
+        let mut slab = slabs.take();
+        slab.append(header.as_slice());
+        slab.append(payload);
+        self.append_slab(slab, slabs);
+    }
+
+    /// Appends a slab, into the last one where it fits.
+    fn append_slab(&mut self, slab: Box<Slab>, slabs: &mut SlabPool) {
+        if let Piece::Slabs(chain) = self
+            && let Some(last) = chain.last_mut()
+            && last.room() >= slab.len()
+        {
+            last.append(slab.bytes());
+            slabs.give(slab);
+            return;
+        }
+        self.push(slab);
+    }
 }

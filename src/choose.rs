@@ -1,0 +1,103 @@
+//! Which engine serves, and why not the others.
+
+use std::io;
+
+use crate::config::{ConfigError, EngineChoice, UringTuning};
+use crate::engine::{self, ENGINES, Engine, Feature};
+use crate::sys::limits;
+
+/// What came of trying an engine.
+#[derive(Debug)]
+pub struct Trial {
+    /// Which engine.
+    pub engine: &'static Engine,
+    /// What it offers here, or what stands in its way.
+    pub outcome: io::Result<Vec<Feature>>,
+}
+
+/// Tries every engine, in the order in which `auto` would.
+pub fn try_all(tuning: &UringTuning) -> Vec<Trial> {
+    ENGINES
+        .iter()
+        .map(|engine| Trial {
+            engine,
+            outcome: (engine.probe)(tuning),
+        })
+        .collect()
+}
+
+/// The engine to serve with, and why that one, in a few words.
+///
+/// # Errors
+/// Where the one that was asked for does not work, or `auto` meets anything but an engine that is not
+/// to be had: a limit is for the operator to see, not to be papered over by a slower engine.
+pub fn choose(
+    choice: EngineChoice,
+    tuning: &UringTuning,
+) -> Result<(&'static Engine, String), ConfigError> {
+    let mut passed_over = Vec::new();
+    for engine in ENGINES {
+        if let EngineChoice::Named(name) = choice
+            && name.as_str() != engine.name
+        {
+            continue;
+        }
+        match (engine.probe)(tuning) {
+            Ok(_) if choice != EngineChoice::Auto => return Ok((engine, "as asked".to_owned())),
+            Ok(_) if passed_over.is_empty() => {
+                return Ok((engine, "the first that auto tries".to_owned()));
+            }
+            Ok(_) => return Ok((engine, passed_over.join("; "))),
+            Err(error) if choice == EngineChoice::Auto && engine::is_absent(&error) => {
+                passed_over.push(format!("{} {}", engine.name, absence(&error)));
+            }
+            Err(error) => return Err(refusal(engine, &error)),
+        }
+    }
+    Err(ConfigError::new(
+        "--engine",
+        "no engine works here",
+        "run `ringback probe` for the reasons",
+    ))
+}
+
+/// Why an engine is not to be had, for people.
+pub fn absence(error: &io::Error) -> String {
+    let reason = match error.raw_os_error() {
+        Some(libc::EPERM) => {
+            "is not permitted here (kernel.io_uring_disabled, or a container's seccomp profile)"
+        }
+        Some(libc::ENOSYS) => "is not in this kernel, or a container's seccomp profile hides it",
+        Some(libc::EINVAL) => "needs a newer kernel (6.1)",
+        Some(libc::ENOMEM) => "gets too little locked memory (RLIMIT_MEMLOCK)",
+        _ => "does not work here",
+    };
+    format!("{reason}: {error}")
+}
+
+fn refusal(engine: &Engine, error: &io::Error) -> ConfigError {
+    if error.raw_os_error() == Some(libc::ENOMEM) {
+        let limit = limits::locked_memory_bytes().soft;
+        let limit = limit.map_or("unlimited".to_owned(), |bytes| {
+            format!("{} KiB", bytes >> 10)
+        });
+        return ConfigError::new(
+            "--engine",
+            format!(
+                "{} cannot allocate its rings: RLIMIT_MEMLOCK is {limit} for this user",
+                engine.name
+            ),
+            "raise it (`ulimit -l`, LimitMEMLOCK=), use fewer --workers or a smaller --uring-entries, \
+             or use --engine epoll",
+        );
+    }
+    let remedy = match engine.name {
+        "uring" => "use --engine auto or --engine epoll, or allow io_uring on this machine",
+        _ => "see the error, and `ringback probe`",
+    };
+    ConfigError::new(
+        "--engine",
+        format!("{} {}", engine.name, absence(error)),
+        remedy,
+    )
+}

@@ -1,0 +1,311 @@
+//! From what was said to what is meant: text in, a [`Config`] out.
+
+use std::num::NonZeroUsize;
+
+use super::layers::{Given, Layers};
+use super::listen::{Listen, listen};
+use super::policy::policy;
+use super::units::{Refusal, duration, size};
+use super::{Config, ConfigError, EngineChoice, EngineName, LogFormat, Protocol, UringTuning};
+
+/// More threads than any machine has CPUs for.
+const WORKERS_MAX: usize = 1024;
+
+/// What a worker needs to hold frames for a few peers: fifteen slabs.
+const BUFFER_MEMORY_BYTES_PER_WORKER_MIN: usize = 256 * 1024;
+
+/// No machine spares more; a larger number is a slip of the unit.
+const BUFFER_MEMORY_BYTES_MAX: u64 = 1 << 40;
+
+/// The longest provided buffer ring (Linux, `io_uring_register_buf_ring(3)`) and the longest
+/// submission queue (`IORING_MAX_ENTRIES`).
+const RING_ENTRIES_MAX: u32 = 32_768;
+
+/// A provided buffer that holds a request head, and one that a worker's cache could never.
+const URING_BUFFER_BYTES: std::ops::RangeInclusive<u64> = 1024..=16 << 20;
+
+/// `TCP_CA_NAME_MAX` without its terminating zero.
+const CONGESTION_CONTROL_BYTES_MAX: usize = 15;
+
+/// What the machine allows. An argument, so that a test can be any machine.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Machine {
+    /// How many threads can run at once: the CPUs of the affinity mask, or fewer by a quota.
+    pub(super) parallelism: NonZeroUsize,
+    /// The CPUs of the affinity mask; zero: unknown.
+    pub(super) cpus_allowed: usize,
+}
+
+impl Machine {
+    /// The one this runs on.
+    pub(super) fn this() -> Self {
+        Machine {
+            parallelism: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            cpus_allowed: rustix::thread::sched_getaffinity(None)
+                .map_or(0, |mask| mask.count() as usize),
+        }
+    }
+}
+
+/// Reads every option.
+pub(super) fn config(layers: &Layers, machine: Machine) -> Result<Config, ConfigError> {
+    let say = Said(layers);
+    let workers = say
+        .required("workers")
+        .read(|text| workers(text, machine))?;
+    let config = Config {
+        listen: addresses(say.required("listen"))?,
+        engine: say.required("engine").read(|text| choice(text, &ENGINES))?,
+        workers,
+        pin: pin(&say, workers, machine)?,
+        protocol: say
+            .required("protocol")
+            .read(|text| choice(text, &PROTOCOLS))?,
+        connections_max: say.required("max-connections").read(connections)?,
+        drain_timeout: say.required("drain-timeout").read(duration)?,
+        buffer_memory_bytes: say
+            .required("buffer-memory")
+            .read(|text| buffer_memory(text, workers))?,
+        uring: uring(&say)?,
+        congestion_control: say.optional("congestion-control", congestion_control)?,
+        log_format: say
+            .required("log-format")
+            .read(|text| choice(text, &LOG_FORMATS))?,
+        policy: policy(&say)?,
+    };
+    match config.protocol {
+        Protocol::WebSocket => Ok(config),
+        Protocol::Tcp => plain(&say, config),
+    }
+}
+
+/// What was said, by option.
+pub(super) struct Said<'a>(&'a Layers);
+
+impl<'a> Said<'a> {
+    pub(super) fn get(&self, option: &str) -> Option<&'a Given> {
+        self.0.get(option)
+    }
+
+    /// Of an option with a default, which is what was said at the lowest level.
+    pub(super) fn required(&self, option: &str) -> &'a Given {
+        self.get(option)
+            .expect("options.rs gives this option a default")
+    }
+
+    fn optional<T>(
+        &self,
+        option: &str,
+        meaning: impl FnOnce(&str) -> Result<T, Refusal>,
+    ) -> Result<Option<T>, ConfigError> {
+        self.get(option)
+            .map(|given| given.read(meaning))
+            .transpose()
+    }
+
+    pub(super) fn switch(&self, option: &str) -> Result<Option<bool>, ConfigError> {
+        self.optional(option, |text| choice(text, &SWITCH))
+    }
+}
+
+const ENGINES: [(&str, EngineChoice); 3] = [
+    ("auto", EngineChoice::Auto),
+    ("uring", EngineChoice::Named(EngineName::Uring)),
+    ("epoll", EngineChoice::Named(EngineName::Epoll)),
+];
+const PROTOCOLS: [(&str, Protocol); 2] =
+    [("websocket", Protocol::WebSocket), ("tcp", Protocol::Tcp)];
+const LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+const INCREMENTAL: [(&str, Option<bool>); 3] =
+    [("auto", None), ("on", Some(true)), ("off", Some(false))];
+const SWITCH: [(&str, bool); 8] = [
+    ("true", true),
+    ("false", false),
+    ("yes", true),
+    ("no", false),
+    ("on", true),
+    ("off", false),
+    ("1", true),
+    ("0", false),
+];
+
+/// One of a few words.
+fn choice<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Refusal> {
+    words
+        .iter()
+        .find(|(word, _)| *word == text)
+        .map(|(_, meaning)| *meaning)
+        .ok_or_else(|| {
+            let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            let (last, others) = known.split_last().expect("a choice has words");
+            Refusal::new(
+                "is none of its values",
+                format!("write {} or {last}", others.join(", ")),
+            )
+        })
+}
+
+/// A whole number above zero.
+fn count(text: &str, remedy: &str) -> Result<NonZeroUsize, Refusal> {
+    text.parse().map_err(|error: std::num::ParseIntError| {
+        let problem = match error.kind() {
+            std::num::IntErrorKind::Zero => "is not above zero",
+            std::num::IntErrorKind::PosOverflow => "is too large",
+            _ => "is not a whole number above zero",
+        };
+        Refusal::new(problem, remedy)
+    })
+}
+
+fn addresses(given: &Given) -> Result<Vec<Listen>, ConfigError> {
+    let texts = given.words()?;
+    if texts.is_empty() {
+        let remedy = "list one such as \"127.0.0.1:3000\", or leave it out";
+        return Err(ConfigError::new(
+            given.source.as_str(),
+            "lists no address",
+            remedy,
+        ));
+    }
+    listen(texts).map_err(|(value, refusal)| given.refuse(&value, refusal))
+}
+
+fn workers(text: &str, machine: Machine) -> Result<NonZeroUsize, Refusal> {
+    const REMEDY: &str = "write a number from 1 to 1024, or auto";
+    let auto = || {
+        machine
+            .parallelism
+            .min(NonZeroUsize::new(WORKERS_MAX).expect("not zero"))
+    };
+    match text {
+        "auto" => Ok(auto()),
+        _ => match count(text, REMEDY)? {
+            many if many.get() > WORKERS_MAX => Err(Refusal::new("is too large", REMEDY)),
+            some => Ok(some),
+        },
+    }
+}
+
+/// Pinned by default only where there are as many workers as CPUs in the mask, and several. Then
+/// each CPU gets its own worker, and caches stay warm. Fewer workers would choose CPUs blindly:
+/// under a quota of two CPUs on a large machine, every container would sit on the first two.
+fn pin(say: &Said<'_>, workers: NonZeroUsize, machine: Machine) -> Result<bool, ConfigError> {
+    let pin = say.switch("pin")?;
+    let excess = machine.cpus_allowed > 0 && workers.get() > machine.cpus_allowed;
+    match say.get("pin").filter(|_| excess && pin == Some(true)) {
+        Some(given) => Err(ConfigError::new(
+            given.source.as_str(),
+            format!(
+                "{workers} workers do not fit on {} CPUs one by one",
+                machine.cpus_allowed
+            ),
+            "use fewer workers, or --no-pin",
+        )),
+        None => Ok(pin.unwrap_or(workers.get() > 1 && workers.get() == machine.cpus_allowed)),
+    }
+}
+
+fn connections(text: &str) -> Result<Option<NonZeroUsize>, Refusal> {
+    match text {
+        "unlimited" => Ok(None),
+        _ => count(text, "write a number such as 10000, or unlimited").map(Some),
+    }
+}
+
+fn buffer_memory(text: &str, workers: NonZeroUsize) -> Result<usize, Refusal> {
+    let bytes = size(text)?;
+    let least = workers
+        .get()
+        .saturating_mul(BUFFER_MEMORY_BYTES_PER_WORKER_MIN);
+    match usize::try_from(bytes) {
+        Ok(few) if few < least => Err(Refusal::new(
+            format!("is too little for {workers} workers"),
+            format!("write at least {}KiB", least / 1024),
+        )),
+        Ok(enough) if bytes <= BUFFER_MEMORY_BYTES_MAX => Ok(enough),
+        _ => Err(Refusal::new("is too large", "write at most 1TiB")),
+    }
+}
+
+fn uring(say: &Said<'_>) -> Result<UringTuning, ConfigError> {
+    Ok(UringTuning {
+        buffers: say.required("uring-buffers").read(|text| match text {
+            "auto" => Ok(None),
+            _ => ring_entries(text, ", or auto").map(|count| u16::try_from(count).ok()),
+        })?,
+        buffer_bytes: say.required("uring-buffer-size").read(uring_buffer_bytes)?,
+        incremental: say
+            .required("uring-incremental")
+            .read(|text| choice(text, &INCREMENTAL))?,
+        entries: say
+            .required("uring-entries")
+            .read(|text| ring_entries(text, ""))?,
+    })
+}
+
+fn ring_entries(text: &str, otherwise: &str) -> Result<u32, Refusal> {
+    let remedy = format!("write a power of two from 1 to {RING_ENTRIES_MAX}{otherwise}");
+    match text.parse::<u32>() {
+        Ok(entries) if entries > RING_ENTRIES_MAX => Err(Refusal::new("is too large", remedy)),
+        Ok(entries) if entries.is_power_of_two() => Ok(entries),
+        _ => Err(Refusal::new("is not a power of two", remedy)),
+    }
+}
+
+fn uring_buffer_bytes(text: &str) -> Result<Option<u32>, Refusal> {
+    if text == "auto" {
+        return Ok(None);
+    }
+    let bytes = size(text)?;
+    match u32::try_from(bytes) {
+        Ok(fit) if URING_BUFFER_BYTES.contains(&bytes) => Ok(Some(fit)),
+        _ => Err(Refusal::new(
+            "is out of range",
+            "write a size from 1KiB to 16MiB, or auto",
+        )),
+    }
+}
+
+/// Only the form: whether the kernel has it is seen when a listener asks for it.
+fn congestion_control(text: &str) -> Result<String, Refusal> {
+    let formed = text.len() <= CONGESTION_CONTROL_BYTES_MAX
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    match formed {
+        true => Ok(text.to_owned()),
+        false => Err(Refusal::new(
+            "is no name of a congestion control",
+            "write one that `sysctl net.ipv4.tcp_available_congestion_control` lists",
+        )),
+    }
+}
+
+/// Without WebSocket there are no messages to limit, greet or prefix. To drop such a wish silently
+/// would let an operator believe in it.
+fn plain(say: &Said<'_>, config: Config) -> Result<Config, ConfigError> {
+    let policy = &config.policy;
+    let wishes = [
+        ("greeting", policy.greeting.is_some()),
+        ("prefix", policy.prefix.is_some()),
+        ("subprotocol", !policy.subprotocols.is_empty()),
+        ("max-message-size", policy.message_bytes_max.is_some()),
+    ];
+    match wishes.into_iter().find(|(_, wished)| *wished) {
+        None => Ok(config),
+        Some((option, _)) => {
+            let taught = say
+                .get("tutorial")
+                .filter(|_| matches!(option, "greeting" | "prefix"));
+            let own = say
+                .get(option)
+                .filter(|own| taught.is_none_or(|it| own.level >= it.level));
+            let culprit = own.or(taught).map_or(option, |given| given.source.as_str());
+            Err(ConfigError::new(
+                culprit,
+                format!("does not go with {} tcp", say.required("protocol").source),
+                "leave out one of the two",
+            ))
+        }
+    }
+}

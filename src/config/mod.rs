@@ -1,0 +1,228 @@
+//! What the operator wants: flags over variables over a file over defaults, read into a [`Config`].
+//!
+//! In two steps. `options` and `layers` collect what was said, as text, and from where; `meaning`,
+//! with `units` and `listen`, reads it. Every mistake ends in one [`ConfigError`], which names the
+//! flag, the variable or the key of the file. Nothing here opens a socket; whether an address is
+//! free or the kernel knows a congestion control is seen by those who ask for it, with a
+//! `ConfigError` of their own.
+#![forbid(unsafe_code)]
+
+mod error;
+mod layers;
+mod listen;
+mod meaning;
+mod options;
+mod policy;
+mod units;
+
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::io;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::protocol::Policy;
+
+pub use error::ConfigError;
+pub use listen::Listen;
+pub use options::{OptionRow, option_table};
+
+/// What Ringback was asked to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Serve.
+    Serve(Box<Config>),
+    /// Tell what this machine can do, without listening.
+    Probe {
+        /// As JSON rather than as text.
+        json: bool,
+    },
+}
+
+/// Everything that can be decided about a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The addresses to listen on: at least one, none twice.
+    pub listen: Vec<Listen>,
+    /// How the kernel is asked.
+    pub engine: EngineChoice,
+    /// Threads that serve.
+    pub workers: NonZeroUsize,
+    /// Whether each worker stays on a CPU of its own. By default where there is one worker for
+    /// every CPU of the affinity mask, and more than one.
+    pub pin: bool,
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// Connections served at once, over all workers; none: as many as there are file descriptors.
+    pub connections_max: Option<NonZeroUsize>,
+    /// How long connections may take to finish once the server is told to stop.
+    pub drain_timeout: Duration,
+    /// What all connections of all workers together may keep in memory while they wait for slow
+    /// peers or for the rest of a frame, in bytes.
+    pub buffer_memory_bytes: usize,
+    /// How the io_uring engine is sized.
+    pub uring: UringTuning,
+    /// The TCP congestion control, by the kernel's name for it; none: the system's choice. Its form
+    /// is right; whether the kernel has it is not known yet.
+    pub congestion_control: Option<String>,
+    /// The form of the log.
+    pub log_format: LogFormat,
+    /// The limits and manners of every session.
+    pub policy: Policy,
+}
+
+/// Which engine was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineChoice {
+    /// The first that works.
+    Auto,
+    /// This one or none.
+    Named(EngineName),
+}
+
+/// An engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EngineName {
+    /// Raw io_uring.
+    Uring,
+    /// Readiness by epoll.
+    Epoll,
+}
+
+impl EngineName {
+    /// The word for it on the command line and in the log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            EngineName::Uring => "uring",
+            EngineName::Epoll => "epoll",
+        }
+    }
+}
+
+/// What is spoken on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// WebSocket (RFC 6455).
+    WebSocket,
+    /// Bytes back as they come (RFC 862).
+    Tcp,
+}
+
+/// The form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+/// How the io_uring engine is sized, for each worker. What is none, the engine chooses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UringTuning {
+    /// Provided buffers: a power of two, at most 32768.
+    pub buffers: Option<u16>,
+    /// The size of each, in bytes: 1 KiB to 16 MiB.
+    pub buffer_bytes: Option<u32>,
+    /// Whether several receives share a buffer (Linux 6.12).
+    pub incremental: Option<bool>,
+    /// Submission queue entries: a power of two, at most 32768.
+    pub entries: u32,
+}
+
+impl Default for UringTuning {
+    fn default() -> Self {
+        UringTuning {
+            buffers: None,
+            buffer_bytes: None,
+            incremental: None,
+            entries: 512,
+        }
+    }
+}
+
+/// Why [`parse`] has no [`Command`].
+#[derive(Debug)]
+pub enum ParseStop {
+    /// Help or version was asked for: print it and exit with status 0.
+    Show(clap::Error),
+    /// The operator has to change something.
+    Error(ConfigError),
+}
+
+impl From<ConfigError> for ParseStop {
+    fn from(error: ConfigError) -> Self {
+        ParseStop::Error(error)
+    }
+}
+
+/// Reads the process's arguments, its `RINGBACK_*` variables and the file they name. Where help or
+/// the version is asked for, prints it and exits.
+///
+/// # Errors
+///
+/// The first mistake found, as the operator should read it. Exit status 2 is its custom.
+pub fn from_process() -> Result<Command, ConfigError> {
+    let read_file = |path: &Path| std::fs::read_to_string(path);
+    match parse(std::env::args_os(), &environment()?, read_file) {
+        Ok(command) => Ok(command),
+        Err(ParseStop::Error(error)) => Err(error),
+        Err(ParseStop::Show(text)) => text.exit(),
+    }
+}
+
+/// The variables that may be ours, as text.
+fn environment() -> Result<Vec<(String, String)>, ConfigError> {
+    std::env::vars_os()
+        .filter(|(name, _)| name.as_encoded_bytes().starts_with(b"RINGBACK_"))
+        .map(
+            |(name, value)| match (name.into_string(), value.into_string()) {
+                (Ok(name), Ok(value)) => Ok((name, value)),
+                (name, _) => Err(ConfigError::new(
+                    name.unwrap_or_else(|name| name.to_string_lossy().into_owned()),
+                    "is not UTF-8",
+                    "write UTF-8 text",
+                )),
+            },
+        )
+        .collect()
+}
+
+/// Reads arguments, the program's name first; the variables of `environment` whose names start with
+/// `RINGBACK_`; and, by `read_file`, the file they name. `probe` looks at neither variables nor
+/// file.
+///
+/// # Errors
+///
+/// [`ParseStop::Show`] with the text of `--help` or `--version`; [`ParseStop::Error`] with the
+/// first mistake found.
+pub fn parse(
+    args: impl IntoIterator<Item = OsString>,
+    environment: &[(String, String)],
+    read_file: impl Fn(&Path) -> io::Result<String>,
+) -> Result<Command, ParseStop> {
+    parse_on(meaning::Machine::this(), args, environment, read_file)
+}
+
+fn parse_on(
+    machine: meaning::Machine,
+    args: impl IntoIterator<Item = OsString>,
+    environment: &[(String, String)],
+    read_file: impl Fn(&Path) -> io::Result<String>,
+) -> Result<Command, ParseStop> {
+    let matches = options::matches(args)?;
+    let serve = match matches.subcommand() {
+        Some(("probe", probe)) => {
+            return Ok(Command::Probe {
+                json: probe.get_flag("json"),
+            });
+        }
+        Some((_, serve)) => serve,
+        None => &matches,
+    };
+    let layers = layers::gather(serve, environment, read_file)?;
+    Ok(Command::Serve(Box::new(meaning::config(&layers, machine)?)))
+}

@@ -1,0 +1,347 @@
+//! The options, once: the flags, and by their names the variables and the keys of the file.
+
+use std::ffi::OsString;
+use std::fmt;
+
+use clap::builder::OsStringValueParser;
+use clap::error::{ContextKind, ErrorKind};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use super::error::quote;
+use super::{ConfigError, ParseStop};
+
+const EXAMPLES: &str = "\
+Examples:
+  ringback --listen 0.0.0.0:3000 --max-message-size 1MiB
+  ringback --tutorial
+
+Every option is also a variable (RINGBACK_IDLE_TIMEOUT=30s) and a key of the
+file that --config names (idle-timeout = \"30s\"). A flag overrides a variable,
+a variable the file. Lists are repeated flags or separated by commas.
+Sizes: 65536, 64KiB, 10kB. Durations: 1500ms, 30s, 2m.";
+
+/// The options of the server, in the order of the help.
+pub(super) fn options() -> Vec<Arg> {
+    let sections: [(&'static str, Vec<Arg>); 6] = [
+        ("Listening", listening()),
+        ("Workers", workers()),
+        ("Limits", limits()),
+        ("Answers", answers()),
+        ("Configuration and log", configuration()),
+        ("io_uring", uring()),
+    ];
+    let headed = |(heading, args): (&'static str, Vec<Arg>)| {
+        args.into_iter().map(move |arg| arg.help_heading(heading))
+    };
+    sections.into_iter().flat_map(headed).collect()
+}
+
+fn listening() -> Vec<Arg> {
+    vec![
+        option("listen", "ADDR")
+            .help(
+                "Address and port to listen on; localhost is 127.0.0.1 and, where the host has \
+                 it, ::1; port 0 is any free one; repeatable",
+            )
+            .action(ArgAction::Append)
+            .default_value("localhost:3000"),
+        option("protocol", "websocket|tcp")
+            .help("tcp sends bytes back as they come, without WebSocket (RFC 862)")
+            .default_value("websocket"),
+        option("max-connections", "N")
+            .help("Connections served at once, over all workers")
+            .default_value("unlimited"),
+        option("congestion-control", "NAME")
+            .help("TCP congestion control, such as cubic or bbr, instead of the system's choice"),
+    ]
+}
+
+fn workers() -> Vec<Arg> {
+    vec![
+        option("engine", "auto|uring|epoll")
+            .help("How the kernel is asked; auto is the first of uring and epoll that works")
+            .default_value("auto"),
+        option("workers", "N")
+            .help("Threads that serve; auto is one for each CPU they may use")
+            .default_value("auto"),
+        switch("pin")
+            .help("Keep each worker on its own CPU; the default where every CPU has its worker")
+            .overrides_with("no-pin"),
+        switch("no-pin")
+            .help("Let the kernel move workers between CPUs")
+            .overrides_with("pin"),
+    ]
+}
+
+fn limits() -> Vec<Arg> {
+    vec![
+        option("max-message-size", "SIZE")
+            .help("Largest message accepted; memory does not depend on it")
+            .default_value("unlimited"),
+        option("handshake-timeout", "DURATION")
+            .help("Time from the connection to the end of its request head")
+            .default_value("10s"),
+        option("idle-timeout", "DURATION")
+            .help("Silence before a connection is given up, pinged at half of it; or off")
+            .default_value("60s"),
+        option("drain-timeout", "DURATION")
+            .help("Time that connections have to finish once the server is told to stop")
+            .default_value("10s"),
+        option("buffer-memory", "SIZE")
+            .help(
+                "Memory for what waits for slow peers or for the rest of a frame, over all \
+                 connections",
+            )
+            .default_value("256MiB"),
+    ]
+}
+
+fn answers() -> Vec<Arg> {
+    vec![
+        option("greeting", "TEXT").help("Text message sent on connect; empty sends none"),
+        option("prefix", "TEXT").help(
+            "Text put in front of every message, which is then answered as text; empty leaves \
+             messages as they are",
+        ),
+        switch("tutorial").help(
+            "The server of the Node tutorial: --greeting \"Hi there\" --prefix \"Received: \"",
+        ),
+        option("greeting-after", "101|turn|DURATION")
+            .help(
+                "When to greet: with the 101, in the next turn of the event loop, or this much \
+                 later; some clients lose a message that comes in one segment with the 101",
+            )
+            .default_value("20ms"),
+        option("subprotocol", "NAME")
+            .help("Subprotocol to accept, the first that the client offers; * is any; repeatable")
+            .action(ArgAction::Append),
+    ]
+}
+
+fn configuration() -> Vec<Arg> {
+    vec![
+        option("config", "FILE")
+            .help("TOML file with these same options")
+            .value_parser(OsStringValueParser::new()),
+        option("log-format", "text|json")
+            .help("Form of the log on standard error")
+            .default_value("text"),
+    ]
+}
+
+/// What only a measurement should change: in `--help`, not in `-h`.
+fn uring() -> Vec<Arg> {
+    let buffers = option("uring-buffers", "N")
+        .help("Provided buffers of each worker, a power of two")
+        .default_value("auto");
+    let buffer_size = option("uring-buffer-size", "SIZE")
+        .help("Size of each of them")
+        .default_value("auto");
+    let incremental = option("uring-incremental", "auto|on|off")
+        .help("Whether several receives share a buffer (Linux 6.12)")
+        .default_value("auto");
+    let entries = option("uring-entries", "N")
+        .help("Submission queue entries of each worker, a power of two")
+        .default_value("512");
+    [buffers, buffer_size, incremental, entries]
+        .map(|arg| arg.hide_short_help(true))
+        .into()
+}
+
+/// An option with a value. Numbers below zero reach our own checks, which say more.
+fn option(name: &'static str, value: &'static str) -> Arg {
+    Arg::new(name)
+        .long(name)
+        .value_name(value)
+        .allow_negative_numbers(true)
+}
+
+fn switch(name: &'static str) -> Arg {
+    Arg::new(name).long(name).action(ArgAction::SetTrue)
+}
+
+/// The whole command line.
+pub(super) fn command() -> Command {
+    let serve = Command::new("serve")
+        .about("Serve: the same as ringback alone")
+        .args(options())
+        .after_help(EXAMPLES);
+    let probe = Command::new("probe")
+        .about("Tell which engines and kernel features there are, without listening")
+        .arg(switch("json").help("As JSON"));
+    Command::new("ringback")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(env!("CARGO_PKG_DESCRIPTION"))
+        .args(options())
+        .after_help(EXAMPLES)
+        .args_conflicts_with_subcommands(true)
+        .disable_help_subcommand(true)
+        .subcommand(serve)
+        .subcommand(probe)
+}
+
+/// Reads the command line. Values are still text.
+pub(super) fn matches(args: impl IntoIterator<Item = OsString>) -> Result<ArgMatches, ParseStop> {
+    command()
+        .try_get_matches_from(args)
+        .map_err(|error| match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ParseStop::Show(error),
+            _ => ParseStop::Error(misuse(&error)),
+        })
+}
+
+/// One sentence for what clap says on several lines.
+fn misuse(error: &clap::Error) -> ConfigError {
+    let context = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
+    let argument = context(ContextKind::InvalidArg);
+    let option = argument.split([' ', '=']).next().unwrap_or_default();
+    let command = context(ContextKind::InvalidSubcommand);
+    let help = "see ringback --help";
+    match error.kind() {
+        ErrorKind::UnknownArgument if argument.starts_with('-') => {
+            let suggested = context(ContextKind::SuggestedArg);
+            let remedy = match suggested.is_empty() {
+                true => help.to_owned(),
+                false => format!("write {suggested} if that is meant"),
+            };
+            ConfigError::new(quote(&argument), "is no option", remedy)
+        }
+        ErrorKind::ArgumentConflict if !option.is_empty() => {
+            ConfigError::new(option, "is given more than once", "give it once")
+        }
+        ErrorKind::ArgumentConflict if matches!(command.as_str(), "serve" | "probe") => {
+            ConfigError::new(
+                quote(&command),
+                "stands behind an option",
+                "write the command first",
+            )
+        }
+        ErrorKind::ArgumentConflict | ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand => {
+            let remedy = "write serve, probe, or options that start with --";
+            ConfigError::new(
+                quote(&format!("{argument}{command}")),
+                "is no command",
+                remedy,
+            )
+        }
+        ErrorKind::InvalidValue if !option.is_empty() => ConfigError::new(
+            option,
+            "has no value",
+            format!("write {}", argument.replace(['<', '>'], "")),
+        ),
+        ErrorKind::TooManyValues => {
+            let value = quote(&context(ContextKind::InvalidValue));
+            ConfigError::new(
+                option,
+                format!("takes no value, not even {value}"),
+                "write it alone",
+            )
+        }
+        ErrorKind::InvalidUtf8 => {
+            ConfigError::new("the command line", "is not all UTF-8", "write UTF-8 text")
+        }
+        _ => {
+            let text = error.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            ConfigError::new(
+                "the command line",
+                first.trim_start_matches("error: "),
+                help,
+            )
+        }
+    }
+}
+
+/// One option as the README's table has it. `Display` writes the row in Markdown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptionRow {
+    /// The flag with the name of its value, such as `--listen ADDR`.
+    pub flag: String,
+    /// What holds where nothing is said; empty: nothing, or what the meaning tells.
+    pub default: String,
+    /// The help.
+    pub meaning: String,
+}
+
+impl fmt::Display for OptionRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cell = |text: &str| text.replace('|', "\\|");
+        let default = match self.default.as_str() {
+            "" => String::new(),
+            default => format!("`{}`", cell(default)),
+        };
+        write!(
+            f,
+            "| `{}` | {default} | {} |",
+            cell(&self.flag),
+            cell(&self.meaning)
+        )
+    }
+}
+
+/// Every option of the server, in the order of the help: what the README's table must say.
+pub fn option_table() -> Vec<OptionRow> {
+    let words = |values: Vec<String>| values.join(" ");
+    options()
+        .iter()
+        .map(|arg| {
+            let value = arg
+                .get_value_names()
+                .unwrap_or_default()
+                .iter()
+                .map(|name| format!(" {name}"));
+            let defaults = arg.get_default_values().iter();
+            OptionRow {
+                flag: format!("--{}{}", arg.get_id(), words(value.collect())),
+                default: words(
+                    defaults
+                        .map(|text| text.to_string_lossy().into_owned())
+                        .collect(),
+                ),
+                meaning: arg.get_help().map(ToString::to_string).unwrap_or_default(),
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clap_finds_the_command_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn the_table_has_every_option_of_the_help_with_its_default() {
+        let help = command().render_long_help().to_string();
+        let table = option_table();
+        for row in &table {
+            assert!(help.contains(row.flag.split(' ').next().unwrap()), "{row}");
+            assert!(
+                !row.meaning.is_empty() && !row.meaning.ends_with('.'),
+                "{row}"
+            );
+        }
+        let flags = help
+            .lines()
+            .filter(|line| line.trim_start().starts_with("--"))
+            .count();
+        assert_eq!(flags, table.len());
+        let row = |flag: &str| {
+            table
+                .iter()
+                .find(|row| row.flag == flag)
+                .unwrap()
+                .to_string()
+        };
+        assert!(
+            row("--idle-timeout DURATION").starts_with("| `--idle-timeout DURATION` | `60s` | S")
+        );
+        assert!(
+            row("--engine auto|uring|epoll").starts_with("| `--engine auto\\|uring\\|epoll` |")
+        );
+        assert!(row("--pin").starts_with("| `--pin` |  | Keep"));
+    }
+}

@@ -1,0 +1,182 @@
+//! Sizes and durations as people write them.
+//!
+//! `bytesize` and `humantime` read them; the bounds here catch what those two let through: a size
+//! that saturates instead of failing, and humantime's `M`, which is a month.
+
+use std::time::Duration;
+
+/// The longest payload a frame can announce (RFC 6455, section 5.2: the top bit is zero).
+const SIZE_BYTES_MAX: u64 = i64::MAX as u64;
+
+/// Nothing that Ringback waits for takes longer. Shorter than any month, so `30M` is not taken for
+/// one.
+const DURATION_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+const SIZE_REMEDY: &str = "write bytes or a size such as 64KiB, 1MiB or 10kB";
+const DURATION_REMEDY: &str = "write a number with its unit, such as 1500ms, 30s, 2m or 1h";
+
+/// Why a value means nothing, and what would: the two last parts of a
+/// [`ConfigError`](super::ConfigError). The problem is said of the value, which it does not repeat.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) problem: String,
+    pub(super) remedy: String,
+}
+
+impl Refusal {
+    pub(super) fn new(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Refusal {
+            problem: problem.into(),
+            remedy: remedy.into(),
+        }
+    }
+}
+
+/// A size in bytes.
+pub(super) fn size(text: &str) -> Result<u64, Refusal> {
+    let bytes = text
+        .parse::<bytesize::ByteSize>()
+        .map_err(|_| Refusal::new("is not a size", SIZE_REMEDY))?
+        .as_u64();
+    match bytes {
+        0..=SIZE_BYTES_MAX => Ok(bytes),
+        _ => Err(Refusal::new("is too large", "write a size below 8EiB")),
+    }
+}
+
+/// A span of time. A bare number has no meaning, unless it is zero.
+pub(super) fn duration(text: &str) -> Result<Duration, Refusal> {
+    let span = humantime::parse_duration(text).map_err(|error| {
+        if text.chars().all(|c| c.is_ascii_digit() || c == '.') && !text.is_empty() {
+            let remedy = format!("write {text}s for seconds or {text}ms for milliseconds");
+            return Refusal::new("lacks a unit", remedy);
+        }
+        match error {
+            humantime::DurationError::NumberOverflow => too_long(),
+            _ => Refusal::new("is not a duration", DURATION_REMEDY),
+        }
+    })?;
+    if span > DURATION_MAX {
+        Err(too_long())
+    } else {
+        Ok(span)
+    }
+}
+
+fn too_long() -> Refusal {
+    Refusal::new(
+        "is longer than a week",
+        "write at most 7d (`m` is a minute, `M` a month)",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("1", 1),
+            ("64KiB", 65_536),
+            ("64 kib", 65_536),
+            ("1MiB", 1 << 20),
+            ("10kB", 10_000),
+            ("1.5MB", 1_500_000),
+            ("9223372036854775807", i64::MAX as u64),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_that_mean_nothing() {
+        for text in [
+            "",
+            "KiB",
+            "-1",
+            "1.5.2MB",
+            "1e3",
+            "64 apples",
+            "NaN",
+            "inf",
+            "0x10",
+            "١",
+        ] {
+            assert_eq!(size(text).unwrap_err().problem, "is not a size", "{text}");
+        }
+        for text in ["9223372036854775808", "8EiB", "16EiB", "99999999999EB"] {
+            assert_eq!(size(text).unwrap_err().problem, "is too large", "{text}");
+        }
+    }
+
+    #[test]
+    fn durations() {
+        for (text, milliseconds) in [
+            ("0", 0),
+            ("0s", 0),
+            ("30s", 30_000),
+            ("30 s", 30_000),
+            ("1500ms", 1500),
+            ("1.5s", 1500),
+            ("2m", 120_000),
+            ("1h", 3_600_000),
+            ("1h30m", 5_400_000),
+            ("7d", 604_800_000),
+        ] {
+            assert_eq!(
+                duration(text),
+                Ok(Duration::from_millis(milliseconds)),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn durations_that_mean_nothing() {
+        for text in [
+            "",
+            "s",
+            "-1s",
+            "ten seconds",
+            "30q",
+            "1_000ms",
+            "NaNs",
+            "30s!",
+        ] {
+            assert_eq!(
+                duration(text).unwrap_err().problem,
+                "is not a duration",
+                "{text}"
+            );
+        }
+        for text in [
+            "8d",
+            "1M",
+            "30M",
+            "1y",
+            "18446744073709551615s",
+            "99999999999999999999s",
+        ] {
+            assert_eq!(
+                duration(text).unwrap_err().problem,
+                "is longer than a week",
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_bare_number_is_told_its_unit() {
+        for text in ["30", "1.5", "99999999999999999999"] {
+            assert_eq!(
+                duration(text),
+                Err(Refusal::new(
+                    "lacks a unit",
+                    format!("write {text}s for seconds or {text}ms for milliseconds")
+                ))
+            );
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Ways of doing the I/O, one file or folder each: a function each, listed in one table.
+//!
+//! An engine maps what its kernel interface reports to the shard's verbs, and what the shard wants to
+//! system calls. What can be decided without a system call is decided in `shard`. An engine may import
+//! `shard`, `protocol` and `sys`; never another engine.
+
+mod door;
+pub mod epoll;
+mod stop;
+pub mod uring;
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use crate::protocol::Tally;
+use crate::shard::Settings;
+
+pub use stop::{Stop, StopPhase};
+
+/// What an engine needs to serve on one core.
+#[derive(Debug)]
+pub struct Worker<'a> {
+    /// Its number, from 0.
+    pub number: usize,
+    /// What its shard is made from.
+    pub settings: Settings,
+    /// Its counters.
+    pub tally: Arc<Tally>,
+    /// Its own listeners, non-blocking.
+    pub listeners: Vec<TcpListener>,
+    /// When to stop.
+    pub stop: &'a Stop,
+    /// How the `uring` engine lays out its ring.
+    pub tuning: uring::Tuning,
+}
+
+/// A way of doing the I/O.
+#[derive(Debug)]
+pub struct Engine {
+    /// As `--engine` names it.
+    pub name: &'static str,
+    /// Serves until told to stop. `ready` is called once nothing can keep it from serving any more.
+    pub run: fn(Worker<'_>, ready: &dyn Fn()) -> io::Result<()>,
+    /// Whether it works here, by trying, without listening: what was found, or what stands in the way.
+    pub probe: fn(&uring::Tuning) -> io::Result<Vec<Feature>>,
+}
+
+/// Something a kernel offers to an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Feature {
+    /// What it is called.
+    pub name: &'static str,
+    /// The kernel that brought it.
+    pub since: &'static str,
+    /// Whether it is here.
+    pub found: bool,
+}
+
+/// The engines, in the order in which `--engine auto` tries them.
+pub const ENGINES: &[Engine] = &[
+    Engine {
+        name: "uring",
+        run: uring::run,
+        probe: uring::probe,
+    },
+    Engine {
+        name: "epoll",
+        run: epoll::run,
+        probe: epoll::probe,
+    },
+];
+
+/// Whether an engine's failure to start means that it is not to be had here, so that the next one may
+/// be tried: an old kernel (`ENOSYS`, `EINVAL`), a seccomp profile or `kernel.io_uring_disabled`
+/// (`EPERM`). Anything else, a limit above all, is for the operator to see.
+pub fn is_absent(error: &io::Error) -> bool {
+    let absent = [
+        rustix::io::Errno::NOSYS,
+        rustix::io::Errno::PERM,
+        rustix::io::Errno::INVAL,
+    ];
+    absent
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}

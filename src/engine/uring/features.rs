@@ -1,0 +1,118 @@
+//! Setting up a ring with the best that this kernel offers.
+
+use std::io;
+
+use io_uring::{IoUring, Probe, opcode};
+
+use super::super::Feature;
+use super::Tuning;
+use super::buffers::{Buffers, Layout};
+use super::ring;
+use crate::sys::limits;
+
+/// Buffers of an incremental ring. Two mebibytes in all stay in the cache; the kernel walks through all
+/// there are.
+const INCREMENTAL_LAYOUT: Layout = Layout {
+    count: 8,
+    bytes: 256 * 1024,
+    incremental: true,
+};
+
+/// Buffers of a classic ring.
+const CLASSIC_LAYOUT: Layout = Layout {
+    count: 64,
+    bytes: 32 * 1024,
+    incremental: false,
+};
+
+/// The most sockets that a ring's own table holds (`IORING_MAX_FIXED_FILES`).
+const DIRECT_SOCKETS_MAX: u64 = 1 << 20;
+
+/// A ring and what it needs. The ring is dropped first: it uses the rest.
+pub(super) struct Setup {
+    pub(super) ring: IoUring,
+    pub(super) buffers: Buffers,
+    /// Whether accepted sockets live in the ring's own table.
+    pub(super) direct: bool,
+}
+
+/// Sets up a ring.
+///
+/// # Errors
+/// What the kernel says where it lacks something that the engine cannot do without, or where a limit is
+/// reached.
+pub(super) fn set_up(tuning: &Tuning) -> io::Result<Setup> {
+    let ring = ring::open(tuning.entries)?;
+    let buffers = provide_buffers(&ring, tuning)?;
+    let mut operations = Probe::new();
+    ring.submitter().register_probe(&mut operations)?;
+    // Direct descriptors work since 5.19, but cannot be handed over before 6.8.
+    let direct = operations.is_supported(opcode::FixedFdInstall::CODE) && {
+        let sockets = limits::open_files().soft.unwrap_or(DIRECT_SOCKETS_MAX);
+        let sockets = sockets.min(DIRECT_SOCKETS_MAX) as u32;
+        ring.submitter().register_files_sparse(sockets).is_ok()
+    };
+    Ok(Setup {
+        ring,
+        buffers,
+        direct,
+    })
+}
+
+/// Incremental buffers where the kernel has them and nobody asked otherwise, classic ones elsewhere.
+fn provide_buffers(ring: &IoUring, tuning: &Tuning) -> io::Result<Buffers> {
+    let tuned = |layout: Layout| Layout {
+        count: tuning.buffers.unwrap_or(layout.count),
+        bytes: tuning.buffer_bytes.unwrap_or(layout.bytes),
+        ..layout
+    };
+    if tuning.incremental != Some(false) {
+        let buffers = Buffers::new(tuned(INCREMENTAL_LAYOUT))?;
+        match buffers.register(ring) {
+            Ok(()) => return Ok(buffers),
+            Err(error) if tuning.incremental == Some(true) => return Err(error),
+            Err(_) => {}
+        }
+    }
+    let buffers = Buffers::new(tuned(CLASSIC_LAYOUT))?;
+    buffers.register(ring)?;
+    Ok(buffers)
+}
+
+/// Whether the engine works here, by setting up a ring, and with which features.
+///
+/// # Errors
+/// What stands in the way.
+pub fn probe(tuning: &Tuning) -> io::Result<Vec<Feature>> {
+    let setup = set_up(tuning)?;
+    let parameters = setup.ring.params();
+    let feature = |name, since, found| Feature { name, since, found };
+    Ok(vec![
+        feature("single issuer, deferred task work", "6.1", true),
+        feature(
+            "multishot accept and receive, provided buffer ring",
+            "6.0",
+            true,
+        ),
+        feature(
+            "direct descriptors that can be handed over",
+            "6.8",
+            setup.direct,
+        ),
+        feature(
+            "receive and send bundles",
+            "6.10",
+            parameters.is_feature_recvsend_bundle(),
+        ),
+        feature(
+            "incremental provided buffers",
+            "6.12",
+            setup.buffers.is_incremental(),
+        ),
+        feature(
+            "bounded waiting for more completions",
+            "6.12",
+            parameters.is_feature_min_timeout(),
+        ),
+    ])
+}

@@ -1,0 +1,131 @@
+//! The upgrade from HTTP/1.1 (RFC 6455, section 4.2): a request head in, a 101 or a clear refusal out.
+//!
+//! [`scan()`] finds the end of the head however it comes in pieces, [`answer`] parses the whole head
+//! once, [`write_switching`] writes the 101, and [`Refusal::render`] whatever else there is to say.
+//! Nothing here keeps a byte or a state; the caller holds the head until it is whole.
+
+mod refusal;
+mod request;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use sha1::{Digest, Sha1};
+
+use super::policy::Policy;
+use super::slab::HOLD_BYTES_MAX;
+
+pub use refusal::Refusal;
+pub use scan::{Scan, scan};
+
+use request::{Once, Request};
+
+/// The longest request head, in bytes, with the empty line that ends it.
+pub const HEAD_BYTES_MAX: usize = HOLD_BYTES_MAX;
+
+/// The most header fields in a head.
+pub const HEADERS_MAX: usize = 100;
+
+/// What the server appends to a client's key (RFC 6455, section 1.3).
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// The length of a decoded key, in bytes (section 4.1).
+const KEY_BYTES: usize = 16;
+
+/// An upgrade that the server agrees to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted<'a> {
+    /// The value of `Sec-WebSocket-Accept`.
+    pub accept: [u8; 28],
+    /// The subprotocol chosen from those the client offers.
+    pub subprotocol: Option<&'a str>,
+}
+
+/// Reads a whole request head, one for which [`scan()`] said [`Scan::Complete`].
+///
+/// Extensions are ignored, so none is agreed to. Of the subprotocols the first offered that
+/// `policy.subprotocols` names is chosen; none is no error (section 4.2.2).
+///
+/// # Errors
+/// A [`Refusal`] that names the first thing wrong, from the general to the particular: syntax, HTTP
+/// version, method, `Host`, body, `Upgrade`, `Connection`, WebSocket version, key.
+pub fn answer<'a>(head: &'a [u8], policy: &Policy) -> Result<Accepted<'a>, Refusal> {
+    let request = Request::parse(head, &policy.subprotocols)?;
+    // A recipient takes a later minor version for its own (RFC 9110, section 2.5).
+    if !matches!(request.version, (1, 1..)) {
+        return Err(Refusal::HttpVersion);
+    }
+    if request.method != b"GET" {
+        return Err(Refusal::Method);
+    }
+    if !matches!(request.host, Once::Value(host) if request::is_host(host)) {
+        return Err(Refusal::Host);
+    }
+    if request.has_body {
+        return Err(Refusal::Body);
+    }
+    if !request.upgrades_to_websocket {
+        return Err(match request.speaks_engine_io() {
+            true => Refusal::SocketIo,
+            false => Refusal::UpgradeRequired,
+        });
+    }
+    if !request.connection_upgrades {
+        return Err(Refusal::Connection);
+    }
+    if !matches!(request.websocket_version, Once::Value(b"13")) {
+        return Err(Refusal::WebSocketVersion);
+    }
+    match request.key {
+        Once::Value(key) if is_key(key) => Ok(Accepted {
+            accept: accept(key),
+            subprotocol: request.subprotocol,
+        }),
+        Once::Missing | Once::Value(_) | Once::Repeated => Err(Refusal::Key),
+    }
+}
+
+/// Whether `key` is sixteen bytes in base64, in its one canonical form.
+fn is_key(key: &[u8]) -> bool {
+    // The decoder wants room for what as many characters could be without padding.
+    let mut decoded = [0; KEY_BYTES + 2];
+    BASE64.decode_slice(key, &mut decoded) == Ok(KEY_BYTES)
+}
+
+/// The answer to `key` (section 4.2.2, item 5.4).
+fn accept(key: &[u8]) -> [u8; 28] {
+    let digest = Sha1::new().chain_update(key).chain_update(GUID).finalize();
+    let mut accept = [0; 28];
+    BASE64
+        .encode_slice(digest, &mut accept)
+        .expect("the twenty bytes of a digest are twenty-eight in base64");
+    accept
+}
+
+/// Writes the 101 to the front of `out` and returns its length.
+///
+/// It is 129 bytes long, and 26 and the subprotocol's length more if there is one; so it is never
+/// longer than the head it answers, and [`HEAD_BYTES_MAX`] bytes are always enough.
+///
+/// # Panics
+/// If `out` is too short.
+pub fn write_switching(accepted: &Accepted<'_>, out: &mut [u8]) -> usize {
+    let mut len = 0;
+    let mut put = |piece: &[u8]| {
+        out[len..len + piece.len()].copy_from_slice(piece);
+        len += piece.len();
+    };
+    put(b"HTTP/1.1 101 Switching Protocols\r\n\
+        Upgrade: websocket\r\n\
+        Connection: Upgrade\r\n\
+        Sec-WebSocket-Accept: ");
+    put(&accepted.accept);
+    if let Some(subprotocol) = accepted.subprotocol {
+        put(b"\r\nSec-WebSocket-Protocol: ");
+        put(subprotocol.as_bytes());
+    }
+    put(b"\r\n\r\n");
+    len
+}

@@ -1,0 +1,365 @@
+//! Why an upgrade is refused, and how that is said.
+
+use std::borrow::Cow;
+
+use super::{HEAD_BYTES_MAX, HEADERS_MAX};
+
+/// The longest `Host` that is repeated to whoever sent it, in bytes: longer ones are no names.
+const HOST_BYTES_MAX: usize = 255;
+
+/// Why an upgrade is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The head is not that of an HTTP/1 request (RFC 9112): 400.
+    Malformed,
+    /// A line feed without its carriage return (RFC 9112, section 2.2): 400.
+    BareLineFeed,
+    /// `Host` is missing, repeated, or not a host (RFC 9112, section 3.2): 400.
+    Host,
+    /// The request has a body, which would be taken for frames: 400.
+    Body,
+    /// `Connection` does not name `Upgrade` (RFC 6455, section 4.2.1): 400.
+    Connection,
+    /// `Sec-WebSocket-Key` is missing, repeated, or not sixteen bytes in base64 (section 4.2.1): 400.
+    Key,
+    /// A method other than GET: 405.
+    Method,
+    /// The head did not come in time: 408.
+    Timeout,
+    /// The request does not ask for a WebSocket, and is told how to (RFC 9110, section 15.5.22): 426.
+    UpgradeRequired,
+    /// The same, from a Socket.IO client: 426.
+    SocketIo,
+    /// A version of the WebSocket protocol other than 13 (RFC 6455, section 4.4): 426.
+    WebSocketVersion,
+    /// The request line alone is longer than [`HEAD_BYTES_MAX`] (RFC 9112, section 3): 414.
+    TargetTooLong,
+    /// The head is longer than [`HEAD_BYTES_MAX`] (RFC 6585, section 5): 431.
+    HeadTooLarge,
+    /// The head has more than [`HEADERS_MAX`] fields (RFC 6585, section 5): 431.
+    TooManyHeaders,
+    /// The server is going down, is full, or has no memory left: 503.
+    Unavailable,
+    /// A version of HTTP other than 1.1 and what may follow it in 1: 505.
+    HttpVersion,
+}
+
+impl Refusal {
+    /// What is too long about a head that did not end within [`HEAD_BYTES_MAX`].
+    pub fn too_large(head: &[u8]) -> Refusal {
+        if head.contains(&b'\n') {
+            Refusal::HeadTooLarge
+        } else {
+            Refusal::TargetTooLong
+        }
+    }
+
+    /// The status code.
+    pub const fn status(self) -> u16 {
+        match self {
+            Refusal::Malformed
+            | Refusal::BareLineFeed
+            | Refusal::Host
+            | Refusal::Body
+            | Refusal::Connection
+            | Refusal::Key => 400,
+            Refusal::Method => 405,
+            Refusal::Timeout => 408,
+            Refusal::TargetTooLong => 414,
+            Refusal::UpgradeRequired | Refusal::SocketIo | Refusal::WebSocketVersion => 426,
+            Refusal::HeadTooLarge | Refusal::TooManyHeaders => 431,
+            Refusal::Unavailable => 503,
+            Refusal::HttpVersion => 505,
+        }
+    }
+
+    /// The whole HTTP/1.1 response. `head` is the request as far as it came; only its `Host` is
+    /// repeated, and only if it is harmless.
+    pub fn render(&self, head: &[u8]) -> Vec<u8> {
+        let text = self.text(head);
+        let mut response = format!(
+            "HTTP/1.1 {} {}\r\n\
+            Content-Type: text/plain; charset=utf-8\r\n\
+            Content-Length: {}\r\n\
+            Cache-Control: no-store\r\n\
+            {}\r\n",
+            self.status(),
+            self.reason(),
+            text.len(),
+            self.fields(),
+        );
+        // The response to HEAD describes a body and has none (RFC 9110, section 9.3.2).
+        if !head.starts_with(b"HEAD ") {
+            response.push_str(&text);
+        }
+        response.into_bytes()
+    }
+
+    const fn reason(self) -> &'static str {
+        match self.status() {
+            405 => "Method Not Allowed",
+            408 => "Request Timeout",
+            414 => "URI Too Long",
+            426 => "Upgrade Required",
+            431 => "Request Header Fields Too Large",
+            503 => "Service Unavailable",
+            505 => "HTTP Version Not Supported",
+            _ => "Bad Request",
+        }
+    }
+
+    /// The fields that not every response has, each with the end of its line. A sender of `Upgrade`
+    /// names it in `Connection` (RFC 9110, section 7.8).
+    const fn fields(self) -> &'static str {
+        match self {
+            Refusal::Method => "Connection: close\r\nAllow: GET\r\n",
+            Refusal::Unavailable => "Connection: close\r\nRetry-After: 1\r\n",
+            Refusal::UpgradeRequired | Refusal::SocketIo => {
+                "Connection: close, Upgrade\r\nUpgrade: websocket\r\n"
+            }
+            Refusal::WebSocketVersion => {
+                "Connection: close, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+            }
+            Refusal::Malformed
+            | Refusal::BareLineFeed
+            | Refusal::Host
+            | Refusal::Body
+            | Refusal::Connection
+            | Refusal::Key
+            | Refusal::Timeout
+            | Refusal::TargetTooLong
+            | Refusal::HeadTooLarge
+            | Refusal::TooManyHeaders
+            | Refusal::HttpVersion => "Connection: close\r\n",
+        }
+    }
+
+    /// What was wrong, and what would be right.
+    fn text(self, head: &[u8]) -> Cow<'static, str> {
+        match self {
+            Refusal::Malformed => "This is not the head of an HTTP/1.1 request: a request line, then \
+                header fields of the form `Name: value`, unfolded, each line ended by CR LF.\n"
+                .into(),
+            Refusal::BareLineFeed => "A line of the request ended in LF alone. Each line of the \
+                head must end in CR LF.\n"
+                .into(),
+            Refusal::Host => "The request needs exactly one Host field, with a host and at most a \
+                port.\n"
+                .into(),
+            Refusal::Body => "The request announced a body. A WebSocket upgrade has neither a \
+                Transfer-Encoding nor a Content-Length other than 0.\n"
+                .into(),
+            Refusal::Connection => "The request asked for a WebSocket without `Connection: Upgrade`. \
+                If a proxy on the way removed it: it must pass on both Upgrade and Connection.\n"
+                .into(),
+            Refusal::Key => "The request needs exactly one Sec-WebSocket-Key field, with sixteen \
+                random bytes in base64 (24 characters).\n"
+                .into(),
+            Refusal::Method => "A WebSocket upgrade is a GET; no other method is allowed.\n".into(),
+            Refusal::Timeout => "The head of the request did not arrive in time. Send it whole, \
+                directly after connecting.\n"
+                .into(),
+            Refusal::UpgradeRequired => format!(
+                "This is a WebSocket echo endpoint: what you send comes back.\n{}",
+                invitation(head)
+            )
+            .into(),
+            Refusal::SocketIo => format!(
+                "This endpoint speaks plain WebSocket, not Socket.IO, which is a protocol of its own: \
+                its clients need a Socket.IO server.\n{}",
+                invitation(head)
+            )
+            .into(),
+            Refusal::WebSocketVersion => "Only version 13 of the WebSocket protocol (RFC 6455) is \
+                spoken here. Send exactly one `Sec-WebSocket-Version: 13`.\n"
+                .into(),
+            Refusal::TargetTooLong => format!(
+                "The request line is too long. At most {HEAD_BYTES_MAX} bytes of head are read.\n"
+            )
+            .into(),
+            Refusal::HeadTooLarge => format!(
+                "The head of the request is too large. At most {HEAD_BYTES_MAX} bytes are read.\n"
+            )
+            .into(),
+            Refusal::TooManyHeaders => format!(
+                "The request has too many header fields. At most {HEADERS_MAX} are read.\n"
+            )
+            .into(),
+            Refusal::Unavailable => "The server takes no new connections at the moment. Try again \
+                in a second.\n"
+                .into(),
+            Refusal::HttpVersion => "This version of HTTP is not spoken here. A WebSocket upgrade is \
+                an HTTP/1.1 request.\n"
+                .into(),
+        }
+    }
+}
+
+/// How to reach the endpoint, by the name under which it was reached.
+fn invitation(head: &[u8]) -> String {
+    let host = harmless_host(head).unwrap_or("localhost");
+    format!(
+        "In a browser: new WebSocket('ws://{host}')\n\
+        In a terminal: npx wscat -c ws://{host}\n"
+    )
+}
+
+/// The `Host` of `head`, if it is a plain host and port: nothing that could mean something in the text
+/// it is put into.
+fn harmless_host(head: &[u8]) -> Option<&str> {
+    let host = head.split(|&byte| byte == b'\n').find_map(|line| {
+        let (name, value) = line.split_at_checked("host:".len())?;
+        name.eq_ignore_ascii_case(b"host:")
+            .then(|| value.trim_ascii())
+    })?;
+    let harmless = (1..=HOST_BYTES_MAX).contains(&host.len())
+        && host
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b".:-[]".contains(byte));
+    std::str::from_utf8(host).ok().filter(|_| harmless)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{head_of, read_response};
+    use super::*;
+
+    /// Every refusal. The match makes a new one fail here until it is listed.
+    fn refusals() -> Vec<Refusal> {
+        let mut all = vec![Refusal::Malformed];
+        while let Some(last) = all.last() {
+            all.push(match last {
+                Refusal::Malformed => Refusal::BareLineFeed,
+                Refusal::BareLineFeed => Refusal::Host,
+                Refusal::Host => Refusal::Body,
+                Refusal::Body => Refusal::Connection,
+                Refusal::Connection => Refusal::Key,
+                Refusal::Key => Refusal::Method,
+                Refusal::Method => Refusal::Timeout,
+                Refusal::Timeout => Refusal::UpgradeRequired,
+                Refusal::UpgradeRequired => Refusal::SocketIo,
+                Refusal::SocketIo => Refusal::WebSocketVersion,
+                Refusal::WebSocketVersion => Refusal::TargetTooLong,
+                Refusal::TargetTooLong => Refusal::HeadTooLarge,
+                Refusal::HeadTooLarge => Refusal::TooManyHeaders,
+                Refusal::TooManyHeaders => Refusal::Unavailable,
+                Refusal::Unavailable => Refusal::HttpVersion,
+                Refusal::HttpVersion => return all,
+            });
+        }
+        all
+    }
+
+    #[test]
+    fn every_refusal_is_a_complete_response() {
+        for refusal in refusals() {
+            for head in [
+                &b""[..],
+                b"GET / HT",
+                &head_of("GET / HTTP/1.1", &["Host: a"]),
+            ] {
+                let (status, fields, body) = read_response(&refusal.render(head));
+                let field = |name: &str| {
+                    let mut values = fields.iter().filter(|field| field.0 == name);
+                    let value = values.next().map(|field| field.1.as_str());
+                    assert!(values.next().is_none(), "{refusal:?} repeats {name}");
+                    value
+                };
+                assert_eq!(status, refusal.status(), "{refusal:?}");
+                assert!(
+                    body.len() > 20 && body.ends_with('\n'),
+                    "{refusal:?} says {body:?}"
+                );
+                assert_eq!(
+                    field("content-length"),
+                    Some(body.len().to_string().as_str())
+                );
+                assert_eq!(field("content-type"), Some("text/plain; charset=utf-8"));
+                assert_eq!(field("cache-control"), Some("no-store"));
+                let upgrade = (status == 426).then_some("websocket");
+                assert_eq!(field("upgrade"), upgrade, "{refusal:?}");
+                let connection = if status == 426 {
+                    "close, Upgrade"
+                } else {
+                    "close"
+                };
+                assert_eq!(field("connection"), Some(connection), "{refusal:?}");
+                let version = (refusal == Refusal::WebSocketVersion).then_some("13");
+                assert_eq!(field("sec-websocket-version"), version, "{refusal:?}");
+                assert_eq!(
+                    field("allow"),
+                    (status == 405).then_some("GET"),
+                    "{refusal:?}"
+                );
+                assert_eq!(
+                    field("retry-after"),
+                    (status == 503).then_some("1"),
+                    "{refusal:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn invites_by_the_name_it_was_called() {
+        let invitation = |head: &[u8]| read_response(&Refusal::UpgradeRequired.render(head)).2;
+        for host in ["echo.example:8080", "[::1]:3000", "127.0.0.1"] {
+            let text = invitation(&head_of("GET / HTTP/1.1", &[format!("HOST:  {host} ")]));
+            assert!(
+                text.contains(&format!("new WebSocket('ws://{host}')")),
+                "{text}"
+            );
+            assert!(
+                text.contains(&format!("npx wscat -c ws://{host}\n")),
+                "{text}"
+            );
+        }
+        let long = "a".repeat(256);
+        for host in [
+            "",
+            "a'b",
+            "a;b",
+            "a b",
+            "$(b)",
+            "a_b",
+            "<b>",
+            "caf\u{e9}",
+            "a\rb",
+            long.as_str(),
+        ] {
+            let text = invitation(&head_of("GET / HTTP/1.1", &[format!("Host: {host}")]));
+            assert!(
+                text.contains("new WebSocket('ws://localhost')"),
+                "{host:?}: {text}"
+            );
+        }
+        assert!(invitation(b"").contains("ws://localhost"));
+        let text = read_response(&Refusal::SocketIo.render(b"")).2;
+        assert!(
+            text.contains("not Socket.IO") && text.contains("ws://localhost"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_response_to_head_has_no_body() {
+        let response = Refusal::Method.render(&head_of("HEAD / HTTP/1.1", &["Host: a"]));
+        let (status, fields, body) = read_response(&response);
+        assert_eq!((status, body.as_str()), (405, ""));
+        assert!(
+            fields
+                .iter()
+                .any(|(name, value)| name == "content-length" && value != "0")
+        );
+    }
+
+    #[test]
+    fn tells_a_long_target_from_a_long_head() {
+        assert_eq!(
+            Refusal::too_large(&[b'a'; HEAD_BYTES_MAX]),
+            Refusal::TargetTooLong
+        );
+        let head = head_of("GET / HTTP/1.1", &["a".repeat(HEAD_BYTES_MAX)]);
+        assert_eq!(Refusal::too_large(&head), Refusal::HeadTooLarge);
+    }
+}

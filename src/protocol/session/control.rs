@@ -1,0 +1,122 @@
+//! Control frames: at most 125 bytes, answered whole, never cut (RFC 6455, section 5.5).
+
+use crate::protocol::close::{CloseCode, Violation};
+use crate::protocol::frame::{CLOSE, CONTROL_BYTES_MAX, FIN, Header, PING, PONG, ServerHeader};
+use crate::protocol::reply::{Piece, Reply};
+use crate::protocol::slab::SlabPool;
+use crate::protocol::utf8;
+
+use super::window::Window;
+use super::{Flow, Session, Turn};
+
+/// A control frame of which a part has come.
+///
+/// A box of its own, since a connection that cuts its control frames is rare and all others should not
+/// carry 125 bytes for it.
+#[derive(Debug)]
+pub(super) struct PartialControl {
+    header: Header,
+    len: usize,
+    payload: [u8; CONTROL_BYTES_MAX],
+}
+
+impl PartialControl {
+    fn missing(&self) -> usize {
+        self.header.length as usize - self.len
+    }
+}
+
+impl Session {
+    /// Takes in a control frame whose header has just been read. Where all of it is here, a Pong goes
+    /// into the window like any other frame.
+    pub(super) fn begin_control(
+        &mut self,
+        turn: &mut Turn<'_>,
+        header: Header,
+        window: &mut Window<'_>,
+        reply: &mut Reply,
+    ) -> Result<Option<Flow>, Violation> {
+        let length = header.length as usize;
+        if window.unread_len() < length {
+            let control = PartialControl {
+                header,
+                len: 0,
+                payload: [0; CONTROL_BYTES_MAX],
+            };
+            self.control = Some(Box::new(control));
+            return self.continue_control(turn, window, reply);
+        }
+        match header.opcode {
+            PING if turn.policy.prefix.is_none() => {
+                let pong = ServerHeader::new(FIN | PONG, header.length);
+                let payload = window.payload(pong.as_slice().len(), length, header.key);
+                window.commit(&pong, payload, &mut reply.before, turn.slabs);
+                Ok(None)
+            }
+            opcode => answer(opcode, window.take(length, header.key), reply, turn.slabs),
+        }
+    }
+
+    /// Takes in more of a control frame.
+    pub(super) fn continue_control(
+        &mut self,
+        turn: &mut Turn<'_>,
+        window: &mut Window<'_>,
+        reply: &mut Reply,
+    ) -> Result<Option<Flow>, Violation> {
+        let Some(control) = &mut self.control else {
+            return Ok(None);
+        };
+        let count = window.unread_len().min(control.missing());
+        let key = ringback_mask::rotate(control.header.key, control.len);
+        control.payload[control.len..][..count].copy_from_slice(window.take(count, key));
+        control.len += count;
+        if control.missing() > 0 {
+            return Ok(None);
+        }
+        let Some(control) = self.control.take() else {
+            return Ok(None);
+        };
+        answer(
+            control.header.opcode,
+            &control.payload[..control.len],
+            reply,
+            turn.slabs,
+        )
+    }
+}
+
+/// Answers a whole control frame outside of the window.
+fn answer(
+    opcode: u8,
+    payload: &[u8],
+    reply: &mut Reply,
+    slabs: &mut SlabPool,
+) -> Result<Option<Flow>, Violation> {
+    match opcode {
+        PING => reply.before.append_frame(FIN | PONG, payload, slabs),
+        CLOSE => {
+            answer_close(payload, &mut reply.after, slabs)?;
+            return Ok(Some(Flow::Ended));
+        }
+        _ => {}
+    }
+    Ok(None)
+}
+
+/// Checks a Close and answers it with its code alone (section 5.5.1).
+fn answer_close(payload: &[u8], after: &mut Piece, slabs: &mut SlabPool) -> Result<(), Violation> {
+    match payload {
+        [] => after.append(&[FIN | CLOSE, 0], slabs),
+        [_] => return Err(Violation::ShortClose),
+        [high, low, reason @ ..] => {
+            let code = CloseCode::from_wire(u16::from_be_bytes([*high, *low]))
+                .ok_or(Violation::CloseCode)?;
+            if !utf8::is_valid(reason) {
+                return Err(Violation::CloseReason);
+            }
+            after.append(&code.frame(), slabs);
+        }
+    }
+    Ok(())
+}

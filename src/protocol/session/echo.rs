@@ -1,0 +1,241 @@
+//! Frames answered by themselves: unmasked, four bytes shorter, written over where they came.
+
+use crate::protocol::close::Violation;
+use crate::protocol::frame::{CONTINUATION, FIN, ServerHeader};
+use crate::protocol::reply::Reply;
+use crate::protocol::slab::HOLD_BYTES_MAX;
+
+use super::inbound::{Frame, Kind, Way};
+use super::window::Window;
+use super::{Flow, Next, Session, Step, Turn};
+
+impl Session {
+    /// Echoes `lent[from..]`.
+    pub(super) fn echo(
+        &mut self,
+        turn: &mut Turn<'_>,
+        lent: &mut [u8],
+        from: usize,
+        reply: &mut Reply,
+    ) -> Step {
+        let consumed = lent.len();
+        let mut window = Window::new(lent, from);
+        let mut messages = 0;
+        let outcome = self.echo_frames(turn, &mut window, reply, &mut messages);
+        turn.tally.messages.add(messages);
+        reply.window = window.range();
+        let next = self.conclude(turn, outcome, reply);
+        debug_assert_ne!(
+            next,
+            Next::Hold,
+            "an echo always has room: it is never longer than its request"
+        );
+        Step { consumed, next }
+    }
+
+    fn echo_frames(
+        &mut self,
+        turn: &mut Turn<'_>,
+        window: &mut Window<'_>,
+        reply: &mut Reply,
+        messages: &mut u64,
+    ) -> Result<Flow, Violation> {
+        if self.control.is_some()
+            && let Some(flow) = self.continue_control(turn, window, reply)?
+        {
+            return Ok(flow);
+        }
+        if let Some(frame) = self.inbound.frame.take()
+            && let Some(flow) = self.echo_payload(turn, frame, window, reply, messages)?
+        {
+            return Ok(flow);
+        }
+        while window.unread_len() > 0 {
+            let Some((header, count)) = self.inbound.header(window.unread())? else {
+                window.skip(window.unread_len());
+                break;
+            };
+            window.skip(count);
+            let flow = if header.is_control() {
+                self.begin_control(turn, header, window, reply)?
+            } else {
+                let frame = self.inbound.begin(&header, turn.policy)?;
+                self.echo_payload(turn, frame, window, reply, messages)?
+            };
+            if let Some(flow) = flow {
+                return Ok(flow);
+            }
+        }
+        Ok(Flow::Read)
+    }
+
+    /// Answers as much of the frame's payload as is here.
+    #[inline]
+    fn echo_payload(
+        &mut self,
+        turn: &mut Turn<'_>,
+        mut frame: Frame,
+        window: &mut Window<'_>,
+        reply: &mut Reply,
+        messages: &mut u64,
+    ) -> Result<Option<Flow>, Violation> {
+        let here = window.unread_len();
+        if frame.way == Way::Open && frame.remaining <= here as u64 {
+            let header = ServerHeader::new(frame.first, frame.length);
+            let payload = window.payload(header.as_slice().len(), frame.length as usize, frame.key);
+            self.inbound.check(&frame, window.peek(&payload), true)?;
+            window.commit(&header, payload, &mut reply.before, turn.slabs);
+            *messages += u64::from(self.inbound.end(&frame));
+            return Ok(None);
+        }
+        self.echo_part(turn, &mut frame, window, reply)?;
+        if frame.remaining > 0 {
+            self.inbound.frame = Some(frame);
+            return Ok(None);
+        }
+        *messages += u64::from(self.inbound.end(&frame));
+        self.cut_open = false;
+        match self.close_due.take() {
+            Some(code) => {
+                reply.after.append(&code.frame(), turn.slabs);
+                Ok(Some(Flow::Ended))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Answers a part of a frame that straddles receives.
+    fn echo_part(
+        &mut self,
+        turn: &mut Turn<'_>,
+        frame: &mut Frame,
+        window: &mut Window<'_>,
+        reply: &mut Reply,
+    ) -> Result<(), Violation> {
+        let count = frame.remaining.min(window.unread_len() as u64) as usize;
+        if count == 0 {
+            return Ok(());
+        }
+        if frame.way == Way::Open {
+            frame.way = self.choose_way(turn, frame, count);
+            if frame.way == Way::CutThrough {
+                let header = ServerHeader::new(frame.first, frame.length);
+                let payload = window.payload(header.as_slice().len(), count, frame.key);
+                window.commit(&header, payload, &mut reply.before, turn.slabs);
+                frame.advance(count);
+                self.cut_open = true;
+                return Ok(());
+            }
+        }
+        match frame.way {
+            Way::CutThrough => {
+                let payload = window.payload(0, count, frame.key);
+                window.commit_bare(payload);
+                frame.advance(count);
+                Ok(())
+            }
+            Way::Open | Way::Hold => {
+                if count as u64 == frame.remaining {
+                    self.emit(turn, frame, frame.first, count, window, reply)
+                } else {
+                    self.keep(frame, count, window)
+                }
+            }
+            Way::Fragments { begun } => {
+                let ends = count as u64 == frame.remaining;
+                let gathered = self.held.as_ref().map_or(0, |slab| slab.len()) + count;
+                if !ends && gathered < HOLD_BYTES_MAX {
+                    if self.held.is_none() {
+                        self.held = turn.slabs.take_to_hold();
+                    }
+                    if self.held.is_some() {
+                        return self.keep(frame, count, window);
+                    }
+                }
+                let opcode = if begun {
+                    CONTINUATION
+                } else {
+                    frame.first & !FIN
+                };
+                let fin = if ends { frame.first & FIN } else { 0 };
+                frame.way = Way::Fragments { begun: true };
+                self.emit(turn, frame, fin | opcode, count, window, reply)
+            }
+        }
+    }
+
+    /// Decides how a straddling frame is answered, now that a first part of it has come.
+    fn choose_way(&mut self, turn: &mut Turn<'_>, frame: &Frame, count: usize) -> Way {
+        debug_assert!(self.held.is_none() && (count as u64) < frame.remaining);
+        if frame.length <= HOLD_BYTES_MAX as u64 {
+            self.held = turn.slabs.take_to_hold();
+            if self.held.is_some() {
+                return Way::Hold;
+            }
+        }
+        match frame.kind {
+            Kind::Binary => Way::CutThrough,
+            Kind::Text => Way::Fragments { begun: false },
+        }
+    }
+
+    /// Adds `count` bytes to what is held.
+    fn keep(
+        &mut self,
+        frame: &mut Frame,
+        count: usize,
+        window: &mut Window<'_>,
+    ) -> Result<(), Violation> {
+        let payload = window.take(count, frame.key);
+        self.inbound.check(frame, payload, false)?;
+        if let Some(slab) = &mut self.held {
+            slab.append(payload);
+        }
+        frame.advance(count);
+        Ok(())
+    }
+
+    /// Sends what is held and `count` bytes more as one frame that begins with `first`.
+    fn emit(
+        &mut self,
+        turn: &mut Turn<'_>,
+        frame: &mut Frame,
+        first: u8,
+        count: usize,
+        window: &mut Window<'_>,
+        reply: &mut Reply,
+    ) -> Result<(), Violation> {
+        let ends = count as u64 == frame.remaining;
+        let Some(mut slab) = self.held.take() else {
+            let header = ServerHeader::new(first, count as u64);
+            let payload = window.payload(header.as_slice().len(), count, frame.key);
+            self.inbound.check(frame, window.peek(&payload), ends)?;
+            window.commit(&header, payload, &mut reply.before, turn.slabs);
+            frame.advance(count);
+            return Ok(());
+        };
+        let header = ServerHeader::new(first, (slab.len() + count) as u64);
+        // Where nothing follows, one send of the slab is cheaper than one of the slab and one of the window.
+        let in_slab = count == window.unread_len() && count <= slab.room();
+        let checked = if in_slab {
+            let payload = window.take(count, frame.key);
+            slab.append(payload);
+            self.inbound.check(frame, payload, ends)
+        } else {
+            let payload = window.payload(0, count, frame.key);
+            let checked = self.inbound.check(frame, window.peek(&payload), ends);
+            if checked.is_ok() {
+                window.commit_bare(payload);
+            }
+            checked
+        };
+        frame.advance(count);
+        if checked.is_err() {
+            turn.slabs.give(slab);
+            return checked;
+        }
+        slab.prepend(header.as_slice());
+        reply.before.push(slab);
+        Ok(())
+    }
+}

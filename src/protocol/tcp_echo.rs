@@ -1,0 +1,50 @@
+//! The TCP echo of RFC 862: bytes back as they come. Useful by itself, and the yardstick for what the
+//! WebSocket layer costs.
+
+use super::moment::Moment;
+use super::policy::Policy;
+use super::reply::Reply;
+use super::session::{Next, Step, Turn, Wake};
+
+/// One connection. It speaks the same verbs as a [`super::Session`].
+#[derive(Debug)]
+pub struct TcpEcho {
+    deadline: Option<Moment>,
+}
+
+impl TcpEcho {
+    /// A connection that was accepted at `now`.
+    pub fn open(policy: &Policy, now: Moment) -> Self {
+        TcpEcho {
+            deadline: policy.idle_timeout.map(|idle| now + idle),
+        }
+    }
+
+    /// Answers all of `lent` with itself.
+    #[inline]
+    pub fn receive(&mut self, turn: &mut Turn<'_>, lent: &mut [u8], reply: &mut Reply) -> Step {
+        self.deadline = turn.policy.idle_timeout.map(|idle| turn.now + idle);
+        reply.window = 0..lent.len();
+        Step {
+            consumed: lent.len(),
+            next: Next::Read,
+        }
+    }
+
+    /// Ends, once everything has been sent: there is nothing to say in this protocol.
+    pub fn resume(&mut self, turn: &mut Turn<'_>, why: Wake) -> Next {
+        match why {
+            Wake::PeerFinished => Next::Close,
+            Wake::Deadline => {
+                turn.tally.timeouts.add(1);
+                Next::HalfClose
+            }
+            Wake::Drain(_) => Next::HalfClose,
+        }
+    }
+
+    /// When the connection is given up if nothing comes; none: never.
+    pub fn deadline(&self) -> Option<Moment> {
+        self.deadline
+    }
+}
