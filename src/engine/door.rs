@@ -4,20 +4,23 @@ use std::io;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::protocol::Moment;
 
 /// How long accepting rests after it failed for want of something, unless a connection ends first.
 const REST: Duration = Duration::from_millis(100);
 
+/// A shortage that comes and goes is reported this often.
+const WARNINGS_APART: Duration = Duration::from_secs(60);
+
 /// Whether a worker accepts.
 #[derive(Debug, Default)]
 pub(super) struct Door {
     /// Until when it rests.
     resting: Option<Moment>,
-    /// A shortage has been reported and is not over.
-    warned: bool,
+    /// When a shortage was last reported.
+    warned: Option<Moment>,
 }
 
 impl Door {
@@ -47,20 +50,15 @@ impl Door {
             return;
         }
         self.rest(now);
-        if !self.warned {
-            self.warned = true;
+        if self
+            .warned
+            .is_none_or(|warned| warned + WARNINGS_APART <= now)
+        {
+            self.warned = Some(now);
             warn!(
                 "cannot accept connections: {error}; those that are open go on, new ones wait until \
                  one ends (see `ulimit -n` and --max-connections)"
             );
-        }
-    }
-
-    /// A connection was accepted.
-    pub(super) fn succeeded(&mut self) {
-        if self.warned {
-            self.warned = false;
-            info!("accepting connections again");
         }
     }
 

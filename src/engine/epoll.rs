@@ -195,7 +195,6 @@ impl<'a> Epoll<'a> {
             let listener: &TcpListener = &self.worker.listeners[number];
             match accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
                 Ok(fd) => {
-                    self.door.succeeded();
                     self.open(fd);
                 }
                 Err(Errno::AGAIN) => return Ok(()),

@@ -581,7 +581,7 @@ impl<Io> Shard<Io> {
             connection.timer = Moment::from_nanos(u64::MAX);
             let policy = &self.settings.policy;
             let patience = match connection.phase {
-                Phase::Talking if connection.outbox.is_empty() => None,
+                Phase::Talking if !connection.blocked => None,
                 Phase::Talking => Some(policy.idle_timeout.unwrap_or(Duration::MAX)),
                 Phase::Flushing(_) | Phase::Lingering => Some(policy.linger_timeout),
                 Phase::Gone { .. } => continue,

@@ -32,8 +32,8 @@ const DIRECT_SOCKETS_MAX: u64 = 1 << 20;
 pub(super) struct Setup {
     pub(super) ring: IoUring,
     pub(super) buffers: Buffers,
-    /// Whether accepted sockets live in the ring's own table.
-    pub(super) direct: bool,
+    /// How many accepted sockets the ring's own table holds; none: they are ordinary descriptors.
+    pub(super) places: Option<u32>,
 }
 
 /// Sets up a ring.
@@ -47,15 +47,14 @@ pub(super) fn set_up(tuning: &Tuning) -> io::Result<Setup> {
     let mut operations = Probe::new();
     ring.submitter().register_probe(&mut operations)?;
     // Direct descriptors work since 5.19, but cannot be handed over before 6.8.
-    let direct = operations.is_supported(opcode::FixedFdInstall::CODE) && {
-        let sockets = limits::open_files().soft.unwrap_or(DIRECT_SOCKETS_MAX);
-        let sockets = sockets.min(DIRECT_SOCKETS_MAX) as u32;
-        ring.submitter().register_files_sparse(sockets).is_ok()
-    };
+    let sockets = limits::open_files().soft.unwrap_or(DIRECT_SOCKETS_MAX);
+    let sockets = sockets.min(DIRECT_SOCKETS_MAX) as u32;
+    let direct = operations.is_supported(opcode::FixedFdInstall::CODE)
+        && ring.submitter().register_files_sparse(sockets).is_ok();
     Ok(Setup {
         ring,
         buffers,
-        direct,
+        places: direct.then_some(sockets),
     })
 }
 
@@ -97,7 +96,7 @@ pub fn probe(tuning: &Tuning) -> io::Result<Vec<Feature>> {
         feature(
             "direct descriptors that can be handed over",
             "6.8",
-            setup.direct,
+            setup.places.is_some(),
         ),
         feature(
             "receive and send bundles",

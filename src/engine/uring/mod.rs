@@ -21,6 +21,9 @@ use ring::{COMPLETIONS_MAX, Completion, Key, Ring, Socket};
 /// How a worker's ring is laid out.
 pub type Tuning = UringTuning;
 
+/// More connections than this do not come within one turn: two full queues of a listener.
+const BURST_MAX: usize = 8192;
+
 /// Whether a receive is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Receiving {
@@ -55,6 +58,8 @@ struct Uring<'a> {
     shard: &'a mut Shard<Io>,
     buffers: &'a mut Buffers,
     ring: Ring<'a>,
+    /// How many sockets the ring's own table holds, if they live there.
+    places: Option<usize>,
     door: Door,
     /// Which listeners are accepting.
     accepting: Vec<bool>,
@@ -76,7 +81,8 @@ pub fn run(worker: Worker<'_>, ready: &dyn Fn()) -> io::Result<()> {
         worker: &worker,
         shard: &mut shard,
         buffers: &mut setup.buffers,
-        ring: Ring::new(&mut setup.ring, setup.direct),
+        ring: Ring::new(&mut setup.ring, setup.places.is_some()),
+        places: setup.places.map(|places| places as usize),
         door: Door::default(),
         accepting: vec![false; worker.listeners.len()],
         starved: Vec::new(),
@@ -142,18 +148,33 @@ impl Uring<'_> {
         next.into_iter().flatten().min()
     }
 
+    /// Accepts on every listener that is not accepting, if there is a place for what comes.
+    ///
+    /// A connection that finds the ring's own table full has been taken from the queue already, and is
+    /// lost. So accepts come one at a time where the table might fill up within one turn, and none at
+    /// all where it is full.
     fn accept_everywhere(&mut self) {
-        for (number, listener) in self.worker.listeners.iter().enumerate() {
-            if !std::mem::replace(&mut self.accepting[number], true) {
-                self.ring.accept(number, listener);
+        let listeners = &self.worker.listeners;
+        let free = self
+            .places
+            .map(|places| places.saturating_sub(self.shard.len()));
+        for (number, listener) in listeners.iter().enumerate() {
+            match free {
+                _ if self.accepting[number] || self.door.is_resting() => continue,
+                Some(free) if free <= listeners.len() => {
+                    let error = io::Error::from_raw_os_error(libc::ENFILE);
+                    return self.door.failed(&error, self.now);
+                }
+                Some(free) if free < BURST_MAX => self.ring.accept_one(number, listener),
+                _ => self.ring.accept(number, listener),
             }
+            self.accepting[number] = true;
         }
     }
 
     fn on_accepted(&mut self, number: usize, completion: &Completion) {
         self.accepting[number] = completion.more();
         if let Ok(socket) = u32::try_from(completion.result) {
-            self.door.succeeded();
             let socket = Socket(socket);
             let receiving = Receiving::Off;
             let io = Io {
@@ -165,20 +186,20 @@ impl Uring<'_> {
             };
             let id = self.shard.open(io);
             self.settle(id);
-            if !self.shard.may_accept() {
-                self.door.rest(self.now);
-                if self.accepting[number] {
-                    self.ring.cancel_accept(number);
-                }
-            }
         } else if completion.result != -libc::ECANCELED {
             let error = io::Error::from_raw_os_error(-completion.result);
             self.door.failed(&error, self.now);
         }
-        if !self.accepting[number] && !self.door.is_resting() {
-            self.accepting[number] = true;
-            self.ring.accept(number, &self.worker.listeners[number]);
+        let crowded = self
+            .places
+            .is_some_and(|places| places < self.shard.len() + BURST_MAX);
+        if !self.shard.may_accept() {
+            self.door.rest(self.now);
         }
+        if self.accepting[number] && (crowded || self.door.is_resting()) {
+            self.ring.cancel_accept(number);
+        }
+        self.accept_everywhere();
     }
 
     fn on_woken(&mut self, completion: &Completion) {

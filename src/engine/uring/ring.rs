@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
 use io_uring::squeue::{Entry, Flags};
-use io_uring::types::{CancelBuilder, Fd, Fixed, SubmitArgs, Timespec};
+use io_uring::types::{CancelBuilder, DestinationSlot, Fd, Fixed, SubmitArgs, Timespec};
 use io_uring::{CompletionQueue, IoUring, SubmissionQueue, Submitter, cqueue, opcode};
 
 use super::buffers::GROUP;
@@ -202,12 +202,27 @@ impl<'a> Ring<'a> {
 
     /// Accepts on `listener` until cancelled or out of descriptors.
     pub(super) fn accept(&mut self, number: usize, listener: &TcpListener) {
-        let flags = if self.direct { 0 } else { libc::SOCK_CLOEXEC };
         let entry = opcode::AcceptMulti::new(Fd(listener.as_raw_fd()))
             .allocate_file_index(self.direct)
-            .flags(flags)
+            .flags(self.accept_flags())
             .build();
         self.push(entry, Key::Accept(number));
+    }
+
+    /// Accepts one connection on `listener`.
+    pub(super) fn accept_one(&mut self, number: usize, listener: &TcpListener) {
+        let null = std::ptr::null_mut();
+        let place = self.direct.then(DestinationSlot::auto_target);
+        let entry = opcode::Accept::new(Fd(listener.as_raw_fd()), null, null.cast())
+            .file_index(place)
+            .flags(self.accept_flags())
+            .build();
+        self.push(entry, Key::Accept(number));
+    }
+
+    /// An index cannot be inherited, so it is not to be closed on exec either.
+    fn accept_flags(&self) -> i32 {
+        if self.direct { 0 } else { libc::SOCK_CLOEXEC }
     }
 
     /// Stops accepting on a listener. Connections may still come until the final completion.

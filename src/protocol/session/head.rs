@@ -42,9 +42,14 @@ impl Session {
                 let Some(slab) = self.held.take() else {
                     return Ok(None);
                 };
-                let switched = self.switch(turn, &slab.bytes()[..len], reply);
-                turn.slabs.give(slab);
-                switched?;
+                match self.switch(turn, &slab.bytes()[..len], reply) {
+                    Ok(()) => turn.slabs.give(slab),
+                    Err(refusal) => {
+                        // The refusal repeats the Host.
+                        self.held = Some(slab);
+                        return Err(refusal);
+                    }
+                }
                 Ok(Some(len - had))
             }
         }
