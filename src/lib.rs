@@ -15,15 +15,17 @@
 //! | [`probe`] | what this machine offers, without listening |
 #![deny(unsafe_code)]
 
+#[forbid(unsafe_code)]
 pub mod choose;
 pub mod config;
-#[allow(unsafe_code)]
 pub mod engine;
+#[forbid(unsafe_code)]
 pub mod probe;
 #[forbid(unsafe_code)]
 pub mod protocol;
+#[forbid(unsafe_code)]
 pub mod serve;
 #[forbid(unsafe_code)]
 pub mod shard;
-#[allow(unsafe_code)]
+#[forbid(unsafe_code)]
 pub mod sys;

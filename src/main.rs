@@ -9,6 +9,7 @@ use mimalloc::MiMalloc;
 use ringback::config::{self, Command, Config, ConfigError, LogFormat};
 use ringback::probe::Report;
 use ringback::serve::{ServeError, serve};
+use ringback::sys::memory;
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
@@ -17,6 +18,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    memory::keep_to_small_pages();
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -4,9 +4,13 @@
 //! system calls. What can be decided without a system call is decided in `shard`. An engine may import
 //! `shard`, `protocol` and `sys`; never another engine.
 
+#[forbid(unsafe_code)]
 mod door;
+#[forbid(unsafe_code)]
 pub mod epoll;
+#[forbid(unsafe_code)]
 mod stop;
+#[allow(unsafe_code)]
 pub mod uring;
 
 use std::io;

@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn workers_share_an_address_and_a_stranger_does_not() {
         let open = "127.0.0.1:0".parse().unwrap();
-        let (address, listeners) = super::listeners(open, 3, None).unwrap();
+        let (address, listeners) = listeners(open, 3, None).unwrap();
         assert_eq!(listeners.len(), 3);
         for listener in &listeners {
             assert_eq!(listener.local_addr().unwrap(), address);

@@ -6,4 +6,5 @@ pub mod clock;
 pub mod cpu;
 pub mod limits;
 pub mod listen;
+pub mod memory;
 pub mod wake;

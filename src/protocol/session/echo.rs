@@ -19,7 +19,7 @@ impl Session {
         reply: &mut Reply,
     ) -> Step {
         let consumed = lent.len();
-        let mut window = Window::new(lent, from);
+        let mut window = Window::new(lent, reply.window.clone(), from);
         let mut messages = 0;
         let outcome = self.echo_frames(turn, &mut window, reply, &mut messages);
         turn.tally.messages.add(messages);

@@ -1,7 +1,11 @@
 //! The upgrade request: found, answered, and what comes right behind it left for the frames.
+//!
+//! Where the whole head is in the lent bytes, the 101 is written over it, like any reply; it is never
+//! longer than the request that it answers.
 
 use crate::protocol::handshake::{self, HEAD_BYTES_MAX, Refusal, Scan};
 use crate::protocol::reply::Reply;
+use crate::protocol::slab::Slab;
 
 use super::{Next, Session, Stage, Turn};
 
@@ -11,14 +15,23 @@ impl Session {
     pub(super) fn receive_head(
         &mut self,
         turn: &mut Turn<'_>,
-        lent: &[u8],
+        lent: &mut [u8],
         reply: &mut Reply,
     ) -> Result<Option<usize>, Refusal> {
-        let Some(held) = &mut self.held else {
+        let Some(mut held) = self.held.take() else {
             return match handshake::scan(lent, 0) {
                 Scan::BareLineFeed => Err(Refusal::BareLineFeed),
                 Scan::Complete(len) if len <= HEAD_BYTES_MAX => {
-                    self.switch(turn, &lent[..len], reply)?;
+                    let switching = switch(turn, &lent[..len])?;
+                    // The window comes last, so it can carry the 101 only where all else is in it too.
+                    if turn.policy.greeting.is_none() && turn.policy.prefix.is_none() {
+                        lent[..switching.len()].copy_from_slice(switching.bytes());
+                        reply.window = 0..switching.len();
+                        turn.slabs.give(switching);
+                    } else {
+                        reply.before.push(switching);
+                    }
+                    self.schedule_greeting(turn, reply);
                     Ok(Some(len))
                 }
                 Scan::Incomplete if lent.len() < HEAD_BYTES_MAX => {
@@ -34,45 +47,19 @@ impl Session {
         };
         let had = held.len();
         held.append(lent);
-        match handshake::scan(held.bytes(), had) {
+        let scanned = handshake::scan(held.bytes(), had);
+        let held = self.held.insert(held);
+        match scanned {
             Scan::BareLineFeed => Err(Refusal::BareLineFeed),
             Scan::Incomplete if held.room() == 0 => Err(Refusal::too_large(held.bytes())),
             Scan::Incomplete => Ok(None),
             Scan::Complete(len) => {
-                let Some(slab) = self.held.take() else {
-                    return Ok(None);
-                };
-                match self.switch(turn, &slab.bytes()[..len], reply) {
-                    Ok(()) => turn.slabs.give(slab),
-                    Err(refusal) => {
-                        // The refusal repeats the Host.
-                        self.held = Some(slab);
-                        return Err(refusal);
-                    }
-                }
+                reply.before.push(switch(turn, &held.bytes()[..len])?);
+                self.release(turn.slabs);
+                self.schedule_greeting(turn, reply);
                 Ok(Some(len - had))
             }
         }
-    }
-
-    /// Answers a whole head.
-    fn switch(
-        &mut self,
-        turn: &mut Turn<'_>,
-        head: &[u8],
-        reply: &mut Reply,
-    ) -> Result<(), Refusal> {
-        if turn.refusing {
-            return Err(Refusal::Unavailable);
-        }
-        let accepted = handshake::answer(head, turn.policy)?;
-        let mut slab = turn.slabs.take();
-        let len = handshake::write_switching(&accepted, slab.spare());
-        slab.grow(len);
-        reply.before.push(slab);
-        turn.tally.upgrades.add(1);
-        self.schedule_greeting(turn, reply);
-        Ok(())
     }
 
     /// Answers with a refusal, and ends.
@@ -89,4 +76,17 @@ impl Session {
         reply.before.append(&refusal.render(head), turn.slabs);
         Next::HalfClose
     }
+}
+
+/// The 101 that answers a whole head.
+fn switch(turn: &mut Turn<'_>, head: &[u8]) -> Result<Box<Slab>, Refusal> {
+    if turn.refusing {
+        return Err(Refusal::Unavailable);
+    }
+    let accepted = handshake::answer(head, turn.policy)?;
+    turn.tally.upgrades.add(1);
+    let mut slab = turn.slabs.take();
+    let count = handshake::write_switching(&accepted, slab.spare());
+    slab.grow(count);
+    Ok(slab)
 }

@@ -42,7 +42,7 @@ impl Session {
         from: usize,
         reply: &mut Reply,
     ) -> Step {
-        let mut input = Window::new(lent, from);
+        let mut input = Window::new(lent, 0..0, from);
         let outcome = self.answer_frames(turn, &mut input, reply);
         let hold = matches!(outcome, Ok(Flow::Hold));
         let consumed = input.read_len();

@@ -24,12 +24,13 @@ pub(super) struct Window<'a> {
 }
 
 impl<'a> Window<'a> {
-    /// An empty reply over `lent`, whose first `at` bytes are read already.
-    pub(super) fn new(lent: &'a mut [u8], at: usize) -> Self {
+    /// Goes on with `reply` over `lent`, whose first `at` bytes are read already.
+    pub(super) fn new(lent: &'a mut [u8], reply: Range<usize>, at: usize) -> Self {
+        debug_assert!(reply.start <= reply.end && reply.end <= at && at <= lent.len());
         Window {
             lent,
-            start: at,
-            end: at,
+            start: reply.start,
+            end: reply.end,
             at,
         }
     }

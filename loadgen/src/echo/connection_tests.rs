@@ -1,0 +1,333 @@
+//! The state machine against servers played by hand, without sockets.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// A connection, what it borrows, and the server's view of what it sent.
+struct Play {
+    workload: Workload,
+    random: Random,
+    tally: Tally,
+    connection: Connection,
+    now: u64,
+}
+
+impl Play {
+    fn new(protocol: Protocol, kind: Kind, size: usize, depth: usize) -> Play {
+        let pool = Arc::new(Pool::new(kind, size, &mut Random::new(3, 0)));
+        let mut tally = Tally::new();
+        tally.latency_from_nanoseconds = 0;
+        Play {
+            workload: Workload {
+                protocol,
+                kind,
+                depth,
+                pool,
+            },
+            random: Random::new(3, 1),
+            tally,
+            connection: Connection::new(),
+            now: 0,
+        }
+    }
+
+    fn with<T>(&mut self, act: impl FnOnce(&mut Connection, &mut Turn<'_>) -> T) -> T {
+        let Play {
+            workload,
+            random,
+            tally,
+            connection,
+            now,
+        } = self;
+        act(
+            connection,
+            &mut Turn {
+                now: *now,
+                workload,
+                random,
+                tally,
+            },
+        )
+    }
+
+    /// Starts the load and returns the payloads sent, unmasked.
+    fn start(&mut self) -> Vec<Vec<u8>> {
+        self.with(|connection, turn| connection.fill(turn));
+        self.sent()
+    }
+
+    /// Takes what the connection wants to send and decodes it.
+    fn sent(&mut self) -> Vec<Vec<u8>> {
+        let now = self.now;
+        self.connection.stamp(now);
+        let size = self.workload.pool.window(0).len();
+        let Some(bytes) = self.connection.outbox().begin().map(<[u8]>::to_vec) else {
+            return Vec::new();
+        };
+        self.connection.outbox().sent(bytes.len());
+        match self.workload.protocol {
+            Protocol::Tcp => bytes.chunks(size).map(<[u8]>::to_vec).collect(),
+            Protocol::Websocket => unmask_all(&bytes),
+        }
+    }
+
+    fn receive(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.with(|connection, turn| connection.receive(bytes, turn))
+    }
+}
+
+/// Payloads of a stream of client frames, decoded byte by byte.
+fn unmask_all(mut bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut payloads = Vec::new();
+    while !bytes.is_empty() {
+        let (length, at) = match bytes[1] & 0x7f {
+            126 => (usize::from(u16::from_be_bytes([bytes[2], bytes[3]])), 4),
+            127 => (
+                u64::from_be_bytes(bytes[2..10].try_into().unwrap()) as usize,
+                10,
+            ),
+            short => (usize::from(short), 2),
+        };
+        let (key, payload) = bytes[at..at + 4 + length].split_at(4);
+        payloads.push(
+            payload
+                .iter()
+                .zip(key.iter().cycle())
+                .map(|(b, k)| b ^ k)
+                .collect(),
+        );
+        bytes = &bytes[at + 4 + length..];
+    }
+    payloads
+}
+
+/// A server's frame.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut out = vec![first];
+    match payload.len() {
+        length @ 0..=125 => out.push(length as u8),
+        length @ 126..=0xffff => {
+            out.push(126);
+            out.extend_from_slice(&(length as u16).to_be_bytes());
+        }
+        length => {
+            out.push(127);
+            out.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
+    out.extend_from_slice(payload);
+    out
+}
+
+#[test]
+fn an_answered_message_is_counted_timed_and_followed_by_another() {
+    let mut play = Play::new(Protocol::Websocket, Kind::Binary, 32, 2);
+    play.now = 1000;
+    let sent = play.start();
+    assert_eq!(sent.len(), 2);
+    assert_ne!(sent[0], sent[1]);
+    play.now = 1500;
+    play.receive(&frame(0x82, &sent[0])).unwrap();
+    assert_eq!((play.tally.messages, play.tally.payload_bytes), (1, 32));
+    assert_eq!(play.tally.latency.max(), 500);
+    assert_eq!(play.sent().len(), 1);
+    assert_eq!(play.connection.unanswered(), 2);
+}
+
+#[test]
+fn messages_sent_before_the_window_have_no_latency() {
+    let mut play = Play::new(Protocol::Tcp, Kind::Binary, 8, 1);
+    play.tally.latency_from_nanoseconds = 10;
+    play.now = 5;
+    let sent = play.start();
+    play.now = 20;
+    play.receive(&sent[0]).unwrap();
+    assert_eq!((play.tally.messages, play.tally.latency.len()), (1, 0));
+}
+
+#[test]
+fn every_corrupted_bit_of_a_stream_is_found() {
+    for (protocol, kind) in [
+        (Protocol::Websocket, Kind::Binary),
+        (Protocol::Websocket, Kind::Text),
+        (Protocol::Tcp, Kind::Binary),
+    ] {
+        let mut play = Play::new(protocol, kind, 40, 2);
+        let sent = play.start();
+        let good: Vec<u8> = match (protocol, kind) {
+            (Protocol::Tcp, _) => sent.concat(),
+            (_, Kind::Binary) => sent
+                .iter()
+                .flat_map(|payload| frame(0x82, payload))
+                .collect(),
+            (_, Kind::Text) => sent
+                .iter()
+                .flat_map(|payload| frame(0x81, payload))
+                .collect(),
+        };
+        play.receive(&good).unwrap();
+        for bit in 0..good.len() * 8 {
+            let mut play = Play::new(protocol, kind, 40, 2);
+            assert_eq!(play.start(), sent, "a seed replays");
+            let mut bad = good.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            let found = play.receive(&bad).is_err() || play.tally.messages < 2;
+            assert!(found, "bit {bit} of {protocol} {kind:?}");
+        }
+    }
+}
+
+#[test]
+fn a_mismatch_shows_offset_and_both_sides() {
+    let mut play = Play::new(Protocol::Websocket, Kind::Binary, 64, 1);
+    let mut payload = play.start().remove(0);
+    payload[20] ^= 0xff;
+    let bytes = frame(0x82, &payload);
+    // Cut inside the message, before and after the wrong byte.
+    play.receive(&bytes[..10]).unwrap();
+    let text = play.receive(&bytes[10..]).unwrap_err().to_string();
+    assert!(text.contains("offset 20)"), "{text}");
+    let excerpt: Vec<String> = payload[12..36]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    assert!(
+        text.contains(&format!("received from offset 12: {}", excerpt.join(" "))),
+        "{text}"
+    );
+    assert!(text.contains("expected from offset 12: "), "{text}");
+}
+
+#[test]
+fn wrong_opcode_length_and_order_are_found() {
+    let refused = |bytes: &dyn Fn(&[Vec<u8>]) -> Vec<u8>| {
+        let mut play = Play::new(Protocol::Websocket, Kind::Binary, 32, 2);
+        let sent = play.start();
+        play.receive(&bytes(&sent))
+            .expect_err("must be found")
+            .to_string()
+    };
+    assert!(refused(&|sent| frame(0x81, &sent[0])).contains("came back as Text"));
+    assert!(refused(&|sent| frame(0x82, &sent[0][..31])).contains("came back with 31"));
+    assert!(refused(&|sent| frame(0x82, &sent.concat())).contains("came back with 64"));
+    assert!(refused(&|sent| frame(0x02, &sent.concat())).contains("64 or more"));
+    assert!(refused(&|sent| frame(0x82, &sent[1])).contains("differs"));
+    assert!(refused(&|sent| frame(0x80, &sent[0])).contains("continuation of no message"));
+    assert!(
+        refused(&|sent| [frame(0x02, &sent[0][..5]), frame(0x82, &sent[0][5..])].concat())
+            .contains("inside a fragmented one")
+    );
+    assert!(
+        refused(&|sent| {
+            sent.iter()
+                .chain([&sent[0]])
+                .flat_map(|payload| frame(0x82, payload))
+                .collect()
+        })
+        .contains("answers none of ours")
+    );
+}
+
+#[test]
+fn a_message_nobody_sent_is_found() {
+    let mut play = Play::new(Protocol::Websocket, Kind::Text, 32, 1);
+    // Before the load starts nothing is in flight.
+    let text = play
+        .receive(&frame(0x81, b"Hi there"))
+        .unwrap_err()
+        .to_string();
+    assert!(text.contains("answers none of ours"), "{text}");
+    assert!(text.contains("48 69 20 74 68 65 72 65"), "{text}");
+}
+
+#[test]
+fn pings_are_answered_between_fragments() {
+    let mut play = Play::new(Protocol::Websocket, Kind::Binary, 10, 1);
+    let sent = play.start().remove(0);
+    play.receive(&frame(0x02, &sent[..4])).unwrap();
+    play.receive(&frame(0x89, b"here?")).unwrap();
+    assert_eq!(play.sent(), [b"here?".to_vec()]);
+    play.receive(&frame(0x8a, b"unasked")).unwrap();
+    play.receive(&frame(0x80, &sent[4..])).unwrap();
+    let tally = &play.tally;
+    assert_eq!(
+        (tally.pings, tally.pongs, tally.fragmented, tally.messages),
+        (1, 1, 1, 1)
+    );
+}
+
+#[test]
+fn empty_messages_echo() {
+    let mut play = Play::new(Protocol::Websocket, Kind::Text, 0, 3);
+    assert_eq!(play.start(), vec![Vec::<u8>::new(); 3]);
+    play.receive(&[0x81, 0, 0x01, 0, 0x80, 0, 0x81, 0]).unwrap();
+    assert_eq!(play.tally.messages, 3);
+}
+
+#[test]
+fn a_close_is_a_failure_unless_asked_for() {
+    let mut play = Play::new(Protocol::Websocket, Kind::Binary, 8, 1);
+    let sent = play.start().remove(0);
+    let text = play
+        .receive(&frame(0x88, b"\x03\xe9bye"))
+        .unwrap_err()
+        .to_string();
+    assert!(text.contains("1001") && text.contains("bye"), "{text}");
+    assert!(play.connection.end_of_stream().is_err());
+
+    let mut play = Play::new(Protocol::Websocket, Kind::Binary, 8, 1);
+    assert_eq!(play.start(), std::slice::from_ref(&sent));
+    play.with(|connection, turn| connection.drain(turn));
+    assert!(play.sent().is_empty(), "a reply is still owed");
+    play.receive(&frame(0x82, &sent)).unwrap();
+    assert_eq!(
+        play.sent(),
+        [1000u16.to_be_bytes()],
+        "Close follows the last reply"
+    );
+    play.receive(&frame(0x88, b"\x03\xe8")).unwrap();
+    assert!(play.connection.is_closed());
+    assert!(play.connection.end_of_stream().is_ok());
+}
+
+proptest! {
+    /// However a good answer is fragmented and cut, every message is counted once.
+    #[test]
+    fn any_fragmentation_and_any_cut_is_accepted(
+        size in 0usize..300,
+        depth in 1usize..5,
+        fragments in prop::collection::vec(0usize..300, 0..6),
+        cuts in prop::collection::vec(0usize..2000, 0..8),
+        ping in any::<bool>(),
+    ) {
+        let mut play = Play::new(Protocol::Websocket, Kind::Binary, size, depth);
+        let mut stream = Vec::new();
+        for payload in play.start() {
+            let mut ends: Vec<usize> = fragments.iter().map(|end| end % (size + 1)).collect();
+            ends.sort_unstable();
+            let mut start = 0;
+            let mut opcode = 0x02;
+            for end in ends {
+                stream.extend(frame(opcode, &payload[start..end]));
+                if ping {
+                    stream.extend(frame(0x89, b"p"));
+                }
+                opcode = 0;
+                start = end;
+            }
+            stream.extend(frame(0x80 | opcode, &payload[start..]));
+        }
+        let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut % (stream.len() + 1)).collect();
+        cuts.sort_unstable();
+        // Draining, so that no new message joins those under test.
+        play.with(|connection, turn| connection.drain(turn));
+        let mut start = 0;
+        for end in cuts.into_iter().chain([stream.len()]) {
+            play.receive(&stream[start..end]).unwrap();
+            start = end;
+        }
+        prop_assert_eq!(play.tally.messages, depth as u64);
+        prop_assert_eq!(play.connection.unanswered(), 0);
+    }
+}

@@ -1,0 +1,15 @@
+//! The sans-IO half: what a client sends and what it must get back.
+//!
+//! Bytes in, verdict out. In here: the WebSocket client codec, the random payloads, and the
+//! comparison of every reply with what was sent. Nothing here knows a socket, a clock or a
+//! thread; time is an argument and randomness a seeded generator, so that a test can play any
+//! server. It must never import the server's crates: one bug must not agree with itself.
+
+pub(crate) mod connection;
+pub(crate) mod failure;
+pub(crate) mod frame;
+pub(crate) mod handshake;
+pub(crate) mod outbox;
+pub(crate) mod payload;
+pub(crate) mod reader;
+pub(crate) mod tally;

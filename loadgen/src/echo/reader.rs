@@ -1,0 +1,264 @@
+//! Server frames, parsed as they come: any cut, no copy of message payload.
+
+use super::frame::{CONTROL_PAYLOAD_BYTES_MAX, Opcode};
+
+/// Longest header of a server frame: two bytes and a 64-bit length (never a key).
+const HEADER_BYTES_MAX: usize = 10;
+
+/// A server frame's header.
+#[derive(Clone, Copy, Debug)]
+struct Header {
+    fin: bool,
+    opcode: Opcode,
+    length: u64,
+}
+
+/// A piece of the stream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Event<'a> {
+    /// Part of a data frame.
+    Data {
+        /// Continuation, text or binary.
+        opcode: Opcode,
+        /// Whether the frame is its message's last.
+        fin: bool,
+        /// Payload length of the whole frame.
+        frame_length: u64,
+        /// Whether this part is the frame's first (it may be empty).
+        first: bool,
+        /// Whether this part is the frame's last.
+        last: bool,
+        /// The bytes.
+        bytes: &'a [u8],
+    },
+    /// A whole control frame.
+    Control {
+        /// Close, ping or pong.
+        opcode: Opcode,
+        /// Its payload.
+        payload: &'a [u8],
+    },
+}
+
+/// Incremental reader of one server's frames.
+pub(crate) struct Reader {
+    header: [u8; HEADER_BYTES_MAX],
+    header_length: usize,
+    frame: Option<Header>,
+    /// Payload bytes of `frame` still to come.
+    remaining: u64,
+    control: [u8; CONTROL_PAYLOAD_BYTES_MAX],
+}
+
+impl Reader {
+    /// At the start of a frame.
+    pub(crate) fn new() -> Reader {
+        Reader {
+            header: [0; HEADER_BYTES_MAX],
+            header_length: 0,
+            frame: None,
+            remaining: 0,
+            control: [0; CONTROL_PAYLOAD_BYTES_MAX],
+        }
+    }
+
+    /// Takes the next event off the front of `input`; `None` when more bytes are needed.
+    ///
+    /// The error says how the server broke RFC 6455 section 5.2.
+    pub(crate) fn next<'reader, 'input: 'reader>(
+        &'reader mut self,
+        input: &mut &'input [u8],
+    ) -> Result<Option<Event<'reader>>, String> {
+        let first = self.frame.is_none();
+        let Some(frame) = self
+            .frame
+            .map_or_else(|| self.read_header(input), |f| Ok(Some(f)))?
+        else {
+            return Ok(None);
+        };
+        let here = usize::try_from(self.remaining)
+            .unwrap_or(usize::MAX)
+            .min(input.len());
+        let (bytes, rest) = input.split_at(here);
+        *input = rest;
+        let at = (frame.length - self.remaining) as usize;
+        self.remaining -= here as u64;
+        let last = self.remaining == 0;
+        if last {
+            self.frame = None;
+        }
+        if frame.opcode.is_control() {
+            // At most 125 bytes, as `read_header` saw to.
+            self.control[at..at + here].copy_from_slice(bytes);
+            let payload = &self.control[..at + here];
+            return Ok(last.then_some(Event::Control {
+                opcode: frame.opcode,
+                payload,
+            }));
+        }
+        if !first && here == 0 {
+            return Ok(None);
+        }
+        let Header {
+            fin,
+            opcode,
+            length: frame_length,
+        } = frame;
+        Ok(Some(Event::Data {
+            opcode,
+            fin,
+            frame_length,
+            first,
+            last,
+            bytes,
+        }))
+    }
+
+    fn read_header(&mut self, input: &mut &[u8]) -> Result<Option<Header>, String> {
+        loop {
+            let needed = match self.header_length {
+                0 | 1 => 2,
+                _ => header_bytes(self.header[1]),
+            };
+            let missing = needed - self.header_length;
+            if missing == 0 {
+                break;
+            }
+            let here = missing.min(input.len());
+            if here == 0 {
+                return Ok(None);
+            }
+            let (bytes, rest) = input.split_at(here);
+            *input = rest;
+            self.header[self.header_length..self.header_length + here].copy_from_slice(bytes);
+            self.header_length += here;
+        }
+        let header = parse_header(&self.header)?;
+        self.header_length = 0;
+        self.frame = Some(header);
+        self.remaining = header.length;
+        Ok(Some(header))
+    }
+}
+
+fn header_bytes(second: u8) -> usize {
+    match second & 0x7f {
+        126 => 4,
+        127 => 10,
+        _ => 2,
+    }
+}
+
+fn parse_header(bytes: &[u8; HEADER_BYTES_MAX]) -> Result<Header, String> {
+    let [first, second, ..] = *bytes;
+    if first & 0x70 != 0 {
+        return Err(format!(
+            "RSV bits set without an extension (first byte {first:#04x})"
+        ));
+    }
+    if second & 0x80 != 0 {
+        return Err("a masked frame from a server".to_owned());
+    }
+    let opcode = Opcode::from_bits(first & 0x0f)
+        .ok_or_else(|| format!("reserved opcode {:#x}", first & 0x0f))?;
+    let fin = first & 0x80 != 0;
+    let length = match second & 0x7f {
+        126 => u64::from(u16::from_be_bytes([bytes[2], bytes[3]])),
+        127 => u64::from_be_bytes(bytes[2..].try_into().expect("ten bytes less two are eight")),
+        short => u64::from(short),
+    };
+    let minimal = match second & 0x7f {
+        126 => length > 125,
+        127 => length > 0xffff && length <= i64::MAX as u64,
+        _ => true,
+    };
+    if !minimal {
+        return Err(format!(
+            "a length of {length} not written in its minimal form"
+        ));
+    }
+    if opcode.is_control() && (!fin || length > CONTROL_PAYLOAD_BYTES_MAX as u64) {
+        return Err(format!(
+            "a control frame that is fragmented or too long ({length} bytes)"
+        ));
+    }
+    Ok(Header {
+        fin,
+        opcode,
+        length,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error_of(bytes: &[u8]) -> String {
+        let mut input = bytes;
+        Reader::new().next(&mut input).expect_err("must be refused")
+    }
+
+    #[test]
+    fn refuses_what_a_server_must_not_send() {
+        assert!(error_of(&[0x82, 0x81, 0, 0, 0, 0, 0]).contains("masked"));
+        assert!(error_of(&[0xc2, 0x00]).contains("RSV"));
+        assert!(error_of(&[0x83, 0x00]).contains("reserved opcode 0x3"));
+        assert!(error_of(&[0x82, 126, 0, 125]).contains("minimal"));
+        assert!(error_of(&[0x82, 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff]).contains("minimal"));
+        assert!(error_of(&[0x82, 127, 0x80, 0, 0, 0, 0, 0, 0, 0]).contains("minimal"));
+        assert!(error_of(&[0x09, 0x00]).contains("control"));
+        assert!(error_of(&[0x89, 126, 0, 126]).contains("control"));
+    }
+
+    /// Flattens events so that streams cut differently can be compared.
+    fn transcript(pieces: &[&[u8]]) -> String {
+        let mut reader = Reader::new();
+        let mut log = String::new();
+        for piece in pieces {
+            let mut input = *piece;
+            while let Some(event) = reader.next(&mut input).unwrap() {
+                match event {
+                    Event::Data {
+                        opcode,
+                        fin,
+                        frame_length,
+                        first,
+                        last,
+                        bytes,
+                    } => {
+                        if first {
+                            log += &format!("[{opcode:?} {fin} {frame_length} ");
+                        }
+                        log += &String::from_utf8_lossy(bytes);
+                        if last {
+                            log.push(']');
+                        }
+                    }
+                    Event::Control { opcode, payload } => {
+                        log += &format!("<{opcode:?} {payload:?}>");
+                    }
+                }
+            }
+            assert!(input.is_empty());
+        }
+        log
+    }
+
+    #[test]
+    fn every_cut_reads_the_same() {
+        let mut stream = vec![
+            0x01, 3, b'a', b'b', b'c', 0x89, 2, 7, 8, 0x00, 0, 0x80, 126, 0, 126,
+        ];
+        stream.extend([b'x'; 126]);
+        stream.extend([0x8a, 0, 0x82, 0, 0x88, 2, 3, 0xe8]);
+        let whole = transcript(&[&stream]);
+        assert!(whole.starts_with("[Text false 3 abc]<Ping [7, 8]>[Continuation false 0 ]"));
+        assert!(whole.ends_with("<Pong []>[Binary true 0 ]<Close [3, 232]>"));
+        for first in 0..=stream.len() {
+            let (left, right) = stream.split_at(first);
+            assert_eq!(transcript(&[left, right]), whole, "cut at {first}");
+        }
+        let single: Vec<&[u8]> = stream.chunks(1).collect();
+        assert_eq!(transcript(&single), whole);
+    }
+}

@@ -1,0 +1,148 @@
+//! The fallback: level-triggered readiness, one hot receive buffer, send at once.
+
+use std::mem::MaybeUninit;
+use std::net::TcpStream;
+
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+use crate::control::Bell;
+use crate::worker::{Fault, Order, Worker};
+
+/// Receive buffer of the thread.
+const RECEIVE_BYTES: usize = 256 * 1024;
+
+/// Events taken per wait.
+const EVENTS_MAX: usize = 256;
+
+/// Event data of the wake-up bell; sockets have their index.
+const WAKE: u64 = u64::MAX;
+
+/// See [`super::Engine::drive`].
+pub(super) fn drive(worker: &mut Worker, sockets: &[TcpStream], wake: &Bell) -> Result<(), Fault> {
+    let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(setup_fault)?;
+    epoll::add(&epoll, wake, EventData::new_u64(WAKE), EventFlags::IN).map_err(setup_fault)?;
+    for (index, socket) in sockets.iter().enumerate() {
+        epoll::add(
+            &epoll,
+            socket,
+            EventData::new_u64(index as u64),
+            EventFlags::IN,
+        )
+        .map_err(setup_fault)?;
+    }
+    let mut driver = Driver {
+        worker,
+        sockets,
+        epoll,
+        waits_to_write: vec![false; sockets.len()],
+    };
+    driver.worker.start()?;
+    driver.flush_all()?;
+    driver.run(wake)
+}
+
+fn setup_fault(error: Errno) -> Fault {
+    Worker::engine_fault("setting up epoll", error.into())
+}
+
+struct Driver<'a> {
+    worker: &'a mut Worker,
+    sockets: &'a [TcpStream],
+    epoll: OwnedFd,
+    waits_to_write: Vec<bool>,
+}
+
+impl Driver<'_> {
+    fn run(&mut self, wake: &Bell) -> Result<(), Fault> {
+        let mut events = [MaybeUninit::<epoll::Event>::uninit(); EVENTS_MAX];
+        let mut buffer = vec![0u8; RECEIVE_BYTES];
+        loop {
+            self.worker.publish();
+            let (ready, _) = match epoll::wait(&self.epoll, &mut events, None) {
+                Ok(ready) => ready,
+                Err(Errno::INTR) => continue,
+                Err(error) => {
+                    return Err(Worker::engine_fault("waiting for events", error.into()));
+                }
+            };
+            for event in &*ready {
+                let data = event.data.u64();
+                if data == WAKE {
+                    wake.hush();
+                    continue;
+                }
+                let index = data as usize;
+                let flags = event.flags;
+                if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
+                    self.receive(index, &mut buffer)?;
+                }
+                self.flush(index)?;
+            }
+            match self.worker.look() {
+                Order::Continue => {}
+                Order::FlushAll => self.flush_all()?,
+                Order::Leave => {
+                    self.worker.publish();
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn receive(&mut self, index: usize, buffer: &mut [u8]) -> Result<(), Fault> {
+        let received = recv(&self.sockets[index], &mut *buffer, RecvFlags::DONTWAIT);
+        // A system call lies between two receives here, so each has its own time.
+        self.worker.tick();
+        match received {
+            Ok((0, _)) => self.worker.end_of_stream(index)?,
+            Ok((bytes, _)) => self.worker.receive(index, &buffer[..bytes])?,
+            Err(Errno::AGAIN | Errno::INTR) => return Ok(()),
+            Err(error) => self.worker.io_error(index, "receiving", error.into())?,
+        }
+        if self.worker.is_closed(index) {
+            epoll::delete(&self.epoll, &self.sockets[index]).map_err(setup_fault)?;
+        }
+        Ok(())
+    }
+
+    fn flush_all(&mut self) -> Result<(), Fault> {
+        (0..self.sockets.len()).try_for_each(|index| self.flush(index))
+    }
+
+    /// Sends what connection `index` has, and asks for writability if the socket is full.
+    fn flush(&mut self, index: usize) -> Result<(), Fault> {
+        if self.worker.is_closed(index) {
+            return Ok(());
+        }
+        self.worker.tick();
+        let mut full = false;
+        while let (false, Some(bytes)) = (full, self.worker.outgoing(index)) {
+            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+            let (sent, error) = match send(&self.sockets[index], bytes, flags) {
+                Ok(sent) => (sent, None),
+                Err(error) => (0, Some(error)),
+            };
+            self.worker.sent(index, sent);
+            match error {
+                None | Some(Errno::INTR) => {}
+                Some(Errno::AGAIN) => full = true,
+                // What the server said before it closed, if anything, tells more than EPIPE:
+                // the socket is readable now, and the receive will judge.
+                Some(Errno::PIPE | Errno::CONNRESET) => return Ok(()),
+                Some(error) => return self.worker.io_error(index, "sending", error.into()),
+            }
+        }
+        if full != self.waits_to_write[index] {
+            self.waits_to_write[index] = full;
+            let mut interest = EventFlags::IN;
+            interest.set(EventFlags::OUT, full);
+            let data = EventData::new_u64(index as u64);
+            epoll::modify(&self.epoll, &self.sockets[index], data, interest)
+                .map_err(setup_fault)?;
+        }
+        Ok(())
+    }
+}

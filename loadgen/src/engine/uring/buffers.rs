@@ -1,0 +1,154 @@
+//! A provided buffer ring: memory the kernel picks from when bytes arrive.
+//!
+//! The life of a buffer: offered to the kernel, chosen by it for a receive, read here as soon
+//! as that receive's completion is seen, offered again. Nothing keeps a slice beyond that, so a
+//! ring of 2 MiB serves any number of connections. With an incremental ring (kernel 6.12) a
+//! buffer is filled by many receives, one after the other, before it comes back; small messages
+//! then lie side by side in cache.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::io;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use io_uring::Submitter;
+use io_uring::types::BufRingEntry;
+
+/// Buffer group of the ring; the thread has one.
+pub(super) const GROUP: u16 = 0;
+
+/// `IOU_PBUF_RING_INC`: receives fill a buffer step by step.
+const INCREMENTAL: u16 = 2;
+
+/// Shape of an incremental ring: 2 MiB.
+const INCREMENTAL_SHAPE: (u16, u32) = (8, 256 * 1024);
+
+/// Shape of a classic ring, where each receive takes a whole buffer: 2 MiB.
+const CLASSIC_SHAPE: (u16, u32) = (64, 32 * 1024);
+
+const PAGE_BYTES: usize = 4096;
+
+/// Page-aligned memory.
+struct Pages {
+    start: NonNull<u8>,
+    layout: Layout,
+}
+
+impl Pages {
+    fn new(bytes: usize) -> Pages {
+        let layout = Layout::from_size_align(bytes.next_multiple_of(PAGE_BYTES), PAGE_BYTES)
+            .expect("a few MiB aligned to a page");
+        // SAFETY: the layout's size is not zero.
+        let start = unsafe { alloc_zeroed(layout) };
+        let start = NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout));
+        Pages { start, layout }
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `new` with this layout.
+        unsafe { dealloc(self.start.as_ptr(), self.layout) }
+    }
+}
+
+/// The ring and its buffers. Must outlive every receive that may pick from it.
+pub(super) struct Buffers {
+    entries: Pages,
+    memory: Pages,
+    count: u16,
+    buffer_bytes: u32,
+    tail: u16,
+    /// Where the next receive into each buffer lands.
+    filled: Vec<u32>,
+}
+
+impl Buffers {
+    /// Allocates a ring and registers it: incremental where the kernel has it, else classic.
+    pub(super) fn register(submitter: &Submitter<'_>) -> io::Result<Buffers> {
+        Buffers::register_as(submitter, INCREMENTAL_SHAPE, INCREMENTAL).or_else(|error| match error
+            .raw_os_error()
+        {
+            Some(libc::EINVAL) => Buffers::register_as(submitter, CLASSIC_SHAPE, 0),
+            _ => Err(error),
+        })
+    }
+
+    fn register_as(
+        submitter: &Submitter<'_>,
+        (count, buffer_bytes): (u16, u32),
+        flags: u16,
+    ) -> io::Result<Buffers> {
+        let mut buffers = Buffers {
+            entries: Pages::new(usize::from(count) * size_of::<BufRingEntry>()),
+            memory: Pages::new(usize::from(count) * buffer_bytes as usize),
+            count,
+            buffer_bytes,
+            tail: 0,
+            filled: vec![0; usize::from(count)],
+        };
+        let address = buffers.entries.start.as_ptr() as u64;
+        // SAFETY: the address is page-aligned memory for `count` entries, which lives as long as
+        // `buffers`, and that outlives the ring's receives (see `super::Ring`).
+        unsafe { submitter.register_buf_ring_with_flags(address, count, GROUP, flags)? };
+        for id in 0..count {
+            buffers.offer(id);
+        }
+        buffers.publish();
+        Ok(buffers)
+    }
+
+    /// The bytes a receive put into buffer `id`.
+    ///
+    /// `id` and `bytes` must come from one completion, whose buffer has not been consumed yet.
+    pub(super) fn bytes(&self, id: u16, bytes: usize) -> &[u8] {
+        let at = self.filled[usize::from(id)] as usize;
+        assert!(
+            at + bytes <= self.buffer_bytes as usize,
+            "the kernel keeps within a buffer"
+        );
+        let offset = usize::from(id) * self.buffer_bytes as usize + at;
+        // SAFETY: within `memory`, by the assertion and since `filled` has `count` elements; the
+        // memory was zeroed, so it is initialised; the kernel has written this part and writes
+        // it again only after the buffer has been offered again, which takes `&mut self`.
+        unsafe { std::slice::from_raw_parts(self.memory.start.as_ptr().add(offset), bytes) }
+    }
+
+    /// The bytes of a completion have been read. `more` is its IORING_CQE_F_BUF_MORE: the
+    /// kernel goes on filling the same buffer.
+    pub(super) fn consumed(&mut self, id: u16, bytes: usize, more: bool) {
+        if more {
+            self.filled[usize::from(id)] += bytes as u32;
+        } else {
+            self.filled[usize::from(id)] = 0;
+            self.offer(id);
+        }
+    }
+
+    /// Puts a whole buffer behind the ring's tail; the kernel sees it after `publish`.
+    fn offer(&mut self, id: u16) {
+        let slot = usize::from(self.tail & (self.count - 1));
+        let offset = usize::from(id) * self.buffer_bytes as usize;
+        // SAFETY: `slot` is below `count`, a power of two, so within `entries`; the kernel reads
+        // an entry only once the tail has passed it. The setters leave alone the field that
+        // overlays the tail.
+        unsafe {
+            let entry = &mut *self.entries.start.as_ptr().cast::<BufRingEntry>().add(slot);
+            entry.set_addr(self.memory.start.as_ptr().add(offset) as u64);
+            entry.set_len(self.buffer_bytes);
+            entry.set_bid(id);
+        }
+        self.tail = self.tail.wrapping_add(1);
+    }
+
+    /// Lets the kernel see all buffers offered so far.
+    pub(super) fn publish(&mut self) {
+        // SAFETY: the first entry's last field is the ring's tail, which the kernel reads
+        // concurrently: hence atomic. It is aligned to two bytes, as the entry is.
+        let tail = unsafe {
+            let base = self.entries.start.as_ptr().cast::<BufRingEntry>();
+            AtomicU16::from_ptr(BufRingEntry::tail(base).cast_mut())
+        };
+        tail.store(self.tail, Ordering::Release);
+    }
+}

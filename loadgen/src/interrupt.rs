@@ -1,0 +1,88 @@
+//! SIGINT and SIGTERM as something to wait for.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::control::Bell;
+
+/// What ended a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Woken {
+    /// The time is up.
+    Timeout,
+    /// The bell rang.
+    News,
+    /// A signal asks to stop.
+    Interrupted,
+}
+
+/// Knows whether a signal has asked the program to stop.
+pub(crate) struct Interrupt {
+    /// Becomes readable with the first signal, and stays so.
+    receiver: UnixStream,
+}
+
+impl Interrupt {
+    /// Takes over SIGINT and SIGTERM.
+    pub(crate) fn install() -> io::Result<Interrupt> {
+        let (receiver, sender) = UnixStream::pair()?;
+        signal_hook::low_level::pipe::register(SIGINT, sender.try_clone()?)?;
+        signal_hook::low_level::pipe::register(SIGTERM, sender)?;
+        Ok(Interrupt { receiver })
+    }
+
+    /// Waits until `deadline`, a ring of `bell`, or a signal; a signal wins.
+    pub(crate) fn wait(&self, bell: &Bell, deadline: Instant) -> io::Result<Woken> {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let mut fds = [
+                PollFd::new(&self.receiver, PollFlags::IN),
+                PollFd::new(bell, PollFlags::IN),
+            ];
+            let timeout = Timespec::try_from(left).unwrap_or(LONG);
+            match poll(&mut fds, Some(&timeout)) {
+                Ok(0) if left.is_zero() => return Ok(Woken::Timeout),
+                Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+                Ok(_) if !fds[0].revents().is_empty() => return Ok(Woken::Interrupted),
+                Ok(_) => {
+                    bell.hush();
+                    return Ok(Woken::News);
+                }
+            }
+        }
+    }
+
+    /// Whether a signal has come.
+    pub(crate) fn is_raised(&self) -> bool {
+        let mut fds = [PollFd::new(&self.receiver, PollFlags::IN)];
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
+    }
+
+    /// Sleeps for `time`; `false` if a signal cut it short.
+    pub(crate) fn sleep(&self, time: Duration) -> io::Result<bool> {
+        let silent = Bell::new()?;
+        Ok(self.wait(&silent, Instant::now() + time)? == Woken::Timeout)
+    }
+}
+
+impl AsFd for Interrupt {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.receiver.as_fd()
+    }
+}
+
+/// A wait so long that its end does not matter.
+const LONG: Timespec = Timespec {
+    tv_sec: 1 << 30,
+    tv_nsec: 0,
+};

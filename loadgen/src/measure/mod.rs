@@ -1,0 +1,5 @@
+//! What the kernel says about the run: CPU time, waiting time, memory, steal.
+
+pub(crate) mod process;
+pub(crate) mod verdict;
+pub(crate) mod window;

@@ -1,0 +1,220 @@
+//! Readings from /proc. Each parser takes the text, so that tests need no process.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+
+use serde::Serialize;
+
+/// Where CPU times came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum CpuSource {
+    /// /proc/PID/task/TID/schedstat: nanoseconds. A thread that is running at that moment is
+    /// accounted up to its last scheduler tick, so an edge is exact to one tick (1 to 10 ms).
+    Schedstat,
+    /// /proc/PID/task/TID/stat: utime + stime, in clock ticks (10 ms). The kernel has no
+    /// scheduler statistics.
+    StatTicks,
+}
+
+/// CPU account of one thread since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TaskTime {
+    /// Nanoseconds on a CPU.
+    pub(crate) cpu_ns: u64,
+    /// Nanoseconds runnable and waiting for a CPU; 0 where only ticks are known.
+    pub(crate) wait_ns: u64,
+}
+
+impl TaskTime {
+    /// What was added since `earlier`.
+    pub(crate) fn since(self, earlier: TaskTime) -> TaskTime {
+        TaskTime {
+            cpu_ns: self.cpu_ns.saturating_sub(earlier.cpu_ns),
+            wait_ns: self.wait_ns.saturating_sub(earlier.wait_ns),
+        }
+    }
+}
+
+/// CPU accounts of a process's threads, by thread id.
+pub(crate) type Tasks = BTreeMap<i32, TaskTime>;
+
+/// Reads the account of every thread of process `pid`.
+///
+/// The error is that of the missing or unreadable process.
+pub(crate) fn tasks(pid: i32, source: CpuSource) -> io::Result<Tasks> {
+    let mut tasks = Tasks::new();
+    for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let name = entry?.file_name();
+        let Some(id) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
+        // A thread may end between the listing and the reading.
+        if let Ok(time) = task(pid, id, source) {
+            tasks.insert(id, time);
+        }
+    }
+    if tasks.is_empty() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    Ok(tasks)
+}
+
+fn task(pid: i32, id: i32, source: CpuSource) -> io::Result<TaskTime> {
+    let (file, parse): (_, fn(&str) -> Option<TaskTime>) = match source {
+        CpuSource::Schedstat => ("schedstat", parse_schedstat),
+        CpuSource::StatTicks => ("stat", parse_stat),
+    };
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{id}/{file}"))?;
+    parse(&text).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// The better source that this kernel has.
+pub(crate) fn cpu_source() -> CpuSource {
+    // Our own process has run, so zero means that nobody counts.
+    let counted = fs::read_to_string("/proc/self/schedstat")
+        .ok()
+        .and_then(|text| parse_schedstat(&text))
+        .is_some_and(|time| time.cpu_ns > 0);
+    if counted {
+        CpuSource::Schedstat
+    } else {
+        CpuSource::StatTicks
+    }
+}
+
+/// `cpu_ns wait_ns slices`.
+fn parse_schedstat(text: &str) -> Option<TaskTime> {
+    let mut fields = text.split_ascii_whitespace();
+    let cpu_ns = fields.next()?.parse().ok()?;
+    let wait_ns = fields.next()?.parse().ok()?;
+    Some(TaskTime { cpu_ns, wait_ns })
+}
+
+/// Fields 14 and 15 of proc_pid_stat(5); the name in parentheses may hold anything.
+fn parse_stat(text: &str) -> Option<TaskTime> {
+    let (_, after_name) = text.rsplit_once(')')?;
+    let mut fields = after_name.split_ascii_whitespace().skip(11);
+    let user: u64 = fields.next()?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    let tick_ns = 1_000_000_000 / rustix::param::clock_ticks_per_second();
+    Some(TaskTime {
+        cpu_ns: (user + system) * tick_ns,
+        wait_ns: 0,
+    })
+}
+
+/// Memory of a process, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Memory {
+    /// Resident set (VmRSS).
+    pub(crate) rss_bytes: u64,
+    /// Its anonymous part (RssAnon).
+    pub(crate) rss_anonymous_bytes: u64,
+    /// Highest resident set so far (VmHWM).
+    pub(crate) rss_peak_bytes: u64,
+    /// Proportional share (Pss), if smaps_rollup is readable.
+    pub(crate) pss_bytes: Option<u64>,
+    /// Private_Dirty, if smaps_rollup is readable.
+    pub(crate) private_dirty_bytes: Option<u64>,
+}
+
+/// Reads the memory of process `pid`.
+pub(crate) fn memory(pid: i32) -> io::Result<Memory> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    // Another user's process shows its status but not its maps.
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    Ok(Memory {
+        rss_bytes: kibibytes(&status, "VmRSS:").unwrap_or_default(),
+        rss_anonymous_bytes: kibibytes(&status, "RssAnon:").unwrap_or_default(),
+        rss_peak_bytes: kibibytes(&status, "VmHWM:").unwrap_or_default(),
+        pss_bytes: kibibytes(&rollup, "Pss:"),
+        private_dirty_bytes: kibibytes(&rollup, "Private_Dirty:"),
+    })
+}
+
+/// The value in bytes of a line `name   123 kB`.
+fn kibibytes(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_ascii_whitespace()
+        .next()?
+        .parse::<u64>()
+        .ok()
+        .map(|kib| kib * 1024)
+}
+
+/// Ticks of all CPUs together since boot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MachineTicks {
+    /// All of them.
+    pub(crate) total: u64,
+    /// Those that the hypervisor gave to others.
+    pub(crate) steal: u64,
+}
+
+/// Reads the first line of /proc/stat; zeros if there is none.
+pub(crate) fn machine_ticks() -> MachineTicks {
+    fs::read_to_string("/proc/stat")
+        .ok()
+        .and_then(|text| parse_machine_ticks(&text))
+        .unwrap_or_default()
+}
+
+/// `cpu user nice system idle iowait irq softirq steal ...`: guest times are in user already.
+fn parse_machine_ticks(text: &str) -> Option<MachineTicks> {
+    let line = text.lines().find_map(|line| line.strip_prefix("cpu "))?;
+    let ticks: Vec<u64> = line
+        .split_ascii_whitespace()
+        .take(8)
+        .map_while(|field| field.parse().ok())
+        .collect();
+    Some(MachineTicks {
+        total: ticks.iter().sum(),
+        steal: *ticks.get(7)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parses_what_the_kernel_writes() {
+        let time = parse_schedstat("643588 44234 1\n").unwrap();
+        assert_eq!(
+            time,
+            TaskTime {
+                cpu_ns: 643_588,
+                wait_ns: 44_234
+            }
+        );
+        assert_eq!(parse_schedstat(""), None);
+
+        let stat = "42 (a) b (c)) S 1 42 42 0 -1 4194560 100 0 0 0 7 5 0 0 20 0 1 0 1 1 1";
+        let tick_ns = 1_000_000_000 / rustix::param::clock_ticks_per_second();
+        assert_eq!(parse_stat(stat).unwrap().cpu_ns, 12 * tick_ns);
+
+        let status = "Name:\tx\nVmHWM:\t  2000 kB\nVmRSS:\t  1000 kB\nRssAnon:\t 10 kB\n";
+        assert_eq!(kibibytes(status, "VmRSS:"), Some(1_024_000));
+        assert_eq!(kibibytes(status, "Pss:"), None);
+
+        let stat = "cpu  1 2 3 4 5 6 7 8 9 10\ncpu0 1 1 1 1 1 1 1 1 1 1\n";
+        assert_eq!(
+            parse_machine_ticks(stat),
+            Some(MachineTicks {
+                total: 36,
+                steal: 8
+            })
+        );
+    }
+
+    #[test]
+    fn reads_this_very_process() {
+        let pid = std::process::id() as i32;
+        let own = tasks(pid, cpu_source()).unwrap();
+        assert!(own.contains_key(&rustix::thread::gettid().as_raw_nonzero().get()));
+        assert!(memory(pid).unwrap().rss_bytes > 0);
+        assert!(machine_ticks().total > 0);
+    }
+}

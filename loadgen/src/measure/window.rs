@@ -1,0 +1,112 @@
+//! Two snapshots of everything, and what lies between them.
+//!
+//! One thread reads the clock, the message counters and the CPU accounts of generator and
+//! server in one go, at each edge; so rates and CPU per message speak of the same time.
+
+use std::io;
+use std::sync::atomic::Ordering;
+
+use super::process::{CpuSource, MachineTicks, TaskTime, Tasks, machine_ticks, tasks};
+use crate::control::Control;
+use crate::sys;
+
+/// A process under observation.
+#[derive(Clone, Copy)]
+pub(crate) struct Observed {
+    /// Process id of the server, if given.
+    pub(crate) server_pid: Option<i32>,
+    /// Where CPU times come from.
+    pub(crate) source: CpuSource,
+}
+
+/// Everything at one edge of the window.
+pub(crate) struct Snapshot {
+    /// Nanoseconds on the run's clock.
+    pub(crate) at: u64,
+    messages: u64,
+    payload_bytes: u64,
+    own: Tasks,
+    usage: sys::Usage,
+    server: Option<io::Result<Tasks>>,
+    machine: MachineTicks,
+}
+
+impl Snapshot {
+    /// Reads everything now.
+    pub(crate) fn take(control: &Control, observed: Observed) -> Snapshot {
+        let machine = machine_ticks();
+        let server = observed.server_pid.map(|pid| tasks(pid, observed.source));
+        let own = tasks(std::process::id() as i32, observed.source).unwrap_or_default();
+        let usage = sys::usage();
+        let sum =
+            |counter: fn(&crate::control::Line) -> u64| control.lines.iter().map(counter).sum();
+        Snapshot {
+            at: control.clock.now(),
+            messages: sum(|line| line.messages.load(Ordering::Relaxed)),
+            payload_bytes: sum(|line| line.payload_bytes.load(Ordering::Relaxed)),
+            own,
+            usage,
+            server,
+            machine,
+        }
+    }
+}
+
+/// What happened between two snapshots.
+pub(crate) struct Window {
+    /// Length in seconds.
+    pub(crate) seconds: f64,
+    /// Messages verified.
+    pub(crate) messages: u64,
+    /// Their payload, one way.
+    pub(crate) payload_bytes: u64,
+    /// Accounts of the load threads, in order.
+    pub(crate) generator: Vec<TaskTime>,
+    /// Share of the generator's CPU time spent in user mode, 0 to 1.
+    pub(crate) generator_user_share: f64,
+    /// Accounts of the server's threads, busiest first; `None` without a readable server.
+    pub(crate) server: Option<Vec<TaskTime>>,
+    /// CPU time that the hypervisor withheld, in percent of all CPUs' time.
+    pub(crate) steal_percent: f64,
+}
+
+impl Window {
+    /// The difference of two snapshots of one run.
+    pub(crate) fn between(control: &Control, from: &Snapshot, to: &Snapshot) -> Window {
+        let generator = control
+            .lines
+            .iter()
+            .map(|line| {
+                let id = line.thread_id.load(Ordering::Relaxed);
+                account(&from.own, &to.own, id)
+            })
+            .collect();
+        let user = to.usage.user_ns.saturating_sub(from.usage.user_ns) as f64;
+        let system = to.usage.system_ns.saturating_sub(from.usage.system_ns) as f64;
+        let ticks = to.machine.total.saturating_sub(from.machine.total).max(1);
+        let stolen = to.machine.steal.saturating_sub(from.machine.steal);
+        Window {
+            seconds: to.at.saturating_sub(from.at) as f64 / 1e9,
+            messages: to.messages - from.messages,
+            payload_bytes: to.payload_bytes - from.payload_bytes,
+            generator,
+            generator_user_share: user / (user + system).max(1.0),
+            server: server_accounts(from, to),
+            steal_percent: 100.0 * stolen as f64 / ticks as f64,
+        }
+    }
+}
+
+fn account(from: &Tasks, to: &Tasks, id: i32) -> TaskTime {
+    let earlier = from.get(&id).copied().unwrap_or_default();
+    to.get(&id).copied().unwrap_or_default().since(earlier)
+}
+
+fn server_accounts(from: &Snapshot, to: &Snapshot) -> Option<Vec<TaskTime>> {
+    let (Some(Ok(from)), Some(Ok(to))) = (&from.server, &to.server) else {
+        return None;
+    };
+    let mut accounts: Vec<TaskTime> = to.keys().map(|id| account(from, to, *id)).collect();
+    accounts.sort_by_key(|account| std::cmp::Reverse(account.cpu_ns));
+    Some(accounts)
+}

@@ -1,0 +1,155 @@
+//! The address under load: `ws://host:port/path` or `tcp://host:port`.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+
+/// What is spoken over the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Protocol {
+    /// RFC 6455 messages.
+    Websocket,
+    /// RFC 862: bytes come back as they went.
+    Tcp,
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Protocol::Websocket => "websocket",
+            Protocol::Tcp => "tcp",
+        })
+    }
+}
+
+/// A parsed target URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// The URL as written.
+    pub(crate) url: String,
+    /// What its scheme asks for.
+    pub(crate) protocol: Protocol,
+    /// Host without brackets.
+    pub(crate) host: String,
+    /// TCP port.
+    pub(crate) port: u16,
+    /// `host:port` for the `Host` header (brackets kept).
+    pub(crate) authority: String,
+    /// Request target: path and query.
+    pub(crate) path: String,
+}
+
+impl Target {
+    /// Reads a URL. The error is a phrase that says what would be right.
+    pub(crate) fn parse(url: &str) -> Result<Target, String> {
+        let (scheme, rest) = url
+            .split_once("://")
+            .ok_or("expected ws://HOST:PORT/PATH or tcp://HOST:PORT")?;
+        let protocol = match scheme.to_ascii_lowercase().as_str() {
+            "ws" => Protocol::Websocket,
+            "tcp" => Protocol::Tcp,
+            other => return Err(format!("unsupported scheme {other:?}; use ws:// or tcp://")),
+        };
+        let rest = rest.split('#').next().unwrap_or_default();
+        let path_start = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(path_start);
+        let (host, port) = parse_authority(authority, protocol)?;
+        if path.bytes().any(|byte| byte <= b' ' || byte >= 0x7f) {
+            return Err("the path has characters that must be percent-encoded".to_owned());
+        }
+        let path = if path.starts_with('/') {
+            path.to_owned()
+        } else {
+            format!("/{path}")
+        };
+        let authority = authority.to_owned();
+        Ok(Target {
+            url: url.to_owned(),
+            protocol,
+            host,
+            port,
+            authority,
+            path,
+        })
+    }
+
+    /// Every address the host resolves to, in the resolver's order.
+    pub(crate) fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+        Ok((self.host.as_str(), self.port).to_socket_addrs()?.collect())
+    }
+}
+
+fn parse_authority(authority: &str, protocol: Protocol) -> Result<(String, u16), String> {
+    if authority.contains('@') {
+        return Err("credentials in the URL are not supported".to_owned());
+    }
+    let (host, port) = if let Some(bracketed) = authority.strip_prefix('[') {
+        let (host, port) = bracketed
+            .split_once(']')
+            .ok_or("the IPv6 address lacks its ]")?;
+        (host, port.strip_prefix(':'))
+    } else {
+        match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        }
+    };
+    if host.is_empty() {
+        return Err("the URL has no host".to_owned());
+    }
+    let port = match (port, protocol) {
+        (Some(port), _) => port
+            .parse::<u16>()
+            .ok()
+            .filter(|&port| port != 0)
+            .ok_or_else(|| format!("{port:?} is not a port between 1 and 65535"))?,
+        (None, Protocol::Websocket) => 80,
+        (None, Protocol::Tcp) => return Err("tcp:// needs a port".to_owned()),
+    };
+    Ok((host.to_owned(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_hosts_ports_and_paths() {
+        let target = Target::parse("ws://127.0.0.1:3000/echo?x=1#part").unwrap();
+        assert_eq!((target.host.as_str(), target.port), ("127.0.0.1", 3000));
+        assert_eq!(
+            (target.path.as_str(), target.authority.as_str()),
+            ("/echo?x=1", "127.0.0.1:3000")
+        );
+
+        let target = Target::parse("ws://[::1]:9/").unwrap();
+        assert_eq!((target.host.as_str(), target.port), ("::1", 9));
+        assert_eq!(target.authority, "[::1]:9");
+
+        let target = Target::parse("ws://localhost").unwrap();
+        assert_eq!((target.port, target.path.as_str()), (80, "/"));
+
+        let target = Target::parse("ws://h?q").unwrap();
+        assert_eq!(target.path, "/?q");
+
+        assert_eq!(Target::parse("tcp://h:7").unwrap().protocol, Protocol::Tcp);
+    }
+
+    #[test]
+    fn refuses_what_it_cannot_reach() {
+        for wrong in [
+            "127.0.0.1:3000",
+            "wss://h:1",
+            "ws://",
+            "ws://:80",
+            "ws://h:0",
+            "ws://h:x",
+            "ws://[::1:80",
+            "tcp://h",
+            "ws://u:p@h:1",
+            "ws://h/a b",
+        ] {
+            assert!(Target::parse(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

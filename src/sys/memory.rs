@@ -1,0 +1,10 @@
+//! Memory as the kernel gives it.
+
+/// Keeps this process to ordinary pages (`PR_SET_THP_DISABLE`, Linux 3.15).
+///
+/// The allocator asks for transparent huge pages, and then ten thousand idle connections cost whole
+/// pages of two mebibytes: 629 bytes each where 243 are used. To be called before much is allocated.
+pub fn keep_to_small_pages() {
+    // A kernel without it gives the same service for a little more memory.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
+}

@@ -1,0 +1,203 @@
+//! No allocation on the warm path: once a worker has its slabs, echoing takes nothing from the heap.
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use ringback::protocol::policy::Policy;
+use ringback::protocol::{Moment, Next, Piece, Reply, Session, SlabPool, Tally, Turn};
+use support::frames::{self, Frame};
+use support::request;
+
+thread_local! {
+    /// Allocations of this thread. The other threads are the harness's.
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+impl Counting {
+    fn count() {
+        // A thread that ends may allocate after its locals are gone; none of those is counted here.
+        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+    }
+}
+
+// SAFETY: every method passes its arguments on to `System`, which keeps the contract of `GlobalAlloc`;
+// the counter is a constant-initialised thread local without a destructor and allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        Self::count();
+        // SAFETY: the caller keeps the contract of `alloc`, which is the same.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of `dealloc`, and `pointer` came from `System`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        Self::count();
+        // SAFETY: the caller keeps the contract of `realloc`, and `pointer` came from `System`.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// A worker and a connection on it, in memory taken beforehand.
+struct Warm {
+    policy: Policy,
+    slabs: SlabPool,
+    tally: Tally,
+    session: Session,
+    lent: Vec<u8>,
+    sent_bytes: usize,
+}
+
+impl Warm {
+    fn new(policy: Policy) -> Self {
+        let now = Moment::from_nanos(1);
+        let session = Session::open(&policy, now);
+        let (slabs, tally) = (SlabPool::new(1 << 20), Tally::default());
+        let mut warm = Warm {
+            policy,
+            slabs,
+            tally,
+            session,
+            lent: Vec::new(),
+            sent_bytes: 0,
+        };
+        warm.send(&request::upgrade(), usize::MAX);
+        warm
+    }
+
+    /// Sends `stream` in pieces of `piece_bytes`.
+    fn send(&mut self, stream: &[u8], piece_bytes: usize) {
+        for piece in stream.chunks(piece_bytes) {
+            self.lent.clear();
+            self.lent.extend_from_slice(piece);
+            let mut from = 0;
+            while from < self.lent.len() {
+                let mut turn = Turn {
+                    now: Moment::from_nanos(1),
+                    policy: &self.policy,
+                    slabs: &mut self.slabs,
+                    tally: &self.tally,
+                    room: 1 << 16,
+                    refusing: false,
+                };
+                let mut reply = Reply::default();
+                let step = self
+                    .session
+                    .receive(&mut turn, &mut self.lent[from..], &mut reply);
+                assert!(matches!(step.next, Next::Read | Next::Hold), "{step:?}");
+                assert!(step.consumed > 0, "{step:?}");
+                from += step.consumed;
+                self.sent_bytes += reply.window.len();
+                self.deliver(reply.before);
+                self.deliver(reply.after);
+            }
+        }
+    }
+
+    fn deliver(&mut self, piece: Piece) {
+        self.sent_bytes += piece.len();
+        if let Piece::Slabs(mut chain) = piece {
+            chain.clear(&mut self.slabs);
+        }
+    }
+}
+
+/// Allocations of a third pass over `stream`, after two that warm up.
+fn allocations(policy: Policy, stream: &[u8], piece_bytes: usize) -> usize {
+    let mut warm = Warm::new(policy);
+    warm.send(stream, piece_bytes);
+    warm.send(stream, piece_bytes);
+    let sent_before = warm.sent_bytes;
+    let before = ALLOCATIONS.get();
+    warm.send(stream, piece_bytes);
+    let count = ALLOCATIONS.get() - before;
+    assert!(
+        warm.sent_bytes - sent_before > stream.len() / 2,
+        "it does echo"
+    );
+    count
+}
+
+/// Messages, by name.
+fn data() -> Vec<(&'static str, Vec<u8>)> {
+    let small = Frame::text("a small message of 32 bytes, say");
+    let fragmented = frames::encode(&[
+        Frame::text("one ").unfinished(),
+        Frame::new(frames::CONTINUATION, "two"),
+    ]);
+    vec![
+        ("small text", frames::encode(&vec![small; 500])),
+        (
+            "binary of 1000 bytes",
+            frames::encode(&vec![Frame::binary(&[7; 1000]); 100]),
+        ),
+        (
+            "binary of 64 KiB",
+            frames::encode(&vec![Frame::binary(&[7; 65_536]); 4]),
+        ),
+        (
+            "text of 64 KiB",
+            frames::encode(&vec![Frame::new(1, frames::prose(65_536, 1)); 4]),
+        ),
+        ("fragments", fragmented.repeat(50)),
+    ]
+}
+
+/// Sizes of a receive, in bytes: whole batches, buffers, segments, and one that cuts most frames.
+const PIECES: [usize; 5] = [usize::MAX, 32_768, 4096, 1448, 61];
+
+#[test]
+fn the_warm_path_of_the_echo_allocates_nothing() {
+    for (name, stream) in data() {
+        for piece_bytes in PIECES {
+            let count = allocations(Policy::default(), &stream, piece_bytes);
+            assert_eq!(count, 0, "{name} in pieces of {piece_bytes} bytes");
+        }
+    }
+}
+
+#[test]
+fn the_warm_path_of_pings_allocates_nothing() {
+    let ping = Frame::ping(&[7; 125]).encode();
+    let count = allocations(Policy::default(), &ping.repeat(100), ping.len());
+    assert_eq!(count, 0, "one by one");
+    let count = allocations(Policy::default(), &ping.repeat(100), usize::MAX);
+    assert_eq!(count, 0, "all at once");
+}
+
+#[test]
+fn the_warm_path_of_prefixed_text_allocates_nothing() {
+    for (name, stream) in data()
+        .into_iter()
+        .filter(|(name, _)| !name.contains("binary"))
+    {
+        for piece_bytes in PIECES {
+            let policy = Policy {
+                prefix: Some("Received: ".to_owned()),
+                ..Policy::default()
+            };
+            let count = allocations(policy, &stream, piece_bytes);
+            assert_eq!(
+                count, 0,
+                "{name} in pieces of {piece_bytes} bytes, with a prefix"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_counter_counts() {
+    let before = ALLOCATIONS.get();
+    drop(std::hint::black_box(Box::new(1)));
+    assert_eq!(ALLOCATIONS.get(), before + 1);
+}

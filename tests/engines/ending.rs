@@ -1,0 +1,115 @@
+//! Starting and stopping.
+
+use rustix::process::Signal;
+
+use crate::server::{Server, run_to_end, until};
+use crate::support::event::CloseSeen;
+use crate::support::frames::{self, Frame};
+use crate::support::request;
+use crate::wire::Wire;
+
+pub(crate) fn a_drain_finishes_what_was_received(engine: &'static str) {
+    drain(engine, Signal::TERM);
+}
+
+pub(crate) fn an_interrupt_drains_too(engine: &'static str) {
+    drain(engine, Signal::INT);
+}
+
+fn drain(engine: &str, signal: Signal) {
+    let server = Server::start(engine, &["--workers", "2"]);
+    let mut wires: Vec<_> = (0..10).map(|_| Wire::upgrade(&server)).collect();
+    let silent = Wire::connect(&server);
+    let burst = frames::encode(&vec![Frame::text("in flight"); 1000]);
+    for wire in &mut wires {
+        wire.send(&burst);
+        wire.read_exact(11);
+    }
+    // The first echo shows that the server reads; the rest of so small a burst is with it by now.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    server.signal(signal);
+    for wire in wires {
+        let seen = wire.replies_to_end().outcome;
+        assert_eq!(seen.messages().count(), 999);
+        assert_eq!(seen.close, Some(CloseSeen::Code(1001)));
+    }
+    drop(silent);
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+/// A connection that has got its Close and keeps the server waiting.
+fn linger(server: &Server) -> Wire {
+    let mut wire = Wire::upgrade(server);
+    server.signal(Signal::TERM);
+    wire.read_until(|seen| seen.outcome.close == Some(CloseSeen::Code(1001)));
+    wire
+}
+
+pub(crate) fn upgrades_during_a_drain_are_refused(engine: &'static str) {
+    let server = Server::start(engine, &["--drain-timeout", "60s"]);
+    let mut early = Wire::connect(&server);
+    early.send(b"GET / HTTP/1.1\r\n");
+    let lingering = linger(&server);
+    let mut late = Wire::connect(&server);
+    late.send(&request::upgrade());
+    let answer = late.read_to_end();
+    request::read(&answer)
+        .expect("a response")
+        .assert_refused(503);
+    early.send(&request::upgrade()["GET /chat HTTP/1.1\r\n".len()..]);
+    let answer = early.read_to_end();
+    request::read(&answer)
+        .expect("a response")
+        .assert_refused(503);
+    drop(lingering);
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+pub(crate) fn a_second_signal_ends_at_once(engine: &'static str) {
+    let mut server = Server::start(engine, &["--drain-timeout", "10m"]);
+    let mut stuck = Wire::connect_narrow(&server, 4096);
+    stuck.handshake();
+    let sending = stuck.send_aside(Frame::binary(&vec![0; 64 << 20]).encode());
+    let _lingering = linger(&server);
+    assert!(server.runs(), "it drains");
+    server.signal(Signal::TERM);
+    until("the server ends", || (!server.runs()).then_some(()));
+    sending.join().expect("the sender ends");
+}
+
+pub(crate) fn a_drain_is_bounded(engine: &'static str) {
+    let server = Server::start(engine, &["--drain-timeout", "500ms"]);
+    let _lingering = linger(&server);
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+pub(crate) fn a_taken_address_is_an_error(engine: &'static str) {
+    let server = Server::start(engine, &[]);
+    let address = server.address.to_string();
+    let (status, said) = run_to_end(&["--listen", &address, "--engine", engine, "--workers", "1"]);
+    assert!(!status.success(), "{said}");
+    assert!(said.contains(&address), "which address: {said}");
+    assert!(!said.contains("listening on"), "{said}");
+    Wire::upgrade(&server).assert_echoes("undisturbed");
+}
+
+pub(crate) fn a_drain_does_not_wait_for_the_rest_of_a_frame(engine: &'static str) {
+    let server = Server::start(engine, &["--drain-timeout", "1s"]);
+    let mut wire = Wire::upgrade(&server);
+    wire.send(&Frame::binary(&[7; 100_000]).encode()[..50_000]);
+    wire.read_exact(40_000);
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+/// A peer that neither reads the FIN nor sends its own is let go (the lingering has its deadline).
+pub(crate) fn a_peer_that_stays_is_let_go(engine: &'static str) {
+    let server = Server::start(engine, &["--idle-timeout", "off"]);
+    let mut wire = Wire::upgrade(&server);
+    wire.send(&Frame::close(1000, "").encode());
+    assert_eq!(wire.read_exact(4), b"\x88\x02\x03\xe8");
+    until("the server closes the connection", || {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::io::Write::write_all(&mut wire.stream, b"more").err()
+    });
+}

@@ -1,0 +1,48 @@
+//! What the operator bounds.
+
+use crate::server::Server;
+use crate::support::event::{CloseSeen, Event};
+use crate::support::frames::{self, Frame};
+use crate::wire::Wire;
+
+pub(crate) fn messages_have_a_maximum(engine: &'static str) {
+    let server = Server::start(engine, &["--max-message-size", "1KiB"]);
+    let piece = || Frame::binary(&[1; 512]).unfinished();
+    let more = |count: usize| Frame::new(frames::CONTINUATION, vec![2; count]);
+    let just = frames::encode(&[piece(), more(512)]);
+    let over = [piece().encode(), more(513).header()].concat();
+    let mut wire = Wire::upgrade(&server);
+    wire.send(&just);
+    wire.read_until(|seen| {
+        seen.outcome
+            .messages()
+            .any(|message| message.bytes.len() == 1024)
+    });
+    wire.send(&over);
+    let seen = wire.replies_to_end().outcome;
+    assert_eq!(
+        seen.close,
+        Some(CloseSeen::Code(1009)),
+        "the header is enough"
+    );
+}
+
+pub(crate) fn silence_is_ended(engine: &'static str) {
+    let server = Server::start(engine, &["--idle-timeout", "1s"]);
+    let silent = Wire::upgrade(&server);
+    let seen = silent.replies_to_end().outcome;
+    assert!(matches!(seen.events[..], [Event::Ping(_)]), "{seen:?}");
+    assert!(seen.close.is_some(), "{seen:?}");
+}
+
+pub(crate) fn silent_peers_that_answer_pings_stay(engine: &'static str) {
+    let server = Server::start(engine, &["--idle-timeout", "600ms"]);
+    let mut wire = Wire::upgrade(&server);
+    for rounds in 1..=4 {
+        let seen = wire.read_until(|seen| seen.outcome.events.len() >= rounds);
+        let Some(Event::Ping(payload)) = seen.outcome.events.last() else {
+            panic!("no ping: {seen:?}");
+        };
+        wire.send(&Frame::new(frames::PONG, payload.clone()).encode());
+    }
+}

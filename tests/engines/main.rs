@@ -1,0 +1,56 @@
+//! The server as a whole, over loopback, once for each engine the machine has: the same cases for all.
+
+#[path = "../support/mod.rs"]
+mod support;
+mod wire;
+
+mod crowd;
+mod echo;
+mod ending;
+mod handshake;
+mod libraries;
+mod limits;
+mod modes;
+mod pressure;
+mod turmoil;
+
+use support::server;
+
+/// Each case as a test of each engine.
+macro_rules! on_every_engine {
+    ($($area:ident: $($case:ident),+;)+) => {
+        mod epoll { $($( #[test] fn $case() { crate::on("epoll", crate::$area::$case); } )+)+ }
+        mod uring { $($( #[test] fn $case() { crate::on("uring", crate::$area::$case); } )+)+ }
+    };
+}
+
+on_every_engine! {
+    echo: fragments_and_pings_keep_their_places, every_cut_is_echoed, many_small_frames_in_one_write,
+        violations_are_answered_and_the_connection_ends_cleanly, every_close_is_answered,
+        a_half_closed_peer_gets_its_echo, resets_leave_others_alone;
+    libraries: every_size_comes_back, sixteen_mebibytes_come_back, pings_are_answered,
+        a_close_is_completed, a_close_with_a_reason_is_completed, many_clients_at_once;
+    handshake: refusals_are_whole_responses, a_trickle_does_not_hold_a_connection,
+        frames_behind_the_request_are_served, a_subprotocol_is_chosen;
+    modes: the_tutorial_is_served, a_greeting_comes_when_asked, tcp_comes_back_as_it_went,
+        large_messages_are_prefixed;
+    pressure: a_peer_that_does_not_read_is_nobody_elses_problem, a_peer_that_never_reads_is_ended,
+        a_tcp_peer_that_does_not_read_gets_everything_later,
+        a_prefixed_peer_that_does_not_read_gets_everything_later;
+    crowd: ten_thousand_connections, connections_have_a_maximum,
+        descriptors_run_out_and_return;
+    turmoil: visitors_come_and_go, visitors_come_and_go_with_few_buffers, everyone_sends_at_once;
+    limits: messages_have_a_maximum, silence_is_ended, silent_peers_that_answer_pings_stay;
+    ending: a_drain_finishes_what_was_received, upgrades_during_a_drain_are_refused,
+        a_second_signal_ends_at_once, an_interrupt_drains_too, a_drain_is_bounded,
+        a_drain_does_not_wait_for_the_rest_of_a_frame, a_peer_that_stays_is_let_go,
+        a_taken_address_is_an_error;
+}
+
+/// Runs `case` on `engine` if this machine has it.
+fn on(engine: &'static str, case: fn(&'static str)) {
+    match server::unusable(engine) {
+        None => case(engine),
+        Some(reason) => server::say_skipped(engine, &reason),
+    }
+}

@@ -1,0 +1,154 @@
+//! A client that sees every byte: plain sockets, with a limit on every wait.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::thread;
+
+use socket2::{Domain, Socket, Type};
+
+use crate::server::{PATIENCE, Server};
+use crate::support::replies::{self, Replies};
+use crate::support::request::{self, Response};
+
+/// A connection.
+pub(crate) struct Wire {
+    pub(crate) stream: TcpStream,
+    /// What was read and not looked at.
+    ahead: Vec<u8>,
+}
+
+impl Wire {
+    /// A connection on which nothing was said.
+    pub(crate) fn connect(server: &Server) -> Self {
+        Self::over(TcpStream::connect(server.address).expect("a connection"))
+    }
+
+    /// The same with a receive buffer of about `receive_bytes`, so that it is soon full.
+    pub(crate) fn connect_narrow(server: &Server, receive_bytes: usize) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket
+            .set_recv_buffer_size(receive_bytes)
+            .expect("a buffer size");
+        socket
+            .connect(&SocketAddr::into(server.address))
+            .expect("a connection");
+        Self::over(socket.into())
+    }
+
+    fn over(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
+        stream.set_nodelay(true).expect("no delay");
+        Wire {
+            stream,
+            ahead: Vec::new(),
+        }
+    }
+
+    /// A WebSocket connection.
+    pub(crate) fn upgrade(server: &Server) -> Self {
+        let mut wire = Self::connect(server);
+        wire.handshake();
+        wire
+    }
+
+    /// Does the handshake.
+    pub(crate) fn handshake(&mut self) {
+        self.send(&request::upgrade());
+        self.read_response().assert_switched();
+    }
+
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).expect("the server takes it");
+    }
+
+    /// Reads a response head; what follows is kept.
+    pub(crate) fn read_response(&mut self) -> Response {
+        loop {
+            if let Some(response) = request::read(&self.ahead) {
+                self.ahead.clone_from(&response.rest);
+                return response;
+            }
+            assert!(
+                self.read_more() > 0,
+                "the end, inside a head: {:?}",
+                self.ahead
+            );
+        }
+    }
+
+    fn read_more(&mut self) -> usize {
+        let mut bytes = [0; 65_536];
+        let count = self.stream.read(&mut bytes).expect("bytes, or the end");
+        self.ahead.extend_from_slice(&bytes[..count]);
+        count
+    }
+
+    /// Reads exactly `count` bytes.
+    pub(crate) fn read_exact(&mut self, count: usize) -> Vec<u8> {
+        while self.ahead.len() < count {
+            assert!(
+                self.read_more() > 0,
+                "the end, after {} of {count} bytes",
+                self.ahead.len()
+            );
+        }
+        self.ahead.drain(..count).collect()
+    }
+
+    /// Reads until what came satisfies `enough`.
+    pub(crate) fn read_until(&mut self, enough: impl Fn(&Replies) -> bool) -> Replies {
+        loop {
+            let replies = replies::read(&self.ahead).expect("strict frames");
+            if enough(&replies) {
+                return replies;
+            }
+            assert!(self.read_more() > 0, "the end, after {replies:?}");
+        }
+    }
+
+    /// Reads to the server's FIN. A reset is a failure.
+    pub(crate) fn read_to_end(mut self) -> Vec<u8> {
+        let result = self.stream.read_to_end(&mut self.ahead);
+        result.unwrap_or_else(|error| panic!("{error} instead of a FIN after {:?}", self.ahead));
+        self.ahead
+    }
+
+    /// The same, as frames.
+    pub(crate) fn replies_to_end(self) -> Replies {
+        replies::read(&self.read_to_end()).expect("strict frames")
+    }
+
+    /// Sends the FIN, and goes on reading.
+    pub(crate) fn finish(&self) {
+        self.stream.shutdown(Shutdown::Write).expect("a connection");
+    }
+
+    /// Ends it with a reset.
+    pub(crate) fn reset(self) {
+        let socket = Socket::from(self.stream);
+        socket
+            .set_linger(Some(std::time::Duration::ZERO))
+            .expect("a socket option");
+    }
+
+    /// Sends `bytes` while whoever calls goes on; ends when all is sent or the server is gone.
+    pub(crate) fn send_aside(&self, bytes: Vec<u8>) -> thread::JoinHandle<()> {
+        let mut stream = self.stream.try_clone().expect("a descriptor");
+        thread::spawn(move || match stream.write_all(&bytes) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+            Err(error) => panic!("{error}"),
+        })
+    }
+
+    /// Sends one text frame and expects it back.
+    pub(crate) fn assert_echoes(&mut self, text: &str) {
+        use crate::support::frames::Frame;
+        let frame = Frame::text(text);
+        self.send(&frame.encode());
+        let echo = Frame { key: None, ..frame }.encode();
+        assert_eq!(self.read_exact(echo.len()), echo);
+    }
+}

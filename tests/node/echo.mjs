@@ -1,0 +1,79 @@
+// Node `ws` against a plain echo: node echo.mjs URL. Ends with 0 if everything comes back as it went.
+
+import assert from 'node:assert/strict';
+import { Peer } from './peer.mjs';
+
+const url = process.argv[2];
+
+async function connect() {
+  const peer = new Peer(url);
+  await peer.next('open');
+  return peer;
+}
+
+async function comesBack(peer, data) {
+  const isBinary = typeof data !== 'string';
+  peer.socket.send(data);
+  const echo = await peer.next('message');
+  assert.equal(echo.isBinary, isBinary);
+  assert.ok(Buffer.from(data).equals(echo.data), `${echo.data.length} bytes differ`);
+}
+
+async function messages() {
+  const peer = await connect();
+  for (const size of [0, 1, 125, 126, 127, 16_384, 16_385, 65_535, 65_536, 70_000, 1 << 20]) {
+    await comesBack(peer, 'é'.repeat(size / 2) + 'x'.repeat(size % 2));
+    await comesBack(peer, Buffer.alloc(size, 'noise, or nearly'));
+  }
+  for (let number = 0; number < 2000; number += 1) {
+    peer.socket.send(`message ${number}`);
+  }
+  for (let number = 0; number < 2000; number += 1) {
+    assert.equal((await peer.next('message')).data.toString(), `message ${number}`);
+  }
+  peer.socket.terminate();
+}
+
+async function fragments() {
+  const peer = await connect();
+  peer.socket.send('one ', { fin: false });
+  peer.socket.ping('between');
+  peer.socket.send('', { fin: false });
+  peer.socket.send('two', { fin: true });
+  assert.equal((await peer.next('pong')).data.toString(), 'between');
+  assert.equal((await peer.next('message')).data.toString(), 'one two');
+  // `ws` limits the fragments of a message to 16,384: an echo must not make more of them.
+  await comesBack(peer, '€'.repeat(1 << 20));
+  peer.socket.terminate();
+}
+
+async function pings() {
+  const peer = await connect();
+  for (const payload of [Buffer.alloc(0), Buffer.from('x'), Buffer.alloc(125, 7)]) {
+    peer.socket.ping(payload);
+    assert.ok((await peer.next('pong')).data.equals(payload));
+  }
+  peer.socket.terminate();
+}
+
+async function closes() {
+  for (const [code, reason] of [[], [1000, 'bye'], [1001, ''], [3000, 'é'.repeat(61)], [4999, 'x']]) {
+    const peer = await connect();
+    peer.socket.close(code, reason);
+    const close = await peer.next('close');
+    assert.equal(close.code, code ?? 1005);
+    assert.equal(close.reason, '', 'a reply to a Close carries the code only');
+  }
+}
+
+async function compressionIsDeclined() {
+  const peer = new Peer(url, { perMessageDeflate: true });
+  await peer.next('open');
+  assert.equal(peer.socket.extensions, '');
+  await comesBack(peer, 'x'.repeat(10_000));
+  peer.socket.terminate();
+}
+
+for (const scenario of [messages, fragments, pings, closes, compressionIsDeclined]) {
+  await scenario();
+}

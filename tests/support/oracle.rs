@@ -1,0 +1,296 @@
+//! A WebSocket echo that is slow and obviously right: one byte at a time, vectors throughout, written
+//! from RFC 6455 and from nothing else.
+
+use super::event::{CloseSeen, Event, Message, Outcome};
+
+/// What the oracle is asked to assume.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rules {
+    /// The largest message accepted, in bytes.
+    pub(crate) message_bytes_max: Option<u64>,
+    /// The text put in front of every message, which is then answered as text.
+    pub(crate) prefix: Option<String>,
+}
+
+/// When a fault that the first bytes of a frame already show is answered. Both are right, and they
+/// differ only for a stream that ends inside the faulty frame's header or control payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// At the byte that shows it.
+    None,
+    /// When the frame's header, or a control frame, is whole.
+    WholeHeader,
+}
+
+/// What a client must see that sent `stream` after its handshake.
+pub(crate) fn echo(stream: &[u8], rules: &Rules, patience: Patience) -> Outcome {
+    let mut oracle = Oracle {
+        rules,
+        patience,
+        ..Oracle::new(rules)
+    };
+    for &byte in stream {
+        if oracle.outcome.close.is_some() {
+            break;
+        }
+        oracle.take(byte);
+    }
+    oracle.finish()
+}
+
+struct Oracle<'a> {
+    rules: &'a Rules,
+    patience: Patience,
+    header: Vec<u8>,
+    /// Known once the header is whole.
+    payload_bytes: Option<u64>,
+    payload: Vec<u8>,
+    /// The data message that is open: what came so far, unmasked.
+    open: Option<Message>,
+    /// The bytes of a character that is not whole.
+    character: Vec<u8>,
+    outcome: Outcome,
+}
+
+const PROTOCOL_ERROR: u16 = 1002;
+const INVALID_PAYLOAD: u16 = 1007;
+const MESSAGE_TOO_BIG: u16 = 1009;
+
+impl<'a> Oracle<'a> {
+    fn new(rules: &'a Rules) -> Self {
+        Oracle {
+            rules,
+            patience: Patience::None,
+            header: Vec::new(),
+            payload_bytes: None,
+            payload: Vec::new(),
+            open: None,
+            character: Vec::new(),
+            outcome: Outcome::default(),
+        }
+    }
+
+    fn take(&mut self, byte: u8) {
+        if self.payload_bytes.is_none() {
+            self.header.push(byte);
+            self.look_at_header();
+        } else {
+            let key = &self.header[self.header.len() - 4..];
+            let plain = byte ^ key[self.payload.len() % 4];
+            self.payload.push(plain);
+            self.look_at_payload(plain);
+        }
+        if self.payload_bytes == Some(self.payload.len() as u64) && self.outcome.close.is_none() {
+            self.end_frame();
+        }
+    }
+
+    /// RFC 6455, section 5.2, from the first byte on.
+    fn look_at_header(&mut self) {
+        let whole = self.header.len() == header_bytes(&self.header);
+        if let Some(code) = self.header_fault() {
+            if whole || self.patience == Patience::None {
+                self.fail(code);
+            }
+            return;
+        }
+        if !whole {
+            return;
+        }
+        self.payload_bytes = declared_bytes(&self.header);
+        let declared = self.payload_bytes.expect("the header is whole");
+        if !self.is_control() {
+            let before = self
+                .open
+                .as_ref()
+                .map_or(0, |message| message.bytes.len() as u64);
+            let total = u128::from(before) + u128::from(declared);
+            if self
+                .rules
+                .message_bytes_max
+                .is_some_and(|limit| total > u128::from(limit))
+            {
+                return self.fail(MESSAGE_TOO_BIG);
+            }
+            let text = self.opcode() == 1;
+            self.open.get_or_insert_with(|| Message {
+                text,
+                ..Message::default()
+            });
+        } else if self.opcode() == 8 && declared == 1 && self.patience == Patience::None {
+            self.fail(PROTOCOL_ERROR);
+        }
+    }
+
+    /// What is wrong with as much of the header as there is.
+    fn header_fault(&self) -> Option<u16> {
+        let first = self.header[0];
+        let fin = first & 0x80 != 0;
+        let reserved_bits = first & 0x70 != 0;
+        let reserved_opcode = !matches!(self.opcode(), 0 | 1 | 2 | 8 | 9 | 10);
+        let fragmented_control = self.is_control() && !fin;
+        let out_of_place = match self.opcode() {
+            0 => self.open.is_none(),
+            1 | 2 => self.open.is_some(),
+            _ => false,
+        };
+        if reserved_bits || reserved_opcode || fragmented_control || out_of_place {
+            return Some(PROTOCOL_ERROR);
+        }
+        let second = *self.header.get(1)?;
+        let unmasked = second & 0x80 == 0;
+        let long_control = self.is_control() && second & 0x7f > 125;
+        if unmasked || long_control {
+            return Some(PROTOCOL_ERROR);
+        }
+        let negative = second & 0x7f == 127 && self.header.get(2).is_some_and(|byte| *byte >= 0x80);
+        let declared = if negative {
+            None
+        } else {
+            declared_bytes(&self.header)
+        };
+        let not_minimal = match (second & 0x7f, declared) {
+            (126, Some(length)) => length < 126,
+            (127, Some(length)) => length < 65_536,
+            _ => false,
+        };
+        (negative || not_minimal).then_some(PROTOCOL_ERROR)
+    }
+
+    fn look_at_payload(&mut self, plain: u8) {
+        if self.is_control() {
+            return;
+        }
+        let message = self
+            .open
+            .as_mut()
+            .expect("a data frame belongs to a message");
+        message.bytes.push(plain);
+        if message.text {
+            self.character.push(plain);
+            match std::str::from_utf8(&self.character) {
+                Ok(_) => self.character.clear(),
+                Err(error) if error.error_len().is_some() => self.fail(INVALID_PAYLOAD),
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn end_frame(&mut self) {
+        let payload = std::mem::take(&mut self.payload);
+        let (opcode, fin) = (self.opcode(), self.header[0] & 0x80 != 0);
+        self.header.clear();
+        self.payload_bytes = None;
+        match opcode {
+            8 => self.end_with_close(&payload),
+            9 => {
+                let inside = self.open.as_ref().map(|message| message.bytes.len());
+                self.outcome.events.push(Event::Pong { payload, inside });
+            }
+            10 => {}
+            _ => self.end_data_frame(fin),
+        }
+    }
+
+    fn end_data_frame(&mut self, fin: bool) {
+        let message = self
+            .open
+            .as_mut()
+            .expect("a data frame belongs to a message");
+        message.frame_ends.push(message.bytes.len());
+        if !fin {
+            return;
+        }
+        if !self.character.is_empty() {
+            return self.fail(INVALID_PAYLOAD);
+        }
+        let message = self.open.take().expect("a data frame belongs to a message");
+        let message = self.answer(message);
+        self.outcome.events.push(Event::Message(message));
+    }
+
+    /// RFC 6455, sections 5.5.1 and 7.4.
+    fn end_with_close(&mut self, payload: &[u8]) {
+        let answer = match payload {
+            [] => CloseSeen::Empty,
+            [_] => CloseSeen::Code(PROTOCOL_ERROR),
+            [high, low, reason @ ..] => {
+                let code = u16::from_be_bytes([*high, *low]);
+                if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
+                    CloseSeen::Code(PROTOCOL_ERROR)
+                } else if std::str::from_utf8(reason).is_err() {
+                    CloseSeen::Code(INVALID_PAYLOAD)
+                } else {
+                    CloseSeen::Code(code)
+                }
+            }
+        };
+        self.outcome.close = Some(answer);
+    }
+
+    /// The message as it is answered.
+    fn answer(&self, message: Message) -> Message {
+        let Some(prefix) = &self.rules.prefix else {
+            return message;
+        };
+        let replaced = if message.text {
+            message.bytes
+        } else {
+            String::from_utf8_lossy(&message.bytes)
+                .into_owned()
+                .into_bytes()
+        };
+        let bytes = [prefix.as_bytes(), &replaced].concat();
+        Message {
+            text: true,
+            frame_ends: vec![bytes.len()],
+            bytes,
+        }
+    }
+
+    fn finish(mut self) -> Outcome {
+        self.outcome.partial = self.open.take().map(|message| self.answer(message));
+        self.outcome
+    }
+
+    fn fail(&mut self, code: u16) {
+        self.outcome.close = Some(CloseSeen::Code(code));
+    }
+
+    fn opcode(&self) -> u8 {
+        self.header[0] & 0x0f
+    }
+
+    fn is_control(&self) -> bool {
+        self.opcode() >= 8
+    }
+}
+
+/// How long the header that begins like this is, masking key included; longer than what there is while
+/// that cannot be known.
+fn header_bytes(header: &[u8]) -> usize {
+    let Some(second) = header.get(1) else {
+        return 2;
+    };
+    let length_bytes = match second & 0x7f {
+        126 => 2,
+        127 => 8,
+        _ => 0,
+    };
+    let key_bytes = if second & 0x80 == 0 { 0 } else { 4 };
+    2 + length_bytes + key_bytes
+}
+
+/// The payload length that the header declares, if that much of it is there.
+fn declared_bytes(header: &[u8]) -> Option<u64> {
+    let bytes = match header.get(1)? & 0x7f {
+        126 => header.get(2..4)?,
+        127 => header.get(2..10)?,
+        short => return Some(u64::from(short)),
+    };
+    Some(
+        bytes
+            .iter()
+            .fold(0, |total, byte| total << 8 | u64::from(*byte)),
+    )
+}

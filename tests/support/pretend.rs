@@ -1,0 +1,250 @@
+//! An engine without sockets: it lends a session each piece in fresh memory with guards around it,
+//! collects what comes back in sending order, and keeps every promise an engine makes.
+
+use std::time::Duration;
+
+use ringback::protocol::policy::Policy;
+use ringback::protocol::slab::{HEADROOM_BYTES, HOLD_BYTES_MAX};
+use ringback::protocol::{
+    CloseCode, Moment, Next, Piece, Reply, Session, SlabPool, Tally, Turn, Wake,
+};
+
+const GUARD: [u8; 32] = [0xa5; 32];
+
+/// Calls in a row that may take nothing and say nothing before it counts as being stuck.
+const IDLE_CALLS_MAX: usize = 8;
+
+/// How a connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Open,
+    /// The FIN is sent; what comes is discarded.
+    HalfClosed,
+    Closed,
+}
+
+/// One connection and the worker around it.
+pub(crate) struct Pretend<'a> {
+    policy: &'a Policy,
+    session: Session,
+    pub(crate) slabs: SlabPool,
+    tally: Tally,
+    pub(crate) now: Moment,
+    /// What every call gets as its room.
+    pub(crate) room: usize,
+    /// The most that is offered again at once after a Hold.
+    pub(crate) offer_bytes_max: usize,
+    pub(crate) refusing: bool,
+    /// Everything sent so far.
+    pub(crate) sent: Vec<u8>,
+    pub(crate) state: State,
+    /// The most slabs that were out between two calls.
+    pub(crate) slabs_out_max: usize,
+    taken_elsewhere: usize,
+}
+
+impl<'a> Pretend<'a> {
+    /// A connection that has sent nothing.
+    pub(crate) fn open(policy: &'a Policy) -> Self {
+        let now = Moment::from_nanos(5_000_000_000);
+        Pretend {
+            policy,
+            session: Session::open(policy, now),
+            slabs: SlabPool::new(1 << 20),
+            tally: Tally::default(),
+            now,
+            room: 1 << 20,
+            offer_bytes_max: usize::MAX,
+            refusing: false,
+            sent: Vec::new(),
+            state: State::Open,
+            slabs_out_max: 0,
+            taken_elsewhere: 0,
+        }
+    }
+
+    /// Leaves the worker no memory to hold anything in.
+    pub(crate) fn spend_slabs(&mut self) {
+        while let Some(slab) = self.slabs.take_to_hold() {
+            std::mem::forget(slab);
+            self.taken_elsewhere += 1;
+        }
+    }
+
+    /// Slabs that this connection holds.
+    pub(crate) fn slabs_out(&self) -> usize {
+        self.slabs.out() - self.taken_elsewhere
+    }
+
+    /// What the peer sent arrives as one piece.
+    pub(crate) fn feed(&mut self, piece: &[u8]) {
+        self.now = self.now + Duration::from_micros(1);
+        let mut rest = piece;
+        let mut idle_calls = 0;
+        while self.state == State::Open {
+            let offered = &rest[..rest.len().min(self.offer_bytes_max)];
+            let sent_before = self.sent.len();
+            let (consumed, next) = self.lend(offered);
+            rest = &rest[consumed..];
+            let moved = consumed > 0 || self.sent.len() > sent_before;
+            idle_calls = if moved { 0 } else { idle_calls + 1 };
+            assert!(
+                idle_calls < IDLE_CALLS_MAX,
+                "stuck with {} bytes and {next:?}",
+                rest.len()
+            );
+            self.enter(next);
+            if rest.is_empty() && next != Next::Hold {
+                break;
+            }
+        }
+        self.pass_deadlines();
+    }
+
+    /// One call of `receive`, and everything it must keep to.
+    fn lend(&mut self, offered: &[u8]) -> (usize, Next) {
+        let mut memory = [&GUARD, offered, &GUARD].concat();
+        let lent_range = GUARD.len()..GUARD.len() + offered.len();
+        let mut reply = Reply::default();
+        let mut turn = Turn {
+            now: self.now,
+            policy: self.policy,
+            slabs: &mut self.slabs,
+            tally: &self.tally,
+            room: self.room,
+            refusing: self.refusing,
+        };
+        let lent = &mut memory[lent_range.clone()];
+        let step = self.session.receive(&mut turn, lent, &mut reply);
+        assert_eq!(
+            memory[..GUARD.len()],
+            GUARD,
+            "written before the lent bytes"
+        );
+        assert_eq!(
+            memory[lent_range.end..],
+            GUARD,
+            "written behind the lent bytes"
+        );
+        assert!(step.consumed <= offered.len());
+        assert!(
+            step.consumed == offered.len() || step.next != Next::Read,
+            "only Hold leaves bytes"
+        );
+        let lent = &memory[lent_range];
+        if step.next == Next::Hold {
+            assert!(
+                reply.window.end <= step.consumed,
+                "the window covers what is offered again"
+            );
+            assert_eq!(
+                lent[step.consumed..],
+                offered[step.consumed..],
+                "the rest is changed"
+            );
+        }
+        let beside = reply.before.len() + reply.after.len();
+        let slab_bytes = HOLD_BYTES_MAX + HEADROOM_BYTES;
+        assert!(
+            beside <= self.room + slab_bytes,
+            "{beside} bytes for room {}",
+            self.room
+        );
+        self.send(std::mem::take(&mut reply.before));
+        self.sent.extend_from_slice(&lent[reply.window.clone()]);
+        self.send(std::mem::take(&mut reply.after));
+        self.slabs_out_max = self.slabs_out_max.max(self.slabs_out());
+        (step.consumed, step.next)
+    }
+
+    /// Time passes, and the session is woken at each of its deadlines.
+    pub(crate) fn wait(&mut self, span: Duration) {
+        let end = self.now + span;
+        while self.state != State::Closed {
+            match self.session.deadline() {
+                Some(deadline) if deadline <= end => {
+                    self.now = self.now.max(deadline);
+                    self.pass_deadlines();
+                }
+                _ => break,
+            }
+        }
+        self.now = end;
+    }
+
+    fn pass_deadlines(&mut self) {
+        for _ in 0..IDLE_CALLS_MAX {
+            match self.session.deadline() {
+                Some(deadline) if deadline <= self.now && self.state != State::Closed => {
+                    self.wake(Wake::Deadline);
+                }
+                _ => return,
+            }
+        }
+        panic!("a deadline that does not move");
+    }
+
+    /// When the session wants to be woken.
+    pub(crate) fn deadline(&self) -> Option<Moment> {
+        self.session.deadline()
+    }
+
+    /// The server goes down.
+    pub(crate) fn drain(&mut self) {
+        self.wake(Wake::Drain(CloseCode::GOING_AWAY));
+    }
+
+    /// The peer's FIN arrives.
+    pub(crate) fn peer_finishes(&mut self) {
+        match self.state {
+            State::Open => self.wake(Wake::PeerFinished),
+            State::HalfClosed => self.state = State::Closed,
+            State::Closed => {}
+        }
+    }
+
+    fn wake(&mut self, why: Wake) {
+        let mut reply = Reply::default();
+        let mut turn = Turn {
+            now: self.now,
+            policy: self.policy,
+            slabs: &mut self.slabs,
+            tally: &self.tally,
+            room: self.room,
+            refusing: self.refusing,
+        };
+        let next = self.session.resume(&mut turn, why, &mut reply);
+        assert!(reply.window.is_empty(), "a window on nothing");
+        self.send(std::mem::take(&mut reply.before));
+        self.send(std::mem::take(&mut reply.after));
+        self.enter(next);
+    }
+
+    fn enter(&mut self, next: Next) {
+        match (self.state, next) {
+            (_, Next::Close) => self.state = State::Closed,
+            (State::Open, Next::HalfClose) => self.state = State::HalfClosed,
+            _ => {}
+        }
+    }
+
+    fn send(&mut self, piece: Piece) {
+        match piece {
+            Piece::None => {}
+            Piece::Inline(small) => self.sent.extend_from_slice(small.as_slice()),
+            Piece::Slabs(mut chain) => {
+                while let Some(slab) = chain.pop() {
+                    self.sent.extend_from_slice(slab.bytes());
+                    self.slabs.give(slab);
+                }
+            }
+        }
+    }
+
+    /// The connection is over: every slab must be back.
+    pub(crate) fn release(mut self) -> Vec<u8> {
+        self.session.release(&mut self.slabs);
+        assert_eq!(self.slabs_out(), 0, "slabs that were not given back");
+        self.sent
+    }
+}

@@ -1,0 +1,163 @@
+//! Making the Node `ws` peer ready, or saying plainly why there is none.
+
+use super::process::{Interrupt, Process};
+use serde::Serialize;
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// Two small packages; this is for slow networks.
+const INSTALL_LIMIT: Duration = Duration::from_secs(120);
+
+const HOW_TO_GET_NODE: &str = "install Node.js 18.14 or newer with npm, for instance `apt-get install nodejs npm` (Debian, \
+     Ubuntu), `dnf install nodejs npm` (Fedora), or from https://nodejs.org";
+
+/// The oldest Node with `buffer.isUtf8`, without which `ws` validates text slowly.
+const NODE_VERSION_MIN: (u32, u32) = (18, 14);
+
+/// What the Node peer consists of.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct NodePeer {
+    pub(crate) node: String,
+    pub(crate) ws: String,
+    pub(crate) bufferutil: Option<String>,
+    /// Why there is no variant with bufferutil, if there is none.
+    #[serde(skip)]
+    pub(crate) no_bufferutil: Option<String>,
+}
+
+/// Installs the peer's locked packages unless they are there. The error is a sentence for the user.
+pub(crate) fn prepare(peer: &Path, interrupt: &Interrupt) -> Result<NodePeer, String> {
+    let Some(version) = output_of(Command::new("node").arg("--version")) else {
+        return Err(format!("Node is not installed: {HOW_TO_GET_NODE}"));
+    };
+    let version = version.trim_start_matches('v').to_owned();
+    if parse_version(&version).is_none_or(|version| version < NODE_VERSION_MIN) {
+        return Err(format!("Node {version} is too old: {HOW_TO_GET_NODE}"));
+    }
+    if !is_installed(peer) {
+        install(peer, interrupt)?;
+    }
+    let locked = locked_versions(&peer.join("package-lock.json"));
+    let locked = |name: &str| {
+        locked
+            .iter()
+            .find(|(package, _)| package == name)
+            .map(|(_, version)| version.clone())
+    };
+    let no_bufferutil = why_no_bufferutil(peer);
+    Ok(NodePeer {
+        node: version,
+        ws: locked("ws").unwrap_or_else(|| "unknown".to_owned()),
+        bufferutil: if no_bufferutil.is_none() {
+            locked("bufferutil")
+        } else {
+            None
+        },
+        no_bufferutil,
+    })
+}
+
+fn install(peer: &Path, interrupt: &Interrupt) -> Result<(), String> {
+    eprintln!("installing the Node ws peer (npm ci)");
+    let mut command = Command::new("npm");
+    // No scripts: bufferutil brings its compiled module along, and compiles one otherwise.
+    command
+        .args([
+            "ci",
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+            "--loglevel=error",
+        ])
+        .current_dir(peer)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    let cpus = super::placement::allowed_cpus().map_err(|error| format!("{error:#}"))?;
+    let mut process = Process::start(&mut command, &cpus)
+        .map_err(|_| format!("npm is not installed: {HOW_TO_GET_NODE}"))?;
+    match process.wait(INSTALL_LIMIT, interrupt) {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("`npm ci` failed ({status}); is there a network?")),
+        Err(error) => Err(format!("`npm ci` was given up: {error:#}")),
+    }
+}
+
+/// True when what is installed has the locked versions.
+fn is_installed(peer: &Path) -> bool {
+    let locked = locked_versions(&peer.join("package-lock.json"));
+    let installed = locked_versions(&peer.join("node_modules/.package-lock.json"));
+    !locked.is_empty() && locked == installed
+}
+
+/// Packages with versions out of a lockfile; nothing when there is none.
+fn locked_versions(lockfile: &Path) -> Vec<(String, String)> {
+    let text = fs::read_to_string(lockfile).unwrap_or_default();
+    let lock: Value = serde_json::from_str(&text).unwrap_or_default();
+    let Some(packages) = lock["packages"].as_object() else {
+        return Vec::new();
+    };
+    let mut versions: Vec<_> = packages
+        .iter()
+        .filter_map(|(path, package)| {
+            let name = path.strip_prefix("node_modules/")?;
+            Some((name.to_owned(), package["version"].as_str()?.to_owned()))
+        })
+        .collect();
+    versions.sort();
+    versions
+}
+
+/// `None` when `ws` would use bufferutil's compiled module here.
+///
+/// bufferutil without a compiled module for this machine loads all the same and falls back to
+/// JavaScript, so its loader is asked instead.
+fn why_no_bufferutil(peer: &Path) -> Option<String> {
+    let script = "
+        if (require('http').websocketUnmask) { process.stdout.write('built-in'); }
+        else {
+            const { dirname } = require('path');
+            require('node-gyp-build')(dirname(require.resolve('bufferutil')));
+            process.stdout.write('compiled');
+        }";
+    let mut command = Command::new("node");
+    command
+        .args(["--eval", script])
+        .current_dir(peer)
+        .env_remove("NODE_OPTIONS");
+    match output_of(&mut command).as_deref() {
+        Some("compiled") => None,
+        Some(_) => Some("this Node unmasks natively by itself, so node-ws stands for both".into()),
+        None => Some("bufferutil has no compiled module for this machine".into()),
+    }
+}
+
+/// What a short command prints; `None` when it does not exist or fails.
+pub(crate) fn output_of(command: &mut Command) -> Option<String> {
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    output.status.success().then_some(text)
+}
+
+fn parse_version(version: &str) -> Option<(u32, u32)> {
+    let mut numbers = version.split('.').map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_as_numbers() {
+        assert!(parse_version("20.9.1").unwrap() >= NODE_VERSION_MIN);
+        assert!(parse_version("18.4.0").unwrap() < NODE_VERSION_MIN);
+        assert_eq!(parse_version("nightly"), None);
+    }
+}
