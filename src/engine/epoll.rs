@@ -12,7 +12,8 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketFlags, accept_with, recv, send, shutdown};
 
 use super::door::Door;
-use super::{Feature, StopPhase, Worker, uring};
+use super::{Feature, StopPhase, Worker};
+use crate::config::UringTuning;
 use crate::protocol::{CloseCode, Moment};
 use crate::shard::readiness::{Immediate, Wire};
 use crate::shard::{Sent, Shard, SlotId, Write};
@@ -115,7 +116,7 @@ pub fn run(worker: Worker<'_>, ready: &dyn Fn()) -> io::Result<()> {
 ///
 /// # Errors
 /// Where there are no descriptors left.
-pub fn probe(_: &uring::Tuning) -> io::Result<Vec<Feature>> {
+pub fn probe(_: &UringTuning) -> io::Result<Vec<Feature>> {
     epoll::create(CreateFlags::CLOEXEC)?;
     Ok(vec![Feature {
         name: "level-triggered epoll",

@@ -17,6 +17,7 @@ use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 
+use crate::config::UringTuning;
 use crate::protocol::Tally;
 use crate::shard::Settings;
 
@@ -36,7 +37,7 @@ pub struct Worker<'a> {
     /// When to stop.
     pub stop: &'a Stop,
     /// How the `uring` engine lays out its ring.
-    pub tuning: uring::Tuning,
+    pub tuning: UringTuning,
 }
 
 /// A way of doing the I/O.
@@ -47,7 +48,7 @@ pub struct Engine {
     /// Serves until told to stop. `ready` is called once nothing can keep it from serving any more.
     pub run: fn(Worker<'_>, ready: &dyn Fn()) -> io::Result<()>,
     /// Whether it works here, by trying, without listening: what was found, or what stands in the way.
-    pub probe: fn(&uring::Tuning) -> io::Result<Vec<Feature>>,
+    pub probe: fn(&UringTuning) -> io::Result<Vec<Feature>>,
 }
 
 /// Something a kernel offers to an engine.

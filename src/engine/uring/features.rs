@@ -5,9 +5,9 @@ use std::io;
 use io_uring::{IoUring, Probe, opcode};
 
 use super::super::Feature;
-use super::Tuning;
 use super::buffers::{Buffers, Layout};
 use super::ring;
+use crate::config::UringTuning;
 use crate::sys::limits;
 
 /// Buffers of an incremental ring. Two mebibytes in all stay in the cache; the kernel walks through all
@@ -41,7 +41,7 @@ pub(super) struct Setup {
 /// # Errors
 /// What the kernel says where it lacks something that the engine cannot do without, or where a limit is
 /// reached.
-pub(super) fn set_up(tuning: &Tuning) -> io::Result<Setup> {
+pub(super) fn set_up(tuning: &UringTuning) -> io::Result<Setup> {
     let ring = ring::open(tuning.entries)?;
     let buffers = provide_buffers(&ring, tuning)?;
     let mut operations = Probe::new();
@@ -59,7 +59,7 @@ pub(super) fn set_up(tuning: &Tuning) -> io::Result<Setup> {
 }
 
 /// Incremental buffers where the kernel has them and nobody asked otherwise, classic ones elsewhere.
-fn provide_buffers(ring: &IoUring, tuning: &Tuning) -> io::Result<Buffers> {
+fn provide_buffers(ring: &IoUring, tuning: &UringTuning) -> io::Result<Buffers> {
     let tuned = |layout: Layout| Layout {
         count: tuning.buffers.unwrap_or(layout.count),
         bytes: tuning.buffer_bytes.unwrap_or(layout.bytes),
@@ -82,7 +82,7 @@ fn provide_buffers(ring: &IoUring, tuning: &Tuning) -> io::Result<Buffers> {
 ///
 /// # Errors
 /// What stands in the way.
-pub fn probe(tuning: &Tuning) -> io::Result<Vec<Feature>> {
+pub fn probe(tuning: &UringTuning) -> io::Result<Vec<Feature>> {
     let setup = set_up(tuning)?;
     let parameters = setup.ring.params();
     let feature = |name, since, found| Feature { name, since, found };

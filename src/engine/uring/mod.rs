@@ -9,7 +9,6 @@ use std::io;
 
 use super::door::Door;
 use super::{StopPhase, Worker};
-use crate::config::UringTuning;
 use crate::protocol::{CloseCode, Moment};
 use crate::shard::completion::Deferred;
 use crate::shard::{Load, Sent, Shard, SlotId, Write};
@@ -17,9 +16,6 @@ use crate::sys::clock;
 use buffers::{Buffers, Desk};
 pub use features::probe;
 use ring::{COMPLETIONS_MAX, Completion, Key, Ring, Socket};
-
-/// How a worker's ring is laid out.
-pub type Tuning = UringTuning;
 
 /// More connections than this do not come within one turn: two full queues of a listener.
 const BURST_MAX: usize = 8192;

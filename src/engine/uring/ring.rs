@@ -184,6 +184,14 @@ impl<'a> Ring<'a> {
         }
     }
 
+    /// Submits what is queued, and waits for nothing.
+    pub(super) fn submit(&mut self) {
+        self.submission.sync();
+        // An error shows again at the next `enter`.
+        let _ = self.submitter.submit();
+        self.submission.sync();
+    }
+
     /// Takes over what has completed.
     pub(super) fn take_completions(&mut self, into: &mut Vec<Completion>) {
         self.completion.sync();
@@ -340,10 +348,7 @@ impl<'a> Ring<'a> {
         // SAFETY: the memory that an entry names outlives its operation: a buffer ring's and a queued
         // slab's by the contract of `send`, everything else is static or passed by value.
         while unsafe { self.submission.push(&entry) }.is_err() {
-            self.submission.sync();
-            // A full queue is emptied by submitting it; an error shows at the next `enter`.
-            let _ = self.submitter.submit();
-            self.submission.sync();
+            self.submit();
         }
     }
 }

@@ -1,0 +1,151 @@
+//! Output: what is queued, offered to the kernel piece by piece.
+
+use crate::protocol::{Piece, SlabPool};
+
+use super::Shard;
+use super::outbox::{Entries, Lease, Load, Outbox};
+use super::slots::SlotId;
+
+/// What became of a send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// This many bytes went; fewer than offered means that the peer does not keep up.
+    Bytes(usize),
+    /// None went: the peer does not keep up.
+    Blocked,
+    /// The connection is broken.
+    Failed,
+}
+
+/// A connection's queue, with what is needed to put something in.
+#[derive(Debug)]
+pub struct Queue<'a> {
+    pub(super) outbox: &'a mut Outbox,
+    pub(super) entries: &'a mut Entries,
+    pub(super) slabs: &'a mut SlabPool,
+}
+
+impl Queue<'_> {
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.outbox.is_empty()
+    }
+
+    /// Queues a copy.
+    pub fn push_bytes(&mut self, bytes: &[u8]) {
+        self.entries.push_bytes(self.outbox, bytes, self.slabs);
+    }
+
+    /// Queues a claim on an engine's buffer.
+    pub fn push_lease(&mut self, lease: Lease) {
+        self.entries.push(self.outbox, Load::Lease(lease));
+    }
+
+    pub(super) fn push_piece(&mut self, piece: Piece) {
+        match piece {
+            Piece::None => {}
+            Piece::Inline(small) => self.push_bytes(small.as_slice()),
+            Piece::Slabs(mut chain) => {
+                while let Some(slab) = chain.pop() {
+                    self.entries.push(self.outbox, Load::Slab(slab));
+                }
+            }
+        }
+    }
+}
+
+/// The piece of a queue that goes next.
+#[derive(Debug)]
+pub struct Front<'a> {
+    /// The piece.
+    pub load: &'a Load,
+    /// Whether another follows it.
+    pub more: bool,
+    /// Whether the send may wait until the peer reads.
+    pub may_wait: bool,
+}
+
+impl<Io> Shard<Io> {
+    /// The piece to be sent next, whether another follows it, and whether it may wait for the peer:
+    /// pieces that have not been tried yet must not, since they may pin an engine's buffer.
+    #[inline]
+    pub fn front(&self, id: SlotId) -> Option<Front<'_>> {
+        let connection = self.slots.get(id)?;
+        let (load, more) = self.entries.front(&connection.outbox)?;
+        Some(Front {
+            load,
+            more,
+            may_wait: connection.blocked,
+        })
+    }
+
+    /// The front piece has been offered to the kernel, which took this much. A claim on a buffer comes
+    /// back when it is done with.
+    #[inline]
+    pub fn sent(&mut self, id: SlotId, sent: Sent) -> Option<Lease> {
+        let mut finished = None;
+        if let Sent::Bytes(count) = sent {
+            let connection = self.slots.get_mut(id)?;
+            match self.entries.advance(&mut connection.outbox, count) {
+                Some(Load::Slab(slab)) => self.slabs.give(slab),
+                Some(Load::Lease(lease)) => finished = Some(lease),
+                None => {}
+            }
+        }
+        self.note(id, sent);
+        self.unpark(id);
+        finished
+    }
+
+    /// Copies what is queued in an engine's buffers, so that they can be used again while the peer does
+    /// not read. `read` shows a claim's bytes and takes it back.
+    pub fn spill(&mut self, id: SlotId, mut read: impl FnMut(Lease, &mut dyn FnMut(&[u8]))) {
+        let Some(connection) = self.slots.get_mut(id) else {
+            return;
+        };
+        let mut copied = Outbox::default();
+        while let Some(load) = self.entries.pop(&mut connection.outbox) {
+            match load {
+                Load::Slab(slab) => self.entries.push(&mut copied, Load::Slab(slab)),
+                Load::Lease(lease) => read(lease, &mut |bytes| {
+                    self.entries.push_bytes(&mut copied, bytes, &mut self.slabs);
+                }),
+            }
+        }
+        connection.outbox = copied;
+        self.shed_if_spent(id);
+    }
+
+    /// What a send means for the connection.
+    #[inline]
+    pub(super) fn note(&mut self, id: SlotId, sent: Sent) {
+        let Some(connection) = self.slots.get_mut(id) else {
+            return;
+        };
+        match sent {
+            Sent::Bytes(_) if connection.outbox.is_empty() => connection.blocked = false,
+            Sent::Bytes(count) => {
+                if count > 0 {
+                    connection.progress = self.now;
+                }
+            }
+            Sent::Blocked => {
+                if !connection.blocked {
+                    connection.blocked = true;
+                    connection.progress = self.now;
+                }
+                self.shed_if_spent(id);
+            }
+            Sent::Failed => self.fail(id),
+        }
+    }
+
+    /// Ends a connection that makes others wait for memory: it keeps some while it does not read.
+    pub(super) fn shed_if_spent(&mut self, id: SlotId) {
+        if !self.slabs.is_spent() {
+            return;
+        }
+        self.tally.shed.add(1);
+        self.fail(id);
+    }
+}
