@@ -245,7 +245,7 @@ impl Job {
             // Nobody listens any more only where another worker has died already.
             let _ = events.send(Event::Ready);
         };
-        last_words.outcome = (self.engine.run)(worker, &ready).map_err(|error| error.to_string());
+        last_words.outcome = (self.engine.run)(&worker, &ready).map_err(|error| error.to_string());
     }
 }
 

@@ -111,6 +111,26 @@ fn right_echoes_are_counted_timed_and_accounted() {
     }
 }
 
+/// Far more than a socket holds: sends stop half-way and go on when there is room.
+#[test]
+fn messages_larger_than_any_socket_buffer_echo() {
+    for engine in engines() {
+        let address = serve(Habit::Right);
+        let output = ringload(&format!(
+            "run ws://{address} --engine {engine} --connections 1 --depth 2 --size 16MiB \
+             --warmup 0s --duration 2s --json -"
+        ));
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{engine}: {}",
+            stderr(&output)
+        );
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(document["checks"]["messages_verified"].as_u64().unwrap() >= 2);
+    }
+}
+
 #[test]
 fn fragmented_replies_and_pings_are_accepted() {
     for (code, document, errors) in outcomes(Habit::Fragments, "--size 1000 --text --depth 2") {
@@ -118,6 +138,20 @@ fn fragmented_replies_and_pings_are_accepted() {
         let checks = &document["checks"];
         assert_eq!(checks["replies_fragmented"], checks["messages_verified"]);
         assert_eq!(checks["pings_answered"], checks["messages_verified"]);
+    }
+}
+
+#[test]
+fn a_servers_delay_is_in_every_latency() {
+    for (code, document, errors) in outcomes(Habit::Late(20), "") {
+        assert_eq!((code, errors.as_str()), (Some(0), ""));
+        let latency = &document["result"]["latency"];
+        assert!(latency["count"].as_u64().unwrap() > 0, "{latency}");
+        // The histogram keeps three digits.
+        assert!(
+            latency["min_ns"].as_u64().unwrap() >= 19_900_000,
+            "{latency}"
+        );
     }
 }
 

@@ -83,7 +83,7 @@ impl Token {
 }
 
 struct Epoll<'a> {
-    worker: Worker<'a>,
+    worker: &'a Worker<'a>,
     epoll: OwnedFd,
     shard: Shard<Io>,
     hot: Vec<u8>,
@@ -96,7 +96,7 @@ struct Epoll<'a> {
 ///
 /// # Errors
 /// What the kernel says where the epoll instance itself fails.
-pub fn run(worker: Worker<'_>, ready: &dyn Fn()) -> io::Result<()> {
+pub fn run(worker: &Worker<'_>, ready: &dyn Fn()) -> io::Result<()> {
     let mut engine = Epoll::new(worker)?;
     ready();
     let mut events = Vec::with_capacity(EVENTS_MAX);
@@ -126,7 +126,7 @@ pub fn probe(_: &UringTuning) -> io::Result<Vec<Feature>> {
 }
 
 impl<'a> Epoll<'a> {
-    fn new(worker: Worker<'a>) -> io::Result<Self> {
+    fn new(worker: &'a Worker<'a>) -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let waker = worker.stop.waker(worker.number);
         epoll::add(&epoll, waker.as_fd(), Token::Waker.encode(), EventFlags::IN)?;

@@ -46,7 +46,7 @@ pub struct Engine {
     /// As `--engine` names it.
     pub name: &'static str,
     /// Serves until told to stop. `ready` is called once nothing can keep it from serving any more.
-    pub run: fn(Worker<'_>, ready: &dyn Fn()) -> io::Result<()>,
+    pub run: fn(&Worker<'_>, ready: &dyn Fn()) -> io::Result<()>,
     /// Whether it works here, by trying, without listening: what was found, or what stands in the way.
     pub probe: fn(&UringTuning) -> io::Result<Vec<Feature>>,
 }

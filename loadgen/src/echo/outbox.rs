@@ -13,9 +13,10 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// Where to append. Never the part that is in flight.
+    /// Where to append: never to a part of which something has been sent or is in flight, so
+    /// neither part outgrows what was written while the other was on its way.
     pub(crate) fn writer(&mut self) -> &mut Vec<u8> {
-        if self.in_flight {
+        if self.in_flight || self.sent > 0 {
             &mut self.back
         } else {
             &mut self.front
@@ -36,10 +37,7 @@ impl Outbox {
     /// The send begun last moved `bytes` bytes; what is left waits for the next `begin`.
     pub(crate) fn sent(&mut self, bytes: usize) {
         self.sent += bytes;
-        if self.sent < self.front.len() {
-            // The rest goes first: what gathered meanwhile is appended behind it.
-            self.front.append(&mut self.back);
-        } else {
+        if self.sent == self.front.len() {
             self.front.clear();
             self.sent = 0;
             std::mem::swap(&mut self.front, &mut self.back);
@@ -58,13 +56,32 @@ mod tests {
         outbox.writer().extend_from_slice(b"abc");
         assert_eq!(outbox.begin(), Some(&b"abc"[..]));
         assert_eq!(outbox.begin(), None, "one send at a time");
-        outbox.writer().extend_from_slice(b"def");
+        outbox.writer().extend_from_slice(b"de");
         outbox.sent(1);
-        assert_eq!(outbox.begin(), Some(&b"bcdef"[..]));
-        outbox.writer().extend_from_slice(b"g");
-        outbox.sent(5);
-        assert_eq!(outbox.begin(), Some(&b"g"[..]));
-        outbox.sent(1);
+        outbox.writer().extend_from_slice(b"f");
+        assert_eq!(outbox.begin(), Some(&b"bc"[..]));
+        outbox.sent(0);
+        assert_eq!(outbox.begin(), Some(&b"bc"[..]));
+        outbox.sent(2);
+        assert_eq!(outbox.begin(), Some(&b"def"[..]));
+        outbox.sent(3);
         assert_eq!(outbox.begin(), None);
+    }
+
+    #[test]
+    fn memory_is_bounded_though_something_is_always_unsent() {
+        let mut outbox = Outbox::default();
+        outbox.writer().extend_from_slice(&[0; 100]);
+        for _ in 0..1000 {
+            outbox.writer().extend_from_slice(&[0; 100]);
+            let mut moved = 0;
+            while moved < 100 {
+                let lent = outbox.begin().expect("more than was moved is queued").len();
+                let bytes = lent.min(100 - moved).min(70);
+                outbox.sent(bytes);
+                moved += bytes;
+            }
+        }
+        assert!(outbox.front.capacity() + outbox.back.capacity() < 1000);
     }
 }

@@ -79,7 +79,10 @@ impl Driver<'_> {
                 if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
                     self.receive(index, &mut buffer)?;
                 }
-                self.flush(index)?;
+                // A full socket would refuse again until it says that it has room.
+                if !self.waits_to_write[index] || flags.contains(EventFlags::OUT) {
+                    self.flush(index)?;
+                }
             }
             match self.worker.look() {
                 Order::Continue => {}
@@ -119,7 +122,7 @@ impl Driver<'_> {
         }
         self.worker.tick();
         let mut full = false;
-        while let (false, Some(bytes)) = (full, self.worker.outgoing(index)) {
+        while let Some(bytes) = self.worker.outgoing(index) {
             let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
             let (sent, error) = match send(&self.sockets[index], bytes, flags) {
                 Ok(sent) => (sent, None),
@@ -128,7 +131,10 @@ impl Driver<'_> {
             self.worker.sent(index, sent);
             match error {
                 None | Some(Errno::INTR) => {}
-                Some(Errno::AGAIN) => full = true,
+                Some(Errno::AGAIN) => {
+                    full = true;
+                    break;
+                }
                 // What the server said before it closed, if anything, tells more than EPIPE:
                 // the socket is readable now, and the receive will judge.
                 Some(Errno::PIPE | Errno::CONNRESET) => return Ok(()),

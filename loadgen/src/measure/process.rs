@@ -161,6 +161,20 @@ pub(crate) fn machine_ticks() -> MachineTicks {
         .unwrap_or_default()
 }
 
+/// CPUs that are online, whether or not this process may use them; 0 if /proc/stat is missing.
+pub(crate) fn cpus_online() -> usize {
+    fs::read_to_string("/proc/stat").map_or(0, |text| count_cpus(&text))
+}
+
+/// Lines `cpu0 ...`, `cpu1 ...`.
+fn count_cpus(text: &str) -> usize {
+    let numbered = |line: &&str| {
+        line.strip_prefix("cpu")
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    text.lines().filter(numbered).count()
+}
+
 /// `cpu user nice system idle iowait irq softirq steal ...`: guest times are in user already.
 fn parse_machine_ticks(text: &str) -> Option<MachineTicks> {
     let line = text.lines().find_map(|line| line.strip_prefix("cpu "))?;
@@ -200,6 +214,7 @@ mod tests {
         assert_eq!(kibibytes(status, "Pss:"), None);
 
         let stat = "cpu  1 2 3 4 5 6 7 8 9 10\ncpu0 1 1 1 1 1 1 1 1 1 1\n";
+        assert_eq!(count_cpus(stat), 1);
         assert_eq!(
             parse_machine_ticks(stat),
             Some(MachineTicks {

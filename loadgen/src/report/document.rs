@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::histogram;
-use crate::measure::process::{CpuSource, Memory};
+use crate::measure::process::{CpuSource, Memory, cpus_online};
 use crate::measure::verdict::{Busy, Limit, judge};
 use crate::measure::window::Window;
 
@@ -61,7 +61,7 @@ impl Environment {
             ringload_version: env!("CARGO_PKG_VERSION"),
             kernel: uname.release().to_string_lossy().into_owned(),
             machine: uname.machine().to_string_lossy().into_owned(),
-            cpus_online: std::thread::available_parallelism().map_or(0, usize::from),
+            cpus_online: cpus_online(),
             written_unix_seconds: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |time| time.as_secs()),

@@ -32,6 +32,8 @@ pub(crate) enum Habit {
     Masked,
     /// Reply number N never comes.
     Swallow(u64),
+    /// Every reply comes this many milliseconds late.
+    Late(u64),
 }
 
 /// Serves WebSocket on a free port of 127.0.0.1, a thread per connection, until the test ends.
@@ -107,6 +109,9 @@ fn websocket(mut stream: TcpStream, habit: Habit) -> std::io::Result<()> {
             }
             9 | 10 => continue,
             _ => {}
+        }
+        if let Habit::Late(milliseconds) = habit {
+            thread::sleep(Duration::from_millis(milliseconds));
         }
         let first = 0x80 | opcode;
         let reply = match habit {

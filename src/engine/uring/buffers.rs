@@ -161,6 +161,10 @@ impl Accounts {
     }
 
     /// Takes a claim back.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a claim is handed back, not shown"
+    )]
     pub(super) fn release(&mut self, lease: Lease) {
         let account = &mut self.accounts[usize::from(lease.buffer)];
         account.claims -= 1;

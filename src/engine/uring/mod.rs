@@ -69,12 +69,12 @@ struct Uring<'a> {
 ///
 /// # Errors
 /// What the kernel says of the ring. [`super::is_absent`] tells whether it can be had at all.
-pub fn run(worker: Worker<'_>, ready: &dyn Fn()) -> io::Result<()> {
+pub fn run(worker: &Worker<'_>, ready: &dyn Fn()) -> io::Result<()> {
     // What the kernel may read from is declared before the ring, so it is dropped after it.
     let mut shard = Shard::new(worker.settings.clone(), worker.tally.clone());
     let mut setup = features::set_up(&worker.tuning)?;
     let mut engine = Uring {
-        worker: &worker,
+        worker,
         shard: &mut shard,
         buffers: &mut setup.buffers,
         ring: Ring::new(&mut setup.ring, setup.places.is_some()),
@@ -323,8 +323,8 @@ impl Uring<'_> {
         // slab grow.
         unsafe {
             self.ring
-                .send(id, socket, bytes, front.may_wait, front.more)
-        };
+                .send(id, socket, bytes, front.may_wait, front.more);
+        }
     }
 
     fn shut_down(&mut self, id: SlotId) {

@@ -94,6 +94,7 @@ enum Stage {
 }
 
 /// How a run over some lent bytes ended.
+#[derive(Clone, Copy, Debug)]
 enum Flow {
     /// All of them are taken in.
     Read,
