@@ -45,7 +45,7 @@ pub(crate) enum Command {
 /// Where to connect and what to speak.
 #[derive(Args, Debug)]
 pub(crate) struct TargetOptions {
-    /// ws://HOST:PORT/PATH or tcp://HOST:PORT; HOST is a name, an IPv4 address or [IPv6]
+    /// ws://HOST:PORT/PATH or tcp://HOST:PORT; HOST is a name, an IPv4 address, or an IPv6 one in brackets
     #[arg(value_parser = Target::parse)]
     pub(crate) url: Target,
 

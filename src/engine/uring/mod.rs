@@ -304,13 +304,10 @@ impl Uring<'_> {
 
     #[inline]
     fn send(&mut self, id: SlotId) {
-        let Some(connection) = self.shard.get_mut(id) else {
-            return;
+        let socket = match self.shard.get(id) {
+            Some(connection) if !connection.io.sending => connection.io.socket,
+            _ => return,
         };
-        if std::mem::replace(&mut connection.io.sending, true) {
-            return;
-        }
-        let socket = connection.io.socket;
         let Some(front) = self.shard.front(id) else {
             return;
         };
@@ -324,6 +321,9 @@ impl Uring<'_> {
         unsafe {
             self.ring
                 .send(id, socket, bytes, front.may_wait, front.more);
+        }
+        if let Some(connection) = self.shard.get_mut(id) {
+            connection.io.sending = true;
         }
     }
 
