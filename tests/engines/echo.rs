@@ -52,7 +52,7 @@ pub(crate) fn every_cut_is_echoed(engine: &'static str) {
         let wire = Wire::upgrade(&server);
         let sender = wire.stream.try_clone().expect("a descriptor");
         let pieces = cuts.pieces(stream.len());
-        let bytes = stream.clone();
+        let bytes = stream.to_vec();
         let sending = std::thread::spawn(move || {
             use std::io::Write;
             for piece in pieces {

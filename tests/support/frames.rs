@@ -1,5 +1,9 @@
 //! Frames as a client sends them, right and wrong (RFC 6455, section 5.2).
 
+use std::fmt;
+
+use super::event::excerpt;
+
 /// How a frame's length is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LengthForm {
@@ -14,7 +18,7 @@ pub(crate) enum LengthForm {
 }
 
 /// One frame.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) fin: bool,
     /// The three reserved bits, as the low bits of a byte.
@@ -31,6 +35,24 @@ pub(crate) const BINARY: u8 = 2;
 pub(crate) const CLOSE: u8 = 8;
 pub(crate) const PING: u8 = 9;
 pub(crate) const PONG: u8 = 10;
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Frame {
+            fin,
+            reserved,
+            opcode,
+            key,
+            length_form,
+            payload,
+        } = self;
+        let payload = excerpt(payload);
+        write!(
+            formatter,
+            "opcode {opcode} fin {fin} reserved {reserved} key {key:?} {length_form:?} {payload}"
+        )
+    }
+}
 
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 

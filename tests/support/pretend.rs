@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use ringback::protocol::policy::Policy;
-use ringback::protocol::slab::{HEADROOM_BYTES, HOLD_BYTES_MAX};
+use ringback::protocol::slab::{HEADROOM_BYTES, HOLD_BYTES_MAX, Slab};
 use ringback::protocol::{
     CloseCode, Moment, Next, Piece, Reply, Session, SlabPool, Tally, Turn, Wake,
 };
@@ -40,7 +40,7 @@ pub(crate) struct Pretend<'a> {
     pub(crate) state: State,
     /// The most slabs that were out between two calls.
     pub(crate) slabs_out_max: usize,
-    taken_elsewhere: usize,
+    taken_elsewhere: Vec<Box<Slab>>,
 }
 
 impl<'a> Pretend<'a> {
@@ -50,7 +50,7 @@ impl<'a> Pretend<'a> {
         Pretend {
             policy,
             session: Session::open(policy, now),
-            slabs: SlabPool::new(1 << 20),
+            slabs: SlabPool::new(4 * HOLD_BYTES_MAX),
             tally: Tally::default(),
             now,
             room: 1 << 20,
@@ -59,21 +59,20 @@ impl<'a> Pretend<'a> {
             sent: Vec::new(),
             state: State::Open,
             slabs_out_max: 0,
-            taken_elsewhere: 0,
+            taken_elsewhere: Vec::new(),
         }
     }
 
     /// Leaves the worker no memory to hold anything in.
     pub(crate) fn spend_slabs(&mut self) {
         while let Some(slab) = self.slabs.take_to_hold() {
-            std::mem::forget(slab);
-            self.taken_elsewhere += 1;
+            self.taken_elsewhere.push(slab);
         }
     }
 
     /// Slabs that this connection holds.
     pub(crate) fn slabs_out(&self) -> usize {
-        self.slabs.out() - self.taken_elsewhere
+        self.slabs.out() - self.taken_elsewhere.len()
     }
 
     /// What the peer sent arrives as one piece.

@@ -1,6 +1,7 @@
 //! Strategies: what clients send, right and wrong, and how a network cuts it.
 
-use std::ops::Range;
+use std::fmt;
+use std::ops::{Deref, Range};
 
 use proptest::collection::vec;
 use proptest::option;
@@ -40,6 +41,35 @@ pub(crate) const BAD_CODES: [u16; 12] = [
 pub(crate) const GOOD_CODES: [u16; 16] = [
     1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999,
 ];
+
+/// Bytes of a stream so long are not shown in full.
+const SHOWN_BYTES_MAX: usize = 600;
+
+/// What a client sends. Its `Debug` is one line of hexadecimal, so that a failure can be read.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Stream(Vec<u8>);
+
+impl Deref for Stream {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.0.iter().take(SHOWN_BYTES_MAX) {
+            write!(formatter, "{byte:02x}")?;
+        }
+        let more = self.0.len().saturating_sub(SHOWN_BYTES_MAX);
+        if more > 0 {
+            write!(formatter, " and {more} bytes more")
+        } else {
+            Ok(())
+        }
+    }
+}
 
 /// How a stream of bytes is cut.
 #[derive(Clone, Debug)]
@@ -282,7 +312,7 @@ pub(crate) fn valid() -> impl Strategy<Value = Vec<Frame>> {
 }
 
 /// The bytes of a stream that may be valid, may contain a fault anywhere, may end anywhere.
-pub(crate) fn any_stream() -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn any_stream() -> impl Strategy<Value = Stream> {
     let fault = option::weighted(0.6, (any::<Index>(), violation()));
     let tail = option::weighted(0.2, any::<Index>());
     (valid(), fault, tail).prop_map(|(mut frames, fault, tail)| {
@@ -294,12 +324,12 @@ pub(crate) fn any_stream() -> impl Strategy<Value = Vec<u8>> {
         if let Some(tail) = tail {
             bytes.truncate(tail.index(bytes.len() + 1));
         }
-        bytes
+        Stream(bytes)
     })
 }
 
 /// A stream short enough to be cut at every place.
-pub(crate) fn short_stream() -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn short_stream() -> impl Strategy<Value = Stream> {
     let key = any::<[u8; 4]>();
     let text = (0..14_usize, any::<u64>(), vec(any::<Index>(), 0..3), key).prop_map(
         |(size, seed, splits, key)| {
@@ -325,5 +355,5 @@ pub(crate) fn short_stream() -> impl Strategy<Value = Vec<u8>> {
         1 => short_violation,
         1 => good_close().prop_map(|frame| vec![frame]),
     ];
-    vec(part, 1..5).prop_map(|parts| frames::encode(&parts.concat()))
+    vec(part, 1..5).prop_map(|parts| Stream(frames::encode(&parts.concat())))
 }

@@ -74,6 +74,7 @@ impl Session {
         self.stage = Stage::Ended;
         let head = self.held.as_ref().map_or(lent, |slab| slab.bytes());
         reply.before.append(&refusal.render(head), turn.slabs);
+        self.release(turn.slabs);
         Next::HalfClose
     }
 }

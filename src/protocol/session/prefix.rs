@@ -106,6 +106,14 @@ impl Session {
     ) -> Result<Option<Flow>, Violation> {
         loop {
             self.open_fragment(turn, &mut frame);
+            if frame.remaining > 0 && self.is_fragment_full() {
+                self.emit_fragment(turn, false, reply);
+                if reply.before.len() >= turn.room {
+                    self.inbound.frame = Some(frame);
+                    return Ok(Some(Flow::Hold));
+                }
+                continue;
+            }
             if !self.gather(&mut frame, input)? {
                 self.inbound.frame = Some(frame);
                 self.keep_or_emit(turn, reply);
@@ -116,18 +124,14 @@ impl Session {
                 turn.tally.messages.add(u64::from(self.inbound.end(&frame)));
                 return Ok(None);
             }
-            if self
-                .held
-                .as_ref()
-                .is_some_and(|slab| slab.room() < FRAGMENT_ROOM_MIN)
-            {
-                self.emit_fragment(turn, false, reply);
-                if reply.before.len() >= turn.room {
-                    self.inbound.frame = Some(frame);
-                    return Ok(Some(Flow::Hold));
-                }
-            }
         }
+    }
+
+    /// Whether the open fragment has too little room for more payload.
+    fn is_fragment_full(&self) -> bool {
+        self.held
+            .as_ref()
+            .is_some_and(|slab| slab.room() < FRAGMENT_ROOM_MIN)
     }
 
     /// Makes sure that there is a slab to gather into. A message's first begins with the prefix.
