@@ -22,7 +22,8 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("ringback: {error:#}");
+            // Nobody may be reading standard error any more.
+            let _ = writeln!(std::io::stderr(), "ringback: {error:#}");
             if error.is::<ConfigError>() {
                 ExitCode::from(USAGE)
             } else {
@@ -49,9 +50,13 @@ fn run() -> anyhow::Result<()> {
 }
 
 fn run_server(config: &Config) -> anyhow::Result<()> {
+    // A thread of its own writes the log: no worker waits for whoever reads it, and a full or closed
+    // pipe costs lines, not service.
+    let (writer, _flushes_at_the_end) = tracing_appender::non_blocking(std::io::stderr());
     let log = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_target(false);
+        .with_writer(writer)
+        .with_target(false)
+        .log_internal_errors(false);
     match config.log_format {
         LogFormat::Text => log.with_ansi(false).init(),
         LogFormat::Json => log.json().flatten_event(true).init(),

@@ -286,11 +286,11 @@ fn await_end(inbox: &Receiver<Event>, workers: usize, stop: &Stop) -> Result<(),
             Ok(Event::Signal(signal)) if draining => std::process::exit(128 + signal),
             Ok(Event::Signal(_)) => {
                 draining = true;
+                stop.drain();
                 info!(
                     "stopping: closing connections, for at most {:?}",
                     stop.drain_timeout
                 );
-                stop.drain();
             }
             Ok(Event::Ended(_, Ok(()))) if draining => serving -= 1,
             Ok(Event::Ended(number, outcome)) => return Err(died(number, outcome)),

@@ -8,7 +8,7 @@ use tracing::warn;
 
 use crate::protocol::Moment;
 
-/// How long accepting rests after it failed for want of something, unless a connection ends first.
+/// How long accepting rests after it failed for want of something.
 const REST: Duration = Duration::from_millis(100);
 
 /// A shortage that comes and goes is reported this often.

@@ -4,6 +4,7 @@
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
@@ -24,6 +25,9 @@ const HOT_BUFFER_BYTES: usize = 128 * 1024;
 
 /// Events taken from the kernel at a time.
 const EVENTS_MAX: usize = 512;
+
+/// The longest sleep: one that the oldest interface for it can express.
+const SLEEP_MAX: Duration = Duration::from_secs(3600);
 
 /// Connections accepted before others get their turn.
 const ACCEPTS_MAX: usize = 64;
@@ -163,6 +167,9 @@ impl<'a> Epoll<'a> {
         while let Some(id) = self.shard.pop_due() {
             self.settle(id);
         }
+        while let Some(id) = self.shard.pop_shed() {
+            self.settle(id);
+        }
         if self.worker.stop.phase() == StopPhase::Draining && self.drain_ends.is_none() {
             self.drain();
         }
@@ -180,7 +187,12 @@ impl<'a> Epoll<'a> {
     /// How long nothing will be due; none: forever.
     fn timeout(&self) -> Option<Timespec> {
         let next = [self.shard.next_due(), self.door.reopens(), self.drain_ends];
-        let span = next.into_iter().flatten().min()?.since(self.now);
+        let span = next
+            .into_iter()
+            .flatten()
+            .min()?
+            .since(self.now)
+            .min(SLEEP_MAX);
         Some(Timespec {
             tv_sec: span.as_secs() as i64,
             tv_nsec: i64::from(span.subsec_nanos()),
@@ -320,7 +332,7 @@ impl<'a> Epoll<'a> {
         };
         if reset {
             // Without lingering, close sends RST: the peer learns that bytes were lost.
-            let linger = Some(std::time::Duration::ZERO);
+            let linger = Some(Duration::ZERO);
             let _ = rustix::net::sockopt::set_socket_linger(&io.fd, linger);
         }
     }

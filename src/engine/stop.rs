@@ -1,7 +1,8 @@
 //! How a process tells its workers to stop.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::time::Duration;
 
 use crate::sys::wake::Waker;
@@ -42,13 +43,13 @@ impl Stop {
 
     /// Has every worker say goodbye and return.
     pub fn drain(&self) {
-        self.draining.store(true, Relaxed);
+        self.draining.store(true, Release);
         self.wakers.iter().for_each(Waker::wake);
     }
 
     /// How far it is.
     pub fn phase(&self) -> StopPhase {
-        match self.draining.load(Relaxed) {
+        match self.draining.load(Acquire) {
             true => StopPhase::Draining,
             false => StopPhase::Running,
         }

@@ -24,11 +24,6 @@ impl CloseCode {
         matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999).then_some(CloseCode(code))
     }
 
-    /// The number.
-    pub const fn as_u16(self) -> u16 {
-        self.0
-    }
-
     /// The whole Close frame that carries this code, as a server sends it: unmasked, no reason.
     pub const fn frame(self) -> [u8; 4] {
         let code = self.0.to_be_bytes();

@@ -56,11 +56,6 @@ impl Piece {
         }
     }
 
-    /// Whether it is nothing.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// Appends a slab. What was inline moves in front of it.
     pub fn push(&mut self, mut slab: Box<Slab>) {
         match self {
@@ -98,11 +93,4 @@ pub struct Reply {
     pub window: Range<usize>,
     /// A Close.
     pub after: Piece,
-}
-
-impl Reply {
-    /// Whether nothing is to be sent.
-    pub fn is_empty(&self) -> bool {
-        self.before.is_empty() && self.window.is_empty() && self.after.is_empty()
-    }
 }

@@ -24,6 +24,8 @@ pub struct Slab {
     start: usize,
     end: usize,
     next: Option<Box<Slab>>,
+    /// It was taken to hold something until more comes.
+    holds: bool,
     bytes: [u8; SLAB_BYTES],
 }
 
@@ -33,6 +35,7 @@ impl Slab {
             start: HEADROOM_BYTES,
             end: HEADROOM_BYTES,
             next: None,
+            holds: false,
             bytes: [0; SLAB_BYTES],
         })
     }
@@ -116,6 +119,7 @@ impl Slab {
     fn clear(&mut self) {
         self.start = HEADROOM_BYTES;
         self.end = HEADROOM_BYTES;
+        self.holds = false;
     }
 }
 
@@ -157,11 +161,6 @@ impl SlabChain {
         Some(last)
     }
 
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.first.is_none()
-    }
-
     /// The bytes in all its slabs.
     pub fn len(&self) -> usize {
         let mut total = 0;
@@ -198,11 +197,13 @@ impl SlabChain {
 /// One worker's slabs.
 ///
 /// `limit` bounds what may be *kept* across a wait for a peer. Memory that is used and returned within
-/// one turn may pass it, for holding is a courtesy and sending is not.
+/// one turn may pass it, for holding is a courtesy and sending is not. Of what may be kept, half is for
+/// what waits to be sent: whoever leaves frames or requests unfinished cannot take that.
 #[derive(Debug)]
 pub struct SlabPool {
     warm: Vec<Box<Slab>>,
     out: usize,
+    holding: usize,
     limit: usize,
 }
 
@@ -212,6 +213,7 @@ impl SlabPool {
         SlabPool {
             warm: Vec::with_capacity(WARM_SLABS_MAX),
             out: 0,
+            holding: 0,
             limit: (limit_bytes / SLAB_BYTES).max(1),
         }
     }
@@ -225,13 +227,20 @@ impl SlabPool {
 
     /// An empty slab to hold bytes in until more arrive, or none if the budget is spent.
     pub fn take_to_hold(&mut self) -> Option<Box<Slab>> {
-        (self.out < self.limit).then(|| self.take())
+        if self.out >= self.limit || self.holding >= self.limit.div_ceil(2) {
+            return None;
+        }
+        self.holding += 1;
+        let mut slab = self.take();
+        slab.holds = true;
+        Some(slab)
     }
 
     /// Takes a slab back.
     pub fn give(&mut self, mut slab: Box<Slab>) {
         debug_assert!(self.out > 0, "a slab came back that never left");
         self.out -= 1;
+        self.holding -= usize::from(slab.holds);
         if self.warm.len() < WARM_SLABS_MAX {
             slab.clear();
             self.warm.push(slab);

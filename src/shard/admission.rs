@@ -32,9 +32,9 @@ impl Admission {
         self.present.fetch_sub(1, Relaxed);
     }
 
-    /// How many are inside.
-    pub fn present(&self) -> usize {
-        self.present.load(Relaxed)
+    /// Whether there is a place now.
+    pub fn has_room(&self) -> bool {
+        self.present.load(Relaxed) < self.max
     }
 }
 
@@ -49,6 +49,6 @@ mod tests {
         assert!(!admission.enter());
         admission.leave();
         assert!(admission.enter());
-        assert_eq!(admission.present(), 2);
+        assert!(!admission.has_room());
     }
 }

@@ -114,4 +114,6 @@ pub struct Connection<Io> {
     pub(super) timer: Moment,
     /// When the queue last moved, or the current phase began.
     pub(super) progress: Moment,
+    /// When the dialogue was over.
+    pub(super) ended: Moment,
 }

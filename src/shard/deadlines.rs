@@ -1,7 +1,5 @@
 //! What happens without bytes: deadlines, and the end of the server.
 
-use std::time::Duration;
-
 use crate::protocol::{CloseCode, Moment, Reply, Turn, Wake};
 
 use super::Shard;
@@ -9,6 +7,9 @@ use super::connection::Phase;
 use super::outbound::Queue;
 use super::outbox::OUTBOX_BYTES_MAX;
 use super::slots::SlotId;
+
+/// A closing connection may take this many times its linger timeout as long as it makes progress.
+const ENDING_LINGERS_MAX: u32 = 6;
 
 impl<Io> Shard<Io> {
     /// When [`Shard::pop_due`] is to be called again; none: when something else has happened.
@@ -28,28 +29,29 @@ impl<Io> Shard<Io> {
             }
             connection.timer = Moment::from_nanos(u64::MAX);
             let policy = &self.settings.policy;
-            let patience = match connection.phase {
-                Phase::Talking if !connection.blocked => None,
-                Phase::Talking => Some(policy.idle_timeout.unwrap_or(Duration::MAX)),
-                Phase::Flushing(_) | Phase::Lingering => Some(policy.linger_timeout),
-                Phase::Gone { .. } => continue,
-            };
-            let deadline = match patience {
-                Some(patience) => Some(connection.progress + patience),
-                None => connection.dialogue.deadline(),
+            let speaks = connection.phase == Phase::Talking && !connection.blocked;
+            let deadline = match connection.phase {
+                Phase::Talking if speaks => connection.dialogue.deadline(),
+                Phase::Talking => policy.idle_timeout.map(|idle| connection.progress + idle),
+                Phase::Flushing(_) | Phase::Lingering => {
+                    let linger = policy.linger_timeout;
+                    let last = connection.ended + linger * ENDING_LINGERS_MAX;
+                    Some(last.min(connection.progress + linger))
+                }
+                Phase::Gone { .. } => None,
             };
             match deadline {
+                None => {}
                 Some(deadline) if deadline > self.now => self.arm(id, deadline),
-                Some(_) if patience.is_some() => {
+                Some(_) if speaks => {
+                    self.wake(id, Wake::Deadline);
+                    return Some(id);
+                }
+                Some(_) => {
                     self.tally.timeouts.add(1);
                     self.fail(id);
                     return Some(id);
                 }
-                Some(_) => {
-                    self.wake(id, Wake::Deadline);
-                    return Some(id);
-                }
-                None => {}
             }
         }
     }

@@ -56,7 +56,11 @@ impl<Io> Shard<Io> {
         }
         if connection.held {
             connection.parked.append(lent, &mut self.slabs);
-            return self.shed_if_spent(id);
+            return self.shed_if_spent();
+        }
+        if connection.surplus && self.settings.admission.enter() {
+            connection.surplus = false;
+            self.surplus -= 1;
         }
         let mut from = 0;
         while from < lent.len() {

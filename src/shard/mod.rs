@@ -85,6 +85,8 @@ pub struct Shard<Io> {
     slabs: SlabPool,
     timers: Timers,
     surplus: usize,
+    /// Connections that were ended for want of memory and are still to be closed.
+    shed: Vec<SlotId>,
 }
 
 impl<Io> Shard<Io> {
@@ -101,6 +103,7 @@ impl<Io> Shard<Io> {
             slabs,
             timers: Timers::default(),
             surplus: 0,
+            shed: Vec::new(),
         }
     }
 
@@ -122,7 +125,12 @@ impl<Io> Shard<Io> {
 
     /// Whether another connection may be accepted now, be it to refuse it politely.
     pub fn may_accept(&self) -> bool {
-        self.surplus < SURPLUS_CONNECTIONS_MAX
+        self.surplus < SURPLUS_CONNECTIONS_MAX || !self.is_full()
+    }
+
+    /// Whether there are as many connections as there may be, over all shards.
+    pub fn is_full(&self) -> bool {
+        !self.settings.admission.has_room()
     }
 
     /// A connection has been accepted.
@@ -155,6 +163,7 @@ impl<Io> Shard<Io> {
             parked: SlabChain::default(),
             timer: Moment::from_nanos(u64::MAX),
             progress: self.now,
+            ended: self.now,
         });
         if let Some(due) = deadline {
             self.arm(id, due);
@@ -190,6 +199,7 @@ impl<Io> Shard<Io> {
         if let Some(connection) = self.slots.get_mut(id) {
             connection.phase = Phase::Flushing(end);
             connection.progress = self.now;
+            connection.ended = self.now;
             connection.held = false;
             connection.parked.clear(&mut self.slabs);
             self.arm(id, self.now + self.settings.policy.linger_timeout);

@@ -3,6 +3,7 @@
 use crate::protocol::{Piece, SlabPool};
 
 use super::Shard;
+use super::connection::Connection;
 use super::outbox::{Entries, Lease, Load, Outbox};
 use super::slots::SlotId;
 
@@ -47,7 +48,7 @@ impl Queue<'_> {
             Piece::Inline(small) => self.push_bytes(small.as_slice()),
             Piece::Slabs(mut chain) => {
                 while let Some(slab) = chain.pop() {
-                    self.entries.push(self.outbox, Load::Slab(slab));
+                    self.entries.push_slab(self.outbox, slab, self.slabs);
                 }
             }
         }
@@ -113,7 +114,7 @@ impl<Io> Shard<Io> {
             }
         }
         connection.outbox = copied;
-        self.shed_if_spent(id);
+        self.shed_if_spent();
     }
 
     /// What a send means for the connection.
@@ -134,18 +135,34 @@ impl<Io> Shard<Io> {
                     connection.blocked = true;
                     connection.progress = self.now;
                 }
-                self.shed_if_spent(id);
+                self.shed_if_spent();
             }
             Sent::Failed => self.fail(id),
         }
     }
 
-    /// Ends a connection that makes others wait for memory: it keeps some while it does not read.
-    pub(super) fn shed_if_spent(&mut self, id: SlotId) {
-        if !self.slabs.is_spent() {
+    /// Ends the connection that keeps most, where more is kept than may be: one of those that do not
+    /// read, and not whoever happens to wait next.
+    pub(super) fn shed_if_spent(&mut self) {
+        if !self.slabs.is_spent() || !self.shed.is_empty() {
             return;
         }
-        self.tally.shed.add(1);
-        self.fail(id);
+        let keeps =
+            |connection: &Connection<Io>| connection.outbox.bytes() + connection.parked.len();
+        let most = self
+            .slots
+            .iter()
+            .max_by_key(|(_, connection)| keeps(connection));
+        if let Some((id, _)) = most {
+            self.tally.shed.add(1);
+            self.shed.push(id);
+            self.fail(id);
+        }
+    }
+
+    /// A connection that was ended for want of memory, for its end to be carried out. To be called until
+    /// it names none.
+    pub fn pop_shed(&mut self) -> Option<SlotId> {
+        self.shed.pop()
     }
 }

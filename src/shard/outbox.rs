@@ -131,6 +131,19 @@ impl Entries {
         outbox.last = index;
     }
 
+    /// Appends a slab; what is in it goes into the last one where it fits, so that many small replies do
+    /// not take a slab each.
+    pub fn push_slab(&mut self, outbox: &mut Outbox, slab: Box<Slab>, slabs: &mut SlabPool) {
+        match self.last_mut(outbox) {
+            Some(Load::Slab(last)) if last.room() >= slab.len() => {
+                last.append(slab.bytes());
+                outbox.bytes += slab.len() as u32;
+                slabs.give(slab);
+            }
+            _ => self.push(outbox, Load::Slab(slab)),
+        }
+    }
+
     /// Appends a copy of `bytes`, to the last slab where it has room.
     pub fn push_bytes(&mut self, outbox: &mut Outbox, mut bytes: &[u8], slabs: &mut SlabPool) {
         if let Some(Load::Slab(slab)) = self.last_mut(outbox) {

@@ -152,22 +152,26 @@ impl<T> Slots<T> {
         value
     }
 
+    /// All that live now, with their names.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (SlotId, &T)> {
+        self.chunks.iter().enumerate().flat_map(|(number, chunk)| {
+            let slots = chunk
+                .iter()
+                .flat_map(|chunk| chunk.slots.iter().enumerate());
+            slots.filter_map(move |(place, slot)| {
+                let index = (number * CHUNK_SLOTS + place) as u32;
+                let id = SlotId {
+                    index,
+                    generation: slot.generation,
+                };
+                slot.value.as_ref().map(|value| (id, value))
+            })
+        })
+    }
+
     /// The names of all that live now.
     pub(super) fn ids(&self) -> Vec<SlotId> {
-        let mut ids = Vec::with_capacity(self.live);
-        for (number, chunk) in self.chunks.iter().enumerate() {
-            let Some(chunk) = chunk else { continue };
-            for (place, slot) in chunk.slots.iter().enumerate() {
-                if slot.value.is_some() {
-                    let index = (number * CHUNK_SLOTS + place) as u32;
-                    ids.push(SlotId {
-                        index,
-                        generation: slot.generation,
-                    });
-                }
-            }
-        }
-        ids
+        self.iter().map(|(id, _)| id).collect()
     }
 }
 

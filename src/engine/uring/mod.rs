@@ -6,6 +6,7 @@ mod features;
 mod ring;
 
 use std::io;
+use std::time::Duration;
 
 use super::door::Door;
 use super::{StopPhase, Worker};
@@ -19,6 +20,9 @@ use ring::{COMPLETIONS_MAX, Completion, Key, Ring, Socket};
 
 /// More connections than this do not come within one turn: two full queues of a listener.
 const BURST_MAX: usize = 8192;
+
+/// How long a draining server goes on taking in what peers send without a pause.
+const TAKE_IN_MAX: Duration = Duration::from_millis(200);
 
 /// Whether a receive is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,20 +96,39 @@ pub fn run(worker: &Worker<'_>, ready: &dyn Fn()) -> io::Result<()> {
     while !engine.is_done() {
         let patience = engine.next_due().map(|due| due.since(engine.now));
         engine.ring.enter(patience)?;
-        completions.clear();
-        engine.ring.take_completions(&mut completions);
-        engine.turn(&completions);
+        engine.turn(&mut completions)?;
     }
     // What was decided in the last turn is still to be submitted.
-    engine.ring.enter(Some(std::time::Duration::ZERO))
+    engine.ring.enter(Some(Duration::ZERO))
 }
 
 impl Uring<'_> {
     /// One turn of the loop.
-    fn turn(&mut self, completions: &[Completion]) {
+    fn turn(&mut self, completions: &mut Vec<Completion>) -> io::Result<()> {
+        self.take_over(completions);
+        while let Some(id) = self.shard.pop_due() {
+            self.settle(id);
+        }
+        while let Some(id) = self.shard.pop_shed() {
+            self.settle(id);
+        }
+        if self.worker.stop.phase() == StopPhase::Draining && self.drain_ends.is_none() {
+            self.drain(completions)?;
+        }
+        if self.door.reopen(self.now) {
+            self.accept_everywhere();
+        }
+        self.feed_starved();
+        Ok(())
+    }
+
+    /// Acts on what has completed; whether anything had.
+    fn take_over(&mut self, completions: &mut Vec<Completion>) -> bool {
         self.now = clock::now();
         self.shard.set_now(self.now);
-        for completion in completions {
+        completions.clear();
+        self.ring.take_completions(completions);
+        for completion in completions.iter() {
             match completion.key {
                 Key::Receive(id) => self.on_received(id, completion),
                 Key::Send(id) => self.on_sent(id, completion.result),
@@ -115,16 +138,7 @@ impl Uring<'_> {
                 Key::Ignored => {}
             }
         }
-        while let Some(id) = self.shard.pop_due() {
-            self.settle(id);
-        }
-        if self.worker.stop.phase() == StopPhase::Draining && self.drain_ends.is_none() {
-            self.drain();
-        }
-        if self.door.reopen(self.now) {
-            self.accept_everywhere();
-        }
-        self.feed_starved();
+        !completions.is_empty()
     }
 
     fn is_done(&self) -> bool {
@@ -158,10 +172,10 @@ impl Uring<'_> {
             match free {
                 _ if self.accepting[number] || self.door.is_resting() => continue,
                 Some(free) if free <= listeners.len() => {
-                    let error = io::Error::from_raw_os_error(libc::ENFILE);
+                    let error = io::Error::from_raw_os_error(libc::EMFILE);
                     return self.door.failed(&error, self.now);
                 }
-                Some(free) if free < BURST_MAX => self.ring.accept_one(number, listener),
+                _ if self.is_crowded() => self.ring.accept_one(number, listener),
                 _ => self.ring.accept(number, listener),
             }
             self.accepting[number] = true;
@@ -170,32 +184,40 @@ impl Uring<'_> {
 
     fn on_accepted(&mut self, number: usize, completion: &Completion) {
         self.accepting[number] = completion.more();
-        if let Ok(socket) = u32::try_from(completion.result) {
-            let socket = Socket(socket);
-            let receiving = Receiving::Off;
-            let io = Io {
-                socket,
-                receiving,
-                sending: false,
-                shutting: false,
-                cancelled: false,
-            };
-            let id = self.shard.open(io);
-            self.settle(id);
-        } else if completion.result != -libc::ECANCELED {
-            let error = io::Error::from_raw_os_error(-completion.result);
-            self.door.failed(&error, self.now);
+        match u32::try_from(completion.result) {
+            Ok(socket) if self.shard.may_accept() => self.open(Socket(socket)),
+            // It came before accepting had stopped.
+            Ok(socket) => self.ring.close(Socket(socket), false),
+            Err(_) if completion.result == -libc::ECANCELED => {}
+            Err(_) => {
+                let error = io::Error::from_raw_os_error(-completion.result);
+                self.door.failed(&error, self.now);
+            }
         }
-        let crowded = self
-            .places
-            .is_some_and(|places| places < self.shard.len() + BURST_MAX);
         if !self.shard.may_accept() {
             self.door.rest(self.now);
         }
-        if self.accepting[number] && (crowded || self.door.is_resting()) {
+        if self.accepting[number] && (self.is_crowded() || self.door.is_resting()) {
             self.ring.cancel_accept(number);
         }
         self.accept_everywhere();
+    }
+
+    fn open(&mut self, socket: Socket) {
+        let id = self.shard.open(Io {
+            socket,
+            receiving: Receiving::Off,
+            sending: false,
+            shutting: false,
+            cancelled: false,
+        });
+        self.settle(id);
+    }
+
+    /// Whether a burst of connections might fill the ring's own table, or finds no admission.
+    fn is_crowded(&self) -> bool {
+        let fills = |places| places < self.shard.len() + BURST_MAX;
+        self.shard.is_full() || self.places.is_some_and(fills)
     }
 
     fn on_woken(&mut self, completion: &Completion) {
@@ -367,12 +389,24 @@ impl Uring<'_> {
         }
     }
 
-    /// Says goodbye to everyone. What has arrived already was completed, and so answered, before.
-    fn drain(&mut self) {
+    /// Takes in what has arrived already, then says goodbye to everyone.
+    ///
+    /// The kernel delivers only so much at a time, so it is asked until it has nothing more, or for a
+    /// while where peers go on sending.
+    fn drain(&mut self, completions: &mut Vec<Completion>) -> io::Result<()> {
         self.drain_ends = Some(self.now + self.worker.stop.drain_timeout);
+        let until = self.now + TAKE_IN_MAX;
+        while self.now < until {
+            self.feed_starved();
+            self.ring.enter(Some(Duration::ZERO))?;
+            if !self.take_over(completions) {
+                break;
+            }
+        }
         self.shard.drain(CloseCode::GOING_AWAY);
         for id in self.shard.ids() {
             self.settle(id);
         }
+        Ok(())
     }
 }

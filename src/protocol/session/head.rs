@@ -19,9 +19,9 @@ impl Session {
         reply: &mut Reply,
     ) -> Result<Option<usize>, Refusal> {
         let Some(mut held) = self.held.take() else {
-            return match handshake::scan(lent, 0) {
+            return match handshake::scan(&lent[..lent.len().min(HEAD_BYTES_MAX)], 0) {
                 Scan::BareLineFeed => Err(Refusal::BareLineFeed),
-                Scan::Complete(len) if len <= HEAD_BYTES_MAX => {
+                Scan::Complete(len) => {
                     let switching = switch(turn, &lent[..len])?;
                     // The window comes last, so it can carry the 101 only where all else is in it too.
                     if turn.policy.greeting.is_none() && turn.policy.prefix.is_none() {
@@ -40,9 +40,7 @@ impl Session {
                     self.held = Some(slab);
                     Ok(None)
                 }
-                Scan::Complete(_) | Scan::Incomplete => {
-                    Err(Refusal::too_large(&lent[..HEAD_BYTES_MAX]))
-                }
+                Scan::Incomplete => Err(Refusal::too_large(&lent[..HEAD_BYTES_MAX])),
             };
         };
         let had = held.len();

@@ -19,7 +19,8 @@ mod window;
 use std::time::Duration;
 
 use super::close::{CloseCode, Violation};
-use super::frame::{FIN, PING, TEXT};
+use super::frame::{FIN, PING, ServerHeader, TEXT};
+use super::handshake::Refusal;
 use super::moment::Moment;
 use super::policy::{GreetingAfter, Policy};
 use super::reply::{Piece, Reply};
@@ -126,6 +127,10 @@ pub struct Session {
     decoder: Option<Box<Decoder>>,
 }
 
+/// How long a draining server waits for the request of a connection that has not sent one yet, to
+/// answer it with 503.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(1);
+
 /// So late that it is never.
 const NEVER: Moment = Moment::from_nanos(u64::MAX);
 
@@ -203,7 +208,12 @@ impl Session {
             }
             (Wake::Deadline, Stage::Head) => {
                 turn.tally.timeouts.add(1);
-                self.refuse(turn, &super::handshake::Refusal::Timeout, &[], reply)
+                let refusal = if turn.refusing {
+                    Refusal::Unavailable
+                } else {
+                    Refusal::Timeout
+                };
+                self.refuse(turn, &refusal, &[], reply)
             }
             (Wake::Deadline, Stage::Greeting) => {
                 self.greet(turn, reply);
@@ -211,12 +221,9 @@ impl Session {
                 Next::Read
             }
             (Wake::Deadline, Stage::Open) => self.silent(turn, reply),
-            (Wake::Drain(_), Stage::Head) if self.held.is_some() => {
-                self.refuse(turn, &super::handshake::Refusal::Unavailable, &[], reply)
-            }
             (Wake::Drain(_), Stage::Head) => {
-                self.stage = Stage::Ended;
-                Next::Close
+                self.deadline = self.deadline.min(turn.now + REQUEST_PATIENCE);
+                Next::Read
             }
             (Wake::Drain(code), Stage::Greeting | Stage::Open) => {
                 self.close(code, reply, turn.slabs)
@@ -227,11 +234,6 @@ impl Session {
     /// When the session wants to be woken if nothing comes; none: never.
     pub fn deadline(&self) -> Option<Moment> {
         (self.deadline < NEVER && self.stage != Stage::Ended).then_some(self.deadline)
-    }
-
-    /// Whether the handshake is still to be answered.
-    pub fn is_in_handshake(&self) -> bool {
-        self.stage == Stage::Head
     }
 
     /// Gives back the memory it holds. To be called once, at the connection's end.
@@ -248,7 +250,7 @@ impl Session {
             let mut slab = turn.slabs.take();
             slab.append(greeting.as_bytes());
             let length = slab.len() as u64;
-            slab.prepend(super::frame::ServerHeader::new(FIN | TEXT, length).as_slice());
+            slab.prepend(ServerHeader::new(FIN | TEXT, length).as_slice());
             reply.before.append_slab(slab, turn.slabs);
         }
     }
@@ -327,7 +329,8 @@ impl Session {
         }
         match turn.policy.greeting_after {
             GreetingAfter::Handshake => self.greet(turn, reply),
-            GreetingAfter::Turn => self.deadline = turn.now,
+            // Not due in this turn, and so in the next.
+            GreetingAfter::Turn => self.deadline = turn.now + Duration::from_nanos(1),
             GreetingAfter::Delay(delay) => self.deadline = turn.now + delay,
         }
     }
@@ -336,7 +339,7 @@ impl Session {
 impl Piece {
     /// Appends a Pong or another short frame.
     fn append_frame(&mut self, first: u8, payload: &[u8], slabs: &mut SlabPool) {
-        let header = super::frame::ServerHeader::new(first, payload.len() as u64);
+        let header = ServerHeader::new(first, payload.len() as u64);
         let mut slab = slabs.take();
         slab.append(header.as_slice());
         slab.append(payload);

@@ -145,7 +145,10 @@ impl Session {
             slab.append(turn.policy.prefix.as_deref().unwrap_or_default().as_bytes());
             self.first_fragment = true;
             if frame.kind == Kind::Binary {
-                self.decoder = Some(Box::new(Decoder::new()));
+                match &mut self.decoder {
+                    Some(decoder) => **decoder = Decoder::new(),
+                    none => *none = Some(Box::new(Decoder::new())),
+                }
             }
         }
         self.held = Some(slab);
@@ -167,7 +170,8 @@ impl Session {
         match &mut self.decoder {
             Some(decoder) if frame.kind == Kind::Binary => {
                 let last = ends && frame.is_final();
-                let (_, _, written, _) = decoder.0.decode_to_utf8(payload, slab.spare(), last);
+                let (_, read, written, _) = decoder.0.decode_to_utf8(payload, slab.spare(), last);
+                debug_assert_eq!(read, payload.len(), "there was room for all of it");
                 slab.grow(written);
             }
             _ => {

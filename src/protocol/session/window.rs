@@ -15,7 +15,8 @@ use crate::protocol::slab::SlabPool;
 ///            | start ... reply ... end |                 | at
 /// ```
 ///
-/// `end <= at` always: a reply is never longer than its request.
+/// `end <= at` always: the reply is written only where the request has been read. A header that finds no
+/// place there goes into `Reply::before`.
 pub(super) struct Window<'a> {
     lent: &'a mut [u8],
     start: usize,
