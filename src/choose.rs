@@ -75,8 +75,14 @@ pub fn absence(error: &io::Error) -> String {
     format!("{reason}: {error}")
 }
 
-fn refusal(engine: &Engine, error: &io::Error) -> ConfigError {
-    if error.raw_os_error() == Some(libc::ENOMEM) {
+/// Whether an engine failed to start for want of locked memory.
+pub fn is_short_of_memory(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ENOMEM)
+}
+
+/// What the operator is told where an engine fails to start.
+pub fn refusal(engine: &Engine, error: &io::Error) -> ConfigError {
+    if is_short_of_memory(error) {
         let limit = limits::locked_memory_bytes().soft;
         let limit = limit.map_or("unlimited".to_owned(), |bytes| {
             format!("{} KiB", bytes >> 10)

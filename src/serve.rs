@@ -10,7 +10,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tracing::{info, warn};
 
-use crate::choose::choose;
+use crate::choose::{choose, is_short_of_memory, refusal};
 use crate::config::{Config, ConfigError, Listen, Protocol};
 use crate::engine::{Engine, Stop, Worker};
 use crate::protocol::Tally;
@@ -48,7 +48,7 @@ impl From<io::Error> for ServeError {
 /// What the main thread waits for.
 enum Event {
     Ready,
-    Ended(usize, Result<(), String>),
+    Ended(usize, io::Result<()>),
     Signal(i32),
 }
 
@@ -87,7 +87,7 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
             .name(format!("worker-{number}"))
             .spawn(move || job.run())?;
     }
-    await_ready(&inbox, workers)?;
+    await_ready(&inbox, workers, engine)?;
     for address in addresses {
         info!("listening on {}://{address}", scheme(config.protocol));
     }
@@ -222,7 +222,7 @@ impl Job {
         let events = self.events.clone();
         let mut last_words = LastWords {
             number: self.number,
-            outcome: Err("it panicked".to_owned()),
+            outcome: Err(io::Error::other("it panicked")),
             events: self.events.clone(),
         };
         if let Some(cpu) = self.cpu
@@ -245,14 +245,14 @@ impl Job {
             // Nobody listens any more only where another worker has died already.
             let _ = events.send(Event::Ready);
         };
-        last_words.outcome = (self.engine.run)(&worker, &ready).map_err(|error| error.to_string());
+        last_words.outcome = (self.engine.run)(&worker, &ready);
     }
 }
 
 /// Tells the main thread that a worker has ended, however it did.
 struct LastWords {
     number: usize,
-    outcome: Result<(), String>,
+    outcome: io::Result<()>,
     events: Sender<Event>,
 }
 
@@ -264,11 +264,15 @@ impl Drop for LastWords {
 }
 
 /// Waits until every worker serves.
-fn await_ready(inbox: &Receiver<Event>, workers: usize) -> Result<(), ServeError> {
+fn await_ready(inbox: &Receiver<Event>, workers: usize, engine: &Engine) -> Result<(), ServeError> {
     let mut ready = 0;
     while ready < workers {
         match inbox.recv() {
             Ok(Event::Ready) => ready += 1,
+            // One ring was to be had when the engine was chosen, and now there are more of them.
+            Ok(Event::Ended(_, Err(error))) if is_short_of_memory(&error) => {
+                return Err(refusal(engine, &error).into());
+            }
             Ok(Event::Ended(number, outcome)) => return Err(died(number, outcome)),
             Ok(Event::Signal(signal)) => std::process::exit(128 + signal),
             Err(_) => break,
@@ -301,9 +305,10 @@ fn await_end(inbox: &Receiver<Event>, workers: usize, stop: &Stop) -> Result<(),
     Ok(())
 }
 
-fn died(number: usize, outcome: Result<(), String>) -> ServeError {
-    let cause = outcome
-        .err()
-        .unwrap_or_else(|| "it stopped without being told to".to_owned());
+fn died(number: usize, outcome: io::Result<()>) -> ServeError {
+    let cause = match outcome {
+        Ok(()) => "it stopped without being told to".to_owned(),
+        Err(error) => error.to_string(),
+    };
     ServeError::Worker { number, cause }
 }

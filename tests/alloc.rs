@@ -105,7 +105,7 @@ impl Warm {
     }
 
     fn deliver(&mut self, piece: Piece) {
-        self.sent_bytes += piece.len();
+        self.sent_bytes += piece.byte_count();
         if let Piece::Slabs(mut chain) = piece {
             chain.clear(&mut self.slabs);
         }

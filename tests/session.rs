@@ -258,7 +258,7 @@ fn a_greeting_in_its_own_turn_is_in_a_send_of_its_own() {
     let mut first = Reply::default();
     session.receive(&mut turn, &mut head, &mut first);
     assert!(
-        first.before.len() + first.window.len() + first.after.len() > 100,
+        first.before.byte_count() + first.window.len() + first.after.byte_count() > 100,
         "the 101"
     );
     assert!(
@@ -273,7 +273,7 @@ fn a_greeting_in_its_own_turn_is_in_a_send_of_its_own() {
         Next::Read
     );
     assert_eq!(
-        second.before.len() + second.after.len(),
+        second.before.byte_count() + second.after.byte_count(),
         10,
         "the greeting alone"
     );

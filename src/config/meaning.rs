@@ -17,9 +17,12 @@ const BUFFER_MEMORY_BYTES_PER_WORKER_MIN: usize = 256 * 1024;
 /// No machine spares more; a larger number is a slip of the unit.
 const BUFFER_MEMORY_BYTES_MAX: u64 = 1 << 40;
 
-/// The longest provided buffer ring (Linux, `io_uring_register_buf_ring(3)`) and the longest
-/// submission queue (`IORING_MAX_ENTRIES`).
-const RING_ENTRIES_MAX: u32 = 32_768;
+/// The longest provided buffer ring (Linux, `io_uring_register_buf_ring(3)`).
+const RING_BUFFERS_MAX: u32 = 32_768;
+
+/// The longest submission queue: the rings of many workers have to fit into a small limit on locked
+/// memory, and a full queue costs one more system call.
+const RING_ENTRIES_MAX: u32 = 512;
 
 /// A provided buffer that holds a request head, and one that a worker's cache could never.
 const URING_BUFFER_BYTES: std::ops::RangeInclusive<u64> = 1024..=16 << 20;
@@ -231,7 +234,8 @@ fn uring(say: &Said<'_>) -> Result<UringTuning, ConfigError> {
     Ok(UringTuning {
         buffers: say.required("uring-buffers").read(|text| match text {
             "auto" => Ok(None),
-            _ => ring_entries(text, ", or auto").map(|count| u16::try_from(count).ok()),
+            _ => power_of_two(text, RING_BUFFERS_MAX, ", or auto")
+                .map(|count| u16::try_from(count).ok()),
         })?,
         buffer_bytes: say.required("uring-buffer-size").read(uring_buffer_bytes)?,
         incremental: say
@@ -239,14 +243,14 @@ fn uring(say: &Said<'_>) -> Result<UringTuning, ConfigError> {
             .read(|text| choice(text, &INCREMENTAL))?,
         entries: say
             .required("uring-entries")
-            .read(|text| ring_entries(text, ""))?,
+            .read(|text| power_of_two(text, RING_ENTRIES_MAX, ""))?,
     })
 }
 
-fn ring_entries(text: &str, otherwise: &str) -> Result<u32, Refusal> {
-    let remedy = format!("write a power of two from 1 to {RING_ENTRIES_MAX}{otherwise}");
+fn power_of_two(text: &str, max: u32, otherwise: &str) -> Result<u32, Refusal> {
+    let remedy = format!("write a power of two from 1 to {max}{otherwise}");
     match text.parse::<u32>() {
-        Ok(entries) if entries > RING_ENTRIES_MAX => Err(Refusal::new("is too large", remedy)),
+        Ok(entries) if entries > max => Err(Refusal::new("is too large", remedy)),
         Ok(entries) if entries.is_power_of_two() => Ok(entries),
         _ => Err(Refusal::new("is not a power of two", remedy)),
     }

@@ -129,7 +129,7 @@ pub struct UringTuning {
     pub buffer_bytes: Option<u32>,
     /// Whether several receives share a buffer (Linux 6.12).
     pub incremental: Option<bool>,
-    /// Submission queue entries: a power of two, at most 32768.
+    /// Submission queue entries: a power of two, at most 512.
     pub entries: u32,
 }
 

@@ -14,6 +14,20 @@ const REST: Duration = Duration::from_millis(100);
 /// A shortage that comes and goes is reported this often.
 const WARNINGS_APART: Duration = Duration::from_secs(60);
 
+/// Errors of the connection that was to be accepted, not of accepting (`accept(2)`).
+const PASSING: [Errno; 10] = [
+    Errno::CONNABORTED,
+    Errno::INTR,
+    Errno::NETDOWN,
+    Errno::PROTO,
+    Errno::NOPROTOOPT,
+    Errno::HOSTDOWN,
+    Errno::NONET,
+    Errno::HOSTUNREACH,
+    Errno::OPNOTSUPP,
+    Errno::NETUNREACH,
+];
+
 /// Whether a worker accepts.
 #[derive(Debug, Default)]
 pub(super) struct Door {
@@ -39,14 +53,11 @@ impl Door {
         self.resting = Some(now + REST);
     }
 
-    /// Accepting failed. A peer that gave up in the queue is nothing; a shortage is reported once, and
-    /// accepting rests.
+    /// Accepting failed. What a peer or its network did is nothing; a shortage, or whatever else will not
+    /// pass at once, is reported, and accepting rests.
     pub(super) fn failed(&mut self, error: &io::Error, now: Moment) {
-        let shortage = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
-        if !shortage
-            .iter()
-            .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
-        {
+        let is = |errno: &Errno| error.raw_os_error() == Some(errno.raw_os_error());
+        if PASSING.iter().any(is) {
             return;
         }
         self.rest(now);

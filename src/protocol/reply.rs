@@ -48,11 +48,11 @@ pub enum Piece {
 
 impl Piece {
     /// How many bytes it is.
-    pub fn len(&self) -> usize {
+    pub fn byte_count(&self) -> usize {
         match self {
             Piece::None => 0,
             Piece::Inline(small) => small.as_slice().len(),
-            Piece::Slabs(chain) => chain.len(),
+            Piece::Slabs(chain) => chain.byte_count(),
         }
     }
 

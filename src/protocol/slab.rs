@@ -161,8 +161,8 @@ impl SlabChain {
         Some(last)
     }
 
-    /// The bytes in all its slabs.
-    pub fn len(&self) -> usize {
+    /// How many bytes are in all its slabs.
+    pub fn byte_count(&self) -> usize {
         let mut total = 0;
         let mut slab = self.first.as_deref();
         while let Some(held) = slab {

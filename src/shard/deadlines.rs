@@ -89,6 +89,7 @@ impl<Io> Shard<Io> {
             outbox: &mut connection.outbox,
             entries: &mut self.entries,
             slabs: &mut self.slabs,
+            blocked: connection.blocked,
         };
         queue.push_piece(reply.before);
         queue.push_piece(reply.after);

@@ -107,6 +107,7 @@ impl<Io> Shard<Io> {
             outbox: &mut connection.outbox,
             entries: &mut self.entries,
             slabs: &mut self.slabs,
+            blocked: connection.blocked,
         };
         queue.push_piece(reply.before);
         let mut sent = Sent::Bytes(0);
@@ -160,7 +161,8 @@ impl<Io> Shard<Io> {
             let Some(connection) = self.slots.get_mut(id) else {
                 return;
             };
-            if !connection.held || !connection.outbox.is_empty() {
+            let waits = connection.held && connection.phase == Phase::Talking;
+            if !waits || !connection.outbox.is_empty() {
                 return;
             }
             let Some(mut slab) = connection.parked.pop() else {

@@ -27,7 +27,7 @@ pub use connection::{Connection, Protocol};
 use connection::{Dialogue, End, Phase};
 pub use inbound::Carrier;
 pub use outbound::{Front, Queue, Sent};
-pub use outbox::{Entries, Lease, Load, OUTBOX_BYTES_MAX, Outbox};
+pub use outbox::{Entries, Lease, Load, OUTBOX_BYTES_MAX, Outbox, UNDERWAY_BYTES_MAX};
 pub use slots::SlotId;
 use slots::Slots;
 use timers::Timers;
@@ -218,6 +218,10 @@ impl<Io> Shard<Io> {
         let Some(connection) = self.slots.get_mut(id) else {
             return;
         };
+        // A deadline may have passed while it was on its way.
+        if connection.phase != Phase::Flushing(End::HalfClose) {
+            return;
+        }
         connection.progress = self.now;
         connection.phase = match connection.peer_finished {
             true => Phase::Gone { reset: false },
@@ -237,9 +241,12 @@ impl<Io> Shard<Io> {
         let pending = !connection.outbox.is_empty();
         let read = match connection.phase {
             Phase::Talking => {
-                !connection.held
-                    && !connection.peer_finished
-                    && connection.outbox.bytes() <= OUTBOX_BYTES_MAX
+                let max = if connection.blocked {
+                    OUTBOX_BYTES_MAX
+                } else {
+                    UNDERWAY_BYTES_MAX
+                };
+                !connection.held && !connection.peer_finished && connection.outbox.bytes() <= max
             }
             Phase::Lingering => true,
             Phase::Flushing(_) | Phase::Gone { .. } => false,

@@ -24,6 +24,8 @@ pub struct Queue<'a> {
     pub(super) outbox: &'a mut Outbox,
     pub(super) entries: &'a mut Entries,
     pub(super) slabs: &'a mut SlabPool,
+    /// The peer is behind: what is queued waits for it.
+    pub(super) blocked: bool,
 }
 
 impl Queue<'_> {
@@ -67,8 +69,8 @@ pub struct Front<'a> {
 }
 
 impl<Io> Shard<Io> {
-    /// The piece to be sent next, whether another follows it, and whether it may wait for the peer:
-    /// pieces that have not been tried yet must not, since they may pin an engine's buffer.
+    /// The piece to be sent next, whether another follows it, and whether it may wait for the peer: what
+    /// lies in an engine's buffer must not, since all peers share those.
     #[inline]
     pub fn front(&self, id: SlotId) -> Option<Front<'_>> {
         let connection = self.slots.get(id)?;
@@ -76,7 +78,7 @@ impl<Io> Shard<Io> {
         Some(Front {
             load,
             more,
-            may_wait: connection.blocked,
+            may_wait: connection.blocked && matches!(load, Load::Slab(_)),
         })
     }
 
@@ -147,8 +149,9 @@ impl<Io> Shard<Io> {
         if !self.slabs.is_spent() || !self.shed.is_empty() {
             return;
         }
-        let keeps =
-            |connection: &Connection<Io>| connection.outbox.bytes() + connection.parked.len();
+        let keeps = |connection: &Connection<Io>| {
+            connection.outbox.bytes() + connection.parked.byte_count()
+        };
         let most = self
             .slots
             .iter()

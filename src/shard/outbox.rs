@@ -7,8 +7,14 @@ use std::ops::Range;
 
 use crate::protocol::{Slab, SlabPool};
 
-/// Queued bytes above which the server reads no more from a peer until it has taken what is there.
+/// Queued bytes above which the server reads no more from a peer that is behind, until it has taken what
+/// is there.
 pub const OUTBOX_BYTES_MAX: usize = 64 * 1024;
+
+/// The same for a peer that is not known to be behind: its sends are under way, and what they show is
+/// known within a turn. It is larger than a usual large message, so that one message alone does not stop
+/// the reading.
+pub const UNDERWAY_BYTES_MAX: usize = 16 * OUTBOX_BYTES_MAX;
 
 const NONE: u32 = u32::MAX;
 

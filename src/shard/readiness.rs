@@ -84,6 +84,7 @@ impl<Io> Shard<Io> {
                 outbox: &mut connection.outbox,
                 entries: &mut self.entries,
                 slabs: &mut self.slabs,
+                blocked: connection.blocked,
             };
             let sent = flush(&mut connection.io, &mut queue, wire, false);
             if connection.outbox.bytes() < queued {

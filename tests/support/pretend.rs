@@ -142,7 +142,7 @@ impl<'a> Pretend<'a> {
                 "the rest is changed"
             );
         }
-        let beside = reply.before.len() + reply.after.len();
+        let beside = reply.before.byte_count() + reply.after.byte_count();
         let slab_bytes = HOLD_BYTES_MAX + HEADROOM_BYTES;
         assert!(
             beside <= self.room + slab_bytes,

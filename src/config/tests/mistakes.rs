@@ -31,7 +31,8 @@ uring-buffers | 65536 | `65536` is too large; write a power of two from 1 to 327
 uring-buffer-size | 1kB | `1kB` is out of range; write a size from 1KiB to 16MiB, or auto.
 uring-buffer-size | 8GiB | `8GiB` is out of range; write a size from 1KiB to 16MiB, or auto.
 uring-incremental | maybe | `maybe` is none of its values; write auto, on or off.
-uring-entries | 0 | `0` is not a power of two; write a power of two from 1 to 32768.
+uring-entries | 0 | `0` is not a power of two; write a power of two from 1 to 512.
+uring-entries | 1024 | `1024` is too large; write a power of two from 1 to 512.
 congestion-control | b b r | `b b r` is no name of a congestion control; write one that `sysctl net.ipv4.tcp_available_congestion_control` lists.
 congestion-control | abcdefghijklmnop | `abcdefghijklmnop` is no name of a congestion control; write one that `sysctl net.ipv4.tcp_available_congestion_control` lists.
 log-format | xml | `xml` is none of its values; write text or json.

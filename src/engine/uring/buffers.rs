@@ -32,6 +32,9 @@ const INCREMENTAL: u16 = 2;
 /// How many times more buffers than at first there may be, if the kernel runs out of them.
 const GROWTH_MAX: u16 = 8;
 
+/// The most entries that a buffer ring has.
+const RING_ENTRIES_MAX: u16 = 1 << 15;
+
 /// How the buffers are laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Layout {
@@ -223,7 +226,10 @@ impl Buffers {
     /// # Errors
     /// Where there is not that much.
     pub(super) fn new(layout: Layout) -> io::Result<Self> {
-        let capacity = layout.count * GROWTH_MAX;
+        let capacity = layout
+            .count
+            .saturating_mul(GROWTH_MAX)
+            .min(RING_ENTRIES_MAX);
         let accounts = Accounts {
             entries: Region::new(usize::from(capacity) * size_of::<BufRingEntry>())?,
             mask: capacity - 1,

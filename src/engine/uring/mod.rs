@@ -65,6 +65,8 @@ struct Uring<'a> {
     accepting: Vec<bool>,
     /// Connections whose receive ended for want of a buffer.
     starved: Vec<SlotId>,
+    /// There were no buffers at the end of the last turn either.
+    starving: bool,
     drain_ends: Option<Moment>,
     now: Moment,
 }
@@ -86,6 +88,7 @@ pub fn run(worker: &Worker<'_>, ready: &dyn Fn()) -> io::Result<()> {
         door: Door::default(),
         accepting: vec![false; worker.listeners.len()],
         starved: Vec::new(),
+        starving: false,
         drain_ends: None,
         now: clock::now(),
     };
@@ -148,13 +151,7 @@ impl Uring<'_> {
 
     /// When something is due next; none: when something completes.
     fn next_due(&self) -> Option<Moment> {
-        let starving = (!self.starved.is_empty()).then_some(self.now);
-        let next = [
-            self.shard.next_due(),
-            self.door.reopens(),
-            self.drain_ends,
-            starving,
-        ];
+        let next = [self.shard.next_due(), self.door.reopens(), self.drain_ends];
         next.into_iter().flatten().min()
     }
 
@@ -234,16 +231,16 @@ impl Uring<'_> {
         {
             connection.io.receiving = Receiving::Off;
         }
-        match (completion.result, completion.buffer()) {
-            (count, Some(buffer)) if count > 0 => {
-                self.take_in(id, buffer, count as u32, completion.buffer_more());
-            }
-            (0, _) => self.shard.peer_finished(id),
-            (result, _) => match -result {
-                libc::ENOBUFS => return self.starved.push(id),
-                libc::ECANCELED => {}
-                _ => self.shard.fail(id),
-            },
+        if let Some(buffer) = completion.buffer() {
+            let count = u32::try_from(completion.result).unwrap_or(0);
+            self.take_in(id, buffer, count, completion.buffer_more());
+        }
+        match -completion.result {
+            0 => self.shard.peer_finished(id),
+            // It goes on when there are buffers again. One that is at its end may hold some, and must not wait.
+            libc::ENOBUFS if self.shard.wants(id).read => return self.starved.push(id),
+            ..0 | libc::ENOBUFS | libc::ECANCELED => {}
+            _ => self.shard.fail(id),
         }
         self.settle(id);
     }
@@ -376,14 +373,18 @@ impl Uring<'_> {
         }
     }
 
-    /// Has starved connections receive again once there are buffers, and makes more if need be.
+    /// Has starved connections receive again once there are buffers. More are made where none has come
+    /// back within a turn, as those of sends under way do.
     fn feed_starved(&mut self) {
         if self.starved.is_empty() {
             return;
         }
-        if !self.buffers.accounts.is_available() && !self.buffers.grow() {
+        let starved_before = std::mem::replace(&mut self.starving, true);
+        let available = self.buffers.accounts.is_available();
+        if !available && (!starved_before || !self.buffers.grow()) {
             return;
         }
+        self.starving = false;
         for id in std::mem::take(&mut self.starved) {
             self.settle(id);
         }

@@ -12,6 +12,8 @@ use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{CancelBuilder, DestinationSlot, Fd, Fixed, SubmitArgs, Timespec};
 use io_uring::{CompletionQueue, IoUring, SubmissionQueue, Submitter, cqueue, opcode};
 
+use tracing::warn;
+
 use super::buffers::GROUP;
 use crate::shard::SlotId;
 
@@ -22,8 +24,11 @@ pub(super) const COMPLETIONS_MAX: usize = 1024;
 /// exiting process held only after a while.
 const MEMORY_PATIENCE: Duration = Duration::from_secs(2);
 
+/// How often a full submission queue is submitted to make room for one more entry.
+const SUBMITS_MAX: usize = 100;
+
 /// The smallest submission queue worth having.
-const ENTRIES_MIN: u32 = 16;
+const ENTRIES_MIN: u32 = 64;
 
 /// What a completion is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,19 +114,27 @@ pub(super) struct Socket(pub(super) u32);
 /// Opens a ring: one issuer, completions run when asked for (6.1).
 ///
 /// Where locked memory is short (`ENOMEM`) it asks for less, and waits a little.
-pub(super) fn open(entries: u32) -> io::Result<IoUring> {
+pub(super) fn open(asked: u32) -> io::Result<IoUring> {
     let started = Instant::now();
-    let mut entries = entries;
+    let mut entries = asked;
     loop {
         match build(entries) {
             Err(error) if error.raw_os_error() == Some(libc::ENOMEM) => {
                 if started.elapsed() > MEMORY_PATIENCE {
                     return Err(error);
                 }
-                entries = (entries / 2).max(ENTRIES_MIN);
-                std::thread::sleep(Duration::from_millis(50));
+                entries = (entries / 2).max(ENTRIES_MIN.min(asked));
+                std::thread::sleep(Duration::from_millis(100));
             }
-            opened => return opened,
+            Ok(ring) => {
+                if entries < asked {
+                    warn!(
+                        "locked memory is short: a submission queue of {entries} entries, not {asked}"
+                    );
+                }
+                return Ok(ring);
+            }
+            Err(error) => return Err(error),
         }
     }
 }
@@ -147,6 +160,8 @@ pub(super) struct Ring<'a> {
     completion: CompletionQueue<'a>,
     /// Whether accepted sockets get an index in the ring's table instead of a descriptor.
     direct: bool,
+    /// Why a full queue could not be emptied: an operation has been lost.
+    failed: Option<io::Error>,
 }
 
 impl<'a> Ring<'a> {
@@ -159,11 +174,15 @@ impl<'a> Ring<'a> {
             submission,
             completion,
             direct,
+            failed: None,
         }
     }
 
     /// Submits what is queued and waits for a completion, or for `patience` to pass.
     pub(super) fn enter(&mut self, patience: Option<Duration>) -> io::Result<()> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         self.submission.sync();
         let entered = match patience {
             Some(patience) => {
@@ -182,14 +201,6 @@ impl<'a> Ring<'a> {
                 _ => Err(error),
             },
         }
-    }
-
-    /// Submits what is queued, and waits for nothing.
-    pub(super) fn submit(&mut self) {
-        self.submission.sync();
-        // An error shows again at the next `enter`.
-        let _ = self.submitter.submit();
-        self.submission.sync();
     }
 
     /// Takes over what has completed.
@@ -345,11 +356,26 @@ impl<'a> Ring<'a> {
 
     fn push(&mut self, entry: Entry, key: Key) {
         let entry = entry.user_data(key.encode());
-        // SAFETY: the memory that an entry names outlives its operation: a buffer ring's and a queued
-        // slab's by the contract of `send`, everything else is static or passed by value.
-        while unsafe { self.submission.push(&entry) }.is_err() {
-            self.submit();
+        for _ in 0..SUBMITS_MAX {
+            // SAFETY: the memory that an entry names outlives its operation: a buffer ring's and a queued
+            // slab's by the contract of `send`, everything else is static or passed by value.
+            if unsafe { self.submission.push(&entry) }.is_ok() {
+                self.failed = None;
+                return;
+            }
+            // A full queue is emptied by submitting it.
+            self.submission.sync();
+            let submitted = self.submitter.submit();
+            self.submission.sync();
+            self.failed = submitted.err();
         }
+    }
+}
+
+impl Drop for Ring<'_> {
+    fn drop(&mut self) {
+        // Otherwise the ring would live on until the thread ends, and with it what it has under way.
+        let _ = self.submitter.unregister_ring_fd();
     }
 }
 

@@ -73,7 +73,7 @@ impl Session {
             if input.unread_len() == 0 {
                 return Ok(Flow::Read);
             }
-            if reply.before.len() >= turn.room {
+            if reply.before.byte_count() >= turn.room {
                 return Ok(Flow::Hold);
             }
             let Some((header, count)) = self.inbound.header(input.unread())? else {
@@ -108,7 +108,7 @@ impl Session {
             self.open_fragment(turn, &mut frame);
             if frame.remaining > 0 && self.is_fragment_full() {
                 self.emit_fragment(turn, false, reply);
-                if reply.before.len() >= turn.room {
+                if reply.before.byte_count() >= turn.room {
                     self.inbound.frame = Some(frame);
                     return Ok(Some(Flow::Hold));
                 }
