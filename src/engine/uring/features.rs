@@ -15,7 +15,7 @@ use crate::sys::limits;
 /// delivers next at most what was left in the buffer then (seen on 6.18).
 const INCREMENTAL_LAYOUT: Layout = Layout {
     count: 4,
-    bytes: 1024 * 1024,
+    bytes: 512 * 1024,
     incremental: true,
 };
 
