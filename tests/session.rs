@@ -174,6 +174,32 @@ fn a_drain_says_going_away() {
     );
 }
 
+/// Whether its request has begun or not, and whether the rest of it comes or not.
+#[test]
+fn a_drain_during_the_handshake_is_answered_with_503() {
+    let policy = Policy::default();
+    let request = request::upgrade();
+    for begun in [0, 1, request.len() - 1] {
+        for comes in [true, false] {
+            let mut pretend = Pretend::open(&policy);
+            pretend.feed(&request[..begun]);
+            pretend.refusing = true;
+            pretend.drain();
+            assert!(pretend.sent.is_empty(), "an answer to {begun} bytes");
+            assert_eq!(pretend.state, State::Open);
+            if comes {
+                pretend.feed(&request[begun..]);
+            } else {
+                pretend.wait(policy.handshake_timeout);
+            }
+            assert_ne!(pretend.state, State::Open, "{begun} bytes, {comes}");
+            request::read(&pretend.release())
+                .expect("a response")
+                .assert_refused(503);
+        }
+    }
+}
+
 #[test]
 fn a_drain_inside_a_message_says_going_away() {
     let policy = Policy::default();

@@ -1,12 +1,13 @@
 //! Many connections, and too many.
 
 use std::io::{ErrorKind, Read, Write};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::kernel;
 use crate::server::{Server, until};
 use crate::support::frames::Frame;
 use crate::support::request;
@@ -18,7 +19,7 @@ const CROWD: usize = 10_000;
 /// Descriptors left to everything else in this process.
 const DESCRIPTORS_ASIDE: u64 = 1_000;
 
-/// One crowd at a time: both engines' would not fit.
+/// One crowd at a time: two would not fit.
 static CROWDED: Mutex<()> = Mutex::new(());
 
 /// Raises this process's soft limit of open files to the hard one and returns it.
@@ -34,18 +35,24 @@ fn raise_descriptors() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-pub(crate) fn ten_thousand_connections(engine: &'static str) {
-    let _alone = CROWDED
+/// How many of `wanted` connections this machine allows, and the right to make them.
+pub(crate) fn gather(engine: &str, wanted: usize) -> (MutexGuard<'static, ()>, usize) {
+    let alone = CROWDED
         .lock()
         .unwrap_or_else(|poisoned| poisoned.into_inner());
     let spare = raise_descriptors().saturating_sub(DESCRIPTORS_ASIDE);
-    let count = usize::try_from(spare).map_or(CROWD, |spare| spare.min(CROWD));
-    if count < CROWD {
+    let count = usize::try_from(spare).map_or(wanted, |spare| spare.min(wanted));
+    if count < wanted {
         let _ = writeln!(
             std::io::stderr(),
-            "{engine}: {count} connections instead of {CROWD}: the limit of open files is too low"
+            "{engine}: {count} connections instead of {wanted}: the limit of open files is too low"
         );
     }
+    (alone, count)
+}
+
+pub(crate) fn ten_thousand_connections(engine: &'static str) {
+    let (_alone, count) = gather(engine, CROWD);
     let patient = [
         "--workers",
         "2",
@@ -71,13 +78,7 @@ pub(crate) fn ten_thousand_connections(engine: &'static str) {
             assert_eq!(wire.read_exact(9)[1..], *echo.as_bytes());
         }
     }
-    let cpu_before = server.cpu_time();
-    thread::sleep(Duration::from_secs(1));
-    let cpu = server.cpu_time() - cpu_before;
-    assert!(
-        cpu < Duration::from_millis(300),
-        "{cpu:?} of CPU in a second of silence"
-    );
+    server.assert_idle("of silence");
     for wire in crowd.drain(..count / 2) {
         wire.reset();
     }
@@ -118,6 +119,45 @@ pub(crate) fn connections_have_a_maximum(engine: &'static str) {
         wire.stream.read_exact(&mut head).ok()?;
         (head == *b"HTTP/1.1 101").then_some(())
     });
+}
+
+/// The most connections that a worker keeps in order to refuse them politely.
+const SURPLUS_MAX: usize = 64;
+
+/// Connections over the maximum, on which nothing is said.
+fn silent_surplus(server: &Server, count: usize) -> Vec<Wire> {
+    (0..count).map(|_| Wire::connect(server)).collect()
+}
+
+pub(crate) fn surplus_connections_have_a_maximum(engine: &'static str) {
+    const MAX: usize = 10;
+    let server = Server::start(engine, &["--max-connections", "10"]);
+    let mut served: Vec<_> = (0..MAX).map(|_| Wire::upgrade(&server)).collect();
+    let _surplus = silent_surplus(&server, 500);
+    let accepted_max = MAX + SURPLUS_MAX;
+    until("the surplus is accepted as far as it is", || {
+        (kernel::accepted_count(&server) >= accepted_max).then_some(())
+    });
+    for _ in 0..30 {
+        let accepted = kernel::accepted_count(&server);
+        assert!(accepted <= accepted_max, "{accepted} sockets accepted");
+        thread::sleep(Duration::from_millis(20));
+    }
+    server.assert_idle("with more connections than there may be");
+    for wire in &mut served {
+        wire.assert_echoes("served");
+    }
+}
+
+/// Places that have become free are not kept from a client by others that wait and say nothing.
+pub(crate) fn a_silent_surplus_does_not_bar_the_door(engine: &'static str) {
+    let options = ["--max-connections", "10", "--handshake-timeout", "5m"];
+    let server = Server::start(engine, &options);
+    let served: Vec<_> = (0..10).map(|_| Wire::upgrade(&server)).collect();
+    let _surplus = silent_surplus(&server, SURPLUS_MAX);
+    kernel::wait_until_read(&server, 10 + SURPLUS_MAX);
+    drop(served);
+    Wire::upgrade(&server).assert_echoes("served at once");
 }
 
 /// Checks that what begins with `first` is a whole 503.
@@ -203,13 +243,7 @@ pub(crate) fn descriptors_run_out_and_return(engine: &'static str) {
         served.len()
     );
 
-    let cpu_before = server.cpu_time();
-    thread::sleep(Duration::from_secs(1));
-    let cpu = server.cpu_time() - cpu_before;
-    assert!(
-        cpu < Duration::from_millis(300),
-        "{cpu:?} of CPU in a second without descriptors"
-    );
+    server.assert_idle("without descriptors");
     for wire in &mut served {
         wire.assert_echoes("established");
     }

@@ -2,11 +2,16 @@
 
 use rustix::process::Signal;
 
+use crate::crowd;
+use crate::kernel;
 use crate::server::{Server, run_to_end, until};
 use crate::support::event::CloseSeen;
 use crate::support::frames::{self, Frame};
 use crate::support::request;
-use crate::wire::Wire;
+use crate::wire::{Wire, echo_of};
+
+/// A Close with 1001.
+const GOING_AWAY: &[u8] = b"\x88\x02\x03\xe9";
 
 pub(crate) fn a_drain_finishes_what_was_received(engine: &'static str) {
     drain(engine, Signal::TERM);
@@ -112,4 +117,63 @@ pub(crate) fn a_peer_that_stays_is_let_go(engine: &'static str) {
         std::thread::sleep(std::time::Duration::from_millis(100));
         std::io::Write::write_all(&mut wire.stream, b"more").err()
     });
+}
+
+/// What waits in the sockets when the signal comes was received, however many they are.
+pub(crate) fn a_drain_answers_what_waits_in_every_socket(engine: &'static str) {
+    let (_alone, count) = crowd::gather(engine, 3_000);
+    let server = Server::start(engine, &["--drain-timeout", "10m"]);
+    let mut wires: Vec<_> = (0..count).map(|_| Wire::upgrade(&server)).collect();
+    server.signal(Signal::STOP);
+    let message = |number| Frame::text(&format!("unread {number:05}"));
+    for (number, wire) in wires.iter_mut().enumerate() {
+        wire.send(&message(number).encode());
+    }
+    server.signal(Signal::TERM);
+    server.signal(Signal::CONT);
+    for (number, wire) in wires.into_iter().enumerate() {
+        let expected = [echo_of(&message(number)), GOING_AWAY.to_vec()].concat();
+        assert_eq!(
+            wire.read_to_end(),
+            expected,
+            "connection {number} of {count}"
+        );
+    }
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+/// A request that crosses the signal on its way is answered.
+pub(crate) fn a_request_just_after_the_signal_is_refused(engine: &'static str) {
+    let server = Server::start(engine, &[]);
+    let mut silent = Wire::connect(&server);
+    let mut begun = Wire::connect(&server);
+    let request = request::upgrade();
+    begun.send(&request[..30]);
+    kernel::wait_until_read(&server, 2);
+    server.signal(Signal::TERM);
+    until("the server drains", || {
+        server
+            .log()
+            .iter()
+            .any(|line| line.contains("stopping"))
+            .then_some(())
+    });
+    silent.send(&request);
+    begun.send(&request[30..]);
+    for wire in [silent, begun] {
+        let answer = wire.read_to_end();
+        request::read(&answer)
+            .expect("a response")
+            .assert_refused(503);
+    }
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+/// Whoever reads the log may be gone first.
+pub(crate) fn a_drain_does_not_need_the_log(engine: &'static str) {
+    let server = Server::start_unheard(engine);
+    let wire = Wire::upgrade(&server);
+    server.signal(Signal::TERM);
+    assert_eq!(wire.read_to_end(), GOING_AWAY);
+    assert_eq!(server.wait().code(), Some(0));
 }

@@ -1,9 +1,11 @@
 //! The server as a whole, over loopback, once for each engine the machine has: the same cases for all.
 
+mod kernel;
 #[path = "../support/mod.rs"]
 mod support;
 mod wire;
 
+mod behind;
 mod crowd;
 mod echo;
 mod ending;
@@ -12,6 +14,7 @@ mod libraries;
 mod limits;
 mod modes;
 mod pressure;
+mod storm;
 mod turmoil;
 
 use support::server;
@@ -33,18 +36,23 @@ on_every_engine! {
     handshake: refusals_are_whole_responses, a_trickle_does_not_hold_a_connection,
         frames_behind_the_request_are_served, a_subprotocol_is_chosen;
     modes: the_tutorial_is_served, a_greeting_comes_when_asked, tcp_comes_back_as_it_went,
-        large_messages_are_prefixed;
+        large_messages_are_prefixed, invalid_bytes_around_the_limit_are_prefixed;
     pressure: a_peer_that_does_not_read_is_nobody_elses_problem, a_peer_that_never_reads_is_ended,
         a_tcp_peer_that_does_not_read_gets_everything_later,
         a_prefixed_peer_that_does_not_read_gets_everything_later;
+    behind: a_peer_that_is_behind_and_sends_a_little_stops_no_one,
+        pings_cut_in_two_take_little_memory, unfinished_requests_do_not_end_a_peer_that_pauses;
     crowd: ten_thousand_connections, connections_have_a_maximum,
+        surplus_connections_have_a_maximum, a_silent_surplus_does_not_bar_the_door,
         descriptors_run_out_and_return;
+    storm: a_storm_leaves_nothing_behind;
     turmoil: visitors_come_and_go, visitors_come_and_go_with_few_buffers, everyone_sends_at_once;
     limits: messages_have_a_maximum, silence_is_ended, silent_peers_that_answer_pings_stay;
     ending: a_drain_finishes_what_was_received, upgrades_during_a_drain_are_refused,
         a_second_signal_ends_at_once, an_interrupt_drains_too, a_drain_is_bounded,
         a_drain_does_not_wait_for_the_rest_of_a_frame, a_peer_that_stays_is_let_go,
-        a_taken_address_is_an_error;
+        a_drain_answers_what_waits_in_every_socket, a_request_just_after_the_signal_is_refused,
+        a_drain_does_not_need_the_log, a_taken_address_is_an_error;
 }
 
 /// Runs `case` on `engine` if this machine has it.

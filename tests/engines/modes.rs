@@ -2,6 +2,7 @@
 
 use std::net::Shutdown;
 
+use crate::kernel;
 use crate::server::Server;
 use crate::support::frames::{self, Frame};
 use crate::support::replies;
@@ -86,6 +87,40 @@ pub(crate) fn large_messages_are_prefixed(engine: &'static str) {
         );
         sending.join().expect("all is sent");
     }
+}
+
+/// An invalid byte is answered with three. So these answers are about as long as what may be held, with
+/// the prefix or without; and they come in pieces that end at that limit, or inside a character.
+pub(crate) fn invalid_bytes_around_the_limit_are_prefixed(engine: &'static str) {
+    const HELD_BYTES_MAX: usize = 16 * 1024;
+    let server = Server::start(engine, &["--prefix", "Received: "]);
+    let mut wire = Wire::upgrade(&server);
+    let third = HELD_BYTES_MAX / 3;
+    let lengths = (third - 20..=third + 4).chain(HELD_BYTES_MAX - 4..=HELD_BYTES_MAX + 4);
+    let mut expected = Vec::new();
+    for invalid in lengths {
+        let begun = b"\xf0\x9f\x98";
+        let payload = [begun, vec![0xff; invalid].as_slice(), &[b'a'; 100], b"END"].concat();
+        expected.push(["Received: ", &String::from_utf8_lossy(&payload)].concat());
+        let message = Frame::binary(&payload);
+        let (bytes, header) = (message.encode(), message.header().len());
+        let cuts = [
+            0,
+            header + begun.len(),
+            header + begun.len() + invalid,
+            bytes.len(),
+        ];
+        for cut in cuts.windows(2) {
+            wire.send(&bytes[cut[0]..cut[1]]);
+            kernel::wait_until_read(&server, 1);
+        }
+    }
+    wire.send(&Frame::close(1000, "").encode());
+    let expected: Vec<_> = expected.iter().map(String::as_str).collect();
+    assert!(
+        messages(&wire.replies_to_end()) == texts(&expected),
+        "other answers"
+    );
 }
 
 pub(crate) fn tcp_comes_back_as_it_went(engine: &'static str) {

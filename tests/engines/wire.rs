@@ -7,8 +7,23 @@ use std::thread;
 use socket2::{Domain, Socket, Type};
 
 use crate::server::{PATIENCE, Server};
+use crate::support::frames::{self, Frame};
 use crate::support::replies::{self, Replies};
 use crate::support::request::{self, Response};
+
+/// What a message or a ping is answered with.
+pub(crate) fn echo_of(frame: &Frame) -> Vec<u8> {
+    let opcode = match frame.opcode {
+        frames::PING => frames::PONG,
+        opcode => opcode,
+    };
+    let answer = Frame {
+        opcode,
+        key: None,
+        ..frame.clone()
+    };
+    answer.encode()
+}
 
 /// A connection.
 pub(crate) struct Wire {
@@ -29,6 +44,18 @@ impl Wire {
         socket
             .set_recv_buffer_size(receive_bytes)
             .expect("a buffer size");
+        socket
+            .connect(&SocketAddr::into(server.address))
+            .expect("a connection");
+        Self::over(socket.into())
+    }
+
+    /// The same with small segments beside, which make the server's send buffer small too: the kernel
+    /// sizes it for some full segments.
+    pub(crate) fn connect_cramped(server: &Server) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.set_recv_buffer_size(4096).expect("a buffer size");
+        socket.set_tcp_mss(536).expect("a segment size");
         socket
             .connect(&SocketAddr::into(server.address))
             .expect("a connection");
@@ -145,10 +172,20 @@ impl Wire {
 
     /// Sends one text frame and expects it back.
     pub(crate) fn assert_echoes(&mut self, text: &str) {
-        use crate::support::frames::Frame;
         let frame = Frame::text(text);
         self.send(&frame.encode());
-        let echo = Frame { key: None, ..frame }.encode();
+        let echo = echo_of(&frame);
         assert_eq!(self.read_exact(echo.len()), echo);
+    }
+    /// Sends one binary frame, at most as large as the kernel's buffers, and expects it back.
+    pub(crate) fn assert_echoes_binary(&mut self, payload: &[u8]) {
+        let frame = Frame::binary(payload);
+        self.send(&frame.encode());
+        let echo = echo_of(&frame);
+        assert!(
+            self.read_exact(echo.len()) == echo,
+            "another echo of {} bytes",
+            payload.len()
+        );
     }
 }

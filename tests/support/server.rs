@@ -54,12 +54,31 @@ impl Server {
         Self::run(command)
     }
 
-    fn run(mut command: Command) -> Self {
-        let mut child = isolate(&mut command)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the server starts");
+    /// One worker whose log no one reads once it serves: what it says then fails (EPIPE).
+    pub(crate) fn start_unheard(engine: &str) -> Self {
+        let mut command = Command::new(BINARY);
+        command.args(["--listen", "127.0.0.1:0", "--engine", engine]);
+        command.args(["--workers", "1"]);
+        let mut child = spawn(command);
+        let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
+        let mut log = Vec::new();
+        for line in stderr.lines().map_while(Result::ok) {
+            let is_last = line.contains("worker");
+            log.push(line);
+            if is_last {
+                break;
+            }
+        }
+        let address = log.iter().find_map(|line| address_in(line));
+        Server {
+            child,
+            address: address.unwrap_or_else(|| panic!("the server listens: {log:?}")),
+            log: Arc::new(Mutex::new(log)),
+        }
+    }
+
+    fn run(command: Command) -> Self {
+        let mut child = spawn(command);
         let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
         let log = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&log);
@@ -141,6 +160,17 @@ impl Server {
             });
         Duration::from_nanos(nanoseconds.sum())
     }
+
+    /// Checks that it takes almost no CPU for a second.
+    pub(crate) fn assert_idle(&self, when: &str) {
+        let before = self.cpu_time();
+        thread::sleep(Duration::from_secs(1));
+        let spent = self.cpu_time() - before;
+        assert!(
+            spent < Duration::from_millis(300),
+            "{spent:?} of CPU in a second {when}"
+        );
+    }
 }
 
 impl Drop for Server {
@@ -151,6 +181,14 @@ impl Drop for Server {
             println!("the server's log: {:#?}", self.log());
         }
     }
+}
+
+fn spawn(mut command: Command) -> Child {
+    isolate(&mut command)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the server starts")
 }
 
 /// Polls `condition` until it holds.
