@@ -5,7 +5,7 @@
 //! are out, and returns the rest to the allocator, so memory falls again when a crowd has left.
 
 /// The largest payload that is held until its frame is whole, in bytes. Larger frames are cut through
-/// or fragmented. The value is the fragment size that `ws` accepts 16,384 of.
+/// or fragmented. In fragments of this size a text of 256 MiB stays within the 16,384 that `ws` accepts.
 pub const HOLD_BYTES_MAX: usize = 16 * 1024;
 
 /// Room kept free at the front of a slab for the header of the frame whose payload it gathers: ten

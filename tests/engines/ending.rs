@@ -151,11 +151,13 @@ pub(crate) fn a_request_just_after_the_signal_is_refused(engine: &'static str) {
     begun.send(&request[..30]);
     kernel::wait_until_read(&server, 2);
     server.signal(Signal::TERM);
+    // The log tells when the workers were told; what a newcomer is answered tells when they have heard.
     until("the server drains", || {
-        server
-            .log()
-            .iter()
-            .any(|line| line.contains("stopping"))
+        let mut newcomer = Wire::connect(&server);
+        newcomer.send(&request);
+        newcomer
+            .read_to_end()
+            .starts_with(b"HTTP/1.1 503 ")
             .then_some(())
     });
     silent.send(&request);

@@ -356,19 +356,19 @@ impl<'a> Ring<'a> {
 
     fn push(&mut self, entry: Entry, key: Key) {
         let entry = entry.user_data(key.encode());
+        let mut obstacle = None;
         for _ in 0..SUBMITS_MAX {
             // SAFETY: the memory that an entry names outlives its operation: a buffer ring's and a queued
             // slab's by the contract of `send`, everything else is static or passed by value.
             if unsafe { self.submission.push(&entry) }.is_ok() {
-                self.failed = None;
                 return;
             }
             // A full queue is emptied by submitting it.
             self.submission.sync();
-            let submitted = self.submitter.submit();
+            obstacle = self.submitter.submit().err();
             self.submission.sync();
-            self.failed = submitted.err();
         }
+        self.failed = Some(obstacle.unwrap_or_else(|| io::ErrorKind::WouldBlock.into()));
     }
 }
 

@@ -109,7 +109,7 @@ enum Flow {
 #[derive(Debug)]
 pub struct Session {
     stage: Stage,
-    /// A ping is out, or the connection is too late for one.
+    /// A ping is out, or was due while an open reply frame left no place for it.
     pinged: bool,
     /// A reply frame is open whose header promised bytes that have not come: nothing else can be sent.
     cut_open: bool,
