@@ -23,7 +23,7 @@ const NONE: u32 = u32::MAX;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Lease {
     /// Which buffer.
-    pub buffer: u16,
+    pub buffer: u32,
     /// Which of its bytes.
     pub bytes: Range<u32>,
 }

@@ -1,27 +1,14 @@
-//! Receive buffers that the kernel fills and the shard rewrites in place.
-//!
-//! The buffers of a worker form a ring that the kernel draws from in order (5.19). Incremental buffers
-//! (6.12) are filled piece by piece:
-//!
-//! ```text
-//! buffer  | lent to A ..... | lent to B .. | lent to A ....... | to be filled ........ |
-//!                                                              ^ filled
-//! ```
-//!
-//! A buffer returns to the ring when it is full and every claim on it has been handed back. Claims are
-//! short: a send that does not go at once has its bytes copied (see `Shard::spill`).
+//! Receive buffers that the kernel fills: their memory, and the ring that they are provided through.
 
 use std::io;
-use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use io_uring::IoUring;
+use io_uring::Submitter;
 use io_uring::types::BufRingEntry;
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
 use crate::shard::Lease;
-use crate::shard::completion::Lender;
 
 /// The buffer group: there is one per ring.
 pub(super) const GROUP: u16 = 0;
@@ -76,17 +63,6 @@ impl Drop for Region {
     }
 }
 
-/// What is known of a buffer.
-#[derive(Debug, Default)]
-struct Account {
-    /// Claims on it.
-    claims: u32,
-    /// Up to where the kernel has filled it, in bytes.
-    filled: u32,
-    /// The kernel is done with it.
-    full: bool,
-}
-
 /// The memory that the kernel fills.
 pub(super) struct Memory {
     regions: Vec<Region>,
@@ -96,9 +72,9 @@ impl Memory {
     /// The bytes that the kernel has just delivered.
     ///
     /// # Safety
-    /// `lease` must come from [`Accounts::fill`], and nothing of it may have been lent on.
+    /// `lease` must say what the kernel has just reported, and nothing of it may have been lent on.
     pub(super) unsafe fn filled(&mut self, lease: &Lease) -> &mut [u8] {
-        let region = &self.regions[usize::from(lease.buffer)];
+        let region = &self.regions[lease.buffer as usize];
         let bytes = &lease.bytes;
         assert!(bytes.start <= bytes.end && bytes.end as usize <= region.len);
         // SAFETY: within the region by the assertion; initialised, since mapped memory is zeroed.
@@ -111,7 +87,7 @@ impl Memory {
 
     /// The bytes of a claim.
     pub(super) fn claimed(&self, lease: &Lease) -> &[u8] {
-        let region = &self.regions[usize::from(lease.buffer)];
+        let region = &self.regions[lease.buffer as usize];
         assert!(lease.bytes.start <= lease.bytes.end && lease.bytes.end as usize <= region.len);
         // SAFETY: within the region by the assertion. A claim keeps its part of the buffer from the
         // kernel, and nobody writes to a reply once it is made.
@@ -122,102 +98,14 @@ impl Memory {
     }
 }
 
-/// The ring of buffers, and who claims what.
-pub(super) struct Accounts {
+/// A worker's receive buffers. To be dropped after the ring they are registered with.
+pub(super) struct Buffers {
+    layout: Layout,
+    memory: Memory,
+    /// The ring that they are provided through.
     entries: Region,
     mask: u16,
     tail: u16,
-    layout: Layout,
-    accounts: Vec<Account>,
-    /// Where each buffer begins.
-    addresses: Vec<u64>,
-    /// Buffers that the kernel may still fill.
-    available: usize,
-}
-
-impl Accounts {
-    /// Takes note that the kernel has put `count` bytes into `buffer`, claims them, and says where they
-    /// are. `more`: the kernel will fill it further.
-    pub(super) fn fill(&mut self, buffer: u16, count: u32, more: bool) -> Lease {
-        let account = &mut self.accounts[usize::from(buffer)];
-        let start = account.filled;
-        account.filled += count;
-        account.claims += 1;
-        if !more {
-            account.full = true;
-            self.available -= 1;
-        }
-        Lease {
-            buffer,
-            bytes: start..start + count,
-        }
-    }
-
-    /// Claims a part of what `lent` claims.
-    pub(super) fn lend(&mut self, lent: &Lease, window: Range<usize>) -> Lease {
-        self.accounts[usize::from(lent.buffer)].claims += 1;
-        let start = lent.bytes.start;
-        Lease {
-            buffer: lent.buffer,
-            bytes: start + window.start as u32..start + window.end as u32,
-        }
-    }
-
-    /// Takes a claim back.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "a claim is handed back, not shown"
-    )]
-    pub(super) fn release(&mut self, lease: Lease) {
-        let account = &mut self.accounts[usize::from(lease.buffer)];
-        account.claims -= 1;
-        if account.full && account.claims == 0 {
-            *account = Account::default();
-            self.provide(lease.buffer);
-        }
-    }
-
-    /// Whether the kernel has a buffer to fill.
-    pub(super) fn is_available(&self) -> bool {
-        self.available > 0
-    }
-
-    /// Puts a buffer at the end of the ring.
-    fn provide(&mut self, buffer: u16) {
-        let base = self.entries.start.as_ptr().cast::<BufRingEntry>();
-        // SAFETY: the ring has `mask + 1` entries, all within `entries`; the kernel reads an entry only
-        // after the tail has passed it. The tail lies in bytes of the first entry that no setter of an
-        // entry touches.
-        unsafe {
-            let entry = &mut *base.add(usize::from(self.tail & self.mask));
-            entry.set_addr(self.addresses[usize::from(buffer)]);
-            entry.set_len(self.layout.bytes);
-            entry.set_bid(buffer);
-            self.tail = self.tail.wrapping_add(1);
-            let tail = BufRingEntry::tail(base).cast::<AtomicU16>();
-            (*tail).store(self.tail, Ordering::Release);
-        }
-        self.available += 1;
-    }
-}
-
-/// Claims on what has just been received.
-pub(super) struct Desk<'a> {
-    pub(super) accounts: &'a mut Accounts,
-    pub(super) lent: &'a Lease,
-}
-
-impl Lender for Desk<'_> {
-    #[inline]
-    fn lend(&mut self, window: Range<usize>) -> Lease {
-        self.accounts.lend(self.lent, window)
-    }
-}
-
-/// A worker's receive buffers. To be dropped after the ring they are registered with.
-pub(super) struct Buffers {
-    pub(super) memory: Memory,
-    pub(super) accounts: Accounts,
 }
 
 impl Buffers {
@@ -230,23 +118,17 @@ impl Buffers {
             .count
             .saturating_mul(GROWTH_MAX)
             .min(RING_ENTRIES_MAX);
-        let accounts = Accounts {
-            entries: Region::new(usize::from(capacity) * size_of::<BufRingEntry>())?,
-            mask: capacity - 1,
-            tail: 0,
-            layout,
-            accounts: Vec::with_capacity(usize::from(capacity)),
-            addresses: Vec::with_capacity(usize::from(capacity)),
-            available: 0,
-        };
         let mut buffers = Buffers {
+            layout,
             memory: Memory {
                 regions: Vec::new(),
             },
-            accounts,
+            entries: Region::new(usize::from(capacity) * size_of::<BufRingEntry>())?,
+            mask: capacity - 1,
+            tail: 0,
         };
         for _ in 0..layout.count {
-            buffers.add()?;
+            buffers.map_one()?;
         }
         Ok(buffers)
     }
@@ -255,38 +137,64 @@ impl Buffers {
     ///
     /// # Errors
     /// `EINVAL` where the kernel does not know such rings (before 5.19), or not incremental ones.
-    pub(super) fn register(&self, ring: &IoUring) -> io::Result<()> {
-        let accounts = &self.accounts;
-        let address = accounts.entries.start.as_ptr() as u64;
-        let flags = if accounts.layout.incremental {
+    pub(super) fn register(&self, submitter: &Submitter<'_>) -> io::Result<()> {
+        let address = self.entries.start.as_ptr() as u64;
+        let flags = if self.layout.incremental {
             INCREMENTAL
         } else {
             0
         };
         // SAFETY: the entries stay mapped until `self` is dropped, which is after the ring is closed.
-        unsafe {
-            let submitter = ring.submitter();
-            submitter.register_buf_ring_with_flags(address, accounts.mask + 1, GROUP, flags)
-        }
+        unsafe { submitter.register_buf_ring_with_flags(address, self.mask + 1, GROUP, flags) }
     }
 
     /// Whether they are filled piece by piece.
     pub(super) fn is_incremental(&self) -> bool {
-        self.accounts.layout.incremental
+        self.layout.incremental
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> u16 {
+        self.memory.regions.len() as u16
+    }
+
+    /// Their memory.
+    pub(super) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Their memory.
+    pub(super) fn memory_mut(&mut self) -> &mut Memory {
+        &mut self.memory
     }
 
     /// Adds a buffer, if there may be more; false if not.
-    pub(super) fn grow(&mut self) -> bool {
-        self.accounts.accounts.len() <= usize::from(self.accounts.mask) && self.add().is_ok()
+    pub(super) fn add(&mut self) -> bool {
+        self.count() <= self.mask && self.map_one().is_ok()
     }
 
-    fn add(&mut self) -> io::Result<()> {
-        let region = Region::new(self.accounts.layout.bytes as usize)?;
-        let buffer = self.accounts.accounts.len() as u16;
-        self.accounts.addresses.push(region.start.as_ptr() as u64);
-        self.accounts.accounts.push(Account::default());
+    fn map_one(&mut self) -> io::Result<()> {
+        let region = Region::new(self.layout.bytes as usize)?;
         self.memory.regions.push(region);
-        self.accounts.provide(buffer);
+        self.provide(self.count() - 1);
         Ok(())
+    }
+
+    /// Puts a buffer at the end of the ring.
+    pub(super) fn provide(&mut self, buffer: u16) {
+        let address = self.memory.regions[usize::from(buffer)].start.as_ptr() as u64;
+        let base = self.entries.start.as_ptr().cast::<BufRingEntry>();
+        // SAFETY: the ring has `mask + 1` entries, all within `entries`; the kernel reads an entry only
+        // after the tail has passed it. The tail lies in bytes of the first entry that no setter of an
+        // entry touches.
+        unsafe {
+            let entry = &mut *base.add(usize::from(self.tail & self.mask));
+            entry.set_addr(address);
+            entry.set_len(self.layout.bytes);
+            entry.set_bid(buffer);
+            self.tail = self.tail.wrapping_add(1);
+            let tail = BufRingEntry::tail(base).cast::<AtomicU16>();
+            (*tail).store(self.tail, Ordering::Release);
+        }
     }
 }

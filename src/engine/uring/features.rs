@@ -68,14 +68,14 @@ fn provide_buffers(ring: &IoUring, tuning: &UringTuning) -> io::Result<Buffers> 
     };
     if tuning.incremental != Some(false) {
         let buffers = Buffers::new(tuned(INCREMENTAL_LAYOUT))?;
-        match buffers.register(ring) {
+        match buffers.register(&ring.submitter()) {
             Ok(()) => return Ok(buffers),
             Err(error) if tuning.incremental == Some(true) => return Err(error),
             Err(_) => {}
         }
     }
     let buffers = Buffers::new(tuned(CLASSIC_LAYOUT))?;
-    buffers.register(ring)?;
+    buffers.register(&ring.submitter())?;
     Ok(buffers)
 }
 
