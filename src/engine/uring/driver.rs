@@ -4,15 +4,12 @@ use std::io;
 use std::time::Duration;
 
 use super::accounts::{Accounts, Desk};
-use super::kernel::{Completion, Kernel, Key, Socket};
+use super::kernel::{Completion, Kernel, Key};
 use crate::engine::door::Door;
 use crate::engine::{StopPhase, Worker};
 use crate::protocol::{CloseCode, Moment};
 use crate::shard::completion::Deferred;
 use crate::shard::{Lease, Sent, Shard, SlotId, Write};
-
-/// More connections than this do not come within one turn: two full queues of a listener.
-const BURST_MAX: usize = 8192;
 
 /// How long a draining server goes on taking in what peers send without a pause.
 const TAKE_IN_MAX: Duration = Duration::from_millis(200);
@@ -28,30 +25,28 @@ enum Receiving {
 
 /// What this engine keeps per connection.
 #[derive(Debug)]
-pub struct Io {
-    socket: Socket,
+pub struct Io<S> {
+    socket: S,
     receiving: Receiving,
     /// A send is under way. There is never more than one: two may overtake each other.
     sending: bool,
-    /// FIN is under way.
-    shutting: bool,
     /// Everything has been cancelled.
     cancelled: bool,
 }
 
-impl Io {
+impl<S> Io<S> {
     /// Whether the kernel may still name this connection, or memory of its.
     fn is_busy(&self) -> bool {
-        self.receiving != Receiving::Off || self.sending || self.shutting
+        self.receiving != Receiving::Off || self.sending
     }
 }
 
 /// An io_uring engine over `K`.
 #[derive(Debug)]
-pub struct Driver<'a, K> {
+pub struct Driver<'a, K: Kernel> {
     worker: &'a Worker<'a>,
     kernel: K,
-    shard: Shard<Io>,
+    shard: Shard<Io<K::Socket>>,
     accounts: Accounts,
     door: Door,
     /// Which listeners are accepting.
@@ -106,7 +101,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
     }
 
     /// The connections.
-    pub fn shard(&self) -> &Shard<Io> {
+    pub fn shard(&self) -> &Shard<Io<K::Socket>> {
         &self.shard
     }
 
@@ -116,7 +111,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
     }
 
     /// Gives up the ring, then the connections: their memory must outlive what the ring has under way.
-    pub fn into_shard(self) -> Shard<Io> {
+    pub fn into_shard(self) -> Shard<Io<K::Socket>> {
         self.shard
     }
 
@@ -155,7 +150,6 @@ impl<'a, K: Kernel> Driver<'a, K> {
                 Key::Receive(id) => self.on_received(id, &completion),
                 Key::Send(id) => self.on_sent(id, completion.result),
                 Key::Accept(listener) => self.on_accepted(listener, &completion),
-                Key::Shutdown(id) => self.on_shut_down(id),
                 Key::Wake => self.on_woken(&completion),
                 Key::Ignored => {}
             }
@@ -175,34 +169,32 @@ impl<'a, K: Kernel> Driver<'a, K> {
         next.into_iter().flatten().min()
     }
 
-    /// Accepts on every listener that is not accepting, if there is a place for what comes.
-    ///
-    /// A connection that finds the ring's own table full has been taken from the queue already, and is
-    /// lost. So accepts come one at a time where the table might fill up within one turn, and none at
-    /// all where it is full.
+    /// Accepts on every listener that is not accepting; one at a time where the next may be one too many.
     fn accept_everywhere(&mut self) {
-        let places = self.kernel.sockets_max();
-        let free = places.map(|places| places.saturating_sub(self.shard.len()));
         for listener in 0..self.kernel.listeners() {
-            match free {
-                _ if self.accepting[listener as usize] || self.door.is_resting() => continue,
-                Some(free) if free <= self.accepting.len() => {
-                    let error = io::Error::from_raw_os_error(libc::EMFILE);
-                    return self.door.failed(&error, self.now);
-                }
-                _ if self.is_crowded() => self.kernel.accept_one(listener),
-                _ => self.kernel.accept(listener),
+            if self.accepting[listener as usize] || self.door.is_resting() {
+                continue;
             }
             self.accepting[listener as usize] = true;
+            match self.shard.is_full() {
+                true => self.kernel.accept_one(listener),
+                false => self.kernel.accept(listener),
+            }
         }
     }
 
     fn on_accepted(&mut self, listener: u32, completion: &Completion) {
         self.accepting[listener as usize] = completion.more;
         match u32::try_from(completion.result) {
-            Ok(socket) if self.shard.may_accept() => self.open(Socket(socket)),
-            // It came before accepting had stopped.
-            Ok(socket) => self.kernel.close(Socket(socket), false),
+            Ok(number) => {
+                let socket = self.kernel.accepted(number);
+                if self.shard.may_accept() {
+                    self.open(socket);
+                } else {
+                    // It came before accepting had stopped.
+                    self.kernel.close(socket, false);
+                }
+            }
             Err(_) if completion.result == -libc::ECANCELED => {}
             Err(_) => {
                 let error = io::Error::from_raw_os_error(-completion.result);
@@ -212,27 +204,20 @@ impl<'a, K: Kernel> Driver<'a, K> {
         if !self.shard.may_accept() {
             self.door.rest(self.now);
         }
-        if self.accepting[listener as usize] && (self.is_crowded() || self.door.is_resting()) {
+        if self.accepting[listener as usize] && (self.shard.is_full() || self.door.is_resting()) {
             self.kernel.cancel_accept(listener);
         }
         self.accept_everywhere();
     }
 
-    fn open(&mut self, socket: Socket) {
+    fn open(&mut self, socket: K::Socket) {
         let id = self.shard.open(Io {
             socket,
             receiving: Receiving::Off,
             sending: false,
-            shutting: false,
             cancelled: false,
         });
         self.settle(id);
-    }
-
-    /// Whether a burst of connections might fill the ring's own table, or finds no admission.
-    fn is_crowded(&self) -> bool {
-        let fills = |places| places < self.shard.len() + BURST_MAX;
-        self.shard.is_full() || self.kernel.sockets_max().is_some_and(fills)
     }
 
     fn on_woken(&mut self, completion: &Completion) {
@@ -299,26 +284,26 @@ impl<'a, K: Kernel> Driver<'a, K> {
         self.settle(id);
     }
 
-    fn on_shut_down(&mut self, id: SlotId) {
-        let Some(connection) = self.shard.get_mut(id) else {
-            return;
-        };
-        connection.io.shutting = false;
-        self.shard.half_closed(id);
-        self.settle(id);
-    }
-
     /// Does what the shard wants for a connection, as far as nothing is under way that must end first.
     #[inline]
     fn settle(&mut self, id: SlotId) {
-        let wants = self.shard.wants(id);
-        match wants.write {
-            Write::Send => self.send(id),
-            Write::HalfClose => self.shut_down(id),
-            Write::Close { reset } => return self.close(id, reset),
-            Write::Rest => {}
-        }
-        let discards = self.shard.discards(id);
+        let wants = loop {
+            let wants = self.shard.wants(id);
+            match wants.write {
+                Write::Send => self.send(id),
+                Write::HalfClose => {
+                    if let Some(connection) = self.shard.get(id) {
+                        self.kernel.shut_down(&connection.io.socket);
+                    }
+                    self.shard.half_closed(id);
+                    continue;
+                }
+                Write::Close { reset } => return self.close(id, reset),
+                Write::Rest => {}
+            }
+            break wants;
+        };
+        let discards = !wants.read && self.shard.discards(id);
         let Some(connection) = self.shard.get_mut(id) else {
             return;
         };
@@ -326,7 +311,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
         match io.receiving {
             Receiving::Off if wants.read => {
                 io.receiving = Receiving::On;
-                self.kernel.receive(id, io.socket);
+                self.kernel.receive(id, &io.socket);
             }
             // A connection at its end may go on receiving: what comes is discarded.
             Receiving::On if !wants.read && !discards => {
@@ -339,31 +324,19 @@ impl<'a, K: Kernel> Driver<'a, K> {
 
     #[inline]
     fn send(&mut self, id: SlotId) {
-        let socket = match self.shard.get(id) {
-            Some(connection) if !connection.io.sending => connection.io.socket,
+        match self.shard.get_mut(id) {
+            Some(connection) if !connection.io.sending => connection.io.sending = true,
             _ => return,
-        };
-        let Some(front) = self.shard.front(id) else {
-            return;
-        };
-        // SAFETY: a piece stays in the connection's queue until its send has completed, and a connection
-        // stays in its slot until all is done that was under way for it. Only behind these bytes may a
-        // slab grow.
-        unsafe {
-            self.kernel
-                .send(id, socket, front.load, front.may_wait, front.more);
         }
-        if let Some(connection) = self.shard.get_mut(id) {
-            connection.io.sending = true;
-        }
-    }
-
-    fn shut_down(&mut self, id: SlotId) {
-        let Some(connection) = self.shard.get_mut(id) else {
-            return;
-        };
-        if !std::mem::replace(&mut connection.io.shutting, true) {
-            self.kernel.shut_down(id, connection.io.socket);
+        if let (Some(connection), Some(front)) = (self.shard.get(id), self.shard.front(id)) {
+            let socket = &connection.io.socket;
+            // SAFETY: a piece stays in the connection's queue until its send has completed, and a
+            // connection stays in its slot until all is done that was under way for it. Only behind these
+            // bytes may a slab grow.
+            unsafe {
+                self.kernel
+                    .send(id, socket, front.load, front.may_wait, front.more);
+            }
         }
     }
 
@@ -375,7 +348,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
         let io = &mut connection.io;
         if io.is_busy() {
             if !std::mem::replace(&mut io.cancelled, true) {
-                self.kernel.cancel_all(io.socket);
+                self.kernel.cancel_all(&io.socket);
             }
             return;
         }

@@ -2,13 +2,14 @@
 
 use std::io;
 
-use io_uring::{IoUring, Probe, opcode};
+use io_uring::register::Restriction;
+use io_uring::squeue::Flags;
+use io_uring::{IoUring, opcode};
 
 use super::super::Feature;
 use super::buffers::{Buffers, Layout};
 use super::ring;
 use crate::config::UringTuning;
-use crate::sys::limits;
 
 /// Buffers of an incremental ring. They are few, since the kernel walks through all there are, and large,
 /// since a buffer's end cuts more messages than the one that meets it: a receive that has found nothing
@@ -26,18 +27,18 @@ const CLASSIC_LAYOUT: Layout = Layout {
     incremental: false,
 };
 
-/// The most sockets that a ring's own table holds (`IORING_MAX_FIXED_FILES`).
-const DIRECT_SOCKETS_MAX: u64 = 1 << 20;
-
 /// A ring and what it needs. The ring is dropped first: it uses the rest.
 pub(super) struct Setup {
     pub(super) ring: IoUring,
     pub(super) buffers: Buffers,
-    /// How many accepted sockets the ring's own table holds; none: they are ordinary descriptors.
-    pub(super) places: Option<u32>,
 }
 
-/// Sets up a ring.
+/// The registrations that `Ring` makes for itself once the ring is enabled (`io_uring_register(2)`).
+const REGISTER_RING_FDS: u8 = 20;
+const UNREGISTER_RING_FDS: u8 = 21;
+
+/// Sets up a ring, and restricts it to what the engine uses: whoever took over this process could do no
+/// more through it than send, receive and accept.
 ///
 /// # Errors
 /// What the kernel says where it lacks something that the engine cannot do without, or where a limit is
@@ -45,18 +46,19 @@ pub(super) struct Setup {
 pub(super) fn set_up(tuning: &UringTuning) -> io::Result<Setup> {
     let ring = ring::open(tuning.entries)?;
     let buffers = provide_buffers(&ring, tuning)?;
-    let mut operations = Probe::new();
-    ring.submitter().register_probe(&mut operations)?;
-    // Direct descriptors work since 5.19, but cannot be handed over before 6.8.
-    let sockets = limits::open_files().soft.unwrap_or(DIRECT_SOCKETS_MAX);
-    let sockets = sockets.min(DIRECT_SOCKETS_MAX) as u32;
-    let direct = operations.is_supported(opcode::FixedFdInstall::CODE)
-        && ring.submitter().register_files_sparse(sockets).is_ok();
-    Ok(Setup {
-        ring,
-        buffers,
-        places: direct.then_some(sockets),
-    })
+    let submitter = ring.submitter();
+    submitter.register_restrictions(&mut [
+        Restriction::sqe_op(opcode::Accept::CODE),
+        Restriction::sqe_op(opcode::Recv::CODE),
+        Restriction::sqe_op(opcode::Send::CODE),
+        Restriction::sqe_op(opcode::PollAdd::CODE),
+        Restriction::sqe_op(opcode::AsyncCancel::CODE),
+        Restriction::sqe_flags_allowed((Flags::BUFFER_SELECT | Flags::SKIP_SUCCESS).bits()),
+        Restriction::register_op(REGISTER_RING_FDS),
+        Restriction::register_op(UNREGISTER_RING_FDS),
+    ])?;
+    submitter.register_enable_rings()?;
+    Ok(Setup { ring, buffers })
 }
 
 /// Incremental buffers where the kernel has them and nobody asked otherwise, classic ones elsewhere.
@@ -89,15 +91,11 @@ pub fn probe(tuning: &UringTuning) -> io::Result<Vec<Feature>> {
     let feature = |name, since, found| Feature { name, since, found };
     Ok(vec![
         feature("single issuer, deferred task work", "6.1", true),
+        feature("operations restricted to those in use", "5.10", true),
         feature(
             "multishot accept and receive, provided buffer ring",
             "6.0",
             true,
-        ),
-        feature(
-            "direct descriptors that can be handed over",
-            "6.8",
-            setup.places.is_some(),
         ),
         feature(
             "receive and send bundles",

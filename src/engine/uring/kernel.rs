@@ -20,8 +20,6 @@ pub enum Key {
     Receive(SlotId),
     /// Bytes of this connection have gone.
     Send(SlotId),
-    /// FIN of this connection has gone.
-    Shutdown(SlotId),
     /// Something whose outcome does not matter.
     Ignored,
 }
@@ -31,7 +29,7 @@ pub enum Key {
 pub struct Completion {
     /// What it is about.
     pub key: Key,
-    /// A count, a socket, or an error number below zero.
+    /// A count, the number of a socket, or an error number below zero.
     pub result: i32,
     /// Whether the operation goes on (`IORING_CQE_F_MORE`).
     pub more: bool,
@@ -41,26 +39,20 @@ pub struct Completion {
     pub buffer_more: bool,
 }
 
-/// How to reach a socket: an ordinary descriptor, or an index into the ring's own table (6.8).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Socket(pub u32);
-
 /// A ring with its receive buffers, its listeners and its clock.
 ///
 /// Operations are queued; [`Kernel::enter`] submits them. Each is answered by one completion with its key,
 /// a multishot one by several of which all but the last say `more`. Two rules hold on both sides: a buffer
 /// belongs to whoever submitted it until its completion, and no key may be in use twice.
 pub trait Kernel {
+    /// A socket; dropped, it is closed.
+    type Socket;
+
     /// The time.
     fn now(&mut self) -> Moment;
 
     /// How many listeners there are.
     fn listeners(&self) -> u32;
-
-    /// How many sockets there is room for; none: as many as there are descriptors.
-    ///
-    /// A connection that finds no room has been taken from its queue already, and is lost.
-    fn sockets_max(&self) -> Option<usize>;
 
     /// Submits what is queued and waits for a completion, or for `patience` to pass.
     ///
@@ -83,11 +75,14 @@ pub trait Kernel {
     /// Accepts one connection on a listener.
     fn accept_one(&mut self, listener: u32);
 
+    /// The socket that the completion of an accept names. To be called once for each.
+    fn accepted(&mut self, number: u32) -> Self::Socket;
+
     /// Stops accepting on a listener. Connections may still come until the final completion.
     fn cancel_accept(&mut self, listener: u32);
 
     /// Receives into provided buffers until cancelled, out of buffers (`ENOBUFS`), or the peer's FIN (0).
-    fn receive(&mut self, id: SlotId, socket: Socket);
+    fn receive(&mut self, id: SlotId, socket: &Self::Socket);
 
     /// Stops receiving. Bytes may still come until the final completion.
     fn cancel_receive(&mut self, id: SlotId);
@@ -97,16 +92,16 @@ pub trait Kernel {
     ///
     /// # Safety
     /// The bytes of `load` must stay as they are, and where they are, until the completion.
-    unsafe fn send(&mut self, id: SlotId, socket: Socket, load: &Load, wait: bool, more: bool);
+    unsafe fn send(&mut self, id: SlotId, socket: &Self::Socket, load: &Load, wait: bool, more: bool);
 
-    /// Sends FIN.
-    fn shut_down(&mut self, id: SlotId, socket: Socket);
+    /// Sends FIN, at once.
+    fn shut_down(&mut self, socket: &Self::Socket);
 
     /// Cancels all that is under way for a socket.
-    fn cancel_all(&mut self, socket: Socket);
+    fn cancel_all(&mut self, socket: &Self::Socket);
 
-    /// Closes a socket; with `reset` the peer gets RST. Nothing may be under way for it.
-    fn close(&mut self, socket: Socket, reset: bool);
+    /// Closes a socket, at once; with `reset` the peer gets RST. Nothing may be under way for it.
+    fn close(&mut self, socket: Self::Socket, reset: bool);
 
     /// How many receive buffers there are at first. All of them are to be filled.
     fn buffers(&self) -> u16;

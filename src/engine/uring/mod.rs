@@ -23,7 +23,7 @@ use super::Worker;
 pub use accounts::Accounts;
 pub use driver::{Driver, Io};
 pub use features::probe;
-pub use kernel::{Completion, Kernel, Key, Socket};
+pub use kernel::{Completion, Kernel, Key};
 use ring::Ring;
 
 /// Serves on this thread until told to stop.

@@ -5,17 +5,19 @@
 
 use std::io;
 use std::net::TcpListener;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use io_uring::squeue::{Entry, Flags};
-use io_uring::types::{CancelBuilder, DestinationSlot, Fd, Fixed, SubmitArgs, Timespec};
+use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{CompletionQueue, IoUring, SubmissionQueue, Submitter, cqueue, opcode};
+use rustix::net::sockopt::set_socket_linger;
+use rustix::net::{Shutdown, shutdown};
 use tracing::warn;
 
 use super::buffers::{Buffers, GROUP};
 use super::features::Setup;
-use super::kernel::{Completion, Kernel, Key, Socket};
+use super::kernel::{Completion, Kernel, Key};
 use crate::engine::Worker;
 use crate::protocol::Moment;
 use crate::shard::{Lease, Load, SlotId};
@@ -32,7 +34,7 @@ const SUBMITS_MAX: usize = 100;
 /// The smallest submission queue worth having.
 const ENTRIES_MIN: u32 = 64;
 
-/// Opens a ring: one issuer, completions run when asked for (6.1).
+/// Opens a ring, still disabled: one issuer, completions run when asked for (6.1).
 ///
 /// Where locked memory is short (`ENOMEM`) it asks for less, and waits a little.
 pub(super) fn open(asked: u32) -> io::Result<IoUring> {
@@ -65,7 +67,8 @@ fn build(entries: u32) -> io::Result<IoUring> {
     builder
         .setup_single_issuer()
         .setup_defer_taskrun()
-        .setup_submit_all();
+        .setup_submit_all()
+        .setup_r_disabled();
     builder.setup_cqsize(entries * 4);
     match builder.clone().setup_no_sqarray().build(entries) {
         // NO_SQARRAY came with 6.6; the others are needed.
@@ -87,7 +90,6 @@ fn encode(key: Key) -> u64 {
         Key::Wake => pack(2, 0, 0),
         Key::Receive(id) => pack(3, id.index, id.generation),
         Key::Send(id) => pack(4, id.index, id.generation),
-        Key::Shutdown(id) => pack(5, id.index, id.generation),
     }
 }
 
@@ -102,7 +104,6 @@ fn decode(data: u64) -> Key {
         2 => Key::Wake,
         3 => Key::Receive(id),
         4 => Key::Send(id),
-        5 => Key::Shutdown(id),
         _ => Key::Ignored,
     }
 }
@@ -115,8 +116,6 @@ pub(super) struct Ring<'a> {
     buffers: &'a mut Buffers,
     listeners: &'a [TcpListener],
     waker: &'a Waker,
-    /// How many accepted sockets the ring's own table holds; none: they are ordinary descriptors.
-    places: Option<u32>,
     /// Why a full queue could not be emptied: an operation has been lost.
     failed: Option<io::Error>,
 }
@@ -133,16 +132,7 @@ impl<'a> Ring<'a> {
             buffers: &mut setup.buffers,
             listeners: &worker.listeners,
             waker: worker.stop.waker(worker.number),
-            places: setup.places,
             failed: None,
-        }
-    }
-
-    /// An index cannot be inherited, so it is not to be closed on exec either.
-    fn accept_flags(&self) -> i32 {
-        match self.places {
-            Some(_) => 0,
-            None => libc::SOCK_CLOEXEC,
         }
     }
 
@@ -153,15 +143,6 @@ impl<'a> Ring<'a> {
     fn cancel(&mut self, which: CancelBuilder) {
         let entry = opcode::AsyncCancel2::new(which).build();
         self.push(entry.flags(Flags::SKIP_SUCCESS), Key::Ignored);
-    }
-
-    /// Queues an operation on a socket, whose number is in `entry` as if it were a descriptor.
-    fn push_socket(&mut self, entry: Entry, key: Key) {
-        let entry = match self.places {
-            Some(_) => entry.flags(Flags::FIXED_FILE),
-            None => entry,
-        };
-        self.push(entry, key);
     }
 
     fn push(&mut self, entry: Entry, key: Key) {
@@ -182,22 +163,19 @@ impl<'a> Ring<'a> {
     }
 }
 
-/// The number of a socket; [`Ring::push_socket`] says of which kind it is.
-fn fd(socket: Socket) -> Fd {
-    Fd(socket.0 as RawFd)
+fn fd(socket: &OwnedFd) -> Fd {
+    Fd(socket.as_raw_fd())
 }
 
 impl Kernel for Ring<'_> {
+    type Socket = OwnedFd;
+
     fn now(&mut self) -> Moment {
         clock::now()
     }
 
     fn listeners(&self) -> u32 {
         self.listeners.len() as u32
-    }
-
-    fn sockets_max(&self) -> Option<usize> {
-        self.places.map(|places| places as usize)
     }
 
     fn enter(&mut self, patience: Option<Duration>) -> io::Result<()> {
@@ -252,29 +230,31 @@ impl Kernel for Ring<'_> {
 
     fn accept(&mut self, listener: u32) {
         let entry = opcode::AcceptMulti::new(self.listener(listener))
-            .allocate_file_index(self.places.is_some())
-            .flags(self.accept_flags())
+            .flags(libc::SOCK_CLOEXEC)
             .build();
         self.push(entry, Key::Accept(listener));
     }
 
     fn accept_one(&mut self, listener: u32) {
         let null = std::ptr::null_mut();
-        let place = self.places.map(|_| DestinationSlot::auto_target());
         let entry = opcode::Accept::new(self.listener(listener), null, null.cast())
-            .file_index(place)
-            .flags(self.accept_flags())
+            .flags(libc::SOCK_CLOEXEC)
             .build();
         self.push(entry, Key::Accept(listener));
+    }
+
+    fn accepted(&mut self, number: u32) -> OwnedFd {
+        // SAFETY: the kernel has just made this descriptor for us, and named it once.
+        unsafe { OwnedFd::from_raw_fd(number as RawFd) }
     }
 
     fn cancel_accept(&mut self, listener: u32) {
         self.cancel(CancelBuilder::user_data(encode(Key::Accept(listener))));
     }
 
-    fn receive(&mut self, id: SlotId, socket: Socket) {
+    fn receive(&mut self, id: SlotId, socket: &OwnedFd) {
         let entry = opcode::RecvMulti::new(fd(socket), GROUP).build();
-        self.push_socket(entry, Key::Receive(id));
+        self.push(entry, Key::Receive(id));
     }
 
     fn cancel_receive(&mut self, id: SlotId) {
@@ -282,7 +262,7 @@ impl Kernel for Ring<'_> {
     }
 
     #[inline]
-    unsafe fn send(&mut self, id: SlotId, socket: Socket, load: &Load, wait: bool, more: bool) {
+    unsafe fn send(&mut self, id: SlotId, socket: &OwnedFd, load: &Load, wait: bool, more: bool) {
         let mut flags = libc::MSG_NOSIGNAL;
         if !wait {
             flags |= libc::MSG_DONTWAIT;
@@ -297,45 +277,24 @@ impl Kernel for Ring<'_> {
         let entry = opcode::Send::new(fd(socket), bytes.as_ptr(), bytes.len() as u32)
             .flags(flags)
             .build();
-        self.push_socket(entry, Key::Send(id));
+        self.push(entry, Key::Send(id));
     }
 
-    fn shut_down(&mut self, id: SlotId, socket: Socket) {
-        let entry = opcode::Shutdown::new(fd(socket), libc::SHUT_WR).build();
-        self.push_socket(entry, Key::Shutdown(id));
+    fn shut_down(&mut self, socket: &OwnedFd) {
+        // At once: an operation of the ring would go to a thread of the kernel's, which costs more.
+        // A peer that is gone already shows in the next receive.
+        let _ = shutdown(socket, Shutdown::Write);
     }
 
-    fn cancel_all(&mut self, socket: Socket) {
-        let which = match self.places {
-            Some(_) => CancelBuilder::fd(Fixed(socket.0)),
-            None => CancelBuilder::fd(fd(socket)),
-        };
-        self.cancel(which.all());
+    fn cancel_all(&mut self, socket: &OwnedFd) {
+        self.cancel(CancelBuilder::fd(fd(socket)).all());
     }
 
-    fn close(&mut self, socket: Socket, reset: bool) {
+    fn close(&mut self, socket: OwnedFd, reset: bool) {
         if reset {
-            static NO_LINGER: libc::linger = libc::linger {
-                l_onoff: 1,
-                l_linger: 0,
-            };
-            let entry = opcode::SetSockOpt::new(
-                fd(socket),
-                libc::SOL_SOCKET as u32,
-                libc::SO_LINGER as u32,
-                (&raw const NO_LINGER).cast(),
-                size_of::<libc::linger>() as u32,
-            )
-            .build();
-            // Where the kernel has no such command (before 6.7) the close goes on all the same.
-            let flags = Flags::IO_HARDLINK | Flags::SKIP_SUCCESS;
-            self.push_socket(entry.flags(flags), Key::Ignored);
+            // Without lingering, close sends RST: the peer learns that bytes were lost.
+            let _ = set_socket_linger(&socket, Some(Duration::ZERO));
         }
-        let entry = match self.places {
-            Some(_) => opcode::Close::new(Fixed(socket.0)).build(),
-            None => opcode::Close::new(fd(socket)).build(),
-        };
-        self.push(entry.flags(Flags::SKIP_SUCCESS), Key::Ignored);
     }
 
     fn buffers(&self) -> u16 {
@@ -390,7 +349,7 @@ mod tests {
             Key::Accept(77),
             Key::Receive(id),
             Key::Send(id),
-            Key::Shutdown(other),
+            Key::Receive(other),
             Key::Send(other),
         ] {
             assert_eq!(decode(encode(key)), key);
