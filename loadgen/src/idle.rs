@@ -1,7 +1,7 @@
 //! `ringload idle`: what a connection that does nothing costs the server in memory.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use anyhow::Context;
 use serde::Serialize;
@@ -26,8 +26,8 @@ const SAMPLE: usize = 100;
 /// Payload of a sample echo.
 const SAMPLE_MESSAGE_BYTES: usize = 32;
 
-/// How long a server may take to give back what closed connections held.
-const SETTLE: Duration = Duration::from_secs(1);
+/// How often to look whether a server has given back what closed connections held.
+const SETTLE_LOOK: Duration = Duration::from_millis(100);
 
 /// Connections made between two looks at signals and progress.
 const CONNECTIONS_PER_LOOK: usize = 256;
@@ -52,13 +52,21 @@ struct IdleDocument {
     memory_before: Memory,
     /// With all connections open, after the hold and before any message.
     memory_full: Memory,
-    /// A second after all were closed.
+    /// After all were closed, and `settle_seconds` later.
     memory_after: Memory,
+    /// How long the server took until it had no more anonymous memory than before, or how long it
+    /// was given.
+    settle_seconds: f64,
+    /// When all connections were open and when the first of them was closed: several processes
+    /// that hold connections at one server, or at several, can see whether they did so together.
+    full_unix_seconds: [f64; 2],
     /// `full` less `before`, by the number of connections opened; `None` if none was.
     growth: Option<Growth>,
+    /// `after` less `before`, the same way: what was kept.
+    kept: Option<Growth>,
 }
 
-/// Growth of the server's memory per open connection. The kernel's own memory for a socket is
+/// Growth of the server's memory per connection opened. The kernel's own memory for a socket is
 /// not in it.
 #[derive(Clone, Copy, Serialize)]
 struct Growth {
@@ -105,7 +113,9 @@ pub(crate) fn run(options: &IdleOptions) -> anyhow::Result<Status> {
     let mut opened = Vec::new();
     let mut status = Status::Ok;
     let mut error = None;
-    match open(options, &dialer, &interrupt, &mut random, &mut opened) {
+    let is_open = open(options, &dialer, &interrupt, &mut random, &mut opened);
+    let full_from = unix_seconds();
+    match is_open {
         Ok(true) if interrupt.sleep(options.hold)? => {}
         Ok(_) => status = Status::Interrupted,
         Err(fault) => {
@@ -114,6 +124,7 @@ pub(crate) fn run(options: &IdleOptions) -> anyhow::Result<Status> {
         }
     }
     let memory_full = read_memory()?;
+    let full_until = unix_seconds();
     let connections_opened = opened.len();
     let pool = Arc::new(Pool::new(Kind::Binary, SAMPLE_MESSAGE_BYTES, &mut random));
     let workload = Workload {
@@ -127,7 +138,14 @@ pub(crate) fn run(options: &IdleOptions) -> anyhow::Result<Status> {
         status = Status::Failed;
         error = error.or(Some(fault.to_string()));
     }
-    std::thread::sleep(SETTLE);
+    let closed = Instant::now();
+    let memory_after = loop {
+        let memory = read_memory()?;
+        let is_given_back = memory.rss_anonymous_bytes <= memory_before.rss_anonymous_bytes;
+        if is_given_back || closed.elapsed() >= options.settle || !interrupt.sleep(SETTLE_LOOK)? {
+            break memory;
+        }
+    };
     let document = IdleDocument {
         schema: "ringload-idle/1",
         status,
@@ -146,8 +164,11 @@ pub(crate) fn run(options: &IdleOptions) -> anyhow::Result<Status> {
         hold_seconds: options.hold.as_secs_f64(),
         memory_before,
         memory_full,
-        memory_after: read_memory()?,
+        memory_after,
+        settle_seconds: closed.elapsed().as_secs_f64(),
+        full_unix_seconds: [full_from, full_until],
         growth: Growth::between(memory_before, memory_full, connections_opened),
+        kept: Growth::between(memory_before, memory_after, connections_opened),
     };
     deliver(
         &document,
@@ -157,6 +178,10 @@ pub(crate) fn run(options: &IdleOptions) -> anyhow::Result<Status> {
         options.quiet,
     )?;
     Ok(status)
+}
+
+fn unix_seconds() -> f64 {
+    UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64()
 }
 
 /// Opens the connections; `false` if interrupted. Those that stand are in `opened` in any case.
@@ -229,7 +254,7 @@ fn table(document: &IdleDocument) -> String {
     for (name, memory) in [
         ("before", document.memory_before),
         ("full", document.memory_full),
-        ("after closing", document.memory_after),
+        ("after", document.memory_after),
     ] {
         let resident = bytes(memory.rss_bytes as f64);
         let anonymous = bytes(memory.rss_anonymous_bytes as f64);
@@ -249,6 +274,17 @@ fn table(document: &IdleDocument) -> String {
             format!(
                 "{:.0} B of the server's resident memory (anonymous {:.0} B{dirty})",
                 growth.rss_bytes_per_connection, growth.rss_anonymous_bytes_per_connection
+            ),
+        );
+    }
+    if let Some(kept) = document.kept {
+        table.row(
+            "kept",
+            format!(
+                "{:.0} B per connection (anonymous {:.0} B), {:.1} s after they had left",
+                kept.rss_bytes_per_connection,
+                kept.rss_anonymous_bytes_per_connection,
+                document.settle_seconds
             ),
         );
     }

@@ -193,6 +193,10 @@ pub(crate) struct IdleOptions {
     #[arg(long, default_value = "2s", value_parser = parse_duration)]
     pub(crate) hold: Duration,
 
+    /// How long to wait at most, once all are closed, for their memory to be given back
+    #[arg(long, default_value = "5s", value_parser = parse_duration)]
+    pub(crate) settle: Duration,
+
     /// The server's process
     #[arg(long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
     pub(crate) server_pid: i32,
@@ -227,6 +231,15 @@ pub(crate) struct StormOptions {
     /// Load before that, which does not count
     #[arg(long, default_value = "1s", value_parser = parse_duration)]
     pub(crate) warmup: Duration,
+
+    /// Measure no more than this many visits: each leaves a port in TIME_WAIT for a minute
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) visits: Option<u64>,
+
+    /// Number of the first visit. Towards 127.0.0.0/8 every 20,000 numbers have a source address
+    /// of their own, so a storm numbered on from the last one needs none of its ports
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) first_visit: u32,
 
     /// Run on these CPUs only: 1 or 0,2-3
     #[arg(long, value_name = "LIST", value_parser = parse_cpu_list)]

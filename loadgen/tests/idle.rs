@@ -17,6 +17,8 @@ fn idle(scheme: &str, address: SocketAddr) -> Output {
             "150",
             "--hold",
             "10ms",
+            "--settle",
+            "300ms",
         ])
         .args([
             "--json",
@@ -44,6 +46,15 @@ fn connections_are_held_measured_sampled_and_closed() {
         assert_eq!(document["sample_echoed"], 75);
         assert!(document["memory_full"]["rss_bytes"].as_u64().unwrap() > 0);
         assert!(document["growth"]["rss_anonymous_bytes_per_connection"].is_f64());
+        let anonymous = |when: &str| document[when]["rss_anonymous_bytes"].as_f64().unwrap();
+        let kept = &document["kept"]["rss_anonymous_bytes_per_connection"];
+        let difference = anonymous("memory_after") - anonymous("memory_before");
+        assert!((kept.as_f64().unwrap() * 150.0 - difference).abs() < 1.0);
+        // What is not given back is waited for, but not for ever.
+        let waited = document["settle_seconds"].as_f64().unwrap();
+        assert!(difference <= 0.0 || waited >= 0.3, "{waited}");
+        let full = |edge: usize| document["full_unix_seconds"][edge].as_f64().unwrap();
+        assert!(full(1) - full(0) >= 0.01 && full(1) < full(0) + 60.0);
     }
 }
 

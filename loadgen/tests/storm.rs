@@ -8,7 +8,9 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use support::{Habit, serve, serve_tcp};
 
-fn storm(scheme: &str, address: SocketAddr) -> Output {
+const BRIEFLY: [&str; 2] = ["--duration", "300ms"];
+
+fn storm(scheme: &str, address: SocketAddr, bounds: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_ringload"))
         .args([
             "storm",
@@ -16,8 +18,9 @@ fn storm(scheme: &str, address: SocketAddr) -> Output {
             "--connections",
             "4",
         ])
-        .args(["--duration", "300ms", "--warmup", "50ms", "--json", "-"])
+        .args(["--warmup", "50ms", "--json", "-"])
         .args(["--server-pid", &std::process::id().to_string()])
+        .args(bounds)
         .output()
         .unwrap()
 }
@@ -28,7 +31,7 @@ fn visits_are_counted_timed_and_accounted() {
         ("ws", serve(Habit::Right)),
         ("tcp", serve_tcp(Habit::Right)),
     ] {
-        let output = storm(scheme, address);
+        let output = storm(scheme, address, &BRIEFLY);
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!((output.status.code(), errors.as_str()), (Some(0), ""));
         let document: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -44,13 +47,31 @@ fn visits_are_counted_timed_and_accounted() {
 }
 
 #[test]
+fn a_storm_is_over_after_the_visits_asked_for_long_before_its_time() {
+    // An hour would be noticed.
+    let numbers = ["--visits", "20", "--first-visit", "60000"];
+    let bounds = [&numbers[..], &["--duration", "1h"]].concat();
+    let output = storm("tcp", serve_tcp(Habit::Right), &bounds);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((output.status.code(), errors.as_str()), (Some(0), ""));
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let visits = document["result"]["visits"].as_u64().unwrap();
+    // A turn of the loop ends as many visits as are under way, at most.
+    assert!((20..20 + 4).contains(&visits), "{visits}");
+    assert_eq!(
+        (&document["visits_max"], &document["first_visit"]),
+        (&Value::from(20), &Value::from(60_000))
+    );
+}
+
+#[test]
 fn what_goes_wrong_is_told() {
     for (habit, phrase) in [
         (Habit::Refuse, "503"),
         (Habit::Corrupt(0), "differs from what was sent"),
         (Habit::Hangup(0), "ended the connection"),
     ] {
-        let output = storm("ws", serve(habit));
+        let output = storm("ws", serve(habit), &BRIEFLY);
         assert_eq!(output.status.code(), Some(1), "{habit:?}");
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(errors.contains(phrase), "{habit:?}: {errors}");

@@ -17,7 +17,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Measure Ringback beside the RFC 862 echo on the same engine and beside Node ws
+    /// Measure Ringback beside the RFC 862 echo on the same engine and beside its peers
     Bench(bench::Options),
 }
 

@@ -92,6 +92,7 @@ pub(crate) fn run(options: &StormOptions) -> anyhow::Result<Status> {
         pool,
     };
     let mut tally = Tally::new();
+    let first_visit = options.first_visit as usize;
 
     // The first visit finds the address that works, and what is wrong in plain order.
     let mut turn = Turn {
@@ -100,7 +101,7 @@ pub(crate) fn run(options: &StormOptions) -> anyhow::Result<Status> {
         random: &mut random,
         tally: &mut tally,
     };
-    let dialed = dialer.dial(0, turn.random)?;
+    let dialed = dialer.dial(first_visit, turn.random)?;
     dialed.leave(true, &mut turn)?;
 
     let epoll = epoll::create(CreateFlags::CLOEXEC).context("creating an epoll instance")?;
@@ -126,7 +127,7 @@ pub(crate) fn run(options: &StormOptions) -> anyhow::Result<Status> {
         tally,
         slots: (0..options.connections).map(|_| None).collect(),
         free: (0..options.connections).collect(),
-        begun: 0,
+        next_ordinal: first_visit + 1,
         findings: Findings {
             window: None,
             opening: latency_histogram(),
@@ -137,7 +138,7 @@ pub(crate) fn run(options: &StormOptions) -> anyhow::Result<Status> {
         },
         counts_from: u64::MAX,
     };
-    let findings = storm.rage(options.warmup, options.duration)?;
+    let findings = storm.rage(options)?;
     report::write(options, &dialer, observed, &findings)?;
     Ok(findings.status)
 }
@@ -152,26 +153,28 @@ struct Storm<'a> {
     tally: Tally,
     slots: Vec<Option<Visit>>,
     free: VecDeque<usize>,
-    /// Visits begun so far.
-    begun: usize,
+    /// Number of the next visit's connection, which decides its source address.
+    next_ordinal: usize,
     findings: Findings,
     /// Visits begun at or after this time count; `u64::MAX` outside the window.
     counts_from: u64,
 }
 
 impl Storm<'_> {
-    fn rage(mut self, warmup: Duration, duration: Duration) -> anyhow::Result<Findings> {
-        let opens = self.control.clock.now() + warmup.as_nanos() as u64;
-        let closes = opens + duration.as_nanos() as u64;
+    fn rage(mut self, options: &StormOptions) -> anyhow::Result<Findings> {
+        let opens = self.control.clock.now() + options.warmup.as_nanos() as u64;
+        let closes = opens + options.duration.as_nanos() as u64;
+        let mut visits_max = u64::MAX;
         let mut from = None;
         let ending = loop {
             let now = self.control.clock.now();
-            if now >= closes {
+            if now >= closes || self.findings.visits >= visits_max {
                 break Ok(Status::Ok);
             }
             if from.is_none() && now >= opens {
                 let snapshot = Snapshot::take(self.control, self.observed);
                 self.counts_from = snapshot.at;
+                visits_max = self.findings.visits + options.visits.unwrap_or(u64::MAX / 2);
                 from = Some(snapshot);
             }
             match self.begin_visits().and_then(|()| self.turn_once()) {
@@ -220,14 +223,14 @@ impl Storm<'_> {
     /// Fills the free slots.
     fn begin_visits(&mut self) -> Result<(), Fault> {
         while let Some(slot) = self.free.pop_front() {
-            let ordinal = self.begun;
+            let ordinal = self.next_ordinal;
             let fault = |error| Fault {
                 connection: Some(ordinal),
                 failure: Failure::Io("connecting", error),
             };
             let began = self.control.clock.now();
             let socket = self.dialer.begin(ordinal).map_err(fault)?;
-            self.begun += 1;
+            self.next_ordinal += 1;
             let data = EventData::new_u64(slot as u64);
             epoll::add(&self.epoll, &socket, data, EventFlags::OUT)
                 .map_err(|error| fault(error.into()))?;

@@ -25,6 +25,10 @@ struct StormDocument {
     protocol: String,
     /// Connections at a time.
     connections: usize,
+    /// Number of the first visit.
+    first_visit: u32,
+    /// Most visits measured, if bounded.
+    visits_max: Option<u64>,
     warmup_seconds: f64,
     duration_seconds: f64,
     /// Connect, handshake, echo and close in good order, warm-up included.
@@ -102,6 +106,8 @@ pub(super) fn write(
         address: dialer.address().map(|address| address.to_string()),
         protocol: options.target.protocol().to_string(),
         connections: options.connections,
+        first_visit: options.first_visit,
+        visits_max: options.visits,
         warmup_seconds: options.warmup.as_secs_f64(),
         duration_seconds: options.duration.as_secs_f64(),
         visits_verified: findings.visits,

@@ -1,14 +1,17 @@
 //! What takes part in a comparison: the workloads and servers asked for, as far as they can be had.
 
-use super::node::{self, NodePeer};
+use super::launch::Programs;
 use super::options::Options;
+use super::peers::{PeerVersions, Peers};
 use super::plan::{SUBJECTS, Subject, WORKLOADS, Workload, selected};
 use super::process::Interrupt;
-use super::server::Programs;
 use super::summary::Summary;
 use anyhow::{Context, ensure};
 use std::env;
 use std::path::{Path, PathBuf};
+
+/// Folder of the peers.
+const PEERS: &str = "scripts/peers";
 
 /// The workloads asked for.
 pub(crate) fn chosen_workloads(options: &Options) -> anyhow::Result<Vec<Workload>> {
@@ -25,13 +28,14 @@ pub(crate) fn chosen_workloads(options: &Options) -> anyhow::Result<Vec<Workload
         .collect())
 }
 
-/// The servers asked for that can be had; what is missing is noted.
+/// The servers that any of the parts asked for measures, as far as they can be had; what is missing
+/// is noted.
 pub(crate) fn chosen_subjects(
     options: &Options,
     programs: &Programs,
     interrupt: &Interrupt,
     summary: &mut Summary,
-) -> anyhow::Result<(Vec<Subject>, Option<NodePeer>)> {
+) -> anyhow::Result<(Vec<Subject>, PeerVersions)> {
     let names = SUBJECTS.map(Subject::name);
     let chosen = selected(&names, &options.server);
     ensure!(
@@ -39,42 +43,30 @@ pub(crate) fn chosen_subjects(
         "--server matches none of {}",
         names.join(", ")
     );
+    let parts = options.parts();
     let mut chosen: Vec<Subject> = SUBJECTS
         .into_iter()
         .filter(|subject| chosen.contains(&subject.name()))
+        .filter(|subject| parts.iter().any(|part| subject.takes_part_in(*part)))
+        // Its two sides say themselves what they are.
+        .filter(|_| options.pair.is_empty())
         .collect();
-    if !chosen
-        .iter()
-        .any(|subject| matches!(subject, Subject::Node { .. }))
-    {
-        return Ok((chosen, None));
-    }
-    let prepared = node::prepare(&programs.node_peer, interrupt);
+    let (versions, missing) = programs.peers.prepare(&mut chosen, interrupt);
     interrupt.check()?;
-    match prepared {
-        Ok(node) => {
-            if let Some(why) = &node.no_bufferutil {
-                chosen.retain(|subject| *subject != Subject::Node { bufferutil: true });
-                summary.note(&format!("There is no node-ws-bufferutil: {why}."));
-            }
-            Ok((chosen, Some(node)))
-        }
-        Err(why) => {
-            chosen.retain(|subject| !matches!(subject, Subject::Node { .. }));
-            summary.note(&format!("There is no comparison with Node ws. {why}."));
-            Ok((chosen, None))
-        }
+    for sentence in missing {
+        summary.note(&sentence);
     }
+    Ok((chosen, versions))
 }
 
 /// The programs, which must have been built.
 pub(crate) fn programs(root: &Path, options: &Options) -> anyhow::Result<Programs> {
+    let this = env::current_exe()?;
+    let beside = this.parent().map(Path::to_path_buf).unwrap_or_default();
+    let target = beside.parent().map(Path::to_path_buf).unwrap_or_default();
     let directory = match &options.binaries {
         Some(directory) => directory.canonicalize().context("--binaries")?,
-        None => env::current_exe()?
-            .parent()
-            .map(Path::to_path_buf)
-            .unwrap_or_default(),
+        None => beside,
     };
     let program = |name: &str| {
         let path = directory.join(name);
@@ -87,16 +79,14 @@ pub(crate) fn programs(root: &Path, options: &Options) -> anyhow::Result<Program
     Ok(Programs {
         ringback: program("ringback")?,
         ringload: program("ringload")?,
-        node_peer: root.join("scripts/peers/node-ws"),
+        peers: Peers::new(&root.join(PEERS), &target),
     })
 }
 
 /// The directory of the project, from anywhere inside it.
 pub(crate) fn project_root() -> anyhow::Result<PathBuf> {
     let current = env::current_dir()?;
-    let root = current
-        .ancestors()
-        .find(|path| path.join("scripts/peers/node-ws").is_dir());
+    let root = current.ancestors().find(|path| path.join(PEERS).is_dir());
     root.map(Path::to_path_buf)
         .context("run this inside the project")
 }

@@ -2,10 +2,11 @@
 //!
 //! Nothing here names the machine, its user or its directories.
 
-use super::node::{NodePeer, output_of};
-use super::options::Options;
+use super::launch::Programs;
+use super::options::{Options, Pace};
+use super::peers::{PeerVersions, output_of};
 use super::placement::{Placement, allowed_cpus, parse_cpu_list};
-use super::server::Programs;
+use super::plan::Part;
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -19,7 +20,7 @@ use std::time::Duration;
 const QUIET_LOOK: Duration = Duration::from_secs(1);
 
 /// Settings of the kernel that a loopback echo can feel.
-const SYSCTLS: [&str; 16] = [
+const SYSCTLS: [&str; 17] = [
     "kernel/io_uring_disabled",
     "kernel/numa_balancing",
     "kernel/perf_event_paranoid",
@@ -33,6 +34,7 @@ const SYSCTLS: [&str; 16] = [
     "net/ipv4/ip_local_port_range",
     "net/ipv4/tcp_autocorking",
     "net/ipv4/tcp_congestion_control",
+    "net/ipv4/tcp_max_tw_buckets",
     "net/ipv4/tcp_rmem",
     "net/ipv4/tcp_tw_reuse",
     "net/ipv4/tcp_wmem",
@@ -45,6 +47,8 @@ pub(crate) struct Environment {
     pub(crate) machine: String,
     pub(crate) seed: u64,
     pub(crate) options: Options,
+    /// How each part that was run was paced.
+    pub(crate) paces: BTreeMap<Part, Pace>,
     pub(crate) placement: Placement,
     pub(crate) source: Source,
     pub(crate) versions: Versions,
@@ -74,7 +78,7 @@ pub(crate) struct Versions {
     pub(crate) ringload: Option<String>,
     pub(crate) rustc: Option<String>,
     #[serde(flatten)]
-    pub(crate) node: Option<NodePeer>,
+    pub(crate) peers: PeerVersions,
 }
 
 /// The processor and what tames it.
@@ -111,7 +115,7 @@ impl Environment {
         programs: &Programs,
         options: &Options,
         placement: &Placement,
-        node: Option<NodePeer>,
+        peers: PeerVersions,
         seed: u64,
     ) -> anyhow::Result<Environment> {
         let cpu = Cpu::gather(placement.server_cpu)?;
@@ -133,13 +137,18 @@ impl Environment {
             machine,
             seed,
             options: options.clone(),
+            paces: options
+                .parts()
+                .into_iter()
+                .map(|part| (part, options.pace(part)))
+                .collect(),
             placement: placement.clone(),
             source: Source::gather(root),
             versions: Versions {
                 ringback: output_of(Command::new(&programs.ringback).arg("--version")),
                 ringload: output_of(Command::new(&programs.ringload).arg("--version")),
                 rustc: output_of(Command::new("rustc").arg("--version")),
-                node,
+                peers,
             },
             kernel,
             cpu,

@@ -1,62 +1,88 @@
-//! `bench`: Ringback on each engine, beside the RFC 862 echo on the same engine and Node `ws`.
+//! `bench`: Ringback on each engine, beside the RFC 862 echo on the same engine and its peers.
 //!
-//! All servers are started once, pinned to one CPU, and stay up; in each round every server meets
-//! every workload once, in random order. So a server is measured warm, as it would be in service
-//! (a just-started Node compiles its code for a while), and idle ones cost nothing: that is
-//! checked, not assumed. Memory of idle connections is measured on servers started afresh.
+//! A comparison has parts, each of which can be run alone: [`plan::Part`]. Each is a file here that says
+//! how it measures and why so.
 
+mod agenda;
+mod bootstrap;
 mod calendar;
 mod choice;
 mod environment;
+mod grid;
+mod launch;
+mod memory;
 mod node;
 mod options;
+mod paired;
+mod peers;
 mod placement;
 mod plan;
 mod process;
+mod random;
+mod reports;
 mod results;
 mod ringload;
+mod rounds;
 mod server;
 mod statistics;
+mod storm;
 mod summary;
 mod tables;
 
 pub(crate) use options::Options;
+use options::Pace;
 
+use agenda::{Agenda, minutes};
 use anyhow::{Context, ensure};
 use environment::Environment;
+use launch::Programs;
 use placement::Placement;
-use plan::{Shuffler, Subject, Workload};
+use plan::{DEEP, Part, Subject, Workload};
 use process::Interrupt;
+use random::Random;
 use results::Results;
 use ringload::Generator;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use server::{Programs, Server};
-use std::io::{IsTerminal, stderr};
+use server::Server;
 use std::process::ExitCode;
-use std::time::Instant;
-use summary::{IdleRow, Sample, Summary};
-
-/// Descriptors that a server or the generator needs beside its connections.
-const SPARE_FILES: u64 = 200;
+use std::time::Duration;
+use summary::Summary;
 
 /// A machine that is busier than this before anything is started is called busy.
 const BUSY_PERCENT_MAX: f64 = 5.0;
+
+/// What every server has to echo before it is timed: lengths of eight bytes, more than one receive.
+const CHECK: Workload = Workload {
+    name: "check",
+    connections: 2,
+    depth: 2,
+    size_bytes: 100_000,
+};
+
+/// For how long.
+const CHECK_PACE: Pace = Pace {
+    rounds: 1,
+    duration: Duration::from_millis(100),
+    warmup: Duration::ZERO,
+};
+
+/// What a run takes beyond its measured time and its warm-up, roughly.
+const RUN_OVERHEAD: Duration = Duration::from_millis(250);
 
 /// Runs the comparison that `options` asks for.
 ///
 /// Prints the report, writes the results, and succeeds only if every run gave figures.
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let options = options.settled();
+    let options = options.clone();
     let interrupt = Interrupt::install().context("cannot watch for signals")?;
-    raise_open_files();
+    memory::raise_open_files();
     let root = choice::project_root()?;
     let programs = choice::programs(&root, &options)?;
     let placement = Placement::choose(&options)?;
     let workloads = choice::chosen_workloads(&options)?;
     let mut summary = Summary::default();
-    let (subjects, node) = choice::chosen_subjects(&options, &programs, &interrupt, &mut summary)?;
+    let (subjects, peers) = choice::chosen_subjects(&options, &programs, &interrupt, &mut summary)?;
     let seed = options.seed.unwrap_or_else(seed_from_clock);
-    let environment = Environment::gather(&root, &programs, &options, &placement, node, seed)?;
+    let environment = Environment::gather(&root, &programs, &options, &placement, peers, seed)?;
     let results = Results::create(&root, &options, &environment)?;
     let mut bench = Bench {
         options,
@@ -64,19 +90,30 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         placement,
         interrupt,
         results,
+        subjects,
+        random: Random::new(seed),
+        agenda: Agenda::new(Duration::ZERO),
+        next_visit: 0,
+        summary,
     };
-    bench.note_circumstances(&environment, &mut summary);
-    let servers = bench.start_all(&subjects, &mut summary)?;
-    let subjects: Vec<Subject> = servers.iter().map(|server| server.subject).collect();
-    bench.announce(&workloads, &subjects);
-    bench.measure_rounds(servers, &workloads, seed, &mut summary)?;
-    bench.measure_idle(&subjects, &mut summary)?;
+    bench.note_circumstances(&environment);
+    bench.check_all()?;
+    bench.announce(&workloads, seed);
+    for part in bench.options.parts() {
+        bench.measure_part(part, &workloads)?;
+    }
+    let Bench {
+        mut summary,
+        mut results,
+        ..
+    } = bench;
     summary::note_disturbances(&mut summary);
     summary.tables = summary::tabulate(&summary.samples);
+    summary.storms = storm::tabulate_storms(&summary.storm_samples);
     let report = tables::report(&environment, &summary);
-    bench.results.write(&environment, &summary, &report)?;
+    results.write(&environment, &summary, &report)?;
     print!("\n{report}");
-    println!("\nWritten to {}", bench.results.shown());
+    println!("\nWritten to {}", results.shown());
     Ok(if summary.failures.is_empty() {
         ExitCode::SUCCESS
     } else {
@@ -91,177 +128,162 @@ struct Bench {
     placement: Placement,
     interrupt: Interrupt,
     results: Results,
+    /// The servers that can be had, of those asked for.
+    subjects: Vec<Subject>,
+    random: Random,
+    agenda: Agenda,
+    /// Number of the next visit of a storm.
+    next_visit: u64,
+    summary: Summary,
 }
 
 impl Bench {
-    fn announce(&self, workloads: &[Workload], subjects: &[Subject]) {
-        let runs = self.options.rounds as usize * workloads.len() * subjects.len();
-        let seconds = (self.options.warmup + self.options.duration).as_secs_f64() * runs as f64;
-        eprintln!(
-            "{} rounds of {} workloads and {} servers: {runs} runs, about {:.0} s",
-            self.options.rounds,
-            workloads.len(),
-            subjects.len(),
-            seconds * 1.1,
-        );
-        if let Some(warning) = &self.placement.warning {
-            eprintln!("{warning}");
+    fn measure_part(&mut self, part: Part, workloads: &[Workload]) -> anyhow::Result<()> {
+        let workloads = self.workloads_of(part, workloads);
+        match part {
+            Part::Echo | Part::Deep => self.measure_rounds(part, &workloads),
+            Part::Paired => self.measure_pairs(&workloads),
+            Part::Storm => self.measure_storms(),
+            Part::Idle | Part::Crowd => self.measure_memory(part),
         }
     }
 
-    fn note_circumstances(&self, environment: &Environment, summary: &mut Summary) {
+    /// Those of the chosen workloads that `part` is about.
+    fn workloads_of(&self, part: Part, chosen: &[Workload]) -> Vec<Workload> {
+        let is_deep = |workload: &&Workload| workload.name == DEEP;
+        let chosen = chosen.iter();
+        match part {
+            Part::Echo => chosen
+                .filter(|workload| !is_deep(workload))
+                .copied()
+                .collect(),
+            Part::Deep => chosen.filter(is_deep).copied().collect(),
+            Part::Paired => self.paired_workloads(chosen.as_slice()),
+            Part::Storm | Part::Idle | Part::Crowd => Vec::new(),
+        }
+    }
+
+    /// The servers that `part` measures.
+    fn taking_part(&self, part: Part) -> Vec<Subject> {
+        let subjects = self.subjects.iter().copied();
+        subjects
+            .filter(|subject| subject.takes_part_in(part))
+            .collect()
+    }
+
+    /// How long one run of `part` should take.
+    fn step_of(&self, part: Part) -> Duration {
+        let pace = self.options.pace(part);
+        match part {
+            Part::Echo | Part::Deep | Part::Paired => pace.warmup + pace.duration + RUN_OVERHEAD,
+            Part::Storm => self.storm_step(),
+            Part::Idle | Part::Crowd => self.memory_step(part),
+        }
+    }
+
+    /// How many runs `part` has.
+    fn steps_of(&self, part: Part, workloads: &[Workload]) -> u32 {
+        let workloads = self.workloads_of(part, workloads).len();
+        let rounds = self.options.pace(part).rounds as usize;
+        let servers = self.taking_part(part).len();
+        let runs = match part {
+            Part::Echo | Part::Deep => workloads * servers * rounds,
+            Part::Paired => workloads * self.pair_count() * 2 * rounds,
+            Part::Storm => servers * (rounds + 1),
+            Part::Idle | Part::Crowd => servers,
+        };
+        runs as u32
+    }
+
+    /// Says what is planned and makes it the agenda.
+    fn announce(&mut self, workloads: &[Workload], seed: u64) {
+        let mut planned = Duration::ZERO;
+        for part in self.options.parts() {
+            let steps = self.steps_of(part, workloads);
+            let time = self.step_of(part) * steps;
+            if steps > 0 {
+                eprintln!("{part:?}: {steps} runs, about {}", minutes(time));
+            }
+            planned += time;
+        }
+        eprintln!("in all about {}; seed {seed}", minutes(planned));
+        if let Some(warning) = &self.placement.warning {
+            eprintln!("{warning}");
+        }
+        self.agenda = Agenda::new(planned);
+    }
+
+    fn note_circumstances(&mut self, environment: &Environment) {
         if self.options.quick {
-            summary.note("A quick look: too short and too few rounds to settle anything.");
+            self.summary
+                .note("A quick look: too short and too few rounds to settle anything.");
         }
         if let Some(percent) = environment.busy_percent_before
             && percent > BUSY_PERCENT_MAX
         {
-            summary.note(&format!(
+            self.summary.note(&format!(
                 "The machine was not quiet: {percent:.0} % of its CPU time was in use before."
             ));
         }
     }
 
-    fn measure_rounds(
-        &self,
-        mut servers: Vec<Server>,
-        workloads: &[Workload],
-        seed: u64,
-        summary: &mut Summary,
-    ) -> anyhow::Result<()> {
-        let mut shuffler = Shuffler::new(seed);
-        let mut workloads = workloads.to_vec();
-        for round in 1..=self.options.rounds {
-            shuffler.shuffle(&mut workloads);
-            for workload in &workloads {
-                shuffler.shuffle(&mut servers);
-                for at in 0..servers.len() {
-                    match self.measure(&servers, at, workload, round) {
-                        Ok(sample) => summary.samples.push(sample),
-                        Err(error) => {
-                            self.interrupt.check()?;
-                            let server = servers[at].subject.name();
-                            summary.fail(format!(
-                                "{server}, {}, round {round}: {error:#}",
-                                workload.name
-                            ));
-                        }
-                    }
+    /// Takes out the servers that cannot run here, and those that do not echo.
+    fn check_all(&mut self) -> anyhow::Result<()> {
+        for subject in self.subjects.clone() {
+            let name = subject.name();
+            let checked = match self.start(subject) {
+                Ok(server) => self.check(&server),
+                Err(error) => {
+                    self.interrupt.check()?;
+                    let why = format!("{error:#}");
+                    let why = why.trim_end_matches('.');
+                    self.summary
+                        .note(&format!("{name} cannot run here: {why}."));
+                    self.subjects.retain(|other| *other != subject);
+                    continue;
                 }
-                servers.retain_mut(|server| match server.check() {
-                    Ok(()) => true,
-                    Err(error) => {
-                        summary.fail(error.to_string());
-                        false
-                    }
-                });
+            };
+            if let Err(error) = checked {
+                self.interrupt.check()?;
+                self.summary
+                    .fail(format!("{name} is left out, it does not echo: {error:#}"));
+                self.subjects.retain(|other| *other != subject);
             }
         }
-        finish_progress();
+        ensure!(
+            !self.subjects.is_empty() || !self.options.pair.is_empty(),
+            "none of the servers can run here"
+        );
         Ok(())
     }
 
-    fn start_all(
-        &self,
-        subjects: &[Subject],
-        summary: &mut Summary,
-    ) -> anyhow::Result<Vec<Server>> {
-        let mut servers = Vec::new();
-        for &subject in subjects {
-            match self.start(subject) {
-                Ok(server) => servers.push(server),
-                Err(error) => {
-                    self.interrupt.check()?;
-                    summary.note(&format!("{} cannot run here: {error:#}", subject.name()));
-                }
-            }
-        }
-        ensure!(!servers.is_empty(), "none of the servers can run here");
-        Ok(servers)
+    /// A short run that must come back byte by byte.
+    fn check(&self, server: &Server) -> anyhow::Result<()> {
+        let raw = format!("raw/check-{}.json", server.name);
+        self.generator().run(server, &CHECK, CHECK_PACE, &raw)?;
+        Ok(())
     }
 
     fn start(&self, subject: Subject) -> anyhow::Result<Server> {
-        Server::start(
-            subject,
-            &self.programs,
-            self.placement.server_cpu,
-            &self.interrupt,
-        )
+        let launch = self.programs.launch(subject);
+        Server::start(&launch, self.placement.server_cpu, &self.interrupt)
     }
 
-    /// One run against `servers[at]`, while all the others stand by.
-    fn measure(
-        &self,
-        servers: &[Server],
-        at: usize,
-        workload: &Workload,
-        round: u32,
-    ) -> anyhow::Result<Sample> {
-        let server = &servers[at];
-        let name = server.subject.name();
-        let raw = format!("raw/{}-{name}-{round}.json", workload.name);
-        progress(&format!(
-            "round {round}/{}  {}  {name}",
-            self.options.rounds, workload.name
-        ));
-        let others = || {
-            let others = servers
-                .iter()
-                .filter(|other| other.subject != server.subject);
-            others.filter_map(Server::cpu_seconds).sum::<f64>()
-        };
-        let (others_before, start) = (others(), Instant::now());
-        let run = self
-            .generator()
-            .run(server, workload, &raw, &self.interrupt)?;
-        let seconds = start.elapsed().as_secs_f64();
-        Ok(Sample {
-            workload: workload.name,
-            server: name,
-            round,
-            raw,
-            other_servers_cpu_percent: 100.0 * (others() - others_before) / seconds,
-            run,
-        })
+    /// Starts the servers that `part` measures.
+    fn start_all(&mut self, part: Part) -> anyhow::Result<Vec<Server>> {
+        let subjects = self.taking_part(part).into_iter();
+        subjects.map(|subject| self.start(subject)).collect()
     }
 
-    fn measure_idle(&self, subjects: &[Subject], summary: &mut Summary) -> anyhow::Result<()> {
-        let wanted = self.options.idle_connections;
-        let connections = wanted.min(open_files_max().saturating_sub(SPARE_FILES));
-        if connections == 0 {
-            return Ok(());
-        }
-        if connections < wanted {
-            summary.note(&format!(
-                "Idle memory is measured with {connections} connections, not {wanted}: the limit \
-                 of open files (RLIMIT_NOFILE, `ulimit -Hn`) allows no more."
-            ));
-        }
-        for &subject in subjects
-            .iter()
-            .filter(|subject| subject.has_idle_measurement())
-        {
-            let name = subject.name();
-            let raw = format!("raw/idle-{name}.json");
-            progress(&format!("idle memory  {name}"));
-            let idle = self.start(subject).and_then(|server| {
-                self.generator()
-                    .idle(&server, connections, &raw, &self.interrupt)
-            });
-            match idle {
-                Ok(idle) => summary.idle.push(IdleRow {
-                    server: name,
-                    raw,
-                    idle,
-                }),
-                Err(error) => {
-                    self.interrupt.check()?;
-                    summary.fail(format!("{name}, idle connections: {error:#}"));
-                }
+    /// Takes out the servers that have ended, which is a failure.
+    fn bury(&mut self, servers: &mut Vec<Server>) {
+        servers.retain_mut(|server| match server.check() {
+            Ok(()) => true,
+            Err(error) => {
+                self.summary.fail(error.to_string());
+                false
             }
-        }
-        finish_progress();
-        Ok(())
+        });
     }
 
     fn generator(&self) -> Generator<'_> {
@@ -269,45 +291,12 @@ impl Bench {
             program: &self.programs.ringload,
             results: self.results.directory(),
             cpu: self.placement.generator_cpu,
-            duration: self.options.duration,
-            warmup: self.options.warmup,
+            interrupt: &self.interrupt,
         }
     }
-}
-
-/// Raises the soft limit of open files to the hard one, for every process started from here.
-fn raise_open_files() {
-    let limit = getrlimit(Resource::Nofile);
-    // Allowed to everyone; should it fail all the same, the soft limit is what there is.
-    let _ = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: limit.maximum,
-            ..limit
-        },
-    );
-}
-
-fn open_files_max() -> u64 {
-    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 fn seed_from_clock() -> u64 {
     let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
     since.as_nanos() as u64 % 1_000_000_000
-}
-
-/// Where the bench has got to: a line that is rewritten on a terminal, one after another elsewhere.
-fn progress(text: &str) {
-    if stderr().is_terminal() {
-        eprint!("\r\x1b[K{text}");
-    } else {
-        eprintln!("{text}");
-    }
-}
-
-fn finish_progress() {
-    if stderr().is_terminal() {
-        eprint!("\r\x1b[K");
-    }
 }

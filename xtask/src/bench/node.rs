@@ -1,15 +1,10 @@
 //! Making the Node `ws` peer ready, or saying plainly why there is none.
 
-use super::process::{Interrupt, Process};
+use super::peers::{locked_packages, npm_install, output_of};
+use super::process::Interrupt;
 use serde::Serialize;
-use serde_json::Value;
-use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::Duration;
-
-/// Two small packages; this is for slow networks.
-const INSTALL_LIMIT: Duration = Duration::from_secs(120);
+use std::process::Command;
 
 const HOW_TO_GET_NODE: &str = "install Node.js 18.14 or newer with npm, for instance `apt-get install nodejs npm` (Debian, \
      Ubuntu), `dnf install nodejs npm` (Fedora), or from https://nodejs.org";
@@ -37,15 +32,13 @@ pub(crate) fn prepare(peer: &Path, interrupt: &Interrupt) -> Result<NodePeer, St
     if parse_version(&version).is_none_or(|version| version < NODE_VERSION_MIN) {
         return Err(format!("Node {version} is too old: {HOW_TO_GET_NODE}"));
     }
-    if !is_installed(peer) {
-        install(peer, interrupt)?;
-    }
-    let locked = locked_versions(&peer.join("package-lock.json"));
+    npm_install(peer, interrupt)?;
+    let locked = locked_packages(&peer.join("package-lock.json"));
     let locked = |name: &str| {
         locked
             .iter()
-            .find(|(package, _)| package == name)
-            .map(|(_, version)| version.clone())
+            .find(|(package, _, _)| package == name)
+            .map(|(_, version, _)| version.clone())
     };
     let no_bufferutil = why_no_bufferutil(peer);
     Ok(NodePeer {
@@ -58,56 +51,6 @@ pub(crate) fn prepare(peer: &Path, interrupt: &Interrupt) -> Result<NodePeer, St
         },
         no_bufferutil,
     })
-}
-
-fn install(peer: &Path, interrupt: &Interrupt) -> Result<(), String> {
-    eprintln!("installing the Node ws peer (npm ci)");
-    let mut command = Command::new("npm");
-    // No scripts: bufferutil brings its compiled module along, and compiles one otherwise.
-    command
-        .args([
-            "ci",
-            "--ignore-scripts",
-            "--no-audit",
-            "--no-fund",
-            "--loglevel=error",
-        ])
-        .current_dir(peer)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null());
-    let cpus = super::placement::allowed_cpus().map_err(|error| format!("{error:#}"))?;
-    let mut process = Process::start(&mut command, &cpus)
-        .map_err(|_| format!("npm is not installed: {HOW_TO_GET_NODE}"))?;
-    match process.wait(INSTALL_LIMIT, interrupt) {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("`npm ci` failed ({status}); is there a network?")),
-        Err(error) => Err(format!("`npm ci` was given up: {error:#}")),
-    }
-}
-
-/// True when what is installed has the locked versions.
-fn is_installed(peer: &Path) -> bool {
-    let locked = locked_versions(&peer.join("package-lock.json"));
-    let installed = locked_versions(&peer.join("node_modules/.package-lock.json"));
-    !locked.is_empty() && locked == installed
-}
-
-/// Packages with versions out of a lockfile; nothing when there is none.
-fn locked_versions(lockfile: &Path) -> Vec<(String, String)> {
-    let text = fs::read_to_string(lockfile).unwrap_or_default();
-    let lock: Value = serde_json::from_str(&text).unwrap_or_default();
-    let Some(packages) = lock["packages"].as_object() else {
-        return Vec::new();
-    };
-    let mut versions: Vec<_> = packages
-        .iter()
-        .filter_map(|(path, package)| {
-            let name = path.strip_prefix("node_modules/")?;
-            Some((name.to_owned(), package["version"].as_str()?.to_owned()))
-        })
-        .collect();
-    versions.sort();
-    versions
 }
 
 /// `None` when `ws` would use bufferutil's compiled module here.
@@ -132,17 +75,6 @@ fn why_no_bufferutil(peer: &Path) -> Option<String> {
         Some(_) => Some("this Node unmasks natively by itself, so node-ws stands for both".into()),
         None => Some("bufferutil has no compiled module for this machine".into()),
     }
-}
-
-/// What a short command prints; `None` when it does not exist or fails.
-pub(crate) fn output_of(command: &mut Command) -> Option<String> {
-    let output = command
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    output.status.success().then_some(text)
 }
 
 fn parse_version(version: &str) -> Option<(u32, u32)> {

@@ -1,29 +1,51 @@
 //! What can be asked of `bench` on the command line.
 
+use super::plan::{PARTS, Part};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// The number of rounds, and how long each run takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Pace {
+    pub(crate) rounds: u32,
+    /// Measured time of one run.
+    #[serde(rename = "duration_seconds", serialize_with = "as_seconds")]
+    pub(crate) duration: Duration,
+    /// Time under load before that.
+    #[serde(rename = "warmup_seconds", serialize_with = "as_seconds")]
+    pub(crate) warmup: Duration,
+}
+
 /// Options of `bench`. Lengths of time are written `1500ms` or `2s`.
 #[derive(clap::Args, Clone, Debug, Serialize)]
 pub(crate) struct Options {
-    /// Rounds; in each, every server meets every workload once, in random order. Fewer than six
-    /// settle no difference
-    #[arg(long, value_name = "N", default_value_t = 6,
-          value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub(crate) rounds: u32,
+    /// Only these parts; separated by commas, or repeated
+    #[arg(long, value_name = "PART", value_enum, value_delimiter = ',')]
+    pub(crate) only: Vec<Part>,
 
-    /// Measured time of one run
-    #[arg(long, value_name = "TIME", default_value = "1500ms", value_parser = parse_duration)]
-    #[serde(rename = "duration_seconds", serialize_with = "as_seconds")]
-    pub(crate) duration: Duration,
+    /// Only the part `paired`, with these two: each is an engine or a program's path, then flags of
+    /// ringback, such as 'uring', 'epoll --protocol tcp' or './old/ringback --engine epoll'
+    #[arg(long, value_names = ["A", "B"], num_args = 2, conflicts_with = "only")]
+    pub(crate) pair: Vec<String>,
 
-    /// Time under load before measuring starts, in each run
-    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = parse_duration)]
-    #[serde(rename = "warmup_seconds", serialize_with = "as_seconds")]
-    pub(crate) warmup: Duration,
+    /// Rounds of each part [default: 6, paired 16, storm 5]. Fewer than six settle no difference,
+    /// fewer than 15 no pair
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) rounds: Option<u32>,
 
-    /// Only workloads whose name contains this; may be repeated
+    /// Measured time of one run [default: 1500ms, paired 3s]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    #[serde(skip)]
+    pub(crate) duration: Option<Duration>,
+
+    /// Time under load before measuring starts, in each run [default: 500ms]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    #[serde(skip)]
+    pub(crate) warmup: Option<Duration>,
+
+    /// Only workloads whose name contains this; may be repeated. Pairs meet 64x32B-depth1 alone
+    /// unless this names others
     #[arg(long, value_name = "TEXT")]
     pub(crate) workload: Vec<String>,
 
@@ -31,12 +53,26 @@ pub(crate) struct Options {
     #[arg(long, value_name = "TEXT")]
     pub(crate) server: Vec<String>,
 
-    /// Idle connections to hold for the memory measurement; 0 leaves it out
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
-    pub(crate) idle_connections: u64,
+    /// Margin within which a pair is called equal, in percent
+    #[arg(long, value_name = "PERCENT", default_value_t = 3.0, value_parser = parse_percent)]
+    pub(crate) margin: f64,
 
-    /// A look that takes seconds and settles nothing: 2 rounds of 500ms, 1000 idle connections
-    #[arg(long, conflicts_with_all = ["rounds", "duration", "warmup", "idle_connections"])]
+    /// Measured visits of each storm [default: 8000]. What a storm leaves in TIME_WAIT for a minute
+    /// is waited for where the kernel would have no more room for it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) visits: Option<u64>,
+
+    /// Idle connections to hold for the memory measurement [default: 10000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) idle_connections: Option<u64>,
+
+    /// Connections of a crowd, spread over several processes, or as many as the limits of open
+    /// files and memory allow [default: 50000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) crowd_connections: Option<u64>,
+
+    /// A look that takes a minute and settles nothing: everything short and few
+    #[arg(long)]
     pub(crate) quick: bool,
 
     /// Seed of the random order; chosen and recorded when not given
@@ -67,17 +103,73 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// The same options with `--quick` spelt out.
-    pub(crate) fn settled(&self) -> Options {
-        let mut settled = self.clone();
-        if self.quick {
-            settled.rounds = 2;
-            settled.duration = Duration::from_millis(500);
-            settled.warmup = Duration::from_millis(200);
-            settled.idle_connections = 1000;
-        }
-        settled
+    /// The parts to run, in their order.
+    pub(crate) fn parts(&self) -> Vec<Part> {
+        let is_asked_for = |part: &Part| match (&self.pair[..], &self.only[..]) {
+            ([], []) => true,
+            ([], only) => only.contains(part),
+            _ => *part == Part::Paired,
+        };
+        PARTS.into_iter().filter(is_asked_for).collect()
     }
+
+    /// How `part` is paced.
+    pub(crate) fn pace(&self, part: Part) -> Pace {
+        let (rounds, duration, warmup) = match (part, self.quick) {
+            (Part::Echo | Part::Deep, false) => (6, 1500, 500),
+            (Part::Echo | Part::Deep, true) => (1, 300, 100),
+            (Part::Paired, false) => (16, 3000, 500),
+            (Part::Paired, true) => (2, 300, 100),
+            // A storm ends with its visits; a peer that cannot keep up, after this time.
+            (Part::Storm, false) => (5, 5000, 100),
+            (Part::Storm, true) => (1, 1000, 50),
+            (Part::Idle | Part::Crowd, _) => (1, 0, 0),
+        };
+        Pace {
+            rounds: self.rounds.unwrap_or(rounds),
+            duration: self.duration.unwrap_or(Duration::from_millis(duration)),
+            warmup: self.warmup.unwrap_or(Duration::from_millis(warmup)),
+        }
+    }
+
+    /// Measured visits of each storm.
+    pub(crate) fn visits(&self) -> u64 {
+        self.visits.unwrap_or(self.unless_quick(8000, 500))
+    }
+
+    /// Connections to hold in each of the two measurements of memory.
+    pub(crate) fn connections(&self, part: Part) -> u64 {
+        match part {
+            Part::Crowd => self
+                .crowd_connections
+                .unwrap_or(self.unless_quick(50_000, 2000)),
+            _ => self
+                .idle_connections
+                .unwrap_or(self.unless_quick(10_000, 1000)),
+        }
+    }
+
+    /// How long idle connections are held, and how long a server may take to give back what they
+    /// held.
+    pub(crate) fn hold_and_settle(&self) -> (Duration, Duration) {
+        let milliseconds = self.unless_quick(2000, 200);
+        (
+            Duration::from_millis(milliseconds),
+            Duration::from_millis(milliseconds * 5 / 2),
+        )
+    }
+
+    fn unless_quick(&self, full: u64, quick: u64) -> u64 {
+        if self.quick { quick } else { full }
+    }
+}
+
+/// Reads a percentage above 0, up to 100.
+fn parse_percent(text: &str) -> Result<f64, String> {
+    text.parse::<f64>()
+        .ok()
+        .filter(|percent| *percent > 0.0 && *percent <= 100.0)
+        .ok_or_else(|| "expected a number above 0, up to 100".to_owned())
 }
 
 /// Reads `1500ms`, `2s` or `1.5s`, up to an hour.
@@ -120,6 +212,38 @@ mod tests {
         for wrong in ["", "s", "ms", "5", "-1s", "NaNs", "infs", "3601s", "1h"] {
             assert!(parse_duration(wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    fn options(arguments: &[&str]) -> Options {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            options: Options,
+        }
+        let line = ["bench"].iter().chain(arguments);
+        <Line as clap::Parser>::try_parse_from(line)
+            .unwrap()
+            .options
+    }
+
+    #[test]
+    fn a_part_can_be_run_alone_and_a_pair_is_one() {
+        assert_eq!(options(&[]).parts(), PARTS);
+        let some = options(&["--only", "storm,deep", "--only", "idle"]);
+        assert_eq!(some.parts(), [Part::Deep, Part::Storm, Part::Idle]);
+        let pair = options(&["--pair", "uring", "uring --uring-entries 64"]);
+        assert_eq!(pair.parts(), [Part::Paired]);
+    }
+
+    #[test]
+    fn what_is_asked_for_overrides_the_quick_and_the_usual_pace() {
+        assert_eq!(options(&[]).pace(Part::Paired).rounds, 16);
+        let quick = options(&["--quick", "--rounds", "3"]);
+        assert_eq!(quick.pace(Part::Paired).rounds, 3);
+        assert_eq!(
+            quick.pace(Part::Paired).duration,
+            Duration::from_millis(300)
+        );
     }
 
     #[test]

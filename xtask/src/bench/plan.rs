@@ -1,6 +1,34 @@
-//! What is measured: the workloads, the servers, and the order in which they meet.
+//! What is measured: the parts of a comparison, the workloads and the servers.
 
 use serde::Serialize;
+
+/// A part of a comparison, which can be run alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Part {
+    /// Every server under the common workloads, in turns
+    Echo,
+    /// Every server with a deep pipeline of tiny messages, where the parser shows
+    Deep,
+    /// Each Ringback engine beside the RFC 862 echo on it, round by round, to a verdict
+    Paired,
+    /// Connections that come, echo once and go, and the kernel's floor for that
+    Storm,
+    /// Memory of idle connections, and what is kept of it when they have left
+    Idle,
+    /// The same with as many connections as several processes may hold
+    Crowd,
+}
+
+/// Every part, in the order in which they are run and reported.
+pub(crate) const PARTS: [Part; 6] = [
+    Part::Echo,
+    Part::Deep,
+    Part::Paired,
+    Part::Storm,
+    Part::Idle,
+    Part::Crowd,
+];
 
 /// A load that every server is put under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -29,7 +57,7 @@ impl Workload {
 }
 
 /// Every workload, in the order in which they are reported.
-pub(crate) const WORKLOADS: [Workload; 3] = [
+pub(crate) const WORKLOADS: [Workload; 4] = [
     Workload {
         name: "64x32B-depth1",
         connections: 64,
@@ -48,14 +76,30 @@ pub(crate) const WORKLOADS: [Workload; 3] = [
         depth: 1,
         size_bytes: 64 * 1024,
     },
+    Workload {
+        name: "64x16B-depth256",
+        connections: 64,
+        depth: 256,
+        size_bytes: 16,
+    },
 ];
+
+/// The workload of [`Part::Deep`]; [`Part::Echo`] has the others.
+pub(crate) const DEEP: &str = "64x16B-depth256";
+
+/// The workload of [`Part::Paired`], unless others are asked for.
+pub(crate) const PAIRED: &str = "64x32B-depth1";
 
 /// How Ringback moves bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Engine {
     Uring,
     Epoll,
+    TokioUring,
 }
+
+/// Every engine.
+pub(crate) const ENGINES: [Engine; 3] = [Engine::Uring, Engine::Epoll, Engine::TokioUring];
 
 impl Engine {
     /// The name `--engine` takes.
@@ -63,6 +107,7 @@ impl Engine {
         match self {
             Engine::Uring => "uring",
             Engine::Epoll => "epoll",
+            Engine::TokioUring => "tokio-uring",
         }
     }
 }
@@ -77,17 +122,28 @@ pub(crate) enum Subject {
     Limit(Engine),
     /// Node `ws`, plain or with the native module that unmasks for it.
     Node { bufferutil: bool },
+    /// Bun, whose WebSockets are uWebSockets'.
+    Bun,
+    /// fastwebsockets on hyper and tokio.
+    Fastwebsockets,
 }
 
 /// Every server, in the order in which they are reported.
-pub(crate) const SUBJECTS: [Subject; 6] = [
+pub(crate) const SUBJECTS: [Subject; 10] = [
     Subject::Ringback(Engine::Uring),
     Subject::Ringback(Engine::Epoll),
+    Subject::Ringback(Engine::TokioUring),
     Subject::Limit(Engine::Uring),
     Subject::Limit(Engine::Epoll),
-    Subject::Node { bufferutil: false },
+    Subject::Limit(Engine::TokioUring),
+    NODE,
     Subject::Node { bufferutil: true },
+    Subject::Bun,
+    Subject::Fastwebsockets,
 ];
+
+/// The baseline.
+pub(crate) const NODE: Subject = Subject::Node { bufferutil: false };
 
 impl Subject {
     /// Short name, part of file names.
@@ -95,10 +151,14 @@ impl Subject {
         match self {
             Subject::Ringback(Engine::Uring) => "ringback-uring",
             Subject::Ringback(Engine::Epoll) => "ringback-epoll",
+            Subject::Ringback(Engine::TokioUring) => "ringback-tokio-uring",
             Subject::Limit(Engine::Uring) => "rfc862-uring",
             Subject::Limit(Engine::Epoll) => "rfc862-epoll",
+            Subject::Limit(Engine::TokioUring) => "rfc862-tokio-uring",
             Subject::Node { bufferutil: false } => "node-ws",
             Subject::Node { bufferutil: true } => "node-ws-bufferutil",
+            Subject::Bun => "bun",
+            Subject::Fastwebsockets => "fastwebsockets",
         }
     }
 
@@ -106,16 +166,28 @@ impl Subject {
     pub(crate) fn limit(self) -> Option<Subject> {
         match self {
             Subject::Ringback(engine) => Some(Subject::Limit(engine)),
-            Subject::Limit(_) | Subject::Node { .. } => None,
+            _ => None,
         }
     }
 
-    /// Whether idle connections of it are measured too: WebSocket servers, one per kind.
-    pub(crate) fn has_idle_measurement(self) -> bool {
-        matches!(
-            self,
-            Subject::Ringback(_) | Subject::Node { bufferutil: false }
-        )
+    /// Whether this is another project's WebSocket server.
+    pub(crate) fn is_peer(self) -> bool {
+        !matches!(self, Subject::Ringback(_) | Subject::Limit(_))
+    }
+
+    /// Whether `part` measures it, unless the user names servers.
+    pub(crate) fn takes_part_in(self, part: Part) -> bool {
+        match part {
+            Part::Echo | Part::Deep => true,
+            // Unmasking is no part of coming and going, nor of doing nothing.
+            Part::Storm => self != Subject::Node { bufferutil: true },
+            Part::Idle => self != Subject::Node { bufferutil: true } && !self.is_limit(),
+            Part::Paired | Part::Crowd => matches!(self, Subject::Ringback(_)),
+        }
+    }
+
+    fn is_limit(self) -> bool {
+        matches!(self, Subject::Limit(_))
     }
 }
 
@@ -135,34 +207,6 @@ pub(crate) fn selected(names: &[&'static str], filters: &[String]) -> Vec<&'stat
         all.collect()
     } else {
         all.filter(asked_for).collect()
-    }
-}
-
-/// A small seeded generator (SplitMix64), so that a recorded seed repeats an order.
-pub(crate) struct Shuffler {
-    state: u64,
-}
-
-impl Shuffler {
-    pub(crate) fn new(seed: u64) -> Shuffler {
-        Shuffler { state: seed }
-    }
-
-    /// Puts `items` into a random order (Fisher and Yates).
-    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
-        for last in (1..items.len()).rev() {
-            // The bias of a remainder is beyond notice for a handful of items.
-            let chosen = (self.next() % (last as u64 + 1)) as usize;
-            items.swap(last, chosen);
-        }
-    }
-
-    fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
     }
 }
 
@@ -193,19 +237,7 @@ mod tests {
     fn the_limit_of_a_server_runs_on_its_engine() {
         let limit = Subject::Ringback(Engine::Epoll).limit();
         assert_eq!(limit, Some(Subject::Limit(Engine::Epoll)));
-        assert_eq!(Subject::Node { bufferutil: false }.limit(), None);
-    }
-
-    #[test]
-    fn a_seed_repeats_its_order_and_every_order_comes() {
-        let shuffled = |seed| {
-            let mut items = [0, 1, 2, 3];
-            Shuffler::new(seed).shuffle(&mut items);
-            items
-        };
-        assert_eq!(shuffled(7), shuffled(7));
-        let orders: HashSet<_> = (0..2000).map(shuffled).collect();
-        assert_eq!(orders.len(), 24);
+        assert_eq!(NODE.limit(), None);
     }
 
     #[test]

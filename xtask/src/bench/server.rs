@@ -1,13 +1,10 @@
 //! Starting a server and learning where it listens.
 
-use super::plan::{Engine, Subject};
+use super::launch::Launch;
 use super::process::{Interrupt, Process};
 use anyhow::{Context, bail};
 use std::collections::VecDeque;
-use std::env;
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -22,18 +19,10 @@ const INTERRUPT_CHECK: Duration = Duration::from_millis(100);
 /// Lines of a server's own words that are kept to explain its failure.
 const LAST_WORDS_MAX: usize = 20;
 
-/// Where the programs are.
-#[derive(Clone, Debug)]
-pub(crate) struct Programs {
-    pub(crate) ringback: PathBuf,
-    pub(crate) ringload: PathBuf,
-    /// The Node peer's directory.
-    pub(crate) node_peer: PathBuf,
-}
-
 /// A server that listens. Dropping it ends it.
 pub(crate) struct Server {
-    pub(crate) subject: Subject,
+    /// As its launch is called.
+    pub(crate) name: String,
     /// Where it listens: `ws://ADDRESS:PORT` or `tcp://ADDRESS:PORT`.
     pub(crate) url: String,
     process: Process,
@@ -41,21 +30,15 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts `subject` on `cpu` and waits until it listens.
+    /// Starts what `launch` says on `cpu` and waits until it listens.
     ///
     /// The error of a server that cannot run here holds what it said about it.
     pub(crate) fn start(
-        subject: Subject,
-        programs: &Programs,
+        launch: &Launch,
         cpu: usize,
         interrupt: &Interrupt,
     ) -> anyhow::Result<Server> {
-        let mut command = command_for(subject, programs);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut process = Process::start(&mut command, &[cpu])?;
+        let mut process = Process::start(&mut launch.command(), &[cpu])?;
         let last_words = Arc::new(Mutex::new(VecDeque::new()));
         let (sender, announcements) = mpsc::channel();
         if let Some(output) = process.child().stdout.take() {
@@ -69,7 +52,7 @@ impl Server {
             None => bail!("{}", explanation(&last_words)),
         };
         Ok(Server {
-            subject,
+            name: launch.name.clone(),
             url,
             process,
             last_words,
@@ -84,7 +67,7 @@ impl Server {
     /// An error once the process has ended.
     pub(crate) fn check(&mut self) -> anyhow::Result<()> {
         if let Some(status) = self.process.ended()? {
-            let name = self.subject.name();
+            let name = &self.name;
             bail!(
                 "{name} has ended ({status}); it said last: {}",
                 explanation(&self.last_words)
@@ -99,41 +82,6 @@ impl Server {
         parse_cpu_ticks(&stat)
             .map(|ticks| ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
     }
-}
-
-fn command_for(subject: Subject, programs: &Programs) -> Command {
-    let ringback = |engine: Engine, protocol: &str| {
-        let mut command = Command::new(&programs.ringback);
-        command
-            .args(["--engine", engine.name(), "--protocol", protocol])
-            .args(["--workers", "1", "--listen", "127.0.0.1:0"]);
-        // What the user has set for a server of their own must not bend a measurement.
-        for (name, _) in env::vars_os() {
-            if name.to_string_lossy().starts_with("RINGBACK_") {
-                command.env_remove(name);
-            }
-        }
-        command
-    };
-    match subject {
-        Subject::Ringback(engine) => ringback(engine, "websocket"),
-        Subject::Limit(engine) => ringback(engine, "tcp"),
-        Subject::Node { bufferutil } => node(&programs.node_peer, bufferutil),
-    }
-}
-
-fn node(peer: &Path, bufferutil: bool) -> Command {
-    let mut command = Command::new("node");
-    command.args(["server.js", "0"]).current_dir(peer);
-    command
-        .env_remove("NODE_OPTIONS")
-        .env_remove("WS_NO_UTF_8_VALIDATE");
-    if bufferutil {
-        command.env_remove("WS_NO_BUFFER_UTIL");
-    } else {
-        command.env("WS_NO_BUFFER_UTIL", "1");
-    }
-    command
 }
 
 /// Reads `output` to its end, so that the server never blocks on a full pipe.

@@ -1,17 +1,38 @@
 //! The summary as people read it: Markdown that is aligned enough for a terminal.
 
+use super::bootstrap::Verdict;
 use super::environment::Environment;
-use super::statistics::Spread;
+use super::grid::{counts, grid, mebibytes, median_of, ratio, with_range};
+use super::paired::PairRow;
+use super::plan::{DEEP, Part, WORKLOADS};
+use super::storm::StormRow;
 use super::summary::{IdleRow, Row, Summary, Table};
-use std::collections::BTreeMap;
 
 const LEGEND: &str = "\
 Figures are the median of the rounds and, in brackets, the smallest and the largest. Latency is the
 round trip of one message in a closed loop. CPU is the server's own, user and system. Each × is a ratio
 of CPU per message taken inside a round; below 1 is cheaper. `?` marks a ratio whose rounds disagree on
-which side of 1 it lies, or are fewer than six: unresolved, not a result. `rfc862-*` echo bytes without WebSocket on the same
-engine: the limit. `Saturated` is the side that had no CPU time left; where it is not the server,
-throughput is a lower bound and CPU per message is the figure to read.";
+which side of 1 it lies, or are fewer than six: unresolved, not a result. `rfc862-*` echo bytes without
+WebSocket on the same engine: the limit. `Saturated` is the side that had no CPU time left; where it is
+not the server, throughput is a lower bound and CPU per message is the figure to read.";
+
+const PAIRS_LEGEND: &str = "\
+In each round both run once, one right after the other in random order, each in a fresh process. The
+ratio is the geometric mean over the rounds of CPU per message, the first relative to the second, with
+its 95 % bootstrap interval. *Within*: the whole interval lies within the margin around 1. *Outside*: the
+whole interval lies beyond it. *Unresolved*: half the interval is wider than half the margin, or the
+margin's edge lies in it, or there are fewer than 15 rounds: no result.";
+
+const STORMS_LEGEND: &str = "\
+A visit is connect, handshake, one echo of 32 bytes and close, 64 at a time. `rfc862-*` is the kernel's
+floor on the same engine: accept, one exchange, close, no WebSocket; there the client closes first, as an
+RFC 862 server cannot. Opening is from the start of the connect to the 101, or without WebSocket to the
+connection. Each × is a ratio of CPU per visit taken inside a round.";
+
+const IDLE_LEGEND: &str = "\
+Growth of the resident set of freshly started servers, one measurement each, and what of it stayed when all
+connections had left; the kernel's own memory for sockets is not in it. *Anonymous* leaves out the pages of
+the program itself, which it needs once.";
 
 /// The whole report.
 pub(crate) fn report(environment: &Environment, summary: &Summary) -> String {
@@ -25,14 +46,37 @@ pub(crate) fn report(environment: &Environment, summary: &Summary) -> String {
     }
     for table in &summary.tables {
         text.push_str(&format!("\n## {}\n\n", heading(table, environment)));
+        let part = match table.workload.name {
+            DEEP => Part::Deep,
+            _ => Part::Echo,
+        };
+        text.push_str(&format!("{}\n\n", paced(environment, part)));
         text.push_str(&workload(table));
     }
     if !summary.tables.is_empty() {
         text.push_str(&format!("\n{LEGEND}\n"));
     }
-    if !summary.idle.is_empty() {
-        text.push_str("\n## Memory of idle connections\n\n");
-        text.push_str(&idle(&summary.idle));
+    if !summary.pairs.is_empty() {
+        text.push_str("\n## Pairs\n\n");
+        text.push_str(&format!("{}\n", paced(environment, Part::Paired)));
+        text.push_str(&pairs(&summary.pairs));
+        text.push_str(&format!("\n{PAIRS_LEGEND}\n"));
+    }
+    if !summary.storms.is_empty() {
+        text.push_str("\n## Storms of connections\n\n");
+        let rounds = paced(environment, Part::Storm);
+        let visits = environment.options.visits();
+        text.push_str(&format!("{rounds}, or {visits} visits\n\n"));
+        text.push_str(&storms(&summary.storms));
+        text.push_str(&format!("\n{STORMS_LEGEND}\n"));
+    }
+    for (title, rows) in [
+        ("Memory of idle connections", &summary.idle),
+        ("Memory of a crowd", &summary.crowd),
+    ] {
+        if !rows.is_empty() {
+            text.push_str(&format!("\n## {title}\n\n{}\n{IDLE_LEGEND}\n", idle(rows)));
+        }
     }
     if !summary.failures.is_empty() {
         text.push_str("\n## Runs without figures\n\n");
@@ -52,6 +96,15 @@ fn heading(table: &Table, environment: &Environment) -> String {
     format!("{}{warning}", table.workload.title())
 }
 
+/// How the rounds of a part went.
+fn paced(environment: &Environment, part: Part) -> String {
+    let pace = environment.options.pace(part);
+    format!(
+        "Rounds: {}; each run {:?} after {:?} of warm-up",
+        pace.rounds, pace.duration, pace.warmup
+    )
+}
+
 fn circumstances(environment: &Environment) -> String {
     let Environment {
         placement,
@@ -60,7 +113,8 @@ fn circumstances(environment: &Environment) -> String {
         ..
     } = environment;
     let unknown = || "-".to_owned();
-    let node = versions.node.as_ref().map_or_else(unknown, |node| {
+    let peers = &versions.peers;
+    let node = peers.node.as_ref().map(|node| {
         let bufferutil = node
             .bufferutil
             .as_ref()
@@ -72,6 +126,17 @@ fn circumstances(environment: &Environment) -> String {
             bufferutil.unwrap_or_default()
         )
     });
+    let bun = peers.bun.as_ref().map(|version| format!("Bun {version}"));
+    let fastwebsockets = peers
+        .fastwebsockets
+        .as_ref()
+        .map(|version| format!("fastwebsockets {version}"));
+    let peers: Vec<String> = [node, bun, fastwebsockets].into_iter().flatten().collect();
+    let peers = if peers.is_empty() {
+        "no peers".to_owned()
+    } else {
+        peers.join("; ")
+    };
     let commit = environment
         .source
         .git_commit
@@ -90,22 +155,20 @@ fn circumstances(environment: &Environment) -> String {
     format!(
         "- {}, CPUs: {}{virtual_machine}; server on CPU {}, generator on CPU {}, one worker each\n\
          - {}\n\
-         - {}; {node}; commit {commit}{dirty}\n\
-         - rounds: {}; each run {:?} after {:?} of warm-up, in random order (seed {})\n",
+         - {}; {peers}; commit {commit}{dirty}\n\
+         - everything in random order (seed {})\n",
         cpu.model,
         cpu.online_count(),
         placement.server_cpu,
         placement.generator_cpu,
         environment.kernel,
         versions.ringback.clone().unwrap_or_else(unknown),
-        environment.options.rounds,
-        environment.options.duration,
-        environment.options.warmup,
         environment.seed,
     )
 }
 
 fn workload(table: &Table) -> String {
+    let best = format!("× {}", table.best_peer.unwrap_or("best peer"));
     let header = [
         "server",
         "messages/s",
@@ -113,7 +176,7 @@ fn workload(table: &Table) -> String {
         "p99 µs",
         "CPU µs/message",
         "× Node ws",
-        "× with bufferutil",
+        &best,
         "× limit",
         "saturated",
     ];
@@ -125,7 +188,7 @@ fn workload(table: &Table) -> String {
             median_of(row.latency_p99_microseconds),
             with_range(row.server_cpu_microseconds_per_message),
             ratio(row.ratio_to_node),
-            ratio(row.ratio_to_node_bufferutil),
+            ratio(row.ratio_to_best_peer),
             ratio(row.ratio_to_limit),
             counts(&row.saturated),
         ]
@@ -133,192 +196,124 @@ fn workload(table: &Table) -> String {
     grid(&header, &table.rows.iter().map(cells).collect::<Vec<_>>())
 }
 
+fn pairs(rows: &[PairRow]) -> String {
+    let mut text = String::new();
+    for workload in WORKLOADS {
+        let rows: Vec<&PairRow> = rows
+            .iter()
+            .filter(|row| row.workload == workload.name)
+            .collect();
+        if !rows.is_empty() {
+            text.push_str(&format!("\n### {}\n\n", workload.title()));
+            text.push_str(&pairs_of_workload(&rows));
+        }
+    }
+    text
+}
+
+fn pairs_of_workload(rows: &[&PairRow]) -> String {
+    let header = [
+        "this",
+        "beside",
+        "ratio",
+        "95 % interval",
+        "median",
+        "verdict",
+    ];
+    let cells = |row: &&PairRow| {
+        let estimate = &row.estimate;
+        vec![
+            code(&row.this.name),
+            code(&row.that.name),
+            format!("{:.4}", estimate.ratio),
+            format!("{:.4}–{:.4}", estimate.low, estimate.high),
+            format!("{:.4}", estimate.median),
+            verdict(row),
+        ]
+    };
+    let verdicts = grid(&header, &rows.iter().map(cells).collect::<Vec<_>>());
+    let header = ["server", "messages/s", "p50 µs", "p99 µs", "CPU µs/message"];
+    let arms = rows.iter().flat_map(|row| [&row.this, &row.that]);
+    let cells = arms.map(|arm| {
+        vec![
+            code(&arm.name),
+            with_range(arm.messages_per_second),
+            with_range(arm.latency_p50_microseconds),
+            with_range(arm.latency_p99_microseconds),
+            with_range(arm.server_cpu_microseconds_per_message),
+        ]
+    });
+    format!("{verdicts}\n{}", grid(&header, &cells.collect::<Vec<_>>()))
+}
+
+/// A name as it was typed.
+fn code(name: &str) -> String {
+    format!("`{}`", name.replace('|', "\\|"))
+}
+
+fn verdict(row: &PairRow) -> String {
+    let margin = row.margin_percent;
+    match row.verdict {
+        Verdict::Within => format!("within {margin} %"),
+        Verdict::Outside if row.estimate.ratio < 1.0 => format!("outside {margin} %: cheaper"),
+        Verdict::Outside => format!("outside {margin} %: dearer"),
+        Verdict::Unresolved => format!("unresolved at {margin} %"),
+    }
+}
+
+fn storms(rows: &[StormRow]) -> String {
+    let header = [
+        "server",
+        "visits/s",
+        "opening p50 µs",
+        "opening p99 µs",
+        "CPU µs/visit",
+        "× Node ws",
+        "× floor",
+        "saturated",
+    ];
+    let cells = |row: &StormRow| {
+        vec![
+            row.server.to_owned(),
+            with_range(row.visits_per_second),
+            median_of(row.opening_p50_microseconds),
+            median_of(row.opening_p99_microseconds),
+            with_range(row.server_cpu_microseconds_per_visit),
+            ratio(row.ratio_to_node),
+            ratio(row.ratio_to_floor),
+            counts(&row.saturated),
+        ]
+    };
+    grid(&header, &rows.iter().map(cells).collect::<Vec<_>>())
+}
+
 fn idle(rows: &[IdleRow]) -> String {
     let header = [
         "server",
+        "processes",
         "connections",
         "bytes/connection",
+        "anonymous",
+        "kept",
+        "kept, anonymous",
         "before",
         "with them",
         "after them",
     ];
     let cells = |row: &IdleRow| {
+        let idle = &row.idle;
         vec![
-            row.server.to_owned(),
-            row.idle.connections.to_string(),
-            format!("{:.0}", row.idle.rss_bytes_per_connection),
-            mebibytes(row.idle.rss_bytes_before),
-            mebibytes(row.idle.rss_bytes_full),
-            mebibytes(row.idle.rss_bytes_after),
+            row.server.clone(),
+            row.servers.to_string(),
+            idle.connections.to_string(),
+            format!("{:.0}", idle.rss_bytes_per_connection),
+            format!("{:.0}", idle.anonymous_bytes_per_connection),
+            format!("{:.0}", idle.rss_bytes_kept_per_connection),
+            format!("{:.0}", idle.anonymous_bytes_kept_per_connection),
+            mebibytes(idle.before.rss_bytes),
+            mebibytes(idle.full.rss_bytes),
+            mebibytes(idle.after.rss_bytes),
         ]
     };
-    let text = grid(&header, &rows.iter().map(cells).collect::<Vec<_>>());
-    format!(
-        "{text}\nGrowth of the resident set of a freshly started server, one measurement each; the \
-         kernel's own\nmemory for sockets is not in it.\n"
-    )
-}
-
-/// A Markdown table with padded cells; the first and the last column to the left, numbers to the
-/// right.
-fn grid(header: &[&str], rows: &[Vec<String>]) -> String {
-    let header: Vec<String> = header.iter().map(|cell| (*cell).to_owned()).collect();
-    let columns = header.len();
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| &row[column]).chain([&header[column]]);
-        cells
-            .map(|cell| cell.chars().count())
-            .max()
-            .unwrap_or_default()
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let is_left = |column: usize| column == 0 || rows.iter().all(|row| is_word(&row[column]));
-    let line = |cells: &[String]| {
-        let padded: Vec<String> = (0..columns)
-            .map(|column| {
-                let (cell, width) = (&cells[column], widths[column]);
-                if is_left(column) {
-                    format!("{cell:<width$}")
-                } else {
-                    format!("{cell:>width$}")
-                }
-            })
-            .collect();
-        format!("| {} |\n", padded.join(" | "))
-    };
-    let rule: Vec<String> = (0..columns)
-        .map(|column| {
-            let dashes = "-".repeat(widths[column] - 1);
-            if is_left(column) {
-                format!(":{dashes}")
-            } else {
-                format!("{dashes}:")
-            }
-        })
-        .collect();
-    let body: String = rows.iter().map(|row| line(row)).collect();
-    format!("{}| {} |\n{body}", line(&header), rule.join(" | "))
-}
-
-fn is_word(cell: &str) -> bool {
-    cell.starts_with(|c: char| c.is_ascii_alphabetic())
-}
-
-fn with_range(spread: Option<Spread>) -> String {
-    spread.map_or_else(
-        || "-".to_owned(),
-        |Spread {
-             median, min, max, ..
-         }| { format!("{} [{}–{}]", number(median), number(min), number(max)) },
-    )
-}
-
-fn median_of(spread: Option<Spread>) -> String {
-    spread.map_or_else(|| "-".to_owned(), |spread| number(spread.median))
-}
-
-fn ratio(spread: Option<Spread>) -> String {
-    let Some(spread) = spread else {
-        return "-".to_owned();
-    };
-    let Spread {
-        median, min, max, ..
-    } = spread;
-    let digits = if median < 0.1 { 3 } else { 2 };
-    let mark = if !spread.is_resolved() { " ?" } else { "" };
-    format!("{median:.digits$} [{min:.digits$}–{max:.digits$}]{mark}")
-}
-
-/// Three significant digits, with `k` and `M` for thousands and millions.
-fn number(value: f64) -> String {
-    let (scaled, unit) = match value {
-        value if value >= 999_500.0 => (value / 1e6, " M"),
-        value if value >= 9_995.0 => (value / 1e3, " k"),
-        value => (value, ""),
-    };
-    let digits = match scaled {
-        scaled if scaled < 0.9995 => 3,
-        scaled if scaled < 9.995 => 2,
-        scaled if scaled < 99.95 => 1,
-        _ => 0,
-    };
-    format!("{scaled:.digits$}{unit}")
-}
-
-fn mebibytes(bytes: u64) -> String {
-    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
-}
-
-/// `server` when every round agrees, otherwise `server 3, generator 2`.
-fn counts(saturated: &BTreeMap<String, u32>) -> String {
-    if saturated.len() == 1 {
-        return saturated.keys().cloned().collect();
-    }
-    let mut sides: Vec<_> = saturated.iter().collect();
-    sides.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-    sides
-        .iter()
-        .map(|(side, count)| format!("{side} {count}"))
-        .collect::<Vec<_>>()
-        .join(", ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_have_three_digits() {
-        let numbers = [
-            0.35,
-            4.712,
-            9.996,
-            63.4,
-            240.4,
-            9_234.0,
-            9_999.0,
-            58_231.0,
-            2_859_000.0,
-        ];
-        let texts = numbers.map(number);
-        let wanted = [
-            "0.350", "4.71", "10.0", "63.4", "240", "9234", "10.0 k", "58.2 k", "2.86 M",
-        ];
-        assert_eq!(texts, wanted);
-    }
-
-    #[test]
-    fn an_unresolved_ratio_is_marked() {
-        assert_eq!(
-            ratio(Spread::of([0.40, 0.41, 0.41, 0.41, 0.41, 0.42])),
-            "0.41 [0.40–0.42]"
-        );
-        assert_eq!(ratio(Spread::of([0.40, 0.42, 0.41])), "0.41 [0.40–0.42] ?");
-        assert_eq!(ratio(Spread::of([0.97, 1.02, 1.04])), "1.02 [0.97–1.04] ?");
-        assert_eq!(ratio(Spread::of([0.0397])), "0.040 [0.040–0.040] ?");
-        assert_eq!(ratio(None), "-");
-    }
-
-    #[test]
-    fn columns_line_up_and_count_characters_not_bytes() {
-        let rows = vec![
-            vec!["a".to_owned(), "1 [1–2]".to_owned(), "server".to_owned()],
-            vec!["bcd".to_owned(), "-".to_owned(), "both".to_owned()],
-        ];
-        let wanted = "\
-| name |       µ | side   |
-| :--- | ------: | :----- |
-| a    | 1 [1–2] | server |
-| bcd  |       - | both   |
-";
-        assert_eq!(grid(&["name", "µ", "side"], &rows), wanted);
-    }
-
-    #[test]
-    fn saturation_is_counted_when_rounds_differ() {
-        let once = BTreeMap::from([("server".to_owned(), 5)]);
-        assert_eq!(counts(&once), "server");
-        let mixed = BTreeMap::from([("generator".to_owned(), 2), ("server".to_owned(), 3)]);
-        assert_eq!(counts(&mixed), "server 3, generator 2");
-    }
+    grid(&header, &rows.iter().map(cells).collect::<Vec<_>>())
 }
