@@ -1,144 +1,68 @@
-//! What the protocol costs in memory alone: no socket, no system call.
+//! An echo in memory: masked client frames in, the server frames that answer them out.
 //!
-//! `cargo bench --bench session`. Each stream is copied into a lent buffer and answered by one call of
-//! [`Session::receive`]; the copy alone is measured beside it (`copy/...`), to be subtracted.
+//! `copy` is what all contenders pay, and no part of the protocol: the stream, copied once.
+
+mod support;
 
 use std::hint::black_box;
-use std::time::Duration;
 
 use criterion::measurement::WallTime;
-use criterion::{
-    BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main,
-};
-use ringback::protocol::{Moment, Policy, Reply, Session, SlabPool, Tally, Turn};
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 
-const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost:3000\r\nUpgrade: websocket\r\n\
-    Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+use support::ours::Ringback;
+use support::rivals::{Echo, Fastwebsockets, TokioWebsockets, Tungstenite, verify};
+use support::streams::{PROSE, Stream, text};
 
-const TEXT: u8 = 0x81;
-const BINARY: u8 = 0x82;
-
-/// One masked frame.
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let key = [0x1F, 0x2E, 0x3D, 0x4C];
-    let mut frame = vec![first];
-    match payload.len() {
-        len @ 0..126 => frame.push(0x80 | len as u8),
-        len @ 126..65536 => {
-            frame.push(0xFE);
-            frame.extend((len as u16).to_be_bytes());
-        }
-        len => {
-            frame.push(0xFF);
-            frame.extend((len as u64).to_be_bytes());
-        }
+fn streams() -> Vec<&'static Stream> {
+    let [ascii, _, chinese, _] = PROSE;
+    let mut streams: Vec<_> = [16, 32, 125, 1 << 10, 16 << 10, 64 << 10, 1 << 20]
+        .map(|bytes| Stream::binary(1, bytes))
+        .into();
+    streams.extend([Stream::binary(16, 16), Stream::binary(256, 16)]);
+    for (kind, prose) in [ascii, chinese] {
+        streams.push(Stream::text(kind, 256, &text(prose, 16)));
+        streams.push(Stream::text(kind, 1, &text(prose, 64 << 10)));
     }
-    frame.extend(key);
-    frame.extend(
-        payload
-            .iter()
-            .zip(key.iter().cycle())
-            .map(|(byte, key)| byte ^ key),
-    );
-    frame
+    streams
 }
 
-/// A session with what it needs around it.
-struct Bench {
-    session: Session,
-    slabs: SlabPool,
-    tally: Tally,
-    policy: Policy,
-}
-
-impl Bench {
-    fn new() -> Self {
-        let policy = Policy::default();
-        let session = Session::open(&policy, Moment::from_nanos(0));
-        Bench {
-            session,
-            slabs: SlabPool::new(1 << 20),
-            tally: Tally::default(),
-            policy,
-        }
-    }
-
-    fn upgraded() -> Self {
-        let mut bench = Bench::new();
-        bench.receive(&mut REQUEST.to_vec());
-        bench
-    }
-
-    fn receive(&mut self, lent: &mut [u8]) -> usize {
-        let mut reply = Reply::default();
-        let mut turn = Turn {
-            now: Moment::from_nanos(1),
-            policy: &self.policy,
-            slabs: &mut self.slabs,
-            tally: &self.tally,
-            room: 0,
-            refusing: false,
-        };
-        self.session.receive(&mut turn, lent, &mut reply);
-        reply.window.len()
-    }
-}
-
-fn echo(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, stream: &[u8]) {
-    let mut bench = Bench::upgraded();
-    let mut lent = stream.to_vec();
-    group.throughput(Throughput::Bytes(stream.len() as u64));
-    group.bench_function(name, |bencher| {
-        bencher.iter(|| {
-            lent.copy_from_slice(stream);
-            black_box(bench.receive(black_box(&mut lent)))
+fn run<E: Echo>(group: &mut BenchmarkGroup<'_, WallTime>, stream: &'static Stream) {
+    let mut echo = None;
+    group.bench_function(E::NAME, |bencher| {
+        let echo = echo.get_or_insert_with(|| {
+            verify::<E>(stream);
+            E::new(stream, false)
         });
+        bencher.iter(|| echo.echo());
     });
-    group.bench_function(format!("copy/{name}"), |bencher| {
+}
+
+fn copy(group: &mut BenchmarkGroup<'_, WallTime>, stream: &Stream) {
+    let mut lent = stream.bytes.clone();
+    group.bench_function("copy", |bencher| {
         bencher.iter(|| {
-            lent.copy_from_slice(black_box(stream));
+            lent.copy_from_slice(black_box(&stream.bytes));
             black_box(&mut lent);
         });
     });
 }
 
-fn echoes(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("echo");
-    group
-        .measurement_time(Duration::from_secs(2))
-        .warm_up_time(Duration::from_millis(500));
-    for (count, bytes) in [
-        (1, 16),
-        (16, 32),
-        (256, 16),
-        (1, 1 << 10),
-        (1, 1 << 16),
-        (1, 1 << 20),
-    ] {
-        let stream = frame(BINARY, &vec![0xA5; bytes]).repeat(count);
-        echo(&mut group, &format!("binary {count} x {bytes} B"), &stream);
+fn echo(criterion: &mut Criterion) {
+    for stream in streams() {
+        let mut group = criterion.benchmark_group(&stream.name);
+        if stream.frames > 1 {
+            group.throughput(Throughput::Elements(stream.frames as u64));
+        } else {
+            group.throughput(Throughput::Bytes(stream.bytes.len() as u64));
+        }
+        copy(&mut group, stream);
+        run::<Ringback>(&mut group, stream);
+        run::<Fastwebsockets>(&mut group, stream);
+        run::<Tungstenite>(&mut group, stream);
+        run::<TokioWebsockets>(&mut group, stream);
+        group.finish();
     }
-    for (name, character) in [("ASCII", "a"), ("three-byte", "€")] {
-        let text = character.repeat((1 << 16) / character.len());
-        echo(
-            &mut group,
-            &format!("text 64 KiB {name}"),
-            &frame(TEXT, text.as_bytes()),
-        );
-    }
-    group.finish();
 }
 
-fn handshake(criterion: &mut Criterion) {
-    criterion.bench_function("handshake", |bencher| {
-        bencher.iter_batched(
-            || (Bench::new(), REQUEST.to_vec()),
-            |(mut bench, mut lent)| bench.receive(&mut lent),
-            BatchSize::SmallInput,
-        );
-    });
-}
-
-criterion_group!(benches, echoes, handshake);
+criterion_group!(name = benches; config = support::settings(); targets = echo);
 criterion_main!(benches);

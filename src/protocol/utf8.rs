@@ -2,9 +2,9 @@
 //!
 //! A message comes in pieces that know nothing of characters, and a bad byte must fail the connection
 //! when it comes, not when the message ends. Between pieces only the sequence still open is remembered:
-//! how many of its bytes are missing, and the range the next of them must be in.
+//! how many of its bytes are missing, and which of them may come next.
 
-/// From this many bytes on, vector instructions beat the standard library.
+/// From this many bytes on, vector instructions beat one byte after another.
 const VECTOR_BYTES_MIN: usize = 64;
 
 /// The text cannot be UTF-8, whatever follows.
@@ -15,14 +15,74 @@ pub struct Invalid;
 ///
 /// However a text is cut, the verdict is the same, and an error comes from the push that contains the
 /// first byte which no valid text has there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validator {
-    /// Bytes missing from the open sequence.
-    missing: u8,
-    /// The least value of the next of them; meaningless if none is missing.
-    next_min: u8,
-    /// The greatest.
-    next_max: u8,
+    /// One of the states below.
+    state: u8,
+}
+
+/// The states, each by the place of its six bits in a [`STEPS`] entry: what may come next.
+const BETWEEN: u8 = 0;
+/// Nothing: the text is invalid.
+const BROKEN: u8 = 6;
+/// One more byte of the sequence, two, three.
+const ONE: u8 = 12;
+const TWO: u8 = 18;
+const THREE: u8 = 24;
+/// The second byte of a sequence, where its first does not admit all: shorter forms would do for what
+/// is left out behind E0 and F0; surrogates are above what is left behind ED, and U+10FFFF is the last
+/// character behind F4.
+const BEHIND_E0: u8 = 30;
+const BEHIND_ED: u8 = 36;
+const BEHIND_F0: u8 = 42;
+const BEHIND_F4: u8 = 48;
+
+/// Where each byte leads from each state: shifted right by the state, an entry's last six bits are the
+/// next one. No branch depends on the text.
+static STEPS: [u64; 256] = {
+    let mut steps = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        steps[byte] = step(byte as u8);
+        byte += 1;
+    }
+    steps
+};
+
+/// The entry of one byte, by the table of RFC 3629, section 4.
+const fn step(byte: u8) -> u64 {
+    let begin = match byte {
+        0x00..=0x7f => BETWEEN,
+        0xc2..=0xdf => ONE,
+        0xe0 => BEHIND_E0,
+        0xed => BEHIND_ED,
+        0xe1..=0xef => TWO,
+        0xf0 => BEHIND_F0,
+        0xf1..=0xf3 => THREE,
+        0xf4 => BEHIND_F4,
+        0x80..=0xc1 | 0xf5..=0xff => BROKEN,
+    };
+    let continues = matches!(byte, 0x80..=0xbf);
+    entry(BETWEEN, true, begin)
+        | entry(BROKEN, false, BROKEN)
+        | entry(ONE, continues, BETWEEN)
+        | entry(TWO, continues, ONE)
+        | entry(THREE, continues, TWO)
+        | entry(BEHIND_E0, matches!(byte, 0xa0..=0xbf), ONE)
+        | entry(BEHIND_ED, matches!(byte, 0x80..=0x9f), ONE)
+        | entry(BEHIND_F0, matches!(byte, 0x90..=0xbf), TWO)
+        | entry(BEHIND_F4, matches!(byte, 0x80..=0x8f), TWO)
+}
+
+const fn entry(from: u8, admitted: bool, to: u8) -> u64 {
+    let next = if admitted { to } else { BROKEN };
+    (next as u64) << from
+}
+
+impl Default for Validator {
+    fn default() -> Self {
+        Validator { state: BETWEEN }
+    }
 }
 
 impl Validator {
@@ -32,7 +92,7 @@ impl Validator {
     /// [`Invalid`] if one of them cannot stand where it does. The validator has then no further use.
     #[inline]
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), Invalid> {
-        if self.missing == 0 && is_short_ascii(bytes) {
+        if self.is_complete() && is_short_ascii(bytes) {
             return Ok(());
         }
         self.push_any(bytes)
@@ -41,58 +101,48 @@ impl Validator {
     /// Whether no sequence is open: the text may end here.
     #[inline]
     pub fn is_complete(&self) -> bool {
-        self.missing == 0
+        self.state == BETWEEN
     }
 
-    fn push_any(&mut self, mut bytes: &[u8]) -> Result<(), Invalid> {
-        while self.missing > 0 {
-            let Some((&first, rest)) = bytes.split_first() else {
-                return Ok(());
-            };
-            self.step(first)?;
-            bytes = rest;
+    fn push_any(&mut self, bytes: &[u8]) -> Result<(), Invalid> {
+        if bytes.len() < VECTOR_BYTES_MIN {
+            return self.walk(bytes);
         }
-        let (whole, open) = bytes.split_at(bytes.len() - open_len(bytes));
-        if !is_valid(whole) {
+        // An open sequence ends within three bytes, rightly or not.
+        let begun = if self.is_complete() {
+            0
+        } else {
+            missing_len(bytes)
+        };
+        let (begun, rest) = bytes.split_at(begun);
+        self.walk(begun)?;
+        let (whole, open) = rest.split_at(rest.len() - open_len(rest));
+        if !self.is_complete() || !is_valid(whole) {
             return Err(Invalid);
         }
-        open.iter().try_for_each(|&byte| self.step(byte))
+        self.walk(open)
     }
 
-    /// Takes in one byte, by the table of RFC 3629, section 4.
-    fn step(&mut self, byte: u8) -> Result<(), Invalid> {
-        if self.missing > 0 {
-            if byte < self.next_min || byte > self.next_max {
-                return Err(Invalid);
-            }
-            self.open(self.missing - 1, 0x80, 0xbf);
-            return Ok(());
+    /// Takes in a few bytes, one by one.
+    fn walk(&mut self, bytes: &[u8]) -> Result<(), Invalid> {
+        let state = bytes.iter().fold(u64::from(self.state), |state, &byte| {
+            STEPS[usize::from(byte)] >> (state & 63)
+        });
+        self.state = (state & 63) as u8;
+        if self.state == BROKEN {
+            Err(Invalid)
+        } else {
+            Ok(())
         }
-        match byte {
-            0x00..=0x7f => {}
-            0xc2..=0xdf => self.open(1, 0x80, 0xbf),
-            // Shorter forms would do for what is below.
-            0xe0 => self.open(2, 0xa0, 0xbf),
-            // Surrogates are above.
-            0xed => self.open(2, 0x80, 0x9f),
-            0xe1..=0xef => self.open(2, 0x80, 0xbf),
-            // Shorter forms would do for what is below.
-            0xf0 => self.open(3, 0x90, 0xbf),
-            0xf1..=0xf3 => self.open(3, 0x80, 0xbf),
-            // U+10FFFF is the last character.
-            0xf4 => self.open(3, 0x80, 0x8f),
-            0x80..=0xc1 | 0xf5..=0xff => return Err(Invalid),
-        }
-        Ok(())
     }
+}
 
-    fn open(&mut self, missing: u8, next_min: u8, next_max: u8) {
-        *self = Validator {
-            missing,
-            next_min,
-            next_max,
-        };
-    }
+/// How many bytes at the start, up to three, continue a sequence that was begun before.
+fn missing_len(bytes: &[u8]) -> usize {
+    let continued = bytes.iter().take(3);
+    continued
+        .take_while(|byte| matches!(byte, 0x80..=0xbf))
+        .count()
 }
 
 /// How many bytes at the end belong to a sequence that more bytes might complete: none to three.

@@ -1,0 +1,97 @@
+//! Ringback's session, driven as an engine drives it.
+
+use std::hint::black_box;
+
+use ringback::protocol::{Moment, Piece, Policy, Reply, Session, SlabPool, Tally, Turn};
+
+use super::handshakes::MINIMAL;
+use super::rivals::Echo;
+use super::streams::Stream;
+
+/// What a worker has, whatever its connections do.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    slabs: SlabPool,
+    tally: Tally,
+    policy: Policy,
+}
+
+impl Worker {
+    pub(crate) fn new() -> Self {
+        Worker {
+            slabs: SlabPool::new(1 << 20),
+            tally: Tally::default(),
+            policy: Policy::default(),
+        }
+    }
+
+    /// A connection that was just accepted.
+    pub(crate) fn accept(&self) -> Session {
+        Session::open(&self.policy, Moment::from_nanos(0))
+    }
+
+    /// What `session` answers to `lent`, written over it.
+    ///
+    /// # Panics
+    /// If some of the answer is elsewhere: in these benches nothing straddles receives.
+    #[inline(never)] // A symbol of its own, so that its instructions can be counted.
+    pub(crate) fn receive<'a>(&mut self, session: &mut Session, lent: &'a mut [u8]) -> &'a [u8] {
+        let mut reply = Reply::default();
+        let mut turn = Turn {
+            now: Moment::from_nanos(1),
+            policy: &self.policy,
+            slabs: &mut self.slabs,
+            tally: &self.tally,
+            room: 0,
+            refusing: false,
+        };
+        session.receive(&mut turn, lent, &mut reply);
+        assert!(matches!(
+            (&reply.before, &reply.after),
+            (Piece::None, Piece::None)
+        ));
+        &lent[reply.window]
+    }
+}
+
+/// An upgraded connection on which `stream` comes again and again.
+#[derive(Debug)]
+pub(crate) struct Ringback {
+    worker: Worker,
+    session: Session,
+    stream: &'static Stream,
+    lent: Vec<u8>,
+    replies: Option<Vec<u8>>,
+}
+
+impl Echo for Ringback {
+    const NAME: &'static str = "ringback";
+
+    fn new(stream: &'static Stream, keeping: bool) -> Self {
+        let mut worker = Worker::new();
+        let mut session = worker.accept();
+        worker.receive(&mut session, &mut MINIMAL.to_vec());
+        Ringback {
+            worker,
+            session,
+            stream,
+            lent: stream.bytes.clone(),
+            replies: keeping.then(Vec::new),
+        }
+    }
+
+    fn echo(&mut self) {
+        self.lent.copy_from_slice(&self.stream.bytes);
+        let reply = self.worker.receive(&mut self.session, &mut self.lent);
+        match &mut self.replies {
+            Some(replies) => replies.extend_from_slice(reply),
+            None => {
+                black_box(reply);
+            }
+        }
+    }
+
+    fn into_replies(self) -> Vec<u8> {
+        self.replies.unwrap_or_default()
+    }
+}
