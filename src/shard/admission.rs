@@ -32,6 +32,11 @@ impl Admission {
         self.present.fetch_sub(1, Relaxed);
     }
 
+    /// How many places are taken.
+    pub fn present(&self) -> usize {
+        self.present.load(Relaxed)
+    }
+
     /// Whether there is a place now.
     pub fn has_room(&self) -> bool {
         self.present.load(Relaxed) < self.max

@@ -99,6 +99,7 @@ impl<Io> Shard<Io> {
             refusing: self.draining.is_some() || connection.surplus,
         };
         let timer = connection.timer;
+        let behind = connection.blocked;
         let step = connection
             .dialogue
             .receive(&mut turn, &mut lent[from..], &mut reply);
@@ -123,6 +124,9 @@ impl<Io> Shard<Io> {
         }
         self.follow(id, step.next);
         self.note(id, sent);
+        if behind {
+            self.shed_if_spent();
+        }
         Some((step.consumed, step.next))
     }
 
@@ -140,6 +144,7 @@ impl<Io> Shard<Io> {
         };
         connection.held = true;
         connection.parked.append(rest, &mut self.slabs);
+        self.shed_if_spent();
     }
 
     /// The peer's FIN has come.

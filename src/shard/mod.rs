@@ -188,6 +188,18 @@ impl<Io> Shard<Io> {
         self.slots.ids()
     }
 
+    /// How many bytes wait to be sent on the connection.
+    pub fn queued_bytes(&self, id: SlotId) -> usize {
+        self.slots
+            .get(id)
+            .map_or(0, |connection| connection.outbox.bytes())
+    }
+
+    /// How many slabs are in use.
+    pub fn slabs_out(&self) -> usize {
+        self.slabs.out()
+    }
+
     /// What a session's answer means for the connection.
     #[inline]
     fn follow(&mut self, id: SlotId, next: Next) {
@@ -293,6 +305,9 @@ impl<Io> Shard<Io> {
             !self.slots.is_empty() || self.slabs.out() == 0,
             "memory returns when all are gone"
         );
+        // Where it was ended for want of memory, that may not have been enough.
+        self.shed.retain(|shed| *shed != id);
+        self.shed_if_spent();
         Some(connection.io)
     }
 }
