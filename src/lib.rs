@@ -27,5 +27,4 @@ pub mod protocol;
 pub mod serve;
 #[forbid(unsafe_code)]
 pub mod shard;
-#[forbid(unsafe_code)]
 pub mod sys;

@@ -35,6 +35,9 @@ use timers::Timers;
 /// Connections over the limit that one shard keeps open at a time to tell them so (503).
 pub const SURPLUS_CONNECTIONS_MAX: usize = 64;
 
+/// Fewer connections than this leave nothing behind that is worth returning.
+const CROWD_MIN: usize = 256;
+
 /// What is to be done for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wants {
@@ -85,6 +88,8 @@ pub struct Shard<Io> {
     slabs: SlabPool,
     timers: Timers,
     surplus: usize,
+    /// The most connections there have been since memory was last returned.
+    crowd: usize,
     /// Connections that were ended for want of memory and are still to be closed.
     shed: Vec<SlotId>,
 }
@@ -103,6 +108,7 @@ impl<Io> Shard<Io> {
             slabs,
             timers: Timers::default(),
             surplus: 0,
+            crowd: 0,
             shed: Vec::new(),
         }
     }
@@ -168,7 +174,18 @@ impl<Io> Shard<Io> {
         if let Some(due) = deadline {
             self.arm(id, due);
         }
+        self.crowd = self.crowd.max(self.slots.len());
         id
+    }
+
+    /// Whether most of a crowd has left since this last said so: the memory that it took is free, and may
+    /// be returned to the system.
+    pub fn crowd_has_left(&mut self) -> bool {
+        let left = self.crowd >= CROWD_MIN && self.slots.len() <= self.crowd / 8;
+        if left {
+            self.crowd = self.slots.len();
+        }
+        left
     }
 
     /// The connection of that name, if it lives.

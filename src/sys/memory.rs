@@ -8,3 +8,10 @@ pub fn keep_to_small_pages() {
     // A kernel without it gives the same service for a little more memory.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
+
+/// Returns to the kernel what this thread has freed. It takes about a millisecond for a crowd of ten
+/// thousand, and would otherwise wait until the thread allocates again, which an idle one does not.
+pub fn give_back() {
+    // SAFETY: may be called from any thread at any time; it touches only what is free.
+    unsafe { libmimalloc_sys::mi_collect(true) };
+}

@@ -2,9 +2,15 @@
 //!
 //! It imports neither the protocol's state nor the engines.
 
+#[forbid(unsafe_code)]
 pub mod clock;
+#[forbid(unsafe_code)]
 pub mod cpu;
+#[forbid(unsafe_code)]
 pub mod limits;
+#[forbid(unsafe_code)]
 pub mod listen;
+#[allow(unsafe_code)]
 pub mod memory;
+#[forbid(unsafe_code)]
 pub mod wake;

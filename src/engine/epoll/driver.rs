@@ -8,6 +8,7 @@ use crate::engine::{StopPhase, Worker};
 use crate::protocol::{CloseCode, Moment};
 use crate::shard::readiness::{Immediate, Wire};
 use crate::shard::{Sent, Shard, SlotId, Write};
+use crate::sys::memory;
 
 /// The receive buffer of a thread, in bytes: a 64 KiB message and its header fit, and it stays in L2.
 const HOT_BUFFER_BYTES: usize = 128 * 1024;
@@ -110,6 +111,9 @@ impl<'a, K: Kernel> Driver<'a, K> {
         }
         if self.door.reopen(self.now) {
             self.kernel.listen(true)?;
+        }
+        if self.shard.crowd_has_left() {
+            memory::give_back();
         }
         Ok(())
     }

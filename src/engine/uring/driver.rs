@@ -10,6 +10,7 @@ use crate::engine::{StopPhase, Worker};
 use crate::protocol::{CloseCode, Moment};
 use crate::shard::completion::Deferred;
 use crate::shard::{Lease, Sent, Shard, SlotId, Write};
+use crate::sys::memory;
 
 /// How long a draining server goes on taking in what peers send without a pause.
 const TAKE_IN_MAX: Duration = Duration::from_millis(200);
@@ -134,6 +135,9 @@ impl<'a, K: Kernel> Driver<'a, K> {
         }
         if self.door.reopen(self.now) {
             self.accept_everywhere();
+        }
+        if self.shard.crowd_has_left() {
+            memory::give_back();
         }
         self.feed_starved();
         Ok(())
