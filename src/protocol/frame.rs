@@ -115,6 +115,38 @@ pub fn parse(bytes: &[u8], in_message: bool) -> Result<Option<Header>, Violation
     }))
 }
 
+/// A whole message of up to 125 bytes in one frame: nearly all that most peers send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ShortMessage {
+    /// FIN and the opcode.
+    pub(super) first: u8,
+    pub(super) key: [u8; 4],
+    pub(super) length: u8,
+}
+
+/// The size of a client's header in front of a payload of up to 125 bytes.
+pub(super) const SHORT_HEADER_BYTES: usize = 6;
+
+/// The short message at the start of `bytes`, if there is one and all of it is there. Where this is none,
+/// [`parse`] says what there is.
+#[inline]
+pub(super) fn parse_short_message(bytes: &[u8]) -> Option<ShortMessage> {
+    const FINAL_TEXT: u8 = FIN | TEXT;
+    const FINAL_BINARY: u8 = FIN | BINARY;
+    let (&[first @ (FINAL_TEXT | FINAL_BINARY), second, a, b, c, d], rest) =
+        bytes.split_first_chunk()?
+    else {
+        return None;
+    };
+    let length = second ^ MASKED;
+    let whole = usize::from(length) <= CONTROL_BYTES_MAX && usize::from(length) <= rest.len();
+    whole.then_some(ShortMessage {
+        first,
+        key: [a, b, c, d],
+        length,
+    })
+}
+
 /// The rules on a header's first byte.
 #[inline]
 fn check_first(first: u8, in_message: bool) -> Result<(), Violation> {

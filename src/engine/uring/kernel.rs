@@ -92,7 +92,14 @@ pub trait Kernel {
     ///
     /// # Safety
     /// The bytes of `load` must stay as they are, and where they are, until the completion.
-    unsafe fn send(&mut self, id: SlotId, socket: &Self::Socket, load: &Load, wait: bool, more: bool);
+    unsafe fn send(
+        &mut self,
+        id: SlotId,
+        socket: &Self::Socket,
+        load: &Load,
+        wait: bool,
+        more: bool,
+    );
 
     /// Sends FIN, at once.
     fn shut_down(&mut self, socket: &Self::Socket);

@@ -1,7 +1,7 @@
 //! Frames answered by themselves: unmasked, four bytes shorter, written over where they came.
 
 use crate::protocol::close::Violation;
-use crate::protocol::frame::{CONTINUATION, FIN, ServerHeader};
+use crate::protocol::frame::{self, CONTINUATION, FIN, ServerHeader};
 use crate::protocol::reply::Reply;
 use crate::protocol::slab::HOLD_BYTES_MAX;
 
@@ -45,10 +45,14 @@ impl Session {
         {
             return Ok(flow);
         }
-        while window.unread_len() > 0 {
+        loop {
+            self.echo_short_messages(turn, window, messages)?;
+            if window.unread_len() == 0 {
+                return Ok(Flow::Read);
+            }
             let Some((header, count)) = self.inbound.header(window.unread())? else {
                 window.skip(window.unread_len());
-                break;
+                return Ok(Flow::Read);
             };
             window.skip(count);
             let flow = if header.is_control() {
@@ -61,7 +65,29 @@ impl Session {
                 return Ok(flow);
             }
         }
-        Ok(Flow::Read)
+    }
+
+    /// Answers the short messages that come next, as [`Session::echo_payload`] would, in a straight line.
+    #[inline]
+    fn echo_short_messages(
+        &mut self,
+        turn: &Turn<'_>,
+        window: &mut Window<'_>,
+        messages: &mut u64,
+    ) -> Result<(), Violation> {
+        if self.inbound.is_amid() {
+            return Ok(());
+        }
+        let maximum = turn.policy.message_bytes_max.unwrap_or(u64::MAX);
+        while let Some(message) = frame::parse_short_message(window.unread())
+            && u64::from(message.length) <= maximum
+        {
+            let payload = window.short_payload(&message);
+            self.inbound.check_short(&message, window.peek(&payload))?;
+            window.commit_short(&message, payload);
+            *messages += 1;
+        }
+        Ok(())
     }
 
     /// Answers as much of the frame's payload as is here.

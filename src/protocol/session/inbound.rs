@@ -1,7 +1,7 @@
 //! Where in a frame, and in a message, the peer is.
 
 use crate::protocol::close::Violation;
-use crate::protocol::frame::{self, CLIENT_HEADER_BYTES_MAX, FIN, Header};
+use crate::protocol::frame::{self, CLIENT_HEADER_BYTES_MAX, FIN, Header, ShortMessage};
 use crate::protocol::policy::Policy;
 use crate::protocol::utf8::Validator;
 
@@ -96,6 +96,28 @@ impl Inbound {
                 Ok(None)
             }
         }
+    }
+
+    /// Whether a message is open, or a header.
+    #[inline]
+    pub(super) fn is_amid(&self) -> bool {
+        self.message.is_some() || self.header_len > 0
+    }
+
+    /// Checks a short message's unmasked payload, all of it.
+    #[inline]
+    pub(super) fn check_short(
+        &mut self,
+        message: &ShortMessage,
+        payload: &[u8],
+    ) -> Result<(), Violation> {
+        if message.first & !FIN == frame::TEXT {
+            self.validator.push(payload).map_err(|_| Violation::Utf8)?;
+            if !self.validator.is_complete() {
+                return Err(Violation::Utf8);
+            }
+        }
+        Ok(())
     }
 
     /// Begins a data frame: its message and its size are checked before any payload is accepted.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use ringback_mask::unmask_within;
 
-use crate::protocol::frame::ServerHeader;
+use crate::protocol::frame::{SHORT_HEADER_BYTES, ServerHeader, ShortMessage};
 use crate::protocol::reply::Piece;
 use crate::protocol::slab::SlabPool;
 
@@ -116,6 +116,25 @@ impl<'a> Window<'a> {
         } else {
             before.append(header, slabs);
             self.start = payload.start;
+        }
+        self.end = payload.end;
+    }
+
+    /// Reads a short message and unmasks its payload to where it goes, as [`Window::payload`] does.
+    #[inline]
+    pub(super) fn short_payload(&mut self, message: &ShortMessage) -> Range<usize> {
+        self.at += SHORT_HEADER_BYTES;
+        self.payload(2, usize::from(message.length), message.key)
+    }
+
+    /// Adds a short message to the reply. Its header has place, since that of the request was there.
+    #[inline]
+    pub(super) fn commit_short(&mut self, message: &ShortMessage, payload: Range<usize>) {
+        let header = payload.start - 2;
+        self.lent[header] = message.first;
+        self.lent[header + 1] = message.length;
+        if self.start == self.end {
+            self.start = header;
         }
         self.end = payload.end;
     }
