@@ -15,7 +15,7 @@ pub struct Trial {
     pub outcome: io::Result<Vec<Feature>>,
 }
 
-/// Tries every engine, in the order in which `auto` would.
+/// Tries every engine, those of `auto` in its order.
 pub fn try_all(tuning: &UringTuning) -> Vec<Trial> {
     ENGINES
         .iter()
@@ -37,9 +37,11 @@ pub fn choose(
 ) -> Result<(&'static Engine, String), ConfigError> {
     let mut passed_over = Vec::new();
     for engine in ENGINES {
-        if let EngineChoice::Named(name) = choice
-            && name.as_str() != engine.name
-        {
+        let eligible = match choice {
+            EngineChoice::Auto => engine.in_auto,
+            EngineChoice::Named(name) => name.as_str() == engine.name,
+        };
+        if !eligible {
             continue;
         }
         match (engine.probe)(tuning) {
@@ -98,7 +100,9 @@ pub fn refusal(engine: &Engine, error: &io::Error) -> ConfigError {
         );
     }
     let remedy = match engine.name {
-        "uring" => "use --engine auto or --engine epoll, or allow io_uring on this machine",
+        "uring" | "tokio-uring" => {
+            "use --engine auto or --engine epoll, or allow io_uring on this machine"
+        }
         _ => "see the error, and `ringback probe`",
     };
     ConfigError::new(

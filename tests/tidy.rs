@@ -63,7 +63,7 @@ const IMPORT_RULES: [(&str, &[&str]); 3] = [
     ("loadgen/", &["ringback", "ringback_mask"]),
 ];
 
-const ENGINES: [&str; 2] = ["epoll", "uring"];
+const ENGINES: [&str; 3] = ["epoll", "uring", "tokio_uring"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -111,10 +111,11 @@ impl<'a> Said<'a> {
     }
 }
 
-const ENGINES: [(&str, EngineChoice); 3] = [
+const ENGINES: [(&str, EngineChoice); 4] = [
     ("auto", EngineChoice::Auto),
     ("uring", EngineChoice::Named(EngineName::Uring)),
     ("epoll", EngineChoice::Named(EngineName::Epoll)),
+    ("tokio-uring", EngineChoice::Named(EngineName::TokioUring)),
 ];
 const PROTOCOLS: [(&str, Protocol); 2] =
     [("websocket", Protocol::WebSocket), ("tcp", Protocol::Tcp)];

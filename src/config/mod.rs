@@ -90,6 +90,8 @@ pub enum EngineName {
     Uring,
     /// Readiness by epoll.
     Epoll,
+    /// The tokio-uring runtime.
+    TokioUring,
 }
 
 impl EngineName {
@@ -98,6 +100,7 @@ impl EngineName {
         match self {
             EngineName::Uring => "uring",
             EngineName::Epoll => "epoll",
+            EngineName::TokioUring => "tokio-uring",
         }
     }
 }

@@ -58,7 +58,7 @@ fn listening() -> Vec<Arg> {
 
 fn workers() -> Vec<Arg> {
     vec![
-        option("engine", "auto|uring|epoll")
+        option("engine", "auto|uring|epoll|tokio-uring")
             .help("How the kernel is asked; auto is the first of uring and epoll that works")
             .default_value("auto"),
         option("workers", "N")
@@ -340,7 +340,8 @@ mod tests {
             row("--idle-timeout DURATION").starts_with("| `--idle-timeout DURATION` | `60s` | S")
         );
         assert!(
-            row("--engine auto|uring|epoll").starts_with("| `--engine auto\\|uring\\|epoll` |")
+            row("--engine auto|uring|epoll|tokio-uring")
+                .starts_with("| `--engine auto\\|uring\\|epoll\\|tokio-uring` |")
         );
         assert!(row("--pin").starts_with("| `--pin` |  | Keep"));
     }

@@ -11,6 +11,8 @@ pub mod epoll;
 #[forbid(unsafe_code)]
 mod stop;
 #[allow(unsafe_code)]
+pub mod tokio_uring;
+#[allow(unsafe_code)]
 pub mod uring;
 
 use std::io;
@@ -36,7 +38,7 @@ pub struct Worker<'a> {
     pub listeners: Vec<TcpListener>,
     /// When to stop.
     pub stop: &'a Stop,
-    /// How the `uring` engine lays out its ring.
+    /// How the engines with a ring lay it out.
     pub tuning: UringTuning,
 }
 
@@ -45,6 +47,8 @@ pub struct Worker<'a> {
 pub struct Engine {
     /// As `--engine` names it.
     pub name: &'static str,
+    /// Whether `--engine auto` may take it, or only whoever names it.
+    pub in_auto: bool,
     /// Serves until told to stop. `ready` is called once nothing can keep it from serving any more.
     pub run: fn(&Worker<'_>, ready: &dyn Fn()) -> io::Result<()>,
     /// Whether it works here, by trying, without listening: what was found, or what stands in the way.
@@ -62,17 +66,25 @@ pub struct Feature {
     pub found: bool,
 }
 
-/// The engines, in the order in which `--engine auto` tries them.
+/// The engines. `--engine auto` tries its own in this order.
 pub const ENGINES: &[Engine] = &[
     Engine {
         name: "uring",
+        in_auto: true,
         run: uring::run,
         probe: uring::probe,
     },
     Engine {
         name: "epoll",
+        in_auto: true,
         run: epoll::run,
         probe: epoll::probe,
+    },
+    Engine {
+        name: "tokio-uring",
+        in_auto: false,
+        run: tokio_uring::run,
+        probe: tokio_uring::probe,
     },
 ];
 

@@ -24,6 +24,9 @@ macro_rules! on_every_engine {
     ($($area:ident: $($case:ident),+;)+) => {
         mod epoll { $($( #[test] fn $case() { crate::on("epoll", crate::$area::$case); } )+)+ }
         mod uring { $($( #[test] fn $case() { crate::on("uring", crate::$area::$case); } )+)+ }
+        mod tokio_uring {
+            $($( #[test] fn $case() { crate::on("tokio-uring", crate::$area::$case); } )+)+
+        }
     };
 }
 

@@ -280,5 +280,8 @@ pub(crate) fn usable_engines() -> Vec<&'static str> {
             false
         }
     };
-    ["epoll", "uring"].into_iter().filter(usable).collect()
+    ["epoll", "uring", "tokio-uring"]
+        .into_iter()
+        .filter(usable)
+        .collect()
 }

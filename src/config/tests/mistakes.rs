@@ -14,7 +14,7 @@ fn rows<const CELLS: usize>(table: &str) -> impl Iterator<Item = [&str; CELLS]> 
 const IMPOSSIBLE_VALUES: &str = "
 listen | localhost | `localhost` has no port; write localhost:3000.
 listen | 127.0.0.1:1,, | has an empty value; give it one, or leave the option out.
-engine | kqueue | `kqueue` is none of its values; write auto, uring or epoll.
+engine | kqueue | `kqueue` is none of its values; write auto, uring, epoll or tokio-uring.
 engine |  | has an empty value; give it one, or leave the option out.
 workers | 0 | `0` is not above zero; write a number from 1 to 1024, or auto.
 workers | 1025 | `1025` is too large; write a number from 1 to 1024, or auto.
@@ -201,8 +201,8 @@ probe --pin | `--pin`: is no option; see ringback --help.
 srve | `srve`: is no command; write serve, probe, or options that start with --.
 serve x | `x`: is no command; write serve, probe, or options that start with --.
 --listen | --listen: has no value; write --listen ADDR.
---engine | --engine: has no value; write --engine auto|uring|epoll.
---engine --pin | --engine: has no value; write --engine auto|uring|epoll.
+--engine | --engine: has no value; write --engine auto|uring|epoll|tokio-uring.
+--engine --pin | --engine: has no value; write --engine auto|uring|epoll|tokio-uring.
 --config= | --config: names no file; write the path of a TOML file.
 --pin=false | --pin: takes no value, not even `false`; write it alone.
 --workers 1 --workers 2 | --workers: is given more than once; give it once.

@@ -1,0 +1,262 @@
+//! The seam's real side: a tokio-uring runtime.
+
+use std::future::Future;
+use std::io;
+use std::mem::ManuallyDrop;
+use std::net::{Shutdown, TcpListener};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ::tokio_uring::buf::IoBuf;
+use ::tokio_uring::{Runtime, net};
+use rustix::io::Errno;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tracing::warn;
+
+use super::core::Shared;
+use super::serve::serve;
+use super::world::{Listener, Outgoing, Stream, World};
+use crate::config::UringTuning;
+use crate::engine::{Feature, StopPhase, Worker};
+use crate::protocol::Moment;
+use crate::sys::clock;
+
+/// Completions that the ring holds for each entry of its submission queue. A connection has up to two
+/// operations under way, and many connections may have something at once.
+const COMPLETIONS_PER_ENTRY: u32 = 4;
+
+/// The smallest submission queue worth having.
+const ENTRIES_MIN: u32 = 64;
+
+/// How long to wait for locked memory that a process which has just ended gives back late.
+const MEMORY_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What a ring can be set up with, best first. Completions are always delivered as a system call of the
+/// thread ends; the driver waits in epoll and could not ask for deferred ones (6.1).
+const SETUPS: [Setup; 3] = [
+    Setup {
+        name: "single issuer",
+        since: "6.0",
+        single_issuer: true,
+        cooperative: true,
+    },
+    Setup {
+        name: "cooperative task work",
+        since: "5.19",
+        single_issuer: false,
+        cooperative: true,
+    },
+    Setup {
+        name: "io_uring as tokio-uring needs it",
+        since: "5.11",
+        single_issuer: false,
+        cooperative: false,
+    },
+];
+
+struct Setup {
+    name: &'static str,
+    since: &'static str,
+    single_issuer: bool,
+    cooperative: bool,
+}
+
+/// Serves on this thread until told to stop.
+///
+/// # Errors
+/// What the kernel says of the ring. [`crate::engine::is_absent`] tells whether it can be had at all.
+pub fn run(worker: &Worker<'_>, ready: &dyn Fn()) -> io::Result<()> {
+    let shared = Shared::new(Tokio, worker.settings.clone(), worker.tally.clone());
+    // Dropped only with nothing under way: the driver frees the buffers of operations before it cancels
+    // them (tokio-uring 0.5.0).
+    let runtime = ManuallyDrop::new(open(worker.tuning.entries)?.0);
+    let is_over = runtime.block_on(async {
+        let waker = worker.stop.waker(worker.number);
+        // SAFETY: the waker keeps its descriptor open for longer than it is watched.
+        let watched =
+            unsafe { AsyncFd::register_with_interest(waker.as_fd(), Interest::READABLE) }?;
+        let told = async {
+            while worker.stop.phase() == StopPhase::Running {
+                if let Ok(mut guard) = watched.readable().await {
+                    guard.clear_ready();
+                    waker.clear();
+                }
+            }
+        };
+        let listeners = worker.listeners.iter().map(Accepting::new);
+        let listeners = listeners.collect::<io::Result<_>>()?;
+        ready();
+        io::Result::Ok(serve(&shared, listeners, told, worker.stop.drain_timeout).await)
+    });
+    if matches!(is_over, Ok(false)) {
+        // The tasks that wait for them live on in the runtime, and hold what they name.
+        warn!("the kernel has not ended every operation; their memory is kept");
+    } else {
+        drop(ManuallyDrop::into_inner(runtime));
+    }
+    is_over.map(|_| ())
+}
+
+/// Whether the engine works here, by setting up a ring, and with which features.
+///
+/// # Errors
+/// What stands in the way.
+pub fn probe(tuning: &UringTuning) -> io::Result<Vec<Feature>> {
+    let (_, best) = open(tuning.entries)?;
+    let features = SETUPS.iter().enumerate().rev();
+    let features = features.map(|(rank, setup)| Feature {
+        name: setup.name,
+        since: setup.since,
+        found: rank >= best,
+    });
+    Ok(features.collect())
+}
+
+/// Opens a runtime, and says with which of the setups.
+///
+/// Where locked memory is short (`ENOMEM`) it asks for less, and waits a little.
+fn open(asked: u32) -> io::Result<(Runtime, usize)> {
+    let started = Instant::now();
+    let (mut entries, mut setup) = (asked, 0);
+    loop {
+        let error = match build(entries, &SETUPS[setup]) {
+            Ok(runtime) => {
+                if entries < asked {
+                    warn!(
+                        "locked memory is short: a submission queue of {entries} entries, not {asked}"
+                    );
+                }
+                return Ok((runtime, setup));
+            }
+            Err(error) => error,
+        };
+        let is = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
+        if is(Errno::INVAL) && setup + 1 < SETUPS.len() {
+            setup += 1;
+        } else if is(Errno::NOMEM) && started.elapsed() < MEMORY_PATIENCE {
+            entries = (entries / 2).max(ENTRIES_MIN.min(asked));
+            thread::sleep(Duration::from_millis(100));
+        } else {
+            return Err(error);
+        }
+    }
+}
+
+fn build(entries: u32, setup: &Setup) -> io::Result<Runtime> {
+    let mut ring = ::tokio_uring::uring_builder();
+    ring.setup_cqsize(entries * COMPLETIONS_PER_ENTRY);
+    if setup.single_issuer {
+        ring.setup_single_issuer();
+    }
+    if setup.cooperative {
+        ring.setup_coop_taskrun();
+    }
+    let mut builder = ::tokio_uring::builder();
+    Runtime::new(builder.entries(entries).uring_builder(&ring))
+}
+
+/// The runtime of this thread.
+#[derive(Debug)]
+struct Tokio;
+
+impl World for Tokio {
+    type Listener = Accepting;
+    type Stream = Socket;
+
+    fn now(&self) -> Moment {
+        clock::now()
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        ::tokio_uring::spawn(task);
+    }
+
+    async fn sleep_until(&self, due: Moment) {
+        tokio::time::sleep(due.since(clock::now())).await;
+    }
+
+    async fn turn(&self) {
+        // The driver submits when no task can go on.
+        let _ = ::tokio_uring::no_op().await;
+    }
+}
+
+/// The descriptor of a socket that keeps it open.
+fn descriptor(socket: &impl AsRawFd) -> BorrowedFd<'_> {
+    // SAFETY: the socket owns its descriptor and is borrowed as long as the result.
+    unsafe { BorrowedFd::borrow_raw(socket.as_raw_fd()) }
+}
+
+struct Accepting(net::TcpListener);
+
+impl Accepting {
+    fn new(listener: &TcpListener) -> io::Result<Self> {
+        let listener = listener.try_clone()?;
+        Ok(Accepting(net::TcpListener::from_std(listener)))
+    }
+}
+
+impl Listener for Accepting {
+    type Stream = Socket;
+
+    async fn accept(&self) -> io::Result<Socket> {
+        let (stream, _) = self.0.accept().await?;
+        Ok(Socket(stream))
+    }
+
+    fn shut(&self) {
+        let _ = rustix::net::shutdown(descriptor(&self.0), rustix::net::Shutdown::Both);
+    }
+}
+
+struct Socket(net::TcpStream);
+
+// What fails below fails because the peer is gone already, which the next read or write tells.
+impl Stream for Socket {
+    async fn read(&self, buffer: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {
+        self.0.read(buffer).await
+    }
+
+    async fn write(&self, bytes: Outgoing) -> io::Result<usize> {
+        self.0.write(bytes).submit().await.0
+    }
+
+    fn half_close(&self) {
+        let _ = self.0.shutdown(Shutdown::Write);
+    }
+
+    fn stop_reading(&self) {
+        let _ = self.0.shutdown(Shutdown::Read);
+    }
+
+    fn abort(&self) {
+        // Operations cannot be cancelled here, but a disconnected socket completes them (connect(2)).
+        let _ = rustix::net::connect_unspec(descriptor(&self.0));
+    }
+
+    fn close(self, reset: bool) {
+        if reset {
+            // Without lingering, close sends RST: the peer learns that bytes were lost.
+            let linger = Some(Duration::ZERO);
+            let _ = rustix::net::sockopt::set_socket_linger(descriptor(&self.0), linger);
+        }
+    }
+}
+
+// SAFETY: the bytes do not move with the value, and stay as they are until the write has completed, by the
+// contract of `Outgoing::new`.
+unsafe impl IoBuf for Outgoing {
+    fn stable_ptr(&self) -> *const u8 {
+        self.start
+    }
+
+    fn bytes_init(&self) -> usize {
+        self.len
+    }
+
+    fn bytes_total(&self) -> usize {
+        self.len
+    }
+}
