@@ -117,3 +117,10 @@ pub struct Connection<Io> {
     /// When the dialogue was over.
     pub(super) ended: Moment,
 }
+
+impl<Io> Connection<Io> {
+    /// Whether FIN follows what is queued.
+    pub(super) fn finishes(&self) -> bool {
+        matches!(self.phase, Phase::Flushing(_))
+    }
+}

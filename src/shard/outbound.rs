@@ -62,7 +62,7 @@ impl Queue<'_> {
 pub struct Front<'a> {
     /// The piece.
     pub load: &'a Load,
-    /// Whether another follows it.
+    /// Whether another follows it, or FIN: they go in one segment if they fit.
     pub more: bool,
     /// Whether the send may wait until the peer reads.
     pub may_wait: bool,
@@ -77,7 +77,7 @@ impl<Io> Shard<Io> {
         let (load, more) = self.entries.front(&connection.outbox)?;
         Some(Front {
             load,
-            more,
+            more: more || connection.finishes(),
             may_wait: connection.blocked && matches!(load, Load::Slab(_)),
         })
     }

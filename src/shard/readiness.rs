@@ -10,7 +10,7 @@ use super::{Carrier, Queue, Sent, Shard};
 
 /// A non-blocking send.
 pub trait Wire<Io> {
-    /// Offers `bytes`; `more` says that others follow at once.
+    /// Offers `bytes`; `more` says that others, or FIN, follow at once.
     fn send(&mut self, io: &mut Io, bytes: &[u8], more: bool) -> Sent;
 }
 
@@ -50,7 +50,7 @@ impl<Io, W: Wire<Io>> Carrier<Io> for Immediate<W> {
 }
 
 /// Sends from the front of the queue until it is empty or the socket takes no more. `more` says that
-/// bytes follow those of the queue.
+/// bytes, or FIN, follow those of the queue.
 fn flush<Io>(io: &mut Io, queue: &mut Queue<'_>, wire: &mut impl Wire<Io>, more: bool) -> Sent {
     while let Some((load, follows)) = queue.entries.front(queue.outbox) {
         let Load::Slab(slab) = load else {
@@ -80,13 +80,14 @@ impl<Io> Shard<Io> {
                 return;
             };
             let queued = connection.outbox.bytes();
+            let finishes = connection.finishes();
             let mut queue = Queue {
                 outbox: &mut connection.outbox,
                 entries: &mut self.entries,
                 slabs: &mut self.slabs,
                 blocked: connection.blocked,
             };
-            let sent = flush(&mut connection.io, &mut queue, wire, false);
+            let sent = flush(&mut connection.io, &mut queue, wire, finishes);
             if connection.outbox.bytes() < queued {
                 connection.progress = self.now;
             }
