@@ -1,6 +1,7 @@
 //! From what was said to what is meant: text in, a [`Config`] out.
 
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use super::layers::{Given, Layers};
 use super::listen::{Listen, listen};
@@ -23,6 +24,9 @@ const RING_BUFFERS_MAX: u32 = 32_768;
 /// The longest submission queue: the rings of many workers have to fit into a small limit on locked
 /// memory, and a full queue costs one more system call.
 const RING_ENTRIES_MAX: u32 = 512;
+
+/// No peer should wait longer than this for others to be answered with it.
+const MIN_WAIT_MAX: Duration = Duration::from_millis(10);
 
 /// A provided buffer that holds a request head, and one that a worker's cache could never.
 const URING_BUFFER_BYTES: std::ops::RangeInclusive<u64> = 1024..=16 << 20;
@@ -245,6 +249,14 @@ fn uring(say: &Said<'_>) -> Result<UringTuning, ConfigError> {
         entries: say
             .required("uring-entries")
             .read(|text| power_of_two(text, RING_ENTRIES_MAX, ""))?,
+        min_wait: say
+            .required("uring-min-wait")
+            .read(|text| match duration(text)? {
+                wait if wait > MIN_WAIT_MAX => {
+                    Err(Refusal::new("is too long", "write at most 10ms, or 0"))
+                }
+                wait => Ok(wait),
+            })?,
     })
 }
 

@@ -134,6 +134,8 @@ pub struct UringTuning {
     pub incremental: Option<bool>,
     /// Submission queue entries: a power of two, at most 512.
     pub entries: u32,
+    /// How long to wait for more completions once there is work to wait for (Linux 6.12): at most 10 ms.
+    pub min_wait: Duration,
 }
 
 impl Default for UringTuning {
@@ -143,6 +145,7 @@ impl Default for UringTuning {
             buffer_bytes: None,
             incremental: None,
             entries: 512,
+            min_wait: Duration::ZERO,
         }
     }
 }

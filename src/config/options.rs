@@ -143,7 +143,10 @@ fn uring() -> Vec<Arg> {
     let entries = option("uring-entries", "N")
         .help("Submission queue entries of each worker, a power of two")
         .default_value("512");
-    [buffers, buffer_size, incremental, entries]
+    let min_wait = option("uring-min-wait", "DURATION")
+        .help("Wait so long for more messages to answer together (Linux 6.12); 0 answers at once")
+        .default_value("0");
+    [buffers, buffer_size, incremental, entries, min_wait]
         .map(|arg| arg.hide_short_help(true))
         .into()
 }

@@ -36,6 +36,7 @@ fn defaults() {
             buffer_bytes: None,
             incremental: None,
             entries: 512,
+            min_wait: Duration::ZERO,
         },
         congestion_control: None,
         log_format: LogFormat::Text,
@@ -73,6 +74,7 @@ fn every_option_as_a_flag() {
         "--uring-buffer-size=32KiB",
         "--uring-incremental=off",
         "--uring-entries=256",
+        "--uring-min-wait=50us",
         "--congestion-control=bbr",
         "--log-format=json",
         "--max-message-size=64KiB",
@@ -107,6 +109,7 @@ fn every_option_as_a_flag() {
                 buffer_bytes: Some(32_768),
                 incremental: Some(false),
                 entries: 256,
+                min_wait: Duration::from_micros(50),
             },
             congestion_control: Some("bbr".into()),
             log_format: LogFormat::Json,
@@ -125,7 +128,7 @@ fn every_option_as_a_flag() {
 }
 
 /// A value for each option that is not its default, as a variable has it and as the file does.
-const SAID: [(&str, &str, &str); 20] = [
+const SAID: [(&str, &str, &str); 21] = [
     (
         "listen",
         "127.0.0.1:1,127.0.0.1:2",
@@ -150,6 +153,7 @@ const SAID: [(&str, &str, &str); 20] = [
     ("log-format", "json", "'json'"),
     ("uring-incremental", "on", "'on'"),
     ("uring-entries", "64", "64"),
+    ("uring-min-wait", "20us", "\"20us\""),
 ];
 
 #[test]

@@ -45,6 +45,12 @@ const UNREGISTER_RING_FDS: u8 = 21;
 /// reached.
 pub(super) fn set_up(tuning: &UringTuning) -> io::Result<Setup> {
     let ring = ring::open(tuning.entries)?;
+    if !tuning.min_wait.is_zero() && !ring.params().is_feature_min_timeout() {
+        return Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "--uring-min-wait needs Linux 6.12",
+        ));
+    }
     let buffers = provide_buffers(&ring, tuning)?;
     let submitter = ring.submitter();
     submitter.register_restrictions(&mut [

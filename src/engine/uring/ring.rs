@@ -31,6 +31,9 @@ const MEMORY_PATIENCE: Duration = Duration::from_secs(2);
 /// How often a full submission queue is submitted to make room for one more entry.
 const SUBMITS_MAX: usize = 100;
 
+/// Completions that end a wait for more of them.
+const BATCH_COMPLETIONS: usize = 64;
+
 /// The smallest submission queue worth having.
 const ENTRIES_MIN: u32 = 64;
 
@@ -116,12 +119,17 @@ pub(super) struct Ring<'a> {
     buffers: &'a mut Buffers,
     listeners: &'a [TcpListener],
     waker: &'a Waker,
+    /// How many completions to wait for...
+    completions_wanted: usize,
+    /// ... and how long for that many, in microseconds, before one is enough.
+    min_wait_usec: u32,
     /// Why a full queue could not be emptied: an operation has been lost.
     failed: Option<io::Error>,
 }
 
 impl<'a> Ring<'a> {
     pub(super) fn new(setup: &'a mut Setup, worker: &'a Worker<'_>) -> Self {
+        let min_wait = worker.tuning.min_wait;
         let (mut submitter, submission, completion) = setup.ring.split();
         // Spares the lookup of the ring's descriptor (5.18); without it everything works as well.
         let _ = submitter.register_ring_fd();
@@ -132,6 +140,12 @@ impl<'a> Ring<'a> {
             buffers: &mut setup.buffers,
             listeners: &worker.listeners,
             waker: worker.stop.waker(worker.number),
+            completions_wanted: if min_wait.is_zero() {
+                1
+            } else {
+                BATCH_COMPLETIONS
+            },
+            min_wait_usec: min_wait.as_micros() as u32,
             failed: None,
         }
     }
@@ -184,14 +198,14 @@ impl Kernel for Ring<'_> {
         }
         self.submission.sync();
         self.completion.sync();
-        let entered = match patience {
-            Some(patience) => {
-                let patience = Timespec::from(patience);
-                self.submitter
-                    .submit_with_args(1, &SubmitArgs::new().timespec(&patience))
-            }
-            None => self.submitter.submit_and_wait(1),
-        };
+        let patience = patience.map(Timespec::from);
+        let mut arguments = SubmitArgs::new().min_wait_usec(self.min_wait_usec);
+        if let Some(patience) = &patience {
+            arguments = arguments.timespec(patience);
+        }
+        let entered = self
+            .submitter
+            .submit_with_args(self.completions_wanted, &arguments);
         self.submission.sync();
         self.completion.sync();
         match entered {
