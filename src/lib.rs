@@ -8,7 +8,7 @@
 //! | [`protocol`] | bytes in, bytes out: sessions, frames, the handshake. No socket, no clock |
 //! | [`shard`] | the engine-free half of a core's thread: connections, queues, deadlines |
 //! | [`sys`] | small skins over the operating system |
-//! | [`engine`] | epoll and io_uring: a function each, over the same shard |
+//! | [`engine`] | epoll, io_uring, tokio-uring: a function each, over the same shard |
 //! | [`config`] | flags, environment and file, to plain values |
 //! | [`choose`] | which engine serves, and why not the others |
 //! | [`serve`] | binds, starts a shard per core, waits for signals |
