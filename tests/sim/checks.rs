@@ -1,0 +1,340 @@
+//! What must hold, after every step, whenever nothing moves, and at the end.
+
+use ringback::engine::{epoll, uring};
+use ringback::protocol::Tally;
+use ringback::shard::{SURPLUS_CONNECTIONS_MAX, Shard, SlotId, UNDERWAY_BYTES_MAX, Write};
+
+use crate::network::{Line, Side, Stamp};
+use crate::peer::{End, Peer};
+use crate::reader::{GOING_AWAY, Stage};
+use crate::readiness::Sockets;
+use crate::ring::Ring;
+use crate::world::World;
+
+/// A slab, with room for a header in front.
+const SLAB_BYTES: usize = 16 * 1024 + 64;
+
+/// What one receive may add to a queue: a hot buffer.
+const RECEIVE_BYTES_MAX: usize = 128 * 1024;
+
+/// Nanoseconds that a step may be late without meaning.
+pub(crate) const SLACK: u64 = 1_000_000;
+
+/// An engine over a simulated kernel.
+pub(crate) trait Engine {
+    fn turn(&mut self) -> std::io::Result<()>;
+
+    fn is_done(&self) -> bool;
+
+    /// Submits what is left to be, once it is done.
+    fn finish(&mut self) -> std::io::Result<()>;
+
+    /// What the shard and the kernel must agree on after every turn.
+    fn check_step(&self, world: &World);
+
+    /// What must be under way when nothing moves.
+    fn check_quiet(&self, world: &World);
+
+    /// What must be left when everyone is gone.
+    fn check_end(&self, world: &World);
+
+    /// How many connections there are.
+    fn connections(&self) -> usize;
+
+    /// The connections whose dialogue is over and that are not to be closed yet.
+    fn ending(&self) -> Vec<SlotId>;
+}
+
+impl Engine for uring::Driver<'_, Ring> {
+    fn turn(&mut self) -> std::io::Result<()> {
+        uring::Driver::turn(self)
+    }
+
+    fn is_done(&self) -> bool {
+        uring::Driver::is_done(self)
+    }
+
+    fn finish(&mut self) -> std::io::Result<()> {
+        self.serve()
+    }
+
+    fn check_step(&self, world: &World) {
+        check_limits(self.shard(), world);
+        if let Err((line, why)) = self.kernel().check_sends(self.shard()) {
+            world.fail(Some(line), &why);
+        }
+    }
+
+    fn check_quiet(&self, world: &World) {
+        check_memory(self.shard(), world);
+        if !self.kernel().hears() {
+            world.fail(None, "the waker is not watched");
+        }
+        for id in self.shard().ids() {
+            let (wants, discards) = (self.shard().wants(id), self.shard().discards(id));
+            let checked = self.kernel().check_wants(id, wants, discards);
+            checked.unwrap_or_else(|why| world.fail(None, &why));
+        }
+    }
+
+    fn check_end(&self, world: &World) {
+        check_empty(self.shard(), world, self.kernel().unseen());
+        if self.accounts().claims() > 0 {
+            world.fail(None, "claims on receive buffers are left");
+        }
+        let checked = self.kernel().check_end();
+        checked.unwrap_or_else(|why| world.fail(None, &why));
+    }
+
+    fn connections(&self) -> usize {
+        self.shard().len()
+    }
+
+    fn ending(&self) -> Vec<SlotId> {
+        ending(self.shard())
+    }
+}
+
+impl Engine for epoll::Driver<'_, Sockets> {
+    fn turn(&mut self) -> std::io::Result<()> {
+        epoll::Driver::turn(self)
+    }
+
+    fn is_done(&self) -> bool {
+        epoll::Driver::is_done(self)
+    }
+
+    fn finish(&mut self) -> std::io::Result<()> {
+        self.serve()
+    }
+
+    fn check_step(&self, world: &World) {
+        check_limits(self.shard(), world);
+    }
+
+    fn check_quiet(&self, world: &World) {
+        check_memory(self.shard(), world);
+        for id in self.shard().ids() {
+            let checked = self.kernel().check_wants(id, self.shard().wants(id));
+            checked.unwrap_or_else(|why| world.fail(None, &why));
+        }
+    }
+
+    fn check_end(&self, world: &World) {
+        check_empty(self.shard(), world, 0);
+    }
+
+    fn connections(&self) -> usize {
+        self.shard().len()
+    }
+
+    fn ending(&self) -> Vec<SlotId> {
+        ending(self.shard())
+    }
+}
+
+fn ending<Io>(shard: &Shard<Io>) -> Vec<SlotId> {
+    let closes = |id: &SlotId| matches!(shard.wants(*id).write, Write::Close { .. });
+    let ends = |id: &SlotId| shard.discards(*id) && !closes(id);
+    shard.ids().into_iter().filter(ends).collect()
+}
+
+/// Since when each connection has been at its end.
+#[derive(Default)]
+pub(crate) struct Endings(Vec<(SlotId, Stamp)>);
+
+impl Endings {
+    /// Whoever is at its end is gone after a while, even if there is progress.
+    pub(crate) fn check(&mut self, engine: &impl Engine, world: &World) {
+        let ending = engine.ending();
+        self.0.retain(|(id, _)| ending.contains(id));
+        for id in ending {
+            if !self.0.iter().any(|(known, _)| *known == id) {
+                self.0.push((id, world.network.clock));
+            }
+        }
+        let max = world.scenario.ending_max().as_nanos() as u64 + SLACK;
+        for (id, since) in &self.0 {
+            if world.network.clock.since(*since) > max {
+                world.fail(None, &format!("{id:?} is at its end for too long"));
+            }
+        }
+    }
+}
+
+fn check_limits<Io>(shard: &Shard<Io>, world: &World) {
+    let max = world
+        .scenario
+        .connections_max
+        .map_or(usize::MAX, Into::into);
+    if shard.len() > max.saturating_add(SURPLUS_CONNECTIONS_MAX) {
+        world.fail(
+            None,
+            &format!("{} connections, and {max} are allowed", shard.len()),
+        );
+    }
+    // What has been received when it shows that a peer is behind is kept.
+    let buffers = world.scenario.buffers;
+    let received_max = RECEIVE_BYTES_MAX.max(usize::from(buffers.count_max) * buffers.bytes);
+    for id in shard.ids() {
+        let queued = shard.queued_bytes(id);
+        if queued > UNDERWAY_BYTES_MAX + received_max {
+            world.fail(None, &format!("{queued} bytes are queued for {id:?}"));
+        }
+    }
+}
+
+/// When nothing moves, all that is queued waits for peers that do not read.
+fn check_memory<Io>(shard: &Shard<Io>, world: &World) {
+    let kept = shard.slabs_out() * SLAB_BYTES;
+    let max = world.scenario.buffer_memory_bytes.max(SLAB_BYTES);
+    if kept > max {
+        let queued: Vec<_> = shard
+            .ids()
+            .iter()
+            .map(|id| shard.queued_bytes(*id))
+            .collect();
+        let why =
+            format!("{kept} bytes of slabs are kept, and {max} are allowed; queued {queued:?}");
+        world.fail(None, &why);
+    }
+}
+
+/// `unseen`: sockets that the engine has not been told of.
+fn check_empty<Io>(shard: &Shard<Io>, world: &World, unseen: usize) {
+    if !shard.is_empty() || shard.slabs_out() > 0 {
+        let (connections, slabs) = (shard.len(), shard.slabs_out());
+        world.fail(
+            None,
+            &format!("{connections} connections, {slabs} slabs are left"),
+        );
+    }
+    if world.network.open > unseen {
+        let leaked = world.network.open - unseen;
+        world.fail(None, &format!("{leaked} sockets leaked"));
+    }
+}
+
+/// Every connection ends by its deadline.
+pub(crate) fn check_deadlines(world: &World) {
+    let scenario = &world.scenario;
+    let policy = &scenario.policy;
+    let clock = world.network.clock;
+    let handshake = policy.handshake_timeout.as_nanos() as u64 + SLACK;
+    let ending = scenario.ending_max().as_nanos() as u64 + SLACK;
+    for (line, connection) in world.network.connections.iter().enumerate() {
+        if connection.server != Side::Open || connection.leaving {
+            continue;
+        }
+        let late = |why: &str| world.fail(Some(line), why);
+        if scenario
+            .silence_max()
+            .is_some_and(|max| clock.since(connection.touched_at) > max)
+        {
+            late("it is silent, and lives for ever");
+        }
+        let request = scenario.protocol == ringback::shard::Protocol::WebSocket;
+        let unheard = request && !connection.answered;
+        if unheard && clock.since(connection.accepted_at) > handshake {
+            late("no request has come, and it is not told so");
+        }
+        if connection
+            .finished_at
+            .is_some_and(|at| clock.since(at) > ending)
+        {
+            late("it is at its end, and does not end");
+        }
+    }
+}
+
+/// Whoever reads has, when nothing moves, all that is owed to it.
+pub(crate) fn check_progress(world: &World) {
+    for peer in &world.peers {
+        let Some(line) = peer.line else { continue };
+        let open = world.network.connections[line].server == Side::Open;
+        if !open || peer.over || peer.end.is_some() || !peer.is_eager() {
+            continue;
+        }
+        let late = |why: &str| world.fail(Some(line), why);
+        if peer.reader.close.is_some() || matches!(peer.reader.stage, Stage::Refused(_)) {
+            late("it was told to leave, and sees no FIN");
+        }
+        if world.network.unread(line) > 0 && world.network.connections[line].finished_at.is_none() {
+            late("the server does not read");
+        }
+        let (has, owed) = peer.balance();
+        if has < owed {
+            late(&format!("it has {has} of the {owed} that are owed to it"));
+        }
+        let asks = peer.has_said_all() && peer.script.has_head && peer.reader.stage == Stage::Head;
+        if asks {
+            late("it asked, and is not answered");
+        }
+        if peer.has_said_all() && peer.reader.expects_close() && peer.is_served() {
+            late("it ends the dialogue, and the server does not");
+        }
+    }
+}
+
+/// How each peer fared, now that all is over.
+pub(crate) fn judge(world: &World, tally: &Tally) {
+    let mut resets = 0;
+    for peer in &world.peers {
+        let Some(line) = peer.line else { continue };
+        let connection = &world.network.connections[line];
+        let reset = peer.end == Some(End::Reset);
+        if !peer.is_fair() || connection.server == Side::Queued {
+            continue;
+        }
+        let refusable = world.scenario.connections_max.is_some() || world.drained_at.is_some();
+        let refused = refusable && !peer.is_served();
+        if reset && !refused && tally.shed.get() > resets {
+            resets += 1;
+            continue;
+        }
+        judge_fair(world, line, peer);
+    }
+}
+
+/// A peer that did all it could, and was not one of those that memory ran out for.
+fn judge_fair(world: &World, line: Line, peer: &Peer) {
+    let scenario = &world.scenario;
+    let drained = world.drained_at.is_some();
+    let wrong = |why: &str| world.fail(Some(line), why);
+    let unavailable = scenario.connections_max.is_some() || !scenario.is_ample() || drained;
+    let allowed = match peer.reader.stage {
+        Stage::Refused(503) => unavailable,
+        Stage::Refused(408) => !scenario.calm || !peer.script.has_head,
+        Stage::Refused(_) | Stage::Frames | Stage::Echo => true,
+        Stage::Head => !peer.script.has_head || !scenario.calm || drained,
+    };
+    if !allowed {
+        return wrong("that is no answer");
+    }
+    // Whoever has not asked when the server goes down is owed nothing.
+    let unasked = drained && !peer.is_served();
+    let unwanted = scenario.connections_max.is_some() && !peer.is_served();
+    if !scenario.calm || unasked || unwanted {
+        return;
+    }
+    if peer.end != Some(End::Finished) {
+        return wrong("it is not said goodbye to");
+    }
+    let away = peer.reader.close == Some(GOING_AWAY) && !peer.reader.is_owed(GOING_AWAY);
+    if away && !drained {
+        return wrong("the server goes away, and was not told to");
+    }
+    if drained {
+        let speaks = peer.reader.stage == Stage::Frames && !peer.reader.is_inside();
+        if speaks && peer.reader.close.is_none() && !peer.finished {
+            wrong("the server goes down, and does not say so");
+        }
+        return;
+    }
+    if !peer.is_answered() && peer.script.has_head {
+        return wrong("it has not had all that is owed to it");
+    }
+    if let Err(why) = peer.reader.check_whole() {
+        wrong(&why);
+    }
+}

@@ -1,0 +1,308 @@
+//! TCP as far as it matters here: two streams of bytes with room for only so many, FIN, RST, and
+//! listeners with queues.
+
+use std::collections::VecDeque;
+
+/// One direction of a connection.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    bytes: VecDeque<u8>,
+    bytes_max: usize,
+    /// FIN follows the bytes.
+    finished: bool,
+}
+
+impl Stream {
+    fn new(bytes_max: usize) -> Self {
+        Stream {
+            bytes: VecDeque::new(),
+            bytes_max,
+            finished: false,
+        }
+    }
+
+    fn room(&self) -> usize {
+        self.bytes_max - self.bytes.len()
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> usize {
+        let count = bytes.len().min(self.room());
+        self.bytes.extend(&bytes[..count]);
+        count
+    }
+
+    fn read(&mut self, into: &mut [u8]) -> usize {
+        let count = into.len().min(self.bytes.len());
+        for (place, byte) in into.iter_mut().zip(self.bytes.drain(..count)) {
+            *place = byte;
+        }
+        count
+    }
+}
+
+/// Which connection: its number in the order of connecting.
+pub(crate) type Line = usize;
+
+/// How far the server's side of a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// In a listener's queue.
+    Queued,
+    Open,
+    Closed,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) up: Stream,
+    pub(crate) down: Stream,
+    pub(crate) server: Side,
+    /// The peer has closed its socket: whatever reaches it is answered by RST.
+    peer_closed: bool,
+    /// RST has come to the server.
+    pub(crate) broken: bool,
+    /// RST has come to the peer.
+    pub(crate) cut: bool,
+    /// The server has given it up, and waits for what is under way for it.
+    pub(crate) leaving: bool,
+    /// The server has ever had something to send.
+    pub(crate) answered: bool,
+    /// When it was accepted.
+    pub(crate) accepted_at: Stamp,
+    /// When the server last had anything to do with it.
+    pub(crate) touched_at: Stamp,
+    /// When the server sent FIN.
+    pub(crate) finished_at: Option<Stamp>,
+}
+
+/// A moment, and how much of the time until then the server could not know of: the clock had jumped.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Stamp {
+    pub(crate) now: u64,
+    pub(crate) lost: u64,
+}
+
+impl Stamp {
+    /// The time that a server could have used since `earlier`, in nanoseconds.
+    pub(crate) fn since(self, earlier: Stamp) -> u64 {
+        (self.now - earlier.now).saturating_sub(self.lost - earlier.lost)
+    }
+}
+
+/// What came of reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Read {
+    Bytes(usize),
+    Finished,
+    Nothing,
+    Failed,
+}
+
+/// All connections and listeners.
+#[derive(Debug)]
+pub(crate) struct Network {
+    pub(crate) connections: Vec<Connection>,
+    pub(crate) queues: Vec<VecDeque<Line>>,
+    queue_max: usize,
+    /// Sockets that the server has open.
+    pub(crate) open: usize,
+    pub(crate) clock: Stamp,
+}
+
+impl Network {
+    pub(crate) fn new(listeners: usize, queue_max: usize) -> Self {
+        Network {
+            connections: Vec::new(),
+            queues: vec![VecDeque::new(); listeners],
+            queue_max,
+            open: 0,
+            clock: Stamp::default(),
+        }
+    }
+
+    /// A peer connects; none: the queue is full.
+    pub(crate) fn connect(&mut self, listener: usize, up: usize, down: usize) -> Option<Line> {
+        if self.queues[listener].len() >= self.queue_max {
+            return None;
+        }
+        let line = self.connections.len();
+        self.connections.push(Connection {
+            up: Stream::new(up),
+            down: Stream::new(down),
+            server: Side::Queued,
+            peer_closed: false,
+            broken: false,
+            cut: false,
+            leaving: false,
+            answered: false,
+            accepted_at: Stamp::default(),
+            touched_at: Stamp::default(),
+            finished_at: None,
+        });
+        self.queues[listener].push_back(line);
+        Some(line)
+    }
+
+    /// The server takes a connection from a queue.
+    pub(crate) fn accept(&mut self, listener: usize) -> Option<Line> {
+        let line = self.queues[listener].pop_front()?;
+        self.connections[line].server = Side::Open;
+        self.open += 1;
+        self.enter(line);
+        Some(line)
+    }
+
+    /// The server has it from now on.
+    pub(crate) fn enter(&mut self, line: Line) {
+        self.connections[line].accepted_at = self.clock;
+        self.touch(line);
+    }
+
+    /// The connection at the front of a queue comes to nothing, if its peer has left already.
+    pub(crate) fn abort(&mut self, listener: usize) -> bool {
+        let left = |line: &Line| self.connections[*line].broken;
+        let aborts = self.queues[listener].front().is_some_and(left);
+        if aborts && let Some(line) = self.queues[listener].pop_front() {
+            self.connections[line].server = Side::Closed;
+        }
+        aborts
+    }
+
+    /// The server had to do with it.
+    pub(crate) fn touch(&mut self, line: Line) {
+        self.connections[line].touched_at = self.clock;
+    }
+
+    /// Whether a read has something to say.
+    pub(crate) fn is_readable(&self, line: Line) -> bool {
+        let connection = &self.connections[line];
+        connection.broken || connection.up.finished || !connection.up.bytes.is_empty()
+    }
+
+    /// How many bytes a write may take.
+    pub(crate) fn room(&self, line: Line) -> usize {
+        self.connections[line].down.room()
+    }
+
+    /// Both directions are shut, or the connection is broken.
+    pub(crate) fn is_hung_up(&self, line: Line) -> bool {
+        let connection = &self.connections[line];
+        connection.broken || (connection.up.finished && connection.down.finished)
+    }
+
+    pub(crate) fn read(&mut self, line: Line, into: &mut [u8]) -> Read {
+        self.touch(line);
+        let connection = &mut self.connections[line];
+        match connection.up.read(into) {
+            0 if connection.broken => Read::Failed,
+            0 if connection.up.finished => Read::Finished,
+            0 => Read::Nothing,
+            count => Read::Bytes(count),
+        }
+    }
+
+    /// How many bytes went; none where the connection is broken.
+    pub(crate) fn write(&mut self, line: Line, bytes: &[u8]) -> Option<usize> {
+        let connection = &mut self.connections[line];
+        assert!(
+            !connection.down.finished,
+            "connection {line}: bytes after FIN"
+        );
+        if connection.broken {
+            return None;
+        }
+        if connection.peer_closed {
+            connection.broken = true;
+            return Some(bytes.len());
+        }
+        let count = connection.down.write(bytes);
+        if count > 0 {
+            self.touch(line);
+        }
+        Some(count)
+    }
+
+    /// The server sends FIN.
+    pub(crate) fn finish(&mut self, line: Line) {
+        self.touch(line);
+        let connection = &mut self.connections[line];
+        connection.down.finished = true;
+        connection.finished_at = Some(self.clock);
+    }
+
+    /// The server closes its socket. RST goes out where it asks for that, and where it has not read all.
+    pub(crate) fn close(&mut self, line: Line, reset: bool) {
+        let connection = &mut self.connections[line];
+        assert_eq!(
+            connection.server,
+            Side::Open,
+            "connection {line} is closed twice"
+        );
+        connection.server = Side::Closed;
+        self.open -= 1;
+        connection.down.finished = true;
+        if reset || !connection.up.bytes.is_empty() {
+            connection.cut = true;
+        }
+    }
+
+    /// What the peer sends; none: RST came back.
+    pub(crate) fn peer_write(&mut self, line: Line, bytes: &[u8]) -> Option<usize> {
+        let connection = &mut self.connections[line];
+        connection.cut |= connection.server == Side::Closed;
+        if connection.cut || connection.broken {
+            return None;
+        }
+        Some(connection.up.write(bytes))
+    }
+
+    /// How much the peer could read, and send.
+    pub(crate) fn peer_sees(&self, line: Line) -> (usize, usize) {
+        let connection = &self.connections[line];
+        (connection.down.bytes.len(), connection.up.room())
+    }
+
+    /// Whether all that was sent has been read, and FIN follows.
+    pub(crate) fn peer_at_end(&self, line: Line) -> bool {
+        let down = &self.connections[line].down;
+        down.finished && down.bytes.is_empty()
+    }
+
+    pub(crate) fn peer_read(&mut self, line: Line, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        let count = self.connections[line].down.read(&mut bytes);
+        bytes.truncate(count);
+        bytes
+    }
+
+    /// The peer sends FIN.
+    pub(crate) fn peer_finish(&mut self, line: Line) {
+        self.connections[line].up.finished = true;
+    }
+
+    /// The peer closes its socket; what it has not read makes that a reset.
+    pub(crate) fn peer_close(&mut self, line: Line) {
+        let connection = &mut self.connections[line];
+        connection.up.finished = true;
+        connection.peer_closed = true;
+        if !connection.down.bytes.is_empty() {
+            connection.broken = true;
+        }
+    }
+
+    /// The peer sends RST. What it sent before may be lost or not.
+    pub(crate) fn peer_reset(&mut self, line: Line, lose: bool) {
+        let connection = &mut self.connections[line];
+        connection.broken = true;
+        connection.peer_closed = true;
+        if lose {
+            connection.up.bytes.clear();
+        }
+    }
+
+    /// Bytes that the server has not read.
+    pub(crate) fn unread(&self, line: Line) -> usize {
+        self.connections[line].up.bytes.len()
+    }
+}

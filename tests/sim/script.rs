@@ -1,0 +1,214 @@
+//! What a peer says, and what it must be answered.
+
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use ringback::shard::Protocol;
+
+use crate::random::Random;
+use crate::reader::Expected;
+use crate::scenario::Scenario;
+use crate::support::event::{Event, Message};
+use crate::support::frames::{self, Frame};
+use crate::support::oracle::{self, Patience, Rules};
+use crate::support::{request, streams};
+
+/// Requests that are none.
+const GARBAGE: [&str; 6] = [
+    "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello",
+    "GET /chat HTTP/1.1\nHost: localhost\n\n",
+    "\u{16}\u{3}\u{1}\u{2}nonsense\r\n\r\n",
+    "GET /chat HTTP/1.0\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+];
+
+/// All that one peer has to say.
+#[derive(Debug)]
+pub(crate) struct Script {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) expected: Expected,
+    /// Behind which of the bytes each event is owed.
+    owed_at: Vec<usize>,
+    /// The head of the request is whole.
+    pub(crate) has_head: bool,
+    greeted: bool,
+}
+
+impl Script {
+    pub(crate) fn new(random: &mut Random, scenario: &Scenario) -> Self {
+        if scenario.protocol == Protocol::Tcp {
+            let count = random.pick(&[0, 1, 100, 5000, 600_000]);
+            return Script::without_frames(
+                frames::noise(random.within(0..count + 1), random.next()),
+                Expected::Itself,
+            );
+        }
+        match random.below(16) {
+            0 => {
+                let garbage = random.pick(&GARBAGE);
+                Script::without_frames(garbage.into(), Expected::Refusal)
+            }
+            1 => {
+                let mut half = head(random);
+                half.truncate(random.within(0..half.len()));
+                Script {
+                    has_head: false,
+                    ..Script::without_frames(half, Expected::Refusal)
+                }
+            }
+            choice => Script::with_frames(random, scenario, choice),
+        }
+    }
+
+    fn without_frames(bytes: Vec<u8>, expected: Expected) -> Self {
+        Script {
+            bytes,
+            expected,
+            owed_at: Vec::new(),
+            has_head: true,
+            greeted: false,
+        }
+    }
+
+    fn with_frames(random: &mut Random, scenario: &Scenario, choice: u64) -> Self {
+        let stream = match choice {
+            2 => strange(random),
+            3 => frames::encode(&sample(random, streams::violation())),
+            // What a prefix makes longer fills the queues.
+            4 if scenario.policy.prefix.is_some() || random.one_in(4) => flood(random),
+            _ => usual(random),
+        };
+        let policy = &scenario.policy;
+        let rules = Rules {
+            message_bytes_max: policy.message_bytes_max,
+            prefix: policy.prefix.clone(),
+        };
+        let outcome = |patience| {
+            let mut outcome = oracle::echo(&stream, &rules, patience);
+            if let Some(greeting) = &policy.greeting {
+                let greeting = Message {
+                    text: true,
+                    bytes: greeting.clone().into(),
+                    frame_ends: vec![greeting.len()],
+                };
+                outcome.events.insert(0, Event::Message(greeting));
+            }
+            outcome
+        };
+        let outcomes = [outcome(Patience::None), outcome(Patience::WholeHeader)];
+        let mut bytes = head(random);
+        let mut owed_at = event_ends(&stream);
+        owed_at.iter_mut().for_each(|end| *end += bytes.len());
+        let greeted = policy.greeting.is_some();
+        owed_at.truncate(outcomes[0].events.len() - usize::from(greeted));
+        bytes.extend(stream);
+        Script {
+            bytes,
+            expected: Expected::Frames(Box::new(outcomes)),
+            owed_at,
+            has_head: true,
+            greeted,
+        }
+    }
+
+    /// How many events are owed at once to whoever has said `sent` bytes of it.
+    pub(crate) fn owed(&self, sent: usize) -> usize {
+        let owed = self.owed_at.partition_point(|end| *end <= sent);
+        owed + usize::from(self.greeted && owed > 0)
+    }
+}
+
+/// A request head, of any length.
+fn head(random: &mut Random) -> Vec<u8> {
+    let count = random.pick(&[0, 0, 0, 300, 5000]);
+    if count == 0 {
+        return request::upgrade();
+    }
+    let padding = "x".repeat(random.within(1..count));
+    request::with_header(&format!("X-Padding: {padding}\r\n"))
+}
+
+/// What a strategy of the other tests makes of a seed.
+fn sample<S: Strategy>(random: &mut Random, strategy: S) -> S::Value {
+    let mut seed = [0; 32];
+    for word in seed.chunks_mut(8) {
+        word.copy_from_slice(&random.next().to_le_bytes());
+    }
+    let chance = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
+    let mut runner = TestRunner::new_with_rng(Config::default(), chance);
+    let tree = strategy.new_tree(&mut runner);
+    tree.expect("no strategy here filters much").current()
+}
+
+/// Anything at all.
+fn strange(random: &mut Random) -> Vec<u8> {
+    sample(random, streams::any_stream()).to_vec()
+}
+
+/// More than anyone should have to keep.
+fn flood(random: &mut Random) -> Vec<u8> {
+    let size = random.within(1000..60_000);
+    let mut frame = || Frame::binary(&frames::noise(size, random.next())).encode();
+    [frame(), frame(), frame(), frame()].concat()
+}
+
+/// Messages of all sizes, mostly small, with pings between them, often ended by a Close.
+fn usual(random: &mut Random) -> Vec<u8> {
+    let mut stream = Vec::new();
+    let count = random.pick(&[0, 1, 3, 20]);
+    for _ in 0..random.within(0..count + 1) {
+        let size = random.pick(&[0, 40, 40, 40, 125, 2000, 2000, 17_000]);
+        let size = random.within(0..size + 1);
+        let (opcode, bytes) = match random.one_in(2) {
+            true => (frames::TEXT, frames::prose(size, random.next())),
+            false => (frames::BINARY, frames::noise(size, random.next())),
+        };
+        let splits = random.pick(&[0, 0, 0, 1, 3]);
+        let ends: Vec<_> = (0..splits).map(|_| random.within(0..size + 1)).collect();
+        let key = (random.next() as u32).to_le_bytes();
+        for frame in streams::fragment(opcode, &bytes, &ends) {
+            stream.extend(frame.keyed(key).encode());
+            if random.one_in(6) {
+                let size = random.within(0..126);
+                stream.extend(Frame::ping(&frames::noise(size, random.next())).encode());
+            }
+        }
+    }
+    match random.below(4) {
+        0 | 1 => stream.extend(Frame::close(1000, "bye").encode()),
+        2 => stream.truncate(random.within(0..stream.len() + 1)),
+        _ => {}
+    }
+    stream
+}
+
+/// Where the frames end that complete a message, or ask for a Pong, as far as the lengths make sense.
+fn event_ends(stream: &[u8]) -> Vec<usize> {
+    let mut ends = Vec::new();
+    let mut at = 0;
+    while let [first, second, rest @ ..] = &stream[at..] {
+        let (length, count) = match second & 0x7f {
+            126 if rest.len() >= 2 => (u64::from(u16::from_be_bytes([rest[0], rest[1]])), 4),
+            127 if rest.len() >= 8 => {
+                let length = rest[..8]
+                    .iter()
+                    .fold(0, |all, byte| all << 8 | u64::from(*byte));
+                (length, 10)
+            }
+            126 | 127 => break,
+            short => (u64::from(short), 2),
+        };
+        let key = if second & 0x80 == 0 { 0 } else { 4 };
+        let left = (stream.len() - at).saturating_sub(count + key) as u64;
+        if length > left || stream.len() - at < count + key {
+            break;
+        }
+        at += count + key + length as usize;
+        match first & 0x0f {
+            9 => ends.push(at),
+            0..=2 if first & 0x80 != 0 => ends.push(at),
+            _ => {}
+        }
+    }
+    ends
+}

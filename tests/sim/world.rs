@@ -1,0 +1,293 @@
+//! Everything outside the server: the network, the peers, the clock, and what goes wrong.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use ringback::engine::Stop;
+use ringback::protocol::Moment;
+
+use crate::network::{Line, Network, Side, Stamp};
+use crate::peer::Peer;
+use crate::random::Random;
+use crate::scenario::Scenario;
+
+/// Events kept, unless all are asked for.
+const TRACE_MAX: usize = 4000;
+
+/// Events told of a failure, unless all are.
+const TOLD: usize = 60;
+
+/// Nanoseconds at which a run begins: no moment in it is near zero.
+const BEGINNING: u64 = 5_000_000_000;
+
+/// Nanoseconds that pass at most while something small is done.
+const TICK: u64 = 20_000;
+
+/// How often in a row the server may wait in vain before it counts as all that will ever happen.
+const IDLE_MAX: u32 = 200;
+
+/// Something that happened.
+#[derive(Clone, Copy, Debug)]
+struct Event {
+    now: u64,
+    line: Option<Line>,
+    what: &'static str,
+    number: i64,
+}
+
+/// The world, in which both a kernel and the checks have a part.
+pub(crate) type Shared = Rc<RefCell<World>>;
+
+/// Everything outside the server.
+pub(crate) struct World {
+    pub(crate) random: Random,
+    pub(crate) scenario: Scenario,
+    pub(crate) network: Network,
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) stop: Rc<Stop>,
+    /// The waker has been rung and not been heard.
+    pub(crate) woken: bool,
+    /// When the server was told to stop.
+    pub(crate) drained_at: Option<Stamp>,
+    /// Peers leave, whatever they were about.
+    pub(crate) winding_up: bool,
+    /// Nothing more will happen before time has passed.
+    pub(crate) quiet: bool,
+    /// Nothing more will happen at all, but perhaps what the server does by itself now and then.
+    pub(crate) stalled: bool,
+    /// When the server had heard that it is to stop.
+    pub(crate) heard_at: Option<Stamp>,
+    /// Nothing is due.
+    patient: bool,
+    /// How often time has passed in a row without anything but that.
+    idle: u32,
+    /// Which peer a connection is of.
+    owners: Vec<usize>,
+    trace: VecDeque<Event>,
+    trace_max: usize,
+}
+
+impl World {
+    pub(crate) fn new(
+        seed: u64,
+        stop: impl FnOnce(&Scenario) -> Rc<Stop>,
+        whole_trace: bool,
+    ) -> Self {
+        let mut random = Random::new(seed);
+        let scenario = Scenario::new(&mut random);
+        let mut network = Network::new(scenario.listeners, scenario.queue_max);
+        let peers = (0..scenario.peers)
+            .map(|_| Peer::new(&mut random, &scenario))
+            .collect();
+        network.clock.now = 0;
+        World {
+            stop: stop(&scenario),
+            random,
+            network,
+            peers,
+            scenario,
+            woken: false,
+            drained_at: None,
+            winding_up: false,
+            quiet: false,
+            stalled: false,
+            heard_at: None,
+            patient: false,
+            idle: 0,
+            owners: Vec::new(),
+            trace: VecDeque::new(),
+            trace_max: if whole_trace { usize::MAX } else { TRACE_MAX },
+        }
+    }
+
+    /// The time as the server knows it.
+    pub(crate) fn moment(&self) -> Moment {
+        Moment::from_nanos(BEGINNING + self.network.clock.now)
+    }
+
+    /// Whether one of these faults happens now.
+    pub(crate) fn strikes(&mut self, one_in: u64) -> bool {
+        self.random.one_in(one_in)
+    }
+
+    /// The peer at the other end.
+    pub(crate) fn peer_mut(&mut self, line: Line) -> &mut Peer {
+        &mut self.peers[self.owners[line]]
+    }
+
+    /// Remembers what happened.
+    pub(crate) fn note(&mut self, line: Option<Line>, what: &'static str, number: i64) {
+        if self.trace.len() >= self.trace_max {
+            self.trace.pop_front();
+        }
+        self.trace.push_back(Event {
+            now: self.network.clock.now,
+            line,
+            what,
+            number,
+        });
+    }
+
+    /// The last events, of one connection if it is known, in words.
+    pub(crate) fn recount(&self, line: Option<Line>, count: usize) -> String {
+        let concerns =
+            |event: &&Event| line.is_none() || event.line == line || event.line.is_none();
+        let mut events: Vec<_> = self.trace.iter().filter(concerns).collect();
+        events.drain(..events.len().saturating_sub(count));
+        let say = |event: &Event| {
+            let line = event
+                .line
+                .map_or(String::new(), |line| format!("connection {line}: "));
+            let micros = event.now / 1000;
+            format!("  {micros:>9} µs  {line}{} {}\n", event.what, event.number)
+        };
+        events.into_iter().map(say).collect()
+    }
+
+    /// Tells the server to stop.
+    pub(crate) fn drain(&mut self) {
+        if self.drained_at.is_none() {
+            self.note(None, "the server is told to stop", 0);
+            self.drained_at = Some(self.network.clock);
+            self.stop.drain();
+            self.woken = true;
+            self.idle = 0;
+            self.stalled = false;
+        }
+    }
+
+    /// The server has had a turn in which it could hear of it.
+    pub(crate) fn hear(&mut self) {
+        if self.drained_at.is_some() {
+            self.heard_at = self.heard_at.or(Some(self.network.clock));
+        }
+    }
+
+    /// Lets someone out there do something; whether anyone had anything to do.
+    pub(crate) fn stir(&mut self) -> bool {
+        if self
+            .scenario
+            .drain_at
+            .is_some_and(|at| at <= self.network.clock.now)
+            && self.drained_at.is_none()
+        {
+            self.drain();
+            return true;
+        }
+        let first = self.random.within(0..self.peers.len());
+        for number in 0..self.peers.len() {
+            let number = (first + number) % self.peers.len();
+            let peer = &mut self.peers[number];
+            let sent = peer.sent;
+            let acted = peer.act(&mut self.random, &mut self.network, self.winding_up);
+            let (line, sent) = (peer.line, peer.sent - sent);
+            self.owners.resize(self.network.connections.len(), number);
+            match acted {
+                Ok(None) => {}
+                Ok(Some(what)) => {
+                    self.idle = 0;
+                    self.note(line, what, sent as i64);
+                    return true;
+                }
+                Err(why) => self.fail(line, &why),
+            }
+        }
+        false
+    }
+
+    /// An invariant does not hold.
+    pub(crate) fn fail(&self, line: Option<Line>, why: &str) -> ! {
+        let place = line.map_or(String::new(), |line| format!("connection {line}: "));
+        let owner = line.and_then(|line| self.owners.get(line));
+        let peer = owner
+            .map(|owner| self.peers[*owner].summary())
+            .unwrap_or_default();
+        let whole = self.trace_max == usize::MAX;
+        let trace = match whole {
+            true => format!("{:#?}\n{}", self.scenario, self.recount(None, usize::MAX)),
+            false => self.recount(line, TOLD),
+        };
+        panic!("{place}{why}\n{peer}{trace}");
+    }
+
+    /// Lets time pass. `active`: something happened just now, or could have. `news`: there is something to
+    /// report to the server, which waits until `until` at most. Whether it goes on now.
+    pub(crate) fn pass(&mut self, active: bool, news: bool, until: Option<u64>) -> bool {
+        if active {
+            self.quiet = false;
+            let mut span = self.random.below(TICK);
+            if self.strikes(self.scenario.faults.jump) {
+                span = self.random.below(500_000_000);
+            }
+            let over = self.advance(self.network.clock.now + span, until);
+            return over || (news && self.random.one_in(3));
+        }
+        if news {
+            return true;
+        }
+        if !self.quiet {
+            self.quiet = true;
+            return true;
+        }
+        let now = self.network.clock.now;
+        let alarms = self.peers.iter().filter_map(|peer| peer.alarm(now));
+        let drain_at = self.scenario.drain_at.filter(|_| self.drained_at.is_none());
+        let alarm = alarms.chain(drain_at).min();
+        self.idle += u32::from(alarm.is_none());
+        self.patient = until.is_none();
+        let target = alarm.into_iter().chain(until).min();
+        let Some(target) = target.filter(|_| self.idle < IDLE_MAX) else {
+            self.stalled = true;
+            return true;
+        };
+        self.quiet = false;
+        self.advance(target.max(now), until)
+    }
+
+    /// Moves the clock; whether the server has waited long enough.
+    fn advance(&mut self, target: u64, until: Option<u64>) -> bool {
+        let clock = &mut self.network.clock;
+        let late = until.map_or(0, |until| target.saturating_sub(until.max(clock.now)));
+        clock.now = target;
+        clock.lost += late;
+        until.is_some_and(|until| until <= target)
+    }
+
+    /// Where nothing is due, ever, time passes in which whoever has a deadline would have ended.
+    pub(crate) fn expect_patience(&mut self) {
+        if !self.patient {
+            return;
+        }
+        let scenario = &self.scenario;
+        let silence = scenario.silence_max().unwrap_or(0);
+        let handshake = scenario.policy.handshake_timeout.as_nanos() as u64;
+        let ending = scenario.ending_max().as_nanos() as u64;
+        self.network.clock.now += 2 * (silence + handshake + ending);
+        crate::checks::check_deadlines(self);
+    }
+
+    /// Has everyone leave.
+    pub(crate) fn wind_up(&mut self) {
+        self.note(None, "everyone leaves", 0);
+        self.winding_up = true;
+        self.idle = 0;
+        self.quiet = false;
+        self.stalled = false;
+    }
+
+    /// The server is gone, and the kernel closes what it left open. Everyone sees that.
+    pub(crate) fn conclude(&mut self) {
+        for line in 0..self.network.connections.len() {
+            if self.network.connections[line].server == Side::Open {
+                self.network.close(line, false);
+            }
+        }
+        while self.stir() {}
+    }
+
+    /// Whether nobody is left, or will come.
+    pub(crate) fn is_deserted(&self) -> bool {
+        self.peers.iter().all(|peer| peer.over)
+    }
+}
