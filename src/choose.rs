@@ -99,6 +99,13 @@ pub fn refusal(engine: &Engine, error: &io::Error) -> ConfigError {
              or use --engine epoll",
         );
     }
+    if error.kind() == io::ErrorKind::Unsupported && error.raw_os_error().is_none() {
+        return ConfigError::new(
+            "--uring-min-wait",
+            "needs Linux 6.12",
+            "leave it out, or use a newer kernel",
+        );
+    }
     let remedy = match engine.name {
         "uring" | "tokio-uring" => {
             "use --engine auto or --engine epoll, or allow io_uring on this machine"

@@ -57,7 +57,7 @@ struct IdleDocument {
     /// How long the server took until it had no more anonymous memory than before, or how long it
     /// was given.
     settle_seconds: f64,
-    /// When all connections were open and when the first of them was closed: several processes
+    /// When all connections were open and when the memory with them had been read: several processes
     /// that hold connections at one server, or at several, can see whether they did so together.
     full_unix_seconds: [f64; 2],
     /// `full` less `before`, by the number of connections opened; `None` if none was.
@@ -142,7 +142,11 @@ pub(crate) fn run(options: &IdleOptions) -> anyhow::Result<Status> {
     let memory_after = loop {
         let memory = read_memory()?;
         let is_given_back = memory.rss_anonymous_bytes <= memory_before.rss_anonymous_bytes;
-        if is_given_back || closed.elapsed() >= options.settle || !interrupt.sleep(SETTLE_LOOK)? {
+        if is_given_back || closed.elapsed() >= options.settle {
+            break memory;
+        }
+        if !interrupt.sleep(SETTLE_LOOK)? {
+            status = Status::Interrupted;
             break memory;
         }
     };

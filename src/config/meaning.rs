@@ -25,6 +25,9 @@ const RING_BUFFERS_MAX: u32 = 32_768;
 /// memory, and a full queue costs one more system call.
 const RING_ENTRIES_MAX: u32 = 512;
 
+/// The kernel counts in microseconds.
+const MIN_WAIT_MIN: Duration = Duration::from_micros(1);
+
 /// No peer should wait longer than this for others to be answered with it.
 const MIN_WAIT_MAX: Duration = Duration::from_millis(10);
 
@@ -254,6 +257,9 @@ fn uring(say: &Said<'_>) -> Result<UringTuning, ConfigError> {
             .read(|text| match duration(text)? {
                 wait if wait > MIN_WAIT_MAX => {
                     Err(Refusal::new("is too long", "write at most 10ms, or 0"))
+                }
+                wait if !wait.is_zero() && wait < MIN_WAIT_MIN => {
+                    Err(Refusal::new("is too short", "write at least 1us, or 0"))
                 }
                 wait => Ok(wait),
             })?,

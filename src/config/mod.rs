@@ -134,7 +134,7 @@ pub struct UringTuning {
     pub incremental: Option<bool>,
     /// Submission queue entries: a power of two, at most 512.
     pub entries: u32,
-    /// How long to wait for more completions once there is work to wait for (Linux 6.12): at most 10 ms.
+    /// How long to wait for 64 completions before one is enough (Linux 6.12): at most 10 ms.
     pub min_wait: Duration,
 }
 

@@ -144,7 +144,7 @@ fn uring() -> Vec<Arg> {
         .help("Submission queue entries of each worker, a power of two")
         .default_value("512");
     let min_wait = option("uring-min-wait", "DURATION")
-        .help("Wait so long for more messages to answer together (Linux 6.12); 0 answers at once")
+        .help("Wait so long for 64 events to act on together (Linux 6.12); 0 acts on the first at once")
         .default_value("0");
     [buffers, buffer_size, incremental, entries, min_wait]
         .map(|arg| arg.hide_short_help(true))

@@ -247,10 +247,7 @@ impl<Io> Shard<Io> {
         let Some(connection) = self.slots.get_mut(id) else {
             return;
         };
-        // A deadline may have passed while it was on its way.
-        if connection.phase != Phase::Flushing(End::HalfClose) {
-            return;
-        }
+        debug_assert_eq!(connection.phase, Phase::Flushing(End::HalfClose));
         connection.progress = self.now;
         connection.phase = match connection.peer_finished {
             true => Phase::Gone { reset: false },

@@ -3,7 +3,7 @@
 use crate::protocol::{Piece, SlabPool};
 
 use super::Shard;
-use super::connection::Connection;
+use super::connection::{Connection, Phase};
 use super::outbox::{Entries, Lease, Load, Outbox};
 use super::slots::SlotId;
 
@@ -149,17 +149,27 @@ impl<Io> Shard<Io> {
         if !self.slabs.is_spent() || !self.shed.is_empty() {
             return;
         }
+        // What is under way to a peer that keeps up lies in an engine's buffers, or will in a moment.
         let keeps = |connection: &Connection<Io>| {
-            connection.outbox.bytes() + connection.parked.byte_count()
+            let waits = match connection.blocked {
+                true => connection.outbox.bytes(),
+                false => 0,
+            };
+            waits + connection.parked.byte_count()
         };
         let most = self
             .slots
             .iter()
-            .max_by_key(|(_, connection)| keeps(connection));
-        if let Some((id, _)) = most {
-            self.tally.shed.add(1);
-            self.shed.push(id);
-            self.fail(id);
+            .map(|(id, connection)| (keeps(connection), id, connection.phase))
+            .max_by_key(|(bytes, ..)| *bytes);
+        match most {
+            // What it keeps comes back in any case, once nothing is under way for it.
+            None | Some((0, ..)) | Some((_, _, Phase::Gone { .. })) => {}
+            Some((_, id, _)) => {
+                self.tally.shed.add(1);
+                self.shed.push(id);
+                self.fail(id);
+            }
         }
     }
 
@@ -167,5 +177,52 @@ impl<Io> Shard<Io> {
     /// it names none.
     pub fn pop_shed(&mut self) -> Option<SlotId> {
         self.shed.pop()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Range;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::protocol::{Policy, Tally};
+    use crate::shard::completion::{Deferred, Lender};
+    use crate::shard::{Admission, Protocol, Settings};
+
+    /// Lends from a buffer that is never used up.
+    struct Endless;
+
+    impl Lender for Endless {
+        fn lend(&mut self, window: Range<usize>) -> Lease {
+            Lease {
+                buffer: 0,
+                bytes: window.start as u32..window.end as u32,
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_does_not_read_is_shed_and_not_whoever_has_much_under_way() {
+        let settings = Settings {
+            protocol: Protocol::Tcp,
+            policy: Policy::default(),
+            buffer_memory_bytes: 64 * 1024,
+            admission: Arc::new(Admission::new(None)),
+        };
+        let tally = Arc::new(Tally::default());
+        let mut shard = Shard::new(settings, tally.clone());
+        let (slow, fast) = (shard.open(()), shard.open(()));
+        shard.receive(fast, &mut vec![7; 300 * 1024], &mut Deferred(Endless));
+        shard.receive(slow, &mut vec![7; 60 * 1024], &mut Deferred(Endless));
+        shard.sent(slow, Sent::Blocked);
+        shard.spill(slow, |lease, copy| copy(&vec![7; lease.bytes.len()]));
+        for _ in 0..3 {
+            shard.receive(slow, &mut [7; 20 * 1024], &mut Deferred(Endless));
+            assert_ne!(shard.pop_shed(), Some(fast));
+        }
+        assert_eq!(tally.shed.get(), 1, "once, while its end is under way");
+        shard.release(slow, |_| {});
+        assert_eq!(shard.pop_shed(), None);
     }
 }

@@ -33,6 +33,7 @@ uring-buffer-size | 8GiB | `8GiB` is out of range; write a size from 1KiB to 16M
 uring-incremental | maybe | `maybe` is none of its values; write auto, on or off.
 uring-entries | 0 | `0` is not a power of two; write a power of two from 1 to 512.
 uring-min-wait | 1s | `1s` is too long; write at most 10ms, or 0.
+uring-min-wait | 500ns | `500ns` is too short; write at least 1us, or 0.
 uring-min-wait | 50 | `50` lacks a unit; write 50s for seconds or 50ms for milliseconds.
 uring-entries | 1024 | `1024` is too large; write a power of two from 1 to 512.
 congestion-control | b b r | `b b r` is no name of a congestion control; write one that `sysctl net.ipv4.tcp_available_congestion_control` lists.

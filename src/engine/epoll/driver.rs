@@ -103,9 +103,6 @@ impl<'a, K: Kernel> Driver<'a, K> {
         while let Some(id) = self.shard.pop_due() {
             self.settle(id);
         }
-        while let Some(id) = self.shard.pop_shed() {
-            self.settle(id);
-        }
         if self.worker.stop.phase() == StopPhase::Draining && self.drain_ends.is_none() {
             self.drain();
         }
@@ -114,6 +111,9 @@ impl<'a, K: Kernel> Driver<'a, K> {
         }
         if self.shard.crowd_has_left() {
             memory::give_back();
+        }
+        while let Some(id) = self.shard.pop_shed() {
+            self.settle(id);
         }
         Ok(())
     }

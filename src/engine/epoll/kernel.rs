@@ -100,7 +100,8 @@ pub trait Kernel {
     /// Receives what is there, without waiting.
     fn receive(&mut self, socket: &Self::Socket, into: &mut [u8]) -> Received;
 
-    /// Sends what there is room for, without waiting. `more`: other bytes follow at once.
+    /// Sends what there is room for, without waiting. `more`: others follow at
+    /// once, or FIN: what is sent may wait for them.
     fn send(&mut self, socket: &Self::Socket, bytes: &[u8], more: bool) -> Sent;
 
     /// Sends FIN.

@@ -92,8 +92,15 @@ impl<'a, K: Kernel> Driver<'a, K> {
         while !self.is_done() {
             self.turn()?;
         }
-        // What was decided in the last turn is still to be submitted.
-        self.kernel.enter(Some(Duration::ZERO))
+        // What was decided in the last turn is still to be submitted. Whoever comes with it comes too late.
+        self.kernel.enter(Some(Duration::ZERO))?;
+        while let Some(completion) = self.kernel.next_completion() {
+            if let (Key::Accept(_), Ok(number)) = (completion.key, completion.result.try_into()) {
+                let socket = self.kernel.accepted(number);
+                self.kernel.close(socket, false);
+            }
+        }
+        Ok(())
     }
 
     /// The ring.
@@ -127,9 +134,6 @@ impl<'a, K: Kernel> Driver<'a, K> {
         while let Some(id) = self.shard.pop_due() {
             self.settle(id);
         }
-        while let Some(id) = self.shard.pop_shed() {
-            self.settle(id);
-        }
         if self.worker.stop.phase() == StopPhase::Draining && self.drain_ends.is_none() {
             self.drain()?;
         }
@@ -140,6 +144,9 @@ impl<'a, K: Kernel> Driver<'a, K> {
             memory::give_back();
         }
         self.feed_starved();
+        while let Some(id) = self.shard.pop_shed() {
+            self.settle(id);
+        }
         Ok(())
     }
 

@@ -37,8 +37,8 @@ pub(super) struct Setup {
 const REGISTER_RING_FDS: u8 = 20;
 const UNREGISTER_RING_FDS: u8 = 21;
 
-/// Sets up a ring, and restricts it to what the engine uses: whoever took over this process could do no
-/// more through it than send, receive and accept.
+/// Sets up a ring, and restricts it to what the engine uses: whatever was smuggled into its queue, it
+/// could do no more than send, receive and accept.
 ///
 /// # Errors
 /// What the kernel says where it lacks something that the engine cannot do without, or where a limit is
@@ -48,7 +48,7 @@ pub(super) fn set_up(tuning: &UringTuning) -> io::Result<Setup> {
     if !tuning.min_wait.is_zero() && !ring.params().is_feature_min_timeout() {
         return Err(io::Error::new(
             io::ErrorKind::Unsupported,
-            "--uring-min-wait needs Linux 6.12",
+            "bounded waiting needs Linux 6.12",
         ));
     }
     let buffers = provide_buffers(&ring, tuning)?;

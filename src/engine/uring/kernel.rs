@@ -88,7 +88,7 @@ pub trait Kernel {
     fn cancel_receive(&mut self, id: SlotId);
 
     /// Sends a piece. `wait`: until the peer's window opens, otherwise `EAGAIN` comes at once. `more`:
-    /// another follows.
+    /// others follow, or FIN: what is sent may wait for them.
     ///
     /// # Safety
     /// The bytes of `load` must stay as they are, and where they are, until the completion.

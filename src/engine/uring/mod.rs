@@ -18,6 +18,7 @@ mod kernel;
 mod ring;
 
 use std::io;
+use std::mem::ManuallyDrop;
 
 use super::Worker;
 pub use accounts::Accounts;
@@ -32,11 +33,11 @@ use ring::Ring;
 /// What the kernel says of the ring. [`super::is_absent`] tells whether it can be had at all.
 pub fn run(worker: &Worker<'_>, ready: &dyn Fn()) -> io::Result<()> {
     let mut setup = features::set_up(&worker.tuning)?;
-    let mut driver = Driver::new(worker, Ring::new(&mut setup, worker));
+    // What the kernel may still read from is dropped after the ring; where this panics, never.
+    let mut driver = ManuallyDrop::new(Driver::new(worker, Ring::new(&mut setup, worker)));
     ready();
     let served = driver.serve();
-    // What the kernel may still read from is dropped after the ring.
-    let shard = driver.into_shard();
+    let shard = ManuallyDrop::into_inner(driver).into_shard();
     drop(setup);
     drop(shard);
     served

@@ -31,6 +31,9 @@ const MEMORY_PATIENCE: Duration = Duration::from_secs(2);
 /// How often a full submission queue is submitted to make room for one more entry.
 const SUBMITS_MAX: usize = 100;
 
+/// The longest sleep. Without a timeout at all, a shortest wait would end it (seen on 6.18).
+const SLEEP_MAX: Duration = Duration::from_secs(3600);
+
 /// Completions that end a wait for more of them.
 const BATCH_COMPLETIONS: usize = 64;
 
@@ -119,17 +122,14 @@ pub(super) struct Ring<'a> {
     buffers: &'a mut Buffers,
     listeners: &'a [TcpListener],
     waker: &'a Waker,
-    /// How many completions to wait for...
-    completions_wanted: usize,
-    /// ... and how long for that many, in microseconds, before one is enough.
-    min_wait_usec: u32,
+    /// How long to wait for [`BATCH_COMPLETIONS`] before one is enough.
+    min_wait: Duration,
     /// Why a full queue could not be emptied: an operation has been lost.
     failed: Option<io::Error>,
 }
 
 impl<'a> Ring<'a> {
     pub(super) fn new(setup: &'a mut Setup, worker: &'a Worker<'_>) -> Self {
-        let min_wait = worker.tuning.min_wait;
         let (mut submitter, submission, completion) = setup.ring.split();
         // Spares the lookup of the ring's descriptor (5.18); without it everything works as well.
         let _ = submitter.register_ring_fd();
@@ -140,12 +140,7 @@ impl<'a> Ring<'a> {
             buffers: &mut setup.buffers,
             listeners: &worker.listeners,
             waker: worker.stop.waker(worker.number),
-            completions_wanted: if min_wait.is_zero() {
-                1
-            } else {
-                BATCH_COMPLETIONS
-            },
-            min_wait_usec: min_wait.as_micros() as u32,
+            min_wait: worker.tuning.min_wait,
             failed: None,
         }
     }
@@ -198,14 +193,17 @@ impl Kernel for Ring<'_> {
         }
         self.submission.sync();
         self.completion.sync();
-        let patience = patience.map(Timespec::from);
-        let mut arguments = SubmitArgs::new().min_wait_usec(self.min_wait_usec);
-        if let Some(patience) = &patience {
-            arguments = arguments.timespec(patience);
-        }
-        let entered = self
-            .submitter
-            .submit_with_args(self.completions_wanted, &arguments);
+        let patience = patience.unwrap_or(SLEEP_MAX);
+        let timeout = Timespec::from(patience);
+        let arguments = SubmitArgs::new().timespec(&timeout);
+        // The kernel does not look at a timeout before the shortest wait is over.
+        let entered = if patience <= self.min_wait || self.min_wait.is_zero() {
+            self.submitter.submit_with_args(1, &arguments)
+        } else {
+            let arguments = arguments.min_wait_usec(self.min_wait.as_micros() as u32);
+            self.submitter
+                .submit_with_args(BATCH_COMPLETIONS, &arguments)
+        };
         self.submission.sync();
         self.completion.sync();
         match entered {
@@ -301,6 +299,8 @@ impl Kernel for Ring<'_> {
     }
 
     fn cancel_all(&mut self, socket: &OwnedFd) {
+        // Should the descriptor be closed, and its number be in use again, before this is submitted: it reaches
+        // this ring's operations only, and those of the new owner come behind it in the queue.
         self.cancel(CancelBuilder::fd(fd(socket)).all());
     }
 

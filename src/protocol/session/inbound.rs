@@ -111,11 +111,18 @@ impl Inbound {
         message: &ShortMessage,
         payload: &[u8],
     ) -> Result<(), Violation> {
-        if message.first & !FIN == frame::TEXT {
-            self.validator.push(payload).map_err(|_| Violation::Utf8)?;
-            if !self.validator.is_complete() {
-                return Err(Violation::Utf8);
-            }
+        match message.first & !FIN {
+            frame::TEXT => self.check_text(payload, true),
+            _ => Ok(()),
+        }
+    }
+
+    /// `ends`: the message ends with this payload.
+    #[inline]
+    fn check_text(&mut self, payload: &[u8], ends: bool) -> Result<(), Violation> {
+        self.validator.push(payload).map_err(|_| Violation::Utf8)?;
+        if ends && !self.validator.is_complete() {
+            return Err(Violation::Utf8);
         }
         Ok(())
     }
@@ -152,14 +159,10 @@ impl Inbound {
         payload: &[u8],
         last: bool,
     ) -> Result<(), Violation> {
-        if frame.kind == Kind::Binary {
-            return Ok(());
+        match frame.kind {
+            Kind::Binary => Ok(()),
+            Kind::Text => self.check_text(payload, last && frame.is_final()),
         }
-        self.validator.push(payload).map_err(|_| Violation::Utf8)?;
-        if last && frame.is_final() && !self.validator.is_complete() {
-            return Err(Violation::Utf8);
-        }
-        Ok(())
     }
 
     /// Ends a data frame; whether its message ended with it.

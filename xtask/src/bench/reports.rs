@@ -49,7 +49,7 @@ pub(crate) struct Idle {
     pub(crate) full: Memory,
     /// After all were closed.
     pub(crate) after: Memory,
-    /// When all were open and when the first was closed.
+    /// When all were open and when the memory with them had been read.
     pub(crate) full_unix_seconds: [f64; 2],
 }
 
