@@ -51,7 +51,7 @@ pub fn choose(
             }
             Ok(_) => return Ok((engine, passed_over.join("; "))),
             Err(error) if choice == EngineChoice::Auto && engine::is_absent(&error) => {
-                passed_over.push(format!("{} {}", engine.name, absence(&error)));
+                passed_over.push(format!("{} {}", engine.name, absence(engine, &error)));
             }
             Err(error) => return Err(refusal(engine, &error)),
         }
@@ -64,13 +64,14 @@ pub fn choose(
 }
 
 /// Why an engine is not to be had, for people.
-pub fn absence(error: &io::Error) -> String {
+pub fn absence(engine: &Engine, error: &io::Error) -> String {
     let reason = match error.raw_os_error() {
         Some(libc::EPERM) => {
             "is not permitted here (kernel.io_uring_disabled, or a container's seccomp profile)"
         }
         Some(libc::ENOSYS) => "is not in this kernel, or a container's seccomp profile hides it",
-        Some(libc::EINVAL) => "needs a newer kernel (6.1)",
+        Some(libc::EINVAL) if engine.name == "uring" => "needs a newer kernel (6.1)",
+        Some(libc::EINVAL) => "needs a newer kernel",
         Some(libc::ENOMEM) => "gets too little locked memory (RLIMIT_MEMLOCK)",
         _ => "does not work here",
     };
@@ -114,7 +115,7 @@ pub fn refusal(engine: &Engine, error: &io::Error) -> ConfigError {
     };
     ConfigError::new(
         "--engine",
-        format!("{} {}", engine.name, absence(error)),
+        format!("{} {}", engine.name, absence(engine, error)),
         remedy,
     )
 }

@@ -75,7 +75,11 @@ impl Report {
 
 impl From<Trial> for EngineReport {
     fn from(trial: Trial) -> Self {
-        let reason = trial.outcome.as_ref().err().map(choose::absence);
+        let reason = trial
+            .outcome
+            .as_ref()
+            .err()
+            .map(|error| choose::absence(trial.engine, error));
         let features = trial.outcome.unwrap_or_default();
         let feature = |feature: crate::engine::Feature| FeatureReport {
             name: feature.name,

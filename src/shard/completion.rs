@@ -11,8 +11,12 @@ pub trait Lender {
     fn lend(&mut self, window: Range<usize>) -> Lease;
 }
 
+/// A reply shorter than this is copied if it has to wait for its turn: what waits then goes out in one send,
+/// and no buffer is kept for a few bytes.
+const LEASE_BYTES_MIN: usize = 1024;
+
 /// Carries replies by queueing claims on the buffer they lie in; by copying, where the peer is behind and
-/// would keep that buffer from all others.
+/// would keep that buffer from all others, or where they are short and not the next to go.
 #[derive(Debug)]
 pub struct Deferred<L>(pub L);
 
@@ -29,7 +33,54 @@ impl<Io, L: Lender> Carrier<Io> for Deferred<L> {
             queue.push_bytes(&lent[window]);
             return Sent::Blocked;
         }
-        queue.push_lease(self.0.lend(window));
+        if window.len() < LEASE_BYTES_MIN && !queue.is_empty() {
+            queue.push_bytes(&lent[window]);
+        } else {
+            queue.push_lease(self.0.lend(window));
+        }
         Sent::Bytes(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::protocol::{Policy, Tally};
+    use crate::shard::{Admission, Protocol, Settings, Shard};
+
+    #[derive(Default)]
+    struct Counting(usize);
+
+    impl Lender for &mut Counting {
+        fn lend(&mut self, window: Range<usize>) -> Lease {
+            self.0 += 1;
+            Lease {
+                buffer: 0,
+                bytes: window.start as u32..window.end as u32,
+            }
+        }
+    }
+
+    #[test]
+    fn short_replies_that_wait_for_their_turn_keep_no_buffer() {
+        let settings = Settings {
+            protocol: Protocol::Tcp,
+            policy: Policy::default(),
+            buffer_memory_bytes: 1 << 20,
+            admission: Arc::new(Admission::new(None)),
+        };
+        let mut shard = Shard::new(settings, Arc::new(Tally::default()));
+        let id = shard.open(());
+        let mut lender = Counting::default();
+        for _ in 0..100 {
+            shard.receive(id, &mut [7; 100], &mut Deferred(&mut lender));
+        }
+        assert_eq!(lender.0, 1, "the one that goes next");
+        assert_eq!(shard.queued_bytes(id), 100 * 100);
+        assert!(shard.sent(id, Sent::Bytes(100)).is_some());
+        let front = shard.front(id).map(|front| front.load.len());
+        assert_eq!(front, Some(99 * 100), "the others go together");
     }
 }

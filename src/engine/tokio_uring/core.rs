@@ -16,6 +16,7 @@ use crate::engine::door::Door;
 use crate::protocol::{CloseCode, Moment, Tally};
 use crate::shard::completion::Deferred;
 use crate::shard::{Load, Sent, Settings, Shard, SlotId, Wants};
+use crate::sys::memory;
 
 /// A worker and the world it runs in.
 #[derive(Debug)]
@@ -26,8 +27,10 @@ pub struct Shared<W> {
 
 impl<W: World> Shared<W> {
     /// A worker without connections.
-    pub fn new(world: W, settings: Settings, tally: Arc<Tally>) -> Rc<Self> {
-        let pool = Pool::new(settings.buffer_memory_bytes / 2);
+    pub fn new(world: W, mut settings: Settings, tally: Arc<Tally>) -> Rc<Self> {
+        let large_buffer_bytes = settings.buffer_memory_bytes / 2;
+        settings.buffer_memory_bytes -= large_buffer_bytes;
+        let pool = Pool::new(large_buffer_bytes);
         let shared = Shared {
             core: RefCell::new(Core {
                 shard: Shard::new(settings, tally),
@@ -191,6 +194,10 @@ impl Core {
     pub(super) fn release(&mut self, id: SlotId) {
         let pool = &mut self.pool;
         self.shard.release(id, |lease| pool.release(lease));
+        self.pass_on();
+        if self.shard.crowd_has_left() {
+            memory::give_back();
+        }
         if self.shard.is_empty() {
             self.attendant.ring();
         }

@@ -68,9 +68,10 @@ struct Setup {
 /// # Errors
 /// What the kernel says of the ring. [`crate::engine::is_absent`] tells whether it can be had at all.
 pub fn run(worker: &Worker<'_>, ready: &dyn Fn()) -> io::Result<()> {
+    // Both are dropped only with nothing under way: the driver frees the buffers of operations before it
+    // cancels them (tokio-uring 0.5.0).
     let shared = Shared::new(Tokio, worker.settings.clone(), worker.tally.clone());
-    // Dropped only with nothing under way: the driver frees the buffers of operations before it cancels
-    // them (tokio-uring 0.5.0).
+    let shared = ManuallyDrop::new(shared);
     let runtime = ManuallyDrop::new(open(worker.tuning.entries)?.0);
     let is_over = runtime.block_on(async {
         let waker = worker.stop.waker(worker.number);
@@ -95,6 +96,7 @@ pub fn run(worker: &Worker<'_>, ready: &dyn Fn()) -> io::Result<()> {
         warn!("the kernel has not ended every operation; their memory is kept");
     } else {
         drop(ManuallyDrop::into_inner(runtime));
+        drop(ManuallyDrop::into_inner(shared));
     }
     is_over.map(|_| ())
 }
@@ -194,6 +196,8 @@ struct Accepting(net::TcpListener);
 impl Accepting {
     fn new(listener: &TcpListener) -> io::Result<Self> {
         let listener = listener.try_clone()?;
+        // Before 5.19 an accept on a non-blocking one does not wait.
+        listener.set_nonblocking(false)?;
         Ok(Accepting(net::TcpListener::from_std(listener)))
     }
 }

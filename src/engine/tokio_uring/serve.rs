@@ -41,7 +41,7 @@ pub async fn serve<W: World>(
     let mut told = pin!(told);
     while !attend(shared, None, told.as_mut()).await {}
     let ends = shared.world.now() + drain_timeout;
-    drain(shared).await;
+    drain(shared, ends).await;
     while !shared.shard().is_empty() && shared.world.now() < ends {
         attend(shared, Some(ends), pin!(pending())).await;
     }
@@ -89,8 +89,8 @@ async fn attend<W: World>(
 ///
 /// The kernel completes only so much in a turn, so there are turns until it has nothing more, or for a
 /// while where peers go on sending.
-async fn drain<W: World>(shared: &Shared<W>) {
-    let until = shared.world.now() + TAKE_IN_MAX;
+async fn drain<W: World>(shared: &Shared<W>, ends: Moment) {
+    let until = ends.min(shared.world.now() + TAKE_IN_MAX);
     let mut quiet = 0;
     while quiet < QUIET_TURNS && shared.world.now() < until {
         let before = shared.core().reads;
@@ -115,7 +115,9 @@ async fn end<W: World>(shared: &Shared<W>, listeners: &[Rc<W::Listener>]) -> boo
     while shared.core().tasks > 0 && shared.world.now() < ends {
         attend(shared, Some(ends), pin!(pending())).await;
     }
-    shared.core().tasks == 0
+    let core = shared.core();
+    assert!(!core.broken, "a task of this worker panicked");
+    core.tasks == 0
 }
 
 /// Accepts, one connection at a time, while there may be more.

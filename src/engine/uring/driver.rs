@@ -396,8 +396,9 @@ impl<'a, K: Kernel> Driver<'a, K> {
     /// The kernel delivers only so much at a time, so it is asked until it has nothing more, or for a
     /// while where peers go on sending.
     fn drain(&mut self) -> io::Result<()> {
-        self.drain_ends = Some(self.now + self.worker.stop.drain_timeout);
-        let until = self.now + TAKE_IN_MAX;
+        let ends = self.now + self.worker.stop.drain_timeout;
+        self.drain_ends = Some(ends);
+        let until = ends.min(self.now + TAKE_IN_MAX);
         while self.now < until {
             self.feed_starved();
             self.kernel.enter(Some(Duration::ZERO))?;
