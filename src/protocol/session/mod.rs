@@ -236,7 +236,7 @@ impl Session {
         (self.deadline < NEVER && self.stage != Stage::Ended).then_some(self.deadline)
     }
 
-    /// Gives back the memory it holds. To be called once, at the connection's end.
+    /// Gives back the memory it holds. To be called at the connection's end.
     pub fn release(&mut self, slabs: &mut SlabPool) {
         if let Some(slab) = self.held.take() {
             slabs.give(slab);
@@ -292,6 +292,7 @@ impl Session {
     /// open and promises bytes that will not come.
     fn finish(&mut self, code: CloseCode, reply: &mut Reply, slabs: &mut SlabPool) -> Next {
         self.stage = Stage::Ended;
+        self.release(slabs);
         if !self.cut_open {
             reply.after.append(&code.frame(), slabs);
         }
