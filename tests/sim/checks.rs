@@ -43,6 +43,11 @@ pub(crate) trait Engine {
 
     /// The connections whose dialogue is over and that are not to be closed yet.
     fn ending(&self) -> Vec<SlotId>;
+
+    /// Nanoseconds that a drain may take beyond its timeout.
+    fn grace(&self) -> u64 {
+        SLACK
+    }
 }
 
 impl Engine for uring::Driver<'_, Ring> {
@@ -133,7 +138,7 @@ impl Engine for epoll::Driver<'_, Sockets> {
     }
 }
 
-fn ending<Io>(shard: &Shard<Io>) -> Vec<SlotId> {
+pub(crate) fn ending<Io>(shard: &Shard<Io>) -> Vec<SlotId> {
     let closes = |id: &SlotId| matches!(shard.wants(*id).write, Write::Close { .. });
     let ends = |id: &SlotId| shard.discards(*id) && !closes(id);
     shard.ids().into_iter().filter(ends).collect()
@@ -162,7 +167,7 @@ impl Endings {
     }
 }
 
-fn check_limits<Io>(shard: &Shard<Io>, world: &World) {
+pub(crate) fn check_limits<Io>(shard: &Shard<Io>, world: &World) {
     let max = world
         .scenario
         .connections_max
@@ -185,7 +190,7 @@ fn check_limits<Io>(shard: &Shard<Io>, world: &World) {
 }
 
 /// When nothing moves, all that is queued waits for peers that do not read.
-fn check_memory<Io>(shard: &Shard<Io>, world: &World) {
+pub(crate) fn check_memory<Io>(shard: &Shard<Io>, world: &World) {
     let kept = shard.slabs_out() * SLAB_BYTES;
     let max = world.scenario.buffer_memory_bytes.max(SLAB_BYTES);
     if kept > max {
@@ -201,7 +206,7 @@ fn check_memory<Io>(shard: &Shard<Io>, world: &World) {
 }
 
 /// `unseen`: sockets that the engine has not been told of.
-fn check_empty<Io>(shard: &Shard<Io>, world: &World, unseen: usize) {
+pub(crate) fn check_empty<Io>(shard: &Shard<Io>, world: &World, unseen: usize) {
     if !shard.is_empty() || shard.slabs_out() > 0 {
         let (connections, slabs) = (shard.len(), shard.slabs_out());
         world.fail(

@@ -10,6 +10,7 @@
 //! | `peer.rs`, `script.rs`, `reader.rs` | how a peer behaves, what it says, what it must be answered |
 //! | `readiness.rs` | an epoll |
 //! | `ring/` | an io_uring and its receive buffers |
+//! | `tasks/` | an executor, and what its tasks wait for |
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -24,6 +25,7 @@ mod ring;
 mod run;
 mod scenario;
 mod script;
+mod tasks;
 mod world;
 
 use std::panic::catch_unwind;
@@ -60,7 +62,7 @@ fn simulate(style: Style, test: &str) {
         }
         if catch_unwind(|| run(seed, style, false)).is_err() {
             panic!(
-                "seed {seed}, {style:?}, the {number}th tried; again, with the whole trace:\n  \
+                "seed {seed}, {style:?}, after {number} that hold; again, with the whole trace:\n  \
                  SIM_SEED={seed} cargo test --test sim -- --nocapture {test}"
             );
         }
@@ -75,4 +77,9 @@ fn readiness_under_faults() {
 #[test]
 fn completion_under_faults() {
     simulate(Style::Completion, "completion_under_faults");
+}
+
+#[test]
+fn tasks_under_faults() {
+    simulate(Style::Tasks, "tasks_under_faults");
 }

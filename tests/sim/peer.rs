@@ -295,7 +295,7 @@ impl Peer {
                 there.min(bytes.saturating_sub(self.read))
             }
             Reading::Drips(_) if network.clock.now < self.hears => 0,
-            Reading::Drips(_) => there.min(10),
+            Reading::Drips(_) => there.min(10 + self.script.bytes.len() / 100),
             Reading::Eager | Reading::Pauses(..) => there,
         };
         if max == 0 {

@@ -189,7 +189,9 @@ impl Kernel for Sockets {
             return Err(io::Error::from_raw_os_error(error));
         }
         let line = world.network.accept(listener as usize);
-        world.note(line, "is accepted", 0);
+        if line.is_some() {
+            world.note(line, "is accepted", 0);
+        }
         Ok(line.map(Socket))
     }
 

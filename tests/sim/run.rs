@@ -12,6 +12,7 @@ use ringback::shard::{Admission, Settings};
 use crate::checks::{self, Engine};
 use crate::readiness::Sockets;
 use crate::ring::Ring;
+use crate::tasks::Tasks;
 use crate::world::{Shared, World};
 
 /// More turns than any run needs.
@@ -22,6 +23,7 @@ const TURNS_MAX: usize = 400_000;
 pub(crate) enum Style {
     Readiness,
     Completion,
+    Tasks,
 }
 
 /// Runs it; the trace, if all of it is wanted.
@@ -57,6 +59,10 @@ pub(crate) fn run(seed: u64, style: Style, whole_trace: bool) -> String {
         Style::Readiness => {
             let driver = epoll::Driver::new(&worker, Sockets::new(world.clone()));
             live(&mut driver.expect("listeners can be watched"), &world)
+        }
+        Style::Tasks => {
+            let (settings, tally) = (worker.settings.clone(), worker.tally.clone());
+            live(&mut Tasks::new(world.clone(), settings, tally), &world)
         }
     };
     let mut world = world.borrow_mut();
@@ -124,7 +130,7 @@ fn conclude(engine: &impl Engine, world: &World) {
     if engine.connections() > 0 && clock.now - drained_at.now < timeout {
         world.fail(None, "the drain ends, and peers are left");
     }
-    if took > timeout + checks::SLACK {
+    if took > timeout + engine.grace() {
         world.fail(
             None,
             &format!("the drain takes {took} ns, and {timeout} are allowed"),

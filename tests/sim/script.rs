@@ -75,7 +75,8 @@ impl Script {
             2 => strange(random),
             3 => frames::encode(&sample(random, streams::violation())),
             // What a prefix makes longer fills the queues.
-            4 if scenario.policy.prefix.is_some() || random.one_in(4) => flood(random),
+            4..=6 if scenario.policy.prefix.is_some() => flood(random),
+            4 if random.one_in(4) => flood(random),
             _ => usual(random),
         };
         let policy = &scenario.policy;

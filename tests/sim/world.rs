@@ -27,6 +27,9 @@ const TICK: u64 = 20_000;
 /// How often in a row the server may wait in vain before it counts as all that will ever happen.
 const IDLE_MAX: u32 = 200;
 
+/// Bytes that are much to come at once.
+const HANDFUL: usize = 30_000;
+
 /// Something that happened.
 #[derive(Clone, Copy, Debug)]
 struct Event {
@@ -188,6 +191,11 @@ impl World {
                 Ok(Some(what)) => {
                     self.idle = 0;
                     self.note(line, what, sent as i64);
+                    // The server is best surprised with its hands full.
+                    let full = sent > HANDFUL && self.scenario.drain_at.is_some();
+                    if full {
+                        self.drain();
+                    }
                     return true;
                 }
                 Err(why) => self.fail(line, &why),

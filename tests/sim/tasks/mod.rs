@@ -1,0 +1,170 @@
+//! A simulated world for the engine of tasks: an executor of one thread, and operations that complete
+//! when the world lets them, in whatever order `engine::tokio_uring::world` allows.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `mod.rs` | turns, and what must hold of them |
+//! | `agreement.rs` | what the operations and the shard must agree on |
+//! | `executor.rs` | who is polled, and when |
+//! | `operations.rs` | what is under way: how it begins, and ends for its task |
+//! | `progress.rs` | how it goes on, completes and is reported |
+//! | `sockets.rs` | the engine's world |
+
+mod agreement;
+mod executor;
+mod operations;
+mod progress;
+mod sockets;
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use ringback::engine::tokio_uring::{Shared as Core, serve};
+use ringback::engine::{Stop, StopPhase};
+use ringback::protocol::Tally;
+use ringback::shard::{Settings, SlotId};
+
+use crate::checks::{self, Engine};
+use crate::network::Stamp;
+use crate::world::{Shared, World};
+use executor::Executor;
+use operations::{Kernel, What};
+use sockets::{Door, Runtime};
+
+/// Nanoseconds that a drain may take beyond its timeout: where accepting rests, its task ends up to 100 ms
+/// later.
+const GRACE: u64 = 100_000_000 + checks::SLACK;
+
+/// The engine, its executor, and what is under way.
+pub(crate) struct Tasks {
+    world: Shared,
+    core: Rc<Core<Runtime>>,
+    kernel: Rc<Kernel>,
+    executor: Executor,
+    /// Whether all operations had ended when serving did.
+    over: Rc<Cell<Option<bool>>>,
+}
+
+impl Tasks {
+    pub(crate) fn new(world: Shared, settings: Settings, tally: Arc<Tally>) -> Self {
+        let kernel = Rc::new(Kernel::new(world.clone()));
+        let core = Core::new(Runtime(kernel.clone()), settings, tally);
+        kernel.serves(&core);
+        let over = Rc::new(Cell::new(None));
+        let main = {
+            let (core, kernel, over) = (core.clone(), kernel.clone(), over.clone());
+            let (stop, drain_timeout, listeners) = {
+                let world = world.borrow();
+                let listeners = 0..world.network.queues.len();
+                (world.stop.clone(), world.scenario.drain_timeout, listeners)
+            };
+            async move {
+                let told = told(stop, kernel.clone());
+                let listeners = listeners.map(|number| Door::new(kernel.clone(), number));
+                over.set(Some(
+                    serve(&core, listeners.collect(), told, drain_timeout).await,
+                ));
+            }
+        };
+        kernel.spawn(main);
+        let in_order = world.borrow_mut().random.one_in(2);
+        Tasks {
+            executor: Executor::new(in_order),
+            world,
+            core,
+            kernel,
+            over,
+        }
+    }
+}
+
+/// The engine has no part in how long it takes until it is told of a completion.
+fn forgive(clock: &mut Stamp, before: Stamp) {
+    let passed = clock.now - before.now;
+    clock.lost = clock.lost.max(before.lost + passed);
+}
+
+/// Is ready once the server is to stop.
+async fn told(stop: Rc<Stop>, kernel: Rc<Kernel>) {
+    while stop.phase() == StopPhase::Running {
+        let _ = kernel.operation(What::Wake, None).await;
+    }
+}
+
+impl Engine for Tasks {
+    /// Waits until there is something to report, and lets every task go on as far as it can.
+    fn turn(&mut self) -> std::io::Result<()> {
+        {
+            let mut world = self.world.borrow_mut();
+            let faults = world.scenario.faults;
+            let until = self.kernel.next_due(&world);
+            loop {
+                let stirred = world.stir();
+                let worked = self.kernel.work(&mut world);
+                if world.strikes(faults.spurious * 10) {
+                    self.executor.disturb(&mut world);
+                }
+                let news = self.executor.has_ready() || self.kernel.has_spawned();
+                let before = world.network.clock;
+                let over = world.pass(stirred || worked, news, until);
+                if worked || news {
+                    forgive(&mut world.network.clock, before);
+                }
+                if over {
+                    break;
+                }
+            }
+        }
+        self.executor.run(&self.kernel, &self.world);
+        Ok(())
+    }
+
+    fn is_done(&self) -> bool {
+        self.over.get().is_some()
+    }
+
+    fn finish(&mut self) -> std::io::Result<()> {
+        let world = self.world.borrow();
+        if self.over.get() == Some(false) {
+            world.fail(None, "operations did not end");
+        }
+        if self.executor.tasks() > 0 {
+            world.fail(None, "tasks are left");
+        }
+        Ok(())
+    }
+
+    fn check_step(&self, world: &World) {
+        checks::check_limits(&self.core.shard(), world);
+        self.kernel.check_writes(&self.core.shard(), world);
+    }
+
+    fn check_quiet(&self, world: &World) {
+        let shard = self.core.shard();
+        checks::check_memory(&shard, world);
+        for id in shard.ids() {
+            self.kernel.check_wants(id, shard.wants(id), world);
+        }
+    }
+
+    fn check_end(&self, world: &World) {
+        checks::check_empty(&self.core.shard(), world, self.kernel.unseen());
+        if self.core.claims() > 0 {
+            world.fail(None, "claims on read buffers are left");
+        }
+        self.kernel.check_end(self.is_done(), world);
+    }
+
+    fn connections(&self) -> usize {
+        self.core.shard().len()
+    }
+
+    fn ending(&self) -> Vec<SlotId> {
+        checks::ending(&self.core.shard())
+    }
+
+    fn grace(&self) -> u64 {
+        GRACE
+    }
+}
