@@ -44,11 +44,8 @@ impl<Io, L: Lender> Carrier<Io> for Deferred<L> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::protocol::{Policy, Tally};
-    use crate::shard::{Admission, Protocol, Settings, Shard};
+    use crate::shard::tcp_shard;
 
     #[derive(Default)]
     struct Counting(usize);
@@ -65,13 +62,7 @@ mod tests {
 
     #[test]
     fn short_replies_that_wait_for_their_turn_keep_no_buffer() {
-        let settings = Settings {
-            protocol: Protocol::Tcp,
-            policy: Policy::default(),
-            buffer_memory_bytes: 1 << 20,
-            admission: Arc::new(Admission::new(None)),
-        };
-        let mut shard = Shard::new(settings, Arc::new(Tally::default()));
+        let (mut shard, _) = tcp_shard(1 << 20);
         let id = shard.open(());
         let mut lender = Counting::default();
         for _ in 0..100 {

@@ -325,3 +325,16 @@ impl<Io> Shard<Io> {
         Some(connection.io)
     }
 }
+
+/// A shard of RFC 862 echoes for the tests in this folder, with its counters.
+#[cfg(test)]
+fn tcp_shard(buffer_memory_bytes: usize) -> (Shard<()>, Arc<Tally>) {
+    let tally = Arc::new(Tally::default());
+    let settings = Settings {
+        protocol: Protocol::Tcp,
+        policy: Policy::default(),
+        buffer_memory_bytes,
+        admission: Arc::new(Admission::new(None)),
+    };
+    (Shard::new(settings, tally.clone()), tally)
+}

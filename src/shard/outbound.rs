@@ -183,12 +183,10 @@ impl<Io> Shard<Io> {
 #[cfg(test)]
 mod tests {
     use std::ops::Range;
-    use std::sync::Arc;
 
     use super::*;
-    use crate::protocol::{Policy, Tally};
     use crate::shard::completion::{Deferred, Lender};
-    use crate::shard::{Admission, Protocol, Settings};
+    use crate::shard::tcp_shard;
 
     /// Lends from a buffer that is never used up.
     struct Endless;
@@ -204,14 +202,7 @@ mod tests {
 
     #[test]
     fn whoever_does_not_read_is_shed_and_not_whoever_has_much_under_way() {
-        let settings = Settings {
-            protocol: Protocol::Tcp,
-            policy: Policy::default(),
-            buffer_memory_bytes: 64 * 1024,
-            admission: Arc::new(Admission::new(None)),
-        };
-        let tally = Arc::new(Tally::default());
-        let mut shard = Shard::new(settings, tally.clone());
+        let (mut shard, tally) = tcp_shard(64 * 1024);
         let (slow, fast) = (shard.open(()), shard.open(()));
         shard.receive(fast, &mut vec![7; 300 * 1024], &mut Deferred(Endless));
         shard.receive(slow, &mut vec![7; 60 * 1024], &mut Deferred(Endless));

@@ -205,9 +205,7 @@ impl Core {
 
     /// Has those looked at whom a connection's event concerned besides itself.
     pub(super) fn pass_on(&mut self) {
-        while let Some(id) = self.shard.pop_shed() {
-            self.call(id);
-        }
+        self.call_shed();
         if let Some(due) = self.shard.next_due()
             && self.attends.is_none_or(|attends| due < attends)
         {
@@ -220,6 +218,11 @@ impl Core {
         while let Some(id) = self.shard.pop_due() {
             self.call(id);
         }
+        self.call_shed();
+    }
+
+    /// Wakes those who are ended for want of memory.
+    fn call_shed(&mut self) {
         while let Some(id) = self.shard.pop_shed() {
             self.call(id);
         }
