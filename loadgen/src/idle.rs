@@ -11,12 +11,13 @@ use crate::echo::connection::{Turn, Workload};
 use crate::echo::payload::{Kind, Pool, Random};
 use crate::echo::tally::Tally;
 use crate::interrupt::Interrupt;
-use crate::measure::process::{Memory, memory};
-use crate::options::{IdleOptions, make_room_for};
+use crate::measure::process::{Memory, family_memory};
+use crate::options::idle::IdleOptions;
+use crate::options::make_room_for;
+use crate::output::deliver;
+use crate::output::document::{Environment, Status};
+use crate::output::table::{Table, bytes, grouped};
 use crate::progress::Progress;
-use crate::report::deliver;
-use crate::report::document::{Environment, Status};
-use crate::report::table::{Table, bytes, grouped};
 use crate::run::{observe, seed};
 use crate::worker::Fault;
 
@@ -43,7 +44,7 @@ struct IdleDocument {
     url: String,
     address: Option<String>,
     protocol: String,
-    server_pid: i32,
+    server_pids: Vec<i32>,
     connections_asked: usize,
     connections_opened: usize,
     /// Connections that were asked for an echo after the hold, and gave it.
@@ -100,14 +101,15 @@ impl Growth {
 /// Runs and reports; see [`crate::run::run`].
 pub(crate) fn run(options: &IdleOptions) -> anyhow::Result<Status> {
     make_room_for(options.connections)?;
-    observe(Some(options.server_pid))?;
+    observe(&options.server_pids)?;
     let interrupt = Interrupt::install().context("taking over signals")?;
     let protocol = options.target.protocol();
-    let dialer = Dialer::new(options.target.url.clone(), protocol)
-        .with_context(|| format!("resolving {:?}", options.target.url.host))?;
+    let dialer = Dialer::new(options.target.urls[0].clone(), protocol)
+        .with_context(|| format!("resolving {:?}", options.target.urls[0].host))?;
     let mut random = Random::new(seed(options.seed)?, 0);
-    let read_memory =
-        || memory(options.server_pid).context("reading the memory of the server's process");
+    let read_memory = || {
+        family_memory(&options.server_pids).context("reading the memory of the server's process")
+    };
 
     let memory_before = read_memory()?;
     let mut opened = Vec::new();
@@ -158,10 +160,10 @@ pub(crate) fn run(options: &IdleOptions) -> anyhow::Result<Status> {
                 .then(|| "interrupted: the figures are partial".to_owned())
         }),
         environment: Environment::read(),
-        url: options.target.url.url.clone(),
+        url: options.target.urls[0].url.clone(),
         address: dialer.address().map(|address| address.to_string()),
         protocol: protocol.to_string(),
-        server_pid: options.server_pid,
+        server_pids: options.server_pids.clone(),
         connections_asked: options.connections,
         connections_opened,
         sample_echoed: tally.messages,
@@ -178,8 +180,8 @@ pub(crate) fn run(options: &IdleOptions) -> anyhow::Result<Status> {
         &document,
         || table(&document),
         document.error.as_deref(),
-        options.json.as_deref(),
-        options.quiet,
+        options.output.json.as_deref(),
+        options.output.quiet,
     )?;
     Ok(status)
 }
@@ -196,7 +198,7 @@ fn open(
     random: &mut Random,
     opened: &mut Vec<Dialed>,
 ) -> Result<bool, Fault> {
-    let progress = Progress::new(options.quiet);
+    let progress = Progress::new(options.output.quiet);
     for ordinal in 0..options.connections {
         if ordinal % CONNECTIONS_PER_LOOK == 0 {
             if interrupt.is_raised() {

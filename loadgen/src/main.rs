@@ -8,23 +8,31 @@
 //!              └── report (JSON, table, histogram)
 //! ```
 //!
-//! Exit status: 0 all went well, 1 the run failed or was interrupted, 2 bad arguments.
+//! Exit status: 0 all went well, 1 the run failed, 2 bad arguments, 3 what was asked for
+//! (`--fail-if`, `--slo`) is not met, 130 interrupted.
 #![deny(unsafe_code)]
 
+mod compare;
 mod control;
 mod dial;
 mod echo;
 mod engine;
 mod idle;
 mod interrupt;
+mod knee;
 mod load;
 mod measure;
+mod merge;
 mod options;
+mod output;
 mod progress;
 mod quantity;
 mod report;
 mod run;
+mod schedule;
+mod selftest;
 mod storm;
+mod suite;
 mod sys;
 mod target;
 mod worker;
@@ -34,13 +42,16 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::options::{Command, Options, UsageError};
-use crate::report::document::Status;
+use crate::output::document::Status;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const EXIT_FAILED: u8 = 1;
 const EXIT_USAGE: u8 = 2;
+const EXIT_MISSED: u8 = 3;
+/// 128 and the number of SIGINT, as a shell reports it.
+const EXIT_INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     let options = Options::parse();
@@ -48,10 +59,18 @@ fn main() -> ExitCode {
         Command::Run(options) => run::run(options),
         Command::Idle(options) => idle::run(options),
         Command::Storm(options) => storm::run(options),
+        Command::Knee(options) => knee::run(options),
+        Command::Selftest(options) => selftest::run(options),
+        Command::Merge(options) => merge::run(options),
+        Command::Compare(options) => compare::run(options),
+        Command::Suite(options) => suite::run(options),
+        Command::Report(options) => report::run(options),
     };
     match result {
         Ok(Status::Ok) => ExitCode::SUCCESS,
-        Ok(Status::Failed | Status::Interrupted) => ExitCode::from(EXIT_FAILED),
+        Ok(Status::Failed) => ExitCode::from(EXIT_FAILED),
+        Ok(Status::Interrupted) => ExitCode::from(EXIT_INTERRUPTED),
+        Ok(Status::Missed) => ExitCode::from(EXIT_MISSED),
         Err(error) => {
             eprintln!("ringload: {error:#}");
             let usage = error.is::<UsageError>();

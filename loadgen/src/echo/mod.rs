@@ -12,4 +12,5 @@ pub(crate) mod handshake;
 pub(crate) mod outbox;
 pub(crate) mod payload;
 pub(crate) mod reader;
+pub(crate) mod size;
 pub(crate) mod tally;

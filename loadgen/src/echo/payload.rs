@@ -45,6 +45,22 @@ impl Random {
         self.0.fill_bytes(bytes);
     }
 
+    /// A number of 0 up to, not including, 1.
+    pub(crate) fn unit(&mut self) -> f64 {
+        (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// A whole number below `bound`, which must be above 0.
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        ((u128::from(self.0.next_u64()) * bound as u128) >> 64) as usize
+    }
+
+    /// A number of the standard normal distribution (Box and Muller).
+    pub(crate) fn normal(&mut self) -> f64 {
+        let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
+        radius * (std::f64::consts::TAU * self.unit()).cos()
+    }
+
     /// A number in `low..=high`, near enough to uniform for payloads.
     fn between(&mut self, low: u32, high: u32) -> u32 {
         low + self.0.next_u32() % (high - low + 1)

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Where CPU times came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum CpuSource {
     /// /proc/PID/task/TID/schedstat: nanoseconds. A thread that is running at that moment is
@@ -61,6 +61,74 @@ pub(crate) fn tasks(pid: i32, source: CpuSource) -> io::Result<Tasks> {
     Ok(tasks)
 }
 
+/// `pids` and every process that they started, directly or not, and that still runs.
+pub(crate) fn family(pids: &[i32]) -> Vec<i32> {
+    let mut family = Vec::new();
+    let mut next: Vec<i32> = pids.to_vec();
+    while let Some(pid) = next.pop() {
+        if family.contains(&pid) {
+            continue;
+        }
+        family.push(pid);
+        let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+            continue;
+        };
+        // A kernel without CONFIG_PROC_CHILDREN has no such file: then there are only those named.
+        for thread in threads.flatten() {
+            let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+            next.extend(
+                children
+                    .split_ascii_whitespace()
+                    .filter_map(|id| id.parse::<i32>().ok()),
+            );
+        }
+    }
+    family.sort_unstable();
+    family
+}
+
+/// Reads the accounts of every thread of `pids` and of the processes that they started.
+///
+/// The error is that of the first of `pids` that is missing or unreadable.
+pub(crate) fn family_tasks(pids: &[i32], source: CpuSource) -> io::Result<Tasks> {
+    let mut all = Tasks::new();
+    for pid in family(pids) {
+        match tasks(pid, source) {
+            Ok(tasks) => all.extend(tasks),
+            // One of the others may have ended since it was listed.
+            Err(error) if pids.contains(&pid) => return Err(error),
+            Err(_) => {}
+        }
+    }
+    Ok(all)
+}
+
+/// The memory of `pids` and of the processes that they started, added up. Shared pages count once
+/// for each process in the resident set, and once in all in the proportional one.
+pub(crate) fn family_memory(pids: &[i32]) -> io::Result<Memory> {
+    let mut total = Memory {
+        pss_bytes: Some(0),
+        private_dirty_bytes: Some(0),
+        ..Memory::default()
+    };
+    for pid in family(pids) {
+        let one = match memory(pid) {
+            Ok(one) => one,
+            Err(error) if pids.contains(&pid) => return Err(error),
+            Err(_) => continue,
+        };
+        total.rss_bytes += one.rss_bytes;
+        total.rss_anonymous_bytes += one.rss_anonymous_bytes;
+        total.rss_peak_bytes += one.rss_peak_bytes;
+        total.pss_bytes = total.pss_bytes.zip(one.pss_bytes).map(|(a, b)| a + b);
+        total.private_dirty_bytes = total
+            .private_dirty_bytes
+            .zip(one.private_dirty_bytes)
+            .map(|(a, b)| a + b);
+    }
+    Ok(total)
+}
+
 fn task(pid: i32, id: i32, source: CpuSource) -> io::Result<TaskTime> {
     let (file, parse): (_, fn(&str) -> Option<TaskTime>) = match source {
         CpuSource::Schedstat => ("schedstat", parse_schedstat),
@@ -106,7 +174,7 @@ fn parse_stat(text: &str) -> Option<TaskTime> {
 }
 
 /// Memory of a process, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct Memory {
     /// Resident set (VmRSS).
     pub(crate) rss_bytes: u64,

@@ -6,15 +6,17 @@
 use std::io;
 use std::sync::atomic::Ordering;
 
-use super::process::{CpuSource, MachineTicks, TaskTime, Tasks, machine_ticks, tasks};
+use super::process::{
+    CpuSource, MachineTicks, TaskTime, Tasks, family_tasks, machine_ticks, tasks,
+};
 use crate::control::Control;
 use crate::sys;
 
 /// A process under observation.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Observed {
-    /// Process id of the server, if given.
-    pub(crate) server_pid: Option<i32>,
+    /// Processes of the server, if given; those that they started are observed with them.
+    pub(crate) server_pids: Vec<i32>,
     /// Where CPU times come from.
     pub(crate) source: CpuSource,
 }
@@ -33,9 +35,10 @@ pub(crate) struct Snapshot {
 
 impl Snapshot {
     /// Reads everything now.
-    pub(crate) fn take(control: &Control, observed: Observed) -> Snapshot {
+    pub(crate) fn take(control: &Control, observed: &Observed) -> Snapshot {
         let machine = machine_ticks();
-        let server = observed.server_pid.map(|pid| tasks(pid, observed.source));
+        let pids = &observed.server_pids;
+        let server = (!pids.is_empty()).then(|| family_tasks(pids, observed.source));
         let own = tasks(std::process::id() as i32, observed.source).unwrap_or_default();
         let usage = sys::usage();
         let sum =

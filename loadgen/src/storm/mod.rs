@@ -28,8 +28,9 @@ use crate::echo::tally::{Tally, latency_histogram};
 use crate::interrupt::Interrupt;
 use crate::load::pin;
 use crate::measure::window::{Observed, Snapshot, Window};
-use crate::options::{StormOptions, UsageError, make_room_for};
-use crate::report::document::Status;
+use crate::options::storm::StormOptions;
+use crate::options::{UsageError, make_room_for};
+use crate::output::document::Status;
 use crate::run::{observe, seed};
 use crate::target::Protocol;
 use crate::worker::Fault;
@@ -71,7 +72,7 @@ pub(crate) fn run(options: &StormOptions) -> anyhow::Result<Status> {
         return Err(UsageError(error).into());
     }
     make_room_for(options.connections)?;
-    let observed = observe(options.server_pid)?;
+    let observed = observe(&options.server_pids)?;
     let interrupt = Interrupt::install().context("taking over signals")?;
     if let Some(cpus) = &options.cpu {
         pin(&cpus.0).map_err(|error| {
@@ -81,8 +82,8 @@ pub(crate) fn run(options: &StormOptions) -> anyhow::Result<Status> {
         })?;
     }
     let protocol = options.target.protocol();
-    let dialer = Dialer::new(options.target.url.clone(), protocol)
-        .with_context(|| format!("resolving {:?}", options.target.url.host))?;
+    let dialer = Dialer::new(options.target.urls[0].clone(), protocol)
+        .with_context(|| format!("resolving {:?}", options.target.urls[0].host))?;
     let mut random = Random::new(seed(options.seed)?, 0);
     let pool = Arc::new(Pool::new(Kind::Binary, MESSAGE_BYTES, &mut random));
     let workload = Workload {
@@ -120,7 +121,7 @@ pub(crate) fn run(options: &StormOptions) -> anyhow::Result<Status> {
     let storm = Storm {
         dialer: &dialer,
         control: &control,
-        observed,
+        observed: &observed,
         epoll,
         workload,
         random,
@@ -139,14 +140,14 @@ pub(crate) fn run(options: &StormOptions) -> anyhow::Result<Status> {
         counts_from: u64::MAX,
     };
     let findings = storm.rage(options)?;
-    report::write(options, &dialer, observed, &findings)?;
+    report::write(options, &dialer, &observed, &findings)?;
     Ok(findings.status)
 }
 
 struct Storm<'a> {
     dialer: &'a Dialer,
     control: &'a Control,
-    observed: Observed,
+    observed: &'a Observed,
     epoll: OwnedFd,
     workload: Workload,
     random: Random,

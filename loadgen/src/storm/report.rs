@@ -5,12 +5,13 @@ use serde::Serialize;
 use super::Findings;
 use crate::dial::Dialer;
 use crate::measure::process::{CpuSource, TaskTime};
-use crate::measure::verdict::{Busy, Limit, judge};
+use crate::measure::verdict::{Busy, Evidence, Verdict, judge};
 use crate::measure::window::{Observed, Window};
-use crate::options::StormOptions;
-use crate::report::deliver;
-use crate::report::document::{Environment, Latency, Status};
-use crate::report::table::{Table, grouped, latency_rows, time};
+use crate::options::storm::StormOptions;
+use crate::output::deliver;
+use crate::output::document::latency::Latency;
+use crate::output::document::{Environment, Status};
+use crate::output::table::{Table, grouped, latency_rows, time};
 
 /// The JSON of `ringload storm`.
 #[derive(Serialize)]
@@ -49,17 +50,17 @@ struct StormResult {
     visit: Latency,
     generator_cpu_ns_per_visit: Option<f64>,
     generator: Busy,
-    server_pid: Option<i32>,
+    server_pids: Vec<i32>,
     server_cpu_ns_per_visit: Option<f64>,
     server: Option<Busy>,
     cpu_source: CpuSource,
     steal_percent: f64,
-    limit: Limit,
-    limit_reason: String,
+    verdict: Verdict,
+    verdict_reason: String,
 }
 
 impl StormResult {
-    fn of(window: &Window, findings: &Findings, observed: Observed) -> StormResult {
+    fn of(window: &Window, findings: &Findings, observed: &Observed) -> StormResult {
         let visits = window.messages;
         let cpu_ns = |tasks: &[TaskTime]| {
             let total = tasks.iter().map(|task| task.cpu_ns).sum::<u64>();
@@ -70,7 +71,13 @@ impl StormResult {
             .server
             .as_deref()
             .map(|tasks| Busy::of(tasks, window.seconds));
-        let (limit, limit_reason) = judge(generator, server);
+        let (verdict, verdict_reason) = judge(&Evidence {
+            generator,
+            server,
+            steal_percent: window.steal_percent,
+            failure: findings.error.clone(),
+            ..Evidence::default()
+        });
         StormResult {
             window_seconds: window.seconds,
             visits,
@@ -79,13 +86,13 @@ impl StormResult {
             visit: Latency::of(&findings.visit),
             generator_cpu_ns_per_visit: cpu_ns(&window.generator),
             generator,
-            server_pid: observed.server_pid,
+            server_pids: observed.server_pids.clone(),
             server_cpu_ns_per_visit: window.server.as_deref().and_then(cpu_ns),
             server,
             cpu_source: observed.source,
             steal_percent: window.steal_percent,
-            limit,
-            limit_reason,
+            verdict,
+            verdict_reason,
         }
     }
 }
@@ -94,7 +101,7 @@ impl StormResult {
 pub(super) fn write(
     options: &StormOptions,
     dialer: &Dialer,
-    observed: Observed,
+    observed: &Observed,
     findings: &Findings,
 ) -> anyhow::Result<()> {
     let document = StormDocument {
@@ -102,7 +109,7 @@ pub(super) fn write(
         status: findings.status,
         error: findings.error.clone(),
         environment: Environment::read(),
-        url: options.target.url.url.clone(),
+        url: options.target.urls[0].url.clone(),
         address: dialer.address().map(|address| address.to_string()),
         protocol: options.target.protocol().to_string(),
         connections: options.connections,
@@ -120,8 +127,8 @@ pub(super) fn write(
         &document,
         || table(&document),
         document.error.as_deref(),
-        options.json.as_deref(),
-        options.quiet,
+        options.output.json.as_deref(),
+        options.output.quiet,
     )
 }
 
@@ -172,10 +179,9 @@ fn table(document: &StormDocument) -> String {
         "steal",
         format!("{:.1} % of all CPU time", result.steal_percent),
     );
-    let limit = serde_json::to_string(&result.limit).unwrap_or_default();
     table.row(
-        "limit:",
-        format!("{} ({})", limit.trim_matches('"'), result.limit_reason),
+        "verdict",
+        format!("{} ({})", result.verdict.name(), result.verdict_reason),
     );
     table.into_text()
 }

@@ -8,7 +8,7 @@ use anyhow::Context;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
+use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 
 use crate::echo::tally::LATENCY_DIGITS;
 
@@ -22,6 +22,16 @@ pub(crate) fn encode(histogram: &Histogram<u64>) -> String {
         .serialize(histogram, &mut bytes)
         .expect("a vector takes any number of bytes");
     STANDARD.encode(bytes)
+}
+
+/// The histogram that [`encode`] wrote. The error says what is wrong with the text.
+pub(crate) fn decode(text: &str) -> anyhow::Result<Histogram<u64>> {
+    let bytes = STANDARD
+        .decode(text)
+        .context("a histogram is not written in base64")?;
+    Deserializer::new()
+        .deserialize(&mut &bytes[..])
+        .context("a histogram is not HDR V2")
 }
 
 /// Writes `.hgrm` text; see [`write_percentiles`].
@@ -77,7 +87,6 @@ fn write_percentiles(out: &mut impl Write, histogram: &Histogram<u64>) -> io::Re
 mod tests {
     use super::*;
     use crate::echo::tally::latency_histogram;
-    use hdrhistogram::serialization::Deserializer;
 
     #[test]
     fn what_is_encoded_can_be_read_back() {
@@ -85,9 +94,8 @@ mod tests {
         (1..1000).for_each(|value| histogram.saturating_record(value * 1000));
         let text = encode(&histogram);
         assert!(text.starts_with("HISTFAAA"), "{text}");
-        let bytes = STANDARD.decode(text).unwrap();
-        let read: Histogram<u64> = Deserializer::new().deserialize(&mut &bytes[..]).unwrap();
-        assert_eq!(read, histogram);
+        assert_eq!(decode(&text).unwrap(), histogram);
+        assert!(decode("HISTFAAA").is_err() && decode("?").is_err());
     }
 
     #[test]

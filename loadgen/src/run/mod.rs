@@ -1,5 +1,7 @@
 //! `ringload run`: connect, warm up, measure, drain, report.
 
+mod result;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -16,14 +18,14 @@ use crate::echo::tally::latency_histogram;
 use crate::engine::{Selection, select};
 use crate::interrupt::{Interrupt, Woken};
 use crate::load::{Harvest, Plan, pin};
-use crate::measure::process::{Memory, cpu_source, memory, tasks};
+use crate::measure::process::{Memory, cpu_source, family_memory, tasks};
 use crate::measure::window::{Observed, Snapshot, Window};
-use crate::options::{RunOptions, UsageError, make_room_for};
+use crate::options::run::{RunOptions, Threads};
+use crate::options::{UsageError, make_room_for};
+use crate::output::document::run::{Checks, Load, Loop, MessageSize, RUN_SCHEMA, RunDocument};
+use crate::output::document::{Environment, Status};
+use crate::output::{deliver, histogram, table};
 use crate::progress::{Progress, TICK};
-use crate::report::document::{
-    Checks, Environment, Load, RunDocument, RunResult, ServerReading, Status,
-};
-use crate::report::{deliver, histogram, table};
 
 /// How long the last replies and the closing handshakes may take once the load has stopped.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -35,17 +37,17 @@ const LONG: Duration = Duration::from_secs(3600);
 /// report.
 pub(crate) fn run(options: &RunOptions) -> anyhow::Result<Status> {
     options.check()?;
-    make_room_for(options.connections)?;
-    let observed = observe(options.server_pid)?;
+    make_room_for(options.traffic.connections)?;
+    let observed = observe(&options.traffic.server_pids)?;
     let interrupt = Interrupt::install().context("taking over signals")?;
-    if let Some(cpus) = &options.cpu {
+    if let Some(cpus) = &options.traffic.cpu {
         pin(&cpus.0).map_err(|error| {
             UsageError(format!(
                 "--cpu: the kernel does not allow these CPUs ({error})"
             ))
         })?;
     }
-    let selection = select(options.engine)
+    let selection = select(options.traffic.engine)
         .context("io_uring cannot be used here; --engine epoll does without")?;
     let plan = plan(options, &selection)?;
     let threads = plan.start().context("starting a thread")?;
@@ -53,28 +55,31 @@ pub(crate) fn run(options: &RunOptions) -> anyhow::Result<Status> {
         options,
         control: &plan.control,
         interrupt: &interrupt,
-        observed,
-        progress: Progress::new(options.quiet),
+        observed: &observed,
+        progress: Progress::new(options.output.quiet),
     };
     let course = conductor.conduct()?;
     conductor.progress.finish();
     let harvest = gather(threads)?;
-    let document = document(options, &plan, &selection, observed, &course, &harvest);
+    let document = document(options, &plan, &selection, &observed, &course, &harvest);
     report(options, &document, &harvest.latency)?;
     Ok(document.status)
 }
 
 /// Checks that the server's process can be read.
-pub(crate) fn observe(server_pid: Option<i32>) -> Result<Observed, UsageError> {
+pub(crate) fn observe(server_pids: &[i32]) -> Result<Observed, UsageError> {
     let source = cpu_source();
-    if let Some(pid) = server_pid {
+    for &pid in server_pids {
         tasks(pid, source).map_err(|error| {
             UsageError(format!(
                 "--server-pid {pid}: that process cannot be read ({error})"
             ))
         })?;
     }
-    Ok(Observed { server_pid, source })
+    Ok(Observed {
+        server_pids: server_pids.to_vec(),
+        source,
+    })
 }
 
 /// The seed asked for, or one from the kernel.
@@ -88,25 +93,38 @@ pub(crate) fn seed(asked: Option<u64>) -> anyhow::Result<u64> {
     Ok(u64::from_ne_bytes(bytes))
 }
 
+/// How many load threads.
+fn threads(options: &RunOptions) -> usize {
+    match options.traffic.threads {
+        Threads::Count(threads) => threads,
+        Threads::Auto => std::thread::available_parallelism().map_or(1, usize::from),
+    }
+}
+
 fn plan(options: &RunOptions, selection: &Selection) -> anyhow::Result<Plan> {
     let protocol = options.target.protocol();
-    let dialer = Dialer::new(options.target.url.clone(), protocol)
-        .with_context(|| format!("resolving {:?}", options.target.url.host))?;
-    let seed = seed(options.seed)?;
-    let pool = Pool::new(options.kind(), options.size, &mut Random::new(seed, 0));
+    let dialer = Dialer::new(options.target.urls[0].clone(), protocol)
+        .with_context(|| format!("resolving {:?}", options.target.urls[0].host))?;
+    let seed = seed(options.traffic.seed)?;
+    let pool = Pool::new(
+        options.traffic.kind(),
+        options.traffic.size.bytes_max(),
+        &mut Random::new(seed, 0),
+    );
     Ok(Plan {
-        control: Arc::new(Control::new(options.threads).context("creating an event fd")?),
+        control: Arc::new(Control::new(threads(options)).context("creating an event fd")?),
         dialer: Arc::new(dialer),
         workload: Workload {
             protocol,
-            kind: options.kind(),
-            depth: options.depth,
+            kind: options.traffic.kind(),
+            depth: options.depth(),
             pool: Arc::new(pool),
         },
         engine: selection.engine,
-        connections: options.connections,
+        connections: options.traffic.connections,
         seed,
         cpus: options
+            .traffic
             .cpu
             .as_ref()
             .map_or_else(Vec::new, |cpus| cpus.0.clone()),
@@ -132,7 +150,7 @@ struct Conductor<'a> {
     options: &'a RunOptions,
     control: &'a Control,
     interrupt: &'a Interrupt,
-    observed: Observed,
+    observed: &'a Observed,
     progress: Progress,
 }
 
@@ -154,9 +172,12 @@ impl Conductor<'_> {
         }
         let from = Snapshot::take(self.control, self.observed);
         self.control.open_window(from.at);
-        let measured = self.stretch("measuring", self.options.duration)?;
+        let measured = self.stretch(
+            "measuring",
+            self.options.duration.unwrap_or(Duration::from_secs(5)),
+        )?;
         let to = Snapshot::take(self.control, self.observed);
-        let memory = self.observed.server_pid.and_then(|pid| memory(pid).ok());
+        let memory = family_memory(&self.observed.server_pids).ok();
         let window = Window::between(self.control, &from, &to);
         self.wind_up(
             Phase::Drain,
@@ -181,7 +202,7 @@ impl Conductor<'_> {
                 return Ok(Stretch::Failed);
             }
             let connected = self.control.connected.load(Ordering::Relaxed);
-            let share = connected as f64 / self.options.connections as f64;
+            let share = connected as f64 / self.options.traffic.connections as f64;
             self.progress
                 .show("connecting", share, format!("{connected} connections"));
         }
@@ -293,51 +314,70 @@ fn document(
     options: &RunOptions,
     plan: &Plan,
     selection: &Selection,
-    observed: Observed,
+    observed: &Observed,
     course: &Course,
     gathered: &Gathered,
 ) -> RunDocument {
     let (status, error) = judge(observed, course, gathered);
-    let server = observed.server_pid.map(|pid| ServerReading {
-        pid,
-        source: observed.source,
-        memory: course.memory,
-    });
     RunDocument {
-        schema: "ringload-run/1",
+        schema: RUN_SCHEMA.to_owned(),
         status,
-        error,
+        error: error.clone(),
         environment: Environment::read(),
         load: Load {
-            url: options.target.url.url.clone(),
-            address: plan.dialer.address().map(|address| address.to_string()),
+            urls: options
+                .target
+                .urls
+                .iter()
+                .map(|target| target.url.clone())
+                .collect(),
+            addresses: plan
+                .dialer
+                .address()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             protocol: plan.workload.protocol.to_string(),
-            loop_kind: "closed",
+            tls: None,
+            deflate: None,
+            subprotocol: None,
+            loop_kind: Loop::Closed,
+            depth: Some(options.depth()),
+            rate: None,
             message_kind: match plan.workload.kind {
-                Kind::Text => "text",
-                Kind::Binary => "binary",
+                Kind::Text => "text".to_owned(),
+                Kind::Binary => "binary".to_owned(),
             },
-            message_bytes: options.size,
-            connections: options.connections,
-            depth: options.depth,
-            threads: options.threads,
+            message_size: MessageSize {
+                text: options.traffic.size.text().to_owned(),
+                bytes_min: options.traffic.size.bytes_min(),
+                bytes_max: options.traffic.size.bytes_max(),
+            },
+            fragments: 1,
+            ping_every_seconds: None,
+            verify: "full".to_owned(),
+            connections: options.traffic.connections,
+            slow_readers: 0,
+            threads: threads(options),
             cpus: plan.cpus.clone(),
             engine: selection.engine.to_string(),
             engine_reason: selection.reason.clone(),
             seed: plan.seed,
             warmup_seconds: options.warmup.as_secs_f64(),
-            duration_seconds: options.duration.as_secs_f64(),
+            duration_seconds: options
+                .duration
+                .unwrap_or(Duration::from_secs(5))
+                .as_secs_f64(),
         },
-        checks: gathered.checks,
-        result: course
-            .window
-            .as_ref()
-            .map(|window| RunResult::of(window, &gathered.latency, server)),
+        checks: gathered.checks.clone(),
+        result: course.window.as_ref().map(|window| {
+            result::result(window, &gathered.latency, observed, course.memory, error)
+        }),
     }
 }
 
 /// How the run ended, and the sentence that says so.
-fn judge(observed: Observed, course: &Course, gathered: &Gathered) -> (Status, Option<String>) {
+fn judge(observed: &Observed, course: &Course, gathered: &Gathered) -> (Status, Option<String>) {
     if let Some(first) = gathered.faults.first() {
         let error = match gathered.faults.len() {
             1 => first.clone(),
@@ -367,12 +407,10 @@ fn judge(observed: Observed, course: &Course, gathered: &Gathered) -> (Status, O
         let error = "no message was answered within the window; measure for longer";
         return (Status::Failed, Some(error.to_owned()));
     }
-    match (observed.server_pid, &window.server) {
-        (Some(pid), None) => (
+    match (&observed.server_pids[..], &window.server) {
+        ([_, ..], None) => (
             Status::Failed,
-            Some(format!(
-                "process {pid} of --server-pid ended during the run"
-            )),
+            Some("a process of --server-pid ended during the run".to_owned()),
         ),
         _ => (Status::Ok, None),
     }
@@ -387,8 +425,8 @@ fn report(
         document,
         || table::run_table(document),
         document.error.as_deref(),
-        options.json.as_deref(),
-        options.quiet,
+        options.output.json.as_deref(),
+        options.output.quiet,
     )?;
     if let Some(path) = &options.histogram {
         histogram::write_file(path, latency)?;

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::document::{Latency, Load, RunDocument, RunResult, Server};
+use super::document::latency::Latency;
+use super::document::run::{Load, Loop, MessageSize, RunDocument, RunResult, Server};
 
 /// Width of the names' column.
 const NAME_COLUMNS: usize = 18;
@@ -60,19 +61,37 @@ pub(crate) fn run_table(document: &RunDocument) -> String {
 
 fn describe_load(load: &Load) -> String {
     format!(
-        "{} connections x {} {} {}, depth {}, closed loop, {} over {}",
+        "{} connections x {} {} {}, {}, {} over {}",
         grouped(load.connections as u64),
-        bytes(load.message_bytes as f64),
+        describe_size(&load.message_size),
         load.message_kind,
         if load.protocol == "tcp" {
             "blocks"
         } else {
             "messages"
         },
-        load.depth,
+        describe_loop(load),
         load.protocol,
-        load.address.as_deref().unwrap_or(&load.url)
+        match load.addresses.is_empty() {
+            true => load.urls.join(", "),
+            false => load.addresses.join(", "),
+        }
     )
+}
+
+fn describe_size(size: &MessageSize) -> String {
+    match size.bytes_min == size.bytes_max {
+        true => bytes(size.bytes_max as f64),
+        false => size.text.clone(),
+    }
+}
+
+fn describe_loop(load: &Load) -> String {
+    match (load.loop_kind, load.depth, &load.rate) {
+        (Loop::Open, _, Some(rate)) => format!("open loop at {}/s, {}", rate.text, rate.arrivals),
+        (Loop::Duplex, ..) => "full duplex".to_owned(),
+        (_, depth, _) => format!("depth {}, closed loop", depth.unwrap_or(1)),
+    }
 }
 
 fn result_rows(table: &mut Table, result: &RunResult) {
@@ -114,10 +133,9 @@ fn result_rows(table: &mut Table, result: &RunResult) {
         "steal",
         format!("{:.1} % of all CPU time", result.steal_percent),
     );
-    let limit = serde_json::to_string(&result.limit).unwrap_or_default();
     table.row(
-        "limit:",
-        format!("{} ({})", limit.trim_matches('"'), result.limit_reason),
+        "verdict",
+        format!("{} ({})", result.verdict.name(), result.verdict_reason),
     );
 }
 

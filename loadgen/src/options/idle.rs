@@ -1,0 +1,39 @@
+//! `ringload idle`.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::run::OutputOptions;
+use super::target::TargetOptions;
+use crate::quantity::parse_duration;
+
+/// `ringload idle`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct IdleOptions {
+    #[command(flatten)]
+    pub(crate) target: TargetOptions,
+
+    /// Connections to open
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    pub(crate) connections: usize,
+
+    /// How long to hold them, once open
+    #[arg(long, default_value = "2s", value_parser = parse_duration)]
+    pub(crate) hold: Duration,
+
+    /// How long to wait at most, once all are closed, for their memory to be given back
+    #[arg(long, default_value = "5s", value_parser = parse_duration)]
+    pub(crate) settle: Duration,
+
+    /// A process of the server; repeatable
+    #[arg(long = "server-pid", value_name = "PID", required = true, value_parser = clap::value_parser!(i32).range(1..))]
+    pub(crate) server_pids: Vec<i32>,
+
+    /// Seed of payloads and masking keys [default: from the kernel]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
+}

@@ -1,0 +1,253 @@
+//! `ringload run`, and the part of it that `ringload knee` shares.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::target::TargetOptions;
+use super::{UsageError, at_least_one};
+use crate::echo::payload::Kind;
+use crate::echo::size::Sizes;
+use crate::engine::Choice;
+use crate::quantity::{CpuList, parse_cpu_list, parse_duration};
+use crate::schedule::{Arrivals, Rates};
+use crate::target::Protocol;
+
+/// Most bytes in flight over all connections of a closed loop: each is held in a send buffer.
+const IN_FLIGHT_BYTES_MAX: usize = 4 << 30;
+
+/// What is sent, over how many connections, and by whom.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct TrafficOptions {
+    /// Connections, spread evenly over the threads
+    #[arg(long, default_value_t = 64, value_name = "N")]
+    pub(crate) connections: usize,
+
+    /// Payload of a message: 32, 64KiB; a list 32,1KiB,64KiB (each as likely as the others); a range
+    /// 16..4KiB; log-normal:MEDIAN,SIGMA; or file:PATH with a size in each line, drawn at random
+    #[arg(long, default_value = "32", value_name = "SIZE", value_parser = Sizes::parse)]
+    pub(crate) size: Sizes,
+
+    /// Text messages: valid UTF-8 with characters of one to four bytes
+    #[arg(long, conflicts_with_all = ["binary", "mixed"])]
+    pub(crate) text: bool,
+
+    /// Binary messages (the default)
+    #[arg(long, conflicts_with = "mixed")]
+    pub(crate) binary: bool,
+
+    /// Text and binary messages, in random order
+    #[arg(long)]
+    pub(crate) mixed: bool,
+
+    /// Frames that each message is sent in
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) fragments: usize,
+
+    /// Ping each connection this often, and time the pongs apart from the messages
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) ping_every: Option<Duration>,
+
+    /// full compares every byte that comes back; sample compares one message in sixteen, of the
+    /// others the length only
+    #[arg(long, value_enum, default_value_t = Verify::Full)]
+    pub(crate) verify: Verify,
+
+    /// Further connections that send as fast as they may and read next to nothing: what they do to the
+    /// others is what is measured
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) slow_readers: usize,
+
+    /// Load threads; auto is one for each CPU that may be used
+    #[arg(long, default_value = "1", value_name = "N|auto", value_parser = parse_threads)]
+    pub(crate) threads: Threads,
+
+    /// Run on these CPUs only, each load thread on one of them: 1 or 0,2-3
+    #[arg(long, value_name = "LIST", value_parser = parse_cpu_list)]
+    pub(crate) cpu: Option<CpuList>,
+
+    /// A process of the server, for its CPU time and memory and those of the processes that it
+    /// started; repeatable
+    #[arg(long = "server-pid", value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
+    pub(crate) server_pids: Vec<i32>,
+
+    /// How to move bytes; auto takes io_uring where it works
+    #[arg(long, value_enum, default_value_t = Choice::Auto)]
+    pub(crate) engine: Choice,
+
+    /// What `ringload selftest --json FILE` wrote on this machine: the verdict then says how much of the
+    /// generator's ceiling was used
+    #[arg(long, value_name = "FILE")]
+    pub(crate) selftest: Option<PathBuf>,
+
+    /// Seed of payloads, masking keys and Poisson arrivals [default: from the kernel]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+}
+
+/// How closely replies are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Verify {
+    /// Every byte.
+    Full,
+    /// Every byte of one message in sixteen, of the others the length.
+    Sample,
+}
+
+/// How many load threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Threads {
+    /// One for each CPU that may be used.
+    Auto,
+    /// So many.
+    Count(usize),
+}
+
+fn parse_threads(text: &str) -> Result<Threads, String> {
+    match text {
+        "auto" => Ok(Threads::Auto),
+        _ => text
+            .parse()
+            .map(Threads::Count)
+            .map_err(|_| "expected a number of threads, or auto".to_owned()),
+    }
+}
+
+/// `ringload run`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct RunOptions {
+    #[command(flatten)]
+    pub(crate) target: TargetOptions,
+
+    #[command(flatten)]
+    pub(crate) traffic: TrafficOptions,
+
+    /// Closed loop: messages in flight per connection [default: 1]
+    #[arg(long, value_name = "N", conflicts_with_all = ["rate", "duplex"])]
+    pub(crate) depth: Option<usize>,
+
+    /// Open loop: messages per second over all connections, whatever the server does: 50k; a ramp
+    /// 1k..50k/30s; steps 1k/10s,2k/10s. Latency then counts from when each message was due
+    #[arg(long, value_name = "RATE", value_parser = Rates::parse, conflicts_with = "duplex")]
+    pub(crate) rate: Option<Rates>,
+
+    /// When the messages of an open loop are due
+    #[arg(long, value_enum, default_value_t = Arrivals::Even, requires = "rate")]
+    pub(crate) arrivals: Arrivals,
+
+    /// Full duplex: keep both directions full, as fast as the sockets take it
+    #[arg(long)]
+    pub(crate) duplex: bool,
+
+    /// How long to measure [default: 5s, or as long as the steps of --rate]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) duration: Option<Duration>,
+
+    /// Load before that, which does not count; of an open loop, at its first rate
+    #[arg(long, default_value = "1s", value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) warmup: Duration,
+
+    /// Begin the load at this time, in seconds since 1970, so that several machines begin together
+    #[arg(long, value_name = "UNIX_SECONDS")]
+    pub(crate) start_at: Option<f64>,
+
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
+
+    /// Write the series of the window as CSV, a row a slice
+    #[arg(long, value_name = "FILE")]
+    pub(crate) csv: Option<PathBuf>,
+
+    /// Write the latency distribution as .hgrm text, in microseconds
+    #[arg(long, value_name = "FILE")]
+    pub(crate) histogram: Option<PathBuf>,
+
+    /// Write an HDR histogram log (V2) of the latency, an entry a slice, in microseconds
+    #[arg(long, value_name = "FILE")]
+    pub(crate) hdr_log: Option<PathBuf>,
+}
+
+/// Where the result goes.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct OutputOptions {
+    /// Write the result as JSON; - is standard output, which then gets no table
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// Print no progress and no table
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+impl TrafficOptions {
+    /// What messages are.
+    pub(crate) fn kind(&self) -> Kind {
+        if self.text { Kind::Text } else { Kind::Binary }
+    }
+
+    /// Refuses what cannot be run. The error says what would be right.
+    pub(crate) fn check(&self, protocol: Protocol) -> Result<(), UsageError> {
+        at_least_one("connections", self.connections)?;
+        at_least_one("fragments", self.fragments)?;
+        if let Threads::Count(threads) = self.threads {
+            at_least_one("threads", threads)?;
+            if threads > self.connections {
+                return Err(UsageError(format!(
+                    "--threads {threads} is more than --connections {}; each thread needs a connection",
+                    self.connections
+                )));
+            }
+        }
+        if self.ping_every.is_some_and(|every| every.is_zero()) {
+            return Err(UsageError(
+                "--ping-every is 0; give a time such as 1s".to_owned(),
+            ));
+        }
+        if protocol == Protocol::Tcp {
+            if self.size.bytes_min() == 0 {
+                return Err(UsageError(
+                    "--size is 0, which a TCP echo cannot answer; give at least 1".to_owned(),
+                ));
+            }
+            if self.fragments > 1 || self.ping_every.is_some() {
+                return Err(UsageError(
+                    "--fragments and --ping-every are WebSocket's; a TCP echo has neither"
+                        .to_owned(),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl RunOptions {
+    /// Messages in flight of a closed loop.
+    pub(crate) fn depth(&self) -> usize {
+        self.depth.unwrap_or(1)
+    }
+
+    /// Refuses what cannot be run. The error says what would be right.
+    pub(crate) fn check(&self) -> Result<(), UsageError> {
+        self.traffic.check(self.target.protocol())?;
+        at_least_one("depth", self.depth())?;
+        if self.duration.is_some_and(|duration| duration.is_zero()) {
+            return Err(UsageError(
+                "--duration is 0; give a time such as 5s".to_owned(),
+            ));
+        }
+        let in_flight = self
+            .traffic
+            .size
+            .bytes_max()
+            .max(1)
+            .saturating_mul(self.depth())
+            .saturating_mul(self.traffic.connections);
+        if in_flight > IN_FLIGHT_BYTES_MAX {
+            return Err(UsageError(format!(
+                "--connections × --depth × --size is {in_flight} bytes in flight; at most 4GiB"
+            )));
+        }
+        Ok(())
+    }
+}

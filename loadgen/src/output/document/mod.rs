@@ -1,0 +1,57 @@
+//! What ringload writes for machines: one JSON document for each command.
+//!
+//! Every number has its unit in its name; `_percent` is 0 to 100. A field is added without a new
+//! version of the schema; a change of meaning or a removal needs one. `docs/ringload-json.md`
+//! documents them all.
+
+pub(crate) mod latency;
+pub(crate) mod run;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::measure::process::cpus_online;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Status {
+    /// As planned.
+    Ok,
+    /// Something was wrong with the server or the way to it; figures are partial.
+    Failed,
+    /// A signal cut it short; figures are partial.
+    Interrupted,
+    /// All went well, and what was asked for (`--fail-if`, `--slo`) is not met.
+    Missed,
+}
+
+/// Circumstances without which a number is not a result.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Environment {
+    pub(crate) command_line: Vec<String>,
+    pub(crate) ringload_version: String,
+    pub(crate) kernel: String,
+    pub(crate) machine: String,
+    pub(crate) cpus_online: usize,
+    /// When the program wrote this, seconds since 1970.
+    pub(crate) written_unix_seconds: u64,
+}
+
+impl Environment {
+    /// Reads it.
+    pub(crate) fn read() -> Environment {
+        let uname = rustix::system::uname();
+        Environment {
+            command_line: std::env::args().collect(),
+            ringload_version: env!("CARGO_PKG_VERSION").to_owned(),
+            kernel: uname.release().to_string_lossy().into_owned(),
+            machine: uname.machine().to_string_lossy().into_owned(),
+            cpus_online: cpus_online(),
+            written_unix_seconds: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |time| time.as_secs()),
+        }
+    }
+}
