@@ -4,10 +4,16 @@
 //! progress bar, so the load threads share no cache line that anyone writes while they work.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{
+    AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
 use std::time::Instant;
 
+use hdrhistogram::Histogram;
 use rustix::event::{EventfdFlags, eventfd};
+
+use crate::echo::tally::latency_histogram;
 
 /// Nanoseconds since an epoch shared by all threads of a run.
 #[derive(Clone, Copy)]
@@ -90,12 +96,30 @@ pub(crate) struct Line {
     pub(crate) messages: AtomicU64,
     /// Their payload bytes, one way.
     pub(crate) payload_bytes: AtomicU64,
+    /// Bytes that the kernel took from this thread, and gave it.
+    pub(crate) wire_bytes_sent: AtomicU64,
+    pub(crate) wire_bytes_received: AtomicU64,
+    /// What the thread handed over at the end of a slice, until the main thread takes it.
+    pub(crate) handed: Mutex<Handed>,
+}
+
+/// What a thread tells of the slices that are over.
+pub(crate) struct Handed {
+    /// Latencies in nanoseconds.
+    pub(crate) latency: Histogram<u64>,
+    /// Messages due and not yet given to the kernel, at the slice's end.
+    pub(crate) backlog: u64,
+    /// Messages given to the kernel and not yet answered, at the slice's end.
+    pub(crate) in_flight: u64,
 }
 
 /// What all threads of a run share.
 pub(crate) struct Control {
     phase: AtomicU8,
+    load_start: AtomicU64,
     window_start: AtomicU64,
+    window_end: AtomicU64,
+    slice: AtomicU32,
     /// Threads whose connections all stand.
     pub(crate) ready: AtomicUsize,
     /// Connections made so far.
@@ -121,11 +145,21 @@ impl Control {
                 thread_id: AtomicI32::new(0),
                 messages: AtomicU64::new(0),
                 payload_bytes: AtomicU64::new(0),
+                wire_bytes_sent: AtomicU64::new(0),
+                wire_bytes_received: AtomicU64::new(0),
+                handed: Mutex::new(Handed {
+                    latency: latency_histogram(),
+                    backlog: 0,
+                    in_flight: 0,
+                }),
             })
         };
         Ok(Control {
             phase: AtomicU8::new(Phase::Connect as u8),
+            load_start: AtomicU64::new(u64::MAX),
             window_start: AtomicU64::new(u64::MAX),
+            window_end: AtomicU64::new(u64::MAX),
+            slice: AtomicU32::new(0),
             ready: AtomicUsize::new(0),
             connected: AtomicUsize::new(0),
             ended: AtomicUsize::new(0),
@@ -146,9 +180,18 @@ impl Control {
     /// Goes on to `phase` and wakes every thread.
     pub(crate) fn advance(&self, phase: Phase) {
         self.phase.store(phase as u8, Ordering::Release);
-        for line in &self.lines {
-            line.wake.ring();
-        }
+        self.wake_all();
+    }
+
+    /// The load begins, and does not count yet: what is scheduled is due from now on.
+    pub(crate) fn start_load(&self) {
+        self.load_start.store(self.clock.now(), Ordering::Relaxed);
+        self.advance(Phase::WarmUp);
+    }
+
+    /// When the load began, once the phase is `WarmUp` or later.
+    pub(crate) fn load_start(&self) -> u64 {
+        self.load_start.load(Ordering::Relaxed)
     }
 
     /// Opens the window at `start` nanoseconds.
@@ -160,6 +203,39 @@ impl Control {
     /// When the window opened, once the phase is `Measure`.
     pub(crate) fn window_start(&self) -> u64 {
         self.window_start.load(Ordering::Relaxed)
+    }
+
+    /// Closes the window at `end` nanoseconds.
+    pub(crate) fn close_window(&self, end: u64) {
+        self.window_end.store(end, Ordering::Relaxed);
+        self.advance(Phase::Drain);
+    }
+
+    /// When the window closed, once the phase is `Drain`; if it never opened, when the load began.
+    pub(crate) fn window_end(&self) -> u64 {
+        let end = self.window_end.load(Ordering::Relaxed);
+        if end == u64::MAX {
+            self.load_start()
+        } else {
+            end
+        }
+    }
+
+    /// Ends a slice: every thread hands over what it counted in it.
+    pub(crate) fn next_slice(&self) {
+        self.slice.fetch_add(1, Ordering::Release);
+        self.wake_all();
+    }
+
+    /// Number of the present slice.
+    pub(crate) fn slice(&self) -> u32 {
+        self.slice.load(Ordering::Acquire)
+    }
+
+    fn wake_all(&self) {
+        for line in &self.lines {
+            line.wake.ring();
+        }
     }
 
     /// Marks the run as failed and tells the main thread.

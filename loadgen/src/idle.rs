@@ -7,9 +7,10 @@ use anyhow::Context;
 use serde::Serialize;
 
 use crate::dial::{Dialed, Dialer};
-use crate::echo::connection::{Turn, Workload};
-use crate::echo::payload::{Kind, Pool, Random};
+use crate::echo::connection::Turn;
+use crate::echo::payload::{Kinds, Pool, Random};
 use crate::echo::tally::Tally;
+use crate::echo::workload::Workload;
 use crate::interrupt::Interrupt;
 use crate::measure::process::{Memory, family_memory};
 use crate::options::idle::IdleOptions;
@@ -128,13 +129,8 @@ pub(crate) fn run(options: &IdleOptions) -> anyhow::Result<Status> {
     let memory_full = read_memory()?;
     let full_until = unix_seconds();
     let connections_opened = opened.len();
-    let pool = Arc::new(Pool::new(Kind::Binary, SAMPLE_MESSAGE_BYTES, &mut random));
-    let workload = Workload {
-        protocol,
-        kind: Kind::Binary,
-        depth: 1,
-        pool,
-    };
+    let pool = Arc::new(Pool::new(Kinds::Binary, SAMPLE_MESSAGE_BYTES, &mut random));
+    let workload = Workload::simple(protocol, SAMPLE_MESSAGE_BYTES, pool);
     let mut tally = Tally::new();
     if let Err(fault) = close(opened, &workload, &mut random, &mut tally) {
         status = Status::Failed;

@@ -1,5 +1,6 @@
 //! The load threads of a run: connect, wait for the start, drive, hand back what was counted.
 
+use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,11 +12,13 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::control::{Control, Phase};
 use crate::dial::Dialer;
-use crate::echo::connection::Workload;
 use crate::echo::payload::Random;
 use crate::echo::tally::Tally;
+use crate::echo::workload::{Limits, Workload};
 use crate::engine::Engine;
-use crate::worker::{Fault, Worker};
+use crate::pacer::Pacer;
+use crate::schedule::{Arrivals, Timeline};
+use crate::worker::{Fault, GivenUp, Share, Worker};
 
 /// What every load thread is given.
 #[derive(Clone)]
@@ -26,6 +29,10 @@ pub(crate) struct Plan {
     pub(crate) dialer: Arc<Dialer>,
     /// What to send.
     pub(crate) workload: Workload,
+    /// When to send it, in an open loop.
+    pub(crate) schedule: Option<(Arc<Timeline>, Arrivals)>,
+    /// Time between two pings of a connection, if there are pings.
+    pub(crate) ping_every: Option<Duration>,
     /// How to move bytes.
     pub(crate) engine: Engine,
     /// Connections in all.
@@ -40,12 +47,15 @@ pub(crate) struct Plan {
 pub(crate) struct Harvest {
     /// Its counts.
     pub(crate) tally: Tally,
-    /// Messages without their whole reply at the end.
-    pub(crate) unanswered: u64,
-    /// Nanoseconds the oldest of them had waited.
-    pub(crate) oldest_unanswered_ns: u64,
+    /// What was still owed at the end.
+    pub(crate) given_up: GivenUp,
     /// Why it failed, if it did.
     pub(crate) fault: Option<Fault>,
+}
+
+/// CPUs that this process may use.
+pub(crate) fn allowed_cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Pins the calling thread to `cpus`.
@@ -87,21 +97,36 @@ impl Plan {
         let threads = self.control.lines.len();
         let first = self.connections * line / threads;
         let last = self.connections * (line + 1) / threads;
-        let random = Random::new(self.seed, 1 + line as u64);
-        let mut worker = Worker::new(
-            self.control.clone(),
+        let share = Share {
             line,
-            first,
-            self.workload.clone(),
-            random,
-        );
+            connections: first..last,
+            of: self.connections,
+        };
+        let workload = Workload {
+            limits: Limits::for_connections(last - first),
+            ..self.workload.clone()
+        };
+        let random = Random::new(self.seed, 1 + line as u64);
+        let mut worker = Worker::new(self.control.clone(), share, workload, random);
+        if let Some((timeline, arrivals)) = &self.schedule {
+            let pacer = Pacer::new(
+                Arc::clone(timeline),
+                *arrivals,
+                first..last,
+                self.connections,
+                worker.random(),
+            );
+            worker.follow(pacer);
+        }
+        if let Some(period) = self.ping_every {
+            worker.ping_every(period);
+        }
         let fault = self.connect_and_drive(line, first..last, &mut worker).err();
         worker.publish();
-        let (unanswered, oldest_unanswered_ns) = worker.unanswered();
+        let given_up = worker.give_up();
         Harvest {
             tally: worker.tally,
-            unanswered,
-            oldest_unanswered_ns,
+            given_up,
             fault,
         }
     }
@@ -119,6 +144,10 @@ impl Plan {
         if !self.cpus.is_empty() {
             let cpu = self.cpus[line % self.cpus.len()];
             pin(&[cpu]).map_err(|error| Worker::engine_fault("pinning a thread", error))?;
+        }
+        if self.schedule.is_some() {
+            // Timers otherwise fire up to 50 µs late, to save power; if refused, lateness tells.
+            let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
         }
         // Streams below the number of threads serve the load; nonces get one of their own.
         let mut nonces = Random::new(self.seed, u64::MAX - line as u64);

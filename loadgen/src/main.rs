@@ -25,6 +25,7 @@ mod measure;
 mod merge;
 mod options;
 mod output;
+mod pacer;
 mod progress;
 mod quantity;
 mod report;

@@ -268,6 +268,11 @@ impl Stream {
         timeline.due_at(self.next)
     }
 
+    /// Number of the next message, on the scale of all connections together.
+    pub(crate) fn number(&self) -> f64 {
+        self.next
+    }
+
     /// Goes on to the message after it.
     pub(crate) fn advance(&mut self, random: &mut Random) {
         self.next += self.connections

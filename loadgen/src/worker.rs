@@ -1,15 +1,18 @@
-//! The engine-free half of a load thread: its connections, what they count, the phases.
+//! The engine-free half of a load thread: its connections, what they count, the phases, the schedule.
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::control::{Control, Phase};
-use crate::echo::connection::{Connection, Turn, Workload};
+use crate::echo::connection::{Connection, Turn};
 use crate::echo::failure::Failure;
 use crate::echo::payload::Random;
 use crate::echo::tally::Tally;
+use crate::echo::workload::Workload;
+use crate::pacer::{Pacer, Pinger};
 
 /// A failure and where it happened.
 #[derive(Debug)]
@@ -42,6 +45,20 @@ pub(crate) enum Order {
     Leave,
 }
 
+/// Most messages whose waiting time is worked out when a load ends that could not send them.
+const OVERDUE_MAX: usize = 10_000_000;
+
+/// Which connections of a run are this thread's.
+#[derive(Clone, Debug)]
+pub(crate) struct Share {
+    /// The thread's line.
+    pub(crate) line: usize,
+    /// Numbers of its connections within the run.
+    pub(crate) connections: std::ops::Range<usize>,
+    /// Connections of the run in all.
+    pub(crate) of: usize,
+}
+
 /// State of one load thread.
 pub(crate) struct Worker {
     workload: Workload,
@@ -51,21 +68,26 @@ pub(crate) struct Worker {
     connections: Vec<Connection>,
     /// Bytes that came behind a handshake's answer, by connection.
     early: Vec<(usize, Vec<u8>)>,
-    /// Number of this thread's first connection within the run.
-    first: usize,
+    /// When messages are due, in an open loop.
+    pacer: Option<Pacer>,
+    /// Nanoseconds between two pings of a connection, if there are pings.
+    ping_period: Option<u64>,
+    pinger: Option<Pinger>,
+    share: Share,
     closed: usize,
+    wire_bytes_sent: u64,
+    wire_bytes_received: u64,
     now: u64,
     phase: Phase,
+    slice: u32,
     control: Arc<Control>,
-    line: usize,
 }
 
 impl Worker {
-    /// A thread with line `line` whose connections are numbered from `first`.
+    /// A thread with these connections.
     pub(crate) fn new(
         control: Arc<Control>,
-        line: usize,
-        first: usize,
+        share: Share,
         workload: Workload,
         random: Random,
     ) -> Worker {
@@ -75,13 +97,34 @@ impl Worker {
             tally: Tally::new(),
             connections: Vec::new(),
             early: Vec::new(),
-            first,
+            pacer: None,
+            ping_period: None,
+            pinger: None,
+            share,
             closed: 0,
+            wire_bytes_sent: 0,
+            wire_bytes_received: 0,
             now: 0,
             phase: Phase::Connect,
+            slice: 0,
             control,
-            line,
         }
+    }
+
+    /// Sends when `pacer` says so.
+    pub(crate) fn follow(&mut self, pacer: Pacer) {
+        self.pacer = Some(pacer);
+        self.tally = Tally::new().scheduled();
+    }
+
+    /// Randomness for whoever prepares this thread's load.
+    pub(crate) fn random(&mut self) -> &mut Random {
+        &mut self.random
+    }
+
+    /// Pings each connection once in `period`.
+    pub(crate) fn ping_every(&mut self, period: Duration) {
+        self.ping_period = Some(period.as_nanos() as u64);
     }
 
     /// Adds an opened connection; `early` came right behind the handshake.
@@ -92,11 +135,18 @@ impl Worker {
         self.connections.push(Connection::new());
     }
 
-    /// Queues the first messages of every connection.
+    /// Begins the load: queues the first messages of every connection, unless a schedule has them.
     pub(crate) fn start(&mut self) -> Result<(), Fault> {
         for (index, bytes) in std::mem::take(&mut self.early) {
             self.receive(index, &bytes)?;
         }
+        let start = self.control.load_start();
+        if let Some(pacer) = &mut self.pacer {
+            pacer.start(start);
+        }
+        self.pinger = self
+            .ping_period
+            .map(|period| Pinger::new(period, self.connections.len(), start));
         for index in 0..self.connections.len() {
             self.with(index, |connection, turn| connection.fill(turn));
         }
@@ -108,22 +158,70 @@ impl Worker {
         self.now = self.control.clock.now();
     }
 
+    /// Queues what is due by the last tick, and adds those who have something new to `touched`.
+    pub(crate) fn pace(&mut self, touched: &mut Vec<usize>) {
+        while let Some((index, due)) = self.pacer.as_mut().and_then(|pacer| pacer.pop(self.now)) {
+            // A closed connection takes anything and sends nothing.
+            if self.connections[index].has_room(&self.workload) {
+                self.tally.taken_up(due, self.now);
+                self.take_up(index, due);
+                touched.push(index);
+            } else if let Some(pacer) = &mut self.pacer {
+                pacer.hold(index);
+            }
+        }
+        while let Some(index) = self.pinger.as_mut().and_then(|pinger| pinger.pop(self.now)) {
+            self.with(index, |connection, turn| connection.ping(turn));
+            touched.push(index);
+        }
+    }
+
+    /// Queues a message of the schedule on a connection that has room for it.
+    fn take_up(&mut self, index: usize, due: u64) {
+        self.with(index, |connection, turn| connection.queue(due, turn));
+        let Worker { pacer, random, .. } = self;
+        if let Some(pacer) = pacer {
+            pacer.taken(index, random);
+            if pacer.is_done(index) {
+                self.drain(index);
+            }
+        }
+    }
+
+    /// Looks whether a held connection has room again; it catches up at the next [`Worker::pace`].
+    fn release(&mut self, index: usize) {
+        if let Some(pacer) = &mut self.pacer
+            && pacer.is_held(index)
+            && self.connections[index].has_room(&self.workload)
+        {
+            pacer.release(index);
+        }
+    }
+
+    /// How long the thread may wait for the kernel: until something is due. `None` is for ever.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        let pinger = self.pinger.as_ref().map(Pinger::next_due);
+        let pacer = self.pacer.as_ref().and_then(Pacer::next_due);
+        let due = [pacer, pinger].into_iter().flatten().min()?;
+        let now = self.control.clock.now();
+        Some(Duration::from_nanos(due.saturating_sub(now)))
+    }
+
     /// Looks at the phase: once per batch.
     pub(crate) fn look(&mut self) -> Order {
+        let slice = self.control.slice();
+        if slice != self.slice {
+            self.slice = slice;
+            self.hand_over();
+        }
         let phase = self.control.phase();
         if phase != self.phase {
             self.phase = phase;
             match phase {
                 Phase::Connect | Phase::WarmUp => {}
-                Phase::Measure => {
-                    self.tally.latency_from_nanoseconds = self.control.window_start();
-                }
+                Phase::Measure => self.tally.counts_from = self.control.window_start(),
                 Phase::Drain => {
-                    self.tally.latency_from_nanoseconds = u64::MAX;
-                    for index in 0..self.connections.len() {
-                        self.with(index, |connection, turn| connection.drain(turn));
-                        self.closed += usize::from(self.connections[index].is_closed());
-                    }
+                    self.begin_drain();
                     return self.leave_or(Order::FlushAll);
                 }
                 Phase::Abandon => return Order::Leave,
@@ -132,9 +230,34 @@ impl Worker {
         self.leave_or(Order::Continue)
     }
 
+    /// Nothing new is sent, but for what was due in time and could not be sent yet.
+    fn begin_drain(&mut self) {
+        // The window may have closed before this thread saw it open.
+        self.tally.counts_from = self.control.window_start();
+        let end = self.control.window_end();
+        self.pinger = None;
+        if let Some(pacer) = &mut self.pacer {
+            pacer.stop_at(end);
+        }
+        for index in 0..self.connections.len() {
+            if self.pacer.as_ref().is_none_or(|pacer| pacer.is_done(index)) {
+                self.drain(index);
+            }
+        }
+    }
+
+    fn drain(&mut self, index: usize) {
+        let was_closed = self.connections[index].is_closed();
+        self.with(index, |connection, turn| connection.drain(turn));
+        self.closed += usize::from(!was_closed && self.connections[index].is_closed());
+    }
+
     /// Checks what connection `index` received.
     pub(crate) fn receive(&mut self, index: usize, bytes: &[u8]) -> Result<(), Fault> {
-        self.unless_closed(index, |connection, turn| connection.receive(bytes, turn))
+        self.wire_bytes_received += bytes.len() as u64;
+        let verdict = self.unless_closed(index, |connection, turn| connection.receive(bytes, turn));
+        self.release(index);
+        verdict
     }
 
     /// Connection `index` will receive no more.
@@ -158,14 +281,18 @@ impl Worker {
 
     /// Lends what connection `index` has to send, stamped with the time of the last tick.
     pub(crate) fn outgoing(&mut self, index: usize) -> Option<&[u8]> {
-        let connection = &mut self.connections[index];
-        connection.stamp(self.now);
-        connection.outbox().begin()
+        self.connections[index].outgoing(self.now)
     }
 
     /// The last send of connection `index` moved `bytes`.
     pub(crate) fn sent(&mut self, index: usize, bytes: usize) {
+        self.wire_bytes_sent += bytes as u64;
         self.connections[index].outbox().sent(bytes);
+        self.release(index);
+        // There may be room for more; a loop without a schedule fills it at once.
+        if !self.connections[index].is_closed() {
+            self.with(index, |connection, turn| connection.fill(turn));
+        }
     }
 
     /// Whether connection `index` needs no more attention.
@@ -175,26 +302,66 @@ impl Worker {
 
     /// Shows the counters to the main thread: once per batch.
     pub(crate) fn publish(&self) {
-        let line = &self.control.lines[self.line];
-        line.messages.store(self.tally.messages, Ordering::Relaxed);
-        line.payload_bytes
-            .store(self.tally.payload_bytes, Ordering::Relaxed);
+        let line = &self.control.lines[self.share.line];
+        let show = |counter: &AtomicU64, value| counter.store(value, Ordering::Relaxed);
+        show(&line.messages, self.tally.messages);
+        show(&line.payload_bytes, self.tally.payload_bytes);
+        show(&line.wire_bytes_sent, self.wire_bytes_sent);
+        show(&line.wire_bytes_received, self.wire_bytes_received);
     }
 
-    /// Messages without their whole reply, and the age in nanoseconds of the oldest.
-    pub(crate) fn unanswered(&self) -> (u64, u64) {
+    /// Gives the main thread what was counted in the slice that is over.
+    pub(crate) fn hand_over(&mut self) {
         let now = self.control.clock.now();
-        let count = self
+        let in_flight: usize = self
             .connections
             .iter()
-            .map(|connection| connection.unanswered() as u64)
+            .map(|connection| connection.unanswered() - connection.unsent())
             .sum();
-        let oldest = self
-            .connections
-            .iter()
-            .filter_map(Connection::oldest_unanswered)
-            .min();
-        (count, oldest.map_or(0, |sent| now.saturating_sub(sent)))
+        let backlog = self.backlog(now);
+        let line = &self.control.lines[self.share.line];
+        // Only a panic elsewhere poisons the lock, and then the figures do not matter any more.
+        let Ok(mut handed) = line.handed.lock() else {
+            return;
+        };
+        handed.in_flight = in_flight as u64;
+        handed.backlog = backlog;
+        if handed.latency.is_empty() {
+            std::mem::swap(&mut handed.latency, &mut self.tally.latency);
+        } else if handed.latency.add(&self.tally.latency).is_ok() {
+            self.tally.latency.reset();
+        }
+    }
+
+    /// Messages that are due and not yet given to the kernel.
+    fn backlog(&self, now: u64) -> u64 {
+        let Some(pacer) = &self.pacer else {
+            return 0;
+        };
+        let queued: usize = self.connections.iter().map(Connection::unsent).sum();
+        queued as u64 + pacer.overdue_count(now, self.share.of)
+    }
+
+    /// Messages without their whole reply, and the age in nanoseconds of the oldest. They count as
+    /// having taken that long at least, as do those that were due and never sent.
+    pub(crate) fn give_up(&mut self) -> GivenUp {
+        let now = self.control.clock.now();
+        let mut given_up = GivenUp::default();
+        for connection in &self.connections {
+            for due in connection.unanswered_since() {
+                given_up.unanswered += 1;
+                given_up.oldest_ns = given_up.oldest_ns.max(now.saturating_sub(due));
+                self.tally.given_up(due, now);
+            }
+        }
+        let Worker { pacer, random, .. } = self;
+        if let Some(pacer) = pacer {
+            for due in pacer.overdue(now, OVERDUE_MAX, random) {
+                given_up.unsent += 1;
+                self.tally.given_up(due, now);
+            }
+        }
+        given_up
     }
 
     /// A fault of the thread rather than of one connection.
@@ -207,7 +374,7 @@ impl Worker {
 
     fn fault(&self, index: usize, failure: Failure) -> Fault {
         Fault {
-            connection: Some(self.first + index),
+            connection: Some(self.share.connections.start + index),
             failure,
         }
     }
@@ -256,4 +423,15 @@ impl Worker {
         self.closed += usize::from(self.connections[index].is_closed());
         result.map_err(|failure| self.fault(index, failure))
     }
+}
+
+/// What was still owed when a thread left.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct GivenUp {
+    /// Messages without their whole reply.
+    pub(crate) unanswered: u64,
+    /// Nanoseconds that the oldest of them had waited.
+    pub(crate) oldest_ns: u64,
+    /// Messages due and never sent.
+    pub(crate) unsent: u64,
 }

@@ -1,31 +1,19 @@
-//! One connection of the load: sends messages, keeps `depth` in flight, checks each reply.
+//! One connection of the load: what it sends and when it is over. What comes back is `reply.rs`'s.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
-use super::failure::{Failure, Mismatch};
-use super::frame::{Opcode, append_frame};
+use super::failure::Failure;
+use super::frame::{Head, Opcode, append_frame};
 use super::outbox::Outbox;
-use super::payload::{Kind, Pool, Random};
-use super::reader::{Event, Reader};
+use super::payload::{Kind, Random};
+use super::ping::Pings;
+use super::reader::Reader;
 use super::tally::Tally;
+use super::workload::{Pace, Workload};
 use crate::target::Protocol;
 
 /// Status code of the Close that ends a connection in good order.
 const CLOSE_NORMAL: u16 = 1000;
-
-/// What every connection sends.
-#[derive(Clone)]
-pub(crate) struct Workload {
-    /// WebSocket messages or raw bytes.
-    pub(crate) protocol: Protocol,
-    /// Text or binary; raw bytes only differ in content.
-    pub(crate) kind: Kind,
-    /// Messages in flight per connection.
-    pub(crate) depth: usize,
-    /// Where payloads come from; also fixes their size.
-    pub(crate) pool: Arc<Pool>,
-}
 
 /// What a connection borrows for one call.
 pub(crate) struct Turn<'a> {
@@ -39,23 +27,57 @@ pub(crate) struct Turn<'a> {
     pub(crate) tally: &'a mut Tally,
 }
 
-/// Send time of a message that is queued and not yet given to the kernel.
-const UNSENT: u64 = u64::MAX;
-
-/// Bytes shown of a message that should not be there.
-const EXCERPT_BYTES: usize = 16;
+/// Time of a message that is queued and not yet given to the kernel.
+pub(super) const UNSENT: u64 = u64::MAX;
 
 /// A message that waits for its reply.
-struct Pending {
-    /// Nanoseconds since the caller's epoch, or [`UNSENT`].
-    sent: u64,
+#[derive(Clone, Copy)]
+pub(super) struct Pending {
+    /// When it was due, in nanoseconds since the caller's epoch; [`UNSENT`] for one that is due when
+    /// it is sent.
+    pub(super) due: u64,
+    /// When it was given to the kernel, or [`UNSENT`].
+    pub(super) sent: u64,
     /// Its window of the pool.
-    window: usize,
+    pub(super) window: u32,
+    /// Payload bytes (30 bits) and, on top, whether it is text.
+    size_and_kind: u32,
+}
+
+const TEXT_BIT: u32 = 1 << 31;
+
+impl Pending {
+    fn new(due: u64, window: usize, size: usize, kind: Kind) -> Pending {
+        let text = if kind == Kind::Text { TEXT_BIT } else { 0 };
+        Pending {
+            due,
+            sent: UNSENT,
+            window: window as u32,
+            size_and_kind: size as u32 | text,
+        }
+    }
+
+    pub(super) fn size(self) -> usize {
+        (self.size_and_kind & !TEXT_BIT) as usize
+    }
+
+    pub(super) fn kind(self) -> Kind {
+        match self.size_and_kind & TEXT_BIT {
+            0 => Kind::Binary,
+            _ => Kind::Text,
+        }
+    }
+
+    /// The payload that was sent.
+    pub(super) fn payload(self, workload: &Workload) -> &[u8] {
+        let window = self.window as usize;
+        workload.pool.window(self.kind(), window, self.size())
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// Each answered message is followed by a new one.
+pub(super) enum Stage {
+    /// Messages are sent.
     Loading,
     /// No new messages; the last replies are awaited.
     Draining,
@@ -72,24 +94,25 @@ pub(crate) struct Connection {
 }
 
 /// What was sent and what of it came back.
-struct Exchange {
-    stage: Stage,
-    pending: VecDeque<Pending>,
-    /// Messages at the end of `pending` that have no send time yet.
+pub(super) struct Exchange {
+    pub(super) stage: Stage,
+    pub(super) pending: VecDeque<Pending>,
+    /// Messages at the end of `pending` that have not been given to the kernel.
     unstamped: usize,
     /// Bytes of the first pending message's reply already found right.
-    verified: usize,
+    pub(super) verified: usize,
     /// Whether a fragmented reply is under way.
-    in_message: bool,
-    answered: u64,
-    outbox: Outbox,
+    pub(super) in_message: bool,
+    pub(super) answered: u64,
+    pub(super) pings: Pings,
+    pub(super) outbox: Outbox,
 }
 
 impl Connection {
     /// A connection with nothing in flight yet.
     pub(crate) fn new() -> Connection {
         Connection {
-            reader: Reader::new(),
+            reader: Reader::new(false),
             exchange: Exchange {
                 stage: Stage::Loading,
                 pending: VecDeque::new(),
@@ -97,6 +120,7 @@ impl Connection {
                 verified: 0,
                 in_message: false,
                 answered: 0,
+                pings: Pings::default(),
                 outbox: Outbox::default(),
             },
         }
@@ -107,18 +131,49 @@ impl Connection {
         &mut self.exchange.outbox
     }
 
-    /// Queues messages until `depth` are in flight (none once draining).
+    /// Queues what the loop asks for: of a closed one, messages until as many are in flight as should
+    /// be; of full duplex, as many as there is room for. Nothing once draining.
     pub(crate) fn fill(&mut self, turn: &mut Turn<'_>) {
         self.exchange.fill(turn);
     }
 
-    /// Gives the messages queued since the last call their send time.
-    pub(crate) fn stamp(&mut self, now: u64) {
-        let exchange = &mut self.exchange;
-        for pending in exchange.pending.iter_mut().rev().take(exchange.unstamped) {
-            pending.sent = now;
+    /// Whether an open loop's next message may be queued.
+    pub(crate) fn has_room(&self, workload: &Workload) -> bool {
+        self.exchange.has_room(workload)
+    }
+
+    /// Queues one message of an open loop, which was due at `due`.
+    pub(crate) fn queue(&mut self, due: u64, turn: &mut Turn<'_>) {
+        if self.exchange.stage == Stage::Loading {
+            self.exchange.queue(due, turn);
         }
-        exchange.unstamped = 0;
+    }
+
+    /// Queues a ping, unless one is still unanswered. Where messages are fragmented, it goes between
+    /// the fragments of the next one.
+    pub(crate) fn ping(&mut self, turn: &mut Turn<'_>) {
+        if self.exchange.stage != Stage::Loading || !self.exchange.pings.want() {
+            return;
+        }
+        if turn.workload.fragments < 2 {
+            self.exchange.append_ping(turn.random);
+        }
+    }
+
+    /// Lends what is to be sent, and notes `now` as the time at which it was; `None` if there is
+    /// nothing or a send is under way.
+    pub(crate) fn outgoing(&mut self, now: u64) -> Option<&[u8]> {
+        let exchange = &mut self.exchange;
+        // Whatever is queued while a part is on its way goes with a later one.
+        if exchange.outbox.begins_anew() {
+            for pending in exchange.pending.iter_mut().rev().take(exchange.unstamped) {
+                pending.sent = now;
+                pending.due = pending.due.min(now);
+            }
+            exchange.unstamped = 0;
+            exchange.pings.stamp(now);
+        }
+        exchange.outbox.begin()
     }
 
     /// Checks bytes from the server, counts what they complete, and queues what follows.
@@ -167,13 +222,15 @@ impl Connection {
         self.exchange.pending.len()
     }
 
-    /// When the oldest unanswered message was sent.
-    pub(crate) fn oldest_unanswered(&self) -> Option<u64> {
-        self.exchange
-            .pending
-            .front()
-            .map(|pending| pending.sent)
-            .filter(|&sent| sent != UNSENT)
+    /// Of those, the ones not yet given to the kernel.
+    pub(crate) fn unsent(&self) -> usize {
+        self.exchange.unstamped
+    }
+
+    /// When each message that is still without its whole reply was due, as far as it was sent.
+    pub(crate) fn unanswered_since(&self) -> impl Iterator<Item = u64> {
+        let pending = self.exchange.pending.iter().map(|pending| pending.due);
+        pending.filter(|&due| due != UNSENT)
     }
 }
 
@@ -182,211 +239,104 @@ impl Exchange {
         if self.stage != Stage::Loading {
             return;
         }
-        while self.pending.len() < turn.workload.depth {
-            let bits = turn.random.bits();
-            let window = turn.workload.pool.choose(bits);
-            let payload = turn.workload.pool.window(window);
-            let writer = self.outbox.writer();
-            match turn.workload.protocol {
-                Protocol::Tcp => writer.extend_from_slice(payload),
-                Protocol::Websocket => {
-                    // The choice of window took low bits; the key is the high half.
-                    let key = ((bits >> 32) as u32).to_ne_bytes();
-                    append_frame(writer, data_opcode(turn.workload.kind), payload, key);
+        match turn.workload.pace {
+            Pace::Depth(depth) => {
+                while self.pending.len() < depth {
+                    self.queue(UNSENT, turn);
                 }
             }
-            self.pending.push_back(Pending {
-                sent: UNSENT,
-                window,
-            });
-            self.unstamped += 1;
+            Pace::Duplex => {
+                while self.has_room(turn.workload) {
+                    self.queue(UNSENT, turn);
+                }
+            }
+            Pace::Scheduled => {}
         }
     }
 
-    fn receive_raw(&mut self, mut bytes: &[u8], turn: &mut Turn<'_>) -> Result<(), Failure> {
-        while !bytes.is_empty() {
-            let Some(pending) = self.pending.front() else {
-                return Err(self.unasked(&bytes[..bytes.len().min(EXCERPT_BYTES)]));
-            };
-            let sent = turn.workload.pool.window(pending.window);
-            let here = bytes.len().min(sent.len() - self.verified);
-            let (piece, rest) = bytes.split_at(here);
-            self.verify(piece, sent)?;
-            bytes = rest;
-            if self.verified == sent.len() {
-                self.complete(turn);
-            }
-        }
-        Ok(())
+    fn has_room(&self, workload: &Workload) -> bool {
+        let limits = workload.limits;
+        self.pending.len() < limits.in_flight_max
+            && self.outbox.queued_bytes() < limits.queued_bytes_max
     }
 
-    fn receive_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Failure> {
-        let (opcode, fin, frame_length, first, last, bytes) = match event {
-            Event::Control { opcode, payload } => return self.control(opcode, payload, turn),
-            Event::Data {
-                opcode,
-                fin,
-                frame_length,
-                first,
-                last,
-                bytes,
-            } => (opcode, fin, frame_length, first, last, bytes),
-        };
-        let Some(pending) = self.pending.front() else {
-            return Err(self.unasked(&bytes[..bytes.len().min(EXCERPT_BYTES)]));
-        };
-        let sent = turn.workload.pool.window(pending.window);
-        if first {
-            self.check_frame(opcode, fin, frame_length, sent.len(), turn.workload.kind)?;
+    fn queue(&mut self, due: u64, turn: &mut Turn<'_>) {
+        let Turn {
+            workload, random, ..
+        } = turn;
+        let kind = workload.kinds.draw(random);
+        let size = workload.sizes.draw(random);
+        let bits = random.bits();
+        let window = workload.pool.choose(kind, size, bits);
+        let payload = workload.pool.window(kind, window, size);
+        match workload.protocol {
+            Protocol::Tcp => self.outbox.writer().extend_from_slice(payload),
+            Protocol::Websocket => {
+                // The choice of window took low bits; the key is the high half.
+                let key = ((bits >> 32) as u32).to_ne_bytes();
+                self.append_message(kind, payload, key, workload.fragments, random);
+            }
         }
-        self.verify(bytes, sent)?;
-        if last && fin {
-            turn.tally.fragmented += u64::from(self.in_message);
-            self.complete(turn);
-        } else if last {
-            self.in_message = true;
-        }
-        Ok(())
+        self.pending
+            .push_back(Pending::new(due, window, size, kind));
+        self.unstamped += 1;
     }
 
-    /// Checks a data frame's place in its message, its opcode and its length.
-    fn check_frame(
-        &self,
-        opcode: Opcode,
-        fin: bool,
-        frame_length: u64,
-        sent_length: usize,
-        kind: Kind,
-    ) -> Result<(), Failure> {
-        match (self.in_message, opcode) {
-            (true, Opcode::Continuation) => {}
-            (true, _) => {
-                return Err(Failure::Protocol(
-                    "a new message inside a fragmented one".to_owned(),
-                ));
-            }
-            (false, Opcode::Continuation) => {
-                return Err(Failure::Protocol("a continuation of no message".to_owned()));
-            }
-            (false, opcode) if opcode != data_opcode(kind) => {
-                let sent = data_opcode(kind);
-                let what = format!("a {sent:?} message came back as {opcode:?}");
-                return Err(self.mismatch(what));
-            }
-            _ => {}
-        }
-        let length = self.verified as u64 + frame_length;
-        let wrong = if fin {
-            length != sent_length as u64
-        } else {
-            length > sent_length as u64
-        };
-        if wrong {
-            let more = if fin { "" } else { " or more" };
-            return Err(self.mismatch(format!(
-                "a message of {sent_length} bytes came back with {length}{more}"
-            )));
-        }
-        Ok(())
-    }
-
-    fn control(
+    /// Appends a message in so many frames, the first masked with `key`.
+    fn append_message(
         &mut self,
-        opcode: Opcode,
+        kind: Kind,
         payload: &[u8],
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Failure> {
-        match opcode {
-            Opcode::Ping => {
-                turn.tally.pings += 1;
-                if matches!(self.stage, Stage::Loading | Stage::Draining) {
-                    let key = (turn.random.bits() as u32).to_ne_bytes();
-                    append_frame(self.outbox.writer(), Opcode::Pong, payload, key);
+        mut key: [u8; 4],
+        fragments: usize,
+        random: &mut Random,
+    ) {
+        let mut opcode = data_opcode(kind);
+        for fragment in 0..fragments {
+            let (from, to) = (
+                payload.len() * fragment / fragments,
+                payload.len() * (fragment + 1) / fragments,
+            );
+            let head = Head {
+                fin: fragment + 1 == fragments,
+                compressed: false,
+                opcode,
+            };
+            append_frame(self.outbox.writer(), head, &payload[from..to], key);
+            if !head.fin {
+                opcode = Opcode::Continuation;
+                key = random.key();
+                if self.pings.is_wanted() {
+                    self.append_ping(random);
                 }
             }
-            Opcode::Pong => turn.tally.pongs += 1,
-            _ => {
-                let (code, reason) = match payload {
-                    [] => (None, &[][..]),
-                    [_] => {
-                        return Err(Failure::Protocol("a Close payload of one byte".to_owned()));
-                    }
-                    [high, low, reason @ ..] => (Some(u16::from_be_bytes([*high, *low])), reason),
-                };
-                if self.stage != Stage::Closing {
-                    let reason = String::from_utf8_lossy(reason).into_owned();
-                    return Err(Failure::ServerClosed { code, reason });
-                }
-                self.stage = Stage::Closed;
-            }
         }
-        Ok(())
     }
 
-    /// Compares the next bytes of the first pending message's reply.
-    fn verify(&mut self, bytes: &[u8], sent: &[u8]) -> Result<(), Failure> {
-        if bytes != &sent[self.verified..self.verified + bytes.len()] {
-            let at = bytes
-                .iter()
-                .zip(&sent[self.verified..])
-                .position(|(received, expected)| received != expected)
-                .unwrap_or_default();
-            let mismatch = Mismatch::at(self.answered, sent, self.verified, bytes, at);
-            return Err(Failure::Mismatch(Box::new(mismatch)));
-        }
-        self.verified += bytes.len();
-        Ok(())
+    fn append_ping(&mut self, random: &mut Random) {
+        let payload = self.pings.begin();
+        let head = Head::whole(Opcode::Ping);
+        append_frame(self.outbox.writer(), head, &payload, random.key());
     }
 
-    fn complete(&mut self, turn: &mut Turn<'_>) {
-        if let Some(pending) = self.pending.pop_front() {
-            turn.tally
-                .answered(pending.sent, turn.now, self.verified as u64);
-        }
-        self.answered += 1;
-        self.verified = 0;
-        self.in_message = false;
-    }
-
-    fn close_when_drained(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn close_when_drained(&mut self, turn: &mut Turn<'_>) {
         if self.stage != Stage::Draining || !self.pending.is_empty() {
             return;
         }
         self.stage = match turn.workload.protocol {
             Protocol::Tcp => Stage::Closed,
             Protocol::Websocket => {
-                let key = (turn.random.bits() as u32).to_ne_bytes();
+                let head = Head::whole(Opcode::Close);
                 let payload = CLOSE_NORMAL.to_be_bytes();
-                append_frame(self.outbox.writer(), Opcode::Close, &payload, key);
+                append_frame(self.outbox.writer(), head, &payload, turn.random.key());
                 Stage::Closing
             }
         };
     }
-
-    fn mismatch(&self, what: String) -> Failure {
-        Failure::Mismatch(Box::new(Mismatch {
-            what,
-            message: self.answered,
-            offset: self.verified as u64,
-            expected: Vec::new(),
-            received: Vec::new(),
-            excerpt_offset: 0,
-        }))
-    }
-
-    fn unasked(&self, bytes: &[u8]) -> Failure {
-        Failure::Mismatch(Box::new(Mismatch {
-            what: "the server sent a message that answers none of ours".to_owned(),
-            message: self.answered,
-            offset: 0,
-            expected: Vec::new(),
-            received: bytes.to_vec(),
-            excerpt_offset: 0,
-        }))
-    }
 }
 
-fn data_opcode(kind: Kind) -> Opcode {
+/// The opcode of a message's first frame.
+pub(super) fn data_opcode(kind: Kind) -> Opcode {
     match kind {
         Kind::Text => Opcode::Text,
         Kind::Binary => Opcode::Binary,

@@ -2,6 +2,9 @@
 
 use proptest::prelude::*;
 
+use std::sync::Arc;
+
+use super::super::payload::{Kinds, Pool};
 use super::*;
 
 /// A connection, what it borrows, and the server's view of what it sent.
@@ -15,15 +18,18 @@ struct Play {
 
 impl Play {
     fn new(protocol: Protocol, kind: Kind, size: usize, depth: usize) -> Play {
-        let pool = Arc::new(Pool::new(kind, size, &mut Random::new(3, 0)));
+        let kinds = match kind {
+            Kind::Text => Kinds::Text,
+            Kind::Binary => Kinds::Binary,
+        };
+        let pool = Arc::new(Pool::new(kinds, size, &mut Random::new(3, 0)));
         let mut tally = Tally::new();
-        tally.latency_from_nanoseconds = 0;
+        tally.counts_from = 0;
         Play {
             workload: Workload {
-                protocol,
-                kind,
-                depth,
-                pool,
+                kinds,
+                pace: Pace::Depth(depth),
+                ..Workload::simple(protocol, size, pool)
             },
             random: Random::new(3, 1),
             tally,
@@ -60,9 +66,8 @@ impl Play {
     /// Takes what the connection wants to send and decodes it.
     fn sent(&mut self) -> Vec<Vec<u8>> {
         let now = self.now;
-        self.connection.stamp(now);
-        let size = self.workload.pool.window(0).len();
-        let Some(bytes) = self.connection.outbox().begin().map(<[u8]>::to_vec) else {
+        let size = self.workload.sizes.bytes_max();
+        let Some(bytes) = self.connection.outgoing(now).map(<[u8]>::to_vec) else {
             return Vec::new();
         };
         self.connection.outbox().sent(bytes.len());
@@ -138,7 +143,7 @@ fn an_answered_message_is_counted_timed_and_followed_by_another() {
 #[test]
 fn messages_sent_before_the_window_have_no_latency() {
     let mut play = Play::new(Protocol::Tcp, Kind::Binary, 8, 1);
-    play.tally.latency_from_nanoseconds = 10;
+    play.tally.counts_from = 10;
     play.now = 5;
     let sent = play.start();
     play.now = 20;

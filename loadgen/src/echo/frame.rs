@@ -53,18 +53,46 @@ impl Opcode {
 pub(crate) const CONTROL_PAYLOAD_BYTES_MAX: usize = 125;
 
 const FIN: u8 = 0x80;
+const RSV1: u8 = 0x40;
 const MASKED: u8 = 0x80;
 
 /// Bytes masked at a time: small enough that the second touch finds them in first-level cache.
 const MASK_BLOCK_BYTES: usize = 4096;
 
-/// Appends one whole masked frame (FIN set) to `out`.
+/// First byte of a frame.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head {
+    /// Whether it is its message's last.
+    pub(crate) fin: bool,
+    /// RSV1: the message is compressed (RFC 7692 section 6); on its first frame only.
+    pub(crate) compressed: bool,
+    /// What it is.
+    pub(crate) opcode: Opcode,
+}
+
+impl Head {
+    /// A frame that is a whole message, or a control frame.
+    pub(crate) fn whole(opcode: Opcode) -> Head {
+        Head {
+            fin: true,
+            compressed: false,
+            opcode,
+        }
+    }
+
+    fn bits(self) -> u8 {
+        let flag = |is_set: bool, bit: u8| if is_set { bit } else { 0 };
+        flag(self.fin, FIN) | flag(self.compressed, RSV1) | self.opcode.bits()
+    }
+}
+
+/// Appends one masked frame to `out`.
 ///
 /// ```text
-/// | FIN opcode | 1 length | [16 or 64 bits of length] | key (4) | payload XOR key |
+/// | FIN RSV1 0 0 opcode | 1 length | [16 or 64 bits of length] | key (4) | payload XOR key |
 /// ```
-pub(crate) fn append_frame(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8], key: [u8; 4]) {
-    out.push(FIN | opcode.bits());
+pub(crate) fn append_frame(out: &mut Vec<u8>, head: Head, payload: &[u8], key: [u8; 4]) {
+    out.push(head.bits());
     match payload.len() {
         length @ 0..=125 => out.push(MASKED | length as u8),
         length @ 126..=0xffff => {
@@ -130,7 +158,12 @@ mod tests {
         ] {
             let payload: Vec<u8> = (0..length).map(|index| (index * 31 % 251) as u8).collect();
             let mut out = b"before".to_vec();
-            append_frame(&mut out, Opcode::Binary, &payload, [1, 2, 3, 0xff]);
+            append_frame(
+                &mut out,
+                Head::whole(Opcode::Binary),
+                &payload,
+                [1, 2, 3, 0xff],
+            );
             let (opcode, read, rest) = read_client_frame(&out[6..]);
             assert_eq!(opcode, 2);
             assert!(read == payload, "length {length}");

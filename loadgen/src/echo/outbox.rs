@@ -23,6 +23,17 @@ impl Outbox {
         }
     }
 
+    /// Whether the next send begins a part of which nothing has been sent: then that part holds all
+    /// that was queued until now.
+    pub(crate) fn begins_anew(&self) -> bool {
+        !self.in_flight && self.sent == 0
+    }
+
+    /// Bytes that the kernel has not taken yet.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.front.len() - self.sent + self.back.len()
+    }
+
     /// Lends the unsent bytes for one send, or `None` if there are none or a send is in flight.
     ///
     /// The slice stays valid and unchanged until [`Outbox::sent`].

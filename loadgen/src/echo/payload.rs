@@ -10,8 +10,13 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 /// core's second-level cache; two messages share a window once in 65,536 (binary).
 const POOL_SPREAD_BYTES: usize = 64 * 1024;
 
-/// Distance between window starts of a text pool: windows begin and end between characters.
+/// A text pool is made of cells of this size, all with their characters at the same places.
 const TEXT_CELL_BYTES: usize = 16;
+
+/// Widths of a cell's characters. The places where they begin, 0, 1, 3, 6, 10, 11, 12 and 14, have
+/// every distance modulo 16 among them, so that a window of any size can begin and end between
+/// characters.
+const TEXT_WIDTHS: [usize; 8] = [1, 2, 3, 4, 1, 1, 2, 2];
 
 /// What the payload is said to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +25,38 @@ pub(crate) enum Kind {
     Text,
     /// Any bytes.
     Binary,
+}
+
+/// What kinds of messages there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kinds {
+    /// Text only.
+    Text,
+    /// Binary only.
+    Binary,
+    /// Both, in random order.
+    Mixed,
+}
+
+impl Kinds {
+    /// The name in results.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Kinds::Text => "text",
+            Kinds::Binary => "binary",
+            Kinds::Mixed => "mixed",
+        }
+    }
+
+    /// The next message's kind.
+    pub(crate) fn draw(self, random: &mut Random) -> Kind {
+        match self {
+            Kinds::Text => Kind::Text,
+            Kinds::Binary => Kind::Binary,
+            Kinds::Mixed if random.below(2) == 0 => Kind::Text,
+            Kinds::Mixed => Kind::Binary,
+        }
+    }
 }
 
 /// Seeded randomness of one thread: masking keys and choice of payload.
@@ -38,6 +75,11 @@ impl Random {
     /// 64 random bits.
     pub(crate) fn bits(&mut self) -> u64 {
         self.0.next_u64()
+    }
+
+    /// A masking key.
+    pub(crate) fn key(&mut self) -> [u8; 4] {
+        (self.bits() as u32).to_ne_bytes()
     }
 
     /// Fills `bytes`.
@@ -67,61 +109,79 @@ impl Random {
     }
 }
 
-/// Shared random bytes; every window of `size` bytes that it hands out is a valid payload.
+/// Shared random bytes, of which every message is a window.
 pub(crate) struct Pool {
-    bytes: Vec<u8>,
-    size: usize,
-    step: usize,
+    binary: Vec<u8>,
+    text: Vec<u8>,
+    /// Places in a cell where a text window may begin, by its size modulo the cell's.
+    starts: Vec<Vec<usize>>,
 }
 
 impl Pool {
-    /// A pool for messages of `size` bytes.
-    pub(crate) fn new(kind: Kind, size: usize, random: &mut Random) -> Pool {
-        match kind {
-            Kind::Binary => {
-                let mut bytes = vec![0; POOL_SPREAD_BYTES + size];
-                random.fill(&mut bytes);
-                Pool {
-                    bytes,
-                    size,
-                    step: 1,
-                }
+    /// A pool for messages of these kinds, of up to `bytes_max` bytes.
+    pub(crate) fn new(kinds: Kinds, bytes_max: usize, random: &mut Random) -> Pool {
+        let mut binary = Vec::new();
+        if kinds != Kinds::Text {
+            binary.resize(POOL_SPREAD_BYTES + bytes_max, 0);
+            random.fill(&mut binary);
+        }
+        let mut text = Vec::new();
+        if kinds != Kinds::Binary {
+            let length =
+                (POOL_SPREAD_BYTES + TEXT_CELL_BYTES + bytes_max).next_multiple_of(TEXT_CELL_BYTES);
+            while text.len() < length {
+                push_cell(&mut text, random);
             }
+        }
+        Pool {
+            binary,
+            text,
+            starts: text_starts(),
+        }
+    }
+
+    /// The offset of the window of `size` bytes that 64 random bits choose.
+    pub(crate) fn choose(&self, kind: Kind, size: usize, bits: u64) -> usize {
+        match kind {
+            Kind::Binary => bits as usize % POOL_SPREAD_BYTES,
             Kind::Text => {
-                // Character boundaries are forced where windows start (multiples of the cell)
-                // and where they end (`size` further on, so `size` modulo the cell).
-                let tail = size % TEXT_CELL_BYTES;
-                let length = (POOL_SPREAD_BYTES + size).next_multiple_of(TEXT_CELL_BYTES);
-                let mut bytes = Vec::with_capacity(length);
-                while bytes.len() < length {
-                    push_characters(&mut bytes, tail, random);
-                    push_characters(&mut bytes, TEXT_CELL_BYTES - tail, random);
-                }
-                Pool {
-                    bytes,
-                    size,
-                    step: TEXT_CELL_BYTES,
-                }
+                let starts = &self.starts[size % TEXT_CELL_BYTES];
+                let bits = bits as usize;
+                let cell = bits % (POOL_SPREAD_BYTES / TEXT_CELL_BYTES);
+                let start = starts[(bits >> 16) % starts.len()];
+                cell * TEXT_CELL_BYTES + start
             }
         }
     }
 
-    /// The window that 64 random bits choose.
-    pub(crate) fn choose(&self, bits: u64) -> usize {
-        (bits as usize % (POOL_SPREAD_BYTES / self.step)) * self.step
-    }
-
-    /// The payload of the window at `offset`.
-    pub(crate) fn window(&self, offset: usize) -> &[u8] {
-        &self.bytes[offset..offset + self.size]
+    /// The payload of `size` bytes at `offset`.
+    pub(crate) fn window(&self, kind: Kind, offset: usize, size: usize) -> &[u8] {
+        let bytes = match kind {
+            Kind::Binary => &self.binary,
+            Kind::Text => &self.text,
+        };
+        &bytes[offset..offset + size]
     }
 }
 
-/// Appends random characters that take exactly `length` bytes of UTF-8.
-fn push_characters(bytes: &mut Vec<u8>, length: usize, random: &mut Random) {
-    let mut left = length;
-    while left > 0 {
-        let width = random.between(1, left.min(4) as u32);
+/// For each size modulo the cell's, where a window may begin so that it ends between characters too.
+fn text_starts() -> Vec<Vec<usize>> {
+    let mut boundaries = vec![0];
+    for width in &TEXT_WIDTHS[..TEXT_WIDTHS.len() - 1] {
+        boundaries.push(boundaries[boundaries.len() - 1] + width);
+    }
+    let fits = |start: usize, size: usize| boundaries.contains(&((start + size) % TEXT_CELL_BYTES));
+    (0..TEXT_CELL_BYTES)
+        .map(|size| {
+            let starts = boundaries.iter().copied();
+            starts.filter(|&start| fits(start, size)).collect()
+        })
+        .collect()
+}
+
+/// Appends a cell of random characters.
+fn push_cell(bytes: &mut Vec<u8>, random: &mut Random) {
+    for width in TEXT_WIDTHS {
         let scalar = match width {
             1 => random.between(0x20, 0x7e),
             2 => random.between(0x80, 0x7ff),
@@ -130,7 +190,6 @@ fn push_characters(bytes: &mut Vec<u8>, length: usize, random: &mut Random) {
             _ => random.between(0x1_0000, 0x10_ffff),
         };
         let character = char::from_u32(scalar).expect("the ranges hold scalar values only");
-        left -= character.len_utf8();
         bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
     }
 }
@@ -140,12 +199,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_windows_are_valid_utf8_of_the_asked_size() {
+    fn text_windows_are_valid_utf8_of_any_size() {
+        let mut random = Random::new(1, 0);
+        let pool = Pool::new(Kinds::Text, 65_537, &mut random);
         for size in (0..70).chain([1000, 65_536, 65_537]) {
-            let mut random = Random::new(1, 0);
-            let pool = Pool::new(Kind::Text, size, &mut random);
             for _ in 0..200 {
-                let window = pool.window(pool.choose(random.bits()));
+                let offset = pool.choose(Kind::Text, size, random.bits());
+                let window = pool.window(Kind::Text, offset, size);
                 assert_eq!(window.len(), size);
                 assert!(std::str::from_utf8(window).is_ok(), "size {size}");
             }
@@ -154,8 +214,8 @@ mod tests {
 
     #[test]
     fn text_has_characters_of_every_width() {
-        let pool = Pool::new(Kind::Text, 4096, &mut Random::new(2, 0));
-        let text = std::str::from_utf8(pool.window(0)).unwrap();
+        let pool = Pool::new(Kinds::Mixed, 4096, &mut Random::new(2, 0));
+        let text = std::str::from_utf8(pool.window(Kind::Text, 0, 4096)).unwrap();
         for width in 1..=4 {
             assert!(
                 text.chars().any(|character| character.len_utf8() == width),
@@ -170,5 +230,13 @@ mod tests {
         assert_eq!(bits(7, 0), bits(7, 0));
         assert_ne!(bits(7, 0), bits(7, 1));
         assert_ne!(bits(7, 0), bits(8, 0));
+    }
+
+    #[test]
+    fn mixed_messages_are_of_both_kinds() {
+        let mut random = Random::new(3, 0);
+        let drawn: Vec<Kind> = (0..100).map(|_| Kinds::Mixed.draw(&mut random)).collect();
+        assert!(drawn.contains(&Kind::Text) && drawn.contains(&Kind::Binary));
+        assert_eq!(Kinds::Text.draw(&mut random), Kind::Text);
     }
 }

@@ -9,6 +9,7 @@ const HEADER_BYTES_MAX: usize = 10;
 #[derive(Clone, Copy, Debug)]
 struct Header {
     fin: bool,
+    compressed: bool,
     opcode: Opcode,
     length: u64,
 }
@@ -22,6 +23,8 @@ pub(crate) enum Event<'a> {
         opcode: Opcode,
         /// Whether the frame is its message's last.
         fin: bool,
+        /// Whether RSV1 is set: the message is compressed. Only ever on its first frame.
+        compressed: bool,
         /// Payload length of the whole frame.
         frame_length: u64,
         /// Whether this part is the frame's first (it may be empty).
@@ -42,6 +45,8 @@ pub(crate) enum Event<'a> {
 
 /// Incremental reader of one server's frames.
 pub(crate) struct Reader {
+    /// Whether permessage-deflate was agreed on.
+    may_compress: bool,
     header: [u8; HEADER_BYTES_MAX],
     header_length: usize,
     frame: Option<Header>,
@@ -51,9 +56,10 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// At the start of a frame.
-    pub(crate) fn new() -> Reader {
+    /// At the start of a frame. RSV1 is an error unless permessage-deflate was agreed on.
+    pub(crate) fn new(may_compress: bool) -> Reader {
         Reader {
+            may_compress,
             header: [0; HEADER_BYTES_MAX],
             header_length: 0,
             frame: None,
@@ -101,12 +107,14 @@ impl Reader {
         }
         let Header {
             fin,
+            compressed,
             opcode,
             length: frame_length,
         } = frame;
         Ok(Some(Event::Data {
             opcode,
             fin,
+            compressed,
             frame_length,
             first,
             last,
@@ -133,7 +141,7 @@ impl Reader {
             self.header[self.header_length..self.header_length + here].copy_from_slice(bytes);
             self.header_length += here;
         }
-        let header = parse_header(&self.header)?;
+        let header = parse_header(&self.header, self.may_compress)?;
         self.header_length = 0;
         self.frame = Some(header);
         self.remaining = header.length;
@@ -149,9 +157,10 @@ fn header_bytes(second: u8) -> usize {
     }
 }
 
-fn parse_header(bytes: &[u8; HEADER_BYTES_MAX]) -> Result<Header, String> {
+fn parse_header(bytes: &[u8; HEADER_BYTES_MAX], may_compress: bool) -> Result<Header, String> {
     let [first, second, ..] = *bytes;
-    if first & 0x70 != 0 {
+    let compressed = may_compress && first & 0x40 != 0;
+    if first & 0x70 != 0 && !(compressed && first & 0x30 == 0) {
         return Err(format!(
             "RSV bits set without an extension (first byte {first:#04x})"
         ));
@@ -161,6 +170,9 @@ fn parse_header(bytes: &[u8; HEADER_BYTES_MAX]) -> Result<Header, String> {
     }
     let opcode = Opcode::from_bits(first & 0x0f)
         .ok_or_else(|| format!("reserved opcode {:#x}", first & 0x0f))?;
+    if compressed && !matches!(opcode, Opcode::Text | Opcode::Binary) {
+        return Err("RSV1 set on a frame that does not begin a message".to_owned());
+    }
     let fin = first & 0x80 != 0;
     let length = match second & 0x7f {
         126 => u64::from(u16::from_be_bytes([bytes[2], bytes[3]])),
@@ -184,6 +196,7 @@ fn parse_header(bytes: &[u8; HEADER_BYTES_MAX]) -> Result<Header, String> {
     }
     Ok(Header {
         fin,
+        compressed,
         opcode,
         length,
     })
@@ -195,7 +208,9 @@ mod tests {
 
     fn error_of(bytes: &[u8]) -> String {
         let mut input = bytes;
-        Reader::new().next(&mut input).expect_err("must be refused")
+        Reader::new(false)
+            .next(&mut input)
+            .expect_err("must be refused")
     }
 
     #[test]
@@ -212,7 +227,7 @@ mod tests {
 
     /// Flattens events so that streams cut differently can be compared.
     fn transcript(pieces: &[&[u8]]) -> String {
-        let mut reader = Reader::new();
+        let mut reader = Reader::new(false);
         let mut log = String::new();
         for piece in pieces {
             let mut input = *piece;
@@ -221,6 +236,7 @@ mod tests {
                     Event::Data {
                         opcode,
                         fin,
+                        compressed: _,
                         frame_length,
                         first,
                         last,

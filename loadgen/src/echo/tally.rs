@@ -16,20 +16,31 @@ pub(crate) fn latency_histogram() -> Histogram<u64> {
 
 /// Counters of one thread since its load began.
 pub(crate) struct Tally {
-    /// Latency in nanoseconds of the messages that count: sent and answered in the window.
+    /// Nanoseconds from when each message was due to its reply; of a loop without a schedule, from
+    /// when it was sent. Taken away slice by slice.
     pub(crate) latency: Histogram<u64>,
-    /// Messages sent at or after this time count for latency; `u64::MAX` before the window.
-    pub(crate) latency_from_nanoseconds: u64,
-    /// Messages whose reply was wholly verified.
+    /// Only of a loop with a schedule: from when each message was given to the kernel.
+    pub(crate) service: Option<Histogram<u64>>,
+    /// Only of a loop with a schedule: from when a message was due to when it was taken up.
+    pub(crate) lateness: Option<Histogram<u64>>,
+    /// From each ping to its pong.
+    pub(crate) ping: Option<Histogram<u64>>,
+    /// Messages due at or after this time count for those; `u64::MAX` before the window.
+    pub(crate) counts_from: u64,
+    /// Messages whose reply was right.
     pub(crate) messages: u64,
     /// Payload bytes of those messages, one way.
     pub(crate) payload_bytes: u64,
+    /// Of those, bytes that were compared.
+    pub(crate) compared_bytes: u64,
     /// Pings the server sent, each answered.
     pub(crate) pings: u64,
     /// Pongs the server sent unasked.
     pub(crate) pongs: u64,
     /// Messages whose reply came in more than one frame.
     pub(crate) fragmented: u64,
+    /// Messages whose reply came compressed.
+    pub(crate) compressed: u64,
 }
 
 impl Tally {
@@ -37,22 +48,64 @@ impl Tally {
     pub(crate) fn new() -> Tally {
         Tally {
             latency: latency_histogram(),
-            latency_from_nanoseconds: u64::MAX,
+            service: None,
+            lateness: None,
+            ping: None,
+            counts_from: u64::MAX,
             messages: 0,
             payload_bytes: 0,
+            compared_bytes: 0,
             pings: 0,
             pongs: 0,
             fragmented: 0,
+            compressed: 0,
         }
     }
 
-    /// Counts one verified message.
-    pub(crate) fn answered(&mut self, sent: u64, now: u64, payload_bytes: u64) {
+    /// The same for a loop with a schedule.
+    pub(crate) fn scheduled(mut self) -> Tally {
+        self.service = Some(latency_histogram());
+        self.lateness = Some(latency_histogram());
+        self
+    }
+
+    /// Counts one message that came back right.
+    pub(crate) fn answered(&mut self, due: u64, sent: u64, now: u64, payload_bytes: u64) {
         self.messages += 1;
         self.payload_bytes += payload_bytes;
-        if sent >= self.latency_from_nanoseconds {
+        if due >= self.counts_from {
             self.latency
+                .saturating_record(now.saturating_sub(due).max(1));
+            if let Some(service) = &mut self.service {
+                service.saturating_record(now.saturating_sub(sent).max(1));
+            }
+        }
+    }
+
+    /// Counts the answer to a ping that was sent at `sent`.
+    pub(crate) fn ponged(&mut self, sent: u64, now: u64) {
+        if sent >= self.counts_from {
+            self.ping
+                .get_or_insert_with(latency_histogram)
                 .saturating_record(now.saturating_sub(sent).max(1));
+        }
+    }
+
+    /// Counts that a message due at `due` was taken up now.
+    pub(crate) fn taken_up(&mut self, due: u64, now: u64) {
+        if let Some(lateness) = &mut self.lateness
+            && due >= self.counts_from
+        {
+            lateness.saturating_record(now.saturating_sub(due).max(1));
+        }
+    }
+
+    /// Counts a message, due at `due`, that has not been answered by `now` and never will be: it took
+    /// that long at least.
+    pub(crate) fn given_up(&mut self, due: u64, now: u64) {
+        if due >= self.counts_from {
+            self.latency
+                .saturating_record(now.saturating_sub(due).max(1));
         }
     }
 }

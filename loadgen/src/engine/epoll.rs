@@ -3,6 +3,7 @@
 use std::mem::MaybeUninit;
 use std::net::TcpStream;
 
+use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
@@ -37,6 +38,7 @@ pub(super) fn drive(worker: &mut Worker, sockets: &[TcpStream], wake: &Bell) -> 
         worker,
         sockets,
         epoll,
+        touched: Vec::new(),
         waits_to_write: vec![false; sockets.len()],
     };
     driver.worker.start()?;
@@ -52,6 +54,8 @@ struct Driver<'a> {
     worker: &'a mut Worker,
     sockets: &'a [TcpStream],
     epoll: OwnedFd,
+    /// Connections that have something new to send.
+    touched: Vec<usize>,
     waits_to_write: Vec<bool>,
 }
 
@@ -60,8 +64,13 @@ impl Driver<'_> {
         let mut events = [MaybeUninit::<epoll::Event>::uninit(); EVENTS_MAX];
         let mut buffer = vec![0u8; RECEIVE_BYTES];
         loop {
+            self.pace()?;
             self.worker.publish();
-            let (ready, _) = match epoll::wait(&self.epoll, &mut events, None) {
+            let patience = self
+                .worker
+                .patience()
+                .and_then(|patience| Timespec::try_from(patience).ok());
+            let (ready, _) = match epoll::wait(&self.epoll, &mut events, patience.as_ref()) {
                 Ok(ready) => ready,
                 Err(Errno::INTR) => continue,
                 Err(error) => {
@@ -107,6 +116,18 @@ impl Driver<'_> {
         }
         if self.worker.is_closed(index) {
             epoll::delete(&self.epoll, &self.sockets[index]).map_err(setup_fault)?;
+        }
+        Ok(())
+    }
+
+    /// Sends what the schedule says.
+    fn pace(&mut self) -> Result<(), Fault> {
+        self.worker.tick();
+        self.worker.pace(&mut self.touched);
+        while let Some(index) = self.touched.pop() {
+            if !self.waits_to_write[index] {
+                self.flush(index)?;
+            }
         }
         Ok(())
     }

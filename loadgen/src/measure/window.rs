@@ -5,6 +5,7 @@
 
 use std::io;
 use std::sync::atomic::Ordering;
+use std::time::UNIX_EPOCH;
 
 use super::process::{
     CpuSource, MachineTicks, TaskTime, Tasks, family_tasks, machine_ticks, tasks,
@@ -25,8 +26,12 @@ pub(crate) struct Observed {
 pub(crate) struct Snapshot {
     /// Nanoseconds on the run's clock.
     pub(crate) at: u64,
+    /// The same, in seconds since 1970.
+    pub(crate) unix_seconds: f64,
     messages: u64,
     payload_bytes: u64,
+    wire_bytes_sent: u64,
+    wire_bytes_received: u64,
     own: Tasks,
     usage: sys::Usage,
     server: Option<io::Result<Tasks>>,
@@ -45,6 +50,9 @@ impl Snapshot {
             |counter: fn(&crate::control::Line) -> u64| control.lines.iter().map(counter).sum();
         Snapshot {
             at: control.clock.now(),
+            unix_seconds: UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64(),
+            wire_bytes_sent: sum(|line| line.wire_bytes_sent.load(Ordering::Relaxed)),
+            wire_bytes_received: sum(|line| line.wire_bytes_received.load(Ordering::Relaxed)),
             messages: sum(|line| line.messages.load(Ordering::Relaxed)),
             payload_bytes: sum(|line| line.payload_bytes.load(Ordering::Relaxed)),
             own,
@@ -63,6 +71,9 @@ pub(crate) struct Window {
     pub(crate) messages: u64,
     /// Their payload, one way.
     pub(crate) payload_bytes: u64,
+    /// What the kernel took, and gave.
+    pub(crate) wire_bytes_sent: u64,
+    pub(crate) wire_bytes_received: u64,
     /// Accounts of the load threads, in order.
     pub(crate) generator: Vec<TaskTime>,
     /// Share of the generator's CPU time spent in user mode, 0 to 1.
@@ -92,6 +103,8 @@ impl Window {
             seconds: to.at.saturating_sub(from.at) as f64 / 1e9,
             messages: to.messages - from.messages,
             payload_bytes: to.payload_bytes - from.payload_bytes,
+            wire_bytes_sent: to.wire_bytes_sent - from.wire_bytes_sent,
+            wire_bytes_received: to.wire_bytes_received - from.wire_bytes_received,
             generator,
             generator_user_share: user / (user + system).max(1.0),
             server: server_accounts(from, to),

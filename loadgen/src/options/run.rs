@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::target::TargetOptions;
 use super::{UsageError, at_least_one};
-use crate::echo::payload::Kind;
+use crate::echo::payload::Kinds;
 use crate::echo::size::Sizes;
 use crate::engine::Choice;
 use crate::quantity::{CpuList, parse_cpu_list, parse_duration};
@@ -93,6 +93,16 @@ pub(crate) enum Verify {
     Full,
     /// Every byte of one message in sixteen, of the others the length.
     Sample,
+}
+
+impl Verify {
+    /// The name on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Verify::Full => "full",
+            Verify::Sample => "sample",
+        }
+    }
 }
 
 /// How many load threads.
@@ -182,8 +192,12 @@ pub(crate) struct OutputOptions {
 
 impl TrafficOptions {
     /// What messages are.
-    pub(crate) fn kind(&self) -> Kind {
-        if self.text { Kind::Text } else { Kind::Binary }
+    pub(crate) fn kinds(&self) -> Kinds {
+        match (self.text, self.mixed) {
+            (true, _) => Kinds::Text,
+            (_, true) => Kinds::Mixed,
+            _ => Kinds::Binary,
+        }
     }
 
     /// Refuses what cannot be run. The error says what would be right.

@@ -6,10 +6,12 @@ pub(crate) mod table;
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::Serialize;
+
+use crate::options::UsageError;
 
 /// Hands a finished document to whoever asked for it: the table to standard output, the error
 /// to standard error, the JSON to `json` (`-` is standard output, which then gets no table).
@@ -22,7 +24,8 @@ pub(crate) fn deliver(
 ) -> anyhow::Result<()> {
     let json_on_stdout = json.is_some_and(|path| path.as_os_str() == "-");
     if !quiet && !json_on_stdout {
-        print!("{}", table());
+        // Somebody who reads no further, such as head, is no failure of the run.
+        let _ = io::stdout().write_all(table().as_bytes());
     }
     if let Some(error) = error {
         eprintln!("ringload: {error}");
@@ -38,7 +41,33 @@ fn write_json(path: &Path, document: &impl Serialize) -> anyhow::Result<()> {
             .write_all(&text)
             .context("writing to standard output");
     }
-    File::create(path)
+    // Whoever waits for the file finds all of it or nothing.
+    let part = partial(path);
+    File::create(&part)
         .and_then(|mut file| file.write_all(&text))
+        .and_then(|()| std::fs::rename(&part, path))
         .with_context(|| format!("writing {}", path.display()))
+}
+
+/// Where a file is written before it gets its name.
+fn partial(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    name.into()
+}
+
+/// Refuses a file that cannot be written, before there is anything to write into it.
+pub(crate) fn check_writable(path: &Path) -> Result<(), UsageError> {
+    if path.as_os_str() == "-" {
+        return Ok(());
+    }
+    let part = partial(path);
+    File::create(&part)
+        .and_then(|_| std::fs::remove_file(&part))
+        .map_err(|error| {
+            UsageError(format!(
+                "{} cannot be written ({error}); name a file in a directory that exists",
+                path.display()
+            ))
+        })
 }

@@ -1,79 +1,119 @@
 //! From what was read to what is reported.
 
-use hdrhistogram::Histogram;
-
-use crate::measure::process::Memory;
-use crate::measure::verdict::{Busy, Evidence, judge};
+use super::conduct::Course;
+use super::series::Series;
+use super::threads::Gathered;
+use crate::measure::process::{Memory, TaskTime};
+use crate::measure::verdict::{Busy, Evidence, Schedule, judge};
 use crate::measure::window::{Observed, Window};
 use crate::output::document::latency::Latency;
-use crate::output::document::run::{RunResult, Server, Side, Stability};
+use crate::output::document::run::{Backlog, RunResult, Server, Side, Stability};
 
-/// Sums up a window.
+/// Sums up the window of a run, if there was one; `failure` is why the run is not a result.
 pub(super) fn result(
-    window: &Window,
-    latency: &Histogram<u64>,
+    course: &Course<'_>,
+    gathered: &Gathered,
     observed: &Observed,
-    memory: Option<Memory>,
-    failure: Option<String>,
-) -> RunResult {
-    let per_message = |ns: f64| (window.messages > 0).then(|| ns / window.messages as f64);
+    failure: Option<&str>,
+) -> Option<RunResult> {
+    let series = course.series.as_ref()?;
+    let window = series.window();
     let per_second = |count: u64| match window.seconds > 0.0 {
         true => count as f64 / window.seconds,
         false => 0.0,
     };
-    let generator_ns = window.generator.iter().map(|task| task.cpu_ns).sum::<u64>() as f64;
-    let generator_busy = Busy::of(&window.generator, window.seconds);
-    let server = window.server.as_ref().map(|tasks| {
-        let cpu_ns = tasks.iter().map(|task| task.cpu_ns).sum::<u64>();
-        Server {
-            pids: observed.server_pids.clone(),
-            cpu_ns_per_message: per_message(cpu_ns as f64),
-            cpu_percent_of_one: per_second(cpu_ns) / 1e7,
-            cpu_source: observed.source,
-            busy: Busy::of(tasks, window.seconds),
-            memory,
-        }
-    });
+    let generator = generator(&window);
+    let server = server(&window, observed, course.memory);
+    let latency = Latency::of(&series.latency);
+    let service = gathered.service.as_ref().map(Latency::of);
+    let lateness = gathered.lateness.as_ref().map(Latency::of);
+    let backlog = backlog(series);
+    let schedule = backlog
+        .zip(series.offered_per_second())
+        .map(|(backlog, offered)| Schedule {
+            offered: offered * window.seconds,
+            backlog_end: backlog.messages_end,
+            lateness_p99_9_ns: lateness.as_ref().map_or(0, |lateness| lateness.p99_9_ns),
+        });
+    let stability = Stability {
+        is_stable: true,
+        reason: String::new(),
+        throughput_change_percent: 0.0,
+        server_cpu_change_percent: None,
+    };
     let (verdict, verdict_reason) = judge(&Evidence {
-        generator: generator_busy,
+        generator: generator.busy,
         server: server.as_ref().map(|server| server.busy),
         steal_percent: window.steal_percent,
-        failure,
-        ..Evidence::default()
+        others_percent: 0.0,
+        unstable: (!stability.is_stable).then(|| stability.reason.clone()),
+        failure: failure.map(str::to_owned),
+        schedule,
     });
-    let user_share = window.generator_user_share;
-    RunResult {
-        window_start_unix_seconds: 0.0,
+    Some(RunResult {
+        window_start_unix_seconds: series.start_unix_seconds(),
         window_seconds: window.seconds,
         messages: window.messages,
         payload_bytes: window.payload_bytes,
         messages_per_second: per_second(window.messages),
         payload_bytes_per_second: per_second(window.payload_bytes),
-        sent_payload_bytes_per_second: per_second(window.payload_bytes),
-        offered_messages_per_second: None,
-        latency: Latency::of(latency),
-        service: Latency::of(latency),
-        ping: None,
-        lateness: None,
-        backlog: None,
-        series: Vec::new(),
-        stability: Stability {
-            is_stable: true,
-            reason: String::new(),
-            throughput_change_percent: 0.0,
-            server_cpu_change_percent: None,
-        },
-        generator: Side {
-            cpu_ns_per_message: per_message(generator_ns),
-            cpu_user_ns_per_message: per_message(generator_ns * user_share),
-            cpu_system_ns_per_message: per_message(generator_ns * (1.0 - user_share)),
-            busy: generator_busy,
-        },
+        wire_bytes_sent_per_second: per_second(window.wire_bytes_sent),
+        wire_bytes_received_per_second: per_second(window.wire_bytes_received),
+        offered_messages_per_second: series.offered_per_second(),
+        service: service.unwrap_or_else(|| latency.clone()),
+        latency,
+        ping: gathered.ping.as_ref().map(Latency::of),
+        lateness,
+        backlog,
+        series: series.slices().to_vec(),
+        stability,
+        generator,
         server,
         steal_percent: window.steal_percent,
         others_percent: 0.0,
         headroom: None,
         verdict,
         verdict_reason,
+    })
+}
+
+fn cpu_ns(tasks: &[TaskTime]) -> u64 {
+    tasks.iter().map(|task| task.cpu_ns).sum()
+}
+
+fn per_message(window: &Window, ns: f64) -> Option<f64> {
+    (window.messages > 0).then(|| ns / window.messages as f64)
+}
+
+fn generator(window: &Window) -> Side {
+    let ns = cpu_ns(&window.generator) as f64;
+    let user_share = window.generator_user_share;
+    Side {
+        cpu_ns_per_message: per_message(window, ns),
+        cpu_user_ns_per_message: per_message(window, ns * user_share),
+        cpu_system_ns_per_message: per_message(window, ns * (1.0 - user_share)),
+        busy: Busy::of(&window.generator, window.seconds),
     }
+}
+
+fn server(window: &Window, observed: &Observed, memory: Option<Memory>) -> Option<Server> {
+    let tasks = window.server.as_ref()?;
+    let ns = cpu_ns(tasks) as f64;
+    Some(Server {
+        pids: observed.server_pids.clone(),
+        cpu_ns_per_message: per_message(window, ns),
+        cpu_percent_of_one: ns / window.seconds.max(1e-9) / 1e7,
+        cpu_source: observed.source,
+        busy: Busy::of(tasks, window.seconds),
+        memory,
+    })
+}
+
+fn backlog(series: &Series<'_>) -> Option<Backlog> {
+    series.offered_per_second()?;
+    let slices = series.slices();
+    Some(Backlog {
+        messages_max: slices.iter().map(|slice| slice.backlog).max().unwrap_or(0),
+        messages_end: slices.last().map_or(0, |slice| slice.backlog),
+    })
 }

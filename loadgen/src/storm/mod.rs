@@ -21,10 +21,11 @@ use rustix::fd::OwnedFd;
 use self::visit::{Step, Visit};
 use crate::control::Control;
 use crate::dial::Dialer;
-use crate::echo::connection::{Turn, Workload};
+use crate::echo::connection::Turn;
 use crate::echo::failure::Failure;
-use crate::echo::payload::{Kind, Pool, Random};
+use crate::echo::payload::{Kinds, Pool, Random};
 use crate::echo::tally::{Tally, latency_histogram};
+use crate::echo::workload::Workload;
 use crate::interrupt::Interrupt;
 use crate::load::pin;
 use crate::measure::window::{Observed, Snapshot, Window};
@@ -85,13 +86,8 @@ pub(crate) fn run(options: &StormOptions) -> anyhow::Result<Status> {
     let dialer = Dialer::new(options.target.urls[0].clone(), protocol)
         .with_context(|| format!("resolving {:?}", options.target.urls[0].host))?;
     let mut random = Random::new(seed(options.seed)?, 0);
-    let pool = Arc::new(Pool::new(Kind::Binary, MESSAGE_BYTES, &mut random));
-    let workload = Workload {
-        protocol,
-        kind: Kind::Binary,
-        depth: 1,
-        pool,
-    };
+    let pool = Arc::new(Pool::new(Kinds::Binary, MESSAGE_BYTES, &mut random));
+    let workload = Workload::simple(protocol, MESSAGE_BYTES, pool);
     let mut tally = Tally::new();
     let first_visit = options.first_visit as usize;
 

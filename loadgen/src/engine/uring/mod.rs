@@ -11,6 +11,7 @@ mod buffers;
 use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
 
 use io_uring::{
     CompletionQueue, IoUring, SubmissionQueue, Submitter, cqueue, opcode, squeue, types,
@@ -107,7 +108,7 @@ impl Ring<'_> {
             self.arm(worker)?;
             self.flush(worker)?;
             worker.publish();
-            self.submit(1)?;
+            self.wait(worker.patience())?;
             self.reap(worker)?;
             match worker.look() {
                 Order::Continue => {}
@@ -200,6 +201,7 @@ impl Ring<'_> {
     /// Submits the next send of every connection touched since the last call.
     fn flush(&mut self, worker: &mut Worker) -> Result<(), Fault> {
         worker.tick();
+        worker.pace(&mut self.touched);
         for position in 0..self.touched.len() {
             let index = self.touched[position];
             if worker.is_closed(index) {
@@ -243,15 +245,33 @@ impl Ring<'_> {
         Ok(())
     }
 
+    /// Submits what is queued and waits for a completion, for at most `patience`.
+    fn wait(&mut self, patience: Option<Duration>) -> Result<(), Fault> {
+        let Some(patience) = patience else {
+            return self.submit(1);
+        };
+        self.submissions.sync();
+        let timeout = types::Timespec::from(patience);
+        // Completions are only made while this thread asks for one, hence for one even with no time.
+        let arguments = types::SubmitArgs::new().timespec(&timeout);
+        let result = self.submitter.submit_with_args(1, &arguments);
+        self.submissions.sync();
+        Ring::judge(result)
+    }
+
     fn submit(&mut self, want: usize) -> Result<(), Fault> {
         self.submissions.sync();
         let result = self.submitter.submit_and_wait(want);
         self.submissions.sync();
+        Ring::judge(result)
+    }
+
+    fn judge(result: io::Result<usize>) -> Result<(), Fault> {
         match result {
             Ok(_) => Ok(()),
             Err(error) => match error.raw_os_error() {
-                // Interrupted, or completions must be taken first: they are, next.
-                Some(libc::EINTR | libc::EBUSY | libc::EAGAIN) => Ok(()),
+                // Interrupted, out of time, or completions must be taken first: they are, next.
+                Some(libc::EINTR | libc::EBUSY | libc::EAGAIN | libc::ETIME) => Ok(()),
                 _ => Err(Worker::engine_fault("submitting to io_uring", error)),
             },
         }

@@ -114,6 +114,8 @@ pub(crate) struct Checks {
     /// Messages still without their whole reply when the run was over.
     pub(crate) messages_unanswered: u64,
     pub(crate) oldest_unanswered_seconds: f64,
+    /// Open loop: messages that were due within the window and could not be sent at all.
+    pub(crate) messages_unsent: u64,
     /// Every fault, not only the first, by connection; at most twenty.
     pub(crate) faults: Vec<String>,
 }
@@ -129,10 +131,12 @@ pub(crate) struct RunResult {
     /// Their payload, one way.
     pub(crate) payload_bytes: u64,
     pub(crate) messages_per_second: f64,
-    /// Received.
+    /// One way.
     pub(crate) payload_bytes_per_second: f64,
-    /// Handed to the kernel within the window.
-    pub(crate) sent_payload_bytes_per_second: f64,
+    /// Everything that the kernel took and gave within the window, frame headers (and TLS) included:
+    /// the two directions, which in a duplex load need not be alike.
+    pub(crate) wire_bytes_sent_per_second: f64,
+    pub(crate) wire_bytes_received_per_second: f64,
     /// Of an open loop: what the schedule asked for within the window.
     pub(crate) offered_messages_per_second: Option<f64>,
     /// Open loop: from when a message was due; else from when it was sent.

@@ -1,0 +1,214 @@
+//! What comes back: every reply is compared with the message that it answers.
+
+use super::connection::{Exchange, Pending, Stage, Turn, data_opcode};
+use super::failure::{Failure, Mismatch};
+use super::frame::{Head, Opcode, append_frame};
+use super::ping::Pong;
+use super::reader::Event;
+use super::workload::SAMPLE_OF;
+
+/// Bytes shown of a message that should not be there.
+const EXCERPT_BYTES: usize = 16;
+
+impl Exchange {
+    pub(super) fn receive_raw(
+        &mut self,
+        mut bytes: &[u8],
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Failure> {
+        while !bytes.is_empty() {
+            let Some(&pending) = self.pending.front() else {
+                return Err(self.unasked(bytes));
+            };
+            let here = bytes.len().min(pending.size() - self.verified);
+            let (piece, rest) = bytes.split_at(here);
+            self.verify(piece, pending, turn)?;
+            bytes = rest;
+            if self.verified == pending.size() {
+                self.complete(turn);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn receive_event(
+        &mut self,
+        event: Event<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Failure> {
+        let (opcode, fin, frame_length, first, last, bytes) = match event {
+            Event::Control { opcode, payload } => return self.control(opcode, payload, turn),
+            Event::Data {
+                opcode,
+                fin,
+                compressed: _,
+                frame_length,
+                first,
+                last,
+                bytes,
+            } => (opcode, fin, frame_length, first, last, bytes),
+        };
+        let Some(&pending) = self.pending.front() else {
+            return Err(self.unasked(bytes));
+        };
+        if first {
+            self.check_frame(opcode, fin, frame_length, pending)?;
+        }
+        self.verify(bytes, pending, turn)?;
+        if last && fin {
+            turn.tally.fragmented += u64::from(self.in_message);
+            self.complete(turn);
+        } else if last {
+            self.in_message = true;
+        }
+        Ok(())
+    }
+
+    /// Checks a data frame's place in its message, its opcode and its length.
+    fn check_frame(
+        &self,
+        opcode: Opcode,
+        fin: bool,
+        frame_length: u64,
+        pending: Pending,
+    ) -> Result<(), Failure> {
+        self.check_place(opcode, pending)?;
+        let sent_length = pending.size() as u64;
+        let length = self.verified as u64 + frame_length;
+        let wrong = if fin {
+            length != sent_length
+        } else {
+            length > sent_length
+        };
+        if wrong {
+            let more = if fin { "" } else { " or more" };
+            return Err(self.mismatch(format!(
+                "a message of {sent_length} bytes came back with {length}{more}"
+            )));
+        }
+        Ok(())
+    }
+
+    fn check_place(&self, opcode: Opcode, pending: Pending) -> Result<(), Failure> {
+        let sent = data_opcode(pending.kind());
+        match (self.in_message, opcode) {
+            (true, Opcode::Continuation) => Ok(()),
+            (true, _) => Err(Failure::Protocol(
+                "a new message inside a fragmented one".to_owned(),
+            )),
+            (false, Opcode::Continuation) => {
+                Err(Failure::Protocol("a continuation of no message".to_owned()))
+            }
+            (false, opcode) if opcode != sent => {
+                let what = format!("a {sent:?} message came back as {opcode:?}");
+                Err(self.mismatch(what))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn control(
+        &mut self,
+        opcode: Opcode,
+        payload: &[u8],
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Failure> {
+        match opcode {
+            Opcode::Ping => {
+                turn.tally.pings += 1;
+                if matches!(self.stage, Stage::Loading | Stage::Draining) {
+                    let key = turn.random.key();
+                    append_frame(
+                        self.outbox.writer(),
+                        Head::whole(Opcode::Pong),
+                        payload,
+                        key,
+                    );
+                }
+            }
+            Opcode::Pong => match self.pings.pong(payload) {
+                Pong::Answer(sent) => turn.tally.ponged(sent, turn.now),
+                Pong::Unasked => turn.tally.pongs += 1,
+                Pong::Wrong => {
+                    return Err(Failure::Protocol(
+                        "a pong with another payload than the ping that it answers".to_owned(),
+                    ));
+                }
+            },
+            _ => return self.close(payload),
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, payload: &[u8]) -> Result<(), Failure> {
+        let (code, reason) = match payload {
+            [] => (None, &[][..]),
+            [_] => {
+                return Err(Failure::Protocol("a Close payload of one byte".to_owned()));
+            }
+            [high, low, reason @ ..] => (Some(u16::from_be_bytes([*high, *low])), reason),
+        };
+        if self.stage != Stage::Closing {
+            let reason = String::from_utf8_lossy(reason).into_owned();
+            return Err(Failure::ServerClosed { code, reason });
+        }
+        self.stage = Stage::Closed;
+        Ok(())
+    }
+
+    /// Compares the next bytes of the first pending message's reply, if it is one that is compared.
+    fn verify(
+        &mut self,
+        bytes: &[u8],
+        pending: Pending,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Failure> {
+        if turn.workload.verify_all || self.answered.is_multiple_of(SAMPLE_OF) {
+            let sent = pending.payload(turn.workload);
+            if bytes != &sent[self.verified..self.verified + bytes.len()] {
+                let at = bytes
+                    .iter()
+                    .zip(&sent[self.verified..])
+                    .position(|(received, expected)| received != expected)
+                    .unwrap_or_default();
+                let mismatch = Mismatch::at(self.answered, sent, self.verified, bytes, at);
+                return Err(Failure::Mismatch(Box::new(mismatch)));
+            }
+            turn.tally.compared_bytes += bytes.len() as u64;
+        }
+        self.verified += bytes.len();
+        Ok(())
+    }
+
+    fn complete(&mut self, turn: &mut Turn<'_>) {
+        if let Some(pending) = self.pending.pop_front() {
+            turn.tally
+                .answered(pending.due, pending.sent, turn.now, self.verified as u64);
+        }
+        self.answered += 1;
+        self.verified = 0;
+        self.in_message = false;
+    }
+
+    fn mismatch(&self, what: String) -> Failure {
+        Failure::Mismatch(Box::new(Mismatch {
+            what,
+            message: self.answered,
+            offset: self.verified as u64,
+            expected: Vec::new(),
+            received: Vec::new(),
+            excerpt_offset: 0,
+        }))
+    }
+
+    fn unasked(&self, bytes: &[u8]) -> Failure {
+        Failure::Mismatch(Box::new(Mismatch {
+            what: "the server sent a message that answers none of ours".to_owned(),
+            message: self.answered,
+            offset: 0,
+            expected: Vec::new(),
+            received: bytes[..bytes.len().min(EXCERPT_BYTES)].to_vec(),
+            excerpt_offset: 0,
+        }))
+    }
+}

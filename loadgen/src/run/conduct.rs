@@ -1,0 +1,214 @@
+//! The course of a run: connect, warm up, measure, drain.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use anyhow::anyhow;
+
+use super::live::Live;
+use super::series::{Series, slice_length};
+use crate::control::{Control, Phase};
+use crate::interrupt::{Interrupt, Woken};
+use crate::measure::process::{Memory, family_memory};
+use crate::measure::window::Observed;
+use crate::schedule::Timeline;
+
+/// How long nothing may be answered, once the load has stopped, before the rest is given up.
+pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the last replies and the closing handshakes may take in all.
+const DRAIN_MAX: Duration = Duration::from_secs(30);
+
+/// A wait that ends by news or a signal.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// How often the main thread looks at threads that should be coming to their end.
+const DRAIN_LOOK: Duration = Duration::from_millis(100);
+
+/// What the conductor goes by.
+pub(super) struct Conductor<'a> {
+    pub(super) control: &'a Control,
+    pub(super) interrupt: &'a Interrupt,
+    pub(super) observed: &'a Observed,
+    pub(super) timeline: Option<&'a Timeline>,
+    pub(super) connections: usize,
+    pub(super) warmup: Duration,
+    pub(super) duration: Duration,
+    /// Seconds since 1970.
+    pub(super) start_at: Option<f64>,
+    pub(super) live: Live,
+}
+
+/// How the run went, as far as the main thread saw it.
+pub(super) struct Course<'a> {
+    /// The window, if it opened.
+    pub(super) series: Option<Series<'a>>,
+    /// The server's memory at its end.
+    pub(super) memory: Option<Memory>,
+    pub(super) interrupted: bool,
+    /// Whether replies were still coming in when the last were given up.
+    pub(super) was_draining: bool,
+}
+
+/// How a stretch of the run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stretch {
+    Complete,
+    Failed,
+    Interrupted,
+}
+
+impl<'a> Conductor<'a> {
+    /// Conducts the run to its end.
+    pub(super) fn conduct(&mut self) -> anyhow::Result<Course<'a>> {
+        let mut course = Course {
+            series: None,
+            memory: None,
+            interrupted: false,
+            was_draining: false,
+        };
+        let mut before = self.connect()?;
+        if before == Stretch::Complete {
+            before = self.await_start()?;
+        }
+        match before {
+            Stretch::Complete => {}
+            // The threads may sit in a connect; the process ends without them.
+            Stretch::Interrupted => return Err(anyhow!("interrupted before the load began")),
+            Stretch::Failed => {
+                self.wind_up(Phase::Abandon, &mut course)?;
+                return Ok(course);
+            }
+        }
+        self.control.start_load();
+        let warm_up = self.stretch("warm-up", self.warmup)?;
+        if warm_up != Stretch::Complete {
+            course.interrupted = warm_up == Stretch::Interrupted;
+            self.wind_up(Phase::Drain, &mut course)?;
+            return Ok(course);
+        }
+        let mut series = Series::open(self.control, self.observed, self.timeline);
+        let measured = self.measure(&mut series)?;
+        series.close();
+        course.memory = family_memory(&self.observed.server_pids).ok();
+        course.interrupted = measured == Stretch::Interrupted;
+        course.series = Some(series);
+        self.wind_up(Phase::Drain, &mut course)?;
+        Ok(course)
+    }
+
+    /// Waits until all connections stand.
+    fn connect(&mut self) -> anyhow::Result<Stretch> {
+        let threads = self.control.lines.len();
+        while self.control.ready.load(Ordering::Acquire) < threads {
+            let next = Instant::now() + self.live.tick().unwrap_or(LONG);
+            if let Some(end) = self.wait(next)? {
+                return Ok(end);
+            }
+            let connected = self.control.connected.load(Ordering::Relaxed);
+            self.live.connecting(connected, self.connections);
+        }
+        Ok(Stretch::Complete)
+    }
+
+    /// Waits for the time at which several machines begin together.
+    fn await_start(&mut self) -> anyhow::Result<Stretch> {
+        let Some(start_at) = self.start_at else {
+            return Ok(Stretch::Complete);
+        };
+        let now = UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64();
+        let left = Duration::try_from_secs_f64(start_at - now).unwrap_or_default();
+        self.stretch("waiting", left)
+    }
+
+    /// Lets the load run for `length`.
+    fn stretch(&mut self, stage: &'static str, length: Duration) -> anyhow::Result<Stretch> {
+        let start = Instant::now();
+        let end = start + length;
+        while Instant::now() < end {
+            let tick = self.live.tick().unwrap_or(LONG);
+            if let Some(ended) = self.wait(end.min(Instant::now() + tick))? {
+                return Ok(ended);
+            }
+            let share = start.elapsed().as_secs_f64() / length.as_secs_f64();
+            self.live.stage(stage, share);
+        }
+        Ok(Stretch::Complete)
+    }
+
+    /// Lets the load run and count, slice by slice.
+    fn measure(&mut self, series: &mut Series<'_>) -> anyhow::Result<Stretch> {
+        let start = Instant::now();
+        let end = start + self.duration;
+        let slice = slice_length(self.duration);
+        let mut next_slice = start + slice;
+        loop {
+            // The last slice ends with the window.
+            let is_last = next_slice + slice / 2 > end;
+            let edge = if is_last { end } else { next_slice };
+            while Instant::now() < edge {
+                if let Some(ended) = self.wait(edge)? {
+                    return Ok(ended);
+                }
+            }
+            if is_last {
+                return Ok(Stretch::Complete);
+            }
+            series.end_slice();
+            next_slice += slice;
+            let share = start.elapsed().as_secs_f64() / self.duration.as_secs_f64();
+            self.live.slice(share, series);
+        }
+    }
+
+    /// Waits until `until` or news; says so if something ended the run.
+    fn wait(&self, until: Instant) -> anyhow::Result<Option<Stretch>> {
+        let woken = self.interrupt.wait(&self.control.news, until)?;
+        Ok(if woken == Woken::Interrupted {
+            Some(Stretch::Interrupted)
+        } else if self.control.failed.load(Ordering::Acquire) {
+            Some(Stretch::Failed)
+        } else {
+            None
+        })
+    }
+
+    fn messages(&self) -> u64 {
+        let lines = self.control.lines.iter();
+        lines
+            .map(|line| line.messages.load(Ordering::Relaxed))
+            .sum()
+    }
+
+    /// Stops the load and waits while replies come in; threads that do not finish in time are told to
+    /// leave.
+    fn wind_up(&self, phase: Phase, course: &mut Course<'_>) -> anyhow::Result<()> {
+        if phase > self.control.phase() {
+            self.control.advance(phase);
+        }
+        let began = Instant::now();
+        let threads = self.control.lines.len();
+        let (mut messages, mut progressed) = (self.messages(), began);
+        while self.control.ended.load(Ordering::Acquire) < threads
+            && progressed.elapsed() < DRAIN_TIMEOUT
+            && began.elapsed() < DRAIN_MAX
+        {
+            let next = Instant::now() + DRAIN_LOOK;
+            if self.interrupt.wait(&self.control.news, next)? == Woken::Interrupted {
+                // The first signal ended the measuring, and stays readable: do not spin on it, and give
+                // what is under way a moment.
+                std::thread::sleep(DRAIN_LOOK);
+                if !course.interrupted || began.elapsed() > 10 * DRAIN_LOOK {
+                    course.interrupted = true;
+                    break;
+                }
+            }
+            if self.messages() > messages {
+                (messages, progressed) = (self.messages(), Instant::now());
+            }
+        }
+        course.was_draining = progressed.elapsed() < DRAIN_TIMEOUT;
+        self.control.advance(Phase::Abandon);
+        Ok(())
+    }
+}

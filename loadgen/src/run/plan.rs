@@ -1,0 +1,136 @@
+//! From options to what every load thread is given.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::control::Control;
+use crate::dial::Dialer;
+use crate::echo::payload::{Pool, Random};
+use crate::echo::workload::{Limits, Pace, Workload};
+use crate::engine::Selection;
+use crate::load::{Plan, allowed_cpus};
+use crate::options::run::{RunOptions, Threads, Verify};
+use crate::output::document::run::{Load, Loop, MessageSize, Rate};
+use crate::schedule::Timeline;
+
+/// How long is measured if nobody says.
+const DURATION: Duration = Duration::from_secs(5);
+
+/// How long to measure.
+pub(super) fn duration(options: &RunOptions) -> Duration {
+    let steps = options.rate.as_ref().and_then(|rates| rates.length());
+    options.duration.or(steps).unwrap_or(DURATION)
+}
+
+/// How many load threads.
+fn threads(options: &RunOptions) -> usize {
+    match options.traffic.threads {
+        Threads::Count(threads) => threads,
+        Threads::Auto => {
+            let cpus = match &options.traffic.cpu {
+                Some(cpus) => cpus.0.len(),
+                None => allowed_cpus(),
+            };
+            cpus.clamp(1, options.traffic.connections)
+        }
+    }
+}
+
+/// The schedule of an open loop.
+pub(super) fn timeline(options: &RunOptions) -> Option<Arc<Timeline>> {
+    let rates = options.rate.as_ref()?;
+    Some(Arc::new(rates.timeline(options.warmup)))
+}
+
+/// Everything that the load threads need.
+pub(super) fn plan(options: &RunOptions, selection: &Selection, seed: u64) -> anyhow::Result<Plan> {
+    let traffic = &options.traffic;
+    let protocol = options.target.protocol();
+    let dialer = Dialer::new(options.target.urls[0].clone(), protocol)
+        .with_context(|| format!("resolving {:?}", options.target.urls[0].host))?;
+    let kinds = traffic.kinds();
+    let pool = Pool::new(kinds, traffic.size.bytes_max(), &mut Random::new(seed, 0));
+    let pace = match (&options.rate, options.duplex) {
+        (Some(_), _) => Pace::Scheduled,
+        (None, true) => Pace::Duplex,
+        (None, false) => Pace::Depth(options.depth()),
+    };
+    Ok(Plan {
+        control: Arc::new(Control::new(threads(options)).context("creating an event fd")?),
+        dialer: Arc::new(dialer),
+        workload: Workload {
+            protocol,
+            kinds,
+            sizes: traffic.size.clone(),
+            pool: Arc::new(pool),
+            pace,
+            fragments: traffic.fragments,
+            verify_all: traffic.verify == Verify::Full,
+            limits: Limits::for_connections(traffic.connections),
+        },
+        schedule: timeline(options).map(|timeline| (timeline, options.arrivals)),
+        ping_every: traffic.ping_every,
+        engine: selection.engine,
+        connections: traffic.connections,
+        seed,
+        cpus: traffic
+            .cpu
+            .as_ref()
+            .map_or_else(Vec::new, |cpus| cpus.0.clone()),
+    })
+}
+
+/// The load as the result tells it.
+pub(super) fn describe(options: &RunOptions, plan: &Plan, selection: &Selection) -> Load {
+    let traffic = &options.traffic;
+    let seconds = |time: Duration| time.as_secs_f64();
+    let (loop_kind, depth) = match plan.workload.pace {
+        Pace::Depth(depth) => (Loop::Closed, Some(depth)),
+        Pace::Scheduled => (Loop::Open, None),
+        Pace::Duplex => (Loop::Duplex, None),
+    };
+    Load {
+        urls: options
+            .target
+            .urls
+            .iter()
+            .map(|target| target.url.clone())
+            .collect(),
+        addresses: plan
+            .dialer
+            .address()
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        protocol: plan.workload.protocol.to_string(),
+        tls: None,
+        deflate: None,
+        subprotocol: None,
+        loop_kind,
+        depth,
+        rate: options.rate.as_ref().map(|rates| Rate {
+            text: rates.text().to_owned(),
+            arrivals: options.arrivals.name().to_owned(),
+        }),
+        message_kind: plan.workload.kinds.name().to_owned(),
+        message_size: MessageSize {
+            text: traffic.size.text().to_owned(),
+            bytes_min: traffic.size.bytes_min(),
+            bytes_max: traffic.size.bytes_max(),
+        },
+        fragments: traffic.fragments,
+        ping_every_seconds: traffic.ping_every.map(seconds),
+        verify: traffic.verify.name().to_owned(),
+        connections: traffic.connections,
+        slow_readers: traffic.slow_readers,
+        threads: plan.control.lines.len(),
+        cpus: plan.cpus.clone(),
+        engine: selection.engine.to_string(),
+        engine_reason: selection.reason.clone(),
+        seed: plan.seed,
+        warmup_seconds: seconds(options.warmup),
+        duration_seconds: seconds(duration(options)),
+    }
+}

@@ -1,0 +1,170 @@
+//! The window in slices: what is read at each edge, and what the load threads hand over.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use crate::control::Control;
+use crate::echo::tally::latency_histogram;
+use crate::measure::process::TaskTime;
+use crate::measure::window::{Observed, Snapshot, Window};
+use crate::output::document::run::Slice;
+use crate::schedule::Timeline;
+
+/// Slices of a short window, and the length of those of a longer one.
+const SLICES: u32 = 10;
+const SLICE: Duration = Duration::from_secs(1);
+
+/// Shortest slice: a look at the kernel's accounts costs a part of a millisecond.
+const SLICE_MIN: Duration = Duration::from_millis(20);
+
+/// Most slices of a window, so that a result stays small however long it took.
+const SLICES_MAX: u32 = 600;
+
+/// How long the slices of a window are.
+pub(super) fn slice_length(window: Duration) -> Duration {
+    (window / SLICES)
+        .clamp(SLICE_MIN, SLICE)
+        .max(window / SLICES_MAX)
+}
+
+/// What is known of the window so far.
+pub(super) struct Series<'a> {
+    control: &'a Control,
+    observed: &'a Observed,
+    timeline: Option<&'a Timeline>,
+    /// At the window's opening, and at the end of each slice.
+    edges: Vec<Snapshot>,
+    slices: Vec<Slice>,
+    /// Latencies in nanoseconds of all slices that were handed over.
+    pub(super) latency: Histogram<u64>,
+    /// Those of the last one.
+    pub(super) latest: Histogram<u64>,
+}
+
+impl<'a> Series<'a> {
+    /// Opens the window.
+    pub(super) fn open(
+        control: &'a Control,
+        observed: &'a Observed,
+        timeline: Option<&'a Timeline>,
+    ) -> Series<'a> {
+        let from = Snapshot::take(control, observed);
+        control.open_window(from.at);
+        Series {
+            control,
+            observed,
+            timeline,
+            edges: vec![from],
+            slices: Vec::new(),
+            latency: latency_histogram(),
+            latest: latency_histogram(),
+        }
+    }
+
+    /// Ends a slice. The threads hand over their part of it at their next turn.
+    pub(super) fn end_slice(&mut self) {
+        self.collect();
+        let edge = Snapshot::take(self.control, self.observed);
+        self.control.next_slice();
+        let (first, last) = (&self.edges[0], &self.edges[self.edges.len() - 1]);
+        let slice = Window::between(self.control, last, &edge);
+        let cpu_ns = |tasks: &[TaskTime]| tasks.iter().map(|task| task.cpu_ns).sum::<u64>();
+        self.slices.push(Slice {
+            until_seconds: (edge.at - first.at) as f64 / 1e9,
+            seconds: slice.seconds,
+            messages: slice.messages,
+            offered: self.offered(last.at, edge.at),
+            generator_cpu_ns: cpu_ns(&slice.generator),
+            server_cpu_ns: slice.server.as_deref().map(cpu_ns),
+            ..Slice::default()
+        });
+        self.edges.push(edge);
+    }
+
+    /// Closes the window at the end of the last slice.
+    pub(super) fn close(&mut self) {
+        self.end_slice();
+        self.control
+            .close_window(self.edges[self.edges.len() - 1].at);
+    }
+
+    /// Takes what the threads have handed over of the last slice.
+    pub(super) fn collect(&mut self) {
+        let mut slice = latency_histogram();
+        let (mut backlog, mut in_flight) = (0, 0);
+        for line in &self.control.lines {
+            let Ok(mut handed) = line.handed.lock() else {
+                continue;
+            };
+            // All histograms have the same bounds, so adding cannot fail.
+            let _ = slice.add(&handed.latency);
+            handed.latency.reset();
+            backlog += handed.backlog;
+            in_flight += handed.in_flight;
+        }
+        self.add(&slice);
+        if let Some(last) = self.slices.last_mut() {
+            last.backlog = backlog;
+            last.in_flight = in_flight;
+            if !slice.is_empty() {
+                last.p50_ns = slice.value_at_quantile(0.5);
+                last.p99_ns = slice.value_at_quantile(0.99);
+                last.max_ns = slice.max();
+            }
+        }
+        self.latest = slice;
+    }
+
+    /// Counts latencies that belong to no slice: those of messages answered after the window.
+    pub(super) fn add(&mut self, latency: &Histogram<u64>) {
+        let _ = self.latency.add(latency);
+    }
+
+    /// The whole window so far.
+    pub(super) fn window(&self) -> Window {
+        let last = &self.edges[self.edges.len() - 1];
+        Window::between(self.control, &self.edges[0], last)
+    }
+
+    /// Messages per second that the schedule asked for in the window so far.
+    pub(super) fn offered_per_second(&self) -> Option<f64> {
+        let (from, to) = (self.edges[0].at, self.edges[self.edges.len() - 1].at);
+        let seconds = (to - from) as f64 / 1e9;
+        self.offered(from, to).map(|offered| match seconds > 0.0 {
+            true => offered / seconds,
+            false => 0.0,
+        })
+    }
+
+    /// When the window opened, in seconds since 1970.
+    pub(super) fn start_unix_seconds(&self) -> f64 {
+        self.edges[0].unix_seconds
+    }
+
+    /// The slices so far.
+    pub(super) fn slices(&self) -> &[Slice] {
+        &self.slices
+    }
+
+    fn offered(&self, from: u64, to: u64) -> Option<f64> {
+        let timeline = self.timeline?;
+        let start = self.control.load_start();
+        let due_by = |at: u64| timeline.due_by(at.saturating_sub(start));
+        Some(due_by(to) - due_by(from))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_are_few_and_not_too_short() {
+        let length = |seconds: f64| slice_length(Duration::from_secs_f64(seconds)).as_secs_f64();
+        assert!((length(0.05) - 0.02).abs() < 1e-9);
+        assert!((length(5.0) - 0.5).abs() < 1e-9);
+        assert!((length(60.0) - 1.0).abs() < 1e-9);
+        assert!((length(3600.0) - 6.0).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,82 @@
+//! What all load threads counted together.
+
+use std::thread::JoinHandle;
+
+use anyhow::{Context, anyhow};
+use hdrhistogram::Histogram;
+
+use super::series::Series;
+use crate::load::Harvest;
+use crate::output::document::run::Checks;
+
+/// Most faults that a result tells one by one.
+const FAULTS_MAX: usize = 20;
+
+/// The sum.
+#[derive(Default)]
+pub(super) struct Gathered {
+    /// Only of a loop with a schedule.
+    pub(super) service: Option<Histogram<u64>>,
+    pub(super) lateness: Option<Histogram<u64>>,
+    /// Only with pings.
+    pub(super) ping: Option<Histogram<u64>>,
+    pub(super) checks: Checks,
+    /// The faults in all, of which `checks` has the first.
+    pub(super) faults: usize,
+}
+
+/// Waits for the threads, and adds to `series` what they had not handed over.
+pub(super) fn gather(
+    threads: Vec<JoinHandle<Harvest>>,
+    mut series: Option<&mut Series<'_>>,
+) -> anyhow::Result<Gathered> {
+    let mut gathered = Gathered::default();
+    if let Some(series) = &mut series {
+        series.collect();
+    }
+    for thread in threads {
+        let harvest = thread
+            .join()
+            .map_err(|_| anyhow!("a load thread panicked"))?;
+        let Harvest {
+            tally,
+            given_up,
+            fault,
+        } = harvest;
+        if let Some(series) = &mut series {
+            series.add(&tally.latency);
+        }
+        add(&mut gathered.service, tally.service)?;
+        add(&mut gathered.lateness, tally.lateness)?;
+        add(&mut gathered.ping, tally.ping)?;
+        let checks = &mut gathered.checks;
+        checks.messages_verified += tally.messages;
+        checks.payload_bytes_verified += tally.compared_bytes;
+        checks.replies_fragmented += tally.fragmented;
+        checks.replies_compressed += tally.compressed;
+        checks.pings_answered += tally.pings;
+        checks.pongs_received += tally.pongs;
+        checks.messages_unanswered += given_up.unanswered;
+        checks.messages_unsent += given_up.unsent;
+        let oldest_seconds = given_up.oldest_ns as f64 / 1e9;
+        checks.oldest_unanswered_seconds = checks.oldest_unanswered_seconds.max(oldest_seconds);
+        if let Some(fault) = fault {
+            gathered.faults += 1;
+            if checks.faults.len() < FAULTS_MAX {
+                checks.faults.push(fault.to_string());
+            }
+        }
+    }
+    Ok(gathered)
+}
+
+fn add(total: &mut Option<Histogram<u64>>, part: Option<Histogram<u64>>) -> anyhow::Result<()> {
+    match (total.as_mut(), part) {
+        (Some(total), Some(part)) => total.add(&part).context("merging histograms"),
+        (None, part) => {
+            *total = part;
+            Ok(())
+        }
+        (Some(_), None) => Ok(()),
+    }
+}
