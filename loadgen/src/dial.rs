@@ -87,6 +87,11 @@ impl Dialer {
         })
     }
 
+    /// What is spoken.
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
     /// The address in use, once a connection has been made.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         self.chosen.get().copied()

@@ -32,6 +32,7 @@ mod report;
 mod run;
 mod schedule;
 mod selftest;
+mod slow;
 mod storm;
 mod suite;
 mod sys;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::document::latency::Latency;
-use super::document::run::{Load, Loop, MessageSize, RunDocument, RunResult, Server};
+use super::document::run::{Checks, Load, Loop, MessageSize, RunDocument, RunResult, Server};
 
 /// Width of the names' column.
 const NAME_COLUMNS: usize = 18;
@@ -35,13 +35,25 @@ pub(crate) fn run_table(document: &RunDocument) -> String {
         format!("{} ({})", document.load.engine, document.load.engine_reason),
     );
     if let Some(result) = &document.result {
-        result_rows(&mut table, result);
+        result_rows(&mut table, &document.load, result);
     }
-    let checks = &document.checks;
+    check_rows(&mut table, &document.load, &document.checks);
+    if let Some(result) = &document.result {
+        let verdict = result.verdict.name();
+        table.row("verdict", format!("{verdict}: {}", result.verdict_reason));
+    }
+    table.into_text()
+}
+
+fn check_rows(table: &mut Table, load: &Load, checks: &Checks) {
+    let all = match load.verify.as_str() {
+        "full" => "every byte",
+        _ => "of a sample; of the others the length",
+    };
     table.row(
         "verified",
         format!(
-            "{} messages, {} of payload, every byte",
+            "{} messages, {} of payload, {all}",
             grouped(checks.messages_verified),
             bytes(checks.payload_bytes_verified as f64)
         ),
@@ -50,13 +62,30 @@ pub(crate) fn run_table(document: &RunDocument) -> String {
         table.row(
             "unanswered",
             format!(
-                "{} messages, the oldest for {:.3} s",
+                "{} messages, the oldest for {:.3} s; they count with that time",
                 grouped(checks.messages_unanswered),
                 checks.oldest_unanswered_seconds
             ),
         );
     }
-    table.into_text()
+    if checks.messages_unsent > 0 {
+        table.row(
+            "never sent",
+            format!(
+                "{} messages were due; they count with the time they waited",
+                grouped(checks.messages_unsent)
+            ),
+        );
+    }
+    if load.slow_readers > 0 {
+        table.row(
+            "slow readers",
+            format!(
+                "{}, of which the server closed {}",
+                load.slow_readers, checks.slow_readers_closed
+            ),
+        );
+    }
 }
 
 fn describe_load(load: &Load) -> String {
@@ -94,20 +123,45 @@ fn describe_loop(load: &Load) -> String {
     }
 }
 
-fn result_rows(table: &mut Table, result: &RunResult) {
+fn result_rows(table: &mut Table, load: &Load, result: &RunResult) {
     table.row(
         "window",
         format!("{:.3} s after warm-up", result.window_seconds),
     );
+    let rate = |per_second: f64| grouped(per_second.round() as u64);
+    let offered = result
+        .offered_messages_per_second
+        .map_or(String::new(), |offered| {
+            format!(" of {} offered", rate(offered))
+        });
     table.row(
         "throughput",
         format!(
-            "{} messages/s, {}/s each way",
-            grouped(result.messages_per_second.round() as u64),
+            "{} messages/s{offered}, {}/s each way",
+            rate(result.messages_per_second),
             bytes(result.payload_bytes_per_second)
         ),
     );
-    latency_rows(table, &result.latency);
+    if load.loop_kind == Loop::Duplex {
+        table.row(
+            "wire",
+            format!(
+                "{}/s sent, {}/s received, frame headers included",
+                bytes(result.wire_bytes_sent_per_second),
+                bytes(result.wire_bytes_received_per_second)
+            ),
+        );
+    }
+    if load.loop_kind == Loop::Open {
+        latency_rows(table, "from when due", &result.latency);
+        latency_rows(table, "from when sent", &result.service);
+        schedule_rows(table, result);
+    } else {
+        latency_rows(table, "latency", &result.latency);
+    }
+    if let Some(ping) = &result.ping {
+        latency_rows(table, "ping to pong", ping);
+    }
     let generator = &result.generator;
     table.row(
         "generator CPU",
@@ -130,26 +184,57 @@ fn result_rows(table: &mut Table, result: &RunResult) {
         server_rows(table, server);
     }
     table.row(
-        "steal",
-        format!("{:.1} % of all CPU time", result.steal_percent),
+        "steal, others",
+        format!(
+            "{:.1} % of all CPU time, {:.1} % of one CPU",
+            result.steal_percent, result.others_percent
+        ),
     );
     table.row(
-        "verdict",
-        format!("{} ({})", result.verdict.name(), result.verdict_reason),
+        "halves",
+        match result.stability.is_stable {
+            true => "agree".to_owned(),
+            false => format!("disagree: {}", result.stability.reason),
+        },
     );
 }
 
-/// The rows of a latency distribution.
-pub(crate) fn latency_rows(table: &mut Table, latency: &Latency) {
-    if latency.count == 0 {
-        return table.row(
-            "latency",
-            "no message was both sent and answered in the window",
+/// How an open loop's schedule was held.
+fn schedule_rows(table: &mut Table, result: &RunResult) {
+    if let Some(lateness) = &result.lateness
+        && lateness.count > 0
+    {
+        table.row(
+            "generator late",
+            format!(
+                "p50 {}  p99 {}  p99.9 {}  max {}",
+                time(lateness.p50_ns as f64),
+                time(lateness.p99_ns as f64),
+                time(lateness.p99_9_ns as f64),
+                time(lateness.max_ns as f64)
+            ),
         );
+    }
+    if let Some(backlog) = &result.backlog {
+        table.row(
+            "backlog",
+            format!(
+                "{} messages at most, {} at the end",
+                grouped(backlog.messages_max),
+                grouped(backlog.messages_end)
+            ),
+        );
+    }
+}
+
+/// The rows of a latency distribution.
+pub(crate) fn latency_rows(table: &mut Table, name: &str, latency: &Latency) {
+    if latency.count == 0 {
+        return table.row(name, "nothing was both begun and answered in the window");
     }
     let value = |ns: u64| time(ns as f64);
     table.row(
-        "latency",
+        name,
         format!(
             "mean {}  p50 {}  p90 {}  p99 {}",
             time(latency.mean_ns),

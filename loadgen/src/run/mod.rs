@@ -21,7 +21,7 @@ use self::live::Live;
 use self::threads::{Gathered, gather};
 use crate::engine::select;
 use crate::interrupt::Interrupt;
-use crate::load::pin;
+use crate::load::{Plan, pin};
 use crate::measure::process::{cpu_source, tasks};
 use crate::measure::window::Observed;
 use crate::options::run::RunOptions;
@@ -29,6 +29,7 @@ use crate::options::{UsageError, make_room_for};
 use crate::output::document::run::{Loop, RUN_SCHEMA, RunDocument};
 use crate::output::document::{Environment, Status};
 use crate::output::{check_writable, deliver, histogram, table};
+use crate::slow::SlowReaders;
 
 /// What a run found.
 pub(crate) struct Measured {
@@ -83,6 +84,7 @@ pub(crate) fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Re
     let plan = plan::plan(options, &selection, seed(traffic.seed)?)?;
     let timeline = plan.schedule.as_ref().map(|(timeline, _)| &**timeline);
     let threads = plan.start().context("starting a thread")?;
+    let slow_readers = slow_readers(&plan, traffic.slow_readers)?;
     let mut conductor = Conductor {
         control: &plan.control,
         interrupt,
@@ -96,7 +98,8 @@ pub(crate) fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Re
     };
     let mut course = conductor.conduct()?;
     conductor.live.finish();
-    let gathered = gather(threads, course.series.as_mut())?;
+    let mut gathered = gather(threads, course.series.as_mut())?;
+    gathered.checks.slow_readers_closed = slow_readers.map_or(0, SlowReaders::end);
     let load = plan::describe(options, &plan, &selection);
     let (status, error) = judge(&observed, &course, &gathered, load.loop_kind);
     let document = RunDocument {
@@ -110,6 +113,16 @@ pub(crate) fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Re
     };
     let latency = course.series.map(|series| series.latency);
     Ok(Measured { document, latency })
+}
+
+/// Starts those that hardly read, if there are to be any.
+fn slow_readers(plan: &Plan, count: usize) -> anyhow::Result<Option<SlowReaders>> {
+    if count == 0 {
+        return Ok(None);
+    }
+    let numbers = plan.connections..plan.connections + count;
+    let readers = SlowReaders::start(&plan.dialer, &plan.control, numbers, plan.seed);
+    readers.map(Some).context("connecting the slow readers")
 }
 
 /// Checks that the server's processes can be read.

@@ -155,10 +155,8 @@ fn table(document: &StormDocument) -> String {
         "throughput",
         format!("{rate} connections/s, each opened, echoed and closed"),
     );
-    table.row("opening", "from the start of the connect:");
-    latency_rows(&mut table, &result.opening);
-    table.row("whole visit", "from the start of the connect:");
-    latency_rows(&mut table, &result.visit);
+    latency_rows(&mut table, "opening", &result.opening);
+    latency_rows(&mut table, "whole visit", &result.visit);
     for (name, cpu_ns, busy) in [
         (
             "generator CPU",

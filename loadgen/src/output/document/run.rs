@@ -116,6 +116,8 @@ pub(crate) struct Checks {
     pub(crate) oldest_unanswered_seconds: f64,
     /// Open loop: messages that were due within the window and could not be sent at all.
     pub(crate) messages_unsent: u64,
+    /// Slow readers that the server had closed before the end.
+    pub(crate) slow_readers_closed: usize,
     /// Every fault, not only the first, by connection; at most twenty.
     pub(crate) faults: Vec<String>,
 }

@@ -1,0 +1,144 @@
+//! Slow readers: connections that send as fast as they may and read next to nothing.
+//!
+//! They are not measured. What is measured is what they do to the other connections of the run, and to
+//! the server's memory. All of them live on one thread with blocking-free sockets.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use crate::control::{Control, Phase};
+use crate::dial::Dialer;
+use crate::echo::failure::Failure;
+use crate::echo::frame::{Head, Opcode, append_frame};
+use crate::echo::payload::Random;
+use crate::target::Protocol;
+
+/// Payload of each of their messages.
+const MESSAGE_BYTES: usize = 1024;
+
+/// Messages written at a time.
+const MESSAGES_PER_WRITE: usize = 32;
+
+/// Most bytes written at a time, should a server take everything: about 2.5 MB a second.
+const WRITE_BYTES_MAX: usize = 256 * 1024;
+
+/// How often each of them reads, and how much: about 1 kB a second.
+const READ_EVERY: Duration = Duration::from_millis(100);
+const READ_BYTES: usize = 100;
+
+/// Their receive buffer: the smaller, the sooner the server feels that nobody reads.
+const RECEIVE_BUFFER_BYTES: usize = 4096;
+
+/// The slow readers of a run.
+pub(crate) struct SlowReaders {
+    thread: JoinHandle<()>,
+    closed: Arc<AtomicUsize>,
+}
+
+impl SlowReaders {
+    /// Connects `count` of them, numbered from `first`, which read and send until the phase is `Drain`.
+    pub(crate) fn start(
+        dialer: &Dialer,
+        control: &Arc<Control>,
+        numbers: std::ops::Range<usize>,
+        seed: u64,
+    ) -> Result<SlowReaders, Failure> {
+        // A stream of its own, that no load thread uses.
+        let mut random = Random::new(seed, u64::MAX / 2);
+        let mut readers = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            let dialed = dialer.dial(number, &mut random)?;
+            let socket = socket2::SockRef::from(&dialed.stream);
+            socket
+                .set_recv_buffer_size(RECEIVE_BUFFER_BYTES)
+                .and_then(|()| dialed.stream.set_nonblocking(true))
+                .map_err(|error| Failure::Io("preparing a slow reader", error))?;
+            readers.push(Reader {
+                stream: Some(dialed.stream),
+                unsent: Vec::new(),
+            });
+        }
+        let closed = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&closed);
+        let control = Arc::clone(control);
+        let protocol = dialer.protocol();
+        let thread = Builder::new()
+            .name("slow-readers".to_owned())
+            .spawn(move || {
+                while control.phase() < Phase::Drain {
+                    for reader in &mut readers {
+                        reader.turn(protocol, &mut random, &counter);
+                    }
+                    std::thread::sleep(READ_EVERY);
+                }
+            })
+            .map_err(|error| Failure::Io("starting a thread", error))?;
+        Ok(SlowReaders { thread, closed })
+    }
+
+    /// Waits for their end; returns how many the server had closed before.
+    pub(crate) fn end(self) -> usize {
+        // A panic there loses nothing that is measured.
+        let _ = self.thread.join();
+        self.closed.load(Ordering::Relaxed)
+    }
+}
+
+struct Reader {
+    /// `None` once the server has closed it.
+    stream: Option<TcpStream>,
+    unsent: Vec<u8>,
+}
+
+impl Reader {
+    /// Sends until the kernel takes no more, and reads a little.
+    fn turn(&mut self, protocol: Protocol, random: &mut Random, closed: &AtomicUsize) {
+        let Some(stream) = &mut self.stream else {
+            return;
+        };
+        let mut is_open = true;
+        let mut written = 0;
+        while written < WRITE_BYTES_MAX {
+            if self.unsent.is_empty() {
+                append_messages(&mut self.unsent, protocol, random);
+            }
+            match stream.write(&self.unsent) {
+                Ok(bytes) => {
+                    written += bytes;
+                    self.unsent.drain(..bytes);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(_) => {
+                    is_open = false;
+                    break;
+                }
+            }
+        }
+        match stream.read(&mut [0; READ_BYTES]) {
+            Ok(0) => is_open = false,
+            Ok(_) => {}
+            Err(error) => is_open &= error.kind() == ErrorKind::WouldBlock,
+        }
+        if !is_open {
+            self.stream = None;
+            closed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn append_messages(out: &mut Vec<u8>, protocol: Protocol, random: &mut Random) {
+    let mut payload = [0; MESSAGE_BYTES];
+    for _ in 0..MESSAGES_PER_WRITE {
+        random.fill(&mut payload);
+        match protocol {
+            Protocol::Tcp => out.extend_from_slice(&payload),
+            Protocol::Websocket => {
+                append_frame(out, Head::whole(Opcode::Binary), &payload, random.key());
+            }
+        }
+    }
+}
