@@ -20,6 +20,7 @@ mod engine;
 mod idle;
 mod interrupt;
 mod knee;
+mod link;
 mod load;
 mod measure;
 mod merge;

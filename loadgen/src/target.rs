@@ -1,4 +1,4 @@
-//! The address under load: `ws://host:port/path` or `tcp://host:port`.
+//! The address under load: `ws://host:port/path`, `wss://host:port/path` or `tcp://host:port`.
 
 use std::fmt;
 use std::io;
@@ -29,6 +29,8 @@ pub(crate) struct Target {
     pub(crate) url: String,
     /// What its scheme asks for.
     pub(crate) protocol: Protocol,
+    /// Whether TLS lies below it.
+    pub(crate) tls: bool,
     /// Host without brackets.
     pub(crate) host: String,
     /// TCP port.
@@ -44,16 +46,21 @@ impl Target {
     pub(crate) fn parse(url: &str) -> Result<Target, String> {
         let (scheme, rest) = url
             .split_once("://")
-            .ok_or("expected ws://HOST:PORT/PATH or tcp://HOST:PORT")?;
-        let protocol = match scheme.to_ascii_lowercase().as_str() {
-            "ws" => Protocol::Websocket,
-            "tcp" => Protocol::Tcp,
-            other => return Err(format!("unsupported scheme {other:?}; use ws:// or tcp://")),
+            .ok_or("expected ws://HOST:PORT/PATH, wss://HOST:PORT/PATH or tcp://HOST:PORT")?;
+        let (protocol, tls, default_port) = match scheme.to_ascii_lowercase().as_str() {
+            "ws" => (Protocol::Websocket, false, Some(80)),
+            "wss" => (Protocol::Websocket, true, Some(443)),
+            "tcp" => (Protocol::Tcp, false, None),
+            other => {
+                return Err(format!(
+                    "unsupported scheme {other:?}; use ws://, wss:// or tcp://"
+                ));
+            }
         };
         let rest = rest.split('#').next().unwrap_or_default();
         let path_start = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(path_start);
-        let (host, port) = parse_authority(authority, protocol)?;
+        let (host, port) = parse_authority(authority, default_port)?;
         if path.bytes().any(|byte| byte <= b' ' || byte >= 0x7f) {
             return Err("the path has characters that must be percent-encoded".to_owned());
         }
@@ -66,6 +73,7 @@ impl Target {
         Ok(Target {
             url: url.to_owned(),
             protocol,
+            tls,
             host,
             port,
             authority,
@@ -79,15 +87,20 @@ impl Target {
     }
 }
 
-fn parse_authority(authority: &str, protocol: Protocol) -> Result<(String, u16), String> {
+fn parse_authority(authority: &str, default_port: Option<u16>) -> Result<(String, u16), String> {
     if authority.contains('@') {
         return Err("credentials in the URL are not supported".to_owned());
     }
     let (host, port) = if let Some(bracketed) = authority.strip_prefix('[') {
-        let (host, port) = bracketed
+        let (host, rest) = bracketed
             .split_once(']')
             .ok_or("the IPv6 address lacks its ]")?;
-        (host, port.strip_prefix(':'))
+        match rest.strip_prefix(':') {
+            None if !rest.is_empty() => {
+                return Err(format!("{rest:?} behind the IPv6 address is not a port"));
+            }
+            port => (host, port),
+        }
     } else {
         match authority.split_once(':') {
             Some((host, port)) => (host, Some(port)),
@@ -97,14 +110,23 @@ fn parse_authority(authority: &str, protocol: Protocol) -> Result<(String, u16),
     if host.is_empty() {
         return Err("the URL has no host".to_owned());
     }
-    let port = match (port, protocol) {
+    // The host is sent as a header: a line end in it would be a header of its own.
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:%".contains(&byte);
+    if !host.bytes().all(is_plain) {
+        return Err(format!(
+            "{host:?} is not a host: names have letters, digits, dots and hyphens (others in \
+             their xn-- form)"
+        ));
+    }
+    let port = match (port, default_port) {
+        // No sign: `parse` would take one.
         (Some(port), _) => port
             .parse::<u16>()
             .ok()
-            .filter(|&port| port != 0)
+            .filter(|&number| number != 0 && !port.starts_with('+'))
             .ok_or_else(|| format!("{port:?} is not a port between 1 and 65535"))?,
-        (None, Protocol::Websocket) => 80,
-        (None, Protocol::Tcp) => return Err("tcp:// needs a port".to_owned()),
+        (None, Some(port)) => port,
+        (None, None) => return Err("tcp:// needs a port".to_owned()),
     };
     Ok((host.to_owned(), port))
 }
@@ -132,14 +154,20 @@ mod tests {
         let target = Target::parse("ws://h?q").unwrap();
         assert_eq!(target.path, "/?q");
 
-        assert_eq!(Target::parse("tcp://h:7").unwrap().protocol, Protocol::Tcp);
+        let target = Target::parse("WSS://example.org").unwrap();
+        assert_eq!((target.port, target.tls), (443, true));
+        assert_eq!(target.protocol, Protocol::Websocket);
+        assert_eq!(Target::parse("wss://h:1").unwrap().port, 1);
+
+        let target = Target::parse("tcp://h:7").unwrap();
+        assert_eq!((target.protocol, target.tls), (Protocol::Tcp, false));
     }
 
     #[test]
     fn refuses_what_it_cannot_reach() {
         for wrong in [
             "127.0.0.1:3000",
-            "wss://h:1",
+            "https://h:1",
             "ws://",
             "ws://:80",
             "ws://h:0",
@@ -148,6 +176,12 @@ mod tests {
             "tcp://h",
             "ws://u:p@h:1",
             "ws://h/a b",
+            "ws://h\r\nX: y/",
+            "ws://h:+80",
+            "ws://[::1]80",
+            "ws://zoë.example",
+            "ws://h h/",
+            "wss://:443",
         ] {
             assert!(Target::parse(wrong).is_err(), "{wrong:?}");
         }

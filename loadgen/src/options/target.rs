@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::UsageError;
+use crate::echo::handshake::offer::{Header, Offer, Subprotocol};
+use crate::link::Trust;
 use crate::target::{Protocol, Target};
 
 /// Where to connect and what to speak.
@@ -26,13 +29,15 @@ pub(crate) struct TargetOptions {
     #[arg(long)]
     pub(crate) tls_insecure: bool,
 
-    /// A header of the upgrade request; repeatable
-    #[arg(long = "header", value_name = "NAME: VALUE")]
-    pub(crate) headers: Vec<String>,
+    /// A header of the upgrade request; repeatable. Host takes the place of the URL's; Upgrade,
+    /// Connection and Sec-WebSocket-* cannot be given
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = Header::parse)]
+    pub(crate) headers: Vec<Header>,
 
-    /// A subprotocol to offer; repeatable. The server must take one of them
-    #[arg(long = "subprotocol", value_name = "NAME")]
-    pub(crate) subprotocols: Vec<String>,
+    /// A subprotocol to offer; repeatable, the one preferred most first. The server must take one
+    /// of them
+    #[arg(long = "subprotocol", value_name = "NAME", value_parser = Subprotocol::parse)]
+    pub(crate) subprotocols: Vec<Subprotocol>,
 
     /// Offer permessage-deflate (RFC 7692) and compress messages; the server must accept
     #[arg(long)]
@@ -40,8 +45,140 @@ pub(crate) struct TargetOptions {
 }
 
 impl TargetOptions {
+    /// Nothing but a URL.
+    pub(crate) fn to(target: Target) -> TargetOptions {
+        TargetOptions {
+            urls: vec![target],
+            protocol: None,
+            tls_ca: None,
+            tls_insecure: false,
+            headers: Vec::new(),
+            subprotocols: Vec::new(),
+            deflate: false,
+        }
+    }
+
     /// The protocol in force.
     pub(crate) fn protocol(&self) -> Protocol {
         self.protocol.unwrap_or(self.urls[0].protocol)
+    }
+
+    /// Which certificates to trust.
+    pub(crate) fn trust(&self) -> Trust {
+        match &self.tls_ca {
+            _ if self.tls_insecure => Trust::Anyone,
+            Some(path) => Trust::File(path.clone()),
+            None => Trust::System,
+        }
+    }
+
+    /// What the upgrade request asks for.
+    pub(crate) fn offer(&self) -> Offer {
+        Offer {
+            headers: self.headers.clone(),
+            subprotocols: self.subprotocols.clone(),
+            deflate: self.deflate,
+        }
+    }
+
+    /// Refuses what contradicts itself, and options that would have no effect.
+    pub(crate) fn check(&self) -> Result<(), UsageError> {
+        let first = &self.urls[0];
+        if let Some(other) = self.urls.iter().find(|url| url.protocol != first.protocol) {
+            return Err(UsageError(format!(
+                "{} and {} cannot be mixed; give ws:// and wss:// URLs, or tcp:// ones",
+                first.url, other.url
+            )));
+        }
+        let is_tls = self.urls.iter().any(|url| url.tls);
+        let is_websocket = self.protocol() == Protocol::Websocket;
+        for (name, is_given, is_of_use, needs) in [
+            ("--tls-ca", self.tls_ca.is_some(), is_tls, "a wss:// URL"),
+            ("--tls-insecure", self.tls_insecure, is_tls, "a wss:// URL"),
+            (
+                "--header",
+                !self.headers.is_empty(),
+                is_websocket,
+                "WebSocket",
+            ),
+            (
+                "--subprotocol",
+                !self.subprotocols.is_empty(),
+                is_websocket,
+                "WebSocket",
+            ),
+            ("--deflate", self.deflate, is_websocket, "WebSocket"),
+        ] {
+            if is_given && !is_of_use {
+                return Err(UsageError(format!("{name} needs {needs}")));
+            }
+        }
+        self.offer().check().map_err(UsageError)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(urls: &[&str]) -> TargetOptions {
+        let mut urls: Vec<Target> = urls.iter().map(|url| Target::parse(url).unwrap()).collect();
+        let rest = urls.split_off(1);
+        let mut options = TargetOptions::to(urls.remove(0));
+        options.urls.extend(rest);
+        options
+    }
+
+    #[test]
+    fn schemes_of_one_family_mix() {
+        assert!(options(&["ws://a", "wss://b"]).check().is_ok());
+        assert!(options(&["tcp://a:7", "tcp://b:7"]).check().is_ok());
+        let error = options(&["ws://a", "ws://b", "tcp://c:7"])
+            .check()
+            .unwrap_err();
+        assert!(
+            error.0.contains("ws://a and tcp://c:7 cannot be mixed"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn options_without_effect_are_refused() {
+        let refused = |change: fn(&mut TargetOptions), url: &str| {
+            let mut options = options(&[url]);
+            change(&mut options);
+            options.check().err().map(|error| error.0)
+        };
+        let insecure: fn(&mut TargetOptions) = |options| options.tls_insecure = true;
+        assert_eq!(refused(insecure, "wss://h"), None);
+        assert_eq!(
+            refused(insecure, "ws://h").as_deref(),
+            Some("--tls-insecure needs a wss:// URL")
+        );
+        let deflate: fn(&mut TargetOptions) = |options| options.deflate = true;
+        assert_eq!(refused(deflate, "ws://h"), None);
+        assert_eq!(
+            refused(deflate, "tcp://h:7").as_deref(),
+            Some("--deflate needs WebSocket")
+        );
+        let raw: fn(&mut TargetOptions) = |options| {
+            options.protocol = Some(Protocol::Tcp);
+            options.headers = vec![Header::parse("X: y").unwrap()];
+        };
+        assert_eq!(
+            refused(raw, "ws://h").as_deref(),
+            Some("--header needs WebSocket")
+        );
+    }
+
+    #[test]
+    fn trust_is_what_was_asked_for() {
+        let mut options = options(&["wss://h"]);
+        assert_eq!(options.trust(), Trust::System);
+        options.tls_ca = Some(PathBuf::from("ca.pem"));
+        assert_eq!(options.trust(), Trust::File(PathBuf::from("ca.pem")));
+        options.tls_ca = None;
+        options.tls_insecure = true;
+        assert_eq!(options.trust(), Trust::Anyone);
     }
 }

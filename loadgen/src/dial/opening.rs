@@ -1,0 +1,145 @@
+//! The whole way from a fresh TCP connection to the first message, without a socket.
+//!
+//! ```text
+//! TCP stands ─► TLS handshake (wss://) ─► upgrade (WebSocket) ─► open
+//! ```
+
+use crate::echo::failure::Failure;
+use crate::echo::handshake::extension::DeflateAgreement;
+use crate::echo::handshake::{Accepted, Handshake, Progress};
+use crate::link::Link;
+
+/// A connection being opened: bytes from the wire in, bytes for the wire out, and at last the
+/// opened connection.
+pub(crate) struct Opening {
+    link: Link,
+    /// The upgrade request, until TLS stands.
+    request: Option<Vec<u8>>,
+    /// What waits for the answer; `None` where no upgrade is to be done.
+    handshake: Option<Handshake>,
+    /// Decrypted and not yet taken by the handshake.
+    plain: Vec<u8>,
+}
+
+/// What an opening leads to.
+pub(crate) struct Opened {
+    /// What all further bytes pass through.
+    pub(crate) link: Link,
+    /// Plaintext that came behind the handshake's answer.
+    pub(crate) early: Vec<u8>,
+    /// What both sides will hold to.
+    pub(crate) agreed: Agreed,
+}
+
+/// What the handshakes settled.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Agreed {
+    /// The subprotocol that the server chose; `None` if none was offered.
+    pub(crate) subprotocol: Option<String>,
+    /// How messages may be compressed; `None` if that was not offered.
+    pub(crate) deflate: Option<DeflateAgreement>,
+    /// Version and cipher suite, such as `TLSv1.3 TLS13_AES_128_GCM_SHA256`; `None` without TLS.
+    pub(crate) tls: Option<String>,
+}
+
+impl Opening {
+    /// An opening over `link`, and where WebSocket is spoken the request and what waits for its
+    /// answer.
+    pub(crate) fn new(link: Link, upgrade: Option<(Vec<u8>, Handshake)>) -> Opening {
+        let (request, handshake) = upgrade.unzip();
+        Opening {
+            link,
+            request,
+            handshake,
+            plain: Vec::new(),
+        }
+    }
+
+    /// The TCP connection stands: appends the first bytes to send. A connection with nothing to
+    /// open is open at once.
+    pub(crate) fn begin(&mut self, wire: &mut Vec<u8>) -> Result<Option<Opened>, Failure> {
+        self.advance(wire)
+    }
+
+    /// Takes bytes from the wire and appends what is to be sent. That is worth sending after a
+    /// failure too: it tells the server why.
+    ///
+    /// Once this has returned the opened connection, the opening is done with.
+    pub(crate) fn receive(
+        &mut self,
+        bytes: &[u8],
+        wire: &mut Vec<u8>,
+    ) -> Result<Option<Opened>, Failure> {
+        let received = self.link.receive(bytes, &mut self.plain);
+        let advanced = received.and_then(|()| self.advance(wire));
+        self.link.wire_out(wire);
+        match advanced {
+            Ok(None) if self.link.is_ended() => Err(self.end_of_stream()),
+            advanced => advanced,
+        }
+    }
+
+    /// The server ended the stream before the connection was open.
+    pub(crate) fn end_of_stream(&mut self) -> Failure {
+        match (&mut self.handshake, self.link.is_handshaking()) {
+            (Some(handshake), false) => handshake.end_of_stream(),
+            _ => match self.link.end_of_stream() {
+                Err(failure) => failure,
+                Ok(()) => Failure::Disconnected { in_flight: 0 },
+            },
+        }
+    }
+
+    /// The server has said nothing more for `seconds`.
+    pub(crate) fn out_of_time(&mut self, seconds: u64) -> Failure {
+        match (&mut self.handshake, self.link.is_handshaking()) {
+            (Some(handshake), false) => handshake.out_of_time(seconds),
+            _ => Failure::Refused(format!(
+                "the TLS handshake did not end within {seconds} seconds; if the server does not \
+                 speak TLS on this port, use ws://"
+            )),
+        }
+    }
+
+    fn advance(&mut self, wire: &mut Vec<u8>) -> Result<Option<Opened>, Failure> {
+        self.link.wire_out(wire);
+        if self.link.is_handshaking() {
+            return Ok(None);
+        }
+        if let Some(request) = self.request.take() {
+            self.link.send(&request, wire)?;
+        }
+        let plain = std::mem::take(&mut self.plain);
+        let Some(handshake) = &mut self.handshake else {
+            return Ok(Some(self.opened(plain, Accepted::default())));
+        };
+        if plain.is_empty() {
+            return Ok(None);
+        }
+        match handshake.receive(&plain)? {
+            Progress::More => Ok(None),
+            Progress::Open(early) => {
+                let accepted = handshake.accepted().clone();
+                Ok(Some(self.opened(early, accepted)))
+            }
+        }
+    }
+
+    fn opened(&mut self, early: Vec<u8>, accepted: Accepted) -> Opened {
+        let link = std::mem::replace(&mut self.link, Link::Plain);
+        let agreed = Agreed {
+            subprotocol: accepted.subprotocol,
+            deflate: accepted.deflate,
+            tls: link.describe(),
+        };
+        Opened {
+            link,
+            early,
+            agreed,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "opening_tests.rs"]
+mod tests;

@@ -1,0 +1,298 @@
+//! The opening handshake as a client does it (RFC 6455 section 4.1).
+//!
+//! `offer` is what the request asks for, `extension` what the server makes of permessage-deflate.
+
+pub(crate) mod extension;
+pub(crate) mod offer;
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha1::{Digest, Sha1};
+
+use self::extension::DeflateAgreement;
+use self::offer::Offer;
+use super::failure::Failure;
+
+/// Appended to the key before hashing (RFC 6455 section 1.3).
+const ACCEPT_GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// Longest response head taken, interim responses included.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Most response headers taken.
+const HEADERS_MAX: usize = 64;
+
+/// Most bytes shown of a refusal's body, or of a header's value.
+const EXCERPT_BYTES_MAX: usize = 200;
+
+/// Headers of a refusal that say what would be right, and for which status (0: any).
+const TELLING_HEADERS: [(u16, &str); 6] = [
+    (0, "Location"),
+    (0, "Retry-After"),
+    (401, "WWW-Authenticate"),
+    (426, "Upgrade"),
+    (426, "Sec-WebSocket-Version"),
+    (400, "Sec-WebSocket-Version"),
+];
+
+/// One handshake under way.
+pub(crate) struct Handshake {
+    offer: Arc<Offer>,
+    accept: String,
+    received: Vec<u8>,
+    accepted: Accepted,
+}
+
+/// What a 101 agreed to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Accepted {
+    /// The subprotocol chosen, where some were offered.
+    pub(crate) subprotocol: Option<String>,
+    /// How messages may be compressed, where that was offered.
+    pub(crate) deflate: Option<DeflateAgreement>,
+}
+
+/// How far a handshake has come.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// More bytes are needed.
+    More,
+    /// Accepted; these bytes came after the response and belong to the first frames.
+    Open(Vec<u8>),
+}
+
+impl Handshake {
+    /// The request to send, and the handshake that waits for its answer.
+    pub(crate) fn begin(
+        authority: &str,
+        path: &str,
+        offer: &Arc<Offer>,
+        nonce: [u8; 16],
+    ) -> (Vec<u8>, Handshake) {
+        let key = STANDARD.encode(nonce);
+        let accept = STANDARD.encode(Sha1::digest(format!("{key}{ACCEPT_GUID}")));
+        (
+            offer.request(authority, path, &key),
+            Handshake {
+                offer: Arc::clone(offer),
+                accept,
+                received: Vec::new(),
+                accepted: Accepted::default(),
+            },
+        )
+    }
+
+    /// Takes bytes from the server.
+    pub(crate) fn receive(&mut self, bytes: &[u8]) -> Result<Progress, Failure> {
+        self.received.extend_from_slice(bytes);
+        self.judge(false)
+    }
+
+    /// What the answer agreed to, once it was [`Progress::Open`].
+    pub(crate) fn accepted(&self) -> &Accepted {
+        &self.accepted
+    }
+
+    /// The server ended the stream before the handshake was done.
+    pub(crate) fn end_of_stream(&mut self) -> Failure {
+        match self.judge(true) {
+            Err(failure) => failure,
+            Ok(_) if self.received.is_empty() => {
+                Failure::Refused("the server closed the connection without answering".to_owned())
+            }
+            Ok(_) => Failure::Refused(format!(
+                "the server closed the connection in the middle of its answer ({})",
+                excerpt(&self.received)
+            )),
+        }
+    }
+
+    /// The server has said nothing more for `seconds`.
+    pub(crate) fn out_of_time(&mut self, seconds: u64) -> Failure {
+        match self.judge(true) {
+            Err(failure) => failure,
+            Ok(_) if self.received.is_empty() => Failure::Refused(format!(
+                "the server did not answer within {seconds} seconds"
+            )),
+            Ok(_) => Failure::Refused(format!(
+                "the server did not finish its answer within {seconds} seconds ({})",
+                excerpt(&self.received)
+            )),
+        }
+    }
+
+    fn judge(&mut self, ended: bool) -> Result<Progress, Failure> {
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let mut from = 0;
+        loop {
+            let mut response = httparse::Response::new(&mut headers);
+            let head_bytes = match response.parse(&self.received[from..]) {
+                Ok(httparse::Status::Complete(head_bytes)) => head_bytes,
+                Ok(httparse::Status::Partial) if self.received.len() < HEAD_BYTES_MAX => {
+                    return Ok(Progress::More);
+                }
+                Ok(httparse::Status::Partial) => {
+                    return Err(Failure::Refused(format!(
+                        "the answer's head is longer than {HEAD_BYTES_MAX} bytes"
+                    )));
+                }
+                Err(error) => return Err(not_http(&self.received[from..], error)),
+            };
+            let body = &self.received[from + head_bytes..];
+            match response.code {
+                Some(101) => {
+                    self.accepted = self.check_headers(&response).map_err(Failure::Refused)?;
+                    return Ok(Progress::Open(body.to_vec()));
+                }
+                // An interim response says nothing yet (RFC 9110 section 15.2).
+                Some(100..=199) if from < HEAD_BYTES_MAX => from += head_bytes,
+                _ => {
+                    let wanted = content_length(&response).unwrap_or(EXCERPT_BYTES_MAX);
+                    if !ended && body.len() < wanted.min(EXCERPT_BYTES_MAX) {
+                        return Ok(Progress::More);
+                    }
+                    return Err(Failure::Refused(describe_refusal(&response, body)));
+                }
+            }
+        }
+    }
+
+    fn check_headers(&self, response: &httparse::Response<'_, '_>) -> Result<Accepted, String> {
+        let has_token = |name, token: &str| {
+            values(response, name).any(|value| {
+                value
+                    .split(',')
+                    .any(|t| t.trim().eq_ignore_ascii_case(token))
+            })
+        };
+        if !has_token("Upgrade", "websocket") {
+            return Err("the 101 lacks \"Upgrade: websocket\"".to_owned());
+        }
+        if !has_token("Connection", "upgrade") {
+            return Err("the 101 lacks \"Connection: Upgrade\"".to_owned());
+        }
+        let accepts: Vec<String> = values(response, "Sec-WebSocket-Accept").collect();
+        if accepts != [self.accept.as_str()] {
+            return Err(format!(
+                "wrong Sec-WebSocket-Accept: expected {:?}, received {accepts:?}",
+                self.accept
+            ));
+        }
+        let extensions: Vec<String> = values(response, "Sec-WebSocket-Extensions").collect();
+        let subprotocols: Vec<String> = values(response, "Sec-WebSocket-Protocol").collect();
+        Ok(Accepted {
+            subprotocol: self.check_subprotocol(&subprotocols)?,
+            deflate: self.check_deflate(&extensions)?,
+        })
+    }
+
+    fn check_subprotocol(&self, chosen: &[String]) -> Result<Option<String>, String> {
+        let offered = &self.offer.subprotocols;
+        match chosen {
+            [] if offered.is_empty() => Ok(None),
+            [] => Err(format!(
+                "the server chose none of the subprotocols offered ({})",
+                self.offer.subprotocol_list()
+            )),
+            [name, ..] if offered.is_empty() => Err(format!(
+                "the 101 has Sec-WebSocket-Protocol: {name}, which was not offered"
+            )),
+            [name] if offered.iter().any(|offered| offered.as_str() == name) => {
+                Ok(Some(name.clone()))
+            }
+            [names @ ..] => Err(format!(
+                "the server chose the subprotocol {:?}; it must choose one of {}",
+                names.join(", "),
+                self.offer.subprotocol_list()
+            )),
+        }
+    }
+
+    fn check_deflate(&self, extensions: &[String]) -> Result<Option<DeflateAgreement>, String> {
+        match (self.offer.deflate, extensions) {
+            (false, []) => Ok(None),
+            (false, [value, ..]) => Err(format!(
+                "the 101 has Sec-WebSocket-Extensions: {value}, which was not offered"
+            )),
+            (true, []) => Err(
+                "the server does not accept permessage-deflate; leave --deflate out, or enable it \
+                 there"
+                    .to_owned(),
+            ),
+            (true, values) => match DeflateAgreement::parse(&values.join(",")) {
+                Ok(agreement) => Ok(Some(agreement)),
+                Err(what) => Err(format!(
+                    "the 101's Sec-WebSocket-Extensions {what} ({})",
+                    excerpt(values.join(",").as_bytes())
+                )),
+            },
+        }
+    }
+}
+
+/// The values of all headers `name`, lossily decoded.
+fn values<'a>(
+    response: &'a httparse::Response<'_, '_>,
+    name: &'a str,
+) -> impl Iterator<Item = String> + 'a {
+    response
+        .headers
+        .iter()
+        .filter(move |header| header.name.eq_ignore_ascii_case(name))
+        .map(|header| String::from_utf8_lossy(header.value).into_owned())
+}
+
+fn content_length(response: &httparse::Response<'_, '_>) -> Option<usize> {
+    values(response, "Content-Length")
+        .next()?
+        .trim()
+        .parse()
+        .ok()
+}
+
+fn not_http(bytes: &[u8], error: httparse::Error) -> Failure {
+    // A server of TLS answers plain bytes by an alert record (RFC 8446 section 5.1).
+    if bytes.starts_with(&[0x15, 0x03]) {
+        return Failure::Refused(
+            "the server speaks TLS on this port; use wss:// instead of ws://".to_owned(),
+        );
+    }
+    Failure::Refused(format!(
+        "the answer is not HTTP: {error} ({})",
+        excerpt(bytes)
+    ))
+}
+
+fn describe_refusal(response: &httparse::Response<'_, '_>, body: &[u8]) -> String {
+    let code = response.code.unwrap_or_default();
+    let reason = response.reason.unwrap_or_default();
+    let mut text = format!("the server answered \"{code} {reason}\" instead of 101");
+    for (status, name) in TELLING_HEADERS {
+        if status != 0 && status != code {
+            continue;
+        }
+        if let Some(value) = values(response, name).next() {
+            text += &format!("; {name}: {}", excerpt(value.as_bytes()));
+        }
+    }
+    if (300..400).contains(&code) {
+        text += "; redirects are not followed, so give the URL it leads to";
+    }
+    if !body.is_empty() {
+        text += &format!(" ({})", excerpt(body));
+    }
+    text
+}
+
+/// The first bytes as one printable line.
+fn excerpt(bytes: &[u8]) -> String {
+    let shown = &bytes[..bytes.len().min(EXCERPT_BYTES_MAX)];
+    let dots = if shown.len() < bytes.len() { "..." } else { "" };
+    format!("{:?}{dots}", String::from_utf8_lossy(shown).trim())
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

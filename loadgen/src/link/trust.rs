@@ -1,0 +1,237 @@
+//! Which certificates are believed, and why one was not.
+//!
+//! The system's roots come from `rustls-native-certs`: on Linux it reads the same bundle as the
+//! platform verifier does (`SSL_CERT_FILE` and `SSL_CERT_DIR` first), with fewer crates behind it.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, InvalidMessage, RootCertStore,
+    SignatureScheme,
+};
+
+use crate::options::UsageError;
+
+/// Longest file of certificates read: the bundle of a whole system has a quarter of a MiB.
+const CA_FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// Whom to believe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// The roots that the system trusts.
+    System,
+    /// The certificates of this PEM file and no others.
+    File(PathBuf),
+    /// Anyone: the connection is encrypted, and nobody knows to whom.
+    Anyone,
+}
+
+/// The configuration that all connections share.
+///
+/// TLS 1.3 and 1.2 by `ring`. Sessions are resumed as rustls does by default, so of many
+/// connections to one server all but the first ones may make a shorter handshake. `protocols` are
+/// those offered by ALPN (RFC 7301).
+pub(crate) fn client_config(
+    trust: &Trust,
+    protocols: &[&str],
+) -> Result<Arc<ClientConfig>, UsageError> {
+    let provider = Arc::new(ring::default_provider());
+    let verifier: Arc<dyn ServerCertVerifier> = match trust {
+        Trust::Anyone => Arc::new(AnyCertificate {
+            provider: Arc::clone(&provider),
+        }),
+        Trust::System => verifier(system_roots()?, &provider)?,
+        Trust::File(path) => verifier(roots_of(path)?, &provider)?,
+    };
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| UsageError(format!("TLS cannot be set up: {error}")))?;
+    let mut config = builder
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    config.alpn_protocols = protocols
+        .iter()
+        .map(|name| name.as_bytes().to_vec())
+        .collect();
+    Ok(Arc::new(config))
+}
+
+/// The name that a server at `host` must prove to have: a DNS name or an address.
+pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, UsageError> {
+    ServerName::try_from(host.to_owned()).map_err(|_| {
+        UsageError(format!(
+            "{host:?} is not a name or address that a certificate can be for"
+        ))
+    })
+}
+
+fn verifier(
+    roots: RootCertStore,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<WebPkiServerVerifier>, UsageError> {
+    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+        .build()
+        .map_err(|error| UsageError(format!("TLS cannot be set up: {error}")))
+}
+
+fn system_roots() -> Result<RootCertStore, UsageError> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    // Old roots that cannot be parsed are no reason to refuse the rest.
+    let (usable, _) = roots.add_parsable_certificates(found.certs);
+    if usable == 0 {
+        let why = found
+            .errors
+            .first()
+            .map_or_else(String::new, |error| format!(" ({error})"));
+        return Err(UsageError(format!(
+            "wss:// needs certificates to trust and the system has none{why}; give --tls-ca FILE, \
+             or --tls-insecure to trust any server"
+        )));
+    }
+    Ok(roots)
+}
+
+fn roots_of(path: &Path) -> Result<RootCertStore, UsageError> {
+    let wrong = |what: String| UsageError(format!("--tls-ca {}: {what}", path.display()));
+    let unreadable = |error| wrong(format!("the file cannot be read: {error}"));
+    let mut pem = Vec::new();
+    File::open(path)
+        .map_err(unreadable)?
+        .take(CA_FILE_BYTES_MAX + 1)
+        .read_to_end(&mut pem)
+        .map_err(unreadable)?;
+    if pem.len() as u64 > CA_FILE_BYTES_MAX {
+        return Err(wrong(format!(
+            "the file is longer than {} MiB; give one with the certificates needed",
+            CA_FILE_BYTES_MAX / (1024 * 1024)
+        )));
+    }
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate =
+            certificate.map_err(|error| wrong(format!("this is not PEM: {error}")))?;
+        let number = roots.len() + 1;
+        roots
+            .add(certificate)
+            .map_err(|error| wrong(format!("certificate {number} cannot be used: {error}")))?;
+    }
+    if roots.is_empty() {
+        return Err(wrong(
+            "there is no certificate in it; it must have PEM sections \"BEGIN CERTIFICATE\""
+                .to_owned(),
+        ));
+    }
+    Ok(roots)
+}
+
+/// Believes every certificate. The server must still have the key of the one it shows, so that a
+/// handshake costs both sides what it costs otherwise.
+#[derive(Debug)]
+struct AnyCertificate {
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+/// An error of TLS as a phrase that says what would help.
+pub(super) fn explain(error: &Error) -> String {
+    match error {
+        Error::InvalidCertificate(error) => explain_certificate(error),
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            "the server sent something that is not TLS; if it does not speak TLS on this port, use \
+             ws://"
+                .to_owned()
+        }
+        Error::AlertReceived(alert) => format!("the server sent the TLS alert {alert:?}"),
+        error => format!("TLS: {error}"),
+    }
+}
+
+fn explain_certificate(error: &CertificateError) -> String {
+    let (why, help) = match error {
+        CertificateError::UnknownIssuer => (
+            "its issuer is unknown".to_owned(),
+            "give the issuer's certificate by --tls-ca FILE, or --tls-insecure to trust any server",
+        ),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => (
+            "it has expired".to_owned(),
+            "renew it, or use --tls-insecure to trust any server",
+        ),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => (
+            "it is not valid yet".to_owned(),
+            "set the clock, or use --tls-insecure to trust any server",
+        ),
+        CertificateError::NotValidForName => (
+            "it is for another host".to_owned(),
+            "use the host it is for in the URL, or --tls-insecure to trust any server",
+        ),
+        CertificateError::NotValidForNameContext {
+            expected,
+            presented,
+        } => (
+            format!(
+                "it is not for {:?} but for {presented:?}",
+                expected.to_str()
+            ),
+            "use a host it is for in the URL, or --tls-insecure to trust any server",
+        ),
+        // The error of the crate below is not a type of rustls, so its name has to do.
+        CertificateError::Other(error) if error.to_string().contains("CaUsedAsEndEntity") => (
+            "it is a certificate authority's own".to_owned(),
+            "give the server one that the authority has signed, or use --tls-insecure to trust any \
+             server",
+        ),
+        error => (
+            error.to_string(),
+            "use --tls-insecure if you know the server to be the right one",
+        ),
+    };
+    format!("the server's certificate is not trusted: {why}; {help}")
+}
