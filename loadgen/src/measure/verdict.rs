@@ -1,16 +1,24 @@
 //! Who was the limit: a number without this is not a result.
+//!
+//! The rules go from what spoils everything to what spoils nothing: what failed is invalid; a generator
+//! without CPU time is the limit, whatever else there was; others on the CPUs make a run noisy; a
+//! schedule that was not held has its cause on one of the two sides; halves that disagree are noise;
+//! and only then is asked whether the server had anything left.
 
 use serde::{Deserialize, Serialize};
 
+use super::others::Others;
 use super::process::TaskTime;
+use crate::output::document::run::Headroom;
 
-/// A thread on a CPU for this share of the window has nothing left to give.
+/// A thread on a CPU for this share of the window has nothing left to give: what is missing are the
+/// moments between a message's end and the next one's arrival.
 const SATURATED_PERCENT: f64 = 95.0;
 
 /// A side that waited for a CPU for this share of the window had to share it.
 const SHARED_PERCENT: f64 = 5.0;
 
-/// A server thread counts as a worker if it used at least this share of what the busiest did;
+/// A thread counts as a worker if it used at least this share of what the busiest of its side did;
 /// the rest (signal handlers, garbage collectors, idle pools) says nothing about saturation.
 const WORKER_SHARE: f64 = 0.2;
 
@@ -21,18 +29,32 @@ const STEAL_PERCENT: f64 = 2.0;
 /// noisy.
 const OTHERS_PERCENT: f64 = 5.0;
 
-/// Backlog at the end, as a share of what was offered, from which on a schedule was not held.
-const BACKLOG_SHARE: f64 = 0.01;
+/// Use of the self-test's ceiling, in percent, from which on the generator is the limit: what it can do
+/// differs by some percent from run to run.
+const HEADROOM_PERCENT: f64 = 90.0;
+
+/// Share of what was offered that may be left over before a schedule was not held, and a number of
+/// messages that always may: those on their way.
+const MISSED_SHARE: f64 = 0.01;
+const MISSED_MESSAGES: f64 = 10.0;
 
 /// How late the generator may be with one message in a thousand before it is said that it cannot hold
 /// the schedule.
-const LATENESS_NS_MAX: u64 = 200_000;
+pub(crate) const LATENESS_NS_MAX: u64 = 200_000;
+
+/// Lateness below this share of the latency at the same quantile does not make that latency the
+/// generator's.
+const LATENESS_SHARE: f64 = 0.1;
+
+/// Windows shorter than this know CPU shares to some percent only: each account is exact to a tick.
+const SECONDS_MIN: f64 = 1.0;
 
 /// What a number is worth, and who set it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Verdict {
-    /// The server had nothing left and the generator had: the figures are the server's.
+    /// The server had nothing left, or did not keep up, and the generator had: the figures are the
+    /// server's.
     ServerBound,
     /// The generator had nothing left: throughput is a lower bound; CPU per message holds.
     GeneratorBound,
@@ -61,19 +83,24 @@ impl Verdict {
     }
 }
 
-/// All that a verdict rests on.
+/// All that a verdict rests on. What is not known keeps its default.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Evidence {
+    /// Length of the window; 0 if unknown.
+    pub(crate) seconds: f64,
     pub(crate) generator: Busy,
     pub(crate) server: Option<Busy>,
     pub(crate) steal_percent: f64,
-    pub(crate) others_percent: f64,
+    /// What others used on the CPUs of both sides.
+    pub(crate) others: Others,
     /// How the halves of the window disagree, if they do.
     pub(crate) unstable: Option<String>,
     /// What went wrong, if anything did.
     pub(crate) failure: Option<String>,
     /// Of an open loop only.
     pub(crate) schedule: Option<Schedule>,
+    /// What the self-test says that the generator can do.
+    pub(crate) headroom: Option<Headroom>,
 }
 
 /// How an open loop's schedule was held.
@@ -81,10 +108,40 @@ pub(crate) struct Evidence {
 pub(crate) struct Schedule {
     /// Messages that were due within the window.
     pub(crate) offered: f64,
+    /// Messages answered within it.
+    pub(crate) answered: Option<u64>,
     /// Messages due and not given to the kernel when it closed.
     pub(crate) backlog_end: u64,
     /// How late the generator took up one message in a thousand, at least.
     pub(crate) lateness_p99_9_ns: u64,
+    /// The latency that one message in a thousand exceeded; 0 if unknown.
+    pub(crate) latency_p99_9_ns: u64,
+}
+
+impl Schedule {
+    /// Whether the generator's own lateness is a part of the latencies that counts.
+    fn is_late(self) -> bool {
+        let share = LATENESS_SHARE * self.latency_p99_9_ns as f64;
+        self.lateness_p99_9_ns > LATENESS_NS_MAX && self.lateness_p99_9_ns as f64 > share
+    }
+
+    /// How the rate was missed, if it was.
+    fn missed(self) -> Option<String> {
+        let allowed = (MISSED_SHARE * self.offered).max(MISSED_MESSAGES);
+        let (offered, backlog) = (self.offered, self.backlog_end);
+        if backlog as f64 > allowed {
+            return Some(format!(
+                "of {offered:.0} messages, {backlog} were due and could not be sent, since their \
+                 sockets were full"
+            ));
+        }
+        let answered = self
+            .answered
+            .filter(|answered| *answered as f64 + allowed < offered)?;
+        Some(format!(
+            "of {offered:.0} messages that were due, {answered} were answered in the time"
+        ))
+    }
 }
 
 /// Use of CPU by one side over the window.
@@ -96,6 +153,23 @@ pub(crate) struct Busy {
     pub(crate) on_cpu_percent: f64,
     /// Mean share of the window they were runnable but waited for a CPU, in percent.
     pub(crate) cpu_wait_percent: f64,
+    /// Share of the window the busiest of them was on a CPU, in percent.
+    #[serde(default)]
+    pub(crate) busiest_on_cpu_percent: f64,
+    /// CPUs that this side may use; `None` if unknown.
+    #[serde(default)]
+    pub(crate) cpus: Option<usize>,
+}
+
+/// How a side had nothing left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Saturation {
+    /// Every working thread was on a CPU all the time.
+    Threads,
+    /// One was, and others had time left.
+    OneThread,
+    /// There are more threads than CPUs, and no CPU was ever free.
+    Cpus,
 }
 
 impl Busy {
@@ -114,73 +188,176 @@ impl Busy {
         if workers.is_empty() || seconds <= 0.0 {
             return Busy::default();
         }
-        let available_ns = seconds * 1e9 * workers.len() as f64;
-        let percent = |total: u64| 100.0 * total as f64 / available_ns;
+        let percent = |total: u64| 100.0 * total as f64 / (seconds * 1e9);
+        let mean = |total: u64| percent(total) / workers.len() as f64;
         Busy {
             threads: workers.len(),
-            on_cpu_percent: percent(workers.iter().map(|task| task.cpu_ns).sum()),
-            cpu_wait_percent: percent(workers.iter().map(|task| task.wait_ns).sum()),
+            on_cpu_percent: mean(workers.iter().map(|task| task.cpu_ns).sum()),
+            cpu_wait_percent: mean(workers.iter().map(|task| task.wait_ns).sum()),
+            busiest_on_cpu_percent: percent(most),
+            cpus: None,
         }
     }
 
-    fn saturated(self) -> bool {
-        self.on_cpu_percent >= SATURATED_PERCENT
+    /// The same, of a side that may use this many CPUs; 0 if nobody knows.
+    pub(crate) fn within(self, cpus: usize) -> Busy {
+        let cpus = (cpus > 0).then_some(cpus);
+        Busy { cpus, ..self }
+    }
+
+    /// Whether its threads have to take turns, so that their waiting says nothing about others.
+    fn has_fewer_cpus_than_threads(self) -> bool {
+        self.cpus.is_some_and(|cpus| cpus < self.threads)
+    }
+
+    fn saturation(self) -> Option<Saturation> {
+        let used_percent = self.on_cpu_percent * self.threads as f64;
+        let all_cpus = |cpus: usize| used_percent >= SATURATED_PERCENT * cpus as f64;
+        if self.on_cpu_percent >= SATURATED_PERCENT {
+            Some(Saturation::Threads)
+        } else if self.has_fewer_cpus_than_threads() && self.cpus.is_some_and(all_cpus) {
+            Some(Saturation::Cpus)
+        } else if self.busiest_on_cpu_percent >= SATURATED_PERCENT {
+            Some(Saturation::OneThread)
+        } else {
+            None
+        }
+    }
+
+    /// How this side had nothing left, in words; `None` if it had.
+    fn exhausted(self, name: &str) -> Option<String> {
+        Some(match self.saturation()? {
+            Saturation::Threads => match self.cpus {
+                Some(cpus) if cpus > self.threads => format!(
+                    "{name} had no CPU time left in its {} working thread{}, of {cpus} CPUs that it \
+                     may use",
+                    self.threads,
+                    plural(self.threads)
+                ),
+                _ => format!("{name} had no CPU time left"),
+            },
+            Saturation::OneThread => format!(
+                "one of {name}'s {} working threads had no CPU time left, while the others had: its \
+                 connections are not spread evenly",
+                self.threads
+            ),
+            Saturation::Cpus => {
+                let cpus = self.cpus.unwrap_or_default();
+                format!(
+                    "{name} used up the {cpus} CPU{} that it may use",
+                    plural(cpus)
+                )
+            }
+        })
     }
 
     fn shared(self) -> bool {
-        self.cpu_wait_percent >= SHARED_PERCENT
+        self.cpu_wait_percent >= SHARED_PERCENT && !self.has_fewer_cpus_than_threads()
     }
 }
 
 /// Judges, and says why in one sentence.
 pub(crate) fn judge(evidence: &Evidence) -> (Verdict, String) {
-    let figures = figures(evidence);
-    let because = |verdict, why: String| (verdict, format!("{why}; {figures}"));
-    if let Some(failure) = &evidence.failure {
-        return because(Verdict::Invalid, failure.clone());
+    let (verdict, why) = verdict(evidence);
+    let mut reason = format!("{why}; {}", figures(evidence));
+    if evidence.seconds > 0.0 && evidence.seconds < SECONDS_MIN {
+        reason.push_str("; a window under 1 s knows these shares to some percent only");
     }
-    let generator = evidence.generator;
-    if generator.saturated() {
-        let also = match evidence.server {
-            Some(server) if server.saturated() => "neither side had CPU time left",
-            _ => "the generator had no CPU time left",
-        };
-        return because(Verdict::GeneratorBound, also.to_owned());
+    (verdict, reason)
+}
+
+fn verdict(evidence: &Evidence) -> (Verdict, String) {
+    if let Some(failure) = &evidence.failure {
+        return (Verdict::Invalid, failure.clone());
+    }
+    if let Some(why) = generator_exhausted(evidence) {
+        return (Verdict::GeneratorBound, why);
     }
     if let Some(why) = disturbance(evidence) {
-        return because(Verdict::Noisy, why);
+        return (Verdict::Noisy, why);
     }
+    let server = evidence.server;
+    let exhausted = server.and_then(|server| server.exhausted("the server"));
     if let Some(schedule) = evidence.schedule {
-        if schedule.lateness_p99_9_ns > LATENESS_NS_MAX {
+        if schedule.is_late() {
             let late = schedule.lateness_p99_9_ns / 1000;
             let why = format!(
-                "the generator could not hold the schedule: one message in a thousand was taken up \
-                 {late} µs late or more"
+                "the generator could not hold the schedule: it took up one message in a thousand \
+                 {late} µs late or more, though it had CPU time left"
             );
-            return because(Verdict::GeneratorBound, why);
+            return (Verdict::GeneratorBound, why);
         }
-        if schedule.backlog_end as f64 > BACKLOG_SHARE * schedule.offered {
-            let why = format!(
-                "the server could not hold the rate: {} of {:.0} messages were due and could not be sent",
-                schedule.backlog_end, schedule.offered
-            );
-            return because(Verdict::ServerBound, why);
+        if let Some(missed) = schedule.missed() {
+            let why = match (server, exhausted) {
+                (_, Some(exhausted)) => exhausted,
+                (Some(_), None) => {
+                    "both sides had CPU time left, so the server waited for something \
+                                    else, or the way to it was full"
+                        .to_owned()
+                }
+                (None, None) => {
+                    "the generator had CPU time left and was on time, so it was the server \
+                                 or the way to it"
+                        .to_owned()
+                }
+            };
+            let why = format!("the rate was not held: {missed}; {why}");
+            return (Verdict::ServerBound, why);
         }
     }
-    match evidence.server {
-        None => because(
+    if let Some(unstable) = &evidence.unstable {
+        return (Verdict::Noisy, unstable.clone());
+    }
+    match (server, exhausted) {
+        (None, _) => (
             Verdict::Unobserved,
-            "the server was not observed (give --server-pid)".to_owned(),
+            "who was the limit is not known, since the server was not observed (give --server-pid)"
+                .to_owned(),
         ),
-        Some(server) if server.saturated() => because(
+        (Some(_), Some(exhausted)) => (
             Verdict::ServerBound,
-            "the server had no CPU time left".to_owned(),
+            format!("{exhausted}, and the generator had"),
         ),
-        Some(_) => because(
-            Verdict::LoadBound,
-            "both sides had CPU time left".to_owned(),
-        ),
+        (Some(_), None) => {
+            let pace = match evidence.schedule {
+                Some(_) => "the rate asked for was held",
+                None => {
+                    "the load asked for set the pace (more connections or messages in flight load more)"
+                }
+            };
+            (
+                Verdict::LoadBound,
+                format!("both sides had CPU time left: {pace}"),
+            )
+        }
     }
+}
+
+/// Why the generator was the limit, if it was.
+fn generator_exhausted(evidence: &Evidence) -> Option<String> {
+    let server = evidence.server.and_then(|server| server.saturation());
+    if let Some(exhausted) = evidence.generator.exhausted("the generator") {
+        return Some(match server {
+            Some(_) => format!(
+                "neither side had CPU time left, so throughput is a lower bound of what the server can \
+                 do, and its CPU time per message holds ({exhausted})"
+            ),
+            None => format!("{exhausted}: throughput is a lower bound of what the server can do"),
+        });
+    }
+    let headroom = evidence.headroom?;
+    if headroom.used_percent < HEADROOM_PERCENT {
+        return None;
+    }
+    let also = match server {
+        Some(_) => "; the server had no CPU time left either",
+        None => "",
+    };
+    Some(format!(
+        "the generator did {:.0} % of the {:.0} messages/s that its self-test says it can do, whatever \
+         its own CPU time says: throughput is a lower bound of what the server can do{also}",
+        headroom.used_percent, headroom.ceiling_messages_per_second
+    ))
 }
 
 /// Why figures of wall-clock time are not to be trusted, if so.
@@ -191,27 +368,46 @@ fn disturbance(evidence: &Evidence) -> Option<String> {
             "the hypervisor withheld {steal:.1} % of the CPU time"
         ));
     }
-    if evidence.others_percent >= OTHERS_PERCENT {
-        let others = evidence.others_percent;
+    let others = evidence.others;
+    let others_took_part =
+        others.is_judged && others.percent - others.error_percent >= OTHERS_PERCENT;
+    if others_took_part {
         return Some(format!(
-            "others used {others:.1} % of a CPU beside the two sides"
+            "other tasks used {:.1} % of a CPU (± {:.1}) where the two sides ran",
+            others.percent, others.error_percent
         ));
     }
+    let waited = |name: &str, busy: Busy| {
+        let percent = busy.cpu_wait_percent;
+        let whose = match others.is_judged {
+            true => {
+                "; no other task used much, so the two sides shared one: keep them apart (--cpu)"
+            }
+            false => "",
+        };
+        format!("{name} had to wait for a CPU for {percent:.1} % of the time{whose}")
+    };
     if evidence.generator.shared() {
-        return Some("the generator had to wait for a CPU".to_owned());
+        return Some(waited("the generator", evidence.generator));
     }
-    if evidence.server.is_some_and(Busy::shared) {
-        return Some("the server had to wait for a CPU".to_owned());
-    }
-    evidence.unstable.clone()
+    let server = evidence.server.filter(|server| server.shared())?;
+    Some(waited("the server", server))
+}
+
+fn plural(number: usize) -> &'static str {
+    if number == 1 { "" } else { "s" }
 }
 
 fn figures(evidence: &Evidence) -> String {
     let figures = |name: &str, busy: Busy| {
         let threads = busy.threads;
-        let plural = if threads == 1 { "" } else { "s" };
+        let plural = plural(threads);
+        let busiest = match threads {
+            0 | 1 => String::new(),
+            _ => format!(", the busiest {:.1} %", busy.busiest_on_cpu_percent),
+        };
         format!(
-            "{name} {:.1} % on CPU and {:.1} % waiting for one ({threads} thread{plural})",
+            "{name} {:.1} % on CPU and {:.1} % waiting for one ({threads} thread{plural}{busiest})",
             busy.on_cpu_percent, busy.cpu_wait_percent
         )
     };
@@ -223,57 +419,5 @@ fn figures(evidence: &Evidence) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn task(cpu_ms: u64, wait_ms: u64) -> TaskTime {
-        TaskTime {
-            cpu_ns: cpu_ms * 1_000_000,
-            wait_ns: wait_ms * 1_000_000,
-        }
-    }
-
-    fn evidence(generator: &[TaskTime], server: &[TaskTime]) -> Evidence {
-        Evidence {
-            generator: Busy::of(generator, 1.0),
-            server: Some(Busy::of(server, 1.0)),
-            ..Evidence::default()
-        }
-    }
-
-    fn verdict(generator: &[TaskTime], server: &[TaskTime]) -> Verdict {
-        judge(&evidence(generator, server)).0
-    }
-
-    #[test]
-    fn the_saturated_side_is_the_limit() {
-        let (full, half) = ([task(990, 0)], [task(500, 10)]);
-        assert_eq!(verdict(&half, &full), Verdict::ServerBound);
-        assert_eq!(verdict(&full, &half), Verdict::GeneratorBound);
-        assert_eq!(verdict(&full, &full), Verdict::GeneratorBound);
-        assert_eq!(verdict(&half, &half), Verdict::LoadBound);
-        // A starved server is not the limit: whoever had its CPU is.
-        assert_eq!(verdict(&half, &[task(500, 480)]), Verdict::Noisy);
-        assert_eq!(verdict(&[task(500, 60)], &half), Verdict::Noisy);
-        // Idle threads beside the worker do not dilute it; a second worker at half does.
-        assert_eq!(
-            verdict(&half, &[task(980, 0), task(3, 0), task(0, 0)]),
-            Verdict::ServerBound
-        );
-        assert_eq!(
-            verdict(&half, &[task(980, 0), task(500, 0)]),
-            Verdict::LoadBound
-        );
-    }
-
-    #[test]
-    fn an_unobserved_server_is_not_judged() {
-        let unobserved = |cpu_ms| Evidence {
-            server: None,
-            ..evidence(&[task(cpu_ms, 0)], &[])
-        };
-        assert_eq!(judge(&unobserved(500)).0, Verdict::Unobserved);
-        assert_eq!(judge(&unobserved(999)).0, Verdict::GeneratorBound);
-        assert_eq!(Busy::of(&[], 1.0), Busy::default());
-    }
-}
+#[path = "verdict_tests.rs"]
+mod tests;

@@ -33,7 +33,9 @@ pub(super) fn result(
         .map(|(backlog, offered)| Schedule {
             offered: offered * window.seconds,
             backlog_end: backlog.messages_end,
+            answered: Some(window.messages),
             lateness_p99_9_ns: lateness.as_ref().map_or(0, |lateness| lateness.p99_9_ns),
+            latency_p99_9_ns: latency.p99_9_ns,
         });
     let stability = Stability {
         is_stable: true,
@@ -45,10 +47,10 @@ pub(super) fn result(
         generator: generator.busy,
         server: server.as_ref().map(|server| server.busy),
         steal_percent: window.steal_percent,
-        others_percent: 0.0,
         unstable: (!stability.is_stable).then(|| stability.reason.clone()),
         failure: failure.map(str::to_owned),
         schedule,
+        ..Evidence::default()
     });
     Some(RunResult {
         window_start_unix_seconds: series.start_unix_seconds(),

@@ -1,0 +1,188 @@
+//! What latencies must hold: `p99<1ms`, or several bounds with commas.
+
+use std::fmt;
+
+use hdrhistogram::Histogram;
+
+use crate::output::table::time;
+
+/// Bounds that must all hold.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Objective {
+    text: String,
+    bounds: Vec<Bound>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Bound {
+    /// As written, such as `p99.9`.
+    name: String,
+    /// 0 to 1; 1 is the largest.
+    quantile: f64,
+    below_ns: u64,
+}
+
+impl Objective {
+    /// Reads `p99<1ms` or `p50<200us,p99.9<5ms,max<1s`. The error says what would be right.
+    pub(crate) fn parse(text: &str) -> Result<Objective, String> {
+        Ok(Objective {
+            text: text.to_owned(),
+            bounds: text
+                .split(',')
+                .map(parse_bound)
+                .collect::<Result<Vec<_>, _>>()?,
+        })
+    }
+
+    /// The tightest time in it, in nanoseconds.
+    pub(crate) fn tightest_ns(&self) -> u64 {
+        let bounds = self.bounds.iter().map(|bound| bound.below_ns);
+        bounds.min().unwrap_or(u64::MAX)
+    }
+
+    /// What these latencies, in nanoseconds, break of it; nothing if all holds. Without any latency
+    /// nothing holds.
+    pub(crate) fn broken(&self, latency: &Histogram<u64>) -> Vec<String> {
+        if latency.is_empty() {
+            return vec!["no message was answered".to_owned()];
+        }
+        self.bounds
+            .iter()
+            .filter_map(|bound| {
+                let value = latency.value_at_quantile(bound.quantile);
+                let is_broken = value >= bound.below_ns;
+                is_broken.then(|| format!("{} is {}", bound.name, time(value as f64)))
+            })
+            .collect()
+    }
+}
+
+impl fmt::Display for Objective {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+fn parse_bound(text: &str) -> Result<Bound, String> {
+    let wrong = || {
+        format!(
+            "{text:?} is no objective; write p50<200us, p99<1ms, p99.9<5ms or max<1s, several with commas"
+        )
+    };
+    let (name, limit) = text.split_once('<').ok_or_else(wrong)?;
+    let name = name.trim();
+    let quantile = match name.strip_prefix('p') {
+        _ if name == "max" => 1.0,
+        Some(percent) if percent.starts_with(|c: char| c.is_ascii_digit()) => percent
+            .parse::<f64>()
+            .ok()
+            .filter(|percent| *percent > 0.0 && *percent < 100.0)
+            .map(|percent| percent / 100.0)
+            .ok_or_else(|| {
+                format!("{name:?} is no percentile; write one such as p50 or p99.9, or max")
+            })?,
+        _ => return Err(wrong()),
+    };
+    Ok(Bound {
+        name: name.to_owned(),
+        quantile,
+        below_ns: parse_limit(limit.trim()).ok_or_else(wrong)?,
+    })
+}
+
+/// A time with its unit: a bare number would be a guess.
+fn parse_limit(text: &str) -> Option<u64> {
+    let units = [
+        ("ms", 1e6),
+        ("us", 1e3),
+        ("µs", 1e3),
+        ("μs", 1e3),
+        ("ns", 1.0),
+        ("s", 1e9),
+    ];
+    let (number, ns) = units
+        .into_iter()
+        .find_map(|(unit, ns)| Some((text.strip_suffix(unit)?, ns)))?;
+    let number = number.trim_end();
+    if !number.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let limit_ns = number.parse::<f64>().ok()? * ns;
+    (1.0..=u64::MAX as f64 / 2.0)
+        .contains(&limit_ns)
+        .then_some(limit_ns as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::echo::tally::latency_histogram;
+
+    fn ns(text: &str) -> u64 {
+        Objective::parse(text).unwrap().tightest_ns()
+    }
+
+    #[test]
+    fn objectives_are_read_with_their_units() {
+        assert_eq!(ns("p99<1ms"), 1_000_000);
+        assert_eq!(ns("p99.9<500us"), 500_000);
+        assert_eq!(ns("p50 < 20µs"), 20_000);
+        assert_eq!(ns("p50<20μs"), 20_000);
+        assert_eq!(ns("max<1.5s"), 1_500_000_000);
+        assert_eq!(ns("p99<1ms, p50<200 us ,max<1s"), 200_000);
+        let objective = Objective::parse("p99<1ms,max<2s").unwrap();
+        assert_eq!(objective.to_string(), "p99<1ms,max<2s");
+    }
+
+    #[test]
+    fn what_is_no_objective_is_refused_with_an_example() {
+        for wrong in [
+            "",
+            ",",
+            "p99",
+            "p99<",
+            "<1ms",
+            "p99<1",
+            "p99>1ms",
+            "p99<=1ms",
+            "p99<-1ms",
+            "p99<0ms",
+            "p0<1ms",
+            "p100<1ms",
+            "p-1<1ms",
+            "pinf<1s",
+            "pNaN<1s",
+            "mean<1ms",
+            "p99<1h",
+            "p99<infs",
+            "p99<1e99s",
+            "p99<NaNms",
+            "p99<1ms,",
+            "p99<1msms",
+            "p+5<1ms",
+        ] {
+            let error = Objective::parse(wrong).expect_err(wrong);
+            assert!(error.contains("p50"), "{wrong:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn every_bound_must_hold() {
+        let mut latency = latency_histogram();
+        // 100 values: 1 to 100 µs.
+        (1..=100).for_each(|us| latency.saturating_record(us * 1000));
+        let broken = |text: &str| Objective::parse(text).unwrap().broken(&latency);
+        assert!(broken("p99<101us,max<1ms").is_empty());
+        assert_eq!(broken("p50<10us,p90<1ms").len(), 1);
+        let both = broken("p50<10us,max<50us");
+        assert_eq!(both.len(), 2);
+        assert!(both[0].starts_with("p50 is 50.0"), "{both:?}");
+        assert!(both[1].starts_with("max is 100."), "{both:?}");
+        // Below means below.
+        let p50 = latency.value_at_quantile(0.5);
+        assert_eq!(broken(&format!("p50<{p50}ns")).len(), 1);
+        assert!(broken(&format!("p50<{}ns", p50 + 1)).is_empty());
+        let empty = Objective::parse("max<1h").or(Objective::parse("max<1s"));
+        assert_eq!(empty.unwrap().broken(&latency_histogram()).len(), 1);
+    }
+}

@@ -1,0 +1,318 @@
+//! CPU time that neither side used: what other tasks took on the CPUs that both sides may use.
+//!
+//! The kernel's account of a CPU (/proc/stat) holds everybody's time; the accounts of the two sides are
+//! taken from it. What is left belongs to others: another process, or the kernel's own threads.
+//!
+//! Two things limit it. The accounts are in ticks of 10 ms, and most kernels sample them (250 times a
+//! second, as a rule), so a CPU that is half busy is known to a few percent after a second:
+//! [`Others::error_percent`] says how well. And kernels differ in whether a task's own account holds the
+//! interrupt work done while it ran, which for loopback traffic is the receiving half of TCP: counted
+//! twice or not at all, it would look like another task. [`InterruptTime::find`] tries it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::net::UdpSocket;
+use std::time::{Duration, Instant};
+
+use super::process::{cpu_source, tasks};
+use crate::quantity::{CpuList, parse_cpu_list};
+
+/// Shortest window that is judged: below it a few ticks decide.
+const WINDOW_SECONDS_MIN: f64 = 1.0;
+
+/// How often a kernel looks at what a CPU does, unless built otherwise.
+const SAMPLES_PER_SECOND: f64 = 250.0;
+
+/// Standard deviations that a figure is taken to be exact to.
+const DEVIATIONS: f64 = 3.0;
+
+/// Length and number of the trials of where interrupt time goes.
+const TRIAL: Duration = Duration::from_millis(3);
+const TRIALS: usize = 5;
+
+/// Share of a trial that must be missing from the thread's account for interrupt time to be apart. A
+/// datagram's way through the loopback interface is mostly interrupt work.
+const APART_SHARE: f64 = 0.1;
+
+/// What one CPU did since boot, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CpuTime {
+    /// Running tasks: user, nice and system. Guests are in it.
+    pub(crate) tasks_ns: u64,
+    /// Serving interrupts: irq and softirq.
+    pub(crate) interrupts_ns: u64,
+}
+
+/// The accounts of all CPUs, by number.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CpuTimes(BTreeMap<usize, CpuTime>);
+
+impl CpuTimes {
+    /// Reads them; empty without /proc/stat.
+    pub(crate) fn read() -> CpuTimes {
+        let tick_ns = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
+        CpuTimes::parse(
+            &fs::read_to_string("/proc/stat").unwrap_or_default(),
+            tick_ns,
+        )
+    }
+
+    /// Lines `cpuN user nice system idle iowait irq softirq steal ...` in ticks of `tick_ns`.
+    fn parse(text: &str, tick_ns: u64) -> CpuTimes {
+        let line = |line: &str| {
+            let mut fields = line.strip_prefix("cpu")?.split_ascii_whitespace();
+            let number: usize = fields.next()?.parse().ok()?;
+            let ticks: Vec<u64> = fields.map_while(|field| field.parse().ok()).collect();
+            let [user, nice, system, _idle, _iowait, irq, softirq, ..] = ticks[..] else {
+                return None;
+            };
+            let ns = |ticks: u64| ticks.saturating_mul(tick_ns);
+            let time = CpuTime {
+                tasks_ns: ns(user.saturating_add(nice).saturating_add(system)),
+                interrupts_ns: ns(irq.saturating_add(softirq)),
+            };
+            // The first line, `cpu`, is the sum: its first field is the number of ticks, and it has
+            // blanks before it.
+            (!line.starts_with("cpu ")).then_some((number, time))
+        };
+        CpuTimes(text.lines().filter_map(line).collect())
+    }
+}
+
+/// Where a kernel books the interrupt work that is done while a task runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InterruptTime {
+    /// In the account of the task that it interrupted.
+    InTasks,
+    /// In no task's account (CONFIG_IRQ_TIME_ACCOUNTING).
+    Apart,
+}
+
+impl InterruptTime {
+    /// Tries it, in some milliseconds: a thread that sends itself datagrams either has all of the time
+    /// in its account, or lacks what the interrupts took.
+    pub(crate) fn find() -> InterruptTime {
+        let missing = (0..TRIALS)
+            .filter_map(|_| missing_share())
+            .min_by(f64::total_cmp);
+        match missing {
+            Some(share) if share >= APART_SHARE => InterruptTime::Apart,
+            // What cannot be tried is taken to be as kernels are by default.
+            _ => InterruptTime::InTasks,
+        }
+    }
+}
+
+/// Share of a trial's time that the thread neither used nor waited for. A hypervisor's theft is in it
+/// too, so the least of several trials counts.
+fn missing_share() -> Option<f64> {
+    let socket = UdpSocket::bind("127.0.0.1:0").ok()?;
+    socket.connect(socket.local_addr().ok()?).ok()?;
+    socket.set_read_timeout(Some(TRIAL)).ok()?;
+    let account = || {
+        let pid = std::process::id() as i32;
+        let id = rustix::thread::gettid().as_raw_nonzero().get();
+        tasks(pid, cpu_source()).ok()?.get(&id).copied()
+    };
+    let cpu = || {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+    };
+    let mut buffer = [0; 64];
+    // Whoever interrupts between two of these readings makes more seem to be missing, never less.
+    let (start, used, waited) = (Instant::now(), cpu(), account()?.wait_ns);
+    while start.elapsed() < TRIAL {
+        socket.send(&[0; 32]).ok()?;
+        socket.recv(&mut buffer).ok()?;
+    }
+    let waited = account()?.wait_ns.saturating_sub(waited) as f64 / 1e9;
+    let used = cpu() - used;
+    let elapsed = start.elapsed().as_secs_f64();
+    Some(1.0 - (used + waited) / elapsed)
+}
+
+/// What others used.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Others {
+    /// Their CPU time, in percent of one CPU.
+    pub(crate) percent: f64,
+    /// How far that may be off, in percent of one CPU.
+    pub(crate) error_percent: f64,
+    /// Whether the window was long enough to go by it.
+    pub(crate) is_judged: bool,
+}
+
+/// What others used on `cpus` between `from` and `to`, `seconds` apart, of which the two sides together
+/// used `sides_ns`.
+pub(crate) fn others(
+    from: &CpuTimes,
+    to: &CpuTimes,
+    cpus: &BTreeSet<usize>,
+    sides_ns: u64,
+    seconds: f64,
+    interrupts: InterruptTime,
+) -> Others {
+    if seconds <= 0.0 {
+        return Others::default();
+    }
+    let (mut used_ns, mut variance) = (0.0, 0.0);
+    for cpu in cpus {
+        let (Some(from), Some(to)) = (from.0.get(cpu), to.0.get(cpu)) else {
+            continue;
+        };
+        let tasks_ns = to.tasks_ns.saturating_sub(from.tasks_ns);
+        let interrupts_ns = match interrupts {
+            InterruptTime::InTasks => to.interrupts_ns.saturating_sub(from.interrupts_ns),
+            InterruptTime::Apart => 0,
+        };
+        let cpu_ns = (tasks_ns + interrupts_ns) as f64;
+        used_ns += cpu_ns;
+        // Of independent looks at a CPU that is busy for this share of the time.
+        let share = (cpu_ns / 1e9 / seconds).clamp(0.0, 1.0);
+        variance += share * (1.0 - share) / (SAMPLES_PER_SECOND * seconds);
+    }
+    Others {
+        percent: (100.0 * (used_ns - sides_ns as f64) / 1e9 / seconds).max(0.0),
+        error_percent: 100.0 * DEVIATIONS * variance.sqrt(),
+        is_judged: seconds >= WINDOW_SECONDS_MIN,
+    }
+}
+
+/// CPUs that any thread of these processes may use; processes that cannot be read add none.
+pub(crate) fn allowed_cpus(pids: &[i32]) -> BTreeSet<usize> {
+    pids.iter().flat_map(|pid| process_cpus(*pid)).collect()
+}
+
+fn process_cpus(pid: i32) -> BTreeSet<usize> {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return BTreeSet::new();
+    };
+    threads
+        .flatten()
+        .filter_map(|thread| fs::read_to_string(thread.path().join("status")).ok())
+        .flat_map(|status| parse_allowed(&status))
+        .collect()
+}
+
+/// CPUs that thread `id` of this process may use.
+pub(crate) fn thread_cpus(id: i32) -> BTreeSet<usize> {
+    let status = fs::read_to_string(format!("/proc/self/task/{id}/status")).unwrap_or_default();
+    parse_allowed(&status).into_iter().collect()
+}
+
+/// The line `Cpus_allowed_list:	0-3,8`.
+fn parse_allowed(status: &str) -> Vec<usize> {
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))
+        .and_then(|list| parse_cpu_list(list).ok())
+        .map_or_else(Vec::new, |CpuList(cpus)| cpus)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    fn stat(rows: &[[u64; 8]]) -> CpuTimes {
+        let mut text = String::from("cpu  9 9 9 9 9 9 9 9 0 0\n");
+        for (number, row) in rows.iter().enumerate() {
+            let fields: Vec<String> = row.iter().map(u64::to_string).collect();
+            text += &format!("cpu{number} {} 0 0\n", fields.join(" "));
+        }
+        text += "intr 1 2 3\nctxt 5\n";
+        CpuTimes::parse(&text, 10 * MS)
+    }
+
+    #[test]
+    fn the_kernels_text_is_read_by_column() {
+        let times = stat(&[[1, 2, 3, 100, 100, 4, 5, 100], [0; 8]]);
+        let expected = CpuTime {
+            tasks_ns: 60 * MS,
+            interrupts_ns: 90 * MS,
+        };
+        assert_eq!(times.0[&0], expected);
+        assert_eq!(times.0.len(), 2);
+        for odd in ["", "cpu", "cpu0", "cpu0 1 2", "cpuidle 1 2 3 4 5 6 7 8"] {
+            assert_eq!(CpuTimes::parse(odd, 1), CpuTimes::default(), "{odd:?}");
+        }
+        assert_eq!(
+            parse_allowed("Name:\tx\nCpus_allowed_list:\t0-1,4\nx:\t1\n"),
+            [0, 1, 4]
+        );
+        assert!(parse_allowed("Cpus_allowed_list:\t?\n").is_empty());
+    }
+
+    #[test]
+    fn what_neither_side_used_is_the_others() {
+        let from = stat(&[[0; 8], [0; 8], [0; 8]]);
+        // Two seconds: CPU 0 was busy all the time, CPU 1 half, CPU 2 belongs to neither side.
+        let to = stat(&[
+            [100, 0, 80, 0, 0, 0, 20, 0],
+            [60, 0, 40, 100, 0, 0, 0, 0],
+            [200, 0, 0, 0, 0, 0, 0, 0],
+        ]);
+        let both = BTreeSet::from([0, 1]);
+        let others =
+            |sides_ms: u64, interrupts| others(&from, &to, &both, sides_ms * MS, 2.0, interrupts);
+        let in_tasks = others(2800, InterruptTime::InTasks);
+        assert!((in_tasks.percent - 10.0).abs() < 1e-9, "{in_tasks:?}");
+        assert!(in_tasks.is_judged);
+        // A busy CPU is sampled exactly; of the half-busy one the deviation of 500 looks is 2.2 %.
+        assert!((in_tasks.error_percent - 6.7).abs() < 0.1, "{in_tasks:?}");
+        // What no task's account holds is nobody's.
+        let apart = others(2800, InterruptTime::Apart);
+        assert!(apart.percent.abs() < 1e-9, "{apart:?}");
+        // Rounding may give the sides more than there was.
+        assert_eq!(others(9999, InterruptTime::InTasks).percent, 0.0);
+    }
+
+    #[test]
+    fn a_short_window_is_not_judged() {
+        let (from, to) = (stat(&[[0; 8]]), stat(&[[10, 0, 0, 0, 0, 0, 0, 0]]));
+        let cpus = BTreeSet::from([0, 7]);
+        let short = others(&from, &to, &cpus, 0, 0.5, InterruptTime::InTasks);
+        assert!((short.percent - 20.0).abs() < 1e-9 && !short.is_judged);
+        let none = others(&from, &to, &cpus, 0, 0.0, InterruptTime::InTasks);
+        assert_eq!(none, Others::default());
+    }
+
+    #[test]
+    fn a_neighbour_is_seen_beside_an_idle_side() {
+        // A child that is on a CPU as much as it is let, and a side that does nothing: whatever else
+        // this machine does comes on top, so the child's own account is the least.
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", "while :; do :; done"])
+            .spawn()
+            .unwrap();
+        let pid = child.id() as i32;
+        let cpus = allowed_cpus(&[pid]);
+        let used = || -> u64 {
+            let tasks = tasks(pid, cpu_source()).unwrap();
+            tasks.values().map(|task| task.cpu_ns).sum()
+        };
+        let (from, start, before) = (CpuTimes::read(), Instant::now(), used());
+        while used() - before < 200 * MS {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let (after, seconds) = (used(), start.elapsed().as_secs_f64());
+        let to = CpuTimes::read();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let seen = others(&from, &to, &cpus, 0, seconds, InterruptTime::InTasks);
+        let least = 100.0 * (after - before) as f64 / 1e9 / seconds;
+        assert!(seen.percent > 0.5 * least, "{seen:?}, {least}");
+    }
+
+    #[test]
+    fn this_process_may_use_a_cpu() {
+        assert!(!allowed_cpus(&[std::process::id() as i32]).is_empty());
+        let id = rustix::thread::gettid().as_raw_nonzero().get();
+        assert!(!thread_cpus(id).is_empty());
+        assert!(allowed_cpus(&[i32::MAX]).is_empty());
+        assert!(!CpuTimes::read().0.is_empty());
+        let share = missing_share().unwrap();
+        assert!((-0.1..1.0).contains(&share), "{share}");
+    }
+}
