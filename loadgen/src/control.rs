@@ -4,15 +4,16 @@
 //! progress bar, so the load threads share no cache line that anyone writes while they work.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Mutex;
 use std::sync::atomic::{
     AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
+use std::sync::{Mutex, OnceLock};
 use std::time::Instant;
 
 use hdrhistogram::Histogram;
 use rustix::event::{EventfdFlags, eventfd};
 
+use crate::dial::Agreed;
 use crate::echo::tally::latency_histogram;
 
 /// Nanoseconds since an epoch shared by all threads of a run.
@@ -130,6 +131,8 @@ pub(crate) struct Control {
     pub(crate) failed: AtomicBool,
     /// Rung by a load thread that is ready, has failed or has ended.
     pub(crate) news: Bell,
+    /// What was settled with the server when the first connection opened.
+    pub(crate) agreed: OnceLock<Agreed>,
     /// One per load thread.
     pub(crate) lines: Vec<Line>,
     /// The run's clock.
@@ -165,6 +168,7 @@ impl Control {
             ended: AtomicUsize::new(0),
             failed: AtomicBool::new(false),
             news: Bell::new()?,
+            agreed: OnceLock::new(),
             lines: (0..threads)
                 .map(|_| line())
                 .collect::<std::io::Result<_>>()?,

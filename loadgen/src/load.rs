@@ -165,7 +165,8 @@ impl Plan {
                 })?;
             let unblock = dialed.stream.set_nonblocking(true);
             unblock.map_err(|error| Worker::engine_fault("preparing a socket", error))?;
-            worker.add(dialed.early);
+            let _ = self.control.agreed.set(dialed.agreed);
+            worker.add(dialed.link, dialed.early);
             sockets.push(dialed.stream);
             self.control.connected.fetch_add(1, Ordering::Relaxed);
         }

@@ -38,6 +38,7 @@ mod storm;
 mod suite;
 mod sys;
 mod target;
+mod tunnel;
 mod worker;
 
 use std::process::ExitCode;

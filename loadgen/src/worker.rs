@@ -12,7 +12,9 @@ use crate::echo::failure::Failure;
 use crate::echo::payload::Random;
 use crate::echo::tally::Tally;
 use crate::echo::workload::Workload;
+use crate::link::Link;
 use crate::pacer::{Pacer, Pinger};
+use crate::tunnel::Tunnel;
 
 /// A failure and where it happened.
 #[derive(Debug)]
@@ -66,6 +68,8 @@ pub(crate) struct Worker {
     /// What was counted.
     pub(crate) tally: Tally,
     connections: Vec<Connection>,
+    /// By connection; `None` where its bytes go over the wire as they are.
+    tunnels: Vec<Option<Box<Tunnel>>>,
     /// Bytes that came behind a handshake's answer, by connection.
     early: Vec<(usize, Vec<u8>)>,
     /// When messages are due, in an open loop.
@@ -96,6 +100,7 @@ impl Worker {
             random,
             tally: Tally::new(),
             connections: Vec::new(),
+            tunnels: Vec::new(),
             early: Vec::new(),
             pacer: None,
             ping_period: None,
@@ -127,8 +132,9 @@ impl Worker {
         self.ping_period = Some(period.as_nanos() as u64);
     }
 
-    /// Adds an opened connection; `early` came right behind the handshake.
-    pub(crate) fn add(&mut self, early: Vec<u8>) {
+    /// Adds an opened connection; `early` came right behind the handshake, out of `link`.
+    pub(crate) fn add(&mut self, link: Link, early: Vec<u8>) {
+        self.tunnels.push(Tunnel::through(link));
         if !early.is_empty() {
             self.early.push((self.connections.len(), early));
         }
@@ -138,7 +144,7 @@ impl Worker {
     /// Begins the load: queues the first messages of every connection, unless a schedule has them.
     pub(crate) fn start(&mut self) -> Result<(), Fault> {
         for (index, bytes) in std::mem::take(&mut self.early) {
-            self.receive(index, &bytes)?;
+            self.receive_plain(index, &bytes)?;
         }
         let start = self.control.load_start();
         if let Some(pacer) = &mut self.pacer {
@@ -255,6 +261,22 @@ impl Worker {
     /// Checks what connection `index` received.
     pub(crate) fn receive(&mut self, index: usize, bytes: &[u8]) -> Result<(), Fault> {
         self.wire_bytes_received += bytes.len() as u64;
+        // Taken out for the time of the call, since the connection beside it is changed too.
+        let Some(mut tunnel) = self.tunnels[index].take() else {
+            return self.receive_plain(index, bytes);
+        };
+        let received = tunnel.receive(bytes);
+        let mut verdict = self.receive_plain(index, tunnel.plain());
+        if let Err(failure) = received {
+            verdict = verdict.and(Err(self.fault(index, failure)));
+        } else if tunnel.is_ended() {
+            verdict = verdict.and_then(|()| self.end_of_stream(index));
+        }
+        self.tunnels[index] = Some(tunnel);
+        verdict
+    }
+
+    fn receive_plain(&mut self, index: usize, bytes: &[u8]) -> Result<(), Fault> {
         let verdict = self.unless_closed(index, |connection, turn| connection.receive(bytes, turn));
         self.release(index);
         verdict
@@ -281,13 +303,26 @@ impl Worker {
 
     /// Lends what connection `index` has to send, stamped with the time of the last tick.
     pub(crate) fn outgoing(&mut self, index: usize) -> Option<&[u8]> {
-        self.connections[index].outgoing(self.now)
+        let Worker {
+            connections,
+            tunnels,
+            now,
+            ..
+        } = self;
+        let connection = &mut connections[index];
+        match &mut tunnels[index] {
+            Some(tunnel) => tunnel.outgoing(connection, *now),
+            None => connection.outgoing(*now),
+        }
     }
 
     /// The last send of connection `index` moved `bytes`.
     pub(crate) fn sent(&mut self, index: usize, bytes: usize) {
         self.wire_bytes_sent += bytes as u64;
-        self.connections[index].outbox().sent(bytes);
+        match &mut self.tunnels[index] {
+            Some(tunnel) => tunnel.sent(bytes),
+            None => self.connections[index].outbox().sent(bytes),
+        }
         self.release(index);
         // There may be room for more; a loop without a schedule fills it at once.
         if !self.connections[index].is_closed() {

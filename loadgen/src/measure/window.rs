@@ -3,12 +3,14 @@
 //! One thread reads the clock, the message counters and the CPU accounts of generator and
 //! server in one go, at each edge; so rates and CPU per message speak of the same time.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::time::UNIX_EPOCH;
 
+use super::others::{CpuTimes, InterruptTime, Others, allowed_cpus, others, thread_cpus};
 use super::process::{
-    CpuSource, MachineTicks, TaskTime, Tasks, family_tasks, machine_ticks, tasks,
+    CpuSource, MachineTicks, TaskTime, Tasks, family, family_tasks, machine_ticks, tasks,
 };
 use crate::control::Control;
 use crate::sys;
@@ -20,6 +22,8 @@ pub(crate) struct Observed {
     pub(crate) server_pids: Vec<i32>,
     /// Where CPU times come from.
     pub(crate) source: CpuSource,
+    /// Where this kernel books the time of interrupts.
+    pub(crate) interrupts: InterruptTime,
 }
 
 /// Everything at one edge of the window.
@@ -33,6 +37,7 @@ pub(crate) struct Snapshot {
     wire_bytes_sent: u64,
     wire_bytes_received: u64,
     own: Tasks,
+    cpus: CpuTimes,
     usage: sys::Usage,
     server: Option<io::Result<Tasks>>,
     machine: MachineTicks,
@@ -42,6 +47,7 @@ impl Snapshot {
     /// Reads everything now.
     pub(crate) fn take(control: &Control, observed: &Observed) -> Snapshot {
         let machine = machine_ticks();
+        let cpus = CpuTimes::read();
         let pids = &observed.server_pids;
         let server = (!pids.is_empty()).then(|| family_tasks(pids, observed.source));
         let own = tasks(std::process::id() as i32, observed.source).unwrap_or_default();
@@ -56,6 +62,7 @@ impl Snapshot {
             messages: sum(|line| line.messages.load(Ordering::Relaxed)),
             payload_bytes: sum(|line| line.payload_bytes.load(Ordering::Relaxed)),
             own,
+            cpus,
             usage,
             server,
             machine,
@@ -111,6 +118,43 @@ impl Window {
             steal_percent: 100.0 * stolen as f64 / ticks as f64,
         }
     }
+}
+
+/// CPUs that the load threads may use, and those of the server.
+pub(crate) fn cpus_of_both(
+    control: &Control,
+    observed: &Observed,
+) -> (BTreeSet<usize>, BTreeSet<usize>) {
+    let threads = control.lines.iter();
+    let generator = threads
+        .flat_map(|line| thread_cpus(line.thread_id.load(Ordering::Relaxed)))
+        .collect();
+    (generator, allowed_cpus(&family(&observed.server_pids)))
+}
+
+/// What others used of `cpus` between two snapshots; nothing is known without a readable server, which
+/// would be one of them.
+pub(crate) fn others_between(
+    observed: &Observed,
+    cpus: &BTreeSet<usize>,
+    from: &Snapshot,
+    to: &Snapshot,
+) -> Others {
+    let Some(server) = server_accounts(from, to) else {
+        return Others::default();
+    };
+    // All threads of this process, not only those that load.
+    let own = to.own.keys().map(|id| account(&from.own, &to.own, *id));
+    let sides_ns = own.chain(server).map(|task| task.cpu_ns).sum();
+    let seconds = to.at.saturating_sub(from.at) as f64 / 1e9;
+    others(
+        &from.cpus,
+        &to.cpus,
+        cpus,
+        sides_ns,
+        seconds,
+        observed.interrupts,
+    )
 }
 
 fn account(from: &Tasks, to: &Tasks, id: i32) -> TaskTime {

@@ -1,5 +1,6 @@
 //! The course of a run: connect, warm up, measure, drain.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
@@ -10,7 +11,7 @@ use super::series::{Series, slice_length};
 use crate::control::{Control, Phase};
 use crate::interrupt::{Interrupt, Woken};
 use crate::measure::process::{Memory, family_memory};
-use crate::measure::window::Observed;
+use crate::measure::window::{Observed, cpus_of_both};
 use crate::schedule::Timeline;
 
 /// How long nothing may be answered, once the load has stopped, before the rest is given up.
@@ -43,6 +44,8 @@ pub(super) struct Conductor<'a> {
 pub(super) struct Course<'a> {
     /// The window, if it opened.
     pub(super) series: Option<Series<'a>>,
+    /// CPUs that either side may use: the generator, the server.
+    pub(super) cpus: (BTreeSet<usize>, BTreeSet<usize>),
     /// The server's memory at its end.
     pub(super) memory: Option<Memory>,
     pub(super) interrupted: bool,
@@ -63,6 +66,7 @@ impl<'a> Conductor<'a> {
     pub(super) fn conduct(&mut self) -> anyhow::Result<Course<'a>> {
         let mut course = Course {
             series: None,
+            cpus: Default::default(),
             memory: None,
             interrupted: false,
             was_draining: false,
@@ -90,6 +94,7 @@ impl<'a> Conductor<'a> {
         let mut series = Series::open(self.control, self.observed, self.timeline);
         let measured = self.measure(&mut series)?;
         series.close();
+        course.cpus = cpus_of_both(self.control, self.observed);
         course.memory = family_memory(&self.observed.server_pids).ok();
         course.interrupted = measured == Stretch::Interrupted;
         course.series = Some(series);

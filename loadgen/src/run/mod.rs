@@ -22,6 +22,7 @@ use self::threads::{Gathered, gather};
 use crate::engine::select;
 use crate::interrupt::Interrupt;
 use crate::load::{Plan, pin};
+use crate::measure::others::InterruptTime;
 use crate::measure::process::{cpu_source, tasks};
 use crate::measure::window::Observed;
 use crate::options::run::RunOptions;
@@ -106,8 +107,14 @@ pub(crate) fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Re
         schema: RUN_SCHEMA.to_owned(),
         status,
         environment: Environment::read(),
+        result: result::result(
+            &course,
+            &gathered,
+            &observed,
+            load.loop_kind,
+            error.as_deref(),
+        ),
         load,
-        result: result::result(&course, &gathered, &observed, error.as_deref()),
         checks: gathered.checks,
         error,
     };
@@ -138,6 +145,7 @@ pub(crate) fn observe(server_pids: &[i32]) -> Result<Observed, UsageError> {
     Ok(Observed {
         server_pids: server_pids.to_vec(),
         source,
+        interrupts: InterruptTime::find(),
     })
 }
 

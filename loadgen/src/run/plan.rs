@@ -48,8 +48,7 @@ pub(super) fn timeline(options: &RunOptions) -> Option<Arc<Timeline>> {
 pub(super) fn plan(options: &RunOptions, selection: &Selection, seed: u64) -> anyhow::Result<Plan> {
     let traffic = &options.traffic;
     let protocol = options.target.protocol();
-    let dialer = Dialer::new(options.target.urls[0].clone(), protocol)
-        .with_context(|| format!("resolving {:?}", options.target.urls[0].host))?;
+    let dialer = Dialer::from_options(&options.target)?;
     let kinds = traffic.kinds();
     let pool = Pool::new(kinds, traffic.size.bytes_max(), &mut Random::new(seed, 0));
     let pace = match (&options.rate, options.duplex) {
@@ -86,6 +85,8 @@ pub(super) fn plan(options: &RunOptions, selection: &Selection, seed: u64) -> an
 pub(super) fn describe(options: &RunOptions, plan: &Plan, selection: &Selection) -> Load {
     let traffic = &options.traffic;
     let seconds = |time: Duration| time.as_secs_f64();
+    // Every connection gets the same answer from the same server; the first speaks for all.
+    let agreed = plan.control.agreed.get().cloned().unwrap_or_default();
     let (loop_kind, depth) = match plan.workload.pace {
         Pace::Depth(depth) => (Loop::Closed, Some(depth)),
         Pace::Scheduled => (Loop::Open, None),
@@ -100,14 +101,14 @@ pub(super) fn describe(options: &RunOptions, plan: &Plan, selection: &Selection)
             .collect(),
         addresses: plan
             .dialer
-            .address()
+            .addresses()
             .iter()
             .map(ToString::to_string)
             .collect(),
         protocol: plan.workload.protocol.to_string(),
-        tls: None,
-        deflate: None,
-        subprotocol: None,
+        tls: agreed.tls,
+        deflate: agreed.deflate.map(|deflate| deflate.to_string()),
+        subprotocol: agreed.subprotocol,
         loop_kind,
         depth,
         rate: options.rate.as_ref().map(|rates| Rate {

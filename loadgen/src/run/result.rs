@@ -4,16 +4,18 @@ use super::conduct::Course;
 use super::series::Series;
 use super::threads::Gathered;
 use crate::measure::process::{Memory, TaskTime};
+use crate::measure::stability::stability;
 use crate::measure::verdict::{Busy, Evidence, Schedule, judge};
 use crate::measure::window::{Observed, Window};
 use crate::output::document::latency::Latency;
-use crate::output::document::run::{Backlog, RunResult, Server, Side, Stability};
+use crate::output::document::run::{Backlog, Loop, RunResult, Server, Side};
 
 /// Sums up the window of a run, if there was one; `failure` is why the run is not a result.
 pub(super) fn result(
     course: &Course<'_>,
     gathered: &Gathered,
     observed: &Observed,
+    loop_kind: Loop,
     failure: Option<&str>,
 ) -> Option<RunResult> {
     let series = course.series.as_ref()?;
@@ -22,12 +24,19 @@ pub(super) fn result(
         true => count as f64 / window.seconds,
         false => 0.0,
     };
-    let generator = generator(&window);
-    let server = server(&window, observed, course.memory);
+    let (generator_cpus, server_cpus) = &course.cpus;
+    let others = series.others(&(generator_cpus | server_cpus));
+    let mut generator = generator(&window);
+    generator.busy = generator.busy.within(generator_cpus.len());
+    let mut server = server(&window, observed, course.memory);
+    if let Some(server) = &mut server {
+        server.busy = server.busy.within(server_cpus.len());
+    }
     let latency = Latency::of(&series.latency);
     let service = gathered.service.as_ref().map(Latency::of);
     let lateness = gathered.lateness.as_ref().map(Latency::of);
     let backlog = backlog(series);
+    let headroom = None;
     let schedule = backlog
         .zip(series.offered_per_second())
         .map(|(backlog, offered)| Schedule {
@@ -37,20 +46,17 @@ pub(super) fn result(
             lateness_p99_9_ns: lateness.as_ref().map_or(0, |lateness| lateness.p99_9_ns),
             latency_p99_9_ns: latency.p99_9_ns,
         });
-    let stability = Stability {
-        is_stable: true,
-        reason: String::new(),
-        throughput_change_percent: 0.0,
-        server_cpu_change_percent: None,
-    };
+    let stability = stability(series.slices(), loop_kind);
     let (verdict, verdict_reason) = judge(&Evidence {
+        seconds: window.seconds,
         generator: generator.busy,
         server: server.as_ref().map(|server| server.busy),
         steal_percent: window.steal_percent,
         unstable: (!stability.is_stable).then(|| stability.reason.clone()),
         failure: failure.map(str::to_owned),
         schedule,
-        ..Evidence::default()
+        others,
+        headroom,
     });
     Some(RunResult {
         window_start_unix_seconds: series.start_unix_seconds(),
@@ -72,8 +78,8 @@ pub(super) fn result(
         generator,
         server,
         steal_percent: window.steal_percent,
-        others_percent: 0.0,
-        headroom: None,
+        others_percent: others.percent,
+        headroom,
         verdict,
         verdict_reason,
     })

@@ -1,13 +1,15 @@
 //! The window in slices: what is read at each edge, and what the load threads hand over.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
 use crate::control::Control;
 use crate::echo::tally::latency_histogram;
+use crate::measure::others::Others;
 use crate::measure::process::TaskTime;
-use crate::measure::window::{Observed, Snapshot, Window};
+use crate::measure::window::{Observed, Snapshot, Window, others_between};
 use crate::output::document::run::Slice;
 use crate::schedule::Timeline;
 
@@ -125,6 +127,12 @@ impl<'a> Series<'a> {
     pub(super) fn window(&self) -> Window {
         let last = &self.edges[self.edges.len() - 1];
         Window::between(self.control, &self.edges[0], last)
+    }
+
+    /// What others used of `cpus` in the window so far.
+    pub(super) fn others(&self, cpus: &BTreeSet<usize>) -> Others {
+        let last = &self.edges[self.edges.len() - 1];
+        others_between(self.observed, cpus, &self.edges[0], last)
     }
 
     /// Messages per second that the schedule asked for in the window so far.

@@ -1,0 +1,69 @@
+//! A connection whose bytes do not go over the wire as they are: TLS lies between.
+
+use crate::echo::connection::Connection;
+use crate::echo::failure::Failure;
+use crate::echo::outbox::Outbox;
+use crate::link::Link;
+
+/// What lies between a connection and its socket.
+pub(crate) struct Tunnel {
+    link: Link,
+    /// Bytes for the socket.
+    wire: Outbox,
+    /// What came out of the last bytes from it.
+    plain: Vec<u8>,
+}
+
+impl Tunnel {
+    /// A tunnel through `link`; `None` where the link is nothing.
+    pub(crate) fn through(link: Link) -> Option<Box<Tunnel>> {
+        let tunnel = |link| {
+            Box::new(Tunnel {
+                link,
+                wire: Outbox::default(),
+                plain: Vec::new(),
+            })
+        };
+        match link {
+            Link::Plain => None,
+            link => Some(tunnel(link)),
+        }
+    }
+
+    /// Takes bytes from the socket; [`Tunnel::plain`] then holds what came out of them, even if it
+    /// fails in the end.
+    pub(crate) fn receive(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.plain.clear();
+        self.link.receive(bytes, &mut self.plain)
+    }
+
+    /// What came out of the last bytes from the socket.
+    pub(crate) fn plain(&self) -> &[u8] {
+        &self.plain
+    }
+
+    /// Whether the server has ended its side.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.link.is_ended()
+    }
+
+    /// Lends what is to be sent for `connection`, as [`Connection::outgoing`] does.
+    pub(crate) fn outgoing(&mut self, connection: &mut Connection, now: u64) -> Option<&[u8]> {
+        if self.wire.queued_bytes() == 0 {
+            self.link.wire_out(self.wire.writer());
+            if let Some(plain) = connection.outgoing(now) {
+                let length = plain.len();
+                // It fails for want of memory only; the server then sees a message that does not end,
+                // and its reply is missed.
+                let _ = self.link.send(plain, self.wire.writer());
+                connection.outbox().sent(length);
+            }
+        }
+        self.wire.begin()
+    }
+
+    /// The last send moved `bytes`.
+    pub(crate) fn sent(&mut self, bytes: usize) {
+        self.wire.sent(bytes);
+    }
+}
