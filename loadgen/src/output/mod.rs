@@ -1,6 +1,8 @@
 //! What a run found, as JSON for machines and as a table for people.
 
+pub(crate) mod csv;
 pub(crate) mod document;
+pub(crate) mod hdr_log;
 pub(crate) mod histogram;
 pub(crate) mod table;
 

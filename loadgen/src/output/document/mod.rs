@@ -5,6 +5,7 @@
 //! documents them all.
 
 pub(crate) mod latency;
+pub(crate) mod merge;
 pub(crate) mod run;
 
 use std::time::{SystemTime, UNIX_EPOCH};
