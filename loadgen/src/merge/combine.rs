@@ -37,7 +37,10 @@ pub(crate) fn combine(inputs: &[Input], force: bool) -> anyhow::Result<Merged> {
         }
         warnings.push(format!("{difference}: different loads were merged"));
     }
-    for input in inputs.iter().filter(|input| input.document.result.is_none()) {
+    for input in inputs
+        .iter()
+        .filter(|input| input.document.result.is_none())
+    {
         warnings.push(format!("{} has no result and adds nothing", input.name));
     }
     let latency = add(inputs, |result| Some(&result.latency))?.unwrap_or_else(latency_histogram);
@@ -63,10 +66,17 @@ fn difference(inputs: &[Input]) -> Option<String> {
     let (first, others) = inputs.split_first()?;
     let traits: [(&str, fn(&Load) -> String); 10] = [
         ("protocol", |load| load.protocol.clone()),
-        ("loop", |load| format!("{:?}", load.loop_kind).to_lowercase()),
-        ("depth", |load| load.depth.map_or("none".to_owned(), |depth| depth.to_string())),
+        ("loop", |load| {
+            format!("{:?}", load.loop_kind).to_lowercase()
+        }),
+        ("depth", |load| {
+            load.depth
+                .map_or("none".to_owned(), |depth| depth.to_string())
+        }),
         ("arrivals", |load| {
-            load.rate.as_ref().map_or("none".to_owned(), |rate| rate.arrivals.clone())
+            load.rate
+                .as_ref()
+                .map_or("none".to_owned(), |rate| rate.arrivals.clone())
         }),
         ("message size", |load| load.message_size.text.clone()),
         ("message kind", |load| load.message_kind.clone()),
@@ -79,7 +89,10 @@ fn difference(inputs: &[Input]) -> Option<String> {
         traits.iter().find_map(|(name, of)| {
             let (a, b) = (of(&first.document.load), of(&other.document.load));
             (a != b).then(|| {
-                format!("the {name} is {a} in {} and {b} in {}", first.name, other.name)
+                format!(
+                    "the {name} is {a} in {} and {b} in {}",
+                    first.name, other.name
+                )
             })
         })
     })
@@ -135,7 +148,10 @@ fn checks(inputs: &[Input]) -> Checks {
         sum.oldest_unanswered_seconds = sum
             .oldest_unanswered_seconds
             .max(checks.oldest_unanswered_seconds);
-        let named = checks.faults.iter().map(|fault| format!("{}: {fault}", input.name));
+        let named = checks
+            .faults
+            .iter()
+            .map(|fault| format!("{}: {fault}", input.name));
         sum.faults.extend(named);
     }
     sum.faults.truncate(FAULTS_MAX);
@@ -177,26 +193,38 @@ fn result(
     }
     let sum = |of: fn(&RunResult) -> f64| results(inputs).map(|(_, result)| of(result)).sum();
     let all = |of: fn(&RunResult) -> Option<f64>| {
-        results(inputs).map(|(_, result)| of(result)).sum::<Option<f64>>()
+        results(inputs)
+            .map(|(_, result)| of(result))
+            .sum::<Option<f64>>()
     };
     let latency_of = |histogram: Option<Histogram<u64>>| histogram.as_ref().map(Latency::of);
     let messages: u64 = results(inputs).map(|(_, result)| result.messages).sum();
     let messages_per_second: f64 = sum(|result| result.messages_per_second);
     let generator_ns = all(|result| {
         let messages = result.messages as f64;
-        result.generator.cpu_ns_per_message.map(|cpu| cpu * messages)
+        result
+            .generator
+            .cpu_ns_per_message
+            .map(|cpu| cpu * messages)
     });
-    let backlogs: Vec<Backlog> = results(inputs).filter_map(|(_, result)| result.backlog).collect();
+    let backlogs: Vec<Backlog> = results(inputs)
+        .filter_map(|(_, result)| result.backlog)
+        .collect();
     let (server_cpu_ns_per_message, server_cpu_reason) = server_cpu(inputs, messages_per_second);
     let (verdict, verdict_reason) = verdict(inputs);
     Ok(Some(MergeResult {
-        connections: results(inputs).map(|(input, _)| input.document.load.connections).sum(),
+        connections: results(inputs)
+            .map(|(input, _)| input.document.load.connections)
+            .sum(),
         window: window(inputs, warnings),
         messages,
-        payload_bytes: results(inputs).map(|(_, result)| result.payload_bytes).sum(),
+        payload_bytes: results(inputs)
+            .map(|(_, result)| result.payload_bytes)
+            .sum(),
         messages_per_second,
         payload_bytes_per_second: sum(|result| result.payload_bytes_per_second),
-        sent_payload_bytes_per_second: sum(|result| result.sent_payload_bytes_per_second),
+        wire_bytes_sent_per_second: sum(|result| result.wire_bytes_sent_per_second),
+        wire_bytes_received_per_second: sum(|result| result.wire_bytes_received_per_second),
         offered_messages_per_second: all(|result| result.offered_messages_per_second),
         latency: Latency::of(latency),
         service: Latency::of(
@@ -226,10 +254,16 @@ fn window(inputs: &[Input], warnings: &mut Vec<String>) -> MergeWindow {
             (start, start + result.window_seconds)
         })
     };
-    let first_start = edges().map(|(start, _)| start).fold(f64::INFINITY, f64::min);
-    let last_start = edges().map(|(start, _)| start).fold(f64::NEG_INFINITY, f64::max);
+    let first_start = edges()
+        .map(|(start, _)| start)
+        .fold(f64::INFINITY, f64::min);
+    let last_start = edges()
+        .map(|(start, _)| start)
+        .fold(f64::NEG_INFINITY, f64::max);
     let first_end = edges().map(|(_, end)| end).fold(f64::INFINITY, f64::min);
-    let last_end = edges().map(|(_, end)| end).fold(f64::NEG_INFINITY, f64::max);
+    let last_end = edges()
+        .map(|(_, end)| end)
+        .fold(f64::NEG_INFINITY, f64::max);
     let union_seconds = last_end - first_start;
     let overlap_seconds = (first_end - last_start).max(0.0);
     let overlap_percent = match union_seconds > 0.0 {
@@ -271,21 +305,37 @@ fn server_cpu(inputs: &[Input], messages_per_second: f64) -> (Option<f64>, Strin
         return (None, "there was no message to share it".to_owned());
     }
     let key = |input: &Input| {
-        let pids = input.document.result.as_ref()?.server.as_ref()?.pids.clone();
+        let pids = input
+            .document
+            .result
+            .as_ref()?
+            .server
+            .as_ref()?
+            .pids
+            .clone();
         Some((pids, input.document.load.addresses.clone()))
     };
     let total: f64 = observers.iter().map(|(_, cpu_ns)| cpu_ns).sum();
     let per_message = |cpu_ns_per_second: f64| Some(cpu_ns_per_second / messages_per_second);
     if observers.iter().all(|(input, _)| key(input) == key(first)) {
-        let names: Vec<&str> = observers.iter().map(|(input, _)| input.name.as_str()).collect();
+        let names: Vec<&str> = observers
+            .iter()
+            .map(|(input, _)| input.name.as_str())
+            .collect();
         let reason = format!("one server, observed by {}", names.join(", "));
         return (per_message(total / observers.len() as f64), reason);
     }
     match observers.len() == parts {
-        true => (per_message(total), "each part observed a server of its own".to_owned()),
+        true => (
+            per_message(total),
+            "each part observed a server of its own".to_owned(),
+        ),
         false => (
             None,
-            format!("{} of {parts} parts observed different servers", observers.len()),
+            format!(
+                "{} of {parts} parts observed different servers",
+                observers.len()
+            ),
         ),
     }
 }
@@ -301,14 +351,23 @@ fn verdict(inputs: &[Input]) -> (Verdict, String) {
         Verdict::LoadBound,
     ];
     let found = order.into_iter().find_map(|verdict| {
-        let whose: Vec<(&Input, &RunResult)> =
-            results(inputs).filter(|(_, result)| result.verdict == verdict).collect();
+        let whose: Vec<(&Input, &RunResult)> = results(inputs)
+            .filter(|(_, result)| result.verdict == verdict)
+            .collect();
         let (input, result) = whose.first()?;
         let more = match whose.len() {
             1 => String::new(),
             count => format!(" (and {} more of {})", count - 1, results(inputs).count()),
         };
-        Some((verdict, format!("{}{more}: {}", input.name, result.verdict_reason)))
+        Some((
+            verdict,
+            format!("{}{more}: {}", input.name, result.verdict_reason),
+        ))
     });
-    found.unwrap_or_else(|| (Verdict::Unobserved, "no part observed the server".to_owned()))
+    found.unwrap_or_else(|| {
+        (
+            Verdict::Unobserved,
+            "no part observed the server".to_owned(),
+        )
+    })
 }

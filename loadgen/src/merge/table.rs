@@ -38,9 +38,12 @@ pub(crate) fn merge_table(document: &MergeDocument) -> String {
             ),
         );
         if let Some(offered) = result.offered_messages_per_second {
-            table.row("offered", format!("{} messages/s", grouped(offered.round() as u64)));
+            table.row(
+                "offered",
+                format!("{} messages/s", grouped(offered.round() as u64)),
+            );
         }
-        latency_rows(&mut table, &result.latency);
+        latency_rows(&mut table, "latency", &result.latency);
         if let Some(cpu) = result.generator_cpu_ns_per_message {
             table.row("generator CPU", format!("{} per message", time(cpu)));
         }

@@ -100,11 +100,7 @@ fn write_series(out: impl Write, series: &[Slice]) -> io::Result<()> {
 
 fn write_all(out: impl Write, parts: &[Part<'_>]) -> io::Result<()> {
     let mut writer = writer(out);
-    writer.write_record(
-        ["part", "window_start_unix_seconds"]
-            .iter()
-            .chain(&COLUMNS),
-    )?;
+    writer.write_record(["part", "window_start_unix_seconds"].iter().chain(&COLUMNS))?;
     for part in parts {
         for slice in part.series {
             writer.serialize((part.name, part.window_start_unix_seconds, Row::of(slice)))?;
@@ -115,7 +111,9 @@ fn write_all(out: impl Write, parts: &[Part<'_>]) -> io::Result<()> {
 
 /// A writer that leaves the header to us.
 fn writer<W: Write>(out: W) -> csv::Writer<W> {
-    csv::WriterBuilder::new().has_headers(false).from_writer(out)
+    csv::WriterBuilder::new()
+        .has_headers(false)
+        .from_writer(out)
 }
 
 #[cfg(test)]

@@ -56,7 +56,10 @@ impl<W: Write> HdrLog<W> {
         let max = histogram.max() as f64 / NS_PER_MAX_UNIT;
         let text = encode(histogram);
         self.attempt(|out| {
-            writeln!(out, "{start_seconds:.3},{length_seconds:.3},{max:.3},{text}")
+            writeln!(
+                out,
+                "{start_seconds:.3},{length_seconds:.3},{max:.3},{text}"
+            )
         })
     }
 
@@ -112,7 +115,11 @@ mod tests {
             }
         }
         assert_eq!(times.len(), 2);
-        assert!(times.iter().all(|time| time.as_secs_f64() == 1_700_000_000.25));
+        assert!(
+            times
+                .iter()
+                .all(|time| time.as_secs_f64() == 1_700_000_000.25)
+        );
         assert_eq!(read.len(), stretches.len());
         for (second, ((start, length, max, found), written)) in
             read.iter().zip(&stretches).enumerate()
@@ -125,7 +132,9 @@ mod tests {
 
     #[test]
     fn a_place_that_cannot_be_written_is_named() {
-        let error = HdrLog::create(Path::new("/nonexistent/x.hlog"), 0.0).err().unwrap();
+        let error = HdrLog::create(Path::new("/nonexistent/x.hlog"), 0.0)
+            .err()
+            .unwrap();
         assert_eq!(error.to_string(), "writing /nonexistent/x.hlog");
     }
 }

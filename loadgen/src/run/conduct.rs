@@ -1,6 +1,7 @@
 //! The course of a run: connect, warm up, measure, drain.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
@@ -35,6 +36,8 @@ pub(super) struct Conductor<'a> {
     pub(super) connections: usize,
     pub(super) warmup: Duration,
     pub(super) duration: Duration,
+    /// Where a log of the slices goes, if it is wanted.
+    pub(super) hdr_log: Option<&'a Path>,
     /// Seconds since 1970.
     pub(super) start_at: Option<f64>,
     pub(super) live: Live,
@@ -91,7 +94,7 @@ impl<'a> Conductor<'a> {
             self.wind_up(Phase::Drain, &mut course)?;
             return Ok(course);
         }
-        let mut series = Series::open(self.control, self.observed, self.timeline);
+        let mut series = Series::open(self.control, self.observed, self.timeline, self.hdr_log)?;
         let measured = self.measure(&mut series)?;
         series.close();
         course.cpus = cpus_of_both(self.control, self.observed);

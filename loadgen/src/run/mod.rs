@@ -29,7 +29,7 @@ use crate::options::run::RunOptions;
 use crate::options::{UsageError, make_room_for};
 use crate::output::document::run::{Loop, RUN_SCHEMA, RunDocument};
 use crate::output::document::{Environment, Status};
-use crate::output::{check_writable, deliver, histogram, table};
+use crate::output::{check_writable, csv, deliver, histogram, table};
 use crate::slow::SlowReaders;
 
 /// What a run found.
@@ -61,6 +61,9 @@ pub(crate) fn run(options: &RunOptions) -> anyhow::Result<Status> {
         options.output.json.as_deref(),
         options.output.quiet,
     )?;
+    if let Some((path, result)) = options.csv.as_ref().zip(document.result.as_ref()) {
+        csv::write_file(path, &result.series)?;
+    }
     if let Some((path, latency)) = options.histogram.as_ref().zip(latency) {
         histogram::write_file(path, &latency)?;
     }
@@ -94,6 +97,7 @@ pub(crate) fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Re
         connections: traffic.connections,
         warmup: options.warmup,
         duration: plan::duration(options),
+        hdr_log: options.hdr_log.as_deref(),
         start_at: options.start_at,
         live: Live::new(options.output.quiet),
     };

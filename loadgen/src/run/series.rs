@@ -1,6 +1,7 @@
 //! The window in slices: what is read at each edge, and what the load threads hand over.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -11,6 +12,7 @@ use crate::measure::others::Others;
 use crate::measure::process::TaskTime;
 use crate::measure::window::{Observed, Snapshot, Window, others_between};
 use crate::output::document::run::Slice;
+use crate::output::hdr_log::HdrLog;
 use crate::schedule::Timeline;
 
 /// Slices of a short window, and the length of those of a longer one.
@@ -38,6 +40,8 @@ pub(super) struct Series<'a> {
     /// At the window's opening, and at the end of each slice.
     edges: Vec<Snapshot>,
     slices: Vec<Slice>,
+    /// A row for each slice, if somebody asked for a log.
+    log: Option<HdrLog>,
     /// Latencies in nanoseconds of all slices that were handed over.
     pub(super) latency: Histogram<u64>,
     /// Those of the last one.
@@ -50,18 +54,22 @@ impl<'a> Series<'a> {
         control: &'a Control,
         observed: &'a Observed,
         timeline: Option<&'a Timeline>,
-    ) -> Series<'a> {
+        log: Option<&Path>,
+    ) -> anyhow::Result<Series<'a>> {
         let from = Snapshot::take(control, observed);
+        let log = log.map(|path| HdrLog::create(path, from.unix_seconds));
+        let log = log.transpose()?;
         control.open_window(from.at);
-        Series {
+        Ok(Series {
             control,
             observed,
             timeline,
             edges: vec![from],
             slices: Vec::new(),
+            log,
             latency: latency_histogram(),
             latest: latency_histogram(),
-        }
+        })
     }
 
     /// Ends a slice. The threads hand over their part of it at their next turn.
@@ -109,6 +117,14 @@ impl<'a> Series<'a> {
         if let Some(last) = self.slices.last_mut() {
             last.backlog = backlog;
             last.in_flight = in_flight;
+            if let Some(log) = &mut self.log {
+                let start = last.until_seconds - last.seconds;
+                if let Err(error) = log.append(start, last.seconds, &slice) {
+                    // The run is worth more than its log.
+                    eprintln!("ringload: {error:#}; the log ends there");
+                    self.log = None;
+                }
+            }
             if !slice.is_empty() {
                 last.p50_ns = slice.value_at_quantile(0.5);
                 last.p99_ns = slice.value_at_quantile(0.99);
@@ -121,6 +137,13 @@ impl<'a> Series<'a> {
     /// Counts latencies that belong to no slice: those of messages answered after the window.
     pub(super) fn add(&mut self, latency: &Histogram<u64>) {
         let _ = self.latency.add(latency);
+    }
+
+    /// Takes the last of what was handed over, with what belongs to no slice any more, and ends the
+    /// log.
+    pub(super) fn finish(&mut self) -> anyhow::Result<()> {
+        self.collect();
+        self.log.take().map_or(Ok(()), HdrLog::finish)
     }
 
     /// The whole window so far.

@@ -32,7 +32,7 @@ pub(super) fn gather(
 ) -> anyhow::Result<Gathered> {
     let mut gathered = Gathered::default();
     if let Some(series) = &mut series {
-        series.collect();
+        series.finish()?;
     }
     for thread in threads {
         let harvest = thread

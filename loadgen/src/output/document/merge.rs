@@ -74,7 +74,9 @@ pub(crate) struct MergeResult {
     /// The sum of what each part reached in its own window.
     pub(crate) messages_per_second: f64,
     pub(crate) payload_bytes_per_second: f64,
-    pub(crate) sent_payload_bytes_per_second: f64,
+    /// Everything that the kernels took and gave, frame headers included.
+    pub(crate) wire_bytes_sent_per_second: f64,
+    pub(crate) wire_bytes_received_per_second: f64,
     /// `None` unless every part's loop is open.
     pub(crate) offered_messages_per_second: Option<f64>,
     /// The parts' histograms, added value by value.
