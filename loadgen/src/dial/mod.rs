@@ -21,7 +21,7 @@ use crate::echo::failure::Failure;
 use crate::echo::handshake::Handshake;
 use crate::echo::handshake::offer::Offer;
 use crate::echo::payload::Random;
-use crate::link::{Link, Trust, client_config, server_name};
+use crate::link::{Link, client_config, server_name};
 use crate::options::UsageError;
 use crate::options::target::TargetOptions;
 use crate::target::{Protocol, Target};

@@ -1,1 +1,232 @@
+//! Openings against a server in memory, however the wire is cut.
 
+use std::io::{Read, Write};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustls::{ServerConfig, ServerConnection};
+use sha1::{Digest, Sha1};
+
+use super::*;
+use crate::echo::handshake::offer::{Offer, Subprotocol};
+use crate::link::rehearsal::Authority;
+use crate::link::{Trust, client_config, server_name};
+
+/// A frame that comes right behind the answer.
+const GREETING: &[u8] = b"\x81\x05hello";
+
+/// The server's end: TLS or none, and a 101 with a greeting for the first request.
+struct Server {
+    tls: Option<ServerConnection>,
+    request: Vec<u8>,
+    /// Headers of the answer beyond the necessary ones.
+    headers: &'static str,
+    answered: bool,
+}
+
+impl Server {
+    fn new(tls: Option<ServerConfig>, headers: &'static str) -> Server {
+        Server {
+            tls: tls.map(|config| ServerConnection::new(Arc::new(config)).unwrap()),
+            request: Vec::new(),
+            headers,
+            answered: false,
+        }
+    }
+
+    fn receive(&mut self, mut wire: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        match &mut self.tls {
+            None => self.request.extend_from_slice(wire),
+            Some(tls) => {
+                while !wire.is_empty() {
+                    tls.read_tls(&mut wire).unwrap();
+                    if tls.process_new_packets().is_err() {
+                        break;
+                    }
+                    let _ = tls.reader().read_to_end(&mut self.request);
+                }
+            }
+        }
+        if self.request.ends_with(b"\r\n\r\n") && !self.answered {
+            self.answered = true;
+            let answer = answer(&self.request, self.headers);
+            match &mut self.tls {
+                None => out.extend_from_slice(&answer),
+                Some(tls) => tls.writer().write_all(&answer).unwrap(),
+            }
+        }
+        if let Some(tls) = &mut self.tls {
+            while tls.wants_write() {
+                tls.write_tls(&mut out).unwrap();
+            }
+        }
+        out
+    }
+}
+
+fn answer(request: &[u8], headers: &str) -> Vec<u8> {
+    let request = String::from_utf8(request.to_vec()).unwrap();
+    let key = request
+        .lines()
+        .find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "))
+        .unwrap();
+    let digest = Sha1::digest(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
+    let accept = STANDARD.encode(digest);
+    let mut answer = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n{headers}\r\n"
+    )
+    .into_bytes();
+    answer.extend_from_slice(GREETING);
+    answer
+}
+
+/// Both ends of an opening to be, over TLS or not.
+fn ends(is_tls: bool, offer: Offer, headers: &'static str) -> (Opening, Server) {
+    let (link, server) = if is_tls {
+        let config = client_config(&Trust::Anyone, &["http/1.1"]).unwrap();
+        let link = Link::tls(config, server_name("h.example").unwrap()).unwrap();
+        (
+            link,
+            Some(Authority::new("authority").issue(&["h.example"]).server()),
+        )
+    } else {
+        (Link::Plain, None)
+    };
+    let upgrade = Handshake::begin("h.example", "/", &Arc::new(offer), [7; 16]);
+    (
+        Opening::new(link, Some(upgrade)),
+        Server::new(server, headers),
+    )
+}
+
+/// Lets them talk, the client getting pieces of `cut` bytes. What comes behind the end of the
+/// opening is received through the link, as a caller would.
+fn talk(opening: &mut Opening, server: &mut Server, cut: usize) -> Result<Opened, Failure> {
+    let mut wire = Vec::new();
+    assert!(opening.begin(&mut wire)?.is_none());
+    let mut opened: Option<Opened> = None;
+    loop {
+        let from_server = server.receive(&std::mem::take(&mut wire));
+        if from_server.is_empty() {
+            return opened.ok_or_else(|| opening.end_of_stream());
+        }
+        for piece in from_server.chunks(cut) {
+            match &mut opened {
+                Some(opened) => opened.link.receive(piece, &mut opened.early)?,
+                None => opened = opening.receive(piece, &mut wire)?,
+            }
+        }
+    }
+}
+
+#[test]
+fn the_way_is_gone_to_its_end_however_the_wire_is_cut() {
+    for is_tls in [false, true] {
+        for cut in [1, 2, 3, 17, 100, 1000, usize::MAX] {
+            let offer = Offer {
+                subprotocols: vec![Subprotocol::parse("chat").unwrap()],
+                deflate: true,
+                ..Offer::default()
+            };
+            let headers = "Sec-WebSocket-Protocol: chat\r\n\
+                Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=12\r\n";
+            let (mut opening, mut server) = ends(is_tls, offer, headers);
+            let opened = talk(&mut opening, &mut server, cut).unwrap();
+            assert_eq!(opened.early, GREETING, "cut {cut}");
+            assert_eq!(opened.agreed.subprotocol.as_deref(), Some("chat"));
+            let deflate = opened.agreed.deflate.unwrap();
+            assert_eq!(deflate.client_max_window_bits, 12);
+            match (is_tls, &opened.agreed.tls) {
+                (false, None) => {}
+                (true, Some(tls)) => assert!(tls.starts_with("TLSv1.3 "), "{tls}"),
+                (_, tls) => panic!("{tls:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn the_request_waits_for_tls() {
+    let (mut opening, mut server) = ends(true, Offer::default(), "");
+    let mut hello = Vec::new();
+    assert!(opening.begin(&mut hello).unwrap().is_none());
+    // A handshake record (RFC 8446 section 5.1), and not a word of HTTP.
+    assert_eq!(hello[0], 22);
+    assert!(!hello.windows(4).any(|window| window == b"GET "));
+    assert!(!server.receive(&hello).is_empty());
+    assert!(server.request.is_empty());
+}
+
+#[test]
+fn where_nothing_is_to_be_done_it_is_open_at_once() {
+    let mut wire = Vec::new();
+    let mut opening = Opening::new(Link::Plain, None);
+    let opened = opening.begin(&mut wire).unwrap().unwrap();
+    assert!(wire.is_empty() && opened.early.is_empty());
+    assert_eq!(opened.agreed, Agreed::default());
+}
+
+#[test]
+fn raw_bytes_may_come_right_behind_tls() {
+    let (_, mut server) = ends(true, Offer::default(), "");
+    let config = client_config(&Trust::Anyone, &[]).unwrap();
+    let link = Link::tls(config, server_name("h.example").unwrap()).unwrap();
+    let mut opening = Opening::new(link, None);
+    let opened = talk(&mut opening, &mut server, 50).unwrap();
+    assert!(opened.early.is_empty() && opened.agreed.tls.is_some());
+}
+
+#[test]
+fn a_refused_upgrade_is_told_through_tls_too() {
+    for is_tls in [false, true] {
+        let (mut opening, mut server) =
+            ends(is_tls, Offer::default(), "Sec-WebSocket-Protocol: x\r\n");
+        let failure = talk(&mut opening, &mut server, 9).err().unwrap();
+        assert!(failure.to_string().contains("not offered"), "{failure}");
+    }
+}
+
+#[test]
+fn every_early_end_has_its_sentence() {
+    for is_tls in [false, true] {
+        for close_notify in [false, true] {
+            let (mut opening, mut server) = ends(is_tls, Offer::default(), "");
+            server.answered = true;
+            if close_notify && let Some(tls) = &mut server.tls {
+                tls.send_close_notify();
+            }
+            let failure = talk(&mut opening, &mut server, 100).err().unwrap();
+            assert!(
+                failure.to_string().contains("without answering")
+                    || failure.to_string().contains("middle of the TLS handshake"),
+                "{failure}"
+            );
+            let late = opening.out_of_time(5).to_string();
+            assert!(late.contains("within 5 seconds"), "{late}");
+        }
+    }
+    let (mut opening, _) = ends(true, Offer::default(), "");
+    let failure = opening.end_of_stream().to_string();
+    assert!(failure.contains("middle of the TLS handshake"), "{failure}");
+    assert!(opening.out_of_time(5).to_string().contains("TLS handshake"));
+}
+
+#[test]
+fn a_failure_leaves_the_alert_to_be_sent() {
+    let authority = Authority::new("authority");
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(authority.pem.as_bytes()).unwrap();
+    let config = client_config(&Trust::File(file.path().to_owned()), &[]).unwrap();
+    let link = Link::tls(config, server_name("h.example").unwrap()).unwrap();
+    let mut opening = Opening::new(link, None);
+    let mut server = Server::new(Some(authority.issue(&["other.example"]).server()), "");
+    let mut wire = Vec::new();
+    opening.begin(&mut wire).unwrap();
+    let flight = server.receive(&wire);
+    wire.clear();
+    assert!(opening.receive(&flight, &mut wire).is_err());
+    assert!(!wire.is_empty());
+}

@@ -6,6 +6,7 @@
 //! server. It must never import the server's crates: one bug must not agree with itself.
 
 pub(crate) mod connection;
+pub(crate) mod deflate;
 pub(crate) mod failure;
 pub(crate) mod frame;
 pub(crate) mod handshake;

@@ -81,7 +81,8 @@ impl Link {
         }
     }
 
-    /// Appends what TLS has to send on its own: its handshake, alerts, key updates.
+    /// Appends what TLS has to send on its own: its handshake and alerts. An update of our keys goes
+    /// out with the next [`Link::send`], which is when it must (RFC 8446 section 4.6.3).
     pub(crate) fn wire_out(&mut self, wire: &mut Vec<u8>) {
         if let Link::Tls(tls) = self {
             tls.wire_out(wire);

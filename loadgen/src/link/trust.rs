@@ -200,6 +200,11 @@ fn explain_certificate(error: &CertificateError) -> String {
             "its issuer is unknown".to_owned(),
             "give the issuer's certificate by --tls-ca FILE, or --tls-insecure to trust any server",
         ),
+        CertificateError::BadSignature => (
+            "an issuer of that name is known, but another key has signed it".to_owned(),
+            "give the issuer's present certificate by --tls-ca FILE, or --tls-insecure to trust any \
+             server",
+        ),
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => (
             "it has expired".to_owned(),
             "renew it, or use --tls-insecure to trust any server",

@@ -202,7 +202,7 @@ impl Handshake {
             [name] if offered.iter().any(|offered| offered.as_str() == name) => {
                 Ok(Some(name.clone()))
             }
-            [names @ ..] => Err(format!(
+            names => Err(format!(
                 "the server chose the subprotocol {:?}; it must choose one of {}",
                 names.join(", "),
                 self.offer.subprotocol_list()
