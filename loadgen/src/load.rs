@@ -165,8 +165,9 @@ impl Plan {
                 })?;
             let unblock = dialed.stream.set_nonblocking(true);
             unblock.map_err(|error| Worker::engine_fault("preparing a socket", error))?;
+            worker.add(dialed.link, &dialed.agreed, dialed.early);
+            // Only the first connection's is kept.
             let _ = self.control.agreed.set(dialed.agreed);
-            worker.add(dialed.link, dialed.early);
             sockets.push(dialed.stream);
             self.control.connected.fetch_add(1, Ordering::Relaxed);
         }

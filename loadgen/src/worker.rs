@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::control::{Control, Phase};
+use crate::dial::Agreed;
 use crate::echo::connection::{Connection, Turn};
 use crate::echo::failure::Failure;
 use crate::echo::payload::Random;
@@ -132,13 +133,14 @@ impl Worker {
         self.ping_period = Some(period.as_nanos() as u64);
     }
 
-    /// Adds an opened connection; `early` came right behind the handshake, out of `link`.
-    pub(crate) fn add(&mut self, link: Link, early: Vec<u8>) {
+    /// Adds an opened connection.
+    pub(crate) fn add(&mut self, link: Link, agreed: &Agreed, early: Vec<u8>) {
         self.tunnels.push(Tunnel::through(link));
         if !early.is_empty() {
             self.early.push((self.connections.len(), early));
         }
-        self.connections.push(Connection::new());
+        let deflate = agreed.deflate.as_ref();
+        self.connections.push(Connection::with(deflate));
     }
 
     /// Begins the load: queues the first messages of every connection, unless a schedule has them.

@@ -70,9 +70,9 @@ impl Dialed {
             mut stream,
             mut link,
             early,
-            ..
+            agreed,
         } = self;
-        let mut connection = Connection::new();
+        let mut connection = Connection::with(agreed.deflate.as_ref());
         if echo {
             connection.fill(turn);
         }

@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 
+use super::deflate::{Deflater, Inflater};
 use super::failure::Failure;
 use super::frame::{Head, Opcode, append_frame};
+use super::handshake::extension::DeflateAgreement;
 use super::outbox::Outbox;
 use super::payload::{Kind, Random};
 use super::ping::Pings;
@@ -93,6 +95,16 @@ pub(crate) struct Connection {
     exchange: Exchange,
 }
 
+/// Both directions of permessage-deflate.
+pub(super) struct Compression {
+    deflater: Deflater,
+    pub(super) inflater: Inflater,
+    /// Whether the reply under way is compressed.
+    pub(super) in_compressed: bool,
+    /// A message on its way into frames.
+    scratch: Vec<u8>,
+}
+
 /// What was sent and what of it came back.
 pub(super) struct Exchange {
     pub(super) stage: Stage,
@@ -104,6 +116,8 @@ pub(super) struct Exchange {
     /// Whether a fragmented reply is under way.
     pub(super) in_message: bool,
     pub(super) answered: u64,
+    /// If messages are compressed.
+    pub(super) compression: Option<Box<Compression>>,
     pub(super) pings: Pings,
     pub(super) outbox: Outbox,
 }
@@ -111,8 +125,21 @@ pub(super) struct Exchange {
 impl Connection {
     /// A connection with nothing in flight yet.
     pub(crate) fn new() -> Connection {
+        Connection::with(None)
+    }
+
+    /// The same, with compression if that was agreed on.
+    pub(crate) fn with(deflate: Option<&DeflateAgreement>) -> Connection {
+        let compression = deflate.map(|agreement| {
+            Box::new(Compression {
+                deflater: Deflater::new(agreement),
+                inflater: Inflater::new(agreement),
+                in_compressed: false,
+                scratch: Vec::new(),
+            })
+        });
         Connection {
-            reader: Reader::new(false),
+            reader: Reader::new(compression.is_some()),
             exchange: Exchange {
                 stage: Stage::Loading,
                 pending: VecDeque::new(),
@@ -120,6 +147,7 @@ impl Connection {
                 verified: 0,
                 in_message: false,
                 answered: 0,
+                compression,
                 pings: Pings::default(),
                 outbox: Outbox::default(),
             },
@@ -287,6 +315,30 @@ impl Exchange {
         &mut self,
         kind: Kind,
         payload: &[u8],
+        key: [u8; 4],
+        fragments: usize,
+        random: &mut Random,
+    ) {
+        let Some(mut compression) = self.compression.take() else {
+            return self.append_frames(kind, payload, false, key, fragments, random);
+        };
+        let Compression {
+            deflater, scratch, ..
+        } = &mut *compression;
+        scratch.clear();
+        // What cannot be compressed may go as it is (RFC 7692 section 6).
+        match deflater.compress(payload, scratch) {
+            Ok(()) => self.append_frames(kind, scratch, true, key, fragments, random),
+            Err(_) => self.append_frames(kind, payload, false, key, fragments, random),
+        }
+        self.compression = Some(compression);
+    }
+
+    fn append_frames(
+        &mut self,
+        kind: Kind,
+        payload: &[u8],
+        compressed: bool,
         mut key: [u8; 4],
         fragments: usize,
         random: &mut Random,
@@ -299,7 +351,7 @@ impl Exchange {
             );
             let head = Head {
                 fin: fragment + 1 == fragments,
-                compressed: false,
+                compressed: compressed && fragment == 0,
                 opcode,
             };
             append_frame(self.outbox.writer(), head, &payload[from..to], key);

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use std::sync::Arc;
 
 use super::super::payload::{Kinds, Pool};
+use super::super::workload::{Limits, SAMPLE_OF};
 use super::*;
 
 /// A connection, what it borrows, and the server's view of what it sent.
@@ -334,5 +335,134 @@ proptest! {
         }
         prop_assert_eq!(play.tally.messages, depth as u64);
         prop_assert_eq!(play.connection.unanswered(), 0);
+    }
+}
+
+/// Frames of a stream of client frames: first byte and unmasked payload.
+fn frames(bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
+    let mut frames = Vec::new();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let length = usize::from(rest[1] & 0x7f);
+        assert!(length < 126, "short frames only");
+        let (frame, after) = rest.split_at(6 + length);
+        frames.push((frame[0], unmask_all(frame).remove(0)));
+        rest = after;
+    }
+    frames
+}
+
+#[test]
+fn a_scheduled_message_counts_from_when_it_was_due() {
+    let mut play = Play::new(Protocol::Websocket, Kind::Binary, 8, 1);
+    play.workload.pace = Pace::Scheduled;
+    play.tally = Tally::new().scheduled();
+    play.tally.counts_from = 0;
+    assert!(play.start().is_empty(), "nothing is due");
+    play.now = 1_000;
+    play.with(|connection, turn| connection.queue(400, turn));
+    assert_eq!(play.connection.unsent(), 1);
+    let sent = play.sent();
+    assert_eq!(play.connection.unsent(), 0);
+    play.now = 1_500;
+    play.receive(&frame(0x82, &sent[0])).unwrap();
+    assert_eq!(play.tally.latency.max(), 1_100);
+    assert_eq!(play.tally.service.as_ref().unwrap().max(), 500);
+    assert!(play.sent().is_empty(), "the next one is not due");
+}
+
+#[test]
+fn a_duplex_connection_is_full_and_bounded() {
+    let mut play = Play::new(Protocol::Websocket, Kind::Binary, 100, 1);
+    play.workload.pace = Pace::Duplex;
+    play.workload.limits = Limits {
+        in_flight_max: 50,
+        queued_bytes_max: 1_000,
+    };
+    play.with(|connection, turn| connection.fill(turn));
+    // Frames of 106 bytes: the tenth goes beyond the limit.
+    assert_eq!(play.connection.unanswered(), 10);
+    let sent = play.sent();
+    for _ in 0..20 {
+        play.with(|connection, turn| connection.fill(turn));
+        play.sent();
+    }
+    assert_eq!(play.connection.unanswered(), 50);
+    play.receive(&frame(0x82, &sent[0])).unwrap();
+    assert_eq!(
+        play.connection.unanswered(),
+        50,
+        "its place is taken at once"
+    );
+}
+
+#[test]
+fn a_message_goes_in_fragments_with_a_ping_between_them() {
+    let mut play = Play::new(Protocol::Websocket, Kind::Text, 10, 1);
+    play.workload.fragments = 3;
+    play.with(|connection, turn| {
+        connection.ping(turn);
+        connection.fill(turn);
+    });
+    let bytes = play.connection.outgoing(0).unwrap().to_vec();
+    let frames = frames(&bytes);
+    let heads: Vec<u8> = frames.iter().map(|(head, _)| *head).collect();
+    assert_eq!(heads, [0x01, 0x89, 0x00, 0x80]);
+    let pong = frame(0x8a, &frames[1].1);
+    let payload = [0, 2, 3].map(|index| frames[index].1.clone()).concat();
+    play.now = 70;
+    play.receive(&[pong, frame(0x81, &payload)].concat())
+        .unwrap();
+    assert_eq!(play.tally.messages, 1);
+    assert_eq!(play.tally.ping.as_ref().unwrap().max(), 70);
+}
+
+#[test]
+fn a_sample_is_compared_and_the_rest_counted() {
+    let mut play = Play::new(Protocol::Websocket, Kind::Binary, 8, 1);
+    play.workload.verify_all = false;
+    let mut sent = play.start();
+    for number in 0..SAMPLE_OF + 1 {
+        let mut reply = sent.remove(0);
+        // A wrong byte goes unseen, but for one message in sixteen.
+        reply[3] ^= u8::from(number != 0);
+        let verdict = play.receive(&frame(0x82, &reply));
+        assert_eq!(verdict.is_err(), number == SAMPLE_OF, "message {number}");
+        if verdict.is_ok() {
+            sent = play.sent();
+        }
+    }
+    assert_eq!(play.tally.compared_bytes, 8);
+}
+
+#[test]
+fn compressed_messages_are_checked_as_what_they_inflate_to() {
+    let agreement = DeflateAgreement::default();
+    for (wrong, fragments) in [(false, 1), (false, 2), (true, 1)] {
+        let mut play = Play::new(Protocol::Websocket, Kind::Text, 60, 1);
+        play.workload.fragments = fragments;
+        play.connection = Connection::with(Some(&agreement));
+        let (mut inflater, mut deflater) = (Inflater::new(&agreement), Deflater::new(&agreement));
+        play.with(|connection, turn| connection.fill(turn));
+        let bytes = play.connection.outgoing(0).unwrap().to_vec();
+        let sent = frames(&bytes);
+        let first = if fragments == 1 { 0xc1 } else { 0x41 };
+        assert_eq!((sent[0].0, sent.len()), (first, fragments));
+        let mut message = Vec::new();
+        let mut keep = |bytes: &[u8]| {
+            message.extend_from_slice(bytes);
+            Ok(())
+        };
+        for (_, payload) in &sent {
+            inflater.receive(payload, 60, &mut keep).unwrap();
+        }
+        inflater.finish(60, &mut keep).unwrap();
+        assert!(std::str::from_utf8(&message).is_ok());
+        message[59] ^= u8::from(wrong);
+        let mut reply = Vec::new();
+        deflater.compress(&message, &mut reply).unwrap();
+        let verdict = play.receive(&frame(0xc1, &reply));
+        assert_eq!(verdict.is_err(), wrong);
+        assert_eq!(play.tally.compressed, u64::from(!wrong));
     }
 }

@@ -14,26 +14,30 @@ struct Header {
     length: u64,
 }
 
+/// Part of a data frame.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Data<'a> {
+    /// Continuation, text or binary.
+    pub(crate) opcode: Opcode,
+    /// Whether the frame is its message's last.
+    pub(crate) fin: bool,
+    /// Whether RSV1 is set: the message is compressed. Only ever on its first frame.
+    pub(crate) compressed: bool,
+    /// Payload length of the whole frame.
+    pub(crate) frame_length: u64,
+    /// Whether this part is the frame's first (it may be empty).
+    pub(crate) first: bool,
+    /// Whether this part is the frame's last.
+    pub(crate) last: bool,
+    /// The bytes.
+    pub(crate) bytes: &'a [u8],
+}
+
 /// A piece of the stream.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Event<'a> {
     /// Part of a data frame.
-    Data {
-        /// Continuation, text or binary.
-        opcode: Opcode,
-        /// Whether the frame is its message's last.
-        fin: bool,
-        /// Whether RSV1 is set: the message is compressed. Only ever on its first frame.
-        compressed: bool,
-        /// Payload length of the whole frame.
-        frame_length: u64,
-        /// Whether this part is the frame's first (it may be empty).
-        first: bool,
-        /// Whether this part is the frame's last.
-        last: bool,
-        /// The bytes.
-        bytes: &'a [u8],
-    },
+    Data(Data<'a>),
     /// A whole control frame.
     Control {
         /// Close, ping or pong.
@@ -111,7 +115,7 @@ impl Reader {
             opcode,
             length: frame_length,
         } = frame;
-        Ok(Some(Event::Data {
+        Ok(Some(Event::Data(Data {
             opcode,
             fin,
             compressed,
@@ -119,7 +123,7 @@ impl Reader {
             first,
             last,
             bytes,
-        }))
+        })))
     }
 
     fn read_header(&mut self, input: &mut &[u8]) -> Result<Option<Header>, String> {
@@ -233,15 +237,15 @@ mod tests {
             let mut input = *piece;
             while let Some(event) = reader.next(&mut input).unwrap() {
                 match event {
-                    Event::Data {
+                    Event::Data(Data {
                         opcode,
                         fin,
-                        compressed: _,
                         frame_length,
                         first,
                         last,
                         bytes,
-                    } => {
+                        ..
+                    }) => {
                         if first {
                             log += &format!("[{opcode:?} {fin} {frame_length} ");
                         }

@@ -4,7 +4,7 @@ use super::connection::{Exchange, Pending, Stage, Turn, data_opcode};
 use super::failure::{Failure, Mismatch};
 use super::frame::{Head, Opcode, append_frame};
 use super::ping::Pong;
-use super::reader::Event;
+use super::reader::{Data, Event};
 use super::workload::SAMPLE_OF;
 
 /// Bytes shown of a message that should not be there.
@@ -36,52 +36,81 @@ impl Exchange {
         event: Event<'_>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Failure> {
-        let (opcode, fin, frame_length, first, last, bytes) = match event {
+        let data = match event {
             Event::Control { opcode, payload } => return self.control(opcode, payload, turn),
-            Event::Data {
-                opcode,
-                fin,
-                compressed: _,
-                frame_length,
-                first,
-                last,
-                bytes,
-            } => (opcode, fin, frame_length, first, last, bytes),
+            Event::Data(data) => data,
         };
         let Some(&pending) = self.pending.front() else {
-            return Err(self.unasked(bytes));
+            return Err(self.unasked(data.bytes));
         };
-        if first {
-            self.check_frame(opcode, fin, frame_length, pending)?;
+        if data.first {
+            self.check_place(data.opcode, pending)?;
         }
-        self.verify(bytes, pending, turn)?;
-        if last && fin {
+        if self.is_compressed(&data) {
+            self.inflate(&data, pending, turn)?;
+        } else {
+            if data.first {
+                self.check_length(&data, pending)?;
+            }
+            self.verify(data.bytes, pending, turn)?;
+        }
+        if data.last && data.fin {
             turn.tally.fragmented += u64::from(self.in_message);
             self.complete(turn);
-        } else if last {
+        } else if data.last {
             self.in_message = true;
         }
         Ok(())
     }
 
-    /// Checks a data frame's place in its message, its opcode and its length.
-    fn check_frame(
-        &self,
-        opcode: Opcode,
-        fin: bool,
-        frame_length: u64,
+    /// Whether `data` belongs to a compressed reply, which its first frame says.
+    fn is_compressed(&mut self, data: &Data<'_>) -> bool {
+        let Some(compression) = &mut self.compression else {
+            return false;
+        };
+        if data.first && !self.in_message {
+            compression.in_compressed = data.compressed;
+        }
+        compression.in_compressed
+    }
+
+    /// Inflates a part of a reply and compares what comes out.
+    fn inflate(
+        &mut self,
+        data: &Data<'_>,
         pending: Pending,
+        turn: &mut Turn<'_>,
     ) -> Result<(), Failure> {
-        self.check_place(opcode, pending)?;
+        // Taken out for the time of the call, since what comes out is compared here.
+        let Some(mut compression) = self.compression.take() else {
+            return Ok(());
+        };
+        let size = pending.size();
+        let inflater = &mut compression.inflater;
+        inflater.receive(data.bytes, size, |bytes| self.verify(bytes, pending, turn))?;
+        if data.last && data.fin {
+            let bytes = inflater.finish(size, |bytes| self.verify(bytes, pending, turn))?;
+            if bytes != size as u64 {
+                let what = format!("a message of {size} bytes came back with {bytes}");
+                return Err(self.mismatch(what));
+            }
+            turn.tally.compressed += 1;
+        }
+        self.compression = Some(compression);
+        Ok(())
+    }
+
+    /// Checks that an uncompressed data frame is as long as what is left of its message.
+    fn check_length(&self, data: &Data<'_>, pending: Pending) -> Result<(), Failure> {
         let sent_length = pending.size() as u64;
-        let length = self.verified as u64 + frame_length;
-        let wrong = if fin {
+        let length = self.verified as u64 + data.frame_length;
+        let wrong = if data.fin {
             length != sent_length
         } else {
             length > sent_length
         };
         if wrong {
-            let more = if fin { "" } else { " or more" };
+            let more = if data.fin { "" } else { " or more" };
             return Err(self.mismatch(format!(
                 "a message of {sent_length} bytes came back with {length}{more}"
             )));
@@ -89,6 +118,7 @@ impl Exchange {
         Ok(())
     }
 
+    /// Checks a data frame's place in its message, and its opcode.
     fn check_place(&self, opcode: Opcode, pending: Pending) -> Result<(), Failure> {
         let sent = data_opcode(pending.kind());
         match (self.in_message, opcode) {
