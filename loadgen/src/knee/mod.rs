@@ -1,9 +1,280 @@
 //! `ringload knee`: finds the highest rate that meets an objective.
+//!
+//! ```text
+//! search (which rate next) ── step (a run at it) ── point (did it meet?)
+//!    └───────────────────────────────────────────────────┘
+//! ```
 
+mod point;
+mod report;
+mod search;
+
+use anyhow::{Context, anyhow};
+
+use self::point::{Step, Terms};
+use self::search::{Above, Cause, Finding, Range, Search};
+use crate::interrupt::Interrupt;
+use crate::measure::verdict::Verdict;
 use crate::options::knee::KneeOptions;
-use crate::output::document::Status;
+use crate::output::document::knee::{Best, KNEE_SCHEMA, KneeDocument, Point};
+use crate::output::document::run::{Load, Rate};
+use crate::output::document::{Environment, Status};
+use crate::output::{check_writable, deliver};
+use crate::run::measure;
 
 /// Runs and reports.
-pub(crate) fn run(_options: &KneeOptions) -> anyhow::Result<Status> {
-    anyhow::bail!("not there yet")
+pub(crate) fn run(options: &KneeOptions) -> anyhow::Result<Status> {
+    options.check()?;
+    for file in [&options.output.json, &options.csv].into_iter().flatten() {
+        check_writable(file)?;
+    }
+    let interrupt = Interrupt::install().context("taking over signals")?;
+    let mut load = None;
+    let measure_at = |rate: f64| {
+        let measured = match measure(&options.run_at(rate), &interrupt) {
+            Ok(measured) => measured,
+            Err(_) if interrupt.is_raised() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if measured.document.status == Status::Interrupted {
+            return Ok(None);
+        }
+        load.get_or_insert_with(|| measured.document.load.clone());
+        Ok(Some(Step::of(rate, measured)))
+    };
+    let tell = |point: &Point| {
+        if !options.output.quiet {
+            eprintln!("ringload: {}", report::progress_line(point));
+        }
+    };
+    let terms = Terms {
+        objective: &options.slo,
+        arrivals: options.arrivals,
+    };
+    let range = Range {
+        from: options.from,
+        to: options.to.unwrap_or(f64::INFINITY),
+        precision: options.precision / 100.0,
+    };
+    let course = climb(range, &terms, measure_at, tell)?;
+    let document = document(options, load, course);
+    deliver(
+        &document,
+        || report::table(&document),
+        document.error.as_deref(),
+        options.output.json.as_deref(),
+        options.output.quiet,
+    )?;
+    if let Some(path) = &options.csv {
+        report::write_csv(path, &document.points)?;
+    }
+    Ok(document.status)
 }
+
+/// How the search went.
+struct Course {
+    points: Vec<Point>,
+    finding: Finding,
+    ending: Ending,
+}
+
+/// How it ended.
+#[derive(Debug)]
+enum Ending {
+    /// There was nothing left to try.
+    Over,
+    /// A signal cut it short.
+    Interrupted,
+    /// The server could not be loaded any more.
+    Broken(String),
+}
+
+/// Tries rate after rate. `measure` yields `None` if a signal came; its error ends the search, and is
+/// this function's if there is nothing else to report.
+fn climb(
+    range: Range,
+    terms: &Terms<'_>,
+    mut measure: impl FnMut(f64) -> anyhow::Result<Option<Step>>,
+    tell: impl Fn(&Point),
+) -> anyhow::Result<Course> {
+    let mut search = Search::new(range);
+    let mut points: Vec<Point> = Vec::new();
+    let mut stillborn = 0;
+    let ending = loop {
+        let Some(rate) = search.next() else {
+            break Ending::Over;
+        };
+        let step = match measure(rate) {
+            Ok(Some(step)) => step,
+            Ok(None) => break Ending::Interrupted,
+            Err(error) if points.is_empty() => return Err(error),
+            Err(error) => break Ending::Broken(format!("{error:#}")),
+        };
+        stillborn = if step.has_begun() { 0 } else { stillborn + 1 };
+        let (point, outcome) = step.judge(terms);
+        tell(&point);
+        search.record(rate, outcome);
+        let why = point.why.clone();
+        points.push(point);
+        // Two that did not come to a window say that the server is gone, whatever the rate.
+        if stillborn >= 2 {
+            break Ending::Broken(why.unwrap_or_default());
+        }
+    };
+    if points.is_empty() {
+        return Err(anyhow!("interrupted before the first step was over"));
+    }
+    let finding = match ending {
+        Ending::Over => search.finding(),
+        _ => Finding {
+            above: Above::Unknown,
+            ..search.finding()
+        },
+    };
+    Ok(Course {
+        points,
+        finding,
+        ending,
+    })
+}
+
+fn document(options: &KneeOptions, load: Option<Load>, course: Course) -> KneeDocument {
+    let Course {
+        points,
+        finding,
+        ending,
+    } = course;
+    let (status, error) = match (&ending, finding.best) {
+        (Ending::Interrupted, _) => (
+            Status::Interrupted,
+            Some("interrupted: the curve is partial".to_owned()),
+        ),
+        (Ending::Broken(why), _) => (
+            Status::Failed,
+            Some(format!("the search broke off, the curve is partial: {why}")),
+        ),
+        (Ending::Over, None) => nothing_met(options, &points),
+        (Ending::Over, Some(_)) => (Status::Ok, None),
+    };
+    let (verdict, verdict_reason) = verdict(&finding, &points);
+    KneeDocument {
+        schema: KNEE_SCHEMA.to_owned(),
+        status,
+        error,
+        environment: Environment::read(),
+        load: load.map(|load| Load {
+            rate: Some(Rate {
+                text: range_text(options),
+                arrivals: options.arrivals.name().to_owned(),
+            }),
+            ..load
+        }),
+        objective: options.slo.to_string(),
+        precision_percent: options.precision,
+        best: finding.best.and_then(|rate| best(rate, &points)),
+        is_lower_bound: finding.best.is_some() && finding.above != Above::Missed(Cause::Server),
+        verdict,
+        verdict_reason,
+        points,
+    }
+}
+
+/// The rates that were to be searched, as a range without an end if there was none.
+fn range_text(options: &KneeOptions) -> String {
+    let to = options.to.map_or(String::new(), |to| to.to_string());
+    format!("{}..{to}", options.from)
+}
+
+fn nothing_met(options: &KneeOptions, points: &[Point]) -> (Status, Option<String>) {
+    let last = points.last();
+    let why = last
+        .and_then(|point| point.why.as_deref())
+        .unwrap_or_default();
+    let error = format!(
+        "no rate meets {}: at {} messages/s, {why}; lower --from, or ask for less",
+        options.slo,
+        report::rate(last.map_or(0.0, |point| point.rate)),
+    );
+    // A server that answers wrongly has failed, whatever the rate.
+    let has_failed = last.is_some_and(|point| point.verdict == Verdict::Invalid);
+    let status = if has_failed {
+        Status::Failed
+    } else {
+        Status::Missed
+    };
+    (status, Some(error))
+}
+
+/// The last step at the best rate that met.
+fn best(rate: f64, points: &[Point]) -> Option<Best> {
+    let met = |point: &&Point| point.rate == rate && point.meets;
+    points.iter().rev().find(met).map(|point| Best {
+        rate,
+        p50_ns: point.p50_ns,
+        p99_ns: point.p99_ns,
+        p99_9_ns: point.p99_9_ns,
+    })
+}
+
+/// Who set the knee, and why it is said so.
+fn verdict(finding: &Finding, points: &[Point]) -> (Verdict, String) {
+    let best = finding.best;
+    let lower_bound = "; the knee is a lower bound of what the server can do";
+    let lower_bound = if best.is_some() { lower_bound } else { "" };
+    // The lowest rate that was believed to miss stands right above the best.
+    let is_above = |point: &&Point| !point.meets && best.is_none_or(|best| point.rate > best);
+    let above = points.iter().filter(is_above);
+    let next = above.min_by(|a, b| a.rate.total_cmp(&b.rate));
+    let missed = next.map_or(String::new(), |point| {
+        format!(
+            "at {} messages/s {}",
+            report::rate(point.rate),
+            point.why.as_deref().unwrap_or_default()
+        )
+    });
+    let observed = points
+        .iter()
+        .any(|point| point.server_cpu_ns_per_message.is_some());
+    match finding.above {
+        Above::Missed(Cause::Server)
+            if next.is_some_and(|next| next.verdict == Verdict::Invalid) =>
+        {
+            (Verdict::Invalid, missed)
+        }
+        Above::Missed(Cause::Server) if observed => (
+            Verdict::ServerBound,
+            format!("{missed}, while the generator had CPU time left and held the schedule"),
+        ),
+        Above::Missed(Cause::Server) => (
+            Verdict::Unobserved,
+            format!(
+                "{missed}, while the generator had CPU time left and held the schedule; the server was \
+                 not observed (give --server-pid)"
+            ),
+        ),
+        Above::Missed(Cause::Generator) => (
+            Verdict::GeneratorBound,
+            format!("{missed}, where the generator could do no more{lower_bound}"),
+        ),
+        Above::Missed(Cause::Noise) => (
+            Verdict::Noisy,
+            format!("{missed}, and others took part{lower_bound}"),
+        ),
+        Above::Range => (
+            Verdict::LoadBound,
+            format!("every rate up to --to met the objective{lower_bound}"),
+        ),
+        Above::Unknown if best.is_some() => (
+            Verdict::LoadBound,
+            format!("the search was not finished{lower_bound}, and was not confirmed"),
+        ),
+        Above::Unknown => (
+            Verdict::Invalid,
+            "the search ended before any rate had met the objective".to_owned(),
+        ),
+    }
+}
+
+#[cfg(test)]
+#[path = "knee_tests.rs"]
+mod tests;

@@ -5,10 +5,15 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::run::{OutputOptions, TrafficOptions};
+use super::UsageError;
+use super::run::{OutputOptions, RunOptions, TrafficOptions};
 use super::target::TargetOptions;
+use crate::measure::objective::Objective;
 use crate::quantity::parse_duration;
-use crate::schedule::Arrivals;
+use crate::schedule::{Arrivals, Rates, parse_rate};
+
+/// Fewest messages of a step: with less, a percentile is a handful of them.
+const MESSAGES_MIN: f64 = 100.0;
 
 /// `ringload knee`.
 #[derive(Args, Clone, Debug)]
@@ -20,8 +25,20 @@ pub(crate) struct KneeOptions {
     pub(crate) traffic: TrafficOptions,
 
     /// What a rate must meet, such as p99<1ms or p99.9<500us; several with commas
-    #[arg(long, default_value = "p99<1ms", value_name = "OBJECTIVE")]
-    pub(crate) slo: String,
+    #[arg(long, default_value = "p99<1ms", value_name = "OBJECTIVE", value_parser = Objective::parse)]
+    pub(crate) slo: Objective,
+
+    /// Rate to begin with, in messages per second over all connections; none below it is tried
+    #[arg(long, default_value = "1k", value_name = "RATE", value_parser = parse_rate)]
+    pub(crate) from: f64,
+
+    /// Highest rate to try [default: whatever the server and the generator can do]
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    pub(crate) to: Option<f64>,
+
+    /// How close the lowest rate that misses must come to the highest that meets
+    #[arg(long, default_value = "5%", value_name = "PERCENT", value_parser = parse_percent)]
+    pub(crate) precision: f64,
 
     /// When messages are due
     #[arg(long, value_enum, default_value_t = Arrivals::Even)]
@@ -35,10 +52,80 @@ pub(crate) struct KneeOptions {
     #[arg(long, default_value = "500ms", value_name = "TIME", value_parser = parse_duration)]
     pub(crate) warmup: Duration,
 
-    /// Write the curve as CSV, a row a rate
+    /// Write the curve as CSV, a row a step, in the order measured
     #[arg(long, value_name = "FILE")]
     pub(crate) csv: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) output: OutputOptions,
+}
+
+impl KneeOptions {
+    /// Refuses what cannot be searched. The error says what would be right.
+    pub(crate) fn check(&self) -> Result<(), UsageError> {
+        self.traffic.check(self.target.protocol())?;
+        if self.step.is_zero() {
+            return Err(UsageError("--step is 0; give a time such as 2s".to_owned()));
+        }
+        let (from, step) = (self.from, self.step.as_secs_f64());
+        if from * step < MESSAGES_MIN {
+            let enough = (MESSAGES_MIN / step).ceil();
+            return Err(UsageError(format!(
+                "--from {from} makes too few messages in a --step of {step} s; begin with at least {enough}"
+            )));
+        }
+        match self.to {
+            Some(to) if to < from => Err(UsageError(format!(
+                "--to {to} is below --from {from}; give the lower rate to --from"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The run that is one step at `rate`.
+    pub(crate) fn run_at(&self, rate: f64) -> RunOptions {
+        RunOptions {
+            target: self.target.clone(),
+            traffic: self.traffic.clone(),
+            depth: None,
+            rate: Some(Rates::constant(rate)),
+            arrivals: self.arrivals,
+            duplex: false,
+            duration: Some(self.step),
+            warmup: self.warmup,
+            start_at: None,
+            output: OutputOptions {
+                json: None,
+                quiet: true,
+            },
+            csv: None,
+            histogram: None,
+            hdr_log: None,
+        }
+    }
+}
+
+/// Reads `5%` or `5`; yields percent.
+fn parse_percent(text: &str) -> Result<f64, String> {
+    let number = text.trim().trim_end_matches('%').trim_end();
+    number
+        .parse::<f64>()
+        .ok()
+        .filter(|percent| (0.1..=100.0).contains(percent))
+        .ok_or_else(|| format!("{text:?} is no precision; write 0.1% to 100%"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn precisions() {
+        assert_eq!(parse_percent("5%"), Ok(5.0));
+        assert_eq!(parse_percent(" 0.5 % "), Ok(0.5));
+        assert_eq!(parse_percent("100"), Ok(100.0));
+        for wrong in ["", "%", "0", "-1%", "101%", "NaN", "five"] {
+            assert!(parse_percent(wrong).is_err(), "{wrong:?}");
+        }
+    }
 }

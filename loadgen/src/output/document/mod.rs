@@ -4,9 +4,11 @@
 //! version of the schema; a change of meaning or a removal needs one. `docs/ringload-json.md`
 //! documents them all.
 
+pub(crate) mod knee;
 pub(crate) mod latency;
 pub(crate) mod merge;
 pub(crate) mod run;
+pub(crate) mod selftest;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
