@@ -1,0 +1,172 @@
+"""A small WebSocket client for `check`, on nothing but the standard library.
+
+Every frame from the server is held to RFC 6455: no mask, no reserved bits, whole control frames, shortest lengths.
+"""
+
+import base64
+import hashlib
+import os
+import socket
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+
+TIMEOUT_SECONDS = 20
+HEAD_BYTES_MAX = 16 * 1024
+MESSAGE_BYTES_MAX = 64 * 1024 * 1024
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+class ProtocolError(Exception):
+    """What the server did wrong, in one sentence."""
+
+
+def frame(opcode, payload, fin=True):
+    """A masked frame with a fresh key."""
+    head = bytearray([opcode | (0x80 if fin else 0)])
+    size = len(payload)
+    if size < 126:
+        head.append(0x80 | size)
+    elif size < 1 << 16:
+        head.append(0x80 | 126)
+        head += size.to_bytes(2, "big")
+    else:
+        head.append(0x80 | 127)
+        head += size.to_bytes(8, "big")
+    key = os.urandom(4)
+    return bytes(head) + key + masked(payload, key)
+
+
+def masked(payload, key):
+    """XOR as one long number: fast enough for 16 MiB."""
+    size = len(payload)
+    keys = (key * (size // 4 + 1))[:size]
+    return (int.from_bytes(payload, "big") ^ int.from_bytes(keys, "big")).to_bytes(size, "big")
+
+
+class Client:
+    """One connection, open after the handshake."""
+
+    def __init__(self, port, headers="", tls=None):
+        self.pongs = []
+        self.buffer = bytearray()
+        self.stream = socket.create_connection(("127.0.0.1", port), TIMEOUT_SECONDS)
+        try:
+            self.stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if tls is not None:
+                self.stream = tls.wrap_socket(self.stream, server_hostname="127.0.0.1")
+            self.headers = self.shake_hands(port, headers)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.stream.close()
+
+    def shake_hands(self, port, headers):
+        key = base64.b64encode(os.urandom(16))
+        request = (
+            f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Key: {key.decode()}\r\nSec-WebSocket-Version: 13\r\n{headers}\r\n"
+        )
+        self.send_bytes(request.encode())
+        while b"\r\n\r\n" not in self.buffer:
+            if len(self.buffer) > HEAD_BYTES_MAX:
+                raise ProtocolError("the answer to the handshake does not end")
+            self.read_more("the answer to the handshake")
+        head, _, rest = bytes(self.buffer).partition(b"\r\n\r\n")
+        self.buffer = bytearray(rest)
+        status, *lines = head.decode("latin-1").split("\r\n")
+        if not status.startswith("HTTP/1.1 101 "):
+            raise ProtocolError(f"the handshake was answered with {status!r}")
+        pairs = (line.partition(":") for line in lines)
+        answer = {name.strip().lower(): value.strip() for name, _, value in pairs}
+        accept = base64.b64encode(hashlib.sha1(key + GUID).digest()).decode()
+        if answer.get("sec-websocket-accept") != accept:
+            raise ProtocolError("Sec-WebSocket-Accept is wrong")
+        return answer
+
+    def send_bytes(self, data):
+        self.stream.sendall(data)
+
+    def send(self, opcode, payload, fin=True):
+        self.send_bytes(frame(opcode, payload, fin))
+
+    def send_fragments(self, opcode, parts):
+        for index, part in enumerate(parts):
+            self.send(opcode if index == 0 else CONTINUATION, part, fin=index == len(parts) - 1)
+
+    def read_more(self, what):
+        data = self.stream.recv(1 << 18)
+        if not data:
+            raise ProtocolError(f"the connection ended within {what}")
+        self.buffer += data
+
+    def take(self, count, what):
+        while len(self.buffer) < count:
+            self.read_more(what)
+        taken = bytes(self.buffer[:count])
+        del self.buffer[:count]
+        return taken
+
+    def receive_frame(self):
+        """(fin, opcode, payload)"""
+        first, second = self.take(2, "a frame")
+        fin, opcode, size = bool(first & 0x80), first & 0x0F, second & 0x7F
+        if first & 0x70:
+            raise ProtocolError("a frame has reserved bits set")
+        if second & 0x80:
+            raise ProtocolError("a frame is masked")
+        if opcode not in (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG):
+            raise ProtocolError(f"a frame has opcode {opcode}")
+        if opcode >= CLOSE and (size > 125 or not fin):
+            raise ProtocolError("a control frame is too long or in fragments")
+        if size == 126:
+            size = int.from_bytes(self.take(2, "a frame"), "big")
+            shortest = size >= 126
+        elif size == 127:
+            size = int.from_bytes(self.take(8, "a frame"), "big")
+            shortest = size >= 1 << 16
+        else:
+            shortest = True
+        if not shortest:
+            raise ProtocolError("a length is not in its shortest form")
+        if size > MESSAGE_BYTES_MAX:
+            raise ProtocolError(f"a frame of {size} bytes")
+        return fin, opcode, self.take(size, "a frame")
+
+    def receive_message(self):
+        """(opcode, payload) of the next message; pongs are kept, pings answered."""
+        kind, parts = None, []
+        while True:
+            fin, opcode, payload = self.receive_frame()
+            if opcode == PONG:
+                self.pongs.append(payload)
+            elif opcode == PING:
+                self.send(PONG, payload)
+            elif opcode == CLOSE:
+                raise ProtocolError(f"it closed the connection: {payload!r}")
+            elif (opcode == CONTINUATION) != (kind is not None):
+                raise ProtocolError("fragments are out of order")
+            else:
+                kind = opcode if kind is None else kind
+                parts.append(payload)
+                if fin:
+                    return kind, b"".join(parts)
+
+    def receive_close(self):
+        """The code of the close that comes next, None if it has none."""
+        fin, opcode, payload = self.receive_frame()
+        if opcode != CLOSE:
+            raise ProtocolError(f"a frame of opcode {opcode} came after the close")
+        return int.from_bytes(payload[:2], "big") if payload else None
+
+    def expect_end(self):
+        """The server, not the client, ends the connection after the closing handshake."""
+        if self.buffer or self.stream.recv(1):
+            raise ProtocolError("bytes came after the close")
