@@ -7,7 +7,6 @@ and does not look whether text is UTF-8.
 """
 
 import argparse
-import asyncio
 import ssl
 import sys
 
