@@ -7,6 +7,8 @@
 import { parseArgs } from 'node:util';
 
 const HOST = '127.0.0.1';
+// The same as Ringback's listen backlog, so that a storm of connections meets equal conditions.
+const BACKLOG = 4096;
 
 function fail(why, status = 1) {
   console.error(`server.js: ${why}`);
@@ -60,7 +62,7 @@ function meet(request) {
 const { port, tls } = parseOptions();
 const onListen = ({ port }) => console.log(`listening on ${tls ? 'wss' : 'ws'}://${HOST}:${port}`);
 try {
-  Deno.serve({ hostname: HOST, port, onListen, ...tls }, meet);
+  Deno.serve({ hostname: HOST, port, tcpBacklog: BACKLOG, onListen, ...tls }, meet);
 } catch (error) {
   fail(`cannot listen on ${HOST}:${port}: ${error.message}`);
 }

@@ -7,9 +7,11 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -24,6 +26,9 @@ pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
 
 /// The same as Ringback's, so that a storm of connections meets equal conditions.
 const BACKLOG: u32 = 4096;
+
+/// Before the next attempt to accept a client.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(10);
 
 /// What holds the versions that were built.
 const LOCK: &str = include_str!("../../Cargo.lock");
@@ -71,9 +76,9 @@ async fn listen(options: &Serve, echo: impl Echo) -> io::Result<()> {
     let scheme = if tls.is_some() { "wss" } else { "ws" };
     println!("listening on {scheme}://{}", listener.local_addr()?);
     loop {
-        // Fails when the client has already left, or for want of descriptors: then the next one may do.
+        // Fails when the client has already left, or for want of descriptors, of which there will be more.
         let Ok((stream, _)) = listener.accept().await else {
-            tokio::task::yield_now().await;
+            sleep(PAUSE_AFTER_FAILURE).await;
             continue;
         };
         match &tls {
