@@ -1,0 +1,180 @@
+//! Ctrl-C, results that cannot be written, an output that nobody reads: partial results are kept, and
+//! nothing panics.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+use support::client::{Outcome, Running, command, engines, ringload, run_each, stderr, whole};
+use support::{Habit, Script, Server};
+
+/// Waits until the server has answered so many messages.
+fn await_messages(server: &Server, count: usize) {
+    let start = Instant::now();
+    while server.log().records.len() < count {
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "the load does not begin"
+        );
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn an_interrupt_keeps_partial_results() {
+    for (engine, signal, loop_kind) in engines().iter().flat_map(|&engine| {
+        [
+            (engine, Signal::INT, ""),
+            (engine, Signal::TERM, "--depth 3"),
+            (engine, Signal::INT, "--rate 500"),
+            (engine, Signal::INT, "--duplex"),
+        ]
+    }) {
+        let server = Server::websocket(Script::default());
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("result.json");
+        let running = Running::start(&format!(
+            "run {} --engine {engine} --connections 2 --warmup 0s --duration 1h {loop_kind} --json {}",
+            server.url(),
+            file.display()
+        ));
+        await_messages(&server, 50);
+        running.signal(signal);
+        let output = running.wait();
+        let told = stderr(&output);
+        assert_eq!(
+            output.status.code(),
+            Some(130),
+            "{engine} {loop_kind}: {told}"
+        );
+        assert!(told.contains("interrupted"), "{told}");
+        let table = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            table.contains("messages/s"),
+            "partial results are printed too: {table}"
+        );
+        let document: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+        assert_eq!(document["status"], "interrupted");
+        assert!(document["error"].as_str().unwrap().contains("interrupted"));
+        assert!(whole(&document, "/result/messages") > 0);
+        assert!(whole(&document, "/result/latency/count") > 0);
+        assert!(document["result"]["window_seconds"].as_f64().unwrap() < 60.0);
+    }
+}
+
+#[test]
+fn an_interrupt_while_connecting_ends_at_once() {
+    let server = Server::websocket(Habit::Silent);
+    let start = Instant::now();
+    let running = Running::start(&format!("run {} --connections 2 --json -", server.url()));
+    while server.log().requests.is_empty() {
+        assert!(start.elapsed() < Duration::from_secs(30), "nobody connects");
+        thread::sleep(Duration::from_millis(10));
+    }
+    running.signal(Signal::INT);
+    let output = running.wait();
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("interrupted"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn partial_results_survive_a_server_that_dies() {
+    for loop_kind in ["", "--depth 5", "--rate 1000", "--duplex --size 100"] {
+        let arguments = format!("--connections 3 --warmup 0s --duration 1h {loop_kind}");
+        for (_, outcome) in run_each(Habit::Reset(100), &arguments) {
+            outcome.expect_failure(&["connection ", "the server reset the connection"]);
+            assert!(whole(&outcome.document, "/result/messages") >= 100);
+            assert!(whole(&outcome.document, "/result/latency/count") >= 100);
+            assert_eq!(outcome.document["result"]["verdict"], "invalid");
+        }
+    }
+}
+
+#[test]
+fn a_result_that_could_not_be_written_is_refused_before_the_load() {
+    for option in ["json", "csv", "histogram", "hdr-log"] {
+        let server = Server::websocket(Script::default());
+        let output = ringload(&format!(
+            "run {} --connections 1 --warmup 0s --duration 50ms --{option} /nowhere/at/all",
+            server.url()
+        ));
+        let told = stderr(&output);
+        assert_ne!(output.status.code(), Some(0), "--{option}");
+        assert!(told.contains("/nowhere/at/all"), "--{option}: {told}");
+        assert!(!told.contains("panicked"), "{told}");
+        let requests = server.log().requests.len();
+        assert_eq!(requests, 0, "--{option}: the load ran all the same");
+    }
+}
+
+#[test]
+fn a_full_disk_is_told() {
+    if !Path::new("/dev/full").exists() {
+        eprintln!("skipped: there is no /dev/full here");
+        return;
+    }
+    let server = Server::websocket(Script::default());
+    let output = ringload(&format!(
+        "run {} --connections 1 --warmup 0s --duration 50ms --json /dev/full",
+        server.url()
+    ));
+    assert_eq!(output.status.code(), Some(1));
+    let told = stderr(&output);
+    assert!(
+        told.contains("/dev/full") && told.contains("No space left"),
+        "{told}"
+    );
+    assert!(!told.contains("panicked"), "{told}");
+}
+
+#[test]
+fn an_output_that_nobody_reads_is_no_reason_to_panic() {
+    for arguments in ["", "--json -"] {
+        let server = Server::websocket(Script::default());
+        let mut child = command(&format!(
+            "run {} --connections 1 --warmup 0s --duration 200ms {arguments}",
+            server.url()
+        ))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        let told = stderr(&output);
+        assert!(!told.contains("panicked"), "{arguments}: {told}");
+        assert_ne!(output.status.code(), Some(101), "{arguments}: {told}");
+        assert!(server.log().records.len() > 10);
+    }
+}
+
+#[test]
+fn a_process_to_observe_that_ends_in_the_middle_is_told() {
+    let server = Server::websocket(Script::default());
+    let mut observed = std::process::Command::new("sleep")
+        .arg("1h")
+        .spawn()
+        .unwrap();
+    let running = Running::start(&format!(
+        "run {} --connections 1 --warmup 0s --duration 700ms --json - --server-pid {}",
+        server.url(),
+        observed.id()
+    ));
+    await_messages(&server, 20);
+    observed.kill().unwrap();
+    observed.wait().unwrap();
+    let outcome = Outcome::of(&running.wait(), "auto");
+    outcome.expect_failure(&["a process of --server-pid ended during the run"]);
+    assert!(whole(&outcome.document, "/result/messages") > 0);
+    assert!(outcome.document["result"]["server"].is_null());
+}

@@ -1,0 +1,354 @@
+//! An open loop keeps its schedule whatever the server does, and shows what that costs.
+
+mod support;
+
+use std::time::Duration;
+
+use serde_json::Value;
+use support::client::{
+    Outcome, Running, count_within, engines, histogram, number, run, run_each, whole,
+};
+use support::{Delay, Reading, Record, Script, Server, Stall};
+
+const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// Messages that the schedule asked for within the window.
+fn offered(document: &Value) -> f64 {
+    number(document, "/result/offered_messages_per_second")
+        * number(document, "/result/window_seconds")
+}
+
+fn series(document: &Value) -> &[Value] {
+    document["result"]["series"].as_array().unwrap()
+}
+
+#[test]
+fn what_is_offered_is_what_was_asked_for_and_is_achieved() {
+    for arguments in ["", "--text --arrivals poisson", "--protocol tcp --size 8"] {
+        let arguments =
+            format!("--rate 500 --connections 7 --warmup 100ms --duration 1s {arguments}");
+        for (server, outcome) in run_each(Script::default(), &arguments) {
+            let result = outcome.expect_ok();
+            let document = &outcome.document;
+            assert_eq!(document["load"]["loop"], "open");
+            assert_eq!(document["load"]["rate"]["text"], "500");
+            assert_eq!(document["load"]["depth"], Value::Null);
+            let poisson = arguments.contains("poisson");
+            let arrivals = if poisson { "poisson" } else { "even" };
+            assert_eq!(document["load"]["rate"]["arrivals"], arrivals);
+            // Five standard deviations of a Poisson number.
+            let spread = if poisson { 5.0 * 500f64.sqrt() } else { 10.0 };
+            let offered = offered(document);
+            assert!((offered - 500.0).abs() <= spread, "{offered} offered");
+            let messages = whole(document, "/result/messages") as f64;
+            assert!(
+                (messages - offered).abs() <= 0.05 * offered + spread,
+                "{messages} of {offered}"
+            );
+            assert!(whole(document, "/result/lateness/count") > 0, "{result}");
+            assert!(whole(document, "/result/latency/count") > 0);
+            assert!(result["backlog"]["messages_end"].is_u64());
+            let verified = whole(document, "/checks/messages_verified");
+            assert_eq!(
+                server.log_without_complaints().records.len() as u64,
+                verified
+            );
+        }
+    }
+}
+
+/// Every connection has its turn, and none has more of them than its part of the schedule.
+#[test]
+fn connections_take_turns() {
+    let arguments = "--rate 400 --connections 4 --warmup 0s --duration 1s";
+    for (server, outcome) in run_each(Script::default(), arguments) {
+        outcome.expect_ok();
+        let log = server.log_without_complaints();
+        let counts: Vec<usize> = (0..4)
+            .map(|connection| log.messages_of(connection))
+            .collect();
+        let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
+        assert!(*least > 50 && most - least <= 2, "{counts:?}");
+    }
+}
+
+/// When connection 0's messages arrived, in seconds from its first.
+fn arrivals(seed: u64, engine: &str) -> Vec<f64> {
+    let server = Server::websocket(Script::default());
+    let output = support::client::ringload(&format!(
+        "run {} --engine {engine} --seed {seed} --rate 100 --arrivals poisson --connections 1 \
+         --warmup 0s --duration 2s --json -",
+        server.url()
+    ));
+    Outcome::of(&output, "any").expect_ok();
+    let log = server.log_without_complaints();
+    let first = log.records[0].received;
+    let seconds = |record: &Record| (record.received - first).as_secs_f64();
+    log.records.iter().map(seconds).collect()
+}
+
+fn median_difference(a: &[f64], b: &[f64]) -> f64 {
+    let mut differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| (a - b).abs()).collect();
+    differences.sort_unstable_by(f64::total_cmp);
+    differences[differences.len() / 2]
+}
+
+#[test]
+fn a_seed_replays_a_poisson_schedule() {
+    let engine = engines()[0];
+    std::thread::scope(|scope| {
+        let runs = [1, 1, 2].map(|seed| scope.spawn(move || arrivals(seed, engine)));
+        let [first, again, other] = runs.map(|run| run.join().unwrap());
+        let (same, different) = (
+            median_difference(&first, &again),
+            median_difference(&first, &other),
+        );
+        assert!(same < 0.02, "the same seed: {same} s apart");
+        assert!(
+            different > 2.0 * same,
+            "another seed: {different} s apart, the same: {same} s"
+        );
+        let counts = [first.len(), again.len()];
+        assert!(counts[0].abs_diff(counts[1]) <= 4, "{counts:?}");
+    });
+}
+
+#[test]
+fn poisson_arrivals_have_exponential_distances() {
+    let arguments = "--rate 200 --arrivals poisson --connections 5 --warmup 0s --duration 2s";
+    for (server, outcome) in run_each(Script::default(), arguments) {
+        outcome.expect_ok();
+        let distances = server.log_without_complaints().arrival_distances_ns();
+        let count = distances.len() as f64;
+        let mean = distances.iter().sum::<f64>() / count;
+        let variance = distances.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / count;
+        let spread = variance.sqrt() / mean;
+        assert!(
+            (0.75..1.4).contains(&spread),
+            "deviation over mean: {spread}"
+        );
+        // Of an exponential distribution 36.8 % lie above the mean, and 39.3 % below half of it.
+        let above = distances.iter().filter(|&&d| d > mean).count() as f64 / count;
+        assert!((0.28..0.46).contains(&above), "above the mean: {above}");
+        let small = distances.iter().filter(|&&d| d < mean / 2.0).count() as f64 / count;
+        assert!(
+            (0.28..0.51).contains(&small),
+            "below half of the mean: {small}"
+        );
+    }
+}
+
+/// A server that stands still for a second, once.
+fn stalls(reading: Reading) -> Script {
+    Script {
+        stall: Some(Stall {
+            after: 300,
+            length: ms(1000),
+        }),
+        reading,
+        ..Script::default()
+    }
+}
+
+#[test]
+fn a_stall_is_seen_at_full_size() {
+    let arguments = "--rate 1000 --connections 10 --warmup 0s --duration 2500ms";
+    for (server, outcome) in run_each(stalls(Reading::Eager), arguments) {
+        outcome.expect_ok();
+        assert!(server.log_without_complaints().stall.is_some());
+        let latency = histogram(&outcome.document, "/result/latency");
+        // A thousand messages were due while the server stood still, each as late as there was
+        // still to wait.
+        let late = count_within(&latency, ms(500), ms(10_000));
+        assert!(late >= 450, "{late} messages above 500 ms");
+        assert!(latency.max() >= 950_000_000, "{} ns", latency.max());
+        for quarter in 0..4 {
+            let within = count_within(&latency, ms(250 * quarter), ms(250 * (quarter + 1)));
+            assert!(
+                within >= 150,
+                "quarter {quarter} of the second has {within}"
+            );
+        }
+        assert!(latency.value_at_quantile(0.9) >= 500_000_000);
+    }
+}
+
+#[test]
+fn a_closed_loop_hides_the_same_stall() {
+    let arguments = "--connections 10 --warmup 0s --duration 2500ms";
+    for (server, outcome) in run_each(stalls(Reading::Eager), arguments) {
+        outcome.expect_ok();
+        assert!(server.log_without_complaints().stall.is_some());
+        let latency = histogram(&outcome.document, "/result/latency");
+        // One message of each connection met it, and no more were sent.
+        let late = count_within(&latency, ms(500), ms(10_000));
+        assert!((1..=10).contains(&late), "{late} messages above 500 ms");
+        assert!(latency.max() >= 950_000_000);
+        assert!(latency.value_at_quantile(0.99) < 500_000_000);
+    }
+}
+
+/// What the sockets do not take waits in the generator: that shows in the latency from when it was due, and
+/// not in that from when the kernel had it.
+#[test]
+fn the_service_time_hides_what_the_intended_time_shows() {
+    let arguments = "--rate 400 --size 64KiB --connections 1 --warmup 0s --duration 2500ms";
+    for (_, outcome) in run_each(stalls(Reading::SmallBuffer), arguments) {
+        outcome.expect_ok();
+        let document = &outcome.document;
+        let intended = count_within(&histogram(document, "/result/latency"), ms(500), ms(10_000));
+        let service = count_within(&histogram(document, "/result/service"), ms(500), ms(10_000));
+        assert!(intended >= 180, "{intended} were late");
+        assert!(
+            2 * service < intended,
+            "{service} of {intended} show in the service time"
+        );
+        let most = whole(document, "/result/backlog/messages_max");
+        assert!(most >= 100, "backlog of {most} messages at most");
+        let in_series = series(document)
+            .iter()
+            .map(|slice| whole(slice, "/backlog"));
+        assert_eq!(in_series.max(), Some(most));
+    }
+}
+
+#[test]
+fn a_server_that_does_not_keep_up_is_not_hidden() {
+    let stands_still = Script {
+        stall: Some(Stall {
+            after: 50,
+            length: ms(2500),
+        }),
+        reading: Reading::SmallBuffer,
+        ..Script::default()
+    };
+    let arguments = "--rate 400 --size 64KiB --connections 1 --warmup 0s --duration 1500ms";
+    for (_, outcome) in run_each(stands_still, arguments) {
+        let result = outcome.expect_ok();
+        let document = &outcome.document;
+        let end = whole(document, "/result/backlog/messages_end");
+        assert!(end >= 100, "{end} messages were due and not sent");
+        assert!(whole(document, "/result/backlog/messages_max") >= end);
+        assert!((offered(document) - 600.0).abs() < 60.0);
+        assert!(whole(document, "/result/messages") < 300);
+        assert_ne!(result["verdict"], "load-bound");
+        assert_ne!(
+            result["verdict"], "unobserved",
+            "{}",
+            result["verdict_reason"]
+        );
+    }
+}
+
+/// A million messages fall due while nothing can be sent: they must not be held anywhere.
+#[test]
+fn memory_is_bounded_however_far_the_server_is_behind() {
+    const BYTES_MAX: u64 = 100 << 20;
+    for engine in engines() {
+        let stands_still = Script {
+            stall: Some(Stall {
+                after: 100,
+                length: ms(3500),
+            }),
+            reading: Reading::SmallBuffer,
+            ..Script::default()
+        };
+        let server = Server::websocket(stands_still);
+        let mut running = Running::start(&format!(
+            "run {} --engine {engine} --rate 400k --size 1KiB --connections 8 --warmup 0s \
+             --duration 3s --json -",
+            server.url()
+        ));
+        let most = running.watch_memory();
+        let outcome = Outcome::of(&running.wait(), engine);
+        let backlog = whole(&outcome.document, "/result/backlog/messages_max");
+        assert!(
+            backlog >= 500_000,
+            "{backlog} messages were due and not sent"
+        );
+        assert!((1..BYTES_MAX).contains(&most), "{engine}: {most} bytes");
+    }
+}
+
+#[test]
+fn a_ramp_is_followed() {
+    let arguments = "--rate 100..900/2s --connections 8 --warmup 200ms";
+    for (_, outcome) in run_each(Script::default(), arguments) {
+        outcome.expect_ok();
+        let document = &outcome.document;
+        assert_eq!(document["load"]["duration_seconds"], 2.0);
+        // The area below the ramp: 100 t + 200 t².
+        let due = |seconds: f64| 100.0 * seconds + 200.0 * seconds * seconds;
+        let mut sum = 0.0;
+        for slice in series(document) {
+            sum += number(slice, "/offered");
+            let until = number(slice, "/until_seconds");
+            // Clocks of two threads meet here: as much as 50 ms of the ramp's end.
+            assert!(
+                (sum - due(until)).abs() < 45.0,
+                "until {until} s: {sum} of {}",
+                due(until)
+            );
+        }
+        assert!(
+            (offered(document) - 1000.0).abs() < 50.0,
+            "{}",
+            offered(document)
+        );
+        assert!((sum - offered(document)).abs() < 1.0, "{sum}");
+        let slices = series(document).len();
+        let rate = |index: usize| {
+            let slice = &series(document)[index];
+            number(slice, "/offered") / number(slice, "/seconds")
+        };
+        assert!(
+            slices >= 4 && rate(slices - 2) > 3.0 * rate(1),
+            "{slices} slices"
+        );
+    }
+}
+
+#[test]
+fn steps_are_followed() {
+    let arguments = "--rate 100/1s,800/500ms,50/500ms --connections 8 --warmup 0s";
+    for (server, outcome) in run_each(Delay::None, arguments) {
+        outcome.expect_ok();
+        let document = &outcome.document;
+        let expected = 100.0 + 400.0 + 25.0;
+        assert!(
+            (offered(document) - expected).abs() < 20.0,
+            "{}",
+            offered(document)
+        );
+        let log = server.log_without_complaints();
+        let first = log.records[0].received;
+        let within = |from: f64, to: f64| {
+            let times = log
+                .records
+                .iter()
+                .map(|record| (record.received - first).as_secs_f64());
+            times.filter(|time| (from..to).contains(time)).count()
+        };
+        let steps = [within(0.0, 1.0), within(1.0, 1.5), within(1.5, 2.0)];
+        assert!(steps[0].abs_diff(100) < 60, "{steps:?}");
+        assert!(steps[1].abs_diff(400) < 100, "{steps:?}");
+        assert!(steps[2] < 150, "{steps:?}");
+    }
+}
+
+#[test]
+fn without_a_server_that_answers_within_the_window_there_is_still_a_result() {
+    let late = Delay::Fixed(ms(400));
+    for engine in engines() {
+        let server = Server::websocket(late);
+        let outcome = run(
+            &server.url(),
+            engine,
+            "--rate 100 --connections 2 --warmup 0s --duration 200ms",
+        );
+        outcome.expect_failure(&["no message was answered within the window"]);
+        assert_eq!(whole(&outcome.document, "/result/messages"), 0);
+    }
+}
