@@ -9,17 +9,24 @@ mod support;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use support::client::{count_within, histogram, run_each};
-use support::{Delay, Log};
+use support::client::{Outcome, count_within, histogram, run_each};
+use support::{Delay, Log, Server};
 
-/// What a value loses at most in a histogram of three significant digits.
-const PRECISION: f64 = 1e-3;
+/// What a value loses at most in a histogram of three significant digits, twice: both sides have one.
+const PRECISION: f64 = 2e-3;
 
-/// What scheduling may add to the quantiles compared here.
-const ALLOWANCE: Duration = Duration::from_millis(15);
+/// Quantiles that are compared, and what scheduling may add to each.
+const QUANTILES: [(f64, Duration); 5] = [
+    (0.1, ms(10)),
+    (0.25, ms(10)),
+    (0.5, ms(10)),
+    (0.75, ms(15)),
+    (0.9, ms(25)),
+];
 
-/// Quantiles that are compared: those beyond belong to single messages of so short a run.
-const QUANTILES: [f64; 6] = [0.1, 0.25, 0.5, 0.75, 0.9, 0.95];
+/// Other work on the machine adds to what is reported, never takes away. So what must not be less is
+/// never less, and what should not be more is not in one of so many attempts.
+const ATTEMPTS: usize = 5;
 
 const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
@@ -27,7 +34,7 @@ const fn ms(milliseconds: u64) -> Duration {
 
 /// What the server injected into the messages that the histogram holds.
 ///
-/// Those answered within the window are the first that were sent, so their number tells which.
+/// Those that count are the first that were answered, so their number tells which.
 fn injected(log: &Log, reported: &Histogram<u64>) -> Histogram<u64> {
     let mut injected = Histogram::new_with_bounds(1, 3_600_000_000_000, 3).unwrap();
     for held in log.held_ns(reported.len() as usize) {
@@ -37,112 +44,134 @@ fn injected(log: &Log, reported: &Histogram<u64>) -> Histogram<u64> {
     injected
 }
 
-/// Both must be the same distribution, as far as can be said.
-fn compare(reported: &Histogram<u64>, injected: &Histogram<u64>) {
-    for quantile in QUANTILES {
-        let (reported, injected) = (
-            reported.value_at_quantile(quantile),
-            injected.value_at_quantile(quantile),
-        );
-        let least = injected as f64 * (1.0 - 2.0 * PRECISION);
-        let most = injected as f64 * (1.0 + 2.0 * PRECISION) + ALLOWANCE.as_nanos() as f64;
+/// No message can have taken less than the server had it for.
+fn expect_no_less(reported: &Histogram<u64>, injected: &Histogram<u64>) {
+    let at = |histogram: &Histogram<u64>, percent: u32| {
+        histogram.value_at_quantile(f64::from(percent) / 100.0) as f64
+    };
+    for percent in 0..=100 {
+        let (reported, injected) = (at(reported, percent), at(injected, percent));
         assert!(
-            (least..=most).contains(&(reported as f64)),
-            "at {quantile}: injected {injected} ns, reported {reported} ns"
+            reported >= injected * (1.0 - PRECISION),
+            "at {percent} %: injected {injected} ns, reported {reported} ns"
         );
     }
-    assert!(reported.min() as f64 >= injected.min() as f64 * (1.0 - 2.0 * PRECISION));
-    assert!(reported.max() as f64 >= injected.max() as f64 * (1.0 - 2.0 * PRECISION));
-    assert!(reported.mean() >= injected.mean() * (1.0 - 2.0 * PRECISION));
+    assert!(reported.mean() >= injected.mean() * (1.0 - PRECISION));
 }
 
-/// A closed loop of depth 1: no reply waits for another one.
-fn closed(delay: Delay, arguments: &str) -> Vec<(Histogram<u64>, Histogram<u64>)> {
-    let arguments = format!("--warmup 0s --connections 8 {arguments}");
-    let runs = run_each(delay, &arguments);
-    let both = runs.iter().map(|(server, outcome)| {
+/// Where much more is reported than was injected.
+fn excess(reported: &Histogram<u64>, injected: &Histogram<u64>) -> Result<(), String> {
+    for (quantile, allowance) in QUANTILES {
+        let reported = reported.value_at_quantile(quantile);
+        let injected = injected.value_at_quantile(quantile);
+        let most = injected as f64 * (1.0 + PRECISION) + allowance.as_nanos() as f64;
+        if reported as f64 > most {
+            return Err(format!(
+                "at {quantile}: injected {injected} ns, reported {reported} ns"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// That the share of values from `low` up to `high` is as it should be.
+fn share(
+    histogram: &Histogram<u64>,
+    (low, high): (Duration, Duration),
+    expected: std::ops::Range<f64>,
+) -> Result<(), String> {
+    let share = count_within(histogram, low, high) as f64 / histogram.len() as f64;
+    match expected.contains(&share) {
+        true => Ok(()),
+        false => Err(format!(
+            "a share of {share} from {low:?} to {high:?}, not {expected:?}"
+        )),
+    }
+}
+
+/// Runs on each engine until `judge` agrees, which is given the distribution at `pointer` and what was
+/// injected. What is too small is never excused.
+fn attempt(
+    delay: Delay,
+    arguments: &str,
+    pointer: &str,
+    judge: impl Fn(&Outcome, &Histogram<u64>, &Histogram<u64>) -> Result<(), String>,
+) {
+    let judged = |(server, outcome): &(Server, Outcome)| {
         outcome.expect_ok();
-        let reported = histogram(&outcome.document, "/result/latency");
+        let reported = histogram(&outcome.document, pointer);
         let injected = injected(&server.log_without_complaints(), &reported);
-        compare(&reported, &injected);
-        (reported, injected)
-    });
-    both.collect()
+        expect_no_less(&reported, &injected);
+        excess(&reported, &injected)?;
+        judge(outcome, &reported, &injected)
+    };
+    let mut complaints = Vec::new();
+    for _ in 0..ATTEMPTS {
+        let runs = run_each(delay, arguments);
+        match runs.iter().try_for_each(judged) {
+            Ok(()) => return,
+            Err(complaint) => complaints.push(complaint),
+        }
+    }
+    panic!("{arguments}: {complaints:#?}");
 }
 
 #[test]
 fn a_fixed_delay_is_all_there_is() {
     for protocol in ["", "--protocol tcp --size 8"] {
-        for (reported, _) in closed(Delay::Fixed(ms(30)), &format!("--duration 1s {protocol}")) {
-            assert!(reported.len() >= 8 * 10, "{}", reported.len());
-            assert_eq!(
-                count_within(&reported, ms(0), Duration::from_micros(29_900)),
-                0
-            );
-        }
+        let arguments = format!("--warmup 0s --connections 8 --duration 1s {protocol}");
+        let fixed = Delay::Fixed(ms(40));
+        attempt(fixed, &arguments, "/result/latency", |_, reported, _| {
+            assert!(reported.min() >= 39_900_000, "{} ns", reported.min());
+            assert!(reported.len() >= 8 * 5, "{} messages", reported.len());
+            Ok(())
+        });
     }
 }
 
 #[test]
 fn one_message_in_a_hundred_that_takes_long_is_one_in_a_hundred() {
+    let arguments = "--warmup 0s --connections 8 --duration 1s";
     let rare = Delay::OneIn(100, ms(50));
-    for (reported, injected) in closed(rare, "--duration 1s") {
-        // All the others took what one exchange takes here, far less than 50 ms but for a few.
-        let low = Duration::from_micros(49_900);
-        let late = count_within(&reported, low, ms(200)) as f64;
-        let share = late / reported.len() as f64;
-        let noise = count_within(&injected, ms(10), Duration::from_micros(49_500)) as f64;
-        assert!(
-            noise / reported.len() as f64 <= 0.01,
-            "{noise} were slow without being told to"
-        );
-        assert!(
-            (0.009..0.013).contains(&share),
-            "{late} of {}",
-            reported.len()
-        );
-        assert!(reported.value_at_quantile(0.999) >= 49_900_000);
-    }
+    attempt(rare, arguments, "/result/latency", |_, reported, _| {
+        let late = (Duration::from_micros(49_900), ms(10_000));
+        // All the others took what one exchange takes here, far less.
+        share(reported, late, 0.009..0.012)?;
+        share(reported, (ms(0), ms(40)), 0.985..0.992)
+    });
 }
 
 #[test]
 fn each_of_several_delays_has_its_share() {
     const DELAYS: [Duration; 4] = [ms(20), ms(60), ms(120), ms(60)];
-    for (reported, injected) in closed(Delay::Each(&DELAYS), "--connections 16 --duration 2s") {
-        for (low, high, share) in [(18, 50, 0.25), (58, 100, 0.5), (118, 170, 0.25)] {
-            // What is said of a band holds for what the server did too: it is the clock, not the
-            // generator, that a loaded machine keeps waiting.
-            for histogram in [&reported, &injected] {
-                let here = count_within(histogram, ms(low), ms(high)) as f64;
-                let found = here / histogram.len() as f64;
-                assert!((found - share).abs() < 0.06, "{low} to {high} ms: {found}");
+    let arguments = "--warmup 0s --connections 16 --duration 1500ms";
+    let each = Delay::Each(&DELAYS);
+    attempt(
+        each,
+        arguments,
+        "/result/latency",
+        |_, reported, injected| {
+            for (low, high, expected) in [(19, 59, 0.25), (59, 119, 0.5), (119, 180, 0.25)] {
+                for histogram in [injected, reported] {
+                    let band = (ms(low), ms(high));
+                    share(histogram, band, expected - 0.07..expected + 0.07)?;
+                }
             }
-        }
-        let between = [(0, 18), (170, 10_000)];
-        let astray = between.map(|(low, high)| count_within(&reported, ms(low), ms(high)));
-        assert!(
-            astray.iter().sum::<u64>() as f64 <= 0.05 * reported.len() as f64,
-            "{astray:?}"
-        );
-    }
+            Ok(())
+        },
+    );
 }
 
 #[test]
 fn bursts_are_as_late_as_they_were_held() {
     // What arrives at any time and leaves with the tick has waited evenly from nothing to a tick.
     let arguments = "--rate 400 --arrivals poisson --warmup 0s --connections 8 --duration 1500ms";
-    for (server, outcome) in run_each(Delay::Tick(ms(100)), arguments) {
-        outcome.expect_ok();
-        let service = histogram(&outcome.document, "/result/service");
-        compare(
-            &service,
-            &injected(&server.log_without_complaints(), &service),
-        );
+    let tick = Delay::Tick(ms(100));
+    attempt(tick, arguments, "/result/service", |outcome, _, _| {
         let latency = histogram(&outcome.document, "/result/latency");
-        for quarter in 0..4 {
-            let within = count_within(&latency, ms(25 * quarter), ms(25 * (quarter + 1)));
-            let share = within as f64 / latency.len() as f64;
-            assert!((0.12..0.38).contains(&share), "quarter {quarter}: {share}");
-        }
-    }
+        (0..4).try_for_each(|quarter| {
+            let band = (ms(25 * quarter), ms(25 * (quarter + 1)));
+            share(&latency, band, 0.15..0.35)
+        })
+    });
 }

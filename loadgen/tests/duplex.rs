@@ -16,7 +16,7 @@ fn both_directions_are_reported_and_every_message_is_verified() {
         "--size 4096 --protocol tcp",
     ] {
         let arguments =
-            format!("--duplex --connections 3 --warmup 100ms --duration 300ms {arguments}");
+            format!("--duplex --connections 3 --warmup 100ms --duration 500ms {arguments}");
         for (server, outcome) in run_each(Script::default(), &arguments) {
             outcome.expect_ok();
             let document = &outcome.document;

@@ -273,12 +273,12 @@ fn the_table_and_the_files_are_written() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let table = String::from_utf8(output.stdout).unwrap();
     for name in [
+        "verdict",
         "throughput",
         "latency",
         "generator",
         "messages/s",
         "p99.99",
-        "unobserved",
     ] {
         assert!(table.contains(name), "{name} is not in {table}");
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use support::client::{Outcome, engines, histogram, number, ringload, run, run_each, whole};
 use support::{Delay, Habit, Log, Pongs, Script, Server};
 
-const BRIEFLY: &str = "--connections 4 --warmup 0s --duration 300ms";
+const BRIEFLY: &str = "--connections 4 --warmup 0s --duration 500ms";
 
 /// Sizes of all messages, and how many had each.
 fn sizes(log: &Log) -> BTreeMap<usize, usize> {
@@ -212,7 +212,8 @@ fn pings_are_sent_and_timed_apart_from_messages() {
         );
         assert!(message >= 59_900_000, "{message}");
         assert!(ping < 59_900_000, "{ping}");
-        assert_eq!(whole(document, "/checks/pongs_received"), pings);
+        // Those are the ones that nobody asked for.
+        assert_eq!(whole(document, "/checks/pongs_received"), 0);
     }
 }
 
@@ -230,7 +231,7 @@ fn without_ping_every_there_are_no_pings() {
 fn wrong_and_missing_pongs_are_found() {
     let arguments = format!("{BRIEFLY} --ping-every 20ms");
     for (_, outcome) in run_each(Pongs::Wrong, &arguments) {
-        outcome.expect_failure(&["ong"]);
+        outcome.expect_failure(&["pong"]);
     }
     for (_, outcome) in run_each(Pongs::Never, &arguments) {
         outcome.expect_failure(&["ping"]);

@@ -234,7 +234,8 @@ impl Conversation<'_> {
             PING => {
                 self.shared.log().pings.push(self.ordinal);
                 let right = &control.payload[..];
-                let wrong = [right, b"?"].concat();
+                let mut wrong = right.to_vec();
+                wrong.iter_mut().for_each(|byte| *byte ^= 1);
                 match self.shared.script.pongs {
                     Pongs::Right => self.replies.push(&frame(FIN | PONG, right))?,
                     Pongs::Wrong => self.replies.push(&frame(FIN | PONG, &wrong))?,
