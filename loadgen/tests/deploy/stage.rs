@@ -33,7 +33,8 @@ impl Stage {
             .collect();
         for (name, value) in settings {
             let known = all.iter_mut().find(|(known, _)| known == name);
-            value.clone_into(&mut known.unwrap_or_else(|| panic!("a setting {name}")).1);
+            let (_, known) = known.unwrap_or_else(|| panic!("a setting {name}"));
+            *known = (*value).to_owned();
         }
         let stage = Stage {
             folder: TempDir::new().unwrap(),
