@@ -11,7 +11,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 fn ringload(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_ringload")).args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_ringload"))
+        .args(arguments)
+        .output()
+        .unwrap()
 }
 
 fn report(directory: &Path) -> Output {
@@ -39,7 +42,10 @@ fn read(directory: &Path) -> (String, String) {
 
 /// The text as HTML holds it.
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 #[test]

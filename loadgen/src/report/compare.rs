@@ -41,7 +41,11 @@ pub(super) fn compare(earlier: &View<'_>, later: &View<'_>) -> Comparison {
     let only = unmatched(earlier, later);
     let notes: Vec<String> = [(earlier, "first"), (later, "second")]
         .into_iter()
-        .flat_map(|(view, which)| view.missing.iter().map(move |note| format!("Of the {which}: {note}")))
+        .flat_map(|(view, which)| {
+            view.missing
+                .iter()
+                .map(move |note| format!("Of the {which}: {note}"))
+        })
         .chain(only)
         .collect();
     let body = html! {
@@ -96,8 +100,17 @@ pub(super) fn compare(earlier: &View<'_>, later: &View<'_>) -> Comparison {
 fn changes(earlier: &View<'_>, later: &View<'_>) -> Vec<(String, Grid)> {
     let mut tables = Vec::new();
     for new in &later.tables {
-        let Some(old) = twin(new, earlier) else { continue };
-        let mut grid = Grid::new(&["Server", "#Throughput", "#CPU", "#p99", "#Memory", "#Highest rate"]);
+        let Some(old) = twin(new, earlier) else {
+            continue;
+        };
+        let mut grid = Grid::new(&[
+            "Server",
+            "#Throughput",
+            "#CPU",
+            "#p99",
+            "#Memory",
+            "#Highest rate",
+        ]);
         for (number, cell) in &new.cells {
             let server = later.server(*number);
             let Some(old_cell) = position(&earlier.results.suite.servers, &server.name)
@@ -152,14 +165,22 @@ fn change(metric: Metric, old: Option<Spread>, new: Option<Spread>) -> Entry {
 /// What differs between the environments and the suites, row by row.
 fn differences(earlier: &View<'_>, later: &View<'_>) -> Grid {
     let rows = |view: &View<'_>| {
-        let mut rows = view.results.environment.as_ref().map(flatten).unwrap_or_default();
+        let mut rows = view
+            .results
+            .environment
+            .as_ref()
+            .map(flatten)
+            .unwrap_or_default();
         for server in &view.results.suite.servers {
             let version = server.version.clone().unwrap_or_else(|| "–".to_owned());
             rows.push((format!("version of {}", server.name), version));
         }
         for workload in &view.results.suite.workloads {
             for (option, value) in &workload.options {
-                rows.push((format!("{} of {}", option, workload.name), value.to_string()));
+                rows.push((
+                    format!("{} of {}", option, workload.name),
+                    value.to_string(),
+                ));
             }
         }
         rows
@@ -171,7 +192,9 @@ fn differences(earlier: &View<'_>, later: &View<'_>) -> Grid {
             .map_or("–".to_owned(), |(_, value)| value.clone())
     };
     let mut grid = Grid::new(&["Property", "First", "Second"]);
-    let added = new.iter().filter(|(path, _)| !old.iter().any(|(other, _)| other == path));
+    let added = new
+        .iter()
+        .filter(|(path, _)| !old.iter().any(|(other, _)| other == path));
     for (path, _) in old.iter().chain(added) {
         let (a, b) = (find(&old, path), find(&new, path));
         if a != b && !ALWAYS_DIFFERENT.contains(&path.as_str()) {
@@ -191,5 +214,9 @@ fn unmatched(earlier: &View<'_>, later: &View<'_>) -> Vec<String> {
             .map(|table| format!("{} is in the {which} only.", table.workload.title))
             .collect()
     };
-    [only(earlier, later, "first"), only(later, earlier, "second")].concat()
+    [
+        only(earlier, later, "first"),
+        only(later, earlier, "second"),
+    ]
+    .concat()
 }

@@ -41,7 +41,9 @@ impl Metric {
     /// A value with its unit.
     pub(super) fn text(self, value: f64) -> String {
         match self {
-            Metric::Throughput | Metric::Offered | Metric::BestRate => grouped(value.round().max(0.0) as u64),
+            Metric::Throughput | Metric::Offered | Metric::BestRate => {
+                grouped(value.round().max(0.0) as u64)
+            }
             Metric::Cpu | Metric::P99 => time(value),
             // Memory may shrink, and a unit must not hide the sign.
             _ if value < 0.0 => format!("−{}", bytes(-value)),
@@ -145,7 +147,12 @@ impl Kind {
 
 impl Table<'_> {
     /// Ratio of a figure to the baseline's in the same rounds; `None` for the baseline itself.
-    pub(super) fn ratio(&self, metric: Metric, server: usize, baseline: Option<usize>) -> Option<Spread> {
+    pub(super) fn ratio(
+        &self,
+        metric: Metric,
+        server: usize,
+        baseline: Option<usize>,
+    ) -> Option<Spread> {
         let baseline = baseline.filter(|baseline| *baseline != server)?;
         let of = |server| self.cells.get(&server)?.metrics.get(&metric);
         paired_ratio(of(server)?, of(baseline)?)
@@ -173,7 +180,10 @@ pub(super) fn tabulate<'a>(results: &'a Results, missing: &mut Vec<String>) -> V
                 continue;
             };
             if let Err(why) = count(table.cells.entry(server).or_default(), run) {
-                missing.push(format!("A histogram of {} could not be read: {why}.", run.raw));
+                missing.push(format!(
+                    "A histogram of {} could not be read: {why}.",
+                    run.raw
+                ));
             }
         }
         tables.push(table);
@@ -214,20 +224,39 @@ fn count<'a>(cell: &mut Cell<'a>, run: &'a Run) -> Result<(), String> {
         Document::Storm(storm) => count_storm(cell, round, storm),
         Document::Idle(idle) => {
             let growth = |of: fn(&PerConnection) -> Option<f64>| idle.growth.as_ref().and_then(of);
-            cell.put(Metric::Rss, round, growth(|per| per.rss_bytes_per_connection));
+            cell.put(
+                Metric::Rss,
+                round,
+                growth(|per| per.rss_bytes_per_connection),
+            );
             cell.put(
                 Metric::Anonymous,
                 round,
                 growth(|per| per.rss_anonymous_bytes_per_connection),
             );
-            cell.put(Metric::Pss, round, growth(|per| per.pss_bytes_per_connection));
-            let kept = idle.kept.as_ref().and_then(|per| per.rss_bytes_per_connection);
+            cell.put(
+                Metric::Pss,
+                round,
+                growth(|per| per.pss_bytes_per_connection),
+            );
+            let kept = idle
+                .kept
+                .as_ref()
+                .and_then(|per| per.rss_bytes_per_connection);
             cell.put(Metric::Kept, round, kept);
             Ok(())
         }
         Document::Knee(knee) => {
-            cell.put(Metric::BestRate, round, knee.best.as_ref().map(|best| best.rate));
-            cell.put(Metric::P99, round, knee.best.as_ref().and_then(|best| best.p99_ns));
+            cell.put(
+                Metric::BestRate,
+                round,
+                knee.best.as_ref().map(|best| best.rate),
+            );
+            cell.put(
+                Metric::P99,
+                round,
+                knee.best.as_ref().and_then(|best| best.p99_ns),
+            );
             cell.knees.insert(round, knee);
             Ok(())
         }
@@ -240,7 +269,10 @@ fn count_run(cell: &mut Cell<'_>, round: u32, document: &RunDocument) -> Result<
     };
     cell.put(Metric::Throughput, round, Some(result.messages_per_second));
     cell.put(Metric::Offered, round, result.offered_messages_per_second);
-    let cpu = result.server.as_ref().and_then(|server| server.cpu_ns_per_message);
+    let cpu = result
+        .server
+        .as_ref()
+        .and_then(|server| server.cpu_ns_per_message);
     cell.put(Metric::Cpu, round, cpu);
     let p99 = (result.latency.count > 0).then_some(result.latency.p99_ns as f64);
     cell.put(Metric::P99, round, p99);

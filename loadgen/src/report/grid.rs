@@ -75,7 +75,13 @@ impl Grid {
     pub(super) fn without_empty_columns(mut self) -> Grid {
         let is_empty = |entry: &Entry| entry.text.is_empty() || entry.text == "–";
         let kept: Vec<bool> = (0..self.head.len())
-            .map(|at| at == 0 || self.rows.iter().any(|row| row.get(at).is_some_and(|cell| !is_empty(cell))))
+            .map(|at| {
+                at == 0
+                    || self
+                        .rows
+                        .iter()
+                        .any(|row| row.get(at).is_some_and(|cell| !is_empty(cell)))
+            })
             .collect();
         let keep = |at: usize| kept.get(at).copied().unwrap_or(true);
         self.head = filter(self.head, keep);
@@ -119,7 +125,12 @@ impl Grid {
     /// As a table of GitHub's Markdown.
     pub(super) fn markdown(&self) -> String {
         let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-        let mut text = line(self.head.iter().map(|column| escape(&column.title)).collect());
+        let mut text = line(
+            self.head
+                .iter()
+                .map(|column| escape(&column.title))
+                .collect(),
+        );
         let rule = |column: &Column| if column.is_number { "--:" } else { "---" }.to_owned();
         text.push_str(&line(self.head.iter().map(rule).collect()));
         for row in &self.rows {
@@ -141,7 +152,10 @@ impl Grid {
 
 fn filter<T>(items: Vec<T>, keep: impl Fn(usize) -> bool) -> Vec<T> {
     let numbered = items.into_iter().enumerate();
-    numbered.filter(|(at, _)| keep(*at)).map(|(_, item)| item).collect()
+    numbered
+        .filter(|(at, _)| keep(*at))
+        .map(|(_, item)| item)
+        .collect()
 }
 
 /// Text that Markdown takes for nothing but text.
@@ -177,8 +191,14 @@ mod tests {
             Entry::with("1,000", "(900–1,100)"),
         ]);
         let html = grid.html().into_string();
-        assert!(html.contains("&lt;b&gt;|`x`\n[y](z) @all") && !html.contains("<b>"), "{html}");
-        assert!(html.contains("(900–1,100)") && html.contains("class=\"n\""), "{html}");
+        assert!(
+            html.contains("&lt;b&gt;|`x`\n[y](z) @all") && !html.contains("<b>"),
+            "{html}"
+        );
+        assert!(
+            html.contains("(900–1,100)") && html.contains("class=\"n\""),
+            "{html}"
+        );
         let markdown = grid.markdown();
         assert_eq!(markdown.lines().count(), 3, "{markdown}");
         assert!(
@@ -194,6 +214,9 @@ mod tests {
         grid.row(vec![Entry::of("y"), Entry::unknown(), Entry::unknown()]);
         let markdown = grid.without_empty_columns().markdown();
         assert!(markdown.starts_with("| Server | B |\n"), "{markdown}");
-        assert!(markdown.contains("| x | 1 |") && markdown.contains("| y | – |"), "{markdown}");
+        assert!(
+            markdown.contains("| x | 1 |") && markdown.contains("| y | – |"),
+            "{markdown}"
+        );
     }
 }

@@ -145,7 +145,11 @@ impl Results {
                     ..Server::default()
                 });
             }
-            if !suite.workloads.iter().any(|workload| workload.name == run.workload) {
+            if !suite
+                .workloads
+                .iter()
+                .any(|workload| workload.name == run.workload)
+            {
                 suite.workloads.push(Workload {
                     name: run.workload.clone(),
                     ..Workload::default()
@@ -187,7 +191,8 @@ fn suite(directory: &Path, missing: &mut Vec<String>) -> Suite {
             }
             if suite.finished.is_none() {
                 missing.push(
-                    "The suite is not finished: what is shown is what there was until then.".to_owned(),
+                    "The suite is not finished: what is shown is what there was until then."
+                        .to_owned(),
                 );
             }
             suite

@@ -36,7 +36,10 @@ use crate::output::document::Status;
 pub(crate) fn run(options: &ReportOptions) -> anyhow::Result<Status> {
     options.check()?;
     // The last is the only one, or of two the later.
-    let results = options.directories.last().expect("at least one is required");
+    let results = options
+        .directories
+        .last()
+        .expect("at least one is required");
     let out = options.out.as_ref().unwrap_or(results);
     let rendered = match &options.directories[..] {
         [earlier, later] => render_comparison(earlier, later)?,
@@ -84,7 +87,10 @@ pub(crate) fn render(directory: &Path) -> anyhow::Result<Rendered> {
             files.insert(unused(&files, &figure.file), plot.standalone());
         }
     }
-    if let Some(figure) = view.main().and_then(|table| view.bars(table, figures::Metric::Cpu)) {
+    if let Some(figure) = view
+        .main()
+        .and_then(|table| view.bars(table, figures::Metric::Cpu))
+    {
         files.insert("main.svg".to_owned(), figure.plot.standalone());
     }
     files.insert("report.html".to_owned(), page::page(&view));

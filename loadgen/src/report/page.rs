@@ -13,7 +13,8 @@ use super::view::{Family, Figure, View};
 const STYLE: &str = include_str!("style.css");
 
 /// Nothing may be fetched and nothing run, whatever a result holds.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
 /// How to read the figures.
 pub(super) const LEGEND: &str = "\
@@ -25,11 +26,26 @@ of 1 it lies: unresolved, not a result.";
 
 /// What the verdicts mean.
 pub(super) const VERDICTS: [(&str, &str); 6] = [
-    ("server-bound", "the server had nothing left and the generator had: the figures are the server's"),
-    ("generator-bound", "the generator had nothing left: throughput is a lower bound, CPU per message holds"),
-    ("load-bound", "both had time left: the load that was asked for set the pace"),
-    ("noisy", "others took part, or the halves of the window disagree: compare CPU per message only"),
-    ("invalid", "something went wrong: not a result, and not counted"),
+    (
+        "server-bound",
+        "the server had nothing left and the generator had: the figures are the server's",
+    ),
+    (
+        "generator-bound",
+        "the generator had nothing left: throughput is a lower bound, CPU per message holds",
+    ),
+    (
+        "load-bound",
+        "both had time left: the load that was asked for set the pace",
+    ),
+    (
+        "noisy",
+        "others took part, or the halves of the window disagree: compare CPU per message only",
+    ),
+    (
+        "invalid",
+        "something went wrong: not a result, and not counted",
+    ),
     ("unobserved", "the server's CPU time is not known"),
 ];
 
@@ -107,14 +123,19 @@ pub(super) fn theme() -> Markup {
 }
 
 fn theme_rules() -> String {
-    palette::chosen(":root:has(#theme-light:checked)", ":root:has(#theme-dark:checked)")
+    palette::chosen(
+        ":root:has(#theme-light:checked)",
+        ":root:has(#theme-dark:checked)",
+    )
 }
 
 fn circumstances(view: &View<'_>) -> String {
     let suite = &view.results.suite;
     let property = |path: &str| {
         let rows = tables::flatten(view.results.environment.as_ref()?);
-        rows.into_iter().find(|(name, _)| name == path).map(|(_, value)| value)
+        rows.into_iter()
+            .find(|(name, _)| name == path)
+            .map(|(_, value)| value)
     };
     let parts = [
         suite.started.as_ref().map(|started| match &suite.finished {
@@ -123,7 +144,9 @@ fn circumstances(view: &View<'_>) -> String {
         }),
         property("cpu.model"),
         property("kernel"),
-        suite.rounds.map(|rounds| format!("{rounds} rounds, interleaved in random order")),
+        suite
+            .rounds
+            .map(|rounds| format!("{rounds} rounds, interleaved in random order")),
         suite.seed.map(|seed| format!("seed {seed}")),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
@@ -182,18 +205,27 @@ pub(super) fn sentences(view: &View<'_>) -> Vec<String> {
             table.kind.unit()
         );
         if let Some(ratio) = table.ratio(Metric::Cpu, number, view.baseline) {
-            let baseline = view.baseline.map_or("", |number| view.server(number).title.as_str());
+            let baseline = view
+                .baseline
+                .map_or("", |number| view.server(number).title.as_str());
             let (median, min, max) = (ratio.median, ratio.min, ratio.max);
             // Writing to a string cannot fail.
-            let _ = write!(line, ", {median:.2} ({min:.2}–{max:.2}) times what {baseline} does");
+            let _ = write!(
+                line,
+                ", {median:.2} ({min:.2}–{max:.2}) times what {baseline} does"
+            );
             if !ratio.is_resolved() {
                 line.push_str("; unresolved");
             }
         }
         Some(format!("{line}."))
     };
-    let ours = table.cells.iter().filter(|(number, _)| view.is_ours(**number));
-    ours.filter_map(|(number, cell)| line(*number, cell)).collect()
+    let ours = table
+        .cells
+        .iter()
+        .filter(|(number, _)| view.is_ours(**number));
+    ours.filter_map(|(number, cell)| line(*number, cell))
+        .collect()
 }
 
 /// Switches for the curves of each server.
@@ -222,7 +254,9 @@ fn has_curves(view: &View<'_>) -> bool {
 }
 
 fn is_measured(view: &View<'_>, number: usize) -> bool {
-    view.tables.iter().any(|table| table.cells.contains_key(&number))
+    view.tables
+        .iter()
+        .any(|table| table.cells.contains_key(&number))
 }
 
 fn switch_rules(view: &View<'_>) -> String {

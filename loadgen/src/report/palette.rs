@@ -102,8 +102,16 @@ mod tests {
         for name in ["ink", "quiet", "link", "good", "bad"] {
             for ground in [page, of("panel")] {
                 let text = of(name);
-                assert!(contrast(text.1, ground.1) >= 4.5, "{name} on light {}", ground.0);
-                assert!(contrast(text.2, ground.2) >= 4.5, "{name} on dark {}", ground.0);
+                assert!(
+                    contrast(text.1, ground.1) >= 4.5,
+                    "{name} on light {}",
+                    ground.0
+                );
+                assert!(
+                    contrast(text.2, ground.2) >= 4.5,
+                    "{name} on dark {}",
+                    ground.0
+                );
             }
         }
     }

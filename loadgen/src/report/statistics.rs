@@ -70,7 +70,10 @@ mod tests {
     #[test]
     fn the_median_is_the_middle_of_what_is_finite() {
         let odd = Spread::of([9.0, f64::NAN, 1.0, 5.0, f64::INFINITY]).unwrap();
-        assert_eq!((odd.median, odd.min, odd.max, odd.count), (5.0, 1.0, 9.0, 3));
+        assert_eq!(
+            (odd.median, odd.min, odd.max, odd.count),
+            (5.0, 1.0, 9.0, 3)
+        );
         assert_eq!(Spread::of([4.0, 1.0, 3.0, 2.0]).unwrap().median, 2.5);
         assert_eq!(Spread::of([f64::NAN]), None);
     }
@@ -81,7 +84,10 @@ mod tests {
         let these = ByRound::from([(1, 5.0), (2, 15.0), (3, 5.0)]);
         let those = ByRound::from([(1, 10.0), (2, 30.0), (4, 1.0)]);
         let ratio = paired_ratio(&these, &those).unwrap();
-        assert_eq!((ratio.median, ratio.min, ratio.max, ratio.count), (0.5, 0.5, 0.5, 2));
+        assert_eq!(
+            (ratio.median, ratio.min, ratio.max, ratio.count),
+            (0.5, 0.5, 0.5, 2)
+        );
         assert_eq!(paired_ratio(&these, &ByRound::from([(1, 0.0)])), None);
     }
 

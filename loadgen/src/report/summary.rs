@@ -14,7 +14,10 @@ pub(super) fn summary(view: &View<'_>) -> String {
             Some(finished) => format!("to {}", escape(finished)),
             None => "and not finished".to_owned(),
         };
-        text.push_str(&format!("\nMeasured from {} {finished}.\n", escape(started)));
+        text.push_str(&format!(
+            "\nMeasured from {} {finished}.\n",
+            escape(started)
+        ));
     }
     if let Some(environment) = &view.results.environment {
         let rows = tables::flatten(environment);
@@ -28,10 +31,15 @@ pub(super) fn summary(view: &View<'_>) -> String {
     for sentence in sentences(view) {
         text.push_str(&format!("\n{}\n", escape(&sentence)));
     }
-    if let Some(figure) = view.main().and_then(|table| view.bars(table, super::figures::Metric::Cpu)) {
+    if let Some(figure) = view
+        .main()
+        .and_then(|table| view.bars(table, super::figures::Metric::Cpu))
+    {
         text.push_str(&format!("\n![{}](main.svg)\n", escape(&figure.caption)));
     }
-    text.push_str("\nPlots, environment, commands and every single verdict are in `report.html`.\n");
+    text.push_str(
+        "\nPlots, environment, commands and every single verdict are in `report.html`.\n",
+    );
     list(&mut text, "Skipped", &tables::skipped(view));
     list(&mut text, "Without figures", &tables::failed(view));
     let notes: Vec<String> = suite.notes.iter().chain(&view.missing).cloned().collect();

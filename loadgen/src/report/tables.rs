@@ -16,22 +16,59 @@ const HELD_SHARE: f64 = 0.99;
 pub(super) fn figures(view: &View<'_>, table: &Table<'_>) -> Grid {
     let head: &[&str] = match table.kind {
         Kind::Saturated => &[
-            "Server", "#Messages/s", "#p50", "#p99", "#p99.9", "#CPU per message", "#CPU × baseline",
-            "#Rounds", "Verdicts",
+            "Server",
+            "#Messages/s",
+            "#p50",
+            "#p99",
+            "#p99.9",
+            "#CPU per message",
+            "#CPU × baseline",
+            "#Rounds",
+            "Verdicts",
         ],
         Kind::Paced => &[
-            "Server", "#Messages/s", "#p50", "#p99", "#p99.9", "#p99 since sent", "#CPU per message",
-            "#CPU × baseline", "#Rounds", "Verdicts",
+            "Server",
+            "#Messages/s",
+            "#p50",
+            "#p99",
+            "#p99.9",
+            "#p99 since sent",
+            "#CPU per message",
+            "#CPU × baseline",
+            "#Rounds",
+            "Verdicts",
         ],
         Kind::Storm => &[
-            "Server", "#Visits/s", "#Visit p50", "#Visit p99", "#Connect p50", "#Handshake p50",
-            "#First echo p50", "#CPU per visit", "#CPU × baseline", "#Rounds", "Closes", "Verdicts",
+            "Server",
+            "#Visits/s",
+            "#Visit p50",
+            "#Visit p99",
+            "#Connect p50",
+            "#Handshake p50",
+            "#First echo p50",
+            "#CPU per visit",
+            "#CPU × baseline",
+            "#Rounds",
+            "Closes",
+            "Verdicts",
         ],
         Kind::Idle => &[
-            "Server", "#Resident", "#Anonymous", "#Proportional", "#Kept afterwards",
-            "#Resident × baseline", "#Rounds",
+            "Server",
+            "#Resident",
+            "#Anonymous",
+            "#Proportional",
+            "#Kept afterwards",
+            "#Resident × baseline",
+            "#Rounds",
         ],
-        Kind::Knee => &["Server", "#Highest rate", "#p99 there", "#Rate × baseline", "#Rounds", "Objective"],
+        Kind::Knee => &[
+            "Server",
+            "#Highest rate",
+            "#p99 there",
+            "#Rate × baseline",
+            "#Rounds",
+            "Objective",
+        ],
     };
     let mut grid = Grid::new(head);
     for (number, cell) in &table.cells {
@@ -147,7 +184,10 @@ fn p99(cell: &Cell<'_>) -> Entry {
         return Entry::unknown();
     };
     match cell.spread(Metric::P99).filter(|spread| spread.count > 1) {
-        Some(spread) => Entry::with(time(ns), format!("({}–{})", time(spread.min), time(spread.max))),
+        Some(spread) => Entry::with(
+            time(ns),
+            format!("({}–{})", time(spread.min), time(spread.max)),
+        ),
         None => Entry::of(time(ns)),
     }
 }
@@ -231,9 +271,18 @@ pub(super) fn failed(view: &View<'_>) -> Vec<String> {
             Status::Ok | Status::Missed => return None,
         };
         let why = error.unwrap_or("no reason was given");
-        Some(format!("{}, {}, round {}: {what}: {why}", run.workload, run.server, run.round))
+        Some(format!(
+            "{}, {}, round {}: {what}: {why}",
+            run.workload, run.server, run.round
+        ))
     });
-    view.results.suite.failures.iter().cloned().chain(runs).collect()
+    view.results
+        .suite
+        .failures
+        .iter()
+        .cloned()
+        .chain(runs)
+        .collect()
 }
 
 /// Servers that were not measured, and why.

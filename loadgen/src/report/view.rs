@@ -96,14 +96,18 @@ impl<'a> View<'a> {
     /// The workload that stands for all: the first at saturation whose CPU time is known.
     pub(super) fn main(&self) -> Option<&Table<'a>> {
         let has = |table: &Table<'_>, metric| {
-            table.cells.values().any(|cell| cell.metrics.contains_key(&metric))
+            table
+                .cells
+                .values()
+                .any(|cell| cell.metrics.contains_key(&metric))
         };
         let find = |kinds: &[Kind], metric| {
             self.tables
                 .iter()
                 .find(|table| kinds.contains(&table.kind) && has(table, metric))
         };
-        find(&[Kind::Saturated], Metric::Cpu).or_else(|| find(&[Kind::Paced, Kind::Storm], Metric::Cpu))
+        find(&[Kind::Saturated], Metric::Cpu)
+            .or_else(|| find(&[Kind::Paced, Kind::Storm], Metric::Cpu))
     }
 
     /// Bars of one figure, a row a server.
@@ -113,7 +117,10 @@ impl<'a> View<'a> {
             Metric::Throughput => ("messages per second", Unit::Count),
             Metric::Cpu if table.kind == Kind::Storm => ("server CPU per visit", Unit::Nanoseconds),
             Metric::Cpu => ("server CPU per message", Unit::Nanoseconds),
-            Metric::BestRate => ("highest rate within the objective, messages per second", Unit::Count),
+            Metric::BestRate => (
+                "highest rate within the objective, messages per second",
+                Unit::Count,
+            ),
             Metric::Rss => ("growth of resident memory per connection", Unit::Bytes),
             Metric::Pss => ("growth of proportional memory per connection", Unit::Bytes),
             _ => return None,
@@ -129,7 +136,11 @@ impl<'a> View<'a> {
                 })
             })
             .collect();
-        let file = format!("{}-{}", file_name(&table.workload.name), metric_file(metric));
+        let file = format!(
+            "{}-{}",
+            file_name(&table.workload.name),
+            metric_file(metric)
+        );
         let plot = bars(&file, what, unit, &rows)?;
         Some(Figure {
             caption: format!("{}: {what}", table.workload.title),
@@ -145,7 +156,11 @@ impl<'a> View<'a> {
         let mut curves = Vec::new();
         let mut legend = Vec::new();
         for (number, cell) in &table.cells {
-            let Some(of) = cell.times.get(&Phase::Message).filter(|times| !times.is_empty()) else {
+            let Some(of) = cell
+                .times
+                .get(&Phase::Message)
+                .filter(|times| !times.is_empty())
+            else {
                 continue;
             };
             legend.push(*number);
@@ -155,7 +170,10 @@ impl<'a> View<'a> {
                 of,
             });
         }
-        let caption = format!("{}: latency by percentile, all rounds together", table.workload.title);
+        let caption = format!(
+            "{}: latency by percentile, all rounds together",
+            table.workload.title
+        );
         let file = format!("{}-latency", file_name(&table.workload.name));
         Some(Figure {
             plot: spectrum(&file, &caption, &curves, false)?,
@@ -173,10 +191,14 @@ impl<'a> View<'a> {
         for (number, cell) in &table.cells {
             let mut rounds: Vec<_> = cell.knees.values().collect();
             rounds.sort_by(|a, b| {
-                let rate = |knee: &super::documents::Knee| knee.best.as_ref().map_or(0.0, |best| best.rate);
+                let rate = |knee: &super::documents::Knee| {
+                    knee.best.as_ref().map_or(0.0, |best| best.rate)
+                };
                 rate(a).total_cmp(&rate(b))
             });
-            let Some(middle) = rounds.get(rounds.len() / 2) else { continue };
+            let Some(middle) = rounds.get(rounds.len() / 2) else {
+                continue;
+            };
             legend.push(*number);
             curves.push(Curve {
                 label: &self.server(*number).title,
@@ -207,7 +229,10 @@ impl<'a> View<'a> {
             p50_p99_ns: table
                 .cells
                 .values()
-                .map(|cell| cell.percentile_ns(phase, 0.5).zip(cell.percentile_ns(phase, 0.99)))
+                .map(|cell| {
+                    cell.percentile_ns(phase, 0.5)
+                        .zip(cell.percentile_ns(phase, 0.99))
+                })
                 .collect(),
         };
         let stretches = [
@@ -230,10 +255,18 @@ impl<'a> View<'a> {
     pub(super) fn figures(&self, table: &Table<'_>) -> Vec<Figure> {
         let bars = |metric| self.bars(table, metric);
         let figures = match table.kind {
-            Kind::Saturated => vec![bars(Metric::Throughput), bars(Metric::Cpu), self.spectrum(table)],
+            Kind::Saturated => vec![
+                bars(Metric::Throughput),
+                bars(Metric::Cpu),
+                self.spectrum(table),
+            ],
             // Throughput of an open loop is the rate that was asked for; where it is not, the table says so.
             Kind::Paced => vec![bars(Metric::Cpu), self.spectrum(table)],
-            Kind::Storm => vec![bars(Metric::Throughput), bars(Metric::Cpu), self.phases(table)],
+            Kind::Storm => vec![
+                bars(Metric::Throughput),
+                bars(Metric::Cpu),
+                self.phases(table),
+            ],
             Kind::Idle => vec![bars(Metric::Rss), bars(Metric::Pss)],
             Kind::Knee => vec![bars(Metric::BestRate), self.knee(table)],
         };
@@ -249,11 +282,18 @@ fn short_of_rounds(results: &Results, table: &Table<'_>) -> Option<String> {
         .iter()
         .filter(|(_, cell)| cell.rounds < wanted)
         .map(|(number, cell)| {
-            format!("{} {} of {wanted}", results.suite.servers[*number].title, cell.rounds)
+            format!(
+                "{} {} of {wanted}",
+                results.suite.servers[*number].title, cell.rounds
+            )
         })
         .collect();
     (!short.is_empty()).then(|| {
-        format!("{}: not every round has figures ({}).", table.workload.title, short.join(", "))
+        format!(
+            "{}: not every round has figures ({}).",
+            table.workload.title,
+            short.join(", ")
+        )
     })
 }
 
@@ -296,10 +336,18 @@ fn messages(workload: &Workload) -> String {
     let (Some(connections), Some(size)) = (text("connections"), text("size")) else {
         return workload.title.clone();
     };
-    let unit = if size.chars().all(|character| character.is_ascii_digit()) { " B" } else { "" };
+    let unit = if size.chars().all(|character| character.is_ascii_digit()) {
+        " B"
+    } else {
+        ""
+    };
     let plural = if connections == "1" { "" } else { "s" };
     let tls = if is_set("tls") { ", TLS" } else { "" };
-    let deflate = if is_set("deflate") { ", compressed" } else { "" };
+    let deflate = if is_set("deflate") {
+        ", compressed"
+    } else {
+        ""
+    };
     format!("{connections} connection{plural} × {size}{unit}{tls}{deflate}")
 }
 
@@ -307,7 +355,13 @@ fn messages(workload: &Workload) -> String {
 fn file_name(name: &str) -> String {
     let safe: String = name
         .chars()
-        .map(|character| if character.is_ascii_alphanumeric() { character } else { '-' })
+        .map(|character| {
+            if character.is_ascii_alphanumeric() {
+                character
+            } else {
+                '-'
+            }
+        })
         .take(80)
         .collect();
     format!("plot-{safe}")

@@ -30,6 +30,7 @@ use crate::options::{UsageError, make_room_for};
 use crate::output::document::run::{Loop, RUN_SCHEMA, RunDocument};
 use crate::output::document::{Environment, Status};
 use crate::output::{check_writable, csv, deliver, histogram, table};
+use crate::selftest;
 use crate::slow::SlowReaders;
 
 /// What a run found.
@@ -76,6 +77,11 @@ pub(crate) fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Re
     let traffic = &options.traffic;
     make_room_for(traffic.connections + traffic.slow_readers)?;
     let observed = observe(&traffic.server_pids)?;
+    let selftest = traffic
+        .selftest
+        .as_deref()
+        .map(selftest::read)
+        .transpose()?;
     if let Some(cpus) = &traffic.cpu {
         pin(&cpus.0).map_err(|error| {
             UsageError(format!(
@@ -115,7 +121,8 @@ pub(crate) fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Re
             &course,
             &gathered,
             &observed,
-            load.loop_kind,
+            &load,
+            selftest.as_ref(),
             error.as_deref(),
         ),
         load,

@@ -8,14 +8,17 @@ use crate::measure::stability::stability;
 use crate::measure::verdict::{Busy, Evidence, Schedule, judge};
 use crate::measure::window::{Observed, Window};
 use crate::output::document::latency::Latency;
-use crate::output::document::run::{Backlog, Loop, RunResult, Server, Side};
+use crate::output::document::run::{Backlog, Load, RunResult, Server, Side};
+use crate::output::document::selftest::SelftestDocument;
+use crate::selftest::headroom;
 
 /// Sums up the window of a run, if there was one; `failure` is why the run is not a result.
 pub(super) fn result(
     course: &Course<'_>,
     gathered: &Gathered,
     observed: &Observed,
-    loop_kind: Loop,
+    load: &Load,
+    selftest: Option<&SelftestDocument>,
     failure: Option<&str>,
 ) -> Option<RunResult> {
     let series = course.series.as_ref()?;
@@ -36,7 +39,10 @@ pub(super) fn result(
     let service = gathered.service.as_ref().map(Latency::of);
     let lateness = gathered.lateness.as_ref().map(Latency::of);
     let backlog = backlog(series);
-    let headroom = None;
+    let headroom = selftest.and_then(|selftest| {
+        let message_bytes = window.payload_bytes as f64 / window.messages.max(1) as f64;
+        headroom(selftest, load, message_bytes, per_second(window.messages))
+    });
     let schedule = backlog
         .zip(series.offered_per_second())
         .map(|(backlog, offered)| Schedule {
@@ -46,7 +52,7 @@ pub(super) fn result(
             lateness_p99_9_ns: lateness.as_ref().map_or(0, |lateness| lateness.p99_9_ns),
             latency_p99_9_ns: latency.p99_9_ns,
         });
-    let stability = stability(series.slices(), loop_kind);
+    let stability = stability(series.slices(), load.loop_kind);
     let (verdict, verdict_reason) = judge(&Evidence {
         seconds: window.seconds,
         generator: generator.busy,

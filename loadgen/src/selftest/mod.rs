@@ -15,8 +15,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Parser as _;
 
-#[allow(unused_imports, reason = "for whoever measures with --selftest")]
-pub(crate) use self::ceiling::{Pace, ceiling_for, headroom, read};
+pub(crate) use self::ceiling::{headroom, read};
 use self::comparing::comparing;
 use self::responder::Responder;
 use crate::engine::select;

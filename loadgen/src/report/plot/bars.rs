@@ -62,8 +62,14 @@ pub(in crate::report) fn bars(name: &str, title: &str, unit: Unit, bars: &[Bar])
         .rev()
         .filter_map(|bar| Some((bar, Spread::of(bar.rounds.iter().copied())?)))
         .collect();
-    let max = drawn.iter().map(|(_, spread)| spread.max).fold(0.0, f64::max);
-    let min = drawn.iter().map(|(_, spread)| spread.min).fold(0.0, f64::min);
+    let max = drawn
+        .iter()
+        .map(|(_, spread)| spread.max)
+        .fold(0.0, f64::max);
+    let min = drawn
+        .iter()
+        .map(|(_, spread)| spread.min)
+        .fold(0.0, f64::min);
     if drawn.is_empty() {
         return None;
     }

@@ -45,7 +45,14 @@ pub(in crate::report) fn spectrum(
             .filter(|at| *at <= last.0)
             .map(|at| (at, curve.of.value_at_quantile(1.0 - 1.0 / at).max(1) as f64))
             .collect();
-        push(&mut series, curve.label, curve.look, points, marks, with_legend);
+        push(
+            &mut series,
+            curve.label,
+            curve.look,
+            points,
+            marks,
+            with_legend,
+        );
     }
     if series.is_empty() {
         return None;
@@ -58,7 +65,13 @@ pub(in crate::report) fn spectrum(
         .with_y_label("latency")
         .with_x_tick_format(TickFormat::Custom(Arc::new(percentile)))
         .with_y_tick_format(TickFormat::Custom(Arc::new(tick_ns)));
-    Some(draw(name, title, series, legend(layout, with_legend), HEIGHT))
+    Some(draw(
+        name,
+        title,
+        series,
+        legend(layout, with_legend),
+        HEIGHT,
+    ))
 }
 
 /// Latency by offered rate. Filled marks met the objective, crosses did not.
@@ -125,7 +138,10 @@ fn push(
         curve = curve.with_legend(label(name, 26));
     }
     series.push(curve.into());
-    let tips: Vec<String> = marks.iter().map(|(_, ns)| format!("{name}: {}", tick_ns(*ns))).collect();
+    let tips: Vec<String> = marks
+        .iter()
+        .map(|(_, ns)| format!("{name}: {}", tick_ns(*ns)))
+        .collect();
     series.push(
         ScatterPlot::new()
             .with_data(marks)
@@ -156,7 +172,10 @@ fn quantiles(histogram: &Histogram<u64>) -> Vec<(f64, f64)> {
         if total - count < VALUES_BEYOND_MIN || quantile >= 1.0 {
             break;
         }
-        points.push((1.0 / (1.0 - quantile), step.value_iterated_to().max(1) as f64));
+        points.push((
+            1.0 / (1.0 - quantile),
+            step.value_iterated_to().max(1) as f64,
+        ));
     }
     points
 }
@@ -175,10 +194,14 @@ mod tests {
 
     #[test]
     fn percentiles_are_written_out() {
-        let texts: Vec<String> = [1.0, 2.0, 10.0, 100.0, 1e3, 1e4, 1e5].map(percentile).into();
+        let texts: Vec<String> = [1.0, 2.0, 10.0, 100.0, 1e3, 1e4, 1e5]
+            .map(percentile)
+            .into();
         assert_eq!(
             texts,
-            ["0 %", "50 %", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %"]
+            [
+                "0 %", "50 %", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %"
+            ]
         );
     }
 
@@ -191,7 +214,11 @@ mod tests {
         let points = quantiles(&histogram);
         let (last, _) = points.last().unwrap();
         assert!((50.0..=100.0).contains(last), "{last}");
-        assert!(points.windows(2).all(|pair| pair[0].0 <= pair[1].0 && pair[0].1 <= pair[1].1));
+        assert!(
+            points
+                .windows(2)
+                .all(|pair| pair[0].0 <= pair[1].0 && pair[0].1 <= pair[1].1)
+        );
         assert!(quantiles(&latency_histogram()).is_empty());
     }
 }

@@ -108,7 +108,9 @@ fn draw(name: &str, title: &str, series: Vec<Series>, layout: Layout, height: f6
         .with_tick_size(13)
         .with_label_size(13)
         .with_body_size(13)
-        .with_font_family("system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif");
+        .with_font_family(
+            "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif",
+        );
     let scene = render_multiple(series, layout);
     let (width, height) = (scene.width, scene.height);
     let svg = SvgBackend::new().render_scene(&scene);
@@ -147,11 +149,20 @@ fn attribute(text: &str) -> String {
 fn label(text: &str, characters_max: usize) -> String {
     let clean: String = text
         .chars()
-        .map(|character| if character.is_control() { ' ' } else { character })
+        .map(|character| {
+            if character.is_control() {
+                ' '
+            } else {
+                character
+            }
+        })
         .collect();
     let short = match clean.chars().count() > characters_max {
         true => {
-            let start: String = clean.chars().take(characters_max.saturating_sub(1)).collect();
+            let start: String = clean
+                .chars()
+                .take(characters_max.saturating_sub(1))
+                .collect();
             format!("{}…", start.trim_end())
         }
         false => clean,

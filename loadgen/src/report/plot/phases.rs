@@ -24,7 +24,11 @@ pub(in crate::report) fn phases(
     labels: &[String],
     stretches: &[Stretch],
 ) -> Option<Plot> {
-    let markers = [MarkerShape::Circle, MarkerShape::Square, MarkerShape::Triangle];
+    let markers = [
+        MarkerShape::Circle,
+        MarkerShape::Square,
+        MarkerShape::Triangle,
+    ];
     let mut series: Vec<Series> = Vec::new();
     for (at, stretch) in stretches.iter().enumerate() {
         let color = format!("var(--s{})", [1, 2, 3][at % 3]);
@@ -63,5 +67,11 @@ pub(in crate::report) fn phases(
         .with_x_label("time, from the median to the 99th percentile")
         .with_x_tick_format(TickFormat::Custom(Arc::new(tick_ns)))
         .with_legend_position(kuva::plot::LegendPosition::OutsideBottomColumns);
-    Some(draw(name, title, series, layout, FRAME + ROW * labels.len() as f64))
+    Some(draw(
+        name,
+        title,
+        series,
+        layout,
+        FRAME + ROW * labels.len() as f64,
+    ))
 }
