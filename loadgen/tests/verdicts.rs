@@ -1,0 +1,99 @@
+//! Verdicts of real runs, as far as they do not depend on what else the machine does. The rules
+//! themselves are tested as a table, beside their code.
+
+mod support;
+
+use std::process::Command;
+
+use serde_json::Value;
+use support::{Habit, serve};
+
+const VERDICTS: [&str; 6] = [
+    "server-bound",
+    "generator-bound",
+    "load-bound",
+    "noisy",
+    "invalid",
+    "unobserved",
+];
+
+/// A short run on epoll with these further arguments.
+fn run(habit: Habit, arguments: &str) -> Value {
+    let url = format!("ws://{}", serve(habit));
+    let output = Command::new(env!("CARGO_BIN_EXE_ringload"))
+        .args([
+            "run",
+            &url,
+            "--engine",
+            "epoll",
+            "--connections",
+            "2",
+            "--warmup",
+            "50ms",
+        ])
+        .args(["--duration", "400ms", "--json", "-"])
+        .args(arguments.split_ascii_whitespace())
+        .output()
+        .unwrap();
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+        panic!("{error}: {}", String::from_utf8_lossy(&output.stderr));
+    })
+}
+
+fn verdict(document: &Value) -> (&str, &str) {
+    let result = &document["result"];
+    let text = |name: &str| result[name].as_str().unwrap();
+    (text("verdict"), text("verdict_reason"))
+}
+
+#[test]
+fn every_result_has_a_verdict_and_a_reason_with_figures() {
+    let pid = std::process::id();
+    for load in ["--depth 1", "--depth 4", "--rate 200", "--duplex"] {
+        let document = run(Habit::Right, &format!("{load} --server-pid {pid}"));
+        let (verdict, reason) = verdict(&document);
+        assert!(VERDICTS.contains(&verdict), "{load}: {verdict}");
+        assert!(
+            reason.contains("server ") && reason.contains("% on CPU"),
+            "{load}: {reason}"
+        );
+        let stability = document["result"]["stability"]["reason"].as_str().unwrap();
+        assert!(!stability.is_empty(), "{load}");
+        assert!(document["result"]["others_percent"].as_f64().unwrap() >= 0.0);
+    }
+}
+
+#[test]
+fn without_a_server_to_look_at_it_is_not_called_the_limit() {
+    // A closed loop whose replies come late leaves the generator idle.
+    let document = run(Habit::Late(20), "--depth 1");
+    let (verdict, reason) = verdict(&document);
+    // Unless others kept the generator from its CPU.
+    match verdict {
+        "unobserved" => assert!(reason.contains("--server-pid"), "{reason}"),
+        "noisy" => assert!(!reason.contains("server "), "{reason}"),
+        other => panic!("{other}: {reason}"),
+    }
+}
+
+#[test]
+fn a_rate_that_the_server_does_not_hold_is_not_called_load_bound() {
+    // Two connections, a reply each 20 ms: a tenth of the rate.
+    let document = run(Habit::Late(20), "--rate 1000");
+    let (verdict, reason) = verdict(&document);
+    match verdict {
+        "server-bound" => assert!(reason.contains("the rate was not held"), "{reason}"),
+        // Others on the machine come first, and a generator that they made late.
+        "noisy" | "generator-bound" => assert!(!reason.contains("was held"), "{reason}"),
+        other => panic!("{other}: {reason}"),
+    }
+}
+
+#[test]
+fn a_failed_run_is_no_result() {
+    let document = run(Habit::Corrupt(5), "--depth 1");
+    assert_eq!(document["status"], "failed");
+    if document["result"].is_object() {
+        assert_eq!(verdict(&document).0, "invalid");
+    }
+}
