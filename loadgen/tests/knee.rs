@@ -133,8 +133,11 @@ fn wrong_echoes_are_a_failure() {
 #[test]
 fn a_server_that_is_not_there_is_a_failure() {
     // Bound and never listening, so nobody else gets the port.
-    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let url = format!("ws://{}", socket.local_addr().unwrap());
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
+    socket.bind(&any.into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let url = format!("ws://{address}");
     let output = ringload(&["knee", &url, "--connections", "1", "--step", "200ms"]);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{errors}");
