@@ -140,7 +140,7 @@ fn who_is_measured_and_who_measures_have_whole_cpus() {
 #[test]
 fn no_pod_may_do_more_than_it_needs() {
     for (name, pod) in pods() {
-        // Else the environment holds RINGBACK_PORT and the like, which the server takes for options.
+        // Else RINGBACK_PORT and the like stand among the variables that the server takes for options.
         assert_eq!(pod["enableServiceLinks"], false, "{name}");
         assert_eq!(pod["automountServiceAccountToken"], false, "{name}");
         let context = &pod["securityContext"];
