@@ -60,7 +60,7 @@ pub(crate) struct TrafficOptions {
     pub(crate) slow_readers: usize,
 
     /// Load threads; auto is one for each CPU that may be used
-    #[arg(long, default_value = "1", value_name = "N|auto", value_parser = parse_threads)]
+    #[arg(long, default_value = "auto", value_name = "N|auto", value_parser = parse_threads)]
     pub(crate) threads: Threads,
 
     /// Run on these CPUs only, each load thread on one of them: 1 or 0,2-3
