@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use proptest::prelude::*;
 use rustls::{ServerConfig, ServerConnection};
 use sha1::{Digest, Sha1};
 
@@ -229,4 +230,46 @@ fn a_failure_leaves_the_alert_to_be_sent() {
     wire.clear();
     assert!(opening.receive(&flight, &mut wire).is_err());
     assert!(!wire.is_empty());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    /// A byte changed on the way ends in a sentence, or where nothing hangs on it in what was
+    /// sent; never in anything else.
+    #[test]
+    fn a_changed_byte_changes_no_plaintext(place in any::<prop::sample::Index>(), bit in 0u8..8) {
+        let (mut opening, mut server) = ends(true, Offer::default(), "");
+        let mut wire = Vec::new();
+        opening.begin(&mut wire).unwrap();
+        let mut flight = server.receive(&wire);
+        let place = place.index(flight.len());
+        flight[place] ^= 1u8 << bit;
+        wire.clear();
+        let outcome = opening.receive(&flight, &mut wire);
+        let outcome = outcome.and_then(|_| {
+            let answer = server.receive(&wire);
+            opening.receive(&answer, &mut Vec::new())
+        });
+        match outcome {
+            Ok(Some(opened)) => prop_assert_eq!(opened.early, GREETING),
+            Ok(None) => prop_assert!(!opening.end_of_stream().to_string().is_empty()),
+            Err(failure) => prop_assert!(!failure.to_string().is_empty()),
+        }
+    }
+
+    #[test]
+    fn no_bytes_open_what_they_should_not(
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+        record in any::<bool>(),
+        is_tls in any::<bool>(),
+    ) {
+        let (mut opening, _) = ends(is_tls, Offer::default(), "");
+        opening.begin(&mut Vec::new()).unwrap();
+        // Half of them get a record's header, to come further.
+        let header = [22, 3, 3, 0, bytes.len() as u8];
+        let wire = [if record { &header[..] } else { &[] }, &bytes].concat();
+        prop_assert!(!matches!(opening.receive(&wire, &mut Vec::new()), Ok(Some(_))));
+        prop_assert!(!opening.end_of_stream().to_string().is_empty());
+    }
 }

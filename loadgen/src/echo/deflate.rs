@@ -34,13 +34,13 @@ const SPACE_BYTES_MIN: usize = 64;
 /// Inflated bytes handed on at a time.
 const SCRATCH_BYTES: usize = 4096;
 
-/// Compresses the messages of one connection: some 300 KiB with the largest window.
+/// Compresses the messages of one connection. With the largest window that takes hundreds of KiB.
 pub(crate) struct Deflater {
     stream: Compress,
     no_context_takeover: bool,
 }
 
-/// Inflates the replies of one connection: some 40 KiB with the largest window.
+/// Inflates the replies of one connection. With the largest window that takes tens of KiB.
 pub(crate) struct Inflater {
     stream: Decompress,
     no_context_takeover: bool,

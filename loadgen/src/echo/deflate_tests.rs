@@ -260,7 +260,12 @@ mod slow {
                     let mut lengths = [8; 288];
                     lengths[144..256].fill(9);
                     lengths[256..280].fill(7);
-                    furthest = furthest.max(block(&mut bits, &lengths, &[5; 30], out));
+                    furthest = furthest.max(block(
+                        &mut bits,
+                        &Code::new(&lengths),
+                        &Code::new(&[5; 30]),
+                        out,
+                    ));
                 }
                 2 => {
                     let (literals, distances) = tables(&mut bits);
@@ -286,23 +291,44 @@ mod slow {
             })
         }
 
-        /// The next symbol of the canonical code with these lengths (RFC 1951 section 3.2.2).
-        fn symbol(&mut self, lengths: &[usize]) -> usize {
-            let (mut code, mut first, mut length) = (0, 0, 0);
-            loop {
-                length += 1;
-                code = code << 1 | self.take(1);
+        /// The next symbol of `code`.
+        fn symbol(&mut self, code: &Code) -> usize {
+            let (mut bits, mut first, mut index) = (0, 0, 0);
+            for count in &code.counts[1..] {
+                bits = bits << 1 | self.take(1);
                 first <<= 1;
-                let mut symbols = (0..lengths.len()).filter(|&symbol| lengths[symbol] == length);
-                if let Some(symbol) = symbols.clone().nth(code - first) {
-                    return symbol;
+                if bits - first < *count {
+                    return code.symbols[index + bits - first];
                 }
-                first += symbols.by_ref().count();
+                first += count;
+                index += count;
             }
+            panic!("no symbol has this code")
         }
     }
 
-    fn tables(bits: &mut Bits<'_>) -> (Vec<usize>, Vec<usize>) {
+    /// The canonical code with these lengths (RFC 1951 section 3.2.2).
+    struct Code {
+        /// How many codes have each length.
+        counts: [usize; 16],
+        /// Symbols with a code, by length and then by value.
+        symbols: Vec<usize>,
+    }
+
+    impl Code {
+        fn new(lengths: &[usize]) -> Code {
+            let mut counts = [0; 16];
+            for &length in lengths {
+                counts[length] += 1;
+            }
+            let mut symbols: Vec<usize> = (0..lengths.len()).collect();
+            symbols.retain(|&symbol| lengths[symbol] > 0);
+            symbols.sort_by_key(|&symbol| lengths[symbol]);
+            Code { counts, symbols }
+        }
+    }
+
+    fn tables(bits: &mut Bits<'_>) -> (Code, Code) {
         let literals = bits.take(5) + 257;
         let distances = bits.take(5) + 1;
         let count = bits.take(4) + 4;
@@ -315,6 +341,7 @@ mod slow {
         {
             of_lengths[place] = bits.take(3);
         }
+        let of_lengths = Code::new(&of_lengths);
         let mut lengths = Vec::new();
         while lengths.len() < literals + distances {
             let (value, times) = match bits.symbol(&of_lengths) {
@@ -326,15 +353,10 @@ mod slow {
             lengths.extend(std::iter::repeat_n(value, times));
         }
         let distances = lengths.split_off(literals);
-        (lengths, distances)
+        (Code::new(&lengths), Code::new(&distances))
     }
 
-    fn block(
-        bits: &mut Bits<'_>,
-        literals: &[usize],
-        distances: &[usize],
-        out: &mut Vec<u8>,
-    ) -> usize {
+    fn block(bits: &mut Bits<'_>, literals: &Code, distances: &Code, out: &mut Vec<u8>) -> usize {
         let mut furthest = 0;
         loop {
             let length = match bits.symbol(literals) {

@@ -202,5 +202,4 @@ impl Tls {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;

@@ -21,7 +21,8 @@ pub(crate) struct TargetOptions {
     #[arg(long)]
     pub(crate) protocol: Option<Protocol>,
 
-    /// Certificates, in PEM, to trust instead of the system's for wss://
+    /// Certificates, in PEM, to trust instead of the system's for wss://. Sessions are resumed where
+    /// the server lets them, so that later handshakes may be shorter than the first ones
     #[arg(long, value_name = "FILE", conflicts_with = "tls_insecure")]
     pub(crate) tls_ca: Option<PathBuf>,
 

@@ -294,5 +294,4 @@ fn excerpt(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;
