@@ -200,7 +200,7 @@ pub(crate) fn thread_cpus(id: i32) -> BTreeSet<usize> {
     parse_allowed(&status).into_iter().collect()
 }
 
-/// The line `Cpus_allowed_list:	0-3,8`.
+/// The line that begins with `Cpus_allowed_list:`, such as `0-3,8`.
 fn parse_allowed(status: &str) -> Vec<usize> {
     status
         .lines()

@@ -186,16 +186,14 @@ fn differences(
             SERVER_CPU_PERCENT,
         );
     }
-    let quantiles: [(&str, fn(&Slice) -> u64, f64); 2] = [
-        ("p50 of the latency", |slice| slice.p50_ns, P50_PERCENT),
-        ("p99 of the latency", |slice| slice.p99_ns, P99_PERCENT),
-    ];
-    for (name, value, most) in quantiles {
+    let mut judge_latency = |name: &str, value: fn(&Slice) -> u64, most: f64| {
         let (from, to) = (first.median(value), second.median(value));
         if (to - from).abs() >= LATENCY_NS_MIN {
             judge(name, change_percent(from, to), most);
         }
-    }
+    };
+    judge_latency("p50 of the latency", |slice| slice.p50_ns, P50_PERCENT);
+    judge_latency("p99 of the latency", |slice| slice.p99_ns, P99_PERCENT);
     if loop_kind == Loop::Open {
         let (from, to) = (first.behind(), second.behind());
         let allowed = BEHIND_SHARE * second.offered().unwrap_or(0.0) * second.seconds;

@@ -16,8 +16,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, bail};
-
+use crate::options::UsageError;
 use crate::output::document::run::{Headroom, Load, Loop};
 use crate::output::document::selftest::{Case, SELFTEST_SCHEMA, SelftestDocument};
 
@@ -33,25 +32,26 @@ pub(crate) enum Pace {
 /// Depth that stands for a full duplex.
 const DUPLEX_DEPTH: usize = 16;
 
-/// Reads what `ringload selftest --json FILE` wrote.
-pub(crate) fn read(path: &Path) -> anyhow::Result<SelftestDocument> {
-    let text = fs::read_to_string(path)
-        .with_context(|| format!("--selftest: reading {}", path.display()))?;
-    let document: SelftestDocument = serde_json::from_str(&text).with_context(|| {
-        format!(
-            "--selftest: {} is not what ringload selftest --json writes",
-            path.display()
-        )
+/// Reads what `ringload selftest --json FILE` wrote. The error says what is wrong with the file.
+pub(crate) fn read(path: &Path) -> Result<SelftestDocument, UsageError> {
+    let refuse = |what: String| UsageError(format!("--selftest {}: {what}", path.display()));
+    let text = fs::read_to_string(path).map_err(|error| {
+        refuse(format!(
+            "it cannot be read ({error}); name a file that exists"
+        ))
     })?;
-    if document.schema != SELFTEST_SCHEMA {
-        bail!(
-            "--selftest: {} has schema {:?}, and this version reads {SELFTEST_SCHEMA}; run \
-             ringload selftest again",
-            path.display(),
+    let document: SelftestDocument = serde_json::from_str(&text).map_err(|error| {
+        refuse(format!(
+            "it is not what ringload selftest --json writes ({error})"
+        ))
+    })?;
+    match document.schema == SELFTEST_SCHEMA {
+        true => Ok(document),
+        false => Err(refuse(format!(
+            "its schema is {:?}, and this version reads {SELFTEST_SCHEMA}; run ringload selftest again",
             document.schema
-        );
+        ))),
     }
-    Ok(document)
 }
 
 /// Messages per second that `threads` threads could do; `None` if the cases that tell are missing.
@@ -139,6 +139,7 @@ mod tests {
             cpu_ns_per_message,
             cpu_ns_per_message_unverified: None,
             ceiling_messages_per_second: 1e9 / cpu_ns_per_message,
+            noise: None,
         }
     }
 
@@ -203,6 +204,50 @@ mod tests {
         assert_eq!(ceiling_for(&only_small, 4_096.0, Pace::Depth(1), 1), None);
         let broken = selftest(vec![case(Some(1), 32, 0.0)]);
         assert_eq!(ceiling_for(&broken, 32.0, Pace::Depth(1), 1), None);
+    }
+
+    /// A closed loop with one in flight, as a run tells it, with some fields changed.
+    fn load(changes: &[(&str, serde_json::Value)]) -> Load {
+        let mut load = serde_json::json!({
+            "urls": ["ws://127.0.0.1:1/"], "addresses": [], "protocol": "websocket", "tls": null,
+            "deflate": null, "subprotocol": null, "loop": "closed", "depth": 1, "rate": null,
+            "message_kind": "binary", "message_size": {"text": "32", "bytes_min": 32, "bytes_max": 32},
+            "fragments": 1, "ping_every_seconds": null, "verify": "full", "connections": 64,
+            "slow_readers": 0, "threads": 2, "cpus": [], "engine": "epoll", "engine_reason": "",
+            "seed": 1, "warmup_seconds": 1.0, "duration_seconds": 5.0,
+        });
+        for (name, value) in changes {
+            load[*name] = value.clone();
+        }
+        serde_json::from_value(load).unwrap()
+    }
+
+    #[test]
+    fn a_runs_share_of_the_ceiling_is_told() {
+        let used = |changes: &[(&str, serde_json::Value)]| {
+            let headroom = headroom(&usual(), &load(changes), 32.0, 250_000.0);
+            headroom.map(|headroom| headroom.used_percent.round())
+        };
+        let (closed, open, duplex) = ("closed".into(), "open".into(), "duplex".into());
+        // Two threads: a million a second one by one.
+        assert_eq!(used(&[("loop", closed)]), Some(25.0));
+        assert_eq!(
+            used(&[("loop", open), ("depth", serde_json::Value::Null)]),
+            Some(31.0)
+        );
+        assert_eq!(
+            used(&[("loop", duplex), ("depth", serde_json::Value::Null)]),
+            Some(6.0)
+        );
+        for (name, value) in [
+            ("tls", "TLSv1.3".into()),
+            ("deflate", "permessage-deflate".into()),
+            ("protocol", "tcp".into()),
+            ("fragments", 2.into()),
+            ("engine", "uring".into()),
+        ] {
+            assert_eq!(used(&[(name, value)]), None, "{name}");
+        }
     }
 
     #[test]

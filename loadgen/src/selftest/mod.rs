@@ -22,7 +22,7 @@ use crate::engine::select;
 use crate::interrupt::Interrupt;
 use crate::load::pin;
 use crate::measure::others::allowed_cpus;
-use crate::measure::verdict::LATENESS_NS_MAX;
+use crate::measure::verdict::{LATENESS_NS_MAX, Verdict};
 use crate::options::run::{RunOptions, Verify};
 use crate::options::selftest::SelftestOptions;
 use crate::options::{Command, Options, UsageError};
@@ -256,16 +256,18 @@ fn cpu_ns_per_message(document: &RunDocument) -> Option<f64> {
 
 fn case(trial: &Trial, document: &RunDocument) -> Option<Case> {
     let cpu_ns_per_message = cpu_ns_per_message(document)?;
+    let result = document.result.as_ref()?;
     Some(Case {
         name: trial.name.to_owned(),
         connections: trial.connections,
         depth: trial.depth,
         rate: trial.depth.is_none().then_some(SCHEDULE_RATE),
         message_bytes: trial.message_bytes,
-        messages_per_second: document.result.as_ref()?.messages_per_second,
+        messages_per_second: result.messages_per_second,
         cpu_ns_per_message,
         cpu_ns_per_message_unverified: None,
         ceiling_messages_per_second: 1e9 / cpu_ns_per_message,
+        noise: (result.verdict == Verdict::Noisy).then(|| result.verdict_reason.clone()),
     })
 }
 

@@ -73,8 +73,8 @@ fn head(bytes: &[u8]) -> Option<Option<Head>> {
         return None;
     }
     let (extended, payload) = match second & LENGTH {
-        126 => (2, bytes.get(2..4).map(|length| number(length))),
-        127 => (8, bytes.get(2..10).map(|length| number(length))),
+        126 => (2, bytes.get(2..4).map(number)),
+        127 => (8, bytes.get(2..10).map(number)),
         short => (0, Some(u64::from(short))),
     };
     let bytes_in_head = 2 + extended + 4;

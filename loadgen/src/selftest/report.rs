@@ -27,6 +27,17 @@ pub(super) fn table(document: &SelftestDocument) -> String {
     if let Some(schedule) = &document.schedule {
         table.row("schedule", &schedule.reason);
     }
+    let noisy = document.cases.iter().filter(|case| case.noise.is_some());
+    match noisy.count() {
+        0 => {}
+        noisy => table.row(
+            "note",
+            format!(
+                "others took part in {noisy} of the {} cases; run it again when the machine is quiet",
+                document.cases.len()
+            ),
+        ),
+    }
     let mut text = table.into_text();
     if !document.cases.is_empty() {
         text.push('\n');
@@ -88,6 +99,7 @@ mod tests {
             cpu_ns_per_message: 2_200.0,
             cpu_ns_per_message_unverified: Some(2_000.0),
             ceiling_messages_per_second: 1e9 / 2_200.0,
+            noise: None,
         };
         let text = cases(&[case]);
         let row = text.lines().nth(1).unwrap();

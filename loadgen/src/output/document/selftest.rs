@@ -47,6 +47,10 @@ pub(crate) struct Case {
     pub(crate) cpu_ns_per_message_unverified: Option<f64>,
     /// What one thread could do if the peer cost nothing: 1 s over the CPU time of a message.
     pub(crate) ceiling_messages_per_second: f64,
+    /// How others disturbed it, if they did: a thread that often waits finds more to do at once when it
+    /// runs, so its messages cost less than on a quiet machine.
+    #[serde(default)]
+    pub(crate) noise: Option<String>,
 }
 
 /// Whether one thread holds a schedule.
