@@ -91,9 +91,9 @@ fn an_interrupt_while_connecting_ends_at_once() {
 
 #[test]
 fn partial_results_survive_a_server_that_dies() {
-    for loop_kind in ["", "--depth 5", "--rate 1000", "--duplex --size 100"] {
+    for loop_kind in ["", "--depth 5", "--rate 20k", "--duplex --size 100"] {
         let arguments = format!("--connections 3 --warmup 0s --duration 1h {loop_kind}");
-        for (_, outcome) in run_each(Habit::Reset(100), &arguments) {
+        for (_, outcome) in run_each(Habit::Reset(3000), &arguments) {
             // Which of the two a deep queue notices first is not the server's choice.
             outcome.expect_failure(&["connection ", "the server "]);
             let told = outcome.document["error"].as_str().unwrap();

@@ -228,12 +228,16 @@ fn without_ping_every_there_are_no_pings() {
 }
 
 #[test]
-fn wrong_and_missing_pongs_are_found() {
-    let arguments = format!("{BRIEFLY} --ping-every 20ms");
-    for (_, outcome) in run_each(Pongs::Wrong, &arguments) {
+fn a_pong_with_another_payload_is_found() {
+    for (_, outcome) in run_each(Pongs::Wrong, &format!("{BRIEFLY} --ping-every 20ms")) {
         outcome.expect_failure(&["pong"]);
     }
-    for (_, outcome) in run_each(Pongs::Never, &arguments) {
+}
+
+/// A ping must be answered (RFC 6455 section 5.5.2).
+#[test]
+fn a_ping_without_a_pong_is_found() {
+    for (_, outcome) in run_each(Pongs::Never, &format!("{BRIEFLY} --ping-every 20ms")) {
         outcome.expect_failure(&["ping"]);
     }
 }
