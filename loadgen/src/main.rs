@@ -39,6 +39,7 @@ mod suite;
 mod sys;
 mod target;
 mod tunnel;
+mod trial;
 mod worker;
 
 use std::process::ExitCode;

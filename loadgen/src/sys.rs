@@ -1,5 +1,9 @@
-//! A safe skin over the one call no crate here offers.
+//! A safe skin over the two calls no crate here offers.
 #![allow(unsafe_code)]
+
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 
 /// CPU time of this process.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,4 +27,20 @@ pub(crate) fn usage() -> Usage {
         user_ns: nanoseconds(usage.ru_utime),
         system_ns: nanoseconds(usage.ru_stime),
     }
+}
+
+/// Has the kernel kill what `command` starts when the calling thread ends, in whatever way: so a server
+/// that was started for a measurement does not outlive a killed ringload.
+pub(crate) fn die_with_this_thread(command: &mut Command) {
+    let kill = || {
+        let signal = libc::SIGKILL as libc::c_ulong;
+        // SAFETY: PR_SET_PDEATHSIG takes a number and touches no memory.
+        match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: between fork and exec the closure makes one system call, which is async-signal-safe, and
+    // allocates nothing.
+    unsafe { command.pre_exec(kill) };
 }

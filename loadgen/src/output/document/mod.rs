@@ -5,6 +5,7 @@
 //! documents them all.
 
 pub(crate) mod knee;
+pub(crate) mod compare;
 pub(crate) mod latency;
 pub(crate) mod merge;
 pub(crate) mod run;

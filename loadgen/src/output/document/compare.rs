@@ -1,0 +1,121 @@
+//! The JSON of `ringload compare`, schema `ringload-compare/1`: documented in `docs/ringload-json.md`.
+
+use serde::{Deserialize, Serialize};
+
+use super::latency::Latency;
+use super::run::RunDocument;
+use super::{Environment, Status};
+use crate::compare::gate::Outcome;
+use crate::measure::verdict::Verdict;
+use crate::trial::placement::Placement;
+
+/// Name and version of the schema.
+pub(crate) const COMPARE_SCHEMA: &str = "ringload-compare/1";
+
+/// The whole document.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct CompareDocument {
+    /// Always [`COMPARE_SCHEMA`].
+    pub(crate) schema: String,
+    pub(crate) status: Status,
+    /// One sentence, unless the status is `ok`.
+    pub(crate) error: Option<String>,
+    pub(crate) environment: Environment,
+    pub(crate) placement: Placement,
+    /// Of the order and of the intervals.
+    pub(crate) seed: u64,
+    pub(crate) rounds_asked: u32,
+    /// Arguments of each `ringload run`, without the URL and what differs from run to run.
+    pub(crate) load: Vec<String>,
+    pub(crate) a: Contestant,
+    pub(crate) b: Contestant,
+    /// Those that both finished.
+    pub(crate) rounds: Vec<Round>,
+    /// B over A; empty without a finished round.
+    pub(crate) ratios: Vec<Ratio>,
+    /// What `--fail-if` asked for, and what came of it.
+    pub(crate) gate: Vec<GateResult>,
+    /// Whether what the rounds cannot tell counts as a failure.
+    pub(crate) strict: bool,
+}
+
+/// One of the two.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Contestant {
+    /// As it was given.
+    pub(crate) command: String,
+    /// The first line that its program prints when asked for `--version`; `None` if it does not.
+    pub(crate) version: Option<String>,
+}
+
+/// One round.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Round {
+    /// From 1 on.
+    pub(crate) round: u32,
+    /// `ab` or `ba`.
+    pub(crate) order: String,
+    pub(crate) a: Figures,
+    pub(crate) b: Figures,
+}
+
+/// What one run of one of the two found.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Figures {
+    pub(crate) started_unix_seconds: f64,
+    pub(crate) window_seconds: f64,
+    pub(crate) messages_per_second: f64,
+    pub(crate) server_cpu_ns_per_message: Option<f64>,
+    pub(crate) generator_cpu_ns_per_message: Option<f64>,
+    /// Of an open loop, from when a message was due.
+    pub(crate) latency: Latency,
+    pub(crate) steal_percent: f64,
+    pub(crate) others_percent: f64,
+    pub(crate) verdict: Verdict,
+    pub(crate) verdict_reason: String,
+}
+
+/// How B differs from A in one respect.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Ratio {
+    /// `throughput`, `cpu`, `p50` or `p99`.
+    pub(crate) metric: String,
+    /// Geometric mean of the rounds' ratios B/A.
+    pub(crate) estimate: f64,
+    pub(crate) low: f64,
+    pub(crate) high: f64,
+    pub(crate) confidence_percent: f64,
+    /// Rounds that had it.
+    pub(crate) rounds: usize,
+    /// `b is higher`, `b is lower` or `unresolved`.
+    pub(crate) verdict: String,
+}
+
+/// What came of one condition.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct GateResult {
+    /// As it was given, such as `cpu>1.05`.
+    pub(crate) condition: String,
+    pub(crate) outcome: Outcome,
+    /// One sentence.
+    pub(crate) reason: String,
+}
+
+impl Figures {
+    /// Takes them out of what a run wrote; `None` if it has no window.
+    pub(crate) fn of(document: RunDocument) -> Option<Figures> {
+        let result = document.result?;
+        Some(Figures {
+            started_unix_seconds: result.window_start_unix_seconds,
+            window_seconds: result.window_seconds,
+            messages_per_second: result.messages_per_second,
+            server_cpu_ns_per_message: result.server.and_then(|server| server.cpu_ns_per_message),
+            generator_cpu_ns_per_message: result.generator.cpu_ns_per_message,
+            latency: result.latency,
+            steal_percent: result.steal_percent,
+            others_percent: result.others_percent,
+            verdict: result.verdict,
+            verdict_reason: result.verdict_reason,
+        })
+    }
+}

@@ -1,0 +1,135 @@
+//! Where a long measurement has got to, and how long it still takes.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Steps of a bar.
+const STEPS: u64 = 1000;
+
+/// Time between two lines where there is no terminal to move a bar on.
+const LINES_EVERY: Duration = Duration::from_secs(10);
+
+/// What is planned, step by step.
+pub(crate) struct Agenda {
+    started: Instant,
+    planned: Duration,
+    /// Planned time of the steps begun so far.
+    begun: Duration,
+    voice: Voice,
+}
+
+/// How progress is shown.
+enum Voice {
+    Quiet,
+    Bar(ProgressBar),
+    /// When the last line was written.
+    Lines(Option<Instant>),
+}
+
+impl Agenda {
+    /// An agenda of steps that take `planned` together, as far as one can tell beforehand.
+    pub(crate) fn new(planned: Duration, quiet: bool) -> Agenda {
+        let voice = if quiet {
+            Voice::Quiet
+        } else if std::io::stderr().is_terminal() {
+            let bar = ProgressBar::new(STEPS);
+            if let Ok(style) = ProgressStyle::with_template("[{bar:24}] {msg}") {
+                bar.set_style(style.progress_chars("=> "));
+            }
+            Voice::Bar(bar)
+        } else {
+            Voice::Lines(None)
+        };
+        Agenda {
+            started: Instant::now(),
+            planned,
+            begun: Duration::ZERO,
+            voice,
+        }
+    }
+
+    /// Says that a step begins which should take `planned`.
+    pub(crate) fn step(&mut self, planned: Duration, text: &str) {
+        let left = short(time_left(self.started.elapsed(), self.begun, self.planned));
+        let share = self.begun.as_secs_f64() / self.planned.as_secs_f64().max(1e-9);
+        self.begun += planned;
+        match &mut self.voice {
+            Voice::Quiet => {}
+            Voice::Bar(bar) => {
+                bar.set_position((share.clamp(0.0, 1.0) * STEPS as f64) as u64);
+                bar.set_message(format!("{left} left  {text}"));
+                // One thread must not wake up beside a measurement: so the bar moves here only.
+                bar.tick();
+            }
+            Voice::Lines(last) => {
+                if last.is_none_or(|last| last.elapsed() >= LINES_EVERY) {
+                    *last = Some(Instant::now());
+                    eprintln!("{:3.0} %  {left} left  {text}", 100.0 * share);
+                }
+            }
+        }
+    }
+
+    /// Says something besides, at once.
+    pub(crate) fn say(&self, text: &str) {
+        match &self.voice {
+            Voice::Quiet => {}
+            Voice::Bar(bar) => bar.suspend(|| eprintln!("{text}")),
+            Voice::Lines(_) => eprintln!("{text}"),
+        }
+    }
+
+    /// Wipes the bar.
+    pub(crate) fn finish(&self) {
+        if let Voice::Bar(bar) = &self.voice {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// What is left of `planned` once the steps planned for `done` took `elapsed`: steps to come are taken to
+/// be as much longer or shorter than planned as those were.
+fn time_left(elapsed: Duration, done: Duration, planned: Duration) -> Duration {
+    let left = planned.saturating_sub(done);
+    if done.is_zero() {
+        return left;
+    }
+    // The first steps alone say little.
+    let doubt = planned.as_secs_f64() / 20.0;
+    let slowness = (elapsed.as_secs_f64() + doubt) / (done.as_secs_f64() + doubt);
+    left.mul_f64(slowness)
+}
+
+/// `14 min` or `40 s`.
+pub(crate) fn short(time: Duration) -> String {
+    match time.as_secs_f64().round() as u64 {
+        seconds if seconds < 100 => format!("{seconds} s"),
+        seconds => format!("{} min", (seconds + 30) / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn what_is_left_follows_what_it_took_so_far() {
+        let left = |elapsed, done| time_left(seconds(elapsed), seconds(done), seconds(1000));
+        assert_eq!(left(0, 0), seconds(1000));
+        assert_eq!(left(500, 500), seconds(500));
+        assert!(left(1000, 500) > seconds(900) && left(1000, 500) < seconds(1000));
+        assert_eq!(left(900, 1200), Duration::ZERO);
+    }
+
+    #[test]
+    fn times_are_short() {
+        assert_eq!(short(seconds(40)), "40 s");
+        assert_eq!(short(seconds(860)), "14 min");
+    }
+}
