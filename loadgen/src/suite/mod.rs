@@ -1,9 +1,279 @@
-//! `ringload suite`: many servers under many workloads.
+//! `ringload suite`: servers × workloads × rounds, interleaved in random order.
+//!
+//! ```text
+//! workload (the suite file) ─┐
+//! peers (peer.toml) ─────────┴─ selection ── plan (order) ── conduct ── stage (a run) ── results
+//! ```
+//!
+//! What is written is documented in `results/README.md`; `ringload report` reads it.
 
+mod certificate;
+mod conduct;
+mod environment;
+mod install;
+pub(crate) mod peers;
+mod plan;
+mod results;
+mod scrub;
+mod selection;
+mod stage;
+mod time_wait;
+mod toml_file;
+pub(crate) mod workload;
+
+use std::collections::HashSet;
+use std::env;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+
+use self::conduct::Conductor;
+use self::environment::Environment;
+use self::peers::Places;
+use self::plan::{START_OVERHEAD, Step, order, time_of};
+use self::results::Results;
+use self::scrub::Scrubber;
+use self::selection::Selection;
+use self::workload::{Kind, Suite};
+use crate::interrupt::Interrupt;
 use crate::options::suite::SuiteOptions;
-use crate::output::document::Status;
+use crate::options::{UsageError, make_room_for};
+use crate::output::document::suite::{SUITE_SCHEMA, SuiteDocument};
+use crate::output::document::{Environment as Written, Status};
+use crate::trial::agenda::short;
+use crate::trial::placement::Placement;
+
+/// Where a project keeps its servers.
+const PEERS: &str = "scripts/peers";
+
+/// A machine that is busier than this before anything is started is called busy.
+const BUSY_PERCENT_MAX: f64 = 5.0;
+
+/// What the preparation takes, and for each server, roughly.
+const PREPARATION: Duration = Duration::from_secs(20);
 
 /// Runs and reports.
-pub(crate) fn run(_options: &SuiteOptions) -> anyhow::Result<Status> {
-    anyhow::bail!("not there yet")
+pub(crate) fn run(options: &SuiteOptions) -> anyhow::Result<Status> {
+    let suite = Suite::read(&options.file)?;
+    let (root, folder) = project(options.peers.as_deref())?;
+    let peers = peers::load(&folder)?;
+    let placement = Placement::choose(options.server_cpu.as_ref(), options.generator_cpu.as_ref())?;
+    make_room_for(0)?;
+    let places = Places {
+        target: target()?,
+        root,
+    };
+    let interrupt = Interrupt::install().context("taking over signals")?;
+    let scrubber = Scrubber::new(&places);
+    let (results, document, selection) = match &options.resume {
+        Some(directory) => {
+            let (results, document) = Results::resume(directory)?;
+            let selection = Selection::resumed(&suite, &peers, &document)?;
+            check_machine(&results, directory)?;
+            (Some(results), document, selection)
+        }
+        None => {
+            let selection = Selection::of(&suite, &peers, options)?;
+            let seed = crate::run::seed(options.seed)?;
+            let document = begin(&suite, &selection, &placement, &peers, seed);
+            (None, document, selection)
+        }
+    };
+    let steps = steps(&document, &selection);
+    if options.dry_run {
+        print!("{}", plan_table(&selection, &steps));
+        return Ok(Status::Ok);
+    }
+    let (results, document) = match results {
+        Some(results) => (results, document),
+        None => create(options, &places, document, &scrubber, &interrupt)?,
+    };
+    if !options.quiet {
+        eprint!("{}", plan_table(&selection, &steps));
+        eprintln!("seed {}; writing {}", document.seed, results.shown());
+    }
+    let conductor = Conductor {
+        selection: &selection,
+        places: &places,
+        placement: &document.placement.clone(),
+        results: &results,
+        scrubber: &scrubber,
+        interrupt: &interrupt,
+        quiet: options.quiet,
+        document,
+    };
+    let status = conductor.conduct(&steps)?;
+    if status == Status::Interrupted {
+        eprintln!(
+            "ringload: interrupted; go on with ringload suite {} --resume {}",
+            options.file.display(),
+            results.shown()
+        );
+    } else {
+        conduct::report(&results, options.quiet)?;
+    }
+    Ok(status)
+}
+
+/// The document before anything is done.
+fn begin(
+    suite: &Suite,
+    selection: &Selection,
+    placement: &Placement,
+    peers: &[peers::Peer],
+    seed: u64,
+) -> SuiteDocument {
+    let is_baseline = |peer: &&peers::Peer| peer.role == peers::Role::Baseline;
+    let baseline = peers.iter().find(is_baseline);
+    let rounds = selection.workloads.iter().map(|(workload, _)| workload.rounds);
+    SuiteDocument {
+        schema: SUITE_SCHEMA.to_owned(),
+        status: Status::Interrupted,
+        error: Some("not finished".to_owned()),
+        environment: written(),
+        name: suite.name.clone(),
+        title: suite.title.clone(),
+        seed,
+        started: environment::now(),
+        finished: None,
+        rounds: rounds.max().unwrap_or_default(),
+        baseline: suite
+            .baseline
+            .clone()
+            .or_else(|| baseline.map(|peer| peer.name.clone())),
+        placement: placement.clone(),
+        servers: selection.server_entries(),
+        workloads: selection.workload_entries(),
+        notes: selection.notes.clone(),
+        failures: Vec::new(),
+    }
+}
+
+/// What every document says about this program, without the path it was found by.
+fn written() -> Written {
+    let mut written = Written::read();
+    if let Some(program) = written.command_line.first_mut() {
+        "ringload".clone_into(program);
+    }
+    written
+}
+
+/// Looks around and makes the directory.
+fn create(
+    options: &SuiteOptions,
+    places: &Places,
+    mut document: SuiteDocument,
+    scrubber: &Scrubber,
+    interrupt: &Interrupt,
+) -> anyhow::Result<(Results, SuiteDocument)> {
+    let environment = Environment::gather(
+        &places.root,
+        &document.placement,
+        options.machine.as_deref(),
+        interrupt,
+    )?;
+    let date = environment.date_time.get(..10).unwrap_or_default();
+    let name = format!("{date}-{}-{}", environment.machine, document.name);
+    let parent = places.root.join("results");
+    let results = Results::create(options.out.as_deref(), &parent, &name)?;
+    if let Some(percent) = environment.busy_percent_before
+        && percent > BUSY_PERCENT_MAX
+    {
+        document.notes.push(format!(
+            "The machine was not quiet: {percent:.0} % of its CPU time was in use before."
+        ));
+    }
+    document.notes.extend(document.placement.warning.clone());
+    results.write_environment(&environment, scrubber)?;
+    results.write_suite(&document, scrubber)?;
+    Ok((results, document))
+}
+
+/// Refuses to go on with what another machine, or another kernel, has begun.
+fn check_machine(results: &Results, directory: &Path) -> Result<(), UsageError> {
+    let environment = results.environment();
+    match environment["kernel"].as_str() {
+        Some(kernel) if kernel == environment::kernel() => Ok(()),
+        Some(_) => Err(UsageError(format!(
+            "--resume {}: it was begun on another machine or kernel; begin a new directory",
+            directory.display()
+        ))),
+        None => Err(UsageError(format!(
+            "--resume {}: environment.json does not say where it was begun",
+            directory.display()
+        ))),
+    }
+}
+
+/// All runs in their order. It depends on the seed and on who was asked for, not on who can be had.
+fn steps(document: &SuiteDocument, selection: &Selection) -> Vec<Step> {
+    let taking_part: Vec<(u32, Vec<usize>)> = selection
+        .workloads
+        .iter()
+        .map(|(workload, servers)| (workload.rounds, servers.clone()))
+        .collect();
+    order(document.seed, &taking_part)
+}
+
+/// The project's directory and that of its servers.
+fn project(peers: Option<&Path>) -> anyhow::Result<(PathBuf, PathBuf)> {
+    let current = env::current_dir().context("finding the current directory")?;
+    if let Some(peers) = peers {
+        let folder = peers
+            .canonicalize()
+            .map_err(|error| UsageError(format!("--peers {}: {error}", peers.display())))?;
+        let root = folder.ancestors().nth(2).filter(|_| folder.ends_with(PEERS));
+        let root = root.map_or(current, Path::to_path_buf);
+        return Ok((root, folder));
+    }
+    let root = current.ancestors().find(|path| path.join(PEERS).is_dir());
+    let root = root.ok_or_else(|| {
+        UsageError(format!("no {PEERS} is above this directory; call it in the project, or give --peers"))
+    })?;
+    Ok((root.to_path_buf(), root.join(PEERS)))
+}
+
+/// Where what is built goes: above the directory of this program.
+fn target() -> anyhow::Result<PathBuf> {
+    let program = env::current_exe().context("finding this program")?;
+    Ok(program.ancestors().nth(2).unwrap_or(&program).to_path_buf())
+}
+
+/// How long each workload and all of it takes, as far as one can tell beforehand.
+fn plan_table(selection: &Selection, steps: &[Step]) -> String {
+    let mut text = String::new();
+    for (position, (workload, servers)) in selection.workloads.iter().enumerate() {
+        let runs = steps.iter().filter(|step| step.workload == position).count();
+        let time = time_of(workload) * u32::try_from(runs).unwrap_or(u32::MAX);
+        let (rounds, servers) = (workload.rounds, servers.len());
+        text.push_str(&format!(
+            "{:<24} {:<5} {servers:>3} servers × {rounds:>2} rounds  {:>7}\n",
+            workload.name,
+            workload.kind.name(),
+            short(time)
+        ));
+    }
+    let whole = planned(selection, steps);
+    let runs = steps.len();
+    text.push_str(&format!("{runs} runs, about {} in all\n", short(whole)));
+    text
+}
+
+/// How long `steps` take together, and what comes before them.
+pub(crate) fn planned(selection: &Selection, steps: &[Step]) -> Duration {
+    let runs: Duration = steps
+        .iter()
+        .map(|step| time_of(&selection.workloads[step.workload].0))
+        .sum();
+    let processes: HashSet<_> = steps
+        .iter()
+        .filter(|step| selection.workloads[step.workload].0.kind != Kind::Idle)
+        .map(|step| {
+            let tls = selection.workloads[step.workload].0.tls;
+            (step.round, step.server, tls)
+        })
+        .collect();
+    let starts = u32::try_from(processes.len() + selection.servers.len()).unwrap_or(u32::MAX);
+    PREPARATION + runs + START_OVERHEAD * starts
 }

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -25,7 +25,9 @@ pub(crate) struct Generator<'a> {
 /// What came of a measurement.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    /// What `--json` gave; null if nothing did.
+    /// What `--json` gave, as it was written; empty if nothing was.
+    pub(crate) text: String,
+    /// The same, read; null if nothing was.
     pub(crate) document: Value,
     /// Why it is not a result, if it is none: one sentence.
     pub(crate) failure: Option<String>,
@@ -68,15 +70,24 @@ impl Generator<'_> {
         let bytes = reader
             .join()
             .map_err(|_| anyhow::anyhow!("reading what ringload wrote failed"))?;
-        let document: Value =
-            serde_json::from_slice(&bytes.unwrap_or_default()).unwrap_or_default();
+        let text = String::from_utf8(bytes.unwrap_or_default()).unwrap_or_default();
+        let document: Value = serde_json::from_str(&text).unwrap_or_default();
         let failure = match ended {
             Err(error) => Some(format!("the generator was given up: {error:#}")),
-            Ok(status) if status.success() && document.is_object() => None,
+            Ok(status) if is_result(status) && document.is_object() => None,
             Ok(status) => Some(why(&document, &words, &format!("ringload: {status}"))),
         };
-        Ok(Outcome { document, failure })
+        Ok(Outcome {
+            text,
+            document,
+            failure,
+        })
     }
+}
+
+/// Whether what was measured counts: it does, too, if it does not meet what was asked for.
+fn is_result(status: ExitStatus) -> bool {
+    status.success() || status.code() == Some(i32::from(crate::EXIT_MISSED))
 }
 
 /// Why a run failed: the document's own sentence, what was said instead, or only how it ended.

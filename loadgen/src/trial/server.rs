@@ -82,10 +82,12 @@ impl Server {
             process,
             words: Words::default(),
         };
-        let child = server.process.child();
-        let outputs = (child.stdout.take(), child.stderr.take());
-        outputs.0.map(|output| server.words.listen_to(output));
-        outputs.1.map(|output| server.words.listen_to(output));
+        if let Some(output) = server.process.child().stdout.take() {
+            server.words.listen_to(output);
+        }
+        if let Some(output) = server.process.child().stderr.take() {
+            server.words.listen_to(output);
+        }
         server.await_port(&addresses, interrupt)?;
         Ok(server)
     }

@@ -10,6 +10,7 @@ pub(crate) mod latency;
 pub(crate) mod merge;
 pub(crate) mod run;
 pub(crate) mod selftest;
+pub(crate) mod suite;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -1,0 +1,180 @@
+//! Which servers and workloads take part.
+
+use super::peers::Peer;
+use super::workload::{Suite, Workload};
+use crate::options::UsageError;
+use crate::options::suite::SuiteOptions;
+use crate::output::document::suite::{
+    ServerEntry, ServerStatus, SuiteDocument, WorkloadEntry,
+};
+
+/// What takes part, and what does not.
+pub(super) struct Selection {
+    pub(super) servers: Vec<Peer>,
+    /// Each with the positions of its servers.
+    pub(super) workloads: Vec<(Workload, Vec<usize>)>,
+    /// Who takes no part in what, a sentence each.
+    pub(super) notes: Vec<String>,
+}
+
+impl Selection {
+    /// What the file and the options ask for.
+    pub(super) fn of(
+        suite: &Suite,
+        peers: &[Peer],
+        options: &SuiteOptions,
+    ) -> Result<Selection, UsageError> {
+        let all: Vec<String> = peers.iter().map(|peer| peer.name.clone()).collect();
+        let asked = match (&options.server[..], &suite.servers) {
+            ([], None) => &all,
+            ([], Some(servers)) => servers,
+            (servers, _) => &servers.to_vec(),
+        };
+        let named = suite.workloads.iter().filter_map(|workload| workload.servers.as_ref());
+        let named = named.flatten().chain(&suite.baseline);
+        for name in asked.iter().chain(named) {
+            if !all.contains(name) {
+                let all = all.join(", ");
+                let why = format!("no server is called {name}; there are {all}");
+                return Err(UsageError(why));
+            }
+        }
+        let names: Vec<&str> = suite.workloads.iter().map(|it| it.name.as_str()).collect();
+        if let Some(wrong) = options.only.iter().find(|name| !names.contains(&name.as_str())) {
+            let names = names.join(", ");
+            let why = format!("--only {wrong}: the workloads of {} are {names}", suite.name);
+            return Err(UsageError(why));
+        }
+        let servers: Vec<Peer> = peers
+            .iter()
+            .filter(|peer| asked.contains(&peer.name))
+            .cloned()
+            .collect();
+        let is_asked = |workload: &&Workload| {
+            options.only.is_empty() || options.only.contains(&workload.name)
+        };
+        let mut notes = Vec::new();
+        let workloads = suite
+            .workloads
+            .iter()
+            .filter(is_asked)
+            .map(|workload| {
+                let mut workload = workload.clone();
+                workload.rounds = options.rounds.unwrap_or(workload.rounds);
+                let taking_part = taking_part(&workload, &servers, &mut notes);
+                (workload, taking_part)
+            })
+            .collect();
+        Ok(Selection {
+            servers,
+            workloads,
+            notes,
+        })
+    }
+
+    /// What took part when `document` was begun. The error says what has changed since.
+    pub(super) fn resumed(
+        suite: &Suite,
+        peers: &[Peer],
+        document: &SuiteDocument,
+    ) -> Result<Selection, UsageError> {
+        let changed = |what: String| {
+            UsageError(format!("{what} since this was begun; begin a new directory"))
+        };
+        let servers = document
+            .servers
+            .iter()
+            .map(|entry| {
+                let peer = peers.iter().find(|peer| peer.name == entry.name);
+                let same = peer.filter(|peer| peer.run == entry.command);
+                same.cloned()
+                    .ok_or_else(|| changed(format!("{} has changed", entry.name)))
+            })
+            .collect::<Result<Vec<Peer>, UsageError>>()?;
+        let position = |name: &String| servers.iter().position(|server| server.name == *name);
+        let workloads = document
+            .workloads
+            .iter()
+            .map(|entry| {
+                let found = suite.workloads.iter().find(|it| it.name == entry.name);
+                let same = found.filter(|workload| {
+                    workload.options == entry.options
+                        && workload.kind.name() == entry.kind
+                        && workload.tls == entry.tls
+                });
+                let mut workload = same
+                    .cloned()
+                    .ok_or_else(|| changed(format!("the workload {} has changed", entry.name)))?;
+                workload.rounds = entry.rounds;
+                Ok((workload, entry.servers.iter().filter_map(position).collect()))
+            })
+            .collect::<Result<Vec<_>, UsageError>>()?;
+        Ok(Selection {
+            servers,
+            workloads,
+            notes: Vec::new(),
+        })
+    }
+
+    /// The servers as `suite.json` has them in the beginning.
+    pub(super) fn server_entries(&self) -> Vec<ServerEntry> {
+        let entry = |peer: &Peer| ServerEntry {
+            name: peer.name.clone(),
+            title: peer.title.clone(),
+            what: peer.what.clone(),
+            source: peer.source.clone(),
+            speed: peer.speed.clone(),
+            role: peer.role.name().to_owned(),
+            threads: peer.threads.name().to_owned(),
+            version: None,
+            command: peer.run.clone(),
+            status: ServerStatus::Ok,
+            reason: None,
+        };
+        self.servers.iter().map(entry).collect()
+    }
+
+    /// The workloads as `suite.json` has them.
+    pub(super) fn workload_entries(&self) -> Vec<WorkloadEntry> {
+        let entry = |(workload, servers): &(Workload, Vec<usize>)| WorkloadEntry {
+            name: workload.name.clone(),
+            kind: workload.kind.name().to_owned(),
+            title: workload.title.clone(),
+            rounds: workload.rounds,
+            tls: workload.tls,
+            servers: servers
+                .iter()
+                .map(|&server| self.servers[server].name.clone())
+                .collect(),
+            options: workload.options.clone(),
+        };
+        self.workloads.iter().map(entry).collect()
+    }
+}
+
+/// The positions of the servers that `workload` can be measured with.
+fn taking_part(workload: &Workload, servers: &[Peer], notes: &mut Vec<String>) -> Vec<usize> {
+    let mut taking_part = Vec::new();
+    for (position, server) in servers.iter().enumerate() {
+        if let Some(names) = &workload.servers
+            && !names.contains(&server.name)
+        {
+            continue;
+        }
+        let why = if workload.tls && server.tls.is_none() {
+            Some("its peer.toml has no tls".to_owned())
+        } else {
+            workload.check_for(&server.url).err()
+        };
+        match why {
+            None => taking_part.push(position),
+            Some(why) => notes.push(format!(
+                "{} takes no part in {}: {}.",
+                server.name,
+                workload.name,
+                why.trim_end_matches('.')
+            )),
+        }
+    }
+    taking_part
+}

@@ -1,0 +1,252 @@
+//! Starting the servers of a round, and running the generator against them.
+//!
+//! A server gets one process for each round, started when it is first needed and warmed before it counts;
+//! the workloads of that round share it. So two processes of one program, which differ by how their memory
+//! lies, are as many samples as there are rounds, and yet a server is measured warm, as it would be in
+//! service. Idle memory needs a process that has not done anything yet: each such run has its own. Servers
+//! that stand by are expected to cost nothing; that is checked, not assumed.
+
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+
+use super::peers::{Certificate, Peer, Places};
+use super::plan::{Step, time_of};
+use super::results::{Results, SELFTEST};
+use super::time_wait::first_visit;
+use super::workload::{Kind, Workload};
+use crate::interrupt::Interrupt;
+use crate::measure::process::{cpu_source, family_tasks};
+use crate::trial::generator::{Generator, Outcome};
+use crate::trial::placement::{Placement, cpu_list};
+use crate::trial::process::check;
+use crate::trial::server::Server;
+
+/// Descriptors that a process needs beside its connections.
+const SPARE_FILES: u64 = 200;
+
+/// What a run may take beyond what is planned for it, and twice that.
+const RUN_MARGIN: Duration = Duration::from_secs(60);
+
+/// Load before the first measurement of a process: runtimes compile their code meanwhile.
+const WARMING: [&str; 4] = ["--connections=16", "--depth=4", "--duration=300ms", "--warmup=0s"];
+
+/// Load that a server must answer rightly before it is measured at all: lengths of one byte and of eight,
+/// more than one receive, text and binary.
+const CHECKS: [&[&str]; 4] = [
+    &["--size=100000", "--connections=2", "--depth=2"],
+    &["--size=100000", "--connections=2", "--depth=2", "--text"],
+    &["--size=1", "--connections=2", "--depth=4"],
+    &["--size=1", "--connections=2", "--depth=4", "--text"],
+];
+
+/// How long each of them lasts.
+const CHECK_DURATION: [&str; 2] = ["--duration=50ms", "--warmup=0s"];
+
+/// What all runs share.
+pub(super) struct Stage<'a> {
+    pub(super) peers: &'a [Peer],
+    pub(super) places: &'a Places,
+    pub(super) placement: &'a Placement,
+    pub(super) results: &'a Results,
+    pub(super) interrupt: &'a Interrupt,
+    /// Of TLS servers; `None` if no workload needs one.
+    pub(super) certificate: Option<Certificate>,
+    /// Most files that a process may have open.
+    pub(super) open_files_max: u64,
+    pub(super) seed: u64,
+    /// Most visits of any storm, for their numbers.
+    pub(super) visits_max: u64,
+}
+
+/// A server's process, and whether it speaks TLS.
+type Key = (usize, bool);
+
+/// The processes of a round.
+pub(super) struct Crew<'a> {
+    stage: &'a Stage<'a>,
+    up: Vec<(Key, Server)>,
+    /// Most CPU time that the others used beside a measurement, in percent of one CPU, and beside which.
+    pub(super) busiest_beside: (f64, String),
+}
+
+impl<'a> Stage<'a> {
+    /// Nobody is up yet.
+    pub(super) fn crew(&'a self) -> Crew<'a> {
+        Crew {
+            stage: self,
+            up: Vec::new(),
+            busiest_beside: (0.0, String::new()),
+        }
+    }
+
+    /// Starts a server.
+    fn start(&self, server: usize, tls: bool) -> anyhow::Result<Server> {
+        let certificate = self.certificate.as_ref().filter(|_| tls);
+        let launch = self.peers[server].launch(self.places, self.placement, certificate);
+        Server::start(&launch, self.interrupt)
+    }
+
+    /// Whether a server runs here and echoes rightly: the error says why not.
+    pub(super) fn verify(&self, server: usize, tls: bool) -> anyhow::Result<()> {
+        let mut process = self.start(server, tls)?;
+        for load in CHECKS {
+            let arguments: Vec<&str> = load.iter().chain(&CHECK_DURATION).copied().collect();
+            self.load(&mut process, tls, &arguments)?;
+        }
+        Ok(())
+    }
+
+    /// A run that is not measured, and must go well.
+    fn load(&self, server: &mut Server, tls: bool, load: &[&str]) -> anyhow::Result<()> {
+        let mut arguments = vec!["run".to_owned(), server.url.clone()];
+        // An RFC 862 echo has no messages, and so no text.
+        let is_for_all = |word: &&&str| **word != "--text" || !server.url.starts_with("tcp");
+        arguments.extend(load.iter().filter(is_for_all).map(|word| (*word).to_owned()));
+        arguments.push(format!("--cpu={}", cpu_list(&self.placement.generator_cpus)));
+        self.trust(tls, &mut arguments);
+        let outcome = self.generator().measure(&arguments, RUN_MARGIN)?;
+        if let Some(failure) = outcome.failure {
+            server.check()?;
+            bail!("{failure}");
+        }
+        Ok(())
+    }
+
+    /// Trusts the certificate of the TLS servers.
+    fn trust(&self, tls: bool, arguments: &mut Vec<String>) {
+        if let Some(certificate) = self.certificate.as_ref().filter(|_| tls) {
+            let path = certificate.cert.strip_prefix(self.results.directory());
+            let path = path.unwrap_or(&certificate.cert).display();
+            arguments.push(format!("--tls-ca={path}"));
+        }
+    }
+
+    fn generator(&self) -> Generator<'_> {
+        Generator {
+            cpus: &self.placement.generator_cpus,
+            directory: Some(self.results.directory()),
+            interrupt: self.interrupt,
+        }
+    }
+
+    /// How many processes of a server hold the connections of an idle workload.
+    pub(super) fn processes(&self, workload: &Workload) -> u64 {
+        let each = self.open_files_max.saturating_sub(SPARE_FILES).max(1);
+        workload.number("connections", 10_000).div_ceil(each).max(1)
+    }
+
+    /// The arguments of a measured run.
+    fn arguments(
+        &self,
+        step: Step,
+        workload: &Workload,
+        servers: &[&Server],
+    ) -> anyhow::Result<Vec<String>> {
+        let mut arguments = vec![workload.kind.name().to_owned()];
+        arguments.extend(servers.iter().map(|server| server.url.clone()));
+        arguments.extend(workload.arguments().map_err(anyhow::Error::msg)?);
+        arguments.extend(
+            servers
+                .iter()
+                .map(|server| format!("--server-pid={}", server.id())),
+        );
+        let seed = self.seed.wrapping_add(step.position as u64);
+        arguments.push(format!("--seed={seed}"));
+        let cpus = &self.placement.generator_cpus;
+        if workload.kind != Kind::Idle {
+            arguments.push(format!("--cpu={}", cpu_list(cpus)));
+        }
+        if matches!(workload.kind, Kind::Run | Kind::Knee) {
+            if cpus.len() > 1 {
+                arguments.push("--threads=auto".to_owned());
+            }
+            if self.results.has_selftest() {
+                arguments.push(format!("--selftest={SELFTEST}"));
+            }
+        }
+        if workload.kind == Kind::Storm {
+            let first = first_visit(step.position, self.visits_max);
+            arguments.push(format!("--first-visit={first}"));
+        }
+        self.trust(workload.tls, &mut arguments);
+        Ok(arguments)
+    }
+}
+
+impl Crew<'_> {
+    /// Measures `workload` at a server. A run that fails is an outcome, and ends that process; the error
+    /// is that there was no run.
+    pub(super) fn measure(&mut self, step: Step, workload: &Workload) -> anyhow::Result<Outcome> {
+        match workload.kind {
+            Kind::Idle => self.measure_afresh(step, workload),
+            _ => self.measure_warm(step, workload),
+        }
+    }
+
+    fn measure_warm(&mut self, step: Step, workload: &Workload) -> anyhow::Result<Outcome> {
+        let key = (step.server, workload.tls);
+        if !self.up.iter().any(|(other, _)| *other == key) {
+            let mut server = self.stage.start(step.server, workload.tls)?;
+            self.stage.load(&mut server, workload.tls, &WARMING)?;
+            self.up.push((key, server));
+        }
+        let at = self.up.iter().position(|(other, _)| *other == key);
+        let at = at.unwrap_or_default();
+        let arguments = self
+            .stage
+            .arguments(step, workload, &[&self.up[at].1])?;
+        let (before, start) = (self.others_ns(key), Instant::now());
+        let limit = 2 * time_of(workload) + RUN_MARGIN;
+        let mut outcome = self.stage.generator().measure(&arguments, limit)?;
+        let others = self.others_ns(key).saturating_sub(before) as f64;
+        let percent = 100.0 * others / start.elapsed().as_nanos() as f64;
+        if percent > self.busiest_beside.0 {
+            self.busiest_beside = (percent, self.up[at].1.name.clone());
+        }
+        if outcome.failure.is_some() {
+            let (_, mut server) = self.up.remove(at);
+            if let Err(ended) = server.check() {
+                outcome.failure = Some(format!("{ended:#}"));
+            }
+        }
+        Ok(outcome)
+    }
+
+    fn measure_afresh(&mut self, step: Step, workload: &Workload) -> anyhow::Result<Outcome> {
+        let start = |_| self.stage.start(step.server, workload.tls);
+        let servers = (0..self.stage.processes(workload)).map(start);
+        let mut servers: Vec<Server> = servers.collect::<anyhow::Result<_>>()?;
+        let all: Vec<&Server> = servers.iter().collect();
+        let arguments = self.stage.arguments(step, workload, &all)?;
+        let limit = 2 * time_of(workload) + RUN_MARGIN;
+        let mut outcome = self.stage.generator().measure(&arguments, limit)?;
+        if outcome.failure.is_some() {
+            let ended = servers.iter_mut().find_map(|server| server.check().err());
+            if let Some(ended) = ended {
+                outcome.failure = Some(format!("{ended:#}"));
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Ends the processes that none of `steps` needs.
+    pub(super) fn dismiss(&mut self, steps: &[Step], workloads: &[Workload]) -> anyhow::Result<()> {
+        check(self.stage.interrupt)?;
+        self.up.retain(|(key, _)| {
+            steps.iter().any(|step| {
+                let workload = &workloads[step.workload];
+                (step.server, workload.tls) == *key && workload.kind != Kind::Idle
+            })
+        });
+        Ok(())
+    }
+
+    /// CPU time so far of all but one, and of what they started; 0 of what cannot be read.
+    fn others_ns(&self, key: Key) -> u64 {
+        let others = self.up.iter().filter(|(other, _)| *other != key);
+        let pids: Vec<i32> = others.map(|(_, server)| server.id().cast_signed()).collect();
+        let tasks = family_tasks(&pids, cpu_source()).unwrap_or_default();
+        tasks.values().map(|task| task.cpu_ns).sum()
+    }
+}
