@@ -56,3 +56,388 @@ fn write_a_fixture() {
     fixture::results(Path::new(&directory), 1, 6);
     assert!(report(Path::new(&directory)).status.success());
 }
+
+#[test]
+fn the_page_names_every_workload_and_server_and_what_was_skipped() {
+    let (directory, page, summary) = rendered(6);
+    for subject in &SUBJECTS {
+        assert!(page.contains(&escaped(subject.title)), "{}", subject.title);
+    }
+    for text in [
+        "64x32B-d1",
+        "64x32B-10k",
+        "Storms of connections",
+        "Memory of idle connections",
+        "knee",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+    for text in [&page, &summary] {
+        assert!(text.contains(SKIPPED.0) && text.contains("server-bound"));
+        // The median of six rounds that are all far on one side of 1 is settled.
+        assert!(text.contains("times what Node ws does"));
+    }
+    assert!(page.contains(&escaped(SKIPPED.1)));
+    assert!(page.contains("A &lt;processor&gt;") && page.contains("net.core.somaxconn"));
+    // Each kind has its plots, and the curves their legends.
+    assert!(page.matches("<svg xmlns").count() >= 10, "plots");
+    assert!(
+        page.contains("reset: 12"),
+        "closes of six rounds are added up"
+    );
+    assert!(directory.path().join("main.svg").is_file());
+    for heading in [
+        "## 64 connections × 32 B",
+        "### Saturated, one in flight",
+        "| Server |",
+    ] {
+        assert!(summary.contains(heading), "{heading}: {summary}");
+    }
+}
+
+#[test]
+fn percentiles_on_the_page_are_of_all_rounds_together() {
+    let directory = TempDir::new().unwrap();
+    // Two rounds: of 1000 values each, one has all its slow ones.
+    let fast = vec![1_000_000; 1000];
+    let slow: Vec<u64> = (0..1000)
+        .map(|at| if at < 15 { 900_000_000 } else { 1_000_000 })
+        .collect();
+    bare(
+        directory.path(),
+        &[
+            ("a", 1, fixture::run(&fast, 1.0, None, "noisy")),
+            ("a", 2, fixture::run(&slow, 1.0, None, "noisy")),
+        ],
+    );
+    assert!(report(directory.path()).status.success());
+    let (_, summary) = read(directory.path());
+    // Of one round p99 is 1 ms and of the other 900 ms: a mean would be 450 ms. Together 15 of 2000 are slow.
+    let row = summary
+        .lines()
+        .find(|line| line.starts_with("| a |"))
+        .unwrap();
+    let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+    assert_eq!(cells[4], "1.00 ms (1.00–900 ms)", "{row}");
+}
+
+#[test]
+fn every_field_is_documented() {
+    let mut names = std::collections::BTreeSet::new();
+    let mut random = fixture::Random(1);
+    for document in [
+        fixture::run(&[1000], 1.0, Some(1.0), "noisy"),
+        fixture::storm(&mut random, 1000.0, 1.0),
+        fixture::idle(&mut random, 1000.0),
+        fixture::knee(&mut random, 1000.0),
+        merged(),
+    ] {
+        collect(&document, &mut names);
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let documentation = fs::read_to_string(root.join("docs/ringload-json.md")).unwrap();
+    let absent: Vec<String> = names
+        .into_iter()
+        .filter(|name| {
+            !documentation.contains(&format!("`{name}`"))
+                && !documentation.contains(&format!("`.{name}`"))
+                && !documentation.contains(&format!("`result.{name}`"))
+        })
+        .collect();
+    assert!(
+        absent.is_empty(),
+        "docs/ringload-json.md does not name {absent:?}"
+    );
+}
+
+/// What merge makes of a run.
+fn merged() -> Value {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("a.json");
+    fs::write(&path, fixture::run(&[1000], 1.0, None, "noisy").to_string()).unwrap();
+    let output = ringload(&["merge", path.to_str().unwrap(), "--json", "-"]);
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Names of all fields, at any depth.
+fn collect(value: &Value, names: &mut std::collections::BTreeSet<String>) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                names.insert(name.clone());
+                collect(value, names);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect(item, names)),
+        _ => {}
+    }
+}
+
+/// A directory of a single workload, without a suite.json.
+fn bare(directory: &Path, runs: &[(&str, u32, Value)]) {
+    fs::create_dir_all(directory.join("raw")).unwrap();
+    let mut lines = String::new();
+    for (server, round, document) in runs {
+        let raw = format!("raw/{server}-{round}.json");
+        fs::write(directory.join(&raw), document.to_string()).unwrap();
+        let line = serde_json::json!({
+            "round": round, "server": server, "workload": "w", "raw": raw, "status": "ok",
+            "started_unix_seconds": 1,
+        });
+        lines.push_str(&format!("{line}\n"));
+    }
+    fs::write(directory.join("runs.jsonl"), lines).unwrap();
+}
+
+#[test]
+fn nothing_of_a_result_becomes_markup() {
+    let (directory, page, summary) = rendered(3);
+    for text in ["<script", "<b>its", "<i>now", "alert('x')<"] {
+        assert!(!page.contains(text) && !summary.contains(text), "{text}");
+    }
+    assert!(
+        !page.contains("http://")
+            || page.matches("http://").count()
+                == page.matches("http://www.w3.org/2000/svg").count()
+    );
+    assert!(!page.contains("https://") && !page.contains("<img") && !page.contains("<link"));
+    assert!(page.contains("default-src 'none'"));
+    for entry in fs::read_dir(directory.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|end| end == "svg") {
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(!text.contains("<script"), "{}", path.display());
+            well_formed(&text);
+            assert!(text.contains("prefers-color-scheme"), "{}", path.display());
+        }
+    }
+    // In a table a bar would begin a cell.
+    assert!(summary.contains("$x$ \\|"), "{summary}");
+}
+
+#[test]
+fn drawings_hold_numbers_only() {
+    let directory = TempDir::new().unwrap();
+    // Nothing, one value, zeros, and the largest that fit.
+    let documents = [
+        fixture::run(&[], 0.0, None, "server-bound"),
+        fixture::run(&[1], 1e-9, Some(0.0), "server-bound"),
+        fixture::run(
+            &[3_600_000_000_000; 2000],
+            1e300,
+            Some(1e300),
+            "server-bound",
+        ),
+    ];
+    let runs: Vec<(&str, u32, Value)> = ["none", "one", "huge"]
+        .into_iter()
+        .zip(documents)
+        .map(|(server, document)| (server, 1, document))
+        .collect();
+    bare(directory.path(), &runs);
+    assert!(report(directory.path()).status.success());
+    let (page, _) = read(directory.path());
+    numbers_only(&page);
+    let (_directory, page, _) = rendered(1);
+    numbers_only(&page);
+}
+
+/// Fails if a drawing of the page has a coordinate that is none.
+fn numbers_only(page: &str) {
+    let drawings = page.split("<svg xmlns").skip(1);
+    let mut count = 0;
+    for drawing in drawings {
+        let drawing = drawing.split("</svg>").next().unwrap();
+        for word in drawing.split(|c: char| !c.is_ascii_alphanumeric()) {
+            assert!(!matches!(word, "NaN" | "inf" | "Infinity"), "{drawing}");
+        }
+        count += 1;
+    }
+    assert!(count > 0, "there is a drawing");
+}
+
+/// Fails unless every element that opens closes, in order.
+fn well_formed(text: &str) {
+    let mut open: Vec<&str> = Vec::new();
+    for tag in text.split('<').skip(1) {
+        let (tag, _) = tag.split_once('>').expect("every tag ends");
+        if tag.starts_with('!') || tag.ends_with('/') {
+            continue;
+        }
+        match tag.strip_prefix('/') {
+            Some(name) => assert_eq!(open.pop(), Some(name.trim())),
+            None => open.push(tag.split_whitespace().next().unwrap()),
+        }
+    }
+    assert!(open.is_empty(), "{open:?}");
+}
+
+#[test]
+fn what_is_missing_or_broken_is_told_and_the_rest_is_shown() {
+    let directory = TempDir::new().unwrap();
+    let place = directory.path();
+    fixture::results(place, 1, 2);
+    fs::remove_file(place.join("environment.json")).unwrap();
+    fs::remove_file(place.join("raw/storm/bun-1.json")).unwrap();
+    fs::write(place.join("raw/idle/bun-1.json"), "{").unwrap();
+    fs::write(
+        place.join("raw/idle/bun-2.json"),
+        r#"{"schema": "ringload-idle/99"}"#,
+    )
+    .unwrap();
+    let mut lines = fs::read_to_string(place.join("runs.jsonl")).unwrap();
+    lines.push_str(
+        "{\"round\":3,\"server\":\"bun\",\"workload\":\"idle\",\"raw\":\"../../etc/passwd\",\"status\":\"ok\"}\n{\"round\": 3, \"ser",
+    );
+    fs::write(place.join("runs.jsonl"), lines).unwrap();
+    let suite = fs::read_to_string(place.join("suite.json")).unwrap();
+    let mut suite: Value = serde_json::from_str(&suite).unwrap();
+    suite["finished"] = Value::Null;
+    suite["schema"] = "ringload-suite/9".into();
+    suite["workloads"][2]["servers"] = serde_json::json!(["bun", "deno"]);
+    let deno = serde_json::json!({"name": "deno", "title": "Deno", "status": "ok"});
+    suite["servers"].as_array_mut().unwrap().push(deno);
+    fs::write(place.join("suite.json"), suite.to_string()).unwrap();
+    let output = report(place);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let (page, summary) = read(place);
+    for text in [
+        "environment.json could not be read",
+        "raw/storm/bun-1.json could not be read",
+        "raw/idle/bun-1.json could not be read: no JSON",
+        "does not know the schema",
+        "it is not below the results directory",
+        "Line 92 of runs.jsonl could not be read",
+        "The suite is not finished",
+        "64 visits at a time: there is no run of Deno",
+        "ringload-suite/9",
+        "not every round has figures (Bun 1 of 2)",
+    ] {
+        let flat = summary.replace('\\', "");
+        assert!(page.contains(text) && flat.contains(text), "{text}: {flat}");
+    }
+    assert!(
+        page.contains("Memory of idle connections"),
+        "what is there is shown"
+    );
+    // Without a suite.json there are still the runs.
+    fs::write(place.join("suite.json"), "7").unwrap();
+    assert_eq!(report(place).status.code(), Some(0));
+    assert!(read(place).0.contains("suite.json is no ringload-suite/1"));
+}
+
+#[test]
+fn runs_that_failed_are_listed_and_do_not_count() {
+    let directory = TempDir::new().unwrap();
+    let good = fixture::run(&[1_000_000; 100], 5000.0, None, "server-bound");
+    let mut failed = fixture::run(&[1_000_000; 100], 9_000_000.0, None, "invalid");
+    failed["status"] = "failed".into();
+    failed["error"] = "byte 7 of a reply was <wrong>".into();
+    bare(directory.path(), &[("a", 1, good), ("a", 2, failed)]);
+    assert!(report(directory.path()).status.success());
+    let (page, summary) = read(directory.path());
+    assert!(page.contains("byte 7 of a reply was &lt;wrong&gt;"));
+    let row = summary
+        .lines()
+        .find(|line| line.starts_with("| a |"))
+        .unwrap();
+    assert!(row.contains("5.00 µs") && !row.contains("9.00 ms"), "{row}");
+    assert!(
+        row.contains("invalid 1, server-bound 1, 1 not counted"),
+        "{row}"
+    );
+}
+
+#[test]
+fn what_is_no_results_directory_is_refused_in_a_sentence() {
+    let empty = TempDir::new().unwrap();
+    for (path, says) in [
+        (
+            empty.path().to_path_buf(),
+            "neither suite.json nor runs.jsonl",
+        ),
+        (empty.path().join("absent"), "is no directory"),
+    ] {
+        let output = report(&path);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains(says), "{}", stderr(&output));
+    }
+    let path = empty.path().to_str().unwrap();
+    for arguments in [&["report", path, path][..], &["report", "--compare", path]] {
+        let output = ringload(arguments);
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains("--compare"), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn two_results_are_set_side_by_side() {
+    let (old, new, out) = (
+        TempDir::new().unwrap(),
+        TempDir::new().unwrap(),
+        TempDir::new().unwrap(),
+    );
+    let cheap = |cpu: f64| fixture::run(&[1_000_000; 100], cpu, None, "server-bound");
+    bare(
+        old.path(),
+        &[
+            ("a", 1, cheap(4000.0)),
+            ("a", 2, cheap(4100.0)),
+            ("b", 1, cheap(900.0)),
+        ],
+    );
+    bare(
+        new.path(),
+        &[
+            ("a", 1, cheap(8000.0)),
+            ("a", 2, cheap(8200.0)),
+            ("c", 1, cheap(900.0)),
+        ],
+    );
+    fs::write(
+        old.path().join("environment.json"),
+        r#"{"kernel": "6.1", "seed": 1, "cpu": {"model": "<x>"}}"#,
+    )
+    .unwrap();
+    fs::write(
+        new.path().join("environment.json"),
+        r#"{"kernel": "6.18", "seed": 2, "cpu": {"model": "<x>"}}"#,
+    )
+    .unwrap();
+    let path = |directory: &TempDir| directory.path().to_str().unwrap().to_owned();
+    let output = ringload(&[
+        "report",
+        "--compare",
+        &path(&old),
+        &path(&new),
+        "--out",
+        &path(&out),
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let page = fs::read_to_string(out.path().join("compare.html")).unwrap();
+    let markdown = fs::read_to_string(out.path().join("compare.md")).unwrap();
+    let row = markdown
+        .lines()
+        .find(|line| line.starts_with("| a |"))
+        .unwrap();
+    assert!(
+        row.contains("+100.0 % (4.00–4.10 µs → 8.00–8.20 µs)"),
+        "{row}"
+    );
+    assert!(
+        row.contains("+0.0 % \\~"),
+        "what did not change is within the spread: {row}"
+    );
+    assert!(markdown.contains("| kernel | 6.1 | 6.18 |"), "{markdown}");
+    assert!(
+        !markdown.contains("| seed |") && !markdown.contains("cpu.model"),
+        "{markdown}"
+    );
+    assert!(
+        !markdown.contains("| b |") && !markdown.contains("| c |"),
+        "{markdown}"
+    );
+    assert!(page.contains("+100.0 %") && page.contains("6.18"));
+    let kept = fs::read_dir(new.path()).unwrap().count();
+    assert_eq!(kept, 3, "--out keeps the results as they are");
+}

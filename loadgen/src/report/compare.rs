@@ -150,8 +150,7 @@ fn change(metric: Metric, old: Option<Spread>, new: Option<Spread>) -> Entry {
     let (Some(old), Some(new)) = (old, new) else {
         return Entry::unknown();
     };
-    let range = |spread: Spread| format!("{}–{}", metric.text(spread.min), metric.text(spread.max));
-    let aside = format!("({} → {})", range(old), range(new));
+    let aside = format!("({} → {})", metric.range(&old), metric.range(&new));
     // A percentage of nothing, or of what shrank, says nothing.
     if old.median <= 0.0 {
         let text = format!("{} → {}", metric.text(old.median), metric.text(new.median));

@@ -62,7 +62,8 @@ impl Document {
                 let result = storm.result.as_ref()?;
                 Some((result.verdict?, &result.verdict_reason))
             }
-            Document::Idle(_) | Document::Knee(_) => None,
+            Document::Knee(knee) => Some((knee.verdict?, &knee.verdict_reason)),
+            Document::Idle(_) => None,
         }
     }
 
@@ -111,7 +112,6 @@ pub(super) struct Idle {
     pub(super) error: Option<String>,
     #[serde(default)]
     environment: Value,
-    pub(super) connections_opened: Option<u64>,
     pub(super) growth: Option<PerConnection>,
     pub(super) kept: Option<PerConnection>,
 }
@@ -134,6 +134,9 @@ pub(super) struct Knee {
     #[serde(default)]
     pub(super) objective: String,
     pub(super) best: Option<KneeBest>,
+    verdict: Option<Verdict>,
+    #[serde(default)]
+    verdict_reason: String,
     #[serde(default)]
     pub(super) points: Vec<KneePoint>,
 }

@@ -12,7 +12,7 @@ use crate::measure::verdict::Verdict;
 use crate::output::document::Status;
 use crate::output::document::latency::Latency;
 use crate::output::document::run::RunDocument;
-use crate::output::table::{bytes, grouped, time};
+use crate::output::table::{bytes, grouped};
 
 /// A figure that each round gives one of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +38,15 @@ pub(super) enum Metric {
 }
 
 impl Metric {
+    /// Two values with their unit, once if it is the same.
+    pub(super) fn range(self, spread: &Spread) -> String {
+        let (low, high) = (self.text(spread.min), self.text(spread.max));
+        match (low.rsplit_once(' '), high.rsplit_once(' ')) {
+            (Some((number, unit)), Some((_, other))) if unit == other => format!("{number}–{high}"),
+            _ => format!("{low}–{high}"),
+        }
+    }
+
     /// A value with its unit.
     pub(super) fn text(self, value: f64) -> String {
         match self {
@@ -50,6 +59,23 @@ impl Metric {
             _ => bytes(value),
         }
     }
+}
+
+/// Nanoseconds to three digits, which is more than most rounds agree on.
+pub(super) fn time(nanoseconds: f64) -> String {
+    let (value, unit) = match nanoseconds {
+        ns if ns < 999.5 => (ns, "ns"),
+        ns if ns < 999.5e3 => (ns / 1e3, "µs"),
+        ns if ns < 999.5e6 => (ns / 1e6, "ms"),
+        ns => (ns / 1e9, "s"),
+    };
+    let digits = match value {
+        _ if unit == "ns" => 0,
+        value if value < 9.995 => 2,
+        value if value < 99.95 => 1,
+        _ => 0,
+    };
+    format!("{value:.digits$} {unit}")
 }
 
 /// A time that is measured with a histogram.
@@ -299,4 +325,38 @@ fn count_storm(cell: &mut Cell<'_>, round: u32, storm: &Storm) -> Result<(), Str
     cell.add(Phase::Handshake, result.handshake.as_ref())?;
     cell.add(Phase::FirstEcho, result.first_echo.as_ref())?;
     cell.add(Phase::Visit, result.visit.as_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_three_digits_and_the_unit_that_suits_them() {
+        let cases = [
+            (0.0, "0 ns"),
+            (999.4, "999 ns"),
+            (999.6, "1.00 µs"),
+            (4_366.0, "4.37 µs"),
+            (99_960.0, "100 µs"),
+            (195_072.0, "195 µs"),
+            (12_345_678.0, "12.3 ms"),
+            (2_500_000_000.0, "2.50 s"),
+        ];
+        for (ns, text) in cases {
+            assert_eq!(time(ns), text);
+        }
+    }
+
+    #[test]
+    fn a_range_has_its_unit_once_where_it_is_one() {
+        let spread = |min, max| Spread::of([min, max]).unwrap();
+        assert_eq!(Metric::Cpu.range(&spread(2_000.0, 3_000.0)), "2.00–3.00 µs");
+        assert_eq!(Metric::Cpu.range(&spread(900.0, 3_000.0)), "900 ns–3.00 µs");
+        assert_eq!(
+            Metric::Throughput.range(&spread(900.0, 3_000.0)),
+            "900–3,000"
+        );
+        assert_eq!(Metric::Kept.range(&spread(-2_048.0, 512.0)), "−2 KiB–512 B");
+    }
 }

@@ -75,6 +75,10 @@ pub(super) struct Workload {
     pub(super) kind: String,
     pub(super) title: String,
     pub(super) rounds: Option<u32>,
+    /// Over `wss://`.
+    pub(super) tls: bool,
+    /// Those that it is measured with; empty if that is not told.
+    pub(super) servers: Vec<String>,
     pub(super) options: BTreeMap<String, Value>,
 }
 

@@ -277,14 +277,29 @@ fn section(view: &View<'_>, family: &Family<'_, '_>, number: usize) -> Markup {
         section id={ "w" (number) } {
             h2 { (family.title) }
             div.figures {
-                @for table in &family.tables {
-                    @for figure in view.figures(table) { (draw(view, &figure)) }
-                }
+                @for figure in side_by_side(view, family) { (draw(view, &figure)) }
             }
             @for table in &family.tables {
                 h3 { (table.workload.title) " " span.quiet { code { (table.workload.name) } } }
                 (tables::figures(view, table).html())
             }
+        }
+    }
+}
+
+/// The drawings of a family: what is the same of each workload one beside the other.
+fn side_by_side(view: &View<'_>, family: &Family<'_, '_>) -> Vec<Figure> {
+    let mut by_table: Vec<_> = family
+        .tables
+        .iter()
+        .map(|table| view.figures(table).into_iter())
+        .collect();
+    let mut figures = Vec::new();
+    loop {
+        let before = figures.len();
+        figures.extend(by_table.iter_mut().filter_map(Iterator::next));
+        if figures.len() == before {
+            return figures;
         }
     }
 }
@@ -310,8 +325,8 @@ pub(super) fn draw(view: &View<'_>, figure: &Figure) -> Markup {
 fn swatch(look: Look) -> Markup {
     html! {
         svg viewBox="0 0 36 14" aria-hidden="true" {
-            line x1="0" y1="7" x2="36" y2="7" stroke=(look.color()) stroke-width="2" stroke-dasharray=(look.dashes());
-            path transform="translate(18 7)" d=(look.marker_path()) fill=(look.color()) stroke=(look.color()) stroke-width="1.5";
+            line x1="0" y1="7" x2="36" y2="7" stroke=(look.color()) stroke-width="2" stroke-dasharray=(look.dashes()) {}
+            path transform="translate(18 7)" d=(look.marker_path()) fill=(look.color()) stroke=(look.color()) stroke-width="1.5" {}
         }
     }
 }

@@ -2,12 +2,11 @@
 
 use serde_json::Value;
 
-use super::figures::{Cell, Kind, Metric, Phase, Table};
+use super::figures::{Cell, Kind, Metric, Phase, Table, time};
 use super::grid::{Entry, Grid};
 use super::statistics::Spread;
 use super::view::View;
 use crate::output::document::Status;
-use crate::output::table::time;
 
 /// An open loop that reached less of its rate than this did not hold it.
 const HELD_SHARE: f64 = 0.99;
@@ -68,6 +67,7 @@ pub(super) fn figures(view: &View<'_>, table: &Table<'_>) -> Grid {
             "#Rate × baseline",
             "#Rounds",
             "Objective",
+            "Verdicts",
         ],
     };
     let mut grid = Grid::new(head);
@@ -147,6 +147,7 @@ fn entries(view: &View<'_>, table: &Table<'_>, number: usize, cell: &Cell<'_>) -
                     .next()
                     .map_or("–", |knee| knee.objective.as_str()),
             ),
+            verdicts(cell),
         ],
     }
 }
@@ -157,12 +158,10 @@ fn spread(metric: Metric, spread: Option<Spread>) -> Entry {
         return Entry::unknown();
     };
     let text = metric.text(spread.median);
-    match spread.count {
-        1 => Entry::of(text),
-        _ => Entry::with(
-            text,
-            format!("({}–{})", metric.text(spread.min), metric.text(spread.max)),
-        ),
+    // Of a single round, and of rounds that agree to the last digit, there is no range to show.
+    match metric.text(spread.min) == metric.text(spread.max) {
+        true => Entry::of(text),
+        false => Entry::with(text, format!("({})", metric.range(&spread))),
     }
 }
 
@@ -184,10 +183,7 @@ fn p99(cell: &Cell<'_>) -> Entry {
         return Entry::unknown();
     };
     match cell.spread(Metric::P99).filter(|spread| spread.count > 1) {
-        Some(spread) => Entry::with(
-            time(ns),
-            format!("({}–{})", time(spread.min), time(spread.max)),
-        ),
+        Some(spread) => Entry::with(time(ns), format!("({})", Metric::P99.range(&spread))),
         None => Entry::of(time(ns)),
     }
 }

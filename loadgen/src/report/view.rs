@@ -53,8 +53,12 @@ impl<'a> View<'a> {
         if let (Some(name), None) = (&results.suite.baseline, baseline) {
             missing.push(format!("The baseline {name} is none of the servers."));
         }
-        for table in &tables {
-            missing.extend(short_of_rounds(results, table));
+        for workload in &results.suite.workloads {
+            let table = tables
+                .iter()
+                .find(|table| table.workload.name == workload.name);
+            missing.extend(never_measured(results, workload, table));
+            missing.extend(table.and_then(|table| short_of_rounds(results, table)));
         }
         View {
             results,
@@ -112,17 +116,32 @@ impl<'a> View<'a> {
 
     /// Bars of one figure, a row a server.
     pub(super) fn bars(&self, table: &Table<'_>, metric: Metric) -> Option<Figure> {
-        let (what, unit) = match metric {
-            Metric::Throughput if table.kind == Kind::Storm => ("visits per second", Unit::Count),
-            Metric::Throughput => ("messages per second", Unit::Count),
-            Metric::Cpu if table.kind == Kind::Storm => ("server CPU per visit", Unit::Nanoseconds),
-            Metric::Cpu => ("server CPU per message", Unit::Nanoseconds),
+        let (what, axis, unit) = match metric {
+            Metric::Throughput if table.kind == Kind::Storm => {
+                ("visits per second", "visits per second", Unit::Count)
+            }
+            Metric::Throughput => ("messages per second", "messages per second", Unit::Count),
+            Metric::Cpu if table.kind == Kind::Storm => (
+                "server CPU per visit",
+                "server CPU per visit",
+                Unit::Nanoseconds,
+            ),
+            Metric::Cpu => (
+                "server CPU per message",
+                "server CPU per message",
+                Unit::Nanoseconds,
+            ),
             Metric::BestRate => (
-                "highest rate within the objective, messages per second",
+                "highest rate within the objective",
+                "messages per second",
                 Unit::Count,
             ),
-            Metric::Rss => ("growth of resident memory per connection", Unit::Bytes),
-            Metric::Pss => ("growth of proportional memory per connection", Unit::Bytes),
+            Metric::Rss => ("growth of resident memory", "per connection", Unit::Bytes),
+            Metric::Pss => (
+                "growth of proportional memory",
+                "per connection",
+                Unit::Bytes,
+            ),
             _ => return None,
         };
         let rows: Vec<Bar> = table
@@ -141,11 +160,11 @@ impl<'a> View<'a> {
             file_name(&table.workload.name),
             metric_file(metric)
         );
-        let plot = bars(&file, what, unit, &rows)?;
+        let caption = format!("{}: {what}", table.workload.title);
         Some(Figure {
-            caption: format!("{}: {what}", table.workload.title),
+            plot: bars(&file, &caption, axis, unit, &rows)?,
+            caption,
             file,
-            plot,
             alone: None,
             legend: Vec::new(),
         })
@@ -256,9 +275,9 @@ impl<'a> View<'a> {
         let bars = |metric| self.bars(table, metric);
         let figures = match table.kind {
             Kind::Saturated => vec![
-                bars(Metric::Throughput),
                 bars(Metric::Cpu),
                 self.spectrum(table),
+                bars(Metric::Throughput),
             ],
             // Throughput of an open loop is the rate that was asked for; where it is not, the table says so.
             Kind::Paced => vec![bars(Metric::Cpu), self.spectrum(table)],
@@ -272,6 +291,31 @@ impl<'a> View<'a> {
         };
         figures.into_iter().flatten().collect()
     }
+}
+
+/// Says which servers have no run at all, though they are to have one.
+fn never_measured(
+    results: &Results,
+    workload: &Workload,
+    table: Option<&Table<'_>>,
+) -> Option<String> {
+    let is_measured = |number| table.is_some_and(|table| table.cells.contains_key(&number));
+    let servers = results.suite.servers.iter().enumerate();
+    let absent: Vec<&str> = servers
+        .filter(|(number, server)| {
+            server.status == "ok"
+                && workload.servers.contains(&server.name)
+                && !is_measured(*number)
+        })
+        .map(|(_, server)| server.title.as_str())
+        .collect();
+    (!absent.is_empty()).then(|| {
+        format!(
+            "{}: there is no run of {}.",
+            workload.title,
+            absent.join(", ")
+        )
+    })
 }
 
 /// Says which servers have fewer rounds than the suite asks for.
@@ -308,7 +352,11 @@ fn family_key(table: &Table<'_>) -> String {
                 .collect();
             match options.is_empty() {
                 true => format!("run {}", table.workload.name),
-                false => serde_json::to_string(&options).unwrap_or_default(),
+                false => format!(
+                    "{} {}",
+                    table.workload.tls,
+                    serde_json::to_string(&options).unwrap_or_default()
+                ),
             }
         }
         kind => format!("{kind:?}"),
@@ -342,7 +390,7 @@ fn messages(workload: &Workload) -> String {
         ""
     };
     let plural = if connections == "1" { "" } else { "s" };
-    let tls = if is_set("tls") { ", TLS" } else { "" };
+    let tls = if workload.tls { ", TLS" } else { "" };
     let deflate = if is_set("deflate") {
         ", compressed"
     } else {

@@ -35,7 +35,7 @@ pub(in crate::report) fn spectrum(
     with_legend: bool,
 ) -> Option<Plot> {
     let mut series: Vec<Series> = Vec::new();
-    let mut right: f64 = 10.0;
+    let mut right: f64 = 100.0;
     for curve in curves {
         let points = quantiles(curve.of);
         let Some(last) = points.last() else { continue };
@@ -60,8 +60,8 @@ pub(in crate::report) fn spectrum(
     let layout = Layout::auto_from_plots(&series)
         .with_log_scale()
         .with_x_axis_min(1.0)
-        .with_x_axis_max(10f64.powf(right.log10().ceil()))
-        .with_x_label("share of messages that took no longer")
+        .with_x_axis_max(right * 1.5)
+        .with_x_label("percentile, % of the messages")
         .with_y_label("latency")
         .with_x_tick_format(TickFormat::Custom(Arc::new(percentile)))
         .with_y_tick_format(TickFormat::Custom(Arc::new(tick_ns)));
@@ -129,29 +129,27 @@ fn push(
     marks: Vec<(f64, f64)>,
     with_legend: bool,
 ) {
-    let mut curve = LinePlot::new()
+    let curve = LinePlot::new()
         .with_data(line)
         .with_color(look.color())
         .with_stroke_width(1.8)
         .with_line_style(look.line_style());
-    if with_legend {
-        curve = curve.with_legend(label(name, 26));
-    }
     series.push(curve.into());
     let tips: Vec<String> = marks
         .iter()
         .map(|(_, ns)| format!("{name}: {}", tick_ns(*ns)))
         .collect();
-    series.push(
-        ScatterPlot::new()
-            .with_data(marks)
-            .with_color(look.color())
-            .with_marker(look.marker())
-            .with_size(4.0)
-            .with_marker_stroke_width(1.8)
-            .with_tooltip_labels(tips)
-            .into(),
-    );
+    let mut marked = ScatterPlot::new()
+        .with_data(marks)
+        .with_color(look.color())
+        .with_marker(look.marker())
+        .with_size(4.0)
+        .with_marker_stroke_width(1.8)
+        .with_tooltip_labels(tips);
+    if with_legend {
+        marked = marked.with_legend(label(name, 26));
+    }
+    series.push(marked.into());
 }
 
 fn legend(layout: Layout, with_legend: bool) -> Layout {
@@ -184,7 +182,7 @@ fn quantiles(histogram: &Histogram<u64>) -> Vec<(f64, f64)> {
 fn percentile(x: f64) -> String {
     let percent = 100.0 * (1.0 - 1.0 / x);
     let digits = (x.log10().round() - 2.0).clamp(0.0, 6.0) as usize;
-    format!("{percent:.digits$} %")
+    format!("{percent:.digits$}")
 }
 
 #[cfg(test)]
@@ -197,12 +195,7 @@ mod tests {
         let texts: Vec<String> = [1.0, 2.0, 10.0, 100.0, 1e3, 1e4, 1e5]
             .map(percentile)
             .into();
-        assert_eq!(
-            texts,
-            [
-                "0 %", "50 %", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %"
-            ]
-        );
+        assert_eq!(texts, ["0", "50", "90", "99", "99.9", "99.99", "99.999"]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use kuva::prelude::{Layout, Plot as Series, SvgBackend, Theme, render_multiple};
 use super::palette;
 
 /// Width of every plot, in CSS pixels: what a phone shows without making text too small.
-const WIDTH: f64 = 500.0;
+const WIDTH: f64 = 450.0;
 
 /// A finished drawing.
 pub(super) struct Plot {
@@ -82,7 +82,12 @@ impl Look {
             MarkerShape::Cross,
             MarkerShape::Plus,
             MarkerShape::TriangleDown,
-        ][self.number % 7]
+        ][self.shape()]
+    }
+
+    /// Which marker: another one with each round of colours, so that no two servers share both.
+    fn shape(self) -> usize {
+        (self.number + self.number / palette::COLORS) % 7
     }
 
     /// The marker's outline around 0,0 as an SVG path: the one that the plots draw, for a legend.
@@ -95,7 +100,7 @@ impl Look {
             "M-3.5,-3.5L3.5,3.5M3.5,-3.5L-3.5,3.5",
             "M-4.5,0H4.5M0,-4.5V4.5",
             "M0,4.5L4,-3.5H-4z",
-        ][self.number % 7]
+        ][self.shape()]
     }
 }
 
@@ -228,6 +233,18 @@ mod tests {
         assert_eq!(tick_count(150_000.0), "150k");
         assert_eq!(tick_count(0.0), "0");
         assert_eq!(tick_count(1_250_000.0), "1.25M");
+    }
+
+    #[test]
+    fn no_two_servers_look_the_same_with_or_without_colours() {
+        let looks: Vec<Look> = (0..palette::SERIES).map(Look::of).collect();
+        for (at, one) in looks.iter().enumerate() {
+            for other in &looks[..at] {
+                let same_line = one.dashes() == other.dashes();
+                let same_mark = one.marker_path() == other.marker_path();
+                assert!(!(same_line && same_mark), "{at}");
+            }
+        }
     }
 
     #[test]

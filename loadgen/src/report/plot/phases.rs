@@ -30,6 +30,7 @@ pub(in crate::report) fn phases(
         MarkerShape::Triangle,
     ];
     let mut series: Vec<Series> = Vec::new();
+    let mut right: f64 = 1.0;
     for (at, stretch) in stretches.iter().enumerate() {
         let color = format!("var(--s{})", [1, 2, 3][at % 3]);
         // Three lines a row, the first phase on top.
@@ -39,6 +40,7 @@ pub(in crate::report) fn phases(
             let Some((p50, p99)) = times else { continue };
             let y = labels.len() as f64 - row as f64 + apart;
             medians.push((p50.max(1.0), y));
+            right = right.max(*p99);
             let line = vec![(p50.max(1.0), y), (p99.max(1.0), y)];
             let line = LinePlot::new().with_data(line).with_color(color.clone());
             series.push(line.with_stroke_width(2.0).into());
@@ -61,11 +63,12 @@ pub(in crate::report) fn phases(
     }
     let layout = Layout::auto_from_plots(&series)
         .with_log_x()
+        .with_x_axis_max(right * 1.5)
         .with_y_categories(labels.iter().rev().map(|text| label(text, 26)).collect())
         .with_y_axis_min(0.4)
         .with_y_axis_max(labels.len() as f64 + 0.6)
-        .with_x_label("time, from the median to the 99th percentile")
-        .with_x_tick_format(TickFormat::Custom(Arc::new(tick_ns)))
+        .with_x_label("from p50 to p99")
+        .with_x_tick_format(TickFormat::Custom(Arc::new(decade)))
         .with_legend_position(kuva::plot::LegendPosition::OutsideBottomColumns);
     Some(draw(
         name,
@@ -74,4 +77,13 @@ pub(in crate::report) fn phases(
         layout,
         FRAME + ROW * labels.len() as f64,
     ))
+}
+
+/// Labels powers of ten only: there is no room for those between.
+fn decade(ns: f64) -> String {
+    let exponent = ns.log10();
+    match (exponent - exponent.round()).abs() < 1e-6 {
+        true => tick_ns(ns),
+        false => String::new(),
+    }
 }

@@ -1,0 +1,428 @@
+//! `ringload merge` as a user meets it, over documents that are made up.
+
+mod fixture;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::thread;
+use std::time::Duration;
+
+use fixture::{Random, histogram, run};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+fn merge(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ringload"))
+        .arg("merge")
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A place for files.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Place {
+        Place(TempDir::new().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path(name).to_str().unwrap().to_owned()
+    }
+
+    fn put(&self, name: &str, document: &Value) -> String {
+        fs::write(self.path(name), document.to_string()).unwrap();
+        self.text(name)
+    }
+
+    /// Merges files into a document.
+    fn merged(&self, arguments: &[&str]) -> Value {
+        let mut all = arguments.to_vec();
+        all.extend(["--json", "-"]);
+        let output = merge(&all);
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", stderr(&output)))
+    }
+}
+
+fn parts(random: &mut Random) -> [Vec<u64>; 3] {
+    [5000, 3000, 700].map(|count| random.latencies(count, 40_000.0 + count as f64 * 30.0))
+}
+
+#[test]
+fn merged_percentiles_are_those_of_all_values_together() {
+    let place = Place::new();
+    let parts = parts(&mut Random(7));
+    let files: Vec<String> = parts
+        .iter()
+        .zip(["a.json", "b.json", "c.json"])
+        .map(|(values, name)| place.put(name, &run(values, 4000.0, None, "server-bound")))
+        .collect();
+    let files: Vec<&str> = files.iter().map(String::as_str).collect();
+    let document = place.merged(&files);
+    let together = histogram(&parts.concat());
+    let latency = &document["result"]["latency"];
+    for (name, quantile) in [("p50_ns", 0.5), ("p99_ns", 0.99), ("p99_9_ns", 0.999)] {
+        assert_eq!(
+            latency[name],
+            together.value_at_quantile(quantile),
+            "{name}"
+        );
+    }
+    assert_eq!(latency["count"], 8700);
+    assert_eq!(latency["max_ns"], together.max());
+    assert_eq!(
+        latency["histogram_v2_deflate_base64"],
+        fixture::latency(&parts.concat())["histogram_v2_deflate_base64"]
+    );
+    let means: f64 = parts
+        .iter()
+        .map(|part| histogram(part).value_at_quantile(0.99) as f64)
+        .sum::<f64>()
+        / 3.0;
+    assert!(
+        (latency["p99_ns"].as_f64().unwrap() - means).abs() > 1000.0,
+        "a mean would have passed"
+    );
+    let result = &document["result"];
+    assert_eq!(document["schema"], "ringload-merge/1");
+    assert_eq!(result["messages"], 8700);
+    assert_eq!(result["messages_per_second"], 4350.0);
+    assert_eq!(result["connections"], 192);
+    assert_eq!(document["checks"]["messages_verified"], 8700);
+    assert_eq!(result["window"]["overlap_percent"], 100.0);
+    assert_eq!(document["warnings"], json!([]));
+    assert_eq!(document["parts"].as_array().unwrap().len(), 3);
+    assert_eq!(document["parts"][2]["file"], "c.json");
+}
+
+#[test]
+fn cpu_time_is_shared_by_all_messages() {
+    let place = Place::new();
+    let values = Random(1).latencies(2000, 50_000.0);
+    let mut a = run(&values, 4000.0, None, "server-bound");
+    let mut b = run(&values, 4000.0, None, "unobserved");
+    b["load"]["seed"] = json!(2);
+    b["result"]["server"] = Value::Null;
+    b["result"]["generator"]["cpu_ns_per_message"] = json!(3100.0);
+    let files = [place.put("a.json", &a), place.put("b.json", &b)];
+    let of = |document: &Value, name: &str| document["result"][name].as_f64().unwrap();
+    let document = place.merged(&[&files[0], &files[1]]);
+    // One part saw the whole of the server's CPU time; half the messages were the other's.
+    assert!((of(&document, "server_cpu_ns_per_message") - 2000.0).abs() < 1e-6);
+    assert!((of(&document, "generator_cpu_ns_per_message") - 2600.0).abs() < 1e-6);
+    assert_eq!(document["result"]["verdict"], "server-bound");
+    // Both saw the same server: that is the same CPU time, told twice.
+    a["load"]["seed"] = json!(3);
+    let c = place.put("c.json", &a);
+    let document = place.merged(&[&files[0], &c]);
+    assert!((of(&document, "server_cpu_ns_per_message") - 2000.0).abs() < 1e-6);
+    // Two servers: their CPU times add up.
+    a["result"]["server"]["pids"] = json!([4343]);
+    let d = place.put("d.json", &a);
+    let document = place.merged(&[&files[0], &d]);
+    assert!((of(&document, "server_cpu_ns_per_message") - 4000.0).abs() < 1e-6);
+}
+
+#[test]
+fn the_worst_status_and_verdict_are_the_whole_s_and_name_their_part() {
+    let place = Place::new();
+    let values = Random(1).latencies(500, 50_000.0);
+    let document = |verdict: &str, status: &str, seed: u64| {
+        let mut document = run(&values, 4000.0, None, verdict);
+        document["load"]["seed"] = json!(seed);
+        document["status"] = json!(status);
+        document["error"] = match status {
+            "ok" => Value::Null,
+            _ => json!("it went wrong"),
+        };
+        document
+    };
+    let good = place.put("good.json", &document("server-bound", "ok", 1));
+    let noisy = place.put("noisy.json", &document("noisy", "ok", 2));
+    let slow = place.put("slow.json", &document("generator-bound", "ok", 3));
+    let bad = place.put("bad.json", &document("invalid", "failed", 4));
+    let verdict = |files: &[&str]| {
+        let document = place.merged(files);
+        let result = &document["result"];
+        (
+            result["verdict"].as_str().unwrap().to_owned(),
+            result["verdict_reason"].as_str().unwrap().to_owned(),
+        )
+    };
+    let (name, reason) = verdict(&[&good, &noisy]);
+    assert_eq!(
+        (name.as_str(), reason.starts_with("noisy.json: ")),
+        ("noisy", true),
+        "{reason}"
+    );
+    assert_eq!(verdict(&[&good, &noisy, &slow]).0, "generator-bound");
+    assert_eq!(verdict(&[&good, &noisy, &slow, &bad]).0, "invalid");
+    let output = merge(&[&good, &bad]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("bad.json: it went wrong"),
+        "{}",
+        stderr(&output)
+    );
+    assert_eq!(merge(&[&good, &noisy]).status.code(), Some(0));
+}
+
+#[test]
+fn windows_that_hardly_overlap_are_told() {
+    let place = Place::new();
+    let values = Random(1).latencies(500, 50_000.0);
+    let a = place.put("a.json", &run(&values, 4000.0, None, "server-bound"));
+    let mut late = run(&values, 4000.0, None, "server-bound");
+    late["result"]["window_start_unix_seconds"] = json!(1_700_000_001.5);
+    let b = place.put("b.json", &late);
+    let document = place.merged(&[&a, &b]);
+    let window = &document["result"]["window"];
+    assert_eq!(window["overlap_seconds"], 1.0);
+    assert_eq!(window["union_seconds"], 3.0);
+    let warning = document["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("33 % of 3.0 s in common"), "{warning}");
+}
+
+#[test]
+fn different_loads_are_refused_unless_forced() {
+    let place = Place::new();
+    let values = Random(1).latencies(500, 50_000.0);
+    let a = place.put("a.json", &run(&values, 4000.0, None, "server-bound"));
+    let b = place.put("b.json", &run(&values, 4000.0, Some(250.0), "server-bound"));
+    let output = merge(&[&a, &b]);
+    assert_eq!(output.status.code(), Some(2));
+    let error = stderr(&output);
+    assert!(
+        error.contains("the loop is closed in a.json and open in b.json"),
+        "{error}"
+    );
+    let document = place.merged(&[&a, &b, "--force"]);
+    assert!(
+        document["warnings"][0]
+            .as_str()
+            .unwrap()
+            .contains("different loads were merged")
+    );
+    assert_eq!(
+        document["result"]["offered_messages_per_second"],
+        Value::Null
+    );
+}
+
+#[test]
+fn a_result_counts_once() {
+    let place = Place::new();
+    let document = run(
+        &Random(1).latencies(500, 50_000.0),
+        4000.0,
+        None,
+        "server-bound",
+    );
+    let a = place.put("a.json", &document);
+    let copy = place.put("copy.json", &document);
+    let round_about = format!("{}/./a.json", place.0.path().display());
+    for (files, says) in [
+        ([&a, &a], "is given twice"),
+        ([&a, &round_about], "is given twice"),
+        ([&a, &copy], "hold the same result"),
+    ] {
+        let output = merge(&[files[0], files[1]]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains(says), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn what_is_no_result_is_refused_by_name() {
+    let place = Place::new();
+    let good = place.put("good.json", &run(&[1000, 2000], 1.0, None, "noisy"));
+    let cases = [
+        (
+            json!({"schema": "ringload-storm/2"}).to_string(),
+            "holds \"ringload-storm/2\"",
+            2,
+        ),
+        ("{}".to_owned(), "holds no schema", 2),
+        (
+            r#"{"schema": "ringload-run/2"}"#.to_owned(),
+            "is no ringload-run/2",
+            1,
+        ),
+        (
+            r#"{"schema": "ringload-"#.to_owned(),
+            "is not whole, or no JSON",
+            1,
+        ),
+        (String::new(), "is not whole, or no JSON", 1),
+        ("[".repeat(100_000), "is not whole, or no JSON", 1),
+    ];
+    for (text, says, status) in cases {
+        fs::write(place.path("bad.json"), text).unwrap();
+        let output = merge(&[&good, &place.text("bad.json")]);
+        let error = stderr(&output);
+        assert!(
+            error.contains("bad.json") && error.contains(says),
+            "{error}"
+        );
+        assert_eq!(output.status.code(), Some(status), "{error}");
+    }
+    let mut broken = run(&[1000], 1.0, None, "noisy");
+    broken["result"]["latency"]["histogram_v2_deflate_base64"] = json!("HISTFAAA");
+    let broken = place.put("broken.json", &broken);
+    let output = merge(&[&good, &broken]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("reading broken.json"),
+        "{}",
+        stderr(&output)
+    );
+    let output = merge(&[&place.text("absent.json")]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("absent.json cannot be read"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn numbers_of_any_size_are_added_without_a_panic() {
+    let place = Place::new();
+    let mut huge = run(&[1000], 1.0, None, "noisy");
+    huge["result"]["messages"] = json!(u64::MAX);
+    huge["checks"]["messages_verified"] = json!(u64::MAX);
+    huge["load"]["connections"] = json!(u64::MAX);
+    huge["result"]["messages_per_second"] = json!(1e308);
+    let a = place.put("a.json", &huge);
+    huge["load"]["seed"] = json!(2);
+    let b = place.put("b.json", &huge);
+    let output = merge(&[&a, &b]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
+#[test]
+fn a_directory_stands_for_the_results_in_it() {
+    let place = Place::new();
+    let mut random = Random(5);
+    for name in ["b.json", "a.json"] {
+        place.put(
+            name,
+            &run(
+                &random.latencies(500, 50_000.0),
+                4000.0,
+                None,
+                "server-bound",
+            ),
+        );
+    }
+    // What merge itself wrote there, what is still being written, and what is no JSON at all.
+    place.put("merged.json", &json!({"schema": "ringload-merge/1"}));
+    place.put(".c.json", &json!({"schema": "ringload-run/2"}));
+    fs::write(place.path("notes.txt"), "x").unwrap();
+    let directory = place.0.path().to_str().unwrap();
+    let csv = place.text("series.csv");
+    let hgrm = place.text("latency.hgrm");
+    let document = place.merged(&[directory, "--csv", &csv, "--histogram", &hgrm]);
+    let files: Vec<&str> = document["parts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|part| part["file"].as_str().unwrap())
+        .collect();
+    assert_eq!(files, ["a.json", "b.json"]);
+    let csv = fs::read_to_string(csv).unwrap();
+    assert_eq!(csv.lines().count(), 3, "{csv}");
+    assert!(csv.starts_with("part,window_start_unix_seconds,"), "{csv}");
+    assert!(
+        fs::read_to_string(hgrm)
+            .unwrap()
+            .contains("Total count    =         1000")
+    );
+    let empty = TempDir::new().unwrap();
+    let output = merge(&[empty.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("there is no result"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn results_are_waited_for_until_all_are_there_and_whole() {
+    let place = Place::new();
+    let directory = place.path("parts");
+    let documents: Vec<String> = (0..3)
+        .map(|seed| {
+            run(
+                &Random(seed).latencies(500, 50_000.0),
+                4000.0,
+                None,
+                "server-bound",
+            )
+            .to_string()
+        })
+        .collect();
+    let writer = thread::spawn({
+        let directory = directory.clone();
+        move || write_slowly(&directory, &documents)
+    });
+    let document = place.merged(&[
+        directory.to_str().unwrap(),
+        "--wait",
+        "3",
+        "--timeout",
+        "60s",
+    ]);
+    writer.join().unwrap();
+    assert_eq!(document["result"]["messages"], 1500);
+}
+
+/// One file after the other, the last in two halves.
+fn write_slowly(directory: &Path, documents: &[String]) {
+    let pause = || thread::sleep(Duration::from_millis(250));
+    pause();
+    fs::create_dir(directory).unwrap();
+    for (number, text) in documents.iter().enumerate() {
+        let path = directory.join(format!("part-{number}.json"));
+        pause();
+        fs::write(&path, &text[..text.len() / 2]).unwrap();
+        pause();
+        fs::write(&path, text).unwrap();
+    }
+}
+
+#[test]
+fn waiting_ends_with_a_sentence_that_counts() {
+    let place = Place::new();
+    let a = place.put("a.json", &run(&[1000], 1.0, None, "noisy"));
+    let absent = place.text("absent.json");
+    let output = merge(&[&a, &absent, "--wait", "2", "--timeout", "300ms"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("after 0.3 s there are 1 of 2 results"),
+        "{}",
+        stderr(&output)
+    );
+    for (arguments, says) in [
+        (vec!["--wait", "0"], "--wait is 0"),
+        (vec!["--timeout", "5s"], "--wait"),
+    ] {
+        let mut all = vec![a.as_str()];
+        all.extend(arguments);
+        let output = merge(&all);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains(says), "{}", stderr(&output));
+    }
+}
