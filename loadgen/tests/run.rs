@@ -95,7 +95,7 @@ fn the_series_adds_up_to_the_window() {
 /// Far more than a socket holds: sends stop half-way and go on when there is room.
 #[test]
 fn messages_larger_than_any_socket_buffer_echo() {
-    let arguments = "--connections 1 --depth 2 --size 16MiB --warmup 0s --duration 2s";
+    let arguments = "--connections 1 --depth 2 --size 8MiB --warmup 0s --duration 2s";
     for (server, outcome) in run_each(Script::default(), arguments) {
         outcome.expect_ok();
         server.log_without_complaints();

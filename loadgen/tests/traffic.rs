@@ -313,7 +313,7 @@ fn connections_go_to_all_urls_in_turn() {
         let outcome = run(
             &urls.join(" "),
             engine,
-            "--connections 7 --threads 2 --warmup 0s --duration 200ms",
+            "--connections 7 --threads 2 --warmup 0s --duration 500ms",
         );
         outcome.expect_ok();
         let document = &outcome.document;
@@ -349,7 +349,7 @@ fn connections_go_to_all_urls_in_turn() {
 fn threads_share_the_connections() {
     for arguments in ["--depth 2", "--rate 1000", "--duplex --size 1000"] {
         let arguments =
-            format!("--connections 5 --threads 2 --warmup 0s --duration 300ms {arguments}");
+            format!("--connections 5 --threads 2 --warmup 0s --duration 500ms {arguments}");
         for (server, outcome) in run_each(Script::default(), &arguments) {
             let log = expect_agreement(&server, &outcome);
             assert_eq!(whole(&outcome.document, "/load/threads"), 2);
