@@ -18,7 +18,7 @@ fn ringload(arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-/// Searches on epoll with few connections, in short steps; the JSON goes to standard output.
+/// Searches on epoll with few connections, in steps of a second; the JSON goes to standard output.
 fn knee(url: &str, arguments: &[&str]) -> (Option<i32>, Value, String) {
     let usual = [
         "knee",
@@ -28,7 +28,7 @@ fn knee(url: &str, arguments: &[&str]) -> (Option<i32>, Value, String) {
         "--connections",
         "2",
         "--step",
-        "200ms",
+        "1s",
         "--warmup",
         "50ms",
         "--json",
@@ -72,9 +72,12 @@ fn a_search_reports_its_curve() {
     assert_eq!(points[0]["rate"], 500.0);
     for point in points {
         assert_eq!(point["meets"].as_bool().unwrap(), point["why"].is_null());
-        assert!(point["achieved_messages_per_second"].as_f64().unwrap() > 0.0);
         assert!(point["max_ns"].as_u64() >= point["p50_ns"].as_u64());
-        assert!(point["server_cpu_ns_per_message"].as_f64().is_some());
+        // A step that a busy machine starved has no message to share anything.
+        let achieved = point["achieved_messages_per_second"].as_f64().unwrap();
+        assert!(point["meets"] == false || achieved > 0.0);
+        let has_cpu = point["server_cpu_ns_per_message"].as_f64().is_some();
+        assert_eq!(has_cpu, achieved > 0.0, "{point}");
     }
     let rows = std::fs::read_to_string(&csv).unwrap();
     assert_eq!(rows.lines().count(), 1 + points.len(), "{rows}");
