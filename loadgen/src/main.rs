@@ -40,6 +40,7 @@ mod sys;
 mod target;
 mod tunnel;
 mod trial;
+mod visit;
 mod worker;
 
 use std::process::ExitCode;

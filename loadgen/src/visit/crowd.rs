@@ -1,0 +1,184 @@
+//! Many visits over one epoll instance, by slot.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+
+use super::ending::{Ending, Farewell};
+use super::{Crew, Visit};
+
+/// Events taken per wait.
+const EVENTS_MAX: usize = 256;
+
+/// Event data from here on belong to descriptors that are no visits; those have their slot.
+const SIGNS: u64 = u64::MAX - 0xff;
+
+/// How often deadlines are looked at.
+const LOOK_NS: u64 = 50_000_000;
+
+/// What a wait found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ready {
+    /// The visit in this slot can go on.
+    Visit(usize),
+    /// The descriptor watched under this sign is readable.
+    Sign(u8),
+}
+
+/// A visit that is over.
+pub(crate) struct Ended {
+    /// What it was; `None` if it could not even begin.
+    pub(crate) visit: Option<Visit>,
+    /// How it ended.
+    pub(crate) how: Result<Farewell, Ending>,
+}
+
+/// Visits under way.
+pub(crate) struct Crowd {
+    epoll: OwnedFd,
+    slots: Vec<Option<Visit>>,
+    free: Vec<usize>,
+    next_look: u64,
+}
+
+impl Crowd {
+    /// Room for so many at a time.
+    pub(crate) fn new(slots: usize) -> io::Result<Crowd> {
+        Ok(Crowd {
+            epoll: epoll::create(CreateFlags::CLOEXEC)?,
+            slots: (0..slots).map(|_| None).collect(),
+            free: (0..slots).rev().collect(),
+            next_look: 0,
+        })
+    }
+
+    /// Watches a descriptor that is no visit.
+    pub(crate) fn watch(&self, descriptor: impl AsFd, sign: u8) -> io::Result<()> {
+        let data = EventData::new_u64(SIGNS + u64::from(sign));
+        Ok(epoll::add(&self.epoll, descriptor, data, EventFlags::IN)?)
+    }
+
+    /// How many visits more there is room for.
+    pub(crate) fn room(&self) -> usize {
+        self.free.len()
+    }
+
+    /// Visits under way.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// Those that are there, by slot.
+    pub(crate) fn visits(&self) -> impl Iterator<Item = (usize, &Visit)> {
+        let slots = self.slots.iter().enumerate();
+        slots.filter_map(|(slot, visit)| Some((slot, visit.as_ref()?)))
+    }
+
+    /// Takes in a visit that has begun; it is over at once if it cannot be watched.
+    pub(crate) fn admit(&mut self, visit: Visit) -> Option<Ended> {
+        let Some(slot) = self.free.pop() else {
+            unreachable!("the caller has asked whether there is room");
+        };
+        let data = EventData::new_u64(slot as u64);
+        if let Err(error) = epoll::add(&self.epoll, visit.socket(), data, visit.interest()) {
+            self.free.push(slot);
+            return Some(Ended {
+                visit: Some(visit),
+                how: Err(Ending::connecting(error.into())),
+            });
+        }
+        self.slots[slot] = Some(visit);
+        None
+    }
+
+    /// Waits for `timeout` at most and adds what is ready to `ready`.
+    pub(crate) fn wait(&self, timeout: Duration, ready: &mut Vec<Ready>) -> io::Result<()> {
+        let mut events = [MaybeUninit::<epoll::Event>::uninit(); EVENTS_MAX];
+        let timeout = Timespec::try_from(timeout).ok();
+        let found = match epoll::wait(&self.epoll, &mut events, timeout.as_ref()) {
+            Ok((found, _)) => found,
+            Err(Errno::INTR) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        ready.extend(found.iter().map(|event| match event.data.u64() {
+            slot if slot < SIGNS => Ready::Visit(slot as usize),
+            sign => Ready::Sign((sign - SIGNS) as u8),
+        }));
+        Ok(())
+    }
+
+    /// Lets the visit in `slot` go on; hands it out if that was its end.
+    pub(crate) fn advance(&mut self, slot: usize, crew: &mut Crew) -> Option<Ended> {
+        self.with(slot, |visit| visit.advance(crew))
+    }
+
+    /// Lets the visit in `slot`, which rests, take leave.
+    pub(crate) fn leave(&mut self, slot: usize, echo: bool, crew: &mut Crew) -> Option<Ended> {
+        self.with(slot, |visit| visit.leave(echo, crew).map(|()| None))
+    }
+
+    /// What the visit in `slot` is, if there is one.
+    pub(crate) fn visit(&mut self, slot: usize) -> Option<&mut Visit> {
+        self.slots[slot].as_mut()
+    }
+
+    fn with(
+        &mut self,
+        slot: usize,
+        act: impl FnOnce(&mut Visit) -> Result<Option<Farewell>, Ending>,
+    ) -> Option<Ended> {
+        let visit = self.slots[slot].as_mut()?;
+        let before = visit.interest();
+        let how = match act(visit) {
+            Ok(None) if visit.interest() == before => return None,
+            Ok(None) => {
+                let data = EventData::new_u64(slot as u64);
+                let interest = visit.interest();
+                match epoll::modify(&self.epoll, visit.socket(), data, interest) {
+                    Ok(()) => return None,
+                    Err(error) => Err(Ending::connecting(error.into())),
+                }
+            }
+            Ok(Some(farewell)) => Ok(farewell),
+            Err(ending) => Err(ending),
+        };
+        let visit = self.remove(slot);
+        Some(Ended { visit, how })
+    }
+
+    /// Takes the visit out of `slot`. Dropping it closes its socket, which leaves the epoll set by that.
+    pub(crate) fn remove(&mut self, slot: usize) -> Option<Visit> {
+        let visit = self.slots[slot].take()?;
+        self.free.push(slot);
+        Some(visit)
+    }
+
+    /// Takes out the visits whose deadline is over; looks every 50 ms only. `seconds` is how long they
+    /// had.
+    pub(crate) fn expire(&mut self, now: u64, seconds: f64) -> Vec<Ended> {
+        if now < self.next_look {
+            return Vec::new();
+        }
+        self.next_look = now + LOOK_NS;
+        let over: Vec<usize> = self
+            .visits()
+            .filter(|(_, visit)| visit.deadline <= now)
+            .map(|(slot, _)| slot)
+            .collect();
+        let mut ended = Vec::with_capacity(over.len());
+        for slot in over {
+            if let Some(mut visit) = self.remove(slot) {
+                let how = Err(visit.expire(seconds));
+                let visit = Some(visit);
+                ended.push(Ended { visit, how });
+            }
+        }
+        ended
+    }
+}

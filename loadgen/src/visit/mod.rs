@@ -1,0 +1,449 @@
+//! One connection from its connect to its end, moved on by readiness and without ever blocking: what
+//! `ringload storm` makes by the thousand a second and `ringload idle` holds by the thousand.
+//!
+//! In here: the steps of a connection, how it may end (`ending.rs`), many of them over one epoll instance
+//! (`crowd.rs`), and the first one of all (`scout.rs`). Nothing here knows what is measured, or when a visit should begin.
+
+pub(crate) mod crowd;
+pub(crate) mod ending;
+pub(crate) mod scout;
+
+use std::mem;
+use std::net::Shutdown;
+use std::sync::Arc;
+
+use rustix::event::epoll::EventFlags;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+use socket2::Socket;
+
+use self::ending::{Ending, Farewell};
+use crate::control::Clock;
+use crate::dial::{Dialer, Opened, Opening};
+use crate::echo::connection::{Connection, Turn};
+use crate::echo::failure::Failure;
+use crate::echo::payload::{Kinds, Pool, Random};
+use crate::echo::tally::Tally;
+use crate::echo::workload::{Pace, Workload};
+use crate::link::Link;
+use crate::target::Protocol;
+
+/// Received at a time.
+const RECEIVE_BYTES: usize = 16 * 1024;
+
+/// What the visits of one thread share: where to, what to say, the clock.
+pub(crate) struct Crew {
+    pub(crate) clock: Clock,
+    pub(crate) dialer: Arc<Dialer>,
+    pub(crate) tally: Tally,
+    /// What TLS agreed on, at the first connection that has it.
+    pub(crate) tls: Option<String>,
+    workload: Workload,
+    random: Random,
+    /// Received, and the same decrypted.
+    buffer: Vec<u8>,
+    plain: Vec<u8>,
+}
+
+impl Crew {
+    /// A crew whose messages have `message_bytes` and come from `pool`.
+    pub(crate) fn new(
+        clock: Clock,
+        dialer: Arc<Dialer>,
+        message_bytes: usize,
+        pool: Arc<Pool>,
+        random: Random,
+    ) -> Crew {
+        Crew {
+            clock,
+            tally: Tally::new(),
+            tls: None,
+            // Messages are queued one by one: a connection that rests must not begin to talk by itself.
+            workload: Workload {
+                pace: Pace::Scheduled,
+                ..Workload::simple(dialer.protocol(), message_bytes, pool)
+            },
+            dialer,
+            random,
+            buffer: vec![0; RECEIVE_BYTES],
+            plain: Vec::new(),
+        }
+    }
+
+    /// Payloads of visits.
+    pub(crate) fn pool(message_bytes: usize, random: &mut Random) -> Arc<Pool> {
+        Arc::new(Pool::new(Kinds::Binary, message_bytes, random))
+    }
+
+    /// Randomness beside what the messages need.
+    pub(crate) fn random(&mut self) -> &mut Random {
+        &mut self.random
+    }
+
+    /// What a connection borrows for one call.
+    pub(crate) fn turn(&mut self) -> Turn<'_> {
+        Turn {
+            now: self.clock.now(),
+            workload: &self.workload,
+            random: &mut self.random,
+            tally: &mut self.tally,
+        }
+    }
+
+    fn is_websocket(&self) -> bool {
+        self.workload.protocol == Protocol::Websocket
+    }
+}
+
+/// How far a visit has come.
+enum Stage {
+    /// The connect is under way.
+    Connecting,
+    /// TLS and the upgrade are under way, as far as there are any.
+    Opening(Box<Opening>),
+    /// The connection stands, and nothing is to be said for now.
+    Resting,
+    /// Messages are out, then the Close.
+    Talking,
+    /// All is said; the server is to end the stream.
+    Leaving,
+}
+
+/// When a visit came how far, in nanoseconds on the run's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Times {
+    /// When it should have begun.
+    pub(crate) due: u64,
+    /// When its connect began.
+    pub(crate) began: u64,
+    /// When the kernel said that the connection stands.
+    pub(crate) connected: Option<u64>,
+    /// When the opening handshake was over; over bare TCP, when it was connected.
+    pub(crate) opened: Option<u64>,
+    /// When its first message was given to the kernel.
+    pub(crate) asked: Option<u64>,
+    /// When the reply to that was there.
+    pub(crate) answered: Option<u64>,
+}
+
+/// State of one visit.
+pub(crate) struct Visit {
+    socket: Socket,
+    stage: Stage,
+    link: Link,
+    connection: Connection,
+    /// Bytes for the wire, and how many of them the kernel has taken.
+    wire: Vec<u8>,
+    wire_sent: usize,
+    /// Number of the connection within the run.
+    pub(crate) ordinal: usize,
+    /// Messages to be sent once it stands; `None` lets it rest then.
+    messages: Option<u64>,
+    answered: u64,
+    pub(crate) times: Times,
+    /// When it must have come to the end of what it is about.
+    pub(crate) deadline: u64,
+    /// Whether a send found the connection reset.
+    is_reset: bool,
+    waits_to_write: bool,
+}
+
+impl Visit {
+    /// Starts to connect as number `ordinal` of the run. Once the connection stands, `messages` are sent
+    /// one after the other and then it is closed; `None` lets it rest until [`Visit::leave`].
+    pub(crate) fn begin(
+        crew: &Crew,
+        ordinal: usize,
+        messages: Option<u64>,
+        due: u64,
+        patience: u64,
+    ) -> Result<Visit, Ending> {
+        let began = crew.clock.now();
+        let socket = crew.dialer.begin(ordinal).map_err(Ending::connecting)?;
+        Ok(Visit {
+            socket,
+            stage: Stage::Connecting,
+            link: Link::Plain,
+            connection: Connection::new(),
+            wire: Vec::new(),
+            wire_sent: 0,
+            ordinal,
+            messages,
+            answered: 0,
+            times: Times {
+                due: due.min(began),
+                began,
+                ..Times::default()
+            },
+            deadline: began.saturating_add(patience),
+            is_reset: false,
+            waits_to_write: false,
+        })
+    }
+
+    /// The socket, to wait on.
+    pub(crate) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// What to wait for.
+    pub(crate) fn interest(&self) -> EventFlags {
+        match self.stage {
+            Stage::Connecting => EventFlags::OUT,
+            _ if self.waits_to_write => EventFlags::IN | EventFlags::OUT,
+            _ => EventFlags::IN,
+        }
+    }
+
+    /// Whether the connection stands and nothing is to be said for now.
+    pub(crate) fn is_resting(&self) -> bool {
+        matches!(self.stage, Stage::Resting)
+    }
+
+    /// Whether the connection was never made, so that the server has not even begun with it.
+    pub(crate) fn is_unconnected(&self) -> bool {
+        self.times.connected.is_none()
+    }
+
+    /// Why the visit is given up at its deadline, after so many `seconds`.
+    pub(crate) fn expire(&mut self, seconds: f64) -> Ending {
+        let waited = match &mut self.stage {
+            Stage::Connecting => "connecting took longer than",
+            // It knows most, and speaks of whole seconds only.
+            Stage::Opening(opening) if seconds >= 1.0 => {
+                return opening.out_of_time(seconds as u64).into();
+            }
+            Stage::Opening(_) => "the handshake failed: the server did not answer within",
+            Stage::Resting | Stage::Talking if self.connection.unanswered() > 0 => {
+                "the server did not answer a message within"
+            }
+            Stage::Resting | Stage::Talking => "the server did not answer the Close within",
+            Stage::Leaving => "the server did not end the stream, though all was said, within",
+        };
+        Ending::timed_out(format!("{waited} {seconds} s"))
+    }
+
+    /// Sends one message more, if `echo`, and closes a connection that rests.
+    pub(crate) fn leave(&mut self, echo: bool, crew: &mut Crew) -> Result<(), Ending> {
+        self.messages = Some(u64::from(echo));
+        self.stage = Stage::Talking;
+        self.speak(&mut crew.turn());
+        self.flush(crew)
+    }
+
+    /// Whether the closing handshake is over; the server may still have to end the stream.
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self.stage, Stage::Leaving)
+    }
+
+    /// The socket is ready for what [`Visit::interest`] said. Says how the visit ended, if it did.
+    pub(crate) fn advance(&mut self, crew: &mut Crew) -> Result<Option<Farewell>, Ending> {
+        if matches!(self.stage, Stage::Connecting) {
+            self.connected(crew)?;
+            return Ok(None);
+        }
+        if self.waits_to_write {
+            self.flush(crew)?;
+        }
+        let mut buffer = mem::take(&mut crew.buffer);
+        let received = recv(&self.socket, &mut *buffer, RecvFlags::DONTWAIT);
+        let result = match received {
+            Ok((0, _)) if self.is_reset => self.reset(Errno::CONNRESET),
+            Ok((0, _)) => self.end_of_stream(),
+            Ok((bytes, _)) => self.receive(&buffer[..bytes], crew).map(|()| None),
+            Err(Errno::AGAIN | Errno::INTR) => Ok(None),
+            Err(Errno::CONNRESET) => self.reset(Errno::CONNRESET),
+            Err(error) => Err(Failure::Io("receiving", error.into()).into()),
+        };
+        crew.buffer = buffer;
+        result
+    }
+
+    /// The socket is writable for the first time, or has failed.
+    fn connected(&mut self, crew: &mut Crew) -> Result<(), Ending> {
+        match self.socket.take_error() {
+            Ok(None) => {}
+            Ok(Some(error)) | Err(error) => return Err(Ending::connecting(error)),
+        }
+        self.times.connected = Some(crew.clock.now());
+        let mut opening = crew.dialer.opening(self.ordinal, &mut crew.random)?;
+        match opening.begin(&mut self.wire)? {
+            None => self.stage = Stage::Opening(Box::new(opening)),
+            Some(opened) => self.open(opened, crew)?,
+        }
+        self.flush(crew)
+    }
+
+    /// The connection stands.
+    fn open(&mut self, opened: Opened, crew: &mut Crew) -> Result<(), Ending> {
+        let Opened {
+            link,
+            early,
+            agreed,
+        } = opened;
+        self.link = link;
+        self.connection = Connection::with(agreed.deflate.as_ref());
+        crew.tls = crew.tls.take().or(agreed.tls);
+        let mut turn = crew.turn();
+        self.times.opened = match turn.workload.protocol {
+            Protocol::Tcp if matches!(self.link, Link::Plain) => self.times.connected,
+            _ => Some(turn.now),
+        };
+        self.stage = match self.messages {
+            None => Stage::Resting,
+            Some(_) => Stage::Talking,
+        };
+        self.speak(&mut turn);
+        match early.is_empty() {
+            true => Ok(()),
+            false => self.hear(&early, crew),
+        }
+    }
+
+    /// Takes bytes from the wire.
+    fn receive(&mut self, bytes: &[u8], crew: &mut Crew) -> Result<(), Ending> {
+        let result = self.take(bytes, crew);
+        // After a failure too: it may have left something that tells the server why.
+        let flushed = self.flush(crew);
+        result.and(flushed)
+    }
+
+    fn take(&mut self, bytes: &[u8], crew: &mut Crew) -> Result<(), Ending> {
+        if let Stage::Opening(opening) = &mut self.stage {
+            return match opening.receive(bytes, &mut self.wire)? {
+                Some(opened) => self.open(opened, crew),
+                None => Ok(()),
+            };
+        }
+        let mut plain = mem::take(&mut crew.plain);
+        plain.clear();
+        let mut result = self.link.receive(bytes, &mut plain).map_err(Ending::from);
+        self.link.wire_out(&mut self.wire);
+        if result.is_ok() && !plain.is_empty() {
+            result = self.hear(&plain, crew);
+        }
+        crew.plain = plain;
+        result?;
+        match (self.link.is_ended(), self.is_closed()) {
+            (true, false) => self.end_of_stream().map(drop),
+            (true, true) => {
+                // Not before the server has ended its side, which over WebSocket it does first: whoever
+                // closes a socket with something unread resets the connection.
+                self.link.close(&mut self.wire);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes what the server says on an open connection.
+    fn hear(&mut self, bytes: &[u8], crew: &mut Crew) -> Result<(), Ending> {
+        if self.is_closed() {
+            let what = "bytes after the closing handshake".to_owned();
+            return Err(Failure::Protocol(what).into());
+        }
+        let before = crew.tally.messages;
+        let mut turn = crew.turn();
+        self.connection.receive(bytes, &mut turn)?;
+        self.answered += turn.tally.messages - before;
+        if self.answered > 0 && self.times.answered.is_none() {
+            self.times.answered = Some(turn.now);
+        }
+        self.speak(&mut turn);
+        Ok(())
+    }
+
+    /// Queues the next message, if all before it are answered, and behind the last one the Close.
+    fn speak(&mut self, turn: &mut Turn<'_>) {
+        let Some(messages) = self.messages else {
+            return;
+        };
+        if self.connection.unanswered() == 0 && self.answered < messages {
+            self.connection.queue(turn.now, turn);
+        }
+        if self.answered + self.connection.unanswered() as u64 >= messages {
+            self.connection.drain(turn);
+        }
+    }
+
+    fn end_of_stream(&mut self) -> Result<Option<Farewell>, Ending> {
+        match &mut self.stage {
+            Stage::Leaving => Ok(Some(Farewell::Orderly)),
+            Stage::Opening(opening) => Err(Ending::end_of_stream(&opening.end_of_stream())),
+            _ => {
+                let in_flight = self.connection.unanswered();
+                Err(Ending::end_of_stream(&match in_flight {
+                    0 => Failure::Protocol("the stream ended without a Close".to_owned()),
+                    in_flight => Failure::Disconnected { in_flight },
+                }))
+            }
+        }
+    }
+
+    fn reset(&mut self, error: Errno) -> Result<Option<Farewell>, Ending> {
+        let doing = match self.stage {
+            // All was said before: rude, and harmless.
+            Stage::Leaving => return Ok(Some(Farewell::Reset)),
+            Stage::Connecting => "connecting",
+            Stage::Opening(_) => "during the handshake",
+            Stage::Resting => "while it was idle",
+            Stage::Talking if self.connection.unanswered() > 0 => "waiting for a reply",
+            Stage::Talking => "waiting for the Close",
+        };
+        Err(Ending::reset(&Failure::Io(doing, error.into())))
+    }
+
+    /// Sends what is due, as far as the socket takes it; takes leave when all is said.
+    fn flush(&mut self, crew: &mut Crew) -> Result<(), Ending> {
+        let now = crew.clock.now();
+        if matches!(self.stage, Stage::Resting | Stage::Talking | Stage::Leaving) {
+            while let Some(bytes) = self.connection.outgoing(now) {
+                let length = bytes.len();
+                self.link.send(bytes, &mut self.wire)?;
+                self.connection.outbox().sent(length);
+            }
+        }
+        if matches!(self.stage, Stage::Talking) {
+            self.times.asked.get_or_insert(now);
+            if self.connection.is_closed() {
+                self.stage = Stage::Leaving;
+                if !crew.is_websocket() {
+                    self.link.close(&mut self.wire);
+                }
+            }
+        }
+        self.write()?;
+        if self.is_closed() && !self.waits_to_write && !crew.is_websocket() {
+            // A WebSocket server ends the stream by itself (RFC 6455 section 7.1.1). A socket that is
+            // gone already says so at the next receive.
+            let _ = self.socket.shutdown(Shutdown::Write);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self) -> Result<(), Ending> {
+        self.waits_to_write = false;
+        while self.wire_sent < self.wire.len() {
+            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+            match send(&self.socket, &self.wire[self.wire_sent..], flags) {
+                Ok(bytes) => self.wire_sent += bytes,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    self.waits_to_write = true;
+                    return Ok(());
+                }
+                // What the server said before it left, if anything, tells more: the socket is readable
+                // now, and the receive will judge.
+                Err(Errno::CONNRESET) => {
+                    self.is_reset = true;
+                    break;
+                }
+                Err(Errno::PIPE) => break,
+                Err(error) => return Err(Failure::Io("sending", error.into()).into()),
+            }
+        }
+        self.wire.clear();
+        self.wire_sent = 0;
+        Ok(())
+    }
+}
