@@ -103,9 +103,19 @@ pub(crate) struct Evidence {
     pub(crate) headroom: Option<Headroom>,
 }
 
+/// What a schedule says when it is due.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Due {
+    #[default]
+    Messages,
+    /// Of a storm.
+    Visits,
+}
+
 /// How an open loop's schedule was held.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Schedule {
+    pub(crate) due: Due,
     /// Messages that were due within the window.
     pub(crate) offered: f64,
     /// Messages answered within it.
@@ -130,17 +140,28 @@ impl Schedule {
         let allowed = (MISSED_SHARE * self.offered).max(MISSED_MESSAGES);
         let (offered, backlog) = (self.offered, self.backlog_end);
         if backlog as f64 > allowed {
-            return Some(format!(
-                "of {offered:.0} messages, {backlog} were due and could not be sent, since their \
-                 sockets were full"
-            ));
+            return Some(match self.due {
+                Due::Messages => format!(
+                    "of {offered:.0} messages, {backlog} were due and could not be sent, since \
+                     their sockets were full"
+                ),
+                Due::Visits => format!(
+                    "of {offered:.0} visits, {backlog} were due and could not begin, since as many \
+                     were under way as may be"
+                ),
+            });
         }
         let answered = self
             .answered
             .filter(|answered| *answered as f64 + allowed < offered)?;
-        Some(format!(
-            "of {offered:.0} messages that were due, {answered} were answered in the time"
-        ))
+        Some(match self.due {
+            Due::Messages => format!(
+                "of {offered:.0} messages that were due, {answered} were answered in the time"
+            ),
+            Due::Visits => {
+                format!("of {offered:.0} visits that were due, {answered} ended well in the time")
+            }
+        })
     }
 }
 

@@ -53,6 +53,7 @@ fn generator(generator: Busy) -> Evidence {
 /// A schedule of 10,000 messages that was held.
 fn held() -> Schedule {
     Schedule {
+        due: Due::Messages,
         offered: 10_000.0,
         answered: Some(9_990),
         backlog_end: 0,

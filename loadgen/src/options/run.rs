@@ -114,7 +114,7 @@ pub(crate) enum Threads {
     Count(usize),
 }
 
-fn parse_threads(text: &str) -> Result<Threads, String> {
+pub(crate) fn parse_threads(text: &str) -> Result<Threads, String> {
     match text {
         "auto" => Ok(Threads::Auto),
         _ => text

@@ -4,9 +4,19 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::run::OutputOptions;
+use super::run::{OutputOptions, Threads, parse_threads};
 use super::target::TargetOptions;
-use crate::quantity::{CpuList, parse_cpu_list, parse_duration};
+use super::{UsageError, at_least_one};
+use crate::load::allowed_cpus;
+use crate::quantity::{CpuList, parse_cpu_list, parse_duration, parse_size};
+use crate::schedule::{Arrivals, Rates};
+use crate::target::Protocol;
+
+/// Most payload bytes under way in all: each visit holds its message.
+const IN_FLIGHT_BYTES_MAX: usize = 4 << 30;
+
+/// How long to measure, unless told otherwise.
+const DURATION: Duration = Duration::from_secs(5);
 
 /// `ringload storm`.
 #[derive(Args, Clone, Debug)]
@@ -14,16 +24,41 @@ pub(crate) struct StormOptions {
     #[command(flatten)]
     pub(crate) target: TargetOptions,
 
-    /// Connections at a time
+    /// Connections at a time; with --rate, the most at a time
     #[arg(long, default_value_t = 64, value_name = "N")]
     pub(crate) connections: usize,
 
-    /// How long to measure
-    #[arg(long, default_value = "5s", value_parser = parse_duration)]
-    pub(crate) duration: Duration,
+    /// Open storm: connects per second, whatever the server does: 500; a ramp 100..2k/30s; steps
+    /// 100/10s,1k/10s. A visit then counts from when it was due
+    #[arg(long, value_name = "RATE", value_parser = Rates::parse)]
+    pub(crate) rate: Option<Rates>,
 
-    /// Load before that, which does not count
-    #[arg(long, default_value = "1s", value_parser = parse_duration)]
+    /// When the visits of an open storm are due
+    #[arg(long, value_enum, default_value_t = Arrivals::Even, requires = "rate")]
+    pub(crate) arrivals: Arrivals,
+
+    /// Messages of each visit, one after the other
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) messages: u64,
+
+    /// Payload of a message: 32, 4KiB
+    #[arg(long, default_value = "32", value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) size: usize,
+
+    /// How long a visit may take, from its connect on
+    #[arg(long, default_value = "5s", value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) visit_timeout: Duration,
+
+    /// Go on when a visit fails, and count what failed by kind; else the first failure ends the storm
+    #[arg(long)]
+    pub(crate) tolerate: bool,
+
+    /// How long to measure [default: 5s, or as long as the steps of --rate]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) duration: Option<Duration>,
+
+    /// Load before that, which does not count; of an open storm, at its first rate
+    #[arg(long, default_value = "1s", value_name = "TIME", value_parser = parse_duration)]
     pub(crate) warmup: Duration,
 
     /// Measure no more than this many visits: each leaves a port in TIME_WAIT for a minute
@@ -35,18 +70,72 @@ pub(crate) struct StormOptions {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) first_visit: u32,
 
-    /// Run on these CPUs only: 1 or 0,2-3
+    /// Threads that visit; auto is one for each CPU that may be used
+    #[arg(long, default_value = "1", value_name = "N|auto", value_parser = parse_threads)]
+    pub(crate) threads: Threads,
+
+    /// Run on these CPUs only, each thread on one of them: 1 or 0,2-3
     #[arg(long, value_name = "LIST", value_parser = parse_cpu_list)]
     pub(crate) cpu: Option<CpuList>,
 
-    /// A process of the server, for its CPU time; repeatable
+    /// A process of the server, for its CPU time and that of the processes that it started; repeatable
     #[arg(long = "server-pid", value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
     pub(crate) server_pids: Vec<i32>,
 
-    /// Seed of payloads and masking keys [default: from the kernel]
+    /// Seed of payloads, masking keys and Poisson arrivals [default: from the kernel]
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
 
     #[command(flatten)]
     pub(crate) output: OutputOptions,
+}
+
+impl StormOptions {
+    /// Threads that visit: no more than there are connections, if it is for us to say.
+    pub(crate) fn threads(&self) -> usize {
+        match self.threads {
+            Threads::Count(threads) => threads,
+            Threads::Auto => allowed_cpus().min(self.connections),
+        }
+    }
+
+    /// How long to measure.
+    pub(crate) fn duration(&self) -> Duration {
+        let steps = self.rate.as_ref().and_then(Rates::length);
+        self.duration.or(steps).unwrap_or(DURATION)
+    }
+
+    /// Refuses what cannot be run. The error says what would be right.
+    pub(crate) fn check(&self) -> Result<(), UsageError> {
+        at_least_one("connections", self.connections)?;
+        if let Threads::Count(threads) = self.threads {
+            at_least_one("threads", threads)?;
+            if threads > self.connections {
+                return Err(UsageError(format!(
+                    "--threads {threads} is more than --connections {}; each thread needs one",
+                    self.connections
+                )));
+            }
+        }
+        for (name, value) in [
+            ("duration", self.duration()),
+            ("visit-timeout", self.visit_timeout),
+        ] {
+            if value.is_zero() {
+                return Err(UsageError(format!("--{name} is 0; give a time such as 5s")));
+            }
+        }
+        let in_flight = self.size.saturating_mul(self.connections);
+        if in_flight > IN_FLIGHT_BYTES_MAX {
+            return Err(UsageError(format!(
+                "--connections × --size is {in_flight} bytes under way; at most 4GiB"
+            )));
+        }
+        if self.size == 0 && self.target.protocol() == Protocol::Tcp {
+            return Err(UsageError(
+                "--size is 0, which a TCP echo cannot answer; give at least 1".to_owned(),
+            ));
+        }
+        Ok(())
+    }
 }

@@ -5,7 +5,7 @@ use super::series::Series;
 use super::threads::Gathered;
 use crate::measure::process::{Memory, TaskTime};
 use crate::measure::stability::stability;
-use crate::measure::verdict::{Busy, Evidence, Schedule, judge};
+use crate::measure::verdict::{Busy, Due, Evidence, Schedule, judge};
 use crate::measure::window::{Observed, Window};
 use crate::output::document::latency::Latency;
 use crate::output::document::run::{Backlog, Load, RunResult, Server, Side};
@@ -46,6 +46,7 @@ pub(super) fn result(
     let schedule = backlog
         .zip(series.offered_per_second())
         .map(|(backlog, offered)| Schedule {
+            due: Due::Messages,
             offered: offered * window.seconds,
             backlog_end: backlog.messages_end,
             answered: Some(window.messages),

@@ -1,131 +1,177 @@
 //! The result of a storm, as JSON and as a table.
 
-use serde::Serialize;
-
-use super::Findings;
-use crate::dial::Dialer;
-use crate::measure::process::{CpuSource, TaskTime};
-use crate::measure::verdict::{Busy, Evidence, Verdict, judge};
-use crate::measure::window::{Observed, Window};
+use super::Storm;
+use super::conduct::Course;
+use crate::measure::process::TaskTime;
+use crate::measure::verdict::{Busy, Due, Evidence, Schedule, judge};
+use crate::measure::window::Window;
 use crate::options::storm::StormOptions;
-use crate::output::deliver;
 use crate::output::document::latency::Latency;
+use crate::output::document::run::Rate;
+use crate::output::document::storm::{
+    STORM_SCHEMA, StormBacklog, StormDocument, StormLoad, StormResult,
+};
 use crate::output::document::{Environment, Status};
-use crate::output::table::{Table, grouped, latency_rows, time};
+use crate::output::table::{Table, bytes, grouped, latency_rows, time};
 
-/// The JSON of `ringload storm`.
-#[derive(Serialize)]
-struct StormDocument {
-    /// Always `ringload-storm/1`.
-    schema: &'static str,
-    status: Status,
-    error: Option<String>,
-    environment: Environment,
-    url: String,
-    address: Option<String>,
-    protocol: String,
-    /// Connections at a time.
-    connections: usize,
-    /// Number of the first visit.
-    first_visit: u32,
-    /// Most visits measured, if bounded.
-    visits_max: Option<u64>,
-    warmup_seconds: f64,
-    duration_seconds: f64,
-    /// Connect, handshake, echo and close in good order, warm-up included.
-    visits_verified: u64,
-    /// `None` if the storm failed before the window opened.
-    result: Option<StormResult>,
+/// Sums up.
+pub(super) fn document(storm: &Storm<'_>, course: &Course) -> StormDocument {
+    let (status, error) = status(storm, course);
+    let result = course
+        .window
+        .as_ref()
+        .map(|window| result(storm, course, window, error.clone()));
+    StormDocument {
+        schema: STORM_SCHEMA.to_owned(),
+        status,
+        error,
+        environment: Environment::read(),
+        load: load(storm, course),
+        visits_verified: course.findings.verified,
+        result,
+    }
 }
 
-/// Figures of the window.
-#[derive(Serialize)]
-struct StormResult {
-    window_seconds: f64,
-    visits: u64,
-    visits_per_second: f64,
-    /// From the start of the connect to the open connection; visits begun in the window.
-    opening: Latency,
-    /// From the start of the connect to the server's end of stream; visits begun in the window.
-    visit: Latency,
-    generator_cpu_ns_per_visit: Option<f64>,
-    generator: Busy,
-    server_pids: Vec<i32>,
-    server_cpu_ns_per_visit: Option<f64>,
-    server: Option<Busy>,
-    cpu_source: CpuSource,
-    steal_percent: f64,
-    verdict: Verdict,
-    verdict_reason: String,
-}
-
-impl StormResult {
-    fn of(window: &Window, findings: &Findings, observed: &Observed) -> StormResult {
-        let visits = window.messages;
-        let cpu_ns = |tasks: &[TaskTime]| {
-            let total = tasks.iter().map(|task| task.cpu_ns).sum::<u64>();
-            (visits > 0).then(|| total as f64 / visits as f64)
-        };
-        let generator = Busy::of(&window.generator, window.seconds);
-        let server = window
-            .server
-            .as_deref()
-            .map(|tasks| Busy::of(tasks, window.seconds));
-        let (verdict, verdict_reason) = judge(&Evidence {
-            generator,
-            server,
-            steal_percent: window.steal_percent,
-            failure: findings.error.clone(),
-            ..Evidence::default()
+/// How the storm ended, and the sentence that says so.
+fn status(storm: &Storm<'_>, course: &Course) -> (Status, Option<String>) {
+    let failed = |error: String| (Status::Failed, Some(error));
+    let findings = &course.findings;
+    if let Some(fault) = &findings.fault {
+        return failed(fault.clone());
+    }
+    if course.interrupted {
+        let error = "interrupted: the figures are partial";
+        return (Status::Interrupted, Some(error.to_owned()));
+    }
+    if findings.visits == 0 {
+        return failed(match findings.failures().first() {
+            Some(most) => format!(
+                "no visit ended well within the window; of {} that failed, {} so: {}",
+                findings.failed, most.count, most.sentence
+            ),
+            None => "no visit ended within the window; measure for longer".to_owned(),
         });
-        StormResult {
-            window_seconds: window.seconds,
-            visits,
-            visits_per_second: visits as f64 / window.seconds.max(1e-9),
-            opening: Latency::of(&findings.opening),
-            visit: Latency::of(&findings.visit),
-            generator_cpu_ns_per_visit: cpu_ns(&window.generator),
-            generator,
-            server_pids: observed.server_pids.clone(),
-            server_cpu_ns_per_visit: window.server.as_deref().and_then(cpu_ns),
-            server,
-            cpu_source: observed.source,
-            steal_percent: window.steal_percent,
-            verdict,
-            verdict_reason,
-        }
+    }
+    let window = course.window.as_ref();
+    let is_gone = window.is_some_and(|window| window.server.is_none());
+    if is_gone && !storm.observed.server_pids.is_empty() {
+        return failed("a process of --server-pid ended during the storm".to_owned());
+    }
+    (Status::Ok, None)
+}
+
+fn load(storm: &Storm<'_>, course: &Course) -> StormLoad {
+    let options = storm.options;
+    let urls = options.target.urls.iter();
+    StormLoad {
+        urls: urls.map(|target| target.url.clone()).collect(),
+        addresses: storm
+            .dialer
+            .addresses()
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        protocol: options.target.protocol().to_string(),
+        tls: course.findings.tls.clone(),
+        connections: options.connections,
+        rate: options.rate.as_ref().map(|rates| Rate {
+            text: rates.text().to_owned(),
+            arrivals: options.arrivals.name().to_owned(),
+        }),
+        messages: options.messages,
+        message_bytes: options.size,
+        visits_max: options.visits,
+        first_visit: options.first_visit,
+        visit_timeout_seconds: options.visit_timeout.as_secs_f64(),
+        tolerate: options.tolerate,
+        threads: options.threads(),
+        cpus: options
+            .cpu
+            .as_ref()
+            .map_or_else(Vec::new, |cpus| cpus.0.clone()),
+        seed: storm.seed,
+        warmup_seconds: options.warmup.as_secs_f64(),
+        duration_seconds: options.duration().as_secs_f64(),
+    }
+}
+
+fn result(
+    storm: &Storm<'_>,
+    course: &Course,
+    window: &Window,
+    failure: Option<String>,
+) -> StormResult {
+    let findings = &course.findings;
+    let visits = findings.visits;
+    let cpu_ns = |tasks: &[TaskTime]| {
+        let total = tasks.iter().map(|task| task.cpu_ns).sum::<u64>();
+        (visits > 0).then(|| total as f64 / visits as f64)
+    };
+    let seconds = window.seconds.max(1e-9);
+    let (generator_cpus, server_cpus) = course.cpus;
+    let generator = Busy::of(&window.generator, window.seconds).within(generator_cpus);
+    let server = window
+        .server
+        .as_deref()
+        .map(|tasks| Busy::of(tasks, window.seconds).within(server_cpus));
+    let is_open = course.offered.is_some();
+    let lateness = is_open.then(|| Latency::of(&findings.lateness));
+    let backlog = is_open.then_some(StormBacklog {
+        visits_late: findings.late,
+        visits_max: course.backlog_max.max(findings.backlog_end),
+        visits_end: findings.backlog_end,
+    });
+    let visit = Latency::of(&findings.visit);
+    let (verdict, verdict_reason) = judge(&Evidence {
+        seconds: window.seconds,
+        generator,
+        server,
+        steal_percent: window.steal_percent,
+        others: course.others,
+        failure,
+        schedule: course.offered.map(|offered| Schedule {
+            due: Due::Visits,
+            offered,
+            answered: Some(visits),
+            backlog_end: findings.backlog_end,
+            lateness_p99_9_ns: findings.lateness.value_at_quantile(0.999),
+            latency_p99_9_ns: visit.p99_9_ns,
+        }),
+        ..Evidence::default()
+    });
+    StormResult {
+        window_start_unix_seconds: course.window_start_unix_seconds,
+        window_seconds: window.seconds,
+        visits,
+        visits_per_second: visits as f64 / seconds,
+        offered_visits_per_second: course.offered.map(|offered| offered / seconds),
+        connect: Latency::of(&findings.connect),
+        handshake: Latency::of(&findings.handshake),
+        first_echo: Latency::of(&findings.first_echo),
+        visit,
+        lateness,
+        backlog,
+        closes: findings.closes,
+        visits_failed: findings.failed,
+        failures: findings.failures(),
+        generator_cpu_ns_per_visit: cpu_ns(&window.generator),
+        generator,
+        server_pids: storm.observed.server_pids.clone(),
+        server_cpu_ns_per_visit: window.server.as_deref().and_then(cpu_ns),
+        server,
+        cpu_source: storm.observed.source,
+        steal_percent: window.steal_percent,
+        others_percent: course.others.percent,
+        verdict,
+        verdict_reason,
     }
 }
 
 /// Writes the table and the JSON that were asked for.
-pub(super) fn write(
-    options: &StormOptions,
-    dialer: &Dialer,
-    observed: &Observed,
-    findings: &Findings,
-) -> anyhow::Result<()> {
-    let document = StormDocument {
-        schema: "ringload-storm/1",
-        status: findings.status,
-        error: findings.error.clone(),
-        environment: Environment::read(),
-        url: options.target.urls[0].url.clone(),
-        address: dialer.address().map(|address| address.to_string()),
-        protocol: options.target.protocol().to_string(),
-        connections: options.connections,
-        first_visit: options.first_visit,
-        visits_max: options.visits,
-        warmup_seconds: options.warmup.as_secs_f64(),
-        duration_seconds: options.duration.as_secs_f64(),
-        visits_verified: findings.visits,
-        result: findings
-            .window
-            .as_ref()
-            .map(|window| StormResult::of(window, findings, observed)),
-    };
-    deliver(
-        &document,
-        || table(&document),
+pub(super) fn deliver(options: &StormOptions, document: &StormDocument) -> anyhow::Result<()> {
+    crate::output::deliver(
+        document,
+        || table(document),
         document.error.as_deref(),
         options.output.json.as_deref(),
         options.output.quiet,
@@ -134,29 +180,71 @@ pub(super) fn write(
 
 fn table(document: &StormDocument) -> String {
     let mut table = Table::default();
+    let load = &document.load;
+    let pace = match &load.rate {
+        Some(rate) => format!("{} visits/s ({}), at most ", rate.text, rate.arrivals),
+        None => String::new(),
+    };
+    let echoes = match load.messages {
+        1 => "one echo".to_owned(),
+        messages => format!("{} echoes", grouped(messages)),
+    };
     table.row(
         "storm",
         format!(
-            "{} connections at a time, one echo each, {} over {}",
-            grouped(document.connections as u64),
-            document.protocol,
-            document.address.as_deref().unwrap_or(&document.url)
+            "{pace}{} connections at a time, {echoes} of {} each, {}{} over {}",
+            grouped(load.connections as u64),
+            bytes(load.message_bytes as f64),
+            load.tls
+                .as_ref()
+                .map_or(String::new(), |tls| format!("{tls}, ")),
+            load.protocol,
+            match load.addresses.is_empty() {
+                true => load.urls.join(", "),
+                false => load.addresses.join(", "),
+            }
         ),
     );
-    let Some(result) = &document.result else {
-        return table.into_text();
-    };
+    if let Some(result) = &document.result {
+        result_rows(&mut table, load, result);
+    }
+    table.row(
+        "verified",
+        format!("{} visits", grouped(document.visits_verified)),
+    );
+    table.into_text()
+}
+
+fn result_rows(table: &mut Table, load: &StormLoad, result: &StormResult) {
+    let rate = |per_second: f64| grouped(per_second.round() as u64);
     table.row(
         "window",
         format!("{:.3} s after warm-up", result.window_seconds),
     );
-    let rate = grouped(result.visits_per_second.round() as u64);
+    let offered = result
+        .offered_visits_per_second
+        .map_or(String::new(), |offered| {
+            format!(" of {} offered", rate(offered))
+        });
     table.row(
         "throughput",
-        format!("{rate} connections/s, each opened, echoed and closed"),
+        format!(
+            "{} visits/s{offered}, each opened, echoed and closed",
+            rate(result.visits_per_second)
+        ),
     );
-    latency_rows(&mut table, "opening", &result.opening);
-    latency_rows(&mut table, "whole visit", &result.visit);
+    latency_rows(table, "connect", &result.connect);
+    if load.protocol != "tcp" {
+        latency_rows(table, "handshake", &result.handshake);
+    }
+    latency_rows(table, "first echo", &result.first_echo);
+    let whole = match load.rate {
+        Some(_) => "visit, when due",
+        None => "whole visit",
+    };
+    latency_rows(table, whole, &result.visit);
+    schedule_rows(table, result);
+    close_rows(table, result);
     for (name, cpu_ns, busy) in [
         (
             "generator CPU",
@@ -169,17 +257,63 @@ fn table(document: &StormDocument) -> String {
             let share = busy.on_cpu_percent;
             table.row(
                 name,
-                format!("{} per connection, {share:.1} % busy", time(cpu_ns)),
+                format!("{} per visit, {share:.1} % busy", time(cpu_ns)),
             );
         }
     }
     table.row(
-        "steal",
-        format!("{:.1} % of all CPU time", result.steal_percent),
+        "steal, others",
+        format!(
+            "{:.1} % of all CPU time, {:.1} % of one CPU",
+            result.steal_percent, result.others_percent
+        ),
     );
+    let verdict = result.verdict.name();
+    table.row("verdict", format!("{verdict}: {}", result.verdict_reason));
+}
+
+/// How an open storm's schedule was held.
+fn schedule_rows(table: &mut Table, result: &StormResult) {
+    if let Some(lateness) = result.lateness.as_ref().filter(|late| late.count > 0) {
+        table.row(
+            "generator late",
+            format!(
+                "p50 {}  p99 {}  p99.9 {}  max {}",
+                time(lateness.p50_ns as f64),
+                time(lateness.p99_ns as f64),
+                time(lateness.p99_9_ns as f64),
+                time(lateness.max_ns as f64)
+            ),
+        );
+    }
+    if let Some(backlog) = &result.backlog {
+        table.row(
+            "backlog",
+            format!(
+                "{} visits had to wait for others to end; {} waited at most at a time, {} at the end",
+                grouped(backlog.visits_late),
+                grouped(backlog.visits_max),
+                grouped(backlog.visits_end)
+            ),
+        );
+    }
+}
+
+fn close_rows(table: &mut Table, result: &StormResult) {
+    let closes = &result.closes;
     table.row(
-        "verdict",
-        format!("{} ({})", result.verdict.name(), result.verdict_reason),
+        "ends",
+        format!(
+            "{} orderly, {} reset, {} without a Close, {} other",
+            grouped(closes.orderly),
+            grouped(closes.reset),
+            grouped(closes.end_of_stream_without_close),
+            grouped(closes.other)
+        ),
     );
-    table.into_text()
+    for (index, kind) in result.failures.iter().enumerate() {
+        let name = if index == 0 { "failed" } else { "" };
+        let sentence = kind.sentence.replace('\n', " ");
+        table.row(name, format!("{} × {sentence}", grouped(kind.count)));
+    }
 }

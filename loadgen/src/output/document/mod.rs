@@ -11,6 +11,7 @@ pub(crate) mod merge;
 pub(crate) mod run;
 pub(crate) mod selftest;
 pub(crate) mod suite;
+pub(crate) mod storm;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -1,0 +1,214 @@
+//! What a thread, and then all of them together, found.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+
+use crate::echo::tally::latency_histogram;
+use crate::output::document::storm::{Closes, FailureKind};
+use crate::visit::Times;
+use crate::visit::crowd::Ended;
+use crate::visit::ending::{Cut, Farewell};
+
+/// Most kinds of failures told apart.
+const FAILURE_KINDS_MAX: usize = 20;
+
+/// Counts of a storm.
+pub(super) struct Findings {
+    /// Nanoseconds from the connect to the connection.
+    pub(super) connect: Histogram<u64>,
+    /// From there to the open WebSocket.
+    pub(super) handshake: Histogram<u64>,
+    /// From the first message's send to its reply.
+    pub(super) first_echo: Histogram<u64>,
+    /// The whole visit, from when it was due.
+    pub(super) visit: Histogram<u64>,
+    /// Of an open storm: how late the generator took up what was due and had room.
+    pub(super) lateness: Histogram<u64>,
+    /// Visits that ended well, warm-up included.
+    pub(super) verified: u64,
+    /// Of those, the ones that ended within the window.
+    pub(super) visits: u64,
+    /// Visits due in the window that had to wait until another had ended.
+    pub(super) late: u64,
+    /// Visits due in the window that never began.
+    pub(super) backlog_end: u64,
+    /// From the opening of the window on.
+    pub(super) closes: Closes,
+    /// From the opening of the window on.
+    pub(super) failed: u64,
+    kinds: BTreeMap<String, u64>,
+    other_kinds: u64,
+    /// What TLS agreed on.
+    pub(super) tls: Option<String>,
+    /// Why the storm could not go on.
+    pub(super) fault: Option<String>,
+}
+
+impl Findings {
+    /// Nothing yet.
+    pub(super) fn new() -> Findings {
+        Findings {
+            connect: latency_histogram(),
+            handshake: latency_histogram(),
+            first_echo: latency_histogram(),
+            visit: latency_histogram(),
+            lateness: latency_histogram(),
+            verified: 0,
+            visits: 0,
+            late: 0,
+            backlog_end: 0,
+            closes: Closes::default(),
+            failed: 0,
+            kinds: BTreeMap::new(),
+            other_kinds: 0,
+            tls: None,
+            fault: None,
+        }
+    }
+
+    /// Counts how a visit ended. Its `times` count if it was due in the window.
+    pub(super) fn close(&mut self, ended: &Ended) {
+        let closes = &mut self.closes;
+        let closed = match &ended.how {
+            Ok(Farewell::Orderly) => &mut closes.orderly,
+            Ok(Farewell::Reset) => &mut closes.reset,
+            Err(ending) => match ending.cut {
+                Cut::Reset => &mut closes.reset,
+                Cut::EndOfStream => &mut closes.end_of_stream_without_close,
+                Cut::Other => &mut closes.other,
+            },
+        };
+        *closed += 1;
+        if let Err(ending) = &ended.how {
+            self.failed += 1;
+            self.count_kind(&ending.sentence, 1);
+        }
+    }
+
+    /// Counts the phases that a visit came through by `now`, and the whole of one that is over.
+    pub(super) fn time(&mut self, times: &Times, over: Option<u64>) {
+        let mut record = |histogram: fn(&mut Findings) -> &mut Histogram<u64>, from, to| {
+            if let (Some(from), Some(to)) = (from, to) {
+                let took: u64 = u64::saturating_sub(to, from);
+                histogram(self).saturating_record(took.max(1));
+            }
+        };
+        record(|it| &mut it.connect, Some(times.began), times.connected);
+        if times.opened != times.connected {
+            record(|it| &mut it.handshake, times.connected, times.opened);
+        }
+        record(|it| &mut it.first_echo, times.asked, times.answered);
+        record(|it| &mut it.visit, Some(times.due), over);
+    }
+
+    fn count_kind(&mut self, sentence: &str, count: u64) {
+        if let Some(kind) = self.kinds.get_mut(sentence) {
+            *kind += count;
+        } else if self.kinds.len() < FAILURE_KINDS_MAX {
+            self.kinds.insert(sentence.to_owned(), count);
+        } else {
+            self.other_kinds += count;
+        }
+    }
+
+    /// The failures by kind, the most frequent first.
+    pub(super) fn failures(&self) -> Vec<FailureKind> {
+        let kind = |(sentence, &count): (&String, &u64)| FailureKind {
+            sentence: sentence.clone(),
+            count,
+        };
+        let mut failures: Vec<FailureKind> = self.kinds.iter().map(kind).collect();
+        failures.sort_by_key(|kind| std::cmp::Reverse(kind.count));
+        if self.other_kinds > 0 {
+            failures.push(FailureKind {
+                sentence: "(further kinds)".to_owned(),
+                count: self.other_kinds,
+            });
+        }
+        failures
+    }
+
+    /// Adds what another thread found.
+    pub(super) fn add(&mut self, other: Findings) {
+        for (mine, its) in [
+            (&mut self.connect, &other.connect),
+            (&mut self.handshake, &other.handshake),
+            (&mut self.first_echo, &other.first_echo),
+            (&mut self.visit, &other.visit),
+            (&mut self.lateness, &other.lateness),
+        ] {
+            mine.add(its)
+                .expect("all histograms of a storm have the same bounds");
+        }
+        self.verified += other.verified;
+        self.visits += other.visits;
+        self.late += other.late;
+        self.backlog_end += other.backlog_end;
+        self.closes.add(other.closes);
+        self.failed += other.failed;
+        for (sentence, count) in &other.kinds {
+            self.count_kind(sentence, *count);
+        }
+        self.other_kinds += other.other_kinds;
+        self.tls = self.tls.take().or(other.tls);
+        self.fault = self.fault.take().or(other.fault);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::visit::ending::Ending;
+
+    fn failed(sentence: String) -> Ended {
+        Ended {
+            visit: None,
+            how: Err(Ending::timed_out(sentence)),
+        }
+    }
+
+    #[test]
+    fn no_more_than_twenty_kinds_are_told_apart_and_none_is_lost() {
+        let mut findings = Findings::new();
+        for number in 0..30 {
+            findings.close(&failed(format!("kind {number}")));
+        }
+        let mut other = Findings::new();
+        for _ in 0..5 {
+            other.close(&failed("kind 3".to_owned()));
+            other.close(&failed("kind 77".to_owned()));
+        }
+        findings.add(other);
+        let failures = findings.failures();
+        assert_eq!(failures.len(), FAILURE_KINDS_MAX + 1);
+        assert_eq!(
+            (failures[0].sentence.as_str(), failures[0].count),
+            ("kind 3", 6)
+        );
+        let counted: u64 = failures.iter().map(|kind| kind.count).sum();
+        assert_eq!((counted, findings.failed), (40, 40));
+        assert_eq!(findings.closes.other, 40);
+    }
+
+    #[test]
+    fn phases_are_apart_and_the_visit_counts_from_when_it_was_due() {
+        let mut findings = Findings::new();
+        let times = Times {
+            due: 100,
+            began: 1000,
+            connected: Some(1010),
+            opened: Some(1030),
+            asked: Some(1035),
+            answered: Some(1075),
+        };
+        findings.time(&times, Some(1100));
+        let took = [
+            findings.connect.max(),
+            findings.handshake.max(),
+            findings.first_echo.max(),
+            findings.visit.max(),
+        ];
+        assert_eq!(took, [10, 20, 40, 1000]);
+    }
+}
