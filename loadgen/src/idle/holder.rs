@@ -1,0 +1,348 @@
+//! The connections of one process: opened, held, asked for a sample, closed.
+
+use std::collections::HashSet;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+use super::limits::full_process;
+use crate::control::Clock;
+use crate::dial::Dialer;
+use crate::echo::payload::{Pool, Random};
+use crate::options::idle::{IdleOptions, Share};
+use crate::visit::crowd::{Crowd, Ended, Ready};
+use crate::visit::scout::{Scouted, scout};
+use crate::visit::{Crew, Visit};
+
+/// Payload of a sample echo.
+const MESSAGE_BYTES: usize = 32;
+
+/// Connections that must still echo after the hold, evenly spread over all.
+pub(super) const SAMPLE: usize = 100;
+
+/// How long one connection may take to open, and then to close.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Longest wait for events.
+const WAIT: Duration = Duration::from_millis(50);
+
+/// Sign of the descriptor that tells to stop.
+const STOP: u8 = 0;
+
+/// What came of the opening.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub(super) struct Opened {
+    /// Connections that stand.
+    pub(super) connections: usize,
+    /// Why there are no more, if there should be.
+    pub(super) error: Option<String>,
+    pub(super) interrupted: bool,
+    /// Where they go.
+    pub(super) address: Option<String>,
+    /// What TLS agreed on.
+    pub(super) tls: Option<String>,
+}
+
+/// What came of the closing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub(super) struct Closed {
+    /// Connections that gave the echo they were asked for.
+    pub(super) echoed: u64,
+    /// Connections that ended while they were held.
+    pub(super) lost: usize,
+    /// What was wrong first.
+    pub(super) error: Option<String>,
+    pub(super) interrupted: bool,
+}
+
+/// Which of the connections are asked for an echo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub(super) struct Sampling {
+    /// Connections that stand in other processes and come before the first of this one.
+    pub(super) before: usize,
+    /// Connections that stand in all.
+    pub(super) total: usize,
+    /// Whether nothing is asked, and no leave taken.
+    pub(super) is_hasty: bool,
+}
+
+impl Sampling {
+    /// Whether the connection at place `index` of this process is asked: every so many-th of all.
+    fn asks(self, index: usize) -> bool {
+        let stride = self.total.div_ceil(SAMPLE).max(1);
+        (self.before + index).is_multiple_of(stride)
+    }
+}
+
+/// The connections of this process.
+pub(super) struct Holder<'a> {
+    stop: BorrowedFd<'a>,
+    crew: Crew,
+    pool: Arc<Pool>,
+    seed: u64,
+    server_pids: Vec<i32>,
+    crowd: Crowd,
+    share: Share,
+    /// Connections that may be on their way to opening, or to closing, at a time.
+    at_once: usize,
+    /// Number and slot of each that stands, in order once all do.
+    standing: Vec<(usize, usize)>,
+    lost: usize,
+    lost_first: Option<String>,
+}
+
+impl<'a> Holder<'a> {
+    /// A holder of `share`, with `at_once` connections being opened at a time, that stops when `stop` is
+    /// readable.
+    pub(super) fn new(
+        options: &IdleOptions,
+        share: Share,
+        at_once: usize,
+        seed: u64,
+        stop: BorrowedFd<'a>,
+    ) -> anyhow::Result<Holder<'a>> {
+        let dialer = Arc::new(Dialer::from_options(&options.target)?);
+        // The payloads are the same in every process, what is drawn from them is not.
+        let pool = Crew::pool(MESSAGE_BYTES, &mut Random::new(seed, 0));
+        let random = Random::new(seed, 1 + share.first as u64);
+        let crowd = Crowd::new(share.end - share.first).context("creating an epoll set")?;
+        crowd.watch(stop, STOP).context("watching for a signal")?;
+        Ok(Holder {
+            stop,
+            crew: Crew::new(
+                Clock::new(),
+                dialer,
+                MESSAGE_BYTES,
+                Arc::clone(&pool),
+                random,
+            ),
+            pool,
+            seed,
+            server_pids: options.server_pids.clone(),
+            crowd,
+            share,
+            at_once,
+            standing: Vec::new(),
+            lost: 0,
+            lost_first: None,
+        })
+    }
+
+    /// Opens the connections, and tells `progress` how many stand, until all do, one fails or somebody
+    /// says stop.
+    pub(super) fn open(&mut self, mut progress: impl FnMut(usize)) -> anyhow::Result<Opened> {
+        let mut opened = Opened::default();
+        let scouted = scout(self.new_crew(), self.share.first, false, self.stop);
+        match scouted.context("making the first connection")? {
+            Scouted::Open(tls) => opened.tls = tls,
+            Scouted::Failed(_, failure) => opened.error = Some(failure.to_string()),
+            Scouted::Stopped => opened.interrupted = true,
+        }
+        let mut next = self.share.first;
+        while opened.error.is_none()
+            && !opened.interrupted
+            && self.standing.len() < self.share.end - self.share.first
+        {
+            // Whatever stands stays, so what is in the crowd and does not stand is being opened.
+            while self.crowd.len() - self.standing.len() < self.at_once && next < self.share.end {
+                let ended = self.begin(next);
+                next += 1;
+                if let Some(ended) = ended {
+                    opened.error = Some(sentence(ended));
+                    break;
+                }
+            }
+            for event in self.wait()? {
+                let Ready::Visit(slot) = event else {
+                    opened.interrupted = true;
+                    continue;
+                };
+                if let Some(ended) = self.go_on(slot) {
+                    opened.error.get_or_insert(sentence(ended));
+                }
+            }
+            let now = self.crew.clock.now();
+            for ended in self.crowd.expire(now, PATIENCE.as_secs_f64()) {
+                opened.error.get_or_insert(sentence(ended));
+            }
+            if self.lost > 0 {
+                opened.error = opened.error.or(self.lost_first.take());
+            }
+            progress(self.standing.len());
+        }
+        // Now, while those are open that the server has no room for.
+        if let (Some(error), Some(limit)) = (&mut opened.error, full_process(&self.server_pids)) {
+            *error += &format!("; {limit}");
+        }
+        let unopened: Vec<usize> = self
+            .crowd
+            .visits()
+            .filter(|(_, visit)| !visit.is_resting())
+            .map(|(slot, _)| slot)
+            .collect();
+        for slot in unopened {
+            drop(self.crowd.remove(slot));
+        }
+        self.standing.sort_unstable();
+        opened.connections = self.standing.len();
+        opened.address = self.crew.dialer.address().map(|it| it.to_string());
+        Ok(opened)
+    }
+
+    /// Holds what stands for `time`, or until somebody says stop; `false` if so. Answers pings.
+    pub(super) fn hold(&mut self, time: Option<Duration>) -> anyhow::Result<bool> {
+        let until = time.map(|time| Instant::now() + time);
+        while until.is_none_or(|until| Instant::now() < until) {
+            for event in self.wait()? {
+                match event {
+                    Ready::Visit(slot) => drop(self.go_on(slot)),
+                    Ready::Sign(_) => return Ok(false),
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Closes every connection in good order, some of them after one more echo. If somebody
+    /// says stop, or one does not answer, what is left is closed without taking leave.
+    pub(super) fn close(&mut self, sampling: Sampling) -> anyhow::Result<Closed> {
+        let mut closed = Closed {
+            lost: self.lost,
+            error: self.lost_first.take().map(|first| {
+                let all = self.standing.len();
+                let lost = self.lost;
+                format!("{lost} of {all} connections ended while they were held: {first}")
+            }),
+            ..Closed::default()
+        };
+        let mut waiting = std::mem::take(&mut self.standing).into_iter().enumerate();
+        let mut leaving = HashSet::new();
+        let mut is_hasty = sampling.is_hasty;
+        while !is_hasty {
+            while leaving.len() < self.at_once
+                && let Some((index, (_, slot))) = waiting.next()
+            {
+                let patience = PATIENCE.as_nanos() as u64;
+                let deadline = self.crew.clock.now().saturating_add(patience);
+                // It may have ended while it was held.
+                let Some(visit) = self.crowd.visit(slot) else {
+                    continue;
+                };
+                visit.deadline = deadline;
+                leaving.insert(slot);
+                let ended = self.crowd.leave(slot, sampling.asks(index), &mut self.crew);
+                if let Some(ended) = ended {
+                    leaving.remove(&slot);
+                    note(&mut closed, ended);
+                }
+            }
+            if leaving.is_empty() {
+                break;
+            }
+            for event in self.wait()? {
+                let Ready::Visit(slot) = event else {
+                    closed.interrupted = true;
+                    is_hasty = true;
+                    continue;
+                };
+                let ended = self.crowd.advance(slot, &mut self.crew);
+                let is_over = self.crowd.visit(slot).is_none_or(|visit| visit.is_closed());
+                if let Some(ended) = ended {
+                    note(&mut closed, ended);
+                }
+                if is_over {
+                    // All is said: the server need not end the stream first.
+                    drop(self.crowd.remove(slot));
+                    leaving.remove(&slot);
+                }
+            }
+            for ended in self
+                .crowd
+                .expire(self.crew.clock.now(), PATIENCE.as_secs_f64())
+            {
+                note(&mut closed, ended);
+                // It no longer answers, so there is nobody to take leave of.
+                is_hasty = true;
+            }
+        }
+        closed.echoed = self.crew.tally.messages;
+        let left: Vec<usize> = self.crowd.visits().map(|(slot, _)| slot).collect();
+        for slot in left {
+            drop(self.crowd.remove(slot));
+        }
+        Ok(closed)
+    }
+
+    fn begin(&mut self, ordinal: usize) -> Option<Ended> {
+        let patience = PATIENCE.as_nanos() as u64;
+        match Visit::begin(&self.crew, ordinal, None, u64::MAX, patience) {
+            Ok(visit) => self.crowd.admit(visit),
+            Err(ending) => Some(Ended {
+                visit: None,
+                how: Err(ending),
+            }),
+        }
+    }
+
+    fn wait(&mut self) -> anyhow::Result<Vec<Ready>> {
+        let mut ready = Vec::new();
+        self.crowd
+            .wait(WAIT, &mut ready)
+            .context("waiting for events")?;
+        Ok(ready)
+    }
+
+    /// Lets the visit in `slot` go on: one that is being opened may then stand, one that stands may end.
+    /// Hands out one that ended before it stood.
+    fn go_on(&mut self, slot: usize) -> Option<Ended> {
+        let stood = self.crowd.visit(slot)?.is_resting();
+        let ended = self.crowd.advance(slot, &mut self.crew);
+        match ended {
+            Some(ended) if stood => {
+                self.lost += 1;
+                self.lost_first.get_or_insert(sentence(ended));
+                None
+            }
+            Some(ended) => Some(ended),
+            None => {
+                let visit = self.crowd.visit(slot)?;
+                if !stood && visit.is_resting() {
+                    visit.deadline = u64::MAX;
+                    self.standing.push((visit.ordinal, slot));
+                }
+                None
+            }
+        }
+    }
+
+    fn new_crew(&self) -> Crew {
+        Crew::new(
+            self.crew.clock,
+            Arc::clone(&self.crew.dialer),
+            MESSAGE_BYTES,
+            Arc::clone(&self.pool),
+            Random::new(self.seed, u64::MAX - self.share.first as u64),
+        )
+    }
+}
+
+/// Why a connection ended that should not have.
+fn sentence(ended: Ended) -> String {
+    let number = ended.visit.map_or(String::new(), |visit| {
+        format!("connection {}: ", visit.ordinal)
+    });
+    match ended.how {
+        Ok(_) => format!("{number}the server ended the stream"),
+        Err(ending) => format!("{number}{}", ending.sentence),
+    }
+}
+
+/// Notes how a connection took its leave.
+fn note(closed: &mut Closed, ended: Ended) {
+    if ended.how.is_err() {
+        closed.error.get_or_insert(sentence(ended));
+    }
+}

@@ -1,0 +1,189 @@
+//! `ringload idle`: what a connection that does nothing costs the server in memory.
+//!
+//! One process holds the connections, or several where its open files do not suffice: then this one
+//! starts copies of itself, tells them what to do over pipes, and reads the server's memory once all
+//! stand.
+//!
+//! ```text
+//! options ── holders ── holder (the connections of one process) ── visit
+//!    │          └ over pipes, in processes of their own: share ── holder
+//!    └ memory before, full, after ── report
+//! ```
+
+mod holder;
+mod holders;
+mod limits;
+mod report;
+mod share;
+
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use anyhow::Context;
+
+use self::holders::Holders;
+use self::limits::MachineTcpReading;
+use crate::dial::Dialer;
+use crate::interrupt::Interrupt;
+use crate::measure::process::{Memory, family_memory};
+use crate::options::idle::IdleOptions;
+use crate::output::check_writable;
+use crate::output::document::idle::{Growth, IDLE_SCHEMA, IdleDocument, MachineTcp};
+use crate::output::document::{Environment, Status};
+use crate::progress::Progress;
+use crate::run::{observe, seed};
+
+/// How often to look whether a server has given back what closed connections held.
+const SETTLE_LOOK: Duration = Duration::from_millis(100);
+
+/// Runs and reports; see [`crate::run::run`].
+pub(crate) fn run(options: &IdleOptions) -> anyhow::Result<Status> {
+    if let Some(share) = options.share {
+        return share::run(options, share);
+    }
+    if let Some(path) = &options.output.json {
+        check_writable(path)?;
+    }
+    let processes = options.processes(limits::connections_max())?;
+    observe(&options.server_pids)?;
+    // Refuses here what every process would refuse.
+    Dialer::from_options(&options.target)?;
+    let interrupt = Interrupt::install().context("taking over signals")?;
+    let document = measure(options, processes, &interrupt)?;
+    report::deliver(options, &document)?;
+    Ok(document.status)
+}
+
+/// What went wrong, the first of it.
+struct Trouble {
+    status: Status,
+    error: Option<String>,
+    /// Whether the server is gone.
+    is_server_gone: bool,
+}
+
+impl Trouble {
+    fn failed(&mut self, error: String) {
+        if self.status != Status::Failed {
+            self.status = Status::Failed;
+            self.error = Some(error);
+        }
+    }
+
+    fn interrupted(&mut self) {
+        if self.status == Status::Ok {
+            self.status = Status::Interrupted;
+            self.error = Some("interrupted: the figures are partial".to_owned());
+        }
+    }
+}
+
+fn measure(
+    options: &IdleOptions,
+    processes: usize,
+    interrupt: &Interrupt,
+) -> anyhow::Result<IdleDocument> {
+    // A server that dies takes its figures with it: those read last stand.
+    let mut last = Memory::default();
+    let mut read_memory = |trouble: &mut Trouble| match family_memory(&options.server_pids) {
+        Ok(memory) => {
+            last = memory;
+            memory
+        }
+        Err(error) => {
+            trouble.is_server_gone = true;
+            trouble.failed(format!(
+                "the memory of the server cannot be read any more ({error}); did it end?"
+            ));
+            last
+        }
+    };
+    let mut trouble = Trouble {
+        status: Status::Ok,
+        error: None,
+        is_server_gone: false,
+    };
+    let seed = seed(options.seed)?;
+    let mut holders = Holders::start(options, processes, seed, interrupt)?;
+    let memory_before = read_memory(&mut trouble);
+    let tcp_before = MachineTcpReading::take();
+
+    let progress = Progress::new(options.output.quiet);
+    let began = Instant::now();
+    let opened = holders.open(interrupt, |opened| {
+        let share = opened as f64 / options.connections as f64;
+        progress.show("connecting", share, format!("{opened} connections"));
+    })?;
+    progress.finish();
+    let opening_seconds = began.elapsed().as_secs_f64();
+    if let Some(error) = &opened.error {
+        let (stood, asked) = (opened.connections, options.connections);
+        trouble.failed(format!(
+            "{stood} of {asked} connections stood when the next failed: {error}"
+        ));
+    }
+    let full_from = unix_seconds();
+    if trouble.status == Status::Ok
+        && (opened.interrupted || !holders.hold(interrupt, options.hold)?)
+    {
+        trouble.interrupted();
+    }
+    let memory_full = read_memory(&mut trouble);
+    let tcp_full = MachineTcpReading::take();
+    let full_until = unix_seconds();
+
+    let is_hasty = trouble.status == Status::Interrupted;
+    let closed = holders.close(interrupt, opened.connections, is_hasty)?;
+    if closed.interrupted {
+        trouble.interrupted();
+    }
+    if let Some(error) = closed.error {
+        trouble.failed(error);
+    }
+    let closed_at = Instant::now();
+    let memory_after = loop {
+        let memory = read_memory(&mut trouble);
+        let is_given_back = memory.rss_anonymous_bytes <= memory_before.rss_anonymous_bytes;
+        if is_given_back || trouble.is_server_gone || closed_at.elapsed() >= options.settle {
+            break memory;
+        }
+        if !interrupt.sleep(SETTLE_LOOK)? {
+            trouble.interrupted();
+            break memory;
+        }
+    };
+    Ok(IdleDocument {
+        schema: IDLE_SCHEMA.to_owned(),
+        status: trouble.status,
+        error: trouble.error,
+        environment: Environment::read(),
+        url: options.target.urls[0].url.clone(),
+        address: opened.address,
+        protocol: options.target.protocol().to_string(),
+        tls: opened.tls,
+        server_pids: options.server_pids.clone(),
+        processes,
+        connections_asked: options.connections,
+        connections_opened: opened.connections,
+        connections_lost: closed.lost,
+        opening_seconds,
+        sample_echoed: closed.echoed,
+        hold_seconds: options.hold.as_secs_f64(),
+        memory_before,
+        memory_full,
+        memory_after,
+        settle_seconds: closed_at.elapsed().as_secs_f64(),
+        full_unix_seconds: [full_from, full_until],
+        growth: Growth::between(memory_before, memory_full, opened.connections),
+        kept: Growth::between(memory_before, memory_after, opened.connections),
+        machine_tcp: tcp_before.zip(tcp_full).map(|(before, full)| MachineTcp {
+            memory_before_bytes: before.memory_bytes,
+            memory_full_bytes: full.memory_bytes,
+            sockets_before: before.sockets,
+            sockets_full: full.sockets,
+        }),
+    })
+}
+
+fn unix_seconds() -> f64 {
+    UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64()
+}

@@ -1,0 +1,103 @@
+//! The result of an idle crowd, as JSON and as a table.
+
+use crate::options::idle::IdleOptions;
+use crate::output::document::idle::IdleDocument;
+use crate::output::table::{Table, bytes, grouped};
+
+/// Writes the table and the JSON that were asked for.
+pub(super) fn deliver(options: &IdleOptions, document: &IdleDocument) -> anyhow::Result<()> {
+    crate::output::deliver(
+        document,
+        || table(document),
+        document.error.as_deref(),
+        options.output.json.as_deref(),
+        options.output.quiet,
+    )
+}
+
+fn table(document: &IdleDocument) -> String {
+    let mut table = Table::default();
+    let tls = document.tls.as_ref();
+    table.row(
+        "connections",
+        format!(
+            "{} of {} idle for {} s, {}{} over {}",
+            grouped(document.connections_opened as u64),
+            grouped(document.connections_asked as u64),
+            document.hold_seconds,
+            tls.map_or(String::new(), |tls| format!("{tls}, ")),
+            document.protocol,
+            document.address.as_deref().unwrap_or(&document.url)
+        ),
+    );
+    let plural = if document.processes == 1 { "" } else { "es" };
+    table.row(
+        "opened",
+        format!(
+            "in {:.2} s by {} process{plural}",
+            document.opening_seconds, document.processes
+        ),
+    );
+    for (name, memory) in [
+        ("before", document.memory_before),
+        ("full", document.memory_full),
+        ("after", document.memory_after),
+    ] {
+        let resident = bytes(memory.rss_bytes as f64);
+        let anonymous = bytes(memory.rss_anonymous_bytes as f64);
+        table.row(
+            name,
+            format!("{resident} resident, {anonymous} of it anonymous"),
+        );
+    }
+    growth_rows(&mut table, document);
+    if let Some(tcp) = &document.machine_tcp {
+        table.row(
+            "machine's TCP",
+            format!(
+                "{} sockets with {} of data on its way before, {} with {} when full (the whole machine)",
+                grouped(tcp.sockets_before),
+                bytes(tcp.memory_before_bytes as f64),
+                grouped(tcp.sockets_full),
+                bytes(tcp.memory_full_bytes as f64)
+            ),
+        );
+    }
+    let lost = match document.connections_lost {
+        0 => String::new(),
+        lost => format!(", {} had ended", grouped(lost as u64)),
+    };
+    table.row(
+        "sample",
+        format!("{} connections still echoed{lost}", document.sample_echoed),
+    );
+    table.into_text()
+}
+
+fn growth_rows(table: &mut Table, document: &IdleDocument) {
+    if let Some(growth) = document.growth {
+        let dirty = growth
+            .private_dirty_bytes_per_connection
+            .map_or(String::new(), |bytes| {
+                format!(", private dirty {bytes:.0} B")
+            });
+        table.row(
+            "per connection",
+            format!(
+                "{:.0} B of the server's resident memory (anonymous {:.0} B{dirty})",
+                growth.rss_bytes_per_connection, growth.rss_anonymous_bytes_per_connection
+            ),
+        );
+    }
+    if let Some(kept) = document.kept {
+        table.row(
+            "kept",
+            format!(
+                "{:.0} B per connection (anonymous {:.0} B), {:.1} s after they had left",
+                kept.rss_bytes_per_connection,
+                kept.rss_anonymous_bytes_per_connection,
+                document.settle_seconds
+            ),
+        );
+    }
+}

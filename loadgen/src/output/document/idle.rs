@@ -1,0 +1,120 @@
+//! The JSON of `ringload idle`, schema `ringload-idle/2`.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Environment, Status};
+use crate::measure::process::Memory;
+
+/// Name and version of the schema.
+pub(crate) const IDLE_SCHEMA: &str = "ringload-idle/2";
+
+/// The whole document.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct IdleDocument {
+    /// Always [`IDLE_SCHEMA`].
+    pub(crate) schema: String,
+    pub(crate) status: Status,
+    /// One sentence, unless the status is `ok`.
+    pub(crate) error: Option<String>,
+    pub(crate) environment: Environment,
+    pub(crate) url: String,
+    /// Where that was; `None` if never connected.
+    pub(crate) address: Option<String>,
+    /// `websocket` or `tcp`.
+    pub(crate) protocol: String,
+    /// What TLS was agreed on; `None` without TLS.
+    pub(crate) tls: Option<String>,
+    pub(crate) server_pids: Vec<i32>,
+    /// Processes that held the connections.
+    pub(crate) processes: usize,
+    pub(crate) connections_asked: usize,
+    pub(crate) connections_opened: usize,
+    /// Of those, the ones that ended while they were held.
+    pub(crate) connections_lost: usize,
+    /// How long opening took.
+    pub(crate) opening_seconds: f64,
+    /// Connections that were asked for an echo after the hold, and gave it.
+    pub(crate) sample_echoed: u64,
+    pub(crate) hold_seconds: f64,
+    pub(crate) memory_before: Memory,
+    /// With all connections open, after the hold and before any message.
+    pub(crate) memory_full: Memory,
+    /// After all were closed, and `settle_seconds` later.
+    pub(crate) memory_after: Memory,
+    /// How long the server took until it had no more anonymous memory than before, or how long it
+    /// was given.
+    pub(crate) settle_seconds: f64,
+    /// When all connections were open and when the memory with them had been read: several generators
+    /// that hold connections at the same time can see whether they did.
+    pub(crate) full_unix_seconds: [f64; 2],
+    /// `full` less `before`, by the number of connections opened; `None` if none was.
+    pub(crate) growth: Option<Growth>,
+    /// `after` less `before`, the same way: what was kept.
+    pub(crate) kept: Option<Growth>,
+    /// `None` if /proc/net/sockstat cannot be read.
+    pub(crate) machine_tcp: Option<MachineTcp>,
+}
+
+/// Growth of the server's memory per connection opened. The kernel's own memory for a socket is
+/// not in it.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+pub(crate) struct Growth {
+    pub(crate) rss_bytes_per_connection: f64,
+    pub(crate) rss_anonymous_bytes_per_connection: f64,
+    pub(crate) pss_bytes_per_connection: Option<f64>,
+    pub(crate) private_dirty_bytes_per_connection: Option<f64>,
+}
+
+impl Growth {
+    /// The growth from `before` to `full`; `None` without connections.
+    pub(crate) fn between(before: Memory, full: Memory, connections: usize) -> Option<Growth> {
+        let per_connection =
+            |before: u64, full: u64| (full as f64 - before as f64) / connections as f64;
+        let optional =
+            |before: Option<u64>, full: Option<u64>| Some(per_connection(before?, full?));
+        (connections > 0).then(|| Growth {
+            rss_bytes_per_connection: per_connection(before.rss_bytes, full.rss_bytes),
+            rss_anonymous_bytes_per_connection: per_connection(
+                before.rss_anonymous_bytes,
+                full.rss_anonymous_bytes,
+            ),
+            pss_bytes_per_connection: optional(before.pss_bytes, full.pss_bytes),
+            private_dirty_bytes_per_connection: optional(
+                before.private_dirty_bytes,
+                full.private_dirty_bytes,
+            ),
+        })
+    }
+}
+
+/// What the kernel's TCP took for the whole machine, all programs and both ends of local connections
+/// together: the pages that hold data on its way (`mem` in /proc/net/sockstat), not the sockets
+/// themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub(crate) struct MachineTcp {
+    pub(crate) memory_before_bytes: u64,
+    pub(crate) memory_full_bytes: u64,
+    /// Sockets in use in this network namespace.
+    pub(crate) sockets_before: u64,
+    pub(crate) sockets_full: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growth_is_per_connection_and_may_be_negative() {
+        let memory = |bytes| Memory {
+            rss_bytes: bytes,
+            ..Memory::default()
+        };
+        let growth = |before, full, connections| {
+            Growth::between(memory(before), memory(full), connections)
+                .map(|growth| growth.rss_bytes_per_connection)
+        };
+        assert_eq!(growth(1000, 6000, 10), Some(500.0));
+        assert_eq!(growth(2000, 1000, 10), Some(-100.0));
+        assert_eq!(growth(2000, 1000, 0), None);
+    }
+}
