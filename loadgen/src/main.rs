@@ -38,8 +38,8 @@ mod storm;
 mod suite;
 mod sys;
 mod target;
-mod tunnel;
 mod trial;
+mod tunnel;
 mod visit;
 mod worker;
 

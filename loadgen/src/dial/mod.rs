@@ -153,14 +153,6 @@ impl Dialer {
         })
     }
 
-    /// Makes connections to one target, with nothing offered and the system's certificates.
-    pub(crate) fn new(target: Target, protocol: Protocol) -> anyhow::Result<Dialer> {
-        Dialer::from_options(&TargetOptions {
-            protocol: Some(protocol),
-            ..TargetOptions::to(target)
-        })
-    }
-
     /// What is spoken.
     pub(crate) fn protocol(&self) -> Protocol {
         self.protocol
@@ -220,11 +212,6 @@ impl Dialer {
             Protocol::Websocket => Some(self.upgrade(route, random)),
         };
         Ok(Opening::new(link, upgrade))
-    }
-
-    /// An upgrade of the first URL: the request, and what waits for its answer. Knows no TLS.
-    pub(crate) fn handshake(&self, random: &mut Random) -> (Vec<u8>, Handshake) {
-        self.upgrade(&self.routes[0], random)
     }
 
     fn upgrade(&self, route: &Route, random: &mut Random) -> (Vec<u8>, Handshake) {

@@ -47,6 +47,7 @@ pub(crate) struct TargetOptions {
 
 impl TargetOptions {
     /// Nothing but a URL.
+    #[cfg(test)]
     pub(crate) fn to(target: Target) -> TargetOptions {
         TargetOptions {
             urls: vec![target],

@@ -72,12 +72,18 @@ impl Conductor<'_> {
     }
 
     fn prepare_and_measure(&mut self, steps: &[Step]) -> anyhow::Result<()> {
-        let needs_tls = self.selection.workloads.iter().any(|(workload, _)| workload.tls);
+        let needs_tls = self
+            .selection
+            .workloads
+            .iter()
+            .any(|(workload, _)| workload.tls);
         let certificate = match needs_tls {
             true => Some(certificate::make(&self.results.temporary()?)?),
             false => None,
         };
-        let storms = self.workloads().filter(|workload| workload.kind == Kind::Storm);
+        let storms = self
+            .workloads()
+            .filter(|workload| workload.kind == Kind::Storm);
         let stage = Stage {
             peers: &self.selection.servers,
             places: self.places,
@@ -109,7 +115,10 @@ impl Conductor<'_> {
     }
 
     fn workloads(&self) -> impl Iterator<Item = &Workload> {
-        self.selection.workloads.iter().map(|(workload, _)| workload)
+        self.selection
+            .workloads
+            .iter()
+            .map(|(workload, _)| workload)
     }
 
     /// Installs every server and has it echo; takes out those that cannot. Returns who takes no part
@@ -145,7 +154,10 @@ impl Conductor<'_> {
                 && let Err(why) = self.verify(stage, server, true)?
             {
                 let name = &self.selection.servers[server].name;
-                let why = format!("{name} takes no part over TLS: {}.", why.trim_end_matches('.'));
+                let why = format!(
+                    "{name} takes no part over TLS: {}.",
+                    why.trim_end_matches('.')
+                );
                 self.note(why);
                 without.insert((server, true));
             }
@@ -204,7 +216,9 @@ impl Conductor<'_> {
         };
         let outcome = generator.measure(&["selftest".to_owned()], SELFTEST_LIMIT)?;
         match outcome.failure {
-            None => self.results.write(SELFTEST, &self.scrubber.clean(&outcome.text)),
+            None => self
+                .results
+                .write(SELFTEST, &self.scrubber.clean(&outcome.text)),
             Some(why) => {
                 let why = why.trim_end_matches('.');
                 self.note(format!("There is no self-test of the generator: {why}."));
@@ -261,7 +275,10 @@ impl Conductor<'_> {
                 }
             }
             let rest = &steps[at + 1..];
-            let in_round = rest.iter().take_while(|next| next.round == step.round).count();
+            let in_round = rest
+                .iter()
+                .take_while(|next| next.round == step.round)
+                .count();
             crew.dismiss(&rest[..in_round], &workloads)
                 .inspect_err(|_| agenda.finish())?;
         }
@@ -276,15 +293,8 @@ impl Conductor<'_> {
     }
 
     /// One run, kept. The error is why it is none, or one that failed.
-    fn step(
-        &mut self,
-        crew: &mut Crew<'_>,
-        step: Step,
-        workload: &Workload,
-    ) -> anyhow::Result<()> {
-        if workload.kind == Kind::Storm
-            && !wait_for_room(visits_max(workload), self.interrupt)?
-        {
+    fn step(&mut self, crew: &mut Crew<'_>, step: Step, workload: &Workload) -> anyhow::Result<()> {
+        if workload.kind == Kind::Storm && !wait_for_room(visits_max(workload), self.interrupt)? {
             self.note(
                 "The kernel has less room for sockets in TIME_WAIT than a storm takes; some were closed early."
                     .to_owned(),
@@ -295,7 +305,8 @@ impl Conductor<'_> {
         let server = &self.selection.servers[step.server].name;
         if outcome.document.is_object() {
             let raw = raw_path(&workload.name, server, step.round);
-            self.results.write(&raw, &self.scrubber.clean(&outcome.text))?;
+            self.results
+                .write(&raw, &self.scrubber.clean(&outcome.text))?;
             self.results.append(&RunLine {
                 round: step.round,
                 server: server.clone(),
@@ -308,7 +319,9 @@ impl Conductor<'_> {
                 started_unix_seconds: started.as_secs(),
             })?;
         }
-        outcome.failure.map_or(Ok(()), |why| Err(anyhow::Error::msg(why)))
+        outcome
+            .failure
+            .map_or(Ok(()), |why| Err(anyhow::Error::msg(why)))
     }
 
     fn give_up(&mut self, server: usize, why: &str) {

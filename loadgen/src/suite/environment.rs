@@ -180,7 +180,9 @@ pub(crate) fn kernel() -> String {
 /// As this program was called, whatever the path it was found by.
 fn command_line() -> Vec<String> {
     let called = std::env::args().skip(1);
-    std::iter::once("ringload".to_owned()).chain(called).collect()
+    std::iter::once("ringload".to_owned())
+        .chain(called)
+        .collect()
 }
 
 /// Whether files other than results differ from the checked-out commit; `None` where Git cannot tell.
@@ -196,7 +198,9 @@ fn is_dirty(root: &Path) -> Option<bool> {
 /// What the system calls itself, such as `Debian GNU/Linux 12 (bookworm)`.
 fn operating_system() -> Option<String> {
     let text = read("/etc/os-release")?;
-    let name = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
+    let name = text
+        .lines()
+        .find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
     Some(name.trim_matches('"').to_owned())
 }
 

@@ -55,11 +55,18 @@ impl Installer<'_> {
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).current_dir(&peer.folder);
         command.env_remove("NODE_OPTIONS");
-        let version = first_line(&mut command, &allowed_cpus()?, VERSION_LIMIT, self.interrupt);
+        let version = first_line(
+            &mut command,
+            &allowed_cpus()?,
+            VERSION_LIMIT,
+            self.interrupt,
+        );
         check(self.interrupt)?;
         let Some(version) = version else {
             let command = peer.version.join(" ");
-            return Ok(Err(format!("it is installed and does not run: `{command}` failed")));
+            return Ok(Err(format!(
+                "it is installed and does not run: `{command}` failed"
+            )));
         };
         Ok(Ok(self.scrubber.clean(&version)))
     }

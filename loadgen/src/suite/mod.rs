@@ -126,7 +126,10 @@ fn begin(
 ) -> SuiteDocument {
     let is_baseline = |peer: &&peers::Peer| peer.role == peers::Role::Baseline;
     let baseline = peers.iter().find(is_baseline);
-    let rounds = selection.workloads.iter().map(|(workload, _)| workload.rounds);
+    let rounds = selection
+        .workloads
+        .iter()
+        .map(|(workload, _)| workload.rounds);
     SuiteDocument {
         schema: SUITE_SCHEMA.to_owned(),
         status: Status::Interrupted,
@@ -223,13 +226,18 @@ fn project(peers: Option<&Path>) -> anyhow::Result<(PathBuf, PathBuf)> {
         let folder = peers
             .canonicalize()
             .map_err(|error| UsageError(format!("--peers {}: {error}", peers.display())))?;
-        let root = folder.ancestors().nth(2).filter(|_| folder.ends_with(PEERS));
+        let root = folder
+            .ancestors()
+            .nth(2)
+            .filter(|_| folder.ends_with(PEERS));
         let root = root.map_or(current, Path::to_path_buf);
         return Ok((root, folder));
     }
     let root = current.ancestors().find(|path| path.join(PEERS).is_dir());
     let root = root.ok_or_else(|| {
-        UsageError(format!("no {PEERS} is above this directory; call it in the project, or give --peers"))
+        UsageError(format!(
+            "no {PEERS} is above this directory; call it in the project, or give --peers"
+        ))
     })?;
     Ok((root.to_path_buf(), root.join(PEERS)))
 }
@@ -244,7 +252,10 @@ fn target() -> anyhow::Result<PathBuf> {
 fn plan_table(selection: &Selection, steps: &[Step]) -> String {
     let mut text = String::new();
     for (position, (workload, servers)) in selection.workloads.iter().enumerate() {
-        let runs = steps.iter().filter(|step| step.workload == position).count();
+        let runs = steps
+            .iter()
+            .filter(|step| step.workload == position)
+            .count();
         let time = time_of(workload) * u32::try_from(runs).unwrap_or(u32::MAX);
         let (rounds, servers) = (workload.rounds, servers.len());
         text.push_str(&format!(
@@ -261,7 +272,7 @@ fn plan_table(selection: &Selection, steps: &[Step]) -> String {
 }
 
 /// How long `steps` take together, and what comes before them.
-pub(crate) fn planned(selection: &Selection, steps: &[Step]) -> Duration {
+fn planned(selection: &Selection, steps: &[Step]) -> Duration {
     let runs: Duration = steps
         .iter()
         .map(|step| time_of(&selection.workloads[step.workload].0))

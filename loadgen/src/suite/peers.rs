@@ -223,7 +223,9 @@ pub(crate) fn load(folder: &Path) -> Result<Vec<Peer>, UsageError> {
     }
     if peers.is_empty() {
         let folder = folder.display();
-        return Err(UsageError(format!("no peer.toml is below {folder}; give --peers")));
+        return Err(UsageError(format!(
+            "no peer.toml is below {folder}; give --peers"
+        )));
     }
     Ok(peers)
 }
@@ -321,8 +323,14 @@ mod tests {
         let [first, second] = &peers[..] else {
             panic!("{peers:?}")
         };
-        assert_eq!((second.name.as_str(), second.title.as_str()), ("echo-all", "Echo"));
-        assert_eq!((first.threads, second.threads), (Threads::One, Threads::All));
+        assert_eq!(
+            (second.name.as_str(), second.title.as_str()),
+            ("echo-all", "Echo")
+        );
+        assert_eq!(
+            (first.threads, second.threads),
+            (Threads::One, Threads::All)
+        );
         assert_eq!((first.role.name(), second.role.name()), ("peer", "limit"));
         assert_eq!(first.run, second.run);
     }
@@ -333,17 +341,31 @@ mod tests {
             (format!("{PEER}colour = 1"), "echo/peer.toml: line "),
             (format!("{PEER}colour = 1"), "`colour`"),
             (format!("{PEER}[[variant]]\nname = 'x'\nrnu = []"), "`rnu`"),
-            (PEER.replace("\"echo\"", "\"Echo/..\""), "name: use lower-case"),
+            (
+                PEER.replace("\"echo\"", "\"Echo/..\""),
+                "name: use lower-case",
+            ),
             (PEER.replace("\"peer\"", "\"pear\""), "pear"),
             (PEER.replace("ws://127", "http://127"), "echo: url: "),
-            (format!("{PEER}[[variant]]\nname = 'echo'"), "there is another echo"),
-            (format!("{PEER}[[variant]]\nname = 'e'\nrun = []"), "e: run: give a command"),
+            (
+                format!("{PEER}[[variant]]\nname = 'echo'"),
+                "there is another echo",
+            ),
+            (
+                format!("{PEER}[[variant]]\nname = 'e'\nrun = []"),
+                "e: run: give a command",
+            ),
         ] {
             let why = load_text(&text).unwrap_err().to_string();
             assert!(why.contains(phrase), "{phrase}: {why}");
         }
         let empty = tempfile::tempdir().unwrap();
-        assert!(load(empty.path()).unwrap_err().to_string().contains("no peer.toml"));
+        assert!(
+            load(empty.path())
+                .unwrap_err()
+                .to_string()
+                .contains("no peer.toml")
+        );
     }
 
     #[test]
@@ -360,9 +382,18 @@ mod tests {
             warning: None,
         };
         let launch = peer.launch(&places, &placement, None);
-        let words = ["/project/target/server", "--port", "{port}", "--workers", "1"];
+        let words = [
+            "/project/target/server",
+            "--port",
+            "{port}",
+            "--workers",
+            "1",
+        ];
         assert_eq!(launch.command, words);
-        assert_eq!((launch.cpus, &*launch.url), (vec![3], "ws://127.0.0.1:{port}/"));
+        assert_eq!(
+            (launch.cpus, &*launch.url),
+            (vec![3], "ws://127.0.0.1:{port}/")
+        );
         let certificate = Certificate {
             cert: "c.pem".into(),
             key: "k.pem".into(),
@@ -372,7 +403,13 @@ mod tests {
             ..peer.clone()
         };
         let launch = all.launch(&places, &placement, Some(&certificate));
-        assert_eq!(launch.command[4..], ["2", "--cert", "c.pem", "--key", "k.pem"]);
-        assert_eq!((launch.cpus, &*launch.url), (vec![3, 4], "wss://127.0.0.1:{port}/"));
+        assert_eq!(
+            launch.command[4..],
+            ["2", "--cert", "c.pem", "--key", "k.pem"]
+        );
+        assert_eq!(
+            (launch.cpus, &*launch.url),
+            (vec![3, 4], "wss://127.0.0.1:{port}/")
+        );
     }
 }

@@ -68,7 +68,8 @@ pub(crate) fn is_done(lines: &[RunLine], round: u32, workload: &str, server: &st
 
 /// How long one run of `workload` takes, as far as one can tell beforehand.
 pub(crate) fn time_of(workload: &Workload) -> Duration {
-    let time = |key: &str, milliseconds: u64| workload.time(key, Duration::from_millis(milliseconds));
+    let time =
+        |key: &str, milliseconds: u64| workload.time(key, Duration::from_millis(milliseconds));
     RUN_OVERHEAD
         + match workload.kind {
             Kind::Run => time("warmup", 1000) + time("duration", 5000),
@@ -105,7 +106,12 @@ mod tests {
             .map(|step| (step.round, step.workload, step.server))
             .collect();
         assert_eq!((steps.len(), distinct.len()), (3 * 4 + 2 + 2, steps.len()));
-        assert!(steps.iter().enumerate().all(|(at, step)| step.position == at));
+        assert!(
+            steps
+                .iter()
+                .enumerate()
+                .all(|(at, step)| step.position == at)
+        );
         assert!(steps.is_sorted_by_key(|step| step.round));
         // Servers of one workload are neighbours.
         for round in 1..=3 {

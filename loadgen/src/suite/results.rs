@@ -40,11 +40,7 @@ pub(super) struct Results {
 impl Results {
     /// Takes `out`, or the first free directory of that name in `parent`: earlier results are never
     /// overwritten.
-    pub(super) fn create(
-        out: Option<&Path>,
-        parent: &Path,
-        name: &str,
-    ) -> anyhow::Result<Results> {
+    pub(super) fn create(out: Option<&Path>, parent: &Path, name: &str) -> anyhow::Result<Results> {
         let directory = out.map_or_else(|| first_free(parent, name), Path::to_path_buf);
         let shown = directory.display().to_string();
         fs::create_dir_all(&directory).with_context(|| format!("creating {shown}"))?;
@@ -59,7 +55,9 @@ impl Results {
     pub(super) fn resume(directory: &Path) -> anyhow::Result<(Results, SuiteDocument)> {
         let shown = directory.display();
         let text = fs::read_to_string(directory.join(SUITE)).map_err(|error| {
-            UsageError(format!("--resume {shown}: no {SUITE} to go on with ({error})"))
+            UsageError(format!(
+                "--resume {shown}: no {SUITE} to go on with ({error})"
+            ))
         })?;
         let document: SuiteDocument = serde_json::from_str(&text)
             .map_err(|error| UsageError(format!("--resume {shown}: {SUITE}: {error}")))?;
@@ -251,7 +249,12 @@ mod tests {
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, format!("{text}{{\"round\": 4, \"ser")).unwrap();
         let rounds = |results: &Results| -> Vec<u32> {
-            results.runs().unwrap().iter().map(|line| line.round).collect()
+            results
+                .runs()
+                .unwrap()
+                .iter()
+                .map(|line| line.round)
+                .collect()
         };
         assert_eq!(rounds(&results), [1, 2]);
         results.append(&line(3)).unwrap();
@@ -267,7 +270,12 @@ mod tests {
             Results::resume(folder.path()).err().unwrap().to_string()
         };
         let missing = Results::resume(&folder.path().join("nowhere")).err();
-        assert!(missing.unwrap().to_string().contains("no suite.json to go on with"));
+        assert!(
+            missing
+                .unwrap()
+                .to_string()
+                .contains("no suite.json to go on with")
+        );
         assert!(why("{").contains("suite.json: "));
         assert!(why("{}").contains("missing field"));
     }

@@ -19,7 +19,10 @@ impl Scrubber {
     pub(super) fn new(places: &Places) -> Scrubber {
         let home = env::var("HOME").unwrap_or_default();
         let temporary = env::temp_dir();
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let host = rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned();
         Scrubber::of(
             &[
                 (&places.target.to_string_lossy(), "target"),
@@ -95,7 +98,12 @@ fn without_host(word: &str) -> String {
     }
     let is_edge = |c: char| !c.is_ascii_alphanumeric();
     let core = word.trim_matches(is_edge);
-    let labels: Vec<&str> = core.split(':').next().unwrap_or_default().split('.').collect();
+    let labels: Vec<&str> = core
+        .split(':')
+        .next()
+        .unwrap_or_default()
+        .split('.')
+        .collect();
     let is_label = |label: &&str| {
         !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
     };
@@ -127,12 +135,18 @@ mod tests {
     fn places_and_names_of_the_machine_go() {
         let clean = |text| scrubber().clean(text);
         assert_eq!(clean("/home/jo/ringback/target/x"), "target/x");
-        assert_eq!(clean(r#"{"a":"/home/jo/ringback/scripts"}"#), r#"{"a":"./scripts"}"#);
+        assert_eq!(
+            clean(r#"{"a":"/home/jo/ringback/scripts"}"#),
+            r#"{"a":"./scripts"}"#
+        );
         assert_eq!(clean("in /home/jo/.npm"), "in ~/.npm");
         assert_eq!(clean("/home/john /home/jo"), "/home/john ~");
         assert_eq!(clean("error on jos-box: no"), "error on HOST: no");
         assert_eq!(clean("jos-boxes"), "jos-boxes");
-        assert_eq!(Scrubber::of(&[], "localhost").clean("localhost"), "localhost");
+        assert_eq!(
+            Scrubber::of(&[], "localhost").clean("localhost"),
+            "localhost"
+        );
     }
 
     #[test]
@@ -147,7 +161,11 @@ mod tests {
             "getaddrinfo ENOTFOUND [host]\n"
         );
         assert_eq!(clean("(packages.example.org:443)"), "([host])");
-        for kept in ["ws 8.23.0 on Node 20.20.2", "package.json", "http://127.0.0.1:1/x"] {
+        for kept in [
+            "ws 8.23.0 on Node 20.20.2",
+            "package.json",
+            "http://127.0.0.1:1/x",
+        ] {
             assert_eq!(clean(kept), kept);
         }
     }

@@ -4,9 +4,7 @@ use super::peers::Peer;
 use super::workload::{Suite, Workload};
 use crate::options::UsageError;
 use crate::options::suite::SuiteOptions;
-use crate::output::document::suite::{
-    ServerEntry, ServerStatus, SuiteDocument, WorkloadEntry,
-};
+use crate::output::document::suite::{ServerEntry, ServerStatus, SuiteDocument, WorkloadEntry};
 
 /// What takes part, and what does not.
 pub(super) struct Selection {
@@ -30,7 +28,10 @@ impl Selection {
             ([], Some(servers)) => servers,
             (servers, _) => &servers.to_vec(),
         };
-        let named = suite.workloads.iter().filter_map(|workload| workload.servers.as_ref());
+        let named = suite
+            .workloads
+            .iter()
+            .filter_map(|workload| workload.servers.as_ref());
         let named = named.flatten().chain(&suite.baseline);
         for name in asked.iter().chain(named) {
             if !all.contains(name) {
@@ -40,9 +41,16 @@ impl Selection {
             }
         }
         let names: Vec<&str> = suite.workloads.iter().map(|it| it.name.as_str()).collect();
-        if let Some(wrong) = options.only.iter().find(|name| !names.contains(&name.as_str())) {
+        if let Some(wrong) = options
+            .only
+            .iter()
+            .find(|name| !names.contains(&name.as_str()))
+        {
             let names = names.join(", ");
-            let why = format!("--only {wrong}: the workloads of {} are {names}", suite.name);
+            let why = format!(
+                "--only {wrong}: the workloads of {} are {names}",
+                suite.name
+            );
             return Err(UsageError(why));
         }
         let servers: Vec<Peer> = peers
@@ -50,9 +58,8 @@ impl Selection {
             .filter(|peer| asked.contains(&peer.name))
             .cloned()
             .collect();
-        let is_asked = |workload: &&Workload| {
-            options.only.is_empty() || options.only.contains(&workload.name)
-        };
+        let is_asked =
+            |workload: &&Workload| options.only.is_empty() || options.only.contains(&workload.name);
         let mut notes = Vec::new();
         let workloads = suite
             .workloads
@@ -79,7 +86,9 @@ impl Selection {
         document: &SuiteDocument,
     ) -> Result<Selection, UsageError> {
         let changed = |what: String| {
-            UsageError(format!("{what} since this was begun; begin a new directory"))
+            UsageError(format!(
+                "{what} since this was begun; begin a new directory"
+            ))
         };
         let servers = document
             .servers
@@ -106,7 +115,10 @@ impl Selection {
                     .cloned()
                     .ok_or_else(|| changed(format!("the workload {} has changed", entry.name)))?;
                 workload.rounds = entry.rounds;
-                Ok((workload, entry.servers.iter().filter_map(position).collect()))
+                Ok((
+                    workload,
+                    entry.servers.iter().filter_map(position).collect(),
+                ))
             })
             .collect::<Result<Vec<_>, UsageError>>()?;
         Ok(Selection {

@@ -29,7 +29,12 @@ const SPARE_FILES: u64 = 200;
 const RUN_MARGIN: Duration = Duration::from_secs(60);
 
 /// Load before the first measurement of a process: runtimes compile their code meanwhile.
-const WARMING: [&str; 4] = ["--connections=16", "--depth=4", "--duration=300ms", "--warmup=0s"];
+const WARMING: [&str; 4] = [
+    "--connections=16",
+    "--depth=4",
+    "--duration=300ms",
+    "--warmup=0s",
+];
 
 /// Load that a server must answer rightly before it is measured at all: lengths of one byte and of eight,
 /// more than one receive, text and binary.
@@ -102,8 +107,15 @@ impl<'a> Stage<'a> {
         let mut arguments = vec!["run".to_owned(), server.url.clone()];
         // An RFC 862 echo has no messages, and so no text.
         let is_for_all = |word: &&&str| **word != "--text" || !server.url.starts_with("tcp");
-        arguments.extend(load.iter().filter(is_for_all).map(|word| (*word).to_owned()));
-        arguments.push(format!("--cpu={}", cpu_list(&self.placement.generator_cpus)));
+        arguments.extend(
+            load.iter()
+                .filter(is_for_all)
+                .map(|word| (*word).to_owned()),
+        );
+        arguments.push(format!(
+            "--cpu={}",
+            cpu_list(&self.placement.generator_cpus)
+        ));
         self.trust(tls, &mut arguments);
         let outcome = self.generator().measure(&arguments, RUN_MARGIN)?;
         if let Some(failure) = outcome.failure {
@@ -193,9 +205,7 @@ impl Crew<'_> {
         }
         let at = self.up.iter().position(|(other, _)| *other == key);
         let at = at.unwrap_or_default();
-        let arguments = self
-            .stage
-            .arguments(step, workload, &[&self.up[at].1])?;
+        let arguments = self.stage.arguments(step, workload, &[&self.up[at].1])?;
         let (before, start) = (self.others_ns(key), Instant::now());
         let limit = 2 * time_of(workload) + RUN_MARGIN;
         let mut outcome = self.stage.generator().measure(&arguments, limit)?;
@@ -245,7 +255,9 @@ impl Crew<'_> {
     /// CPU time so far of all but one, and of what they started; 0 of what cannot be read.
     fn others_ns(&self, key: Key) -> u64 {
         let others = self.up.iter().filter(|(other, _)| *other != key);
-        let pids: Vec<i32> = others.map(|(_, server)| server.id().cast_signed()).collect();
+        let pids: Vec<i32> = others
+            .map(|(_, server)| server.id().cast_signed())
+            .collect();
         let tasks = family_tasks(&pids, cpu_source()).unwrap_or_default();
         tasks.values().map(|task| task.cpu_ns).sum()
     }

@@ -31,7 +31,8 @@ const NUMBERS: u64 = 1 << 31;
 
 /// The visits of a storm at most, those of its warm-up included.
 pub(super) fn visits_max(workload: &Workload) -> u64 {
-    let seconds = |key: &str, usual: u64| workload.time(key, Duration::from_secs(usual)).as_secs_f64();
+    let seconds =
+        |key: &str, usual: u64| workload.time(key, Duration::from_secs(usual)).as_secs_f64();
     let within = |seconds: f64| (seconds * VISITS_PER_SECOND_MAX) as u64;
     let measured = within(seconds("duration", 5)).min(workload.number("visits", u64::MAX));
     measured + within(seconds("warmup", 1))
@@ -124,7 +125,9 @@ mod tests {
     #[test]
     fn no_two_storms_share_a_number() {
         let most = 12_000;
-        let starts: Vec<u64> = (0..200).map(|position| first_visit(position, most)).collect();
+        let starts: Vec<u64> = (0..200)
+            .map(|position| first_visit(position, most))
+            .collect();
         assert!(starts.windows(2).all(|pair| pair[1] - pair[0] == most));
         // Numbers start over rather than leave what the option takes.
         assert!(first_visit(usize::MAX, most) < NUMBERS);

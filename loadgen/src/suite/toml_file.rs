@@ -49,12 +49,18 @@ mod tests {
     fn what_is_wrong_is_told_with_its_line_and_key() {
         assert_eq!(parse::<File>("name = 'x'").unwrap().name, "x");
         let why = parse::<File>("name = 'x'\nnmae = 'y'").unwrap_err();
-        assert!(why.starts_with("line 2: ") && why.contains("`nmae`"), "{why}");
+        assert!(
+            why.starts_with("line 2: ") && why.contains("`nmae`"),
+            "{why}"
+        );
         let why = parse::<File>("").unwrap_err();
         assert!(why.contains("missing field `name`"), "{why}");
         let why = parse::<File>("name = ").unwrap_err();
         assert!(why.starts_with("line 1: "), "{why}");
         let why = parse::<File>("name = 1").unwrap_err();
-        assert!(why.starts_with("line 1: ") && why.contains("string"), "{why}");
+        assert!(
+            why.starts_with("line 1: ") && why.contains("string"),
+            "{why}"
+        );
     }
 }

@@ -192,7 +192,11 @@ impl Workload {
                     // One word, so that a value may begin with a hyphen.
                     Value::Number(number) => arguments.push(format!("--{key}={number}")),
                     Value::String(text) => arguments.push(format!("--{key}={text}")),
-                    _ => return Err(format!("{key}: give a text, a number, true, or a list of those")),
+                    _ => {
+                        return Err(format!(
+                            "{key}: give a text, a number, true, or a list of those"
+                        ));
+                    }
                 }
             }
         }
@@ -283,7 +287,10 @@ mod tests {
             ]
         );
         let usual = Duration::from_secs(9);
-        assert_eq!(workload.time("duration", usual), Duration::from_millis(1500));
+        assert_eq!(
+            workload.time("duration", usual),
+            Duration::from_millis(1500)
+        );
         assert_eq!(workload.time("hold", usual), usual);
         assert_eq!(workload.number("connections", 9), 4);
     }
@@ -303,10 +310,19 @@ mod tests {
     fn what_is_wrong_is_told_with_file_workload_and_key() {
         for (text, phrase) in [
             ("colour = 1", "s.toml: line 6: unknown field `colour`"),
-            (&*format!("{ECHO}conections = 4"), "s.toml: w: unexpected argument '--conections'"),
-            (&format!("{ECHO}size = '7x'"), "w: invalid value '7x' for '--size"),
+            (
+                &*format!("{ECHO}conections = 4"),
+                "s.toml: w: unexpected argument '--conections'",
+            ),
+            (
+                &format!("{ECHO}size = '7x'"),
+                "w: invalid value '7x' for '--size",
+            ),
             (&format!("{ECHO}depth = 0"), "w: --depth is 0"),
-            (&format!("{ECHO}json = 'x'"), "w: json is set by the suite itself"),
+            (
+                &format!("{ECHO}json = 'x'"),
+                "w: json is set by the suite itself",
+            ),
             (&format!("{ECHO}size = {{ a = 1 }}"), "size: give a text"),
             (&format!("{ECHO}rounds = 0"), "rounds is 0"),
             (&format!("{ECHO}{ECHO}"), "two workloads are called w"),

@@ -4,15 +4,15 @@
 //! version of the schema; a change of meaning or a removal needs one. `docs/ringload-json.md`
 //! documents them all.
 
+pub(crate) mod compare;
 pub(crate) mod idle;
 pub(crate) mod knee;
-pub(crate) mod compare;
 pub(crate) mod latency;
 pub(crate) mod merge;
 pub(crate) mod run;
 pub(crate) mod selftest;
-pub(crate) mod suite;
 pub(crate) mod storm;
+pub(crate) mod suite;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
