@@ -1,7 +1,8 @@
 //! A small WebSocket echo, a thread per connection: what the tests of `compare` and `suite` start.
 //!
 //! `--port N`, and on request a bad habit: `--burn MICROSECONDS` of CPU time for each message, `--refuse`
-//! handshakes, `--die-after N` messages, `--corrupt-after N` messages. `--note FILE` appends the line
+//! handshakes, `--die-after N` messages, `--corrupt-after N` messages, `--longest N` bytes
+//! of a message, beyond which it dies. `--note FILE` appends the line
 //! `start NAME` to a file, the name being that of `--as NAME`.
 
 use std::fs::OpenOptions;
@@ -22,6 +23,7 @@ struct Habits {
     refuse: bool,
     die_after: Option<u64>,
     corrupt_after: Option<u64>,
+    longest: Option<u64>,
 }
 
 /// Messages of all connections so far.
@@ -44,6 +46,7 @@ fn main() {
             "--burn" => habits.burn = Duration::from_micros(number(&argument, arguments.next())),
             "--refuse" => habits.refuse = true,
             "--die-after" => habits.die_after = Some(number(&argument, arguments.next())),
+            "--longest" => habits.longest = Some(number(&argument, arguments.next())),
             "--corrupt-after" => habits.corrupt_after = Some(number(&argument, arguments.next())),
             other => fail(&format!("{other} is no option")),
         }
@@ -114,6 +117,12 @@ fn serve(stream: &TcpStream, habits: Habits) -> io::Result<()> {
             _ => {
                 burn(habits.burn);
                 let number = MESSAGES.fetch_add(1, Ordering::Relaxed) + 1;
+                if habits
+                    .longest
+                    .is_some_and(|longest| payload.len() as u64 > longest)
+                {
+                    fail("too long for me");
+                }
                 if habits.die_after.is_some_and(|after| number > after) {
                     fail("enough is enough");
                 }

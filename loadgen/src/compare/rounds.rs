@@ -11,7 +11,6 @@ use anyhow::{Context, bail};
 use serde::Deserialize as _;
 
 use crate::interrupt::Interrupt;
-use crate::options::UsageError;
 use crate::output::document::compare::{Figures, Round};
 use crate::output::document::run::RunDocument;
 use crate::trial::agenda::Agenda;
@@ -21,8 +20,11 @@ use crate::trial::process::{Interrupted, check};
 use crate::trial::random::Random;
 use crate::trial::server::{Launch, Server};
 
-/// Load that a server must answer rightly before it is measured.
-const CHECK_DURATION: &str = "50ms";
+/// How long a server must answer the load rightly before it is measured.
+const CHECK_DURATION: Duration = Duration::from_millis(50);
+
+/// The same once it did not: on a busy machine nothing may come back in so short a time.
+const SECOND_DURATION: Duration = Duration::from_secs(1);
 
 /// How long a server whose port is open may go on refusing that.
 const CHECK_LIMIT: Duration = Duration::from_secs(3);
@@ -98,11 +100,12 @@ impl Match<'_> {
     /// Waits until the very load to come is answered rightly for a moment.
     fn await_echo(&self, server: &mut Server) -> anyhow::Result<()> {
         let deadline = Instant::now() + CHECK_LIMIT;
+        let mut duration = CHECK_DURATION;
         loop {
-            let short = crate::quantity::parse_duration(CHECK_DURATION).map_err(UsageError)?;
-            let Some(failure) = self.run(server, short, Duration::ZERO)?.failure else {
+            let Some(failure) = self.run(server, duration, Duration::ZERO)?.failure else {
                 return Ok(());
             };
+            duration = SECOND_DURATION;
             server.check()?;
             check(self.interrupt)?;
             if Instant::now() >= deadline {

@@ -69,7 +69,7 @@ pub(crate) fn run(options: &SuiteOptions) -> anyhow::Result<Status> {
     let (results, document, selection) = match &options.resume {
         Some(directory) => {
             let (results, document) = Results::resume(directory)?;
-            let selection = Selection::resumed(&suite, &peers, &document)?;
+            let selection = Selection::resumed(&suite, &peers, &document, &scrubber)?;
             check_machine(&results, directory)?;
             (Some(results), document, selection)
         }

@@ -1,6 +1,10 @@
 //! Which servers and workloads take part.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::peers::Peer;
+use super::scrub::Scrubber;
 use super::workload::{Suite, Workload};
 use crate::options::UsageError;
 use crate::options::suite::SuiteOptions;
@@ -79,11 +83,13 @@ impl Selection {
         })
     }
 
-    /// What took part when `document` was begun. The error says what has changed since.
+    /// What took part when `document` was begun, as it was written. The error says what has changed
+    /// since.
     pub(super) fn resumed(
         suite: &Suite,
         peers: &[Peer],
         document: &SuiteDocument,
+        scrubber: &Scrubber,
     ) -> Result<Selection, UsageError> {
         let changed = |what: String| {
             UsageError(format!(
@@ -95,7 +101,7 @@ impl Selection {
             .iter()
             .map(|entry| {
                 let peer = peers.iter().find(|peer| peer.name == entry.name);
-                let same = peer.filter(|peer| peer.run == entry.command);
+                let same = peer.filter(|peer| written(&peer.run, scrubber) == entry.command);
                 same.cloned()
                     .ok_or_else(|| changed(format!("{} has changed", entry.name)))
             })
@@ -107,7 +113,7 @@ impl Selection {
             .map(|entry| {
                 let found = suite.workloads.iter().find(|it| it.name == entry.name);
                 let same = found.filter(|workload| {
-                    workload.options == entry.options
+                    written(&workload.options, scrubber) == entry.options
                         && workload.kind.name() == entry.kind
                         && workload.tls == entry.tls
                 });
@@ -162,6 +168,13 @@ impl Selection {
         };
         self.workloads.iter().map(entry).collect()
     }
+}
+
+/// The value as it is read back from a file of the results.
+fn written<T: Clone + DeserializeOwned + Serialize>(value: &T, scrubber: &Scrubber) -> T {
+    let text = serde_json::to_string(value).unwrap_or_default();
+    // Only what is odd to begin with is not itself again.
+    serde_json::from_str(&scrubber.clean(&text)).unwrap_or_else(|_| value.clone())
 }
 
 /// The positions of the servers that `workload` can be measured with.
