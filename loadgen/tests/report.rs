@@ -242,6 +242,40 @@ fn drawings_hold_numbers_only() {
     numbers_only(&page);
 }
 
+#[test]
+fn fields_that_a_report_does_not_need_may_be_absent_and_others_there() {
+    let directory = TempDir::new().unwrap();
+    let mut older = fixture::run(&[1_000_000; 100], 5000.0, None, "server-bound");
+    older["checks"] = Value::Null;
+    older["result"].as_object_mut().unwrap().remove("stability");
+    older["result"].as_object_mut().unwrap().remove("series");
+    older["result"]["of_the_future"] = "x".into();
+    let runs: Vec<(&str, u32, Value)> = (1..=7)
+        .map(|round| match round {
+            1 | 2 => ("a", round, older.clone()),
+            _ => ("a", round, serde_json::json!({"schema": "ringload-run/77"})),
+        })
+        .collect();
+    bare(directory.path(), &runs);
+    let output = report(directory.path());
+    assert!(output.status.success());
+    // What is wrong with many files is said once.
+    let said = stderr(&output);
+    assert!(
+        said.contains("raw/a-3.json, raw/a-4.json, raw/a-5.json and 2 more could not be read"),
+        "{said}"
+    );
+    let (_, summary) = read(directory.path());
+    let row = summary
+        .lines()
+        .find(|line| line.starts_with("| a |"))
+        .unwrap();
+    assert!(
+        row.contains("5.00 µs") && row.contains("server-bound"),
+        "{row}"
+    );
+}
+
 /// Fails if a drawing of the page has a coordinate that is none.
 fn numbers_only(page: &str) {
     let drawings = page.split("<svg xmlns").skip(1);

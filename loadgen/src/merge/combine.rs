@@ -20,6 +20,9 @@ const OVERLAP_PERCENT_MIN: f64 = 90.0;
 /// Faults listed, as in a run.
 const FAULTS_MAX: usize = 20;
 
+/// One thing that a load is, as text.
+type Trait = fn(&Load) -> String;
+
 /// What was combined.
 pub(crate) struct Merged {
     pub(crate) document: MergeDocument,
@@ -64,7 +67,7 @@ pub(crate) fn combine(inputs: &[Input], force: bool) -> anyhow::Result<Merged> {
 /// In what the loads differ, if in anything that makes them different loads.
 fn difference(inputs: &[Input]) -> Option<String> {
     let (first, others) = inputs.split_first()?;
-    let traits: [(&str, fn(&Load) -> String); 10] = [
+    let traits: [(&str, Trait); 10] = [
         ("protocol", |load| load.protocol.clone()),
         ("loop", |load| {
             format!("{:?}", load.loop_kind).to_lowercase()

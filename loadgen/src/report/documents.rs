@@ -9,11 +9,10 @@ use serde_json::Value;
 use crate::measure::verdict::Verdict;
 use crate::output::document::Status;
 use crate::output::document::latency::Latency;
-use crate::output::document::run::RunDocument;
 
 /// What a finished run left.
 pub(super) enum Document {
-    Run(Box<RunDocument>),
+    Run(Box<Run>),
     Storm(Box<Storm>),
     Idle(Idle),
     Knee(Knee),
@@ -56,7 +55,7 @@ impl Document {
         match self {
             Document::Run(run) => {
                 let result = run.result.as_ref()?;
-                Some((result.verdict, &result.verdict_reason))
+                Some((result.verdict?, &result.verdict_reason))
             }
             Document::Storm(storm) => {
                 let result = storm.result.as_ref()?;
@@ -70,12 +69,56 @@ impl Document {
     /// The command line that was run.
     pub(super) fn command_line(&self) -> Option<Vec<String>> {
         let environment = match self {
-            Document::Run(run) => return Some(run.environment.command_line.clone()),
+            Document::Run(run) => &run.environment,
             Document::Storm(storm) => &storm.environment,
             Document::Idle(idle) => &idle.environment,
             Document::Knee(knee) => &knee.environment,
         };
         serde_json::from_value(environment.get("command_line")?.clone()).ok()
+    }
+}
+
+/// Of `ringload-run/2`.
+#[derive(Deserialize)]
+pub(super) struct Run {
+    pub(super) status: Status,
+    pub(super) error: Option<String>,
+    #[serde(default)]
+    environment: Value,
+    #[serde(default)]
+    load: RunLoad,
+    pub(super) result: Option<RunResult>,
+}
+
+/// The part of a load that decides how its figures are shown.
+#[derive(Default, Deserialize)]
+struct RunLoad {
+    rate: Option<Value>,
+}
+
+/// Figures of a run's window.
+#[derive(Deserialize)]
+pub(super) struct RunResult {
+    pub(super) messages_per_second: Option<f64>,
+    pub(super) offered_messages_per_second: Option<f64>,
+    pub(super) latency: Option<Latency>,
+    pub(super) service: Option<Latency>,
+    pub(super) server: Option<RunServer>,
+    verdict: Option<Verdict>,
+    #[serde(default)]
+    verdict_reason: String,
+}
+
+/// What a run cost its server.
+#[derive(Deserialize)]
+pub(super) struct RunServer {
+    pub(super) cpu_ns_per_message: Option<f64>,
+}
+
+impl Run {
+    /// Whether its loop was an open one.
+    pub(super) fn is_paced(&self) -> bool {
+        self.load.rate.is_some()
     }
 }
 

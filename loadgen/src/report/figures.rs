@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
-use super::documents::{Document, Knee, PerConnection, Storm};
+use super::documents::{self, Document, Knee, PerConnection, Storm};
 use super::input::{Results, Run, Server, Workload};
 use super::statistics::{ByRound, Spread, paired_ratio};
 use crate::echo::tally::latency_histogram;
 use crate::measure::verdict::Verdict;
 use crate::output::document::Status;
 use crate::output::document::latency::Latency;
-use crate::output::document::run::RunDocument;
 use crate::output::table::{bytes, grouped};
 
 /// A figure that each round gives one of.
@@ -224,7 +223,7 @@ pub(super) fn position(servers: &[Server], name: &str) -> Option<usize> {
 
 fn kind(document: &Document) -> Kind {
     match document {
-        Document::Run(run) if run.load.rate.is_some() => Kind::Paced,
+        Document::Run(run) if run.is_paced() => Kind::Paced,
         Document::Run(_) => Kind::Saturated,
         Document::Storm(_) => Kind::Storm,
         Document::Idle(_) => Kind::Idle,
@@ -289,23 +288,24 @@ fn count<'a>(cell: &mut Cell<'a>, run: &'a Run) -> Result<(), String> {
     }
 }
 
-fn count_run(cell: &mut Cell<'_>, round: u32, document: &RunDocument) -> Result<(), String> {
-    let Some(result) = &document.result else {
+fn count_run(cell: &mut Cell<'_>, round: u32, run: &documents::Run) -> Result<(), String> {
+    let Some(result) = &run.result else {
         return Ok(());
     };
-    cell.put(Metric::Throughput, round, Some(result.messages_per_second));
+    cell.put(Metric::Throughput, round, result.messages_per_second);
     cell.put(Metric::Offered, round, result.offered_messages_per_second);
-    let cpu = result
-        .server
-        .as_ref()
-        .and_then(|server| server.cpu_ns_per_message);
+    let server = result.server.as_ref();
+    let cpu = server.and_then(|server| server.cpu_ns_per_message);
     cell.put(Metric::Cpu, round, cpu);
-    let p99 = (result.latency.count > 0).then_some(result.latency.p99_ns as f64);
+    let latency = result.latency.as_ref();
+    let p99 = latency
+        .filter(|latency| latency.count > 0)
+        .map(|latency| latency.p99_ns as f64);
     cell.put(Metric::P99, round, p99);
-    cell.add(Phase::Message, Some(&result.latency))?;
-    match document.load.rate {
-        Some(_) => cell.add(Phase::Service, Some(&result.service)),
-        None => Ok(()),
+    cell.add(Phase::Message, latency)?;
+    match run.is_paced() {
+        true => cell.add(Phase::Service, result.service.as_ref()),
+        false => Ok(()),
     }
 }
 

@@ -17,6 +17,9 @@ const SUITE_SCHEMA: &str = "ringload-suite/1";
 /// No document is near this long.
 const FILE_BYTES_MAX: u64 = 256 << 20;
 
+/// Names of files in one sentence.
+const NAMES_SHOWN: usize = 3;
+
 /// A results directory.
 pub(super) struct Results {
     /// The directory's own name.
@@ -258,21 +261,34 @@ fn runs(directory: &Path, missing: &mut Vec<String>) -> Vec<Run> {
             )),
         }
     }
-    lines
-        .into_iter()
-        .filter_map(|line| {
-            let document = document(directory, &line.raw)
-                .map_err(|why| missing.push(format!("{} could not be read: {why}.", line.raw)))
-                .ok()?;
-            Some(Run {
+    let mut runs = Vec::new();
+    let mut unread: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for line in lines {
+        match document(directory, &line.raw) {
+            Ok(document) => runs.push(Run {
                 round: line.round,
                 server: line.server,
                 workload: line.workload,
                 raw: line.raw,
                 document,
-            })
-        })
-        .collect()
+            }),
+            Err(why) => unread.entry(why.to_string()).or_default().push(line.raw),
+        }
+    }
+    for (why, files) in unread {
+        missing.push(format!("{} could not be read: {why}.", listed(&files)));
+    }
+    runs
+}
+
+/// The first few of many names.
+fn listed(names: &[String]) -> String {
+    let shown = names.len().min(NAMES_SHOWN);
+    let mut text = names[..shown].join(", ");
+    if names.len() > shown {
+        text.push_str(&format!(" and {} more", names.len() - shown));
+    }
+    text
 }
 
 /// Reads the document at `raw`, which has to be below `directory`.

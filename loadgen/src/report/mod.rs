@@ -98,7 +98,7 @@ pub(crate) fn render(directory: &Path) -> anyhow::Result<Rendered> {
     Ok(Rendered {
         page: "report.html".to_owned(),
         files,
-        missing: view.missing.clone(),
+        missing: view.missing,
     })
 }
 
@@ -124,6 +124,6 @@ fn render_comparison(earlier: &Path, later: &Path) -> anyhow::Result<Rendered> {
             ("compare.html".to_owned(), comparison.html),
             ("compare.md".to_owned(), comparison.markdown),
         ]),
-        missing: [earlier.missing.clone(), later.missing.clone()].concat(),
+        missing: [earlier.missing, later.missing].concat(),
     })
 }
