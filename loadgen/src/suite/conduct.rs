@@ -23,7 +23,7 @@ use crate::output::document::Status;
 use crate::output::document::suite::{RunLine, ServerStatus, SuiteDocument};
 use crate::trial::agenda::Agenda;
 use crate::trial::generator::Generator;
-use crate::trial::placement::Placement;
+use crate::trial::placement::{Placement, cpu_list};
 use crate::trial::process::{Interrupted, check};
 
 /// How long the self-test may take.
@@ -209,12 +209,23 @@ impl Conductor<'_> {
             return Ok(());
         }
         self.say("self-test of the generator");
+        // Its other thread, which answers, takes a CPU of the servers: they are not up yet.
         let generator = Generator {
-            cpus: &self.placement.generator_cpus,
+            cpus: &self.placement.all_cpus,
             directory: Some(self.results.directory()),
             interrupt: self.interrupt,
         };
-        let outcome = generator.measure(&["selftest".to_owned()], SELFTEST_LIMIT)?;
+        let Placement {
+            server_cpus,
+            generator_cpus,
+            ..
+        } = self.placement;
+        let arguments = [
+            "selftest".to_owned(),
+            format!("--cpu={}", cpu_list(&generator_cpus[..1])),
+            format!("--peer-cpu={}", cpu_list(&server_cpus[..1])),
+        ];
+        let outcome = generator.measure(&arguments, SELFTEST_LIMIT)?;
         match outcome.failure {
             None => self
                 .results

@@ -181,15 +181,13 @@ impl<'a> Stage<'a> {
         if workload.kind != Kind::Idle {
             arguments.push(format!("--cpu={}", cpu_list(cpus)));
         }
-        if matches!(workload.kind, Kind::Run | Kind::Knee) {
+        if matches!(workload.kind, Kind::Run | Kind::Knee) && self.results.has_selftest() {
+            arguments.push(format!("--selftest={SELFTEST}"));
+        }
+        if workload.kind == Kind::Storm {
             if cpus.len() > 1 {
                 arguments.push("--threads=auto".to_owned());
             }
-            if self.results.has_selftest() {
-                arguments.push(format!("--selftest={SELFTEST}"));
-            }
-        }
-        if workload.kind == Kind::Storm {
             let first = first_visit(step.position, self.visits_max);
             arguments.push(format!("--first-visit={first}"));
         }

@@ -211,17 +211,20 @@ impl Workload {
         if self.kind == Kind::Idle {
             words.push("--server-pid=1".to_owned());
         }
-        match Options::try_parse_from(words) {
-            Ok(Options {
-                command: Command::Run(options),
-            }) => options.check().map_err(|error| error.to_string()),
-            Ok(_) => Ok(()),
+        let checked = match Options::try_parse_from(words) {
+            Ok(options) => match options.command {
+                Command::Run(options) => options.check(),
+                Command::Storm(options) => options.check(),
+                Command::Knee(options) => options.check(),
+                _ => Ok(()),
+            },
             Err(error) => {
                 let text = error.to_string();
                 let first = text.split("\n\n").next().unwrap_or_default();
-                Err(first.trim_start_matches("error: ").replace('\n', " "))
+                return Err(first.trim_start_matches("error: ").replace('\n', " "));
             }
-        }
+        };
+        checked.map_err(|error| error.to_string())
     }
 
     /// A length of time among the options, or what is usual.
