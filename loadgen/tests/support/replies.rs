@@ -57,7 +57,7 @@ impl Replies {
             Some((sender, _)) => sender
                 .send(reply)
                 .map_err(|_| io::ErrorKind::BrokenPipe.into()),
-            None => self.out.send(reply),
+            None => self.out.send(&reply),
         }
     }
 
@@ -86,13 +86,13 @@ impl Out {
     fn send_when_due(&self, replies: &Receiver<Reply>) {
         for reply in replies {
             thread::sleep(reply.due.saturating_duration_since(Instant::now()));
-            if self.send(reply).is_err() {
+            if self.send(&reply).is_err() {
                 return;
             }
         }
     }
 
-    fn send(&self, reply: Reply) -> io::Result<()> {
+    fn send(&self, reply: &Reply) -> io::Result<()> {
         let mut stream = self.stream.lock().unwrap();
         let sent = Instant::now();
         stream.write_all(&reply.bytes)?;
