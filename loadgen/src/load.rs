@@ -1,6 +1,5 @@
 //! The load threads of a run: connect, wait for the start, drive, hand back what was counted.
 
-use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,6 +9,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
+use crate::alarm::precise_timers;
 use crate::control::{Control, Phase};
 use crate::dial::Dialer;
 use crate::echo::payload::Random;
@@ -146,8 +146,7 @@ impl Plan {
             pin(&[cpu]).map_err(|error| Worker::engine_fault("pinning a thread", error))?;
         }
         if self.schedule.is_some() {
-            // Timers otherwise fire up to 50 µs late, to save power; if refused, lateness tells.
-            let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
+            precise_timers();
         }
         // Streams below the number of threads serve the load; nonces get one of their own.
         let mut nonces = Random::new(self.seed, u64::MAX - line as u64);

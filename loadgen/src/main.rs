@@ -12,6 +12,7 @@
 //! (`--fail-if`, `--slo`) is not met, 130 interrupted.
 #![deny(unsafe_code)]
 
+mod alarm;
 mod compare;
 mod control;
 mod dial;

@@ -3,12 +3,12 @@
 use std::mem::MaybeUninit;
 use std::net::TcpStream;
 
-use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
+use crate::alarm::Alarm;
 use crate::control::Bell;
 use crate::worker::{Fault, Order, Worker};
 
@@ -18,8 +18,9 @@ const RECEIVE_BYTES: usize = 256 * 1024;
 /// Events taken per wait.
 const EVENTS_MAX: usize = 256;
 
-/// Event data of the wake-up bell; sockets have their index.
+/// Event data of the wake-up bell and of the alarm; sockets have their index.
 const WAKE: u64 = u64::MAX;
+const ALARM: u64 = u64::MAX - 1;
 
 /// See [`super::Engine::drive`].
 pub(super) fn drive(worker: &mut Worker, sockets: &[TcpStream], wake: &Bell) -> Result<(), Fault> {
@@ -34,10 +35,13 @@ pub(super) fn drive(worker: &mut Worker, sockets: &[TcpStream], wake: &Bell) -> 
         )
         .map_err(setup_fault)?;
     }
+    let alarm = Alarm::new().map_err(|error| Worker::engine_fault("setting up a timer", error))?;
+    epoll::add(&epoll, &alarm, EventData::new_u64(ALARM), EventFlags::IN).map_err(setup_fault)?;
     let mut driver = Driver {
         worker,
         sockets,
         epoll,
+        alarm,
         touched: Vec::new(),
         waits_to_write: vec![false; sockets.len()],
     };
@@ -54,6 +58,8 @@ struct Driver<'a> {
     worker: &'a mut Worker,
     sockets: &'a [TcpStream],
     epoll: OwnedFd,
+    /// Goes off when something is due.
+    alarm: Alarm,
     /// Connections that have something new to send.
     touched: Vec<usize>,
     waits_to_write: Vec<bool>,
@@ -66,11 +72,12 @@ impl Driver<'_> {
         loop {
             self.pace()?;
             self.worker.publish();
-            let patience = self
-                .worker
-                .patience()
-                .and_then(|patience| Timespec::try_from(patience).ok());
-            let (ready, _) = match epoll::wait(&self.epoll, &mut events, patience.as_ref()) {
+            if let Some(patience) = self.worker.patience() {
+                self.alarm
+                    .set(patience)
+                    .map_err(|error| Worker::engine_fault("setting a timer", error))?;
+            }
+            let (ready, _) = match epoll::wait(&self.epoll, &mut events, None) {
                 Ok(ready) => ready,
                 Err(Errno::INTR) => continue,
                 Err(error) => {
@@ -79,9 +86,16 @@ impl Driver<'_> {
             };
             for event in &*ready {
                 let data = event.data.u64();
-                if data == WAKE {
-                    wake.hush();
-                    continue;
+                match data {
+                    WAKE => {
+                        wake.hush();
+                        continue;
+                    }
+                    ALARM => {
+                        self.alarm.hush();
+                        continue;
+                    }
+                    _ => {}
                 }
                 let index = data as usize;
                 let flags = event.flags;

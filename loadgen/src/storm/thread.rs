@@ -1,21 +1,16 @@
 //! One thread of a storm: begins visits when there is room and, of an open storm, when they are due.
 
 use std::mem;
-use std::num::NonZeroU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::OwnedFd;
-use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
-    timerfd_settime,
-};
 
 use super::Storm;
 use super::findings::Findings;
 use super::schedule::Share;
+use crate::alarm::Alarm;
 use crate::control::Phase;
 use crate::load::pin;
 use crate::visit::crowd::{Crowd, Ended, Ready};
@@ -39,7 +34,7 @@ pub(super) struct Thread<'a> {
     crowd: Crowd,
     /// Of an open storm.
     share: Option<Share<'a>>,
-    timer: Option<OwnedFd>,
+    timer: Option<Alarm>,
     findings: Findings,
     /// Whether there was no room for another visit, and since when there is again.
     was_full: bool,
@@ -80,13 +75,7 @@ impl<'a> Thread<'a> {
             .context("watching for the phase")?;
         let mut timer = None;
         if storm.schedule.is_some() {
-            // Timers otherwise fire up to 50 µs late, to save power; if refused, lateness tells.
-            let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
-            let created = timerfd_create(
-                TimerfdClockId::Monotonic,
-                TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
-            )
-            .context("creating a timer")?;
+            let created = Alarm::new().context("creating a timer")?;
             crowd.watch(&created, TIMER).context("watching a timer")?;
             timer = Some(created);
         }
@@ -311,14 +300,8 @@ impl<'a> Thread<'a> {
             return Ok(PATIENCE);
         };
         let left = Duration::from_nanos(share.due().saturating_sub(now).max(1));
-        // A wait for events has a resolution of milliseconds; a timer is exact.
         if left < PATIENCE {
-            let setting = Itimerspec {
-                it_interval: Timespec::default(),
-                it_value: Timespec::try_from(left).context("setting a timer")?,
-            };
-            timerfd_settime(timer, TimerfdTimerFlags::empty(), &setting)
-                .context("setting a timer")?;
+            timer.set(left).context("setting a timer")?;
         }
         Ok(left.min(PATIENCE))
     }
