@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::thread;
 use std::time::Duration;
 
 use support::client::{Outcome, Running, engines, number, run_each, whole};
@@ -85,18 +86,25 @@ fn memory_is_bounded_by_the_sockets() {
         reading: Reading::SmallBuffer,
         ..Script::default()
     };
+    let watch = |script: Script, engine: &'static str| {
+        let server = Server::websocket(script);
+        let mut running = Running::start(&format!(
+            "run {} --engine {engine} --duplex --size 64KiB --connections 4 --warmup 0s \
+             --duration 1500ms --json -",
+            server.url()
+        ));
+        let most = running.watch_memory();
+        Outcome::of(&running.wait(), engine).expect_ok();
+        assert!((1..BYTES_MAX).contains(&most), "{engine}: {most} bytes");
+    };
     for script in [slow, stands_still] {
-        for engine in engines() {
-            let server = Server::websocket(script.clone());
-            let mut running = Running::start(&format!(
-                "run {} --engine {engine} --duplex --size 64KiB --connections 4 --warmup 0s \
-                 --duration 1500ms --json -",
-                server.url()
-            ));
-            let most = running.watch_memory();
-            let outcome = Outcome::of(&running.wait(), engine);
-            outcome.expect_ok();
-            assert!((1..BYTES_MAX).contains(&most), "{engine}: {most} bytes");
-        }
+        thread::scope(|scope| {
+            let watches = engines().iter().map(|engine| {
+                let script = script.clone();
+                scope.spawn(move || watch(script, engine))
+            });
+            let watches: Vec<_> = watches.collect();
+            watches.into_iter().for_each(|watch| watch.join().unwrap());
+        });
     }
 }

@@ -242,7 +242,7 @@ fn bad_arguments_exit_with_2_and_say_what_is_right() {
         ("run tcp://127.0.0.1:1 --header A:b", "needs WebSocket"),
         ("run ws://127.0.0.1:1 --subprotocol a,b", "subprotocol"),
         ("run tcp://127.0.0.1:1 --subprotocol a", "needs WebSocket"),
-        ("run tcp://127.0.0.1:1 --deflate", "TCP"),
+        ("run tcp://127.0.0.1:1 --deflate", "needs WebSocket"),
         ("run wss://127.0.0.1:1 --tls-ca /nowhere", "/nowhere"),
         ("run wss://127.0.0.1:1 --tls-ca /dev/null", "certificate"),
         (

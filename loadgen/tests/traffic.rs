@@ -9,7 +9,7 @@ use std::time::Duration;
 use support::client::{Outcome, engines, histogram, number, ringload, run, run_each, whole};
 use support::{Delay, Habit, Log, Pongs, Script, Server};
 
-const BRIEFLY: &str = "--connections 4 --warmup 0s --duration 500ms";
+const BRIEFLY: &str = "--connections 4 --warmup 0s --duration 300ms";
 
 /// Sizes of all messages, and how many had each.
 fn sizes(log: &Log) -> BTreeMap<usize, usize> {
@@ -313,7 +313,7 @@ fn connections_go_to_all_urls_in_turn() {
         let outcome = run(
             &urls.join(" "),
             engine,
-            "--connections 7 --threads 2 --warmup 0s --duration 500ms",
+            "--connections 7 --threads 2 --warmup 0s --duration 300ms",
         );
         outcome.expect_ok();
         let document = &outcome.document;
@@ -349,7 +349,7 @@ fn connections_go_to_all_urls_in_turn() {
 fn threads_share_the_connections() {
     for arguments in ["--depth 2", "--rate 1000", "--duplex --size 1000"] {
         let arguments =
-            format!("--connections 5 --threads 2 --warmup 0s --duration 500ms {arguments}");
+            format!("--connections 5 --threads 2 --warmup 0s --duration 300ms {arguments}");
         for (server, outcome) in run_each(Script::default(), &arguments) {
             let log = expect_agreement(&server, &outcome);
             assert_eq!(whole(&outcome.document, "/load/threads"), 2);
