@@ -1,5 +1,6 @@
 //! SIGINT and SIGTERM as something to wait for.
 
+use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
@@ -20,6 +21,18 @@ pub(crate) enum Woken {
     /// A signal asks to stop.
     Interrupted,
 }
+
+/// A signal came before there was anything to report.
+#[derive(Debug)]
+pub(crate) struct Interrupted;
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("interrupted before the load began")
+    }
+}
+
+impl std::error::Error for Interrupted {}
 
 /// Knows whether a signal has asked the program to stop.
 pub(crate) struct Interrupt {

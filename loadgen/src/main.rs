@@ -48,6 +48,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::interrupt::Interrupted;
 use crate::options::{Command, Options, UsageError};
 use crate::output::document::Status;
 
@@ -80,8 +81,13 @@ fn main() -> ExitCode {
         Ok(Status::Missed) => ExitCode::from(EXIT_MISSED),
         Err(error) => {
             eprintln!("ringload: {error:#}");
-            let usage = error.is::<UsageError>();
-            ExitCode::from(if usage { EXIT_USAGE } else { EXIT_FAILED })
+            ExitCode::from(if error.is::<UsageError>() {
+                EXIT_USAGE
+            } else if error.is::<Interrupted>() {
+                EXIT_INTERRUPTED
+            } else {
+                EXIT_FAILED
+            })
         }
     }
 }

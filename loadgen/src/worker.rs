@@ -385,6 +385,7 @@ impl Worker {
         let now = self.control.clock.now();
         let mut given_up = GivenUp::default();
         for connection in &self.connections {
+            given_up.pings += u64::from(connection.awaits_pong() && !connection.is_closed());
             for due in connection.unanswered_since() {
                 given_up.unanswered += 1;
                 given_up.oldest_ns = given_up.oldest_ns.max(now.saturating_sub(due));
@@ -471,4 +472,6 @@ pub(crate) struct GivenUp {
     pub(crate) oldest_ns: u64,
     /// Messages due and never sent.
     pub(crate) unsent: u64,
+    /// Pings without a pong.
+    pub(crate) pings: u64,
 }

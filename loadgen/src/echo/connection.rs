@@ -255,6 +255,11 @@ impl Connection {
         self.exchange.unstamped
     }
 
+    /// Whether a ping is still without its pong.
+    pub(crate) fn awaits_pong(&self) -> bool {
+        self.exchange.pings.is_waiting()
+    }
+
     /// When each message that is still without its whole reply was due, as far as it was sent.
     pub(crate) fn unanswered_since(&self) -> impl Iterator<Item = u64> {
         let pending = self.exchange.pending.iter().map(|pending| pending.due);
@@ -372,7 +377,8 @@ impl Exchange {
     }
 
     pub(super) fn close_when_drained(&mut self, turn: &mut Turn<'_>) {
-        if self.stage != Stage::Draining || !self.pending.is_empty() {
+        let owes = !self.pending.is_empty() || self.pings.is_waiting();
+        if self.stage != Stage::Draining || owes {
             return;
         }
         self.stage = match turn.workload.protocol {

@@ -54,6 +54,11 @@ impl Pings {
         self.number.to_be_bytes()
     }
 
+    /// Whether one is under way that was not answered.
+    pub(super) fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Waiting(_))
+    }
+
     /// What was queued is given to the kernel now.
     pub(super) fn stamp(&mut self, now: u64) {
         if self.state == State::Waiting(UNSENT) {

@@ -1,6 +1,7 @@
 //! How long messages are: fixed, a list, a range, log-normal, or as observed elsewhere.
 
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::sync::Arc;
 
 use super::payload::Random;
@@ -8,6 +9,9 @@ use crate::quantity::parse_size;
 
 /// Largest message: fits the 32-bit length of one io_uring send with room for its header.
 const SIZE_BYTES_MAX: usize = 1 << 30;
+
+/// Longest file of observed sizes.
+const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// A log-normal distribution is cut off this many standard deviations above its median: one message
 /// in 30,000 would be longer.
@@ -139,7 +143,13 @@ fn parse_log_normal(text: &str) -> Result<Shape, String> {
 
 /// A size in each line; empty lines and those that begin with # are passed over.
 fn read_sizes(path: &str) -> Result<Arc<[usize]>, String> {
-    let text = fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))?;
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text))
+        .map_err(|error| format!("cannot read {path}: {error}"))?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(format!("{path} is longer than 64 MiB; give a sample of it"));
+    }
     let mut sizes = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();

@@ -88,7 +88,7 @@ pub(crate) fn make_room_for(connections: usize) -> Result<(), UsageError> {
     )
     .is_ok();
     let usable = if raised { limit.maximum } else { limit.current };
-    let needed = connections as u64 + SPARE_FDS;
+    let needed = (connections as u64).saturating_add(SPARE_FDS);
     match usable {
         Some(usable) if usable < needed => Err(UsageError(format!(
             "--connections {connections} needs {needed} open files and the limit is {usable}; \

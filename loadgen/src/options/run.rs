@@ -1,7 +1,7 @@
 //! `ringload run`, and the part of it that `ringload knee` shares.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use clap::{Args, ValueEnum};
 
@@ -13,6 +13,12 @@ use crate::engine::Choice;
 use crate::quantity::{CpuList, parse_cpu_list, parse_duration};
 use crate::schedule::{Arrivals, Rates};
 use crate::target::Protocol;
+
+/// Furthest time to begin at, in seconds from now.
+const START_SECONDS_MAX: f64 = 366.0 * 86_400.0;
+
+/// Most frames that a message may be sent in.
+const FRAGMENTS_MAX: usize = 1000;
 
 /// Most bytes in flight over all connections of a closed loop: each is held in a send buffer.
 const IN_FLIGHT_BYTES_MAX: usize = 4 << 30;
@@ -173,7 +179,7 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "FILE")]
     pub(crate) histogram: Option<PathBuf>,
 
-    /// Write an HDR histogram log (V2) of the latency, an entry a slice, in microseconds
+    /// Write an HDR histogram log (V2) of the latency in nanoseconds, a row a slice
     #[arg(long, value_name = "FILE")]
     pub(crate) hdr_log: Option<PathBuf>,
 }
@@ -204,6 +210,12 @@ impl TrafficOptions {
     pub(crate) fn check(&self, protocol: Protocol) -> Result<(), UsageError> {
         at_least_one("connections", self.connections)?;
         at_least_one("fragments", self.fragments)?;
+        if self.fragments > FRAGMENTS_MAX {
+            return Err(UsageError(format!(
+                "--fragments {} is too many; give at most {FRAGMENTS_MAX}",
+                self.fragments
+            )));
+        }
         if let Threads::Count(threads) = self.threads {
             at_least_one("threads", threads)?;
             if threads > self.connections {
@@ -235,6 +247,22 @@ impl TrafficOptions {
     }
 }
 
+/// Refuses a time to begin at that is none, or over.
+fn check_start(start_at: f64) -> Result<(), UsageError> {
+    let now = UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64();
+    let is_far = start_at - now > START_SECONDS_MAX;
+    let wrong = match start_at.is_finite() {
+        false => "is no time".to_owned(),
+        true if start_at < now => format!("was {:.1} s ago", now - start_at),
+        true if is_far => "is more than a year from now".to_owned(),
+        true => return Ok(()),
+    };
+    Err(UsageError(format!(
+        "--start-at {start_at} {wrong}; give seconds since 1970, such as {:.0} for in a minute",
+        now + 60.0
+    )))
+}
+
 impl RunOptions {
     /// Messages in flight of a closed loop.
     pub(crate) fn depth(&self) -> usize {
@@ -249,6 +277,9 @@ impl RunOptions {
             return Err(UsageError(
                 "--duration is 0; give a time such as 5s".to_owned(),
             ));
+        }
+        if let Some(start_at) = self.start_at {
+            check_start(start_at)?;
         }
         let in_flight = self
             .traffic

@@ -43,12 +43,24 @@ fn write_json(path: &Path, document: &impl Serialize) -> anyhow::Result<()> {
             .write_all(&text)
             .context("writing to standard output");
     }
-    // Whoever waits for the file finds all of it or nothing.
-    let part = partial(path);
-    File::create(&part)
-        .and_then(|mut file| file.write_all(&text))
-        .and_then(|()| std::fs::rename(&part, path))
-        .with_context(|| format!("writing {}", path.display()))
+    write_whole(path, &text).with_context(|| format!("writing {}", path.display()))
+}
+
+/// Writes a file so that whoever waits for it finds all of it or nothing. What is no file, such as a
+/// device, a pipe or a link, is written to and never replaced.
+fn write_whole(path: &Path, text: &[u8]) -> io::Result<()> {
+    if is_replaceable(path) {
+        let part = partial(path);
+        File::create(&part)?.write_all(text)?;
+        std::fs::rename(&part, path)
+    } else {
+        File::create(path)?.write_all(text)
+    }
+}
+
+/// Whether there is a plain file, or nothing yet.
+fn is_replaceable(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).map_or(true, |metadata| metadata.is_file())
 }
 
 /// Where a file is written before it gets its name.
@@ -63,13 +75,21 @@ pub(crate) fn check_writable(path: &Path) -> Result<(), UsageError> {
     if path.as_os_str() == "-" {
         return Ok(());
     }
-    let part = partial(path);
-    File::create(&part)
-        .and_then(|_| std::fs::remove_file(&part))
-        .map_err(|error| {
-            UsageError(format!(
-                "{} cannot be written ({error}); name a file in a directory that exists",
-                path.display()
-            ))
-        })
+    let probe = || {
+        if path.is_dir() {
+            return Err(io::Error::other("it is a directory"));
+        }
+        if is_replaceable(path) {
+            let part = partial(path);
+            File::create(&part)?;
+            return std::fs::remove_file(&part);
+        }
+        std::fs::OpenOptions::new().write(true).open(path).map(drop)
+    };
+    probe().map_err(|error| {
+        UsageError(format!(
+            "{} cannot be written ({error}); name a file in a directory that exists",
+            path.display()
+        ))
+    })
 }

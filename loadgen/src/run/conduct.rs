@@ -5,12 +5,10 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use anyhow::anyhow;
-
 use super::live::Live;
 use super::series::{Series, slice_length};
 use crate::control::{Control, Phase};
-use crate::interrupt::{Interrupt, Woken};
+use crate::interrupt::{Interrupt, Interrupted, Woken};
 use crate::measure::process::{Memory, family_memory};
 use crate::measure::window::{Observed, cpus_of_both};
 use crate::schedule::Timeline;
@@ -81,7 +79,7 @@ impl<'a> Conductor<'a> {
         match before {
             Stretch::Complete => {}
             // The threads may sit in a connect; the process ends without them.
-            Stretch::Interrupted => return Err(anyhow!("interrupted before the load began")),
+            Stretch::Interrupted => return Err(Interrupted.into()),
             Stretch::Failed => {
                 self.wind_up(Phase::Abandon, &mut course)?;
                 return Ok(course);
@@ -125,6 +123,12 @@ impl<'a> Conductor<'a> {
             return Ok(Stretch::Complete);
         };
         let now = UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64();
+        if start_at < now {
+            let late = now - start_at;
+            eprintln!(
+                "ringload: the connections stood {late:.1} s after --start-at: the load begins late"
+            );
+        }
         let left = Duration::try_from_secs_f64(start_at - now).unwrap_or_default();
         self.stretch("waiting", left)
     }

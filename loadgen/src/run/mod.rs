@@ -75,7 +75,7 @@ pub(crate) fn run(options: &RunOptions) -> anyhow::Result<Status> {
 pub(crate) fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Result<Measured> {
     options.check()?;
     let traffic = &options.traffic;
-    make_room_for(traffic.connections + traffic.slow_readers)?;
+    make_room_for(traffic.connections.saturating_add(traffic.slow_readers))?;
     let observed = observe(&traffic.server_pids)?;
     let selftest = traffic
         .selftest
@@ -199,6 +199,13 @@ fn judge(
         return failed(format!(
             "{unanswered} messages were not answered within {seconds} seconds after the load \
              had stopped"
+        ));
+    }
+    let pings = gathered.checks.pings_unanswered;
+    if pings > 0 && !is_behind {
+        let seconds = DRAIN_TIMEOUT.as_secs();
+        return failed(format!(
+            "{pings} pings were not answered within {seconds} seconds after the load had stopped"
         ));
     }
     let Some(series) = &course.series else {

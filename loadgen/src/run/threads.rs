@@ -57,6 +57,7 @@ pub(super) fn gather(
         checks.pings_answered += tally.pings;
         checks.pongs_received += tally.pongs;
         checks.messages_unanswered += given_up.unanswered;
+        checks.pings_unanswered += given_up.pings;
         checks.messages_unsent += given_up.unsent;
         let oldest_seconds = given_up.oldest_ns as f64 / 1e9;
         checks.oldest_unanswered_seconds = checks.oldest_unanswered_seconds.max(oldest_seconds);

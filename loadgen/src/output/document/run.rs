@@ -109,7 +109,12 @@ pub(crate) struct Checks {
     pub(crate) replies_fragmented: u64,
     /// Replies that came compressed.
     pub(crate) replies_compressed: u64,
+    /// Pings of the server's.
     pub(crate) pings_answered: u64,
+    /// Pings of ours that had no pong when the run was over.
+    #[serde(default)]
+    pub(crate) pings_unanswered: u64,
+    /// Pongs that nobody asked for.
     pub(crate) pongs_received: u64,
     /// Messages still without their whole reply when the run was over.
     pub(crate) messages_unanswered: u64,
