@@ -294,10 +294,12 @@ impl Conductor<'_> {
                 .inspect_err(|_| agenda.finish())?;
         }
         agenda.finish();
-        let (percent, name) = &crew.busiest_beside;
-        if *percent > BESIDE_PERCENT_MAX {
+        if let Some(busiest) = &crew.busiest
+            && busiest.percent > BESIDE_PERCENT_MAX
+        {
+            let (name, beside, percent) = (&busiest.name, &busiest.beside, busiest.percent);
             self.note(format!(
-                "Servers that stood by used up to {percent:.1} % of a CPU beside a measurement (of {name})."
+                "Servers that stood by used up to {percent:.1} % of a CPU each ({name}, while {beside} was measured)."
             ));
         }
         Ok(())

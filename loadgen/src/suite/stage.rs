@@ -73,8 +73,17 @@ type Key = (usize, bool);
 pub(super) struct Crew<'a> {
     stage: &'a Stage<'a>,
     up: Vec<(Key, Server)>,
-    /// Most CPU time that the others used beside a measurement, in percent of one CPU, and beside which.
-    pub(super) busiest_beside: (f64, String),
+    /// Who used most CPU time while another was measured.
+    pub(super) busiest: Option<Bystander>,
+}
+
+/// A server that should have done nothing.
+pub(super) struct Bystander {
+    pub(super) name: String,
+    /// Who was measured meanwhile.
+    pub(super) beside: String,
+    /// CPU time in percent of one CPU.
+    pub(super) percent: f64,
 }
 
 impl<'a> Stage<'a> {
@@ -83,7 +92,7 @@ impl<'a> Stage<'a> {
         Crew {
             stage: self,
             up: Vec::new(),
-            busiest_beside: (0.0, String::new()),
+            busiest: None,
         }
     }
 
@@ -217,14 +226,10 @@ impl Crew<'_> {
         let at = self.up.iter().position(|(other, _)| *other == key);
         let at = at.unwrap_or_default();
         let arguments = self.stage.arguments(step, workload, &[&self.up[at].1])?;
-        let (before, start) = (self.others_ns(key), Instant::now());
+        let (before, start) = (self.cpu_ns(), Instant::now());
         let limit = 2 * time_of(workload) + RUN_MARGIN;
         let mut outcome = self.stage.generator().measure(&arguments, limit)?;
-        let others = self.others_ns(key).saturating_sub(before) as f64;
-        let percent = 100.0 * others / start.elapsed().as_nanos() as f64;
-        if percent > self.busiest_beside.0 {
-            self.busiest_beside = (percent, self.up[at].1.name.clone());
-        }
+        self.watch(at, &before, start.elapsed());
         if outcome.failure.is_some() {
             let (_, mut server) = self.up.remove(at);
             if let Err(ended) = server.check() {
@@ -263,13 +268,38 @@ impl Crew<'_> {
         Ok(())
     }
 
-    /// CPU time so far of all but one, and of what they started; 0 of what cannot be read.
-    fn others_ns(&self, key: Key) -> u64 {
-        let others = self.up.iter().filter(|(other, _)| *other != key);
-        let pids: Vec<i32> = others
-            .map(|(_, server)| server.id().cast_signed())
-            .collect();
-        let tasks = family_tasks(&pids, cpu_source()).unwrap_or_default();
-        tasks.values().map(|task| task.cpu_ns).sum()
+    /// CPU time so far of each process, with what it started; 0 of what cannot be read.
+    fn cpu_ns(&self) -> Vec<u64> {
+        let of = |(_, server): &(Key, Server)| {
+            let pid = server.id().cast_signed();
+            let tasks = family_tasks(&[pid], cpu_source()).unwrap_or_default();
+            tasks.values().map(|task| task.cpu_ns).sum()
+        };
+        self.up.iter().map(of).collect()
+    }
+
+    /// Remembers who used most since `before`, all but the one at `measured`.
+    fn watch(&mut self, measured: usize, before: &[u64], time: Duration) {
+        let now = self.cpu_ns();
+        let used = now.iter().zip(before).enumerate();
+        let others = used.filter(|(at, _)| *at != measured);
+        let percent = |(now, before): (&u64, &u64)| {
+            100.0 * now.saturating_sub(*before) as f64 / time.as_nanos() as f64
+        };
+        let most = others
+            .map(|(at, pair)| (at, percent(pair)))
+            .max_by(|one, other| one.1.total_cmp(&other.1));
+        if let Some((at, percent)) = most
+            && self
+                .busiest
+                .as_ref()
+                .is_none_or(|busiest| percent > busiest.percent)
+        {
+            self.busiest = Some(Bystander {
+                name: self.up[at].1.name.clone(),
+                beside: self.up[measured].1.name.clone(),
+                percent,
+            });
+        }
     }
 }
