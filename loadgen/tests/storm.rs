@@ -357,7 +357,7 @@ fn an_open_storm_keeps_its_rate() {
 
 #[test]
 fn tls_is_part_of_the_handshake() {
-    let (server, ca) = Server::start_tls(|_| Good);
+    let (server, ca) = Server::start_tls(|number| if number % 2 == 0 { Good } else { Hasty });
     let url = format!("wss://{}", server.address);
     let file = ca.file();
     let arguments = format!(

@@ -324,6 +324,10 @@ impl Visit {
         }
         crew.plain = plain;
         result?;
+        if self.link.is_ended() {
+            // A server may say its Close and end the stream in one go: what was heard counts first.
+            self.flush(crew)?;
+        }
         match (self.link.is_ended(), self.is_closed()) {
             (true, false) => self.end_of_stream().map(drop),
             (true, true) => {

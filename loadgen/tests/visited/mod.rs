@@ -20,6 +20,8 @@ use socket2::SockRef;
 pub(crate) enum Manner {
     /// As it should be: echoes, answers the Close, ends the stream.
     Good,
+    /// The same, the Close and the end of the stream of TLS in one packet.
+    Hasty,
     /// The same, but reset instead of ended.
     ResetAtEnd,
     /// Reset instead of an echo.
@@ -69,8 +71,13 @@ impl Server {
         let server = Server::with(manner, move |stream, manner, book| {
             let connection =
                 ServerConnection::new(Arc::clone(&config)).map_err(io::Error::other)?;
-            let tls = StreamOwned::new(connection, stream.try_clone()?);
-            talk(tls, &stream, manner, &book)
+            let mut tls = StreamOwned::new(connection, stream.try_clone()?);
+            talk(&mut tls, &stream, manner, &book)?;
+            if manner == Manner::Hasty {
+                tls.conn.send_close_notify();
+                tls.flush()?;
+            }
+            Ok(())
         });
         (server, ca)
     }
@@ -176,6 +183,9 @@ fn talk(
             (8, Manner::NoClose) => return Ok(()),
             (8, Manner::DeafToClose) => thread::sleep(Duration::from_secs(60)),
             (8, _) => {
+                if manner == Manner::Hasty {
+                    SockRef::from(socket).set_tcp_cork(true)?;
+                }
                 stream.write_all(&frame(8, &payload))?;
                 stream.flush()?;
                 book.lock().unwrap().push(messages);
