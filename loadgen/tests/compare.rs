@@ -1,6 +1,5 @@
 //! `ringload compare` with two fake servers that are programs of their own.
 
-#[path = "support/fake.rs"]
 mod fake;
 
 use std::process::{Command, Output, Stdio};

@@ -1,6 +1,5 @@
 //! `ringload suite` with fake servers that are programs of their own.
 
-#[path = "support/fake.rs"]
 mod fake;
 
 use std::fs;

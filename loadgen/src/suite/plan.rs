@@ -10,7 +10,7 @@ use crate::output::document::suite::RunLine;
 use crate::trial::random::Random;
 
 /// What a run takes beyond its measured time and its warm-up, roughly: start, connect, drain, report.
-const RUN_OVERHEAD: Duration = Duration::from_millis(300);
+const RUN_OVERHEAD: Duration = Duration::from_millis(150);
 
 /// What starting a server and warming it takes, roughly.
 pub(crate) const START_OVERHEAD: Duration = Duration::from_millis(900);

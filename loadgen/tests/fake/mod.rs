@@ -1,3 +1,4 @@
+#![allow(dead_code, reason = "each test file uses its own part")]
 //! The fake server of `examples/echo.rs`, as a program of its own for each test.
 
 use std::fs;
