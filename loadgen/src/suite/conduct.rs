@@ -29,6 +29,10 @@ use crate::trial::process::{Interrupted, check};
 /// How long the self-test may take.
 const SELFTEST_LIMIT: Duration = Duration::from_secs(180);
 
+/// How long each of its loads lasts.
+const SELFTEST_STEP_MIN: Duration = Duration::from_millis(200);
+const SELFTEST_STEP_MAX: Duration = Duration::from_secs(1);
+
 /// Failures of a server after which it is given up.
 const STRIKES_MAX: usize = 3;
 
@@ -220,8 +224,16 @@ impl Conductor<'_> {
             generator_cpus,
             ..
         } = self.placement;
+        // Each of its loads as long as the suite's runs, up to a second.
+        let durations = self
+            .workloads()
+            .filter(|workload| workload.kind == Kind::Run)
+            .map(|workload| workload.time("duration", SELFTEST_STEP_MAX));
+        let step = durations.min().unwrap_or(SELFTEST_STEP_MAX);
+        let step = step.clamp(SELFTEST_STEP_MIN, SELFTEST_STEP_MAX);
         let arguments = [
             "selftest".to_owned(),
+            format!("--duration={}ms", step.as_millis()),
             format!("--cpu={}", cpu_list(&generator_cpus[..1])),
             format!("--peer-cpu={}", cpu_list(&server_cpus[..1])),
         ];
