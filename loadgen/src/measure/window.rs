@@ -46,8 +46,16 @@ pub(crate) struct Snapshot {
 impl Snapshot {
     /// Reads everything now.
     pub(crate) fn take(control: &Control, observed: &Observed) -> Snapshot {
-        let machine = machine_ticks();
-        let cpus = CpuTimes::read();
+        Snapshot {
+            machine: machine_ticks(),
+            cpus: CpuTimes::read(),
+            ..Snapshot::glance(control, observed)
+        }
+    }
+
+    /// Reads what a slice within the window needs: not the accounts of whole CPUs, which take longest,
+    /// while a load thread may be waiting for the CPU that this runs on.
+    pub(crate) fn glance(control: &Control, observed: &Observed) -> Snapshot {
         let pids = &observed.server_pids;
         let server = (!pids.is_empty()).then(|| family_tasks(pids, observed.source));
         let own = tasks(std::process::id() as i32, observed.source).unwrap_or_default();
@@ -62,10 +70,10 @@ impl Snapshot {
             messages: sum(|line| line.messages.load(Ordering::Relaxed)),
             payload_bytes: sum(|line| line.payload_bytes.load(Ordering::Relaxed)),
             own,
-            cpus,
+            cpus: CpuTimes::default(),
             usage,
             server,
-            machine,
+            machine: MachineTicks::default(),
         }
     }
 }

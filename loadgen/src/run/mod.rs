@@ -19,6 +19,7 @@ use hdrhistogram::Histogram;
 use self::conduct::{Conductor, Course, DRAIN_TIMEOUT};
 use self::live::Live;
 use self::threads::{Gathered, gather};
+use crate::alarm;
 use crate::engine::select;
 use crate::interrupt::Interrupt;
 use crate::load::{Plan, pin};
@@ -107,7 +108,10 @@ pub(crate) fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Re
         start_at: options.start_at,
         live: Live::new(options.output.quiet),
     };
-    let mut course = conductor.conduct()?;
+    let mut course = match plan.schedule {
+        None => conductor.conduct()?,
+        Some(_) => conduct_politely(&mut conductor)?,
+    };
     conductor.live.finish();
     let mut gathered = gather(threads, course.series.as_mut())?;
     gathered.checks.slow_readers_closed = slow_readers.map_or(0, SlowReaders::end);
@@ -131,6 +135,20 @@ pub(crate) fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Re
     };
     let latency = course.series.map(|series| series.latency);
     Ok(Measured { document, latency })
+}
+
+/// Conducts from a thread of its own that lets the load threads go first, since they have a schedule to
+/// hold. There is no way back to a higher priority, so this thread cannot do it itself.
+fn conduct_politely<'a>(conductor: &mut Conductor<'a>) -> anyhow::Result<Course<'a>> {
+    std::thread::scope(|scope| {
+        let conducting = scope.spawn(|| {
+            alarm::yield_to_others();
+            conductor.conduct()
+        });
+        conducting
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 /// Starts those that hardly read, if there are to be any.

@@ -74,8 +74,12 @@ impl<'a> Series<'a> {
 
     /// Ends a slice. The threads hand over their part of it at their next turn.
     pub(super) fn end_slice(&mut self) {
+        let edge = Snapshot::glance(self.control, self.observed);
+        self.add_slice(edge);
+    }
+
+    fn add_slice(&mut self, edge: Snapshot) {
         self.collect();
-        let edge = Snapshot::take(self.control, self.observed);
         self.control.next_slice();
         let (first, last) = (&self.edges[0], &self.edges[self.edges.len() - 1]);
         let slice = Window::between(self.control, last, &edge);
@@ -94,32 +98,37 @@ impl<'a> Series<'a> {
 
     /// Closes the window at the end of the last slice.
     pub(super) fn close(&mut self) {
-        self.end_slice();
+        self.add_slice(Snapshot::take(self.control, self.observed));
         self.control
             .close_window(self.edges[self.edges.len() - 1].at);
     }
 
     /// Takes what the threads have handed over of the last slice.
     pub(super) fn collect(&mut self) {
-        let mut slice = latency_histogram();
+        let slice = &mut self.latest;
+        slice.reset();
         let (mut backlog, mut in_flight) = (0, 0);
         for line in &self.control.lines {
             let Ok(mut handed) = line.handed.lock() else {
                 continue;
             };
-            // All histograms have the same bounds, so adding cannot fail.
-            let _ = slice.add(&handed.latency);
-            handed.latency.reset();
             backlog += handed.backlog;
             in_flight += handed.in_flight;
+            if slice.is_empty() {
+                std::mem::swap(slice, &mut handed.latency);
+            } else {
+                // All histograms have the same bounds, so adding cannot fail.
+                let _ = slice.add(&handed.latency);
+                handed.latency.reset();
+            }
         }
-        self.add(&slice);
+        let _ = self.latency.add(&*slice);
         if let Some(last) = self.slices.last_mut() {
             last.backlog = backlog;
             last.in_flight = in_flight;
             if let Some(log) = &mut self.log {
                 let start = last.until_seconds - last.seconds;
-                if let Err(error) = log.append(start, last.seconds, &slice) {
+                if let Err(error) = log.append(start, last.seconds, slice) {
                     // The run is worth more than its log.
                     eprintln!("ringload: {error:#}; the log ends there");
                     self.log = None;
@@ -131,7 +140,6 @@ impl<'a> Series<'a> {
                 last.max_ns = slice.max();
             }
         }
-        self.latest = slice;
     }
 
     /// Counts latencies that belong to no slice: those of messages answered after the window.
