@@ -100,6 +100,8 @@ pub(crate) struct Line {
     /// Bytes that the kernel took from this thread, and gave it.
     pub(crate) wire_bytes_sent: AtomicU64,
     pub(crate) wire_bytes_received: AtomicU64,
+    /// Nanoseconds that it looked for something to do and found nothing.
+    pub(crate) polled_ns: AtomicU64,
     /// What the thread handed over at the end of a slice, until the main thread takes it.
     pub(crate) handed: Mutex<Handed>,
 }
@@ -150,6 +152,7 @@ impl Control {
                 payload_bytes: AtomicU64::new(0),
                 wire_bytes_sent: AtomicU64::new(0),
                 wire_bytes_received: AtomicU64::new(0),
+                polled_ns: AtomicU64::new(0),
                 handed: Mutex::new(Handed {
                     latency: latency_histogram(),
                     backlog: 0,

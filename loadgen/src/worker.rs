@@ -14,7 +14,7 @@ use crate::echo::payload::Random;
 use crate::echo::tally::Tally;
 use crate::echo::workload::Workload;
 use crate::link::Link;
-use crate::pacer::{Pacer, Pinger};
+use crate::pacer::{Pacer, Patience, Pinger};
 use crate::tunnel::Tunnel;
 
 /// A failure and where it happened.
@@ -82,6 +82,7 @@ pub(crate) struct Worker {
     closed: usize,
     wire_bytes_sent: u64,
     wire_bytes_received: u64,
+    polled_ns: u64,
     now: u64,
     phase: Phase,
     slice: u32,
@@ -110,6 +111,7 @@ impl Worker {
             closed: 0,
             wire_bytes_sent: 0,
             wire_bytes_received: 0,
+            polled_ns: 0,
             now: 0,
             phase: Phase::Connect,
             slice: 0,
@@ -206,13 +208,22 @@ impl Worker {
         }
     }
 
-    /// How long the thread may wait for the kernel: until something is due. `None` is for ever.
-    pub(crate) fn patience(&self) -> Option<Duration> {
+    /// How the thread is to wait for the kernel: until something is due.
+    pub(crate) fn patience(&mut self) -> Patience {
         let pinger = self.pinger.as_ref().map(Pinger::next_due);
         let pacer = self.pacer.as_ref().and_then(Pacer::next_due);
-        let due = [pacer, pinger].into_iter().flatten().min()?;
-        let now = self.control.clock.now();
-        Some(Duration::from_nanos(due.saturating_sub(now)))
+        let Some(due) = [pacer, pinger].into_iter().flatten().min() else {
+            return Patience::Endless;
+        };
+        self.tick();
+        Patience::until(due.saturating_sub(self.now))
+    }
+
+    /// A poll found nothing: the time since [`Worker::patience`] was spent on looking, not on the load.
+    pub(crate) fn polled_in_vain(&mut self) {
+        let before = self.now;
+        self.tick();
+        self.polled_ns += self.now - before;
     }
 
     /// Looks at the phase: once per batch.
@@ -345,6 +356,7 @@ impl Worker {
         show(&line.payload_bytes, self.tally.payload_bytes);
         show(&line.wire_bytes_sent, self.wire_bytes_sent);
         show(&line.wire_bytes_received, self.wire_bytes_received);
+        show(&line.polled_ns, self.polled_ns);
     }
 
     /// Gives the main thread what was counted in the slice that is over.

@@ -3,6 +3,7 @@
 use std::mem::MaybeUninit;
 use std::net::TcpStream;
 
+use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
@@ -10,6 +11,7 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use crate::alarm::Alarm;
 use crate::control::Bell;
+use crate::pacer::Patience;
 use crate::worker::{Fault, Order, Worker};
 
 /// Receive buffer of the thread.
@@ -50,6 +52,15 @@ pub(super) fn drive(worker: &mut Worker, sockets: &[TcpStream], wake: &Bell) -> 
     driver.run(wake)
 }
 
+/// The alarm ends a wait that is to end; a poll does not wait.
+fn timeout(patience: Patience) -> Option<&'static Timespec> {
+    const NO_TIME: Timespec = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    (patience == Patience::Poll).then_some(&NO_TIME)
+}
+
 fn setup_fault(error: Errno) -> Fault {
     Worker::engine_fault("setting up epoll", error.into())
 }
@@ -72,18 +83,22 @@ impl Driver<'_> {
         loop {
             self.pace()?;
             self.worker.publish();
-            if let Some(patience) = self.worker.patience() {
+            let patience = self.worker.patience();
+            if let Patience::Until(patience) = patience {
                 self.alarm
                     .set(patience)
                     .map_err(|error| Worker::engine_fault("setting a timer", error))?;
             }
-            let (ready, _) = match epoll::wait(&self.epoll, &mut events, None) {
+            let (ready, _) = match epoll::wait(&self.epoll, &mut events, timeout(patience)) {
                 Ok(ready) => ready,
                 Err(Errno::INTR) => continue,
                 Err(error) => {
                     return Err(Worker::engine_fault("waiting for events", error.into()));
                 }
             };
+            if ready.is_empty() && patience == Patience::Poll {
+                self.worker.polled_in_vain();
+            }
             for event in &*ready {
                 let data = event.data.u64();
                 match data {

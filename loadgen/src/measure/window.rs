@@ -36,6 +36,8 @@ pub(crate) struct Snapshot {
     payload_bytes: u64,
     wire_bytes_sent: u64,
     wire_bytes_received: u64,
+    /// By load thread.
+    polled_ns: Vec<u64>,
     own: Tasks,
     cpus: CpuTimes,
     usage: sys::Usage,
@@ -66,6 +68,11 @@ impl Snapshot {
             at: control.clock.now(),
             unix_seconds: UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64(),
             wire_bytes_sent: sum(|line| line.wire_bytes_sent.load(Ordering::Relaxed)),
+            polled_ns: control
+                .lines
+                .iter()
+                .map(|line| line.polled_ns.load(Ordering::Relaxed))
+                .collect(),
             wire_bytes_received: sum(|line| line.wire_bytes_received.load(Ordering::Relaxed)),
             messages: sum(|line| line.messages.load(Ordering::Relaxed)),
             payload_bytes: sum(|line| line.payload_bytes.load(Ordering::Relaxed)),
@@ -89,7 +96,8 @@ pub(crate) struct Window {
     /// What the kernel took, and gave.
     pub(crate) wire_bytes_sent: u64,
     pub(crate) wire_bytes_received: u64,
-    /// Accounts of the load threads, in order.
+    /// Accounts of the load threads, in order, without the time in which they only looked for
+    /// something to do.
     pub(crate) generator: Vec<TaskTime>,
     /// Share of the generator's CPU time spent in user mode, 0 to 1.
     pub(crate) generator_user_share: f64,
@@ -105,9 +113,15 @@ impl Window {
         let generator = control
             .lines
             .iter()
-            .map(|line| {
+            .enumerate()
+            .map(|(index, line)| {
                 let id = line.thread_id.load(Ordering::Relaxed);
-                account(&from.own, &to.own, id)
+                let account = account(&from.own, &to.own, id);
+                let polled_ns = to.polled_ns[index] - from.polled_ns[index];
+                TaskTime {
+                    cpu_ns: account.cpu_ns.saturating_sub(polled_ns),
+                    ..account
+                }
             })
             .collect();
         let user = to.usage.user_ns.saturating_sub(from.usage.user_ns) as f64;

@@ -11,14 +11,14 @@ mod buffers;
 use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, AsRawFd};
-use std::time::Duration;
 
 use io_uring::{
-    CompletionQueue, IoUring, SubmissionQueue, Submitter, cqueue, opcode, squeue, types,
+    CompletionQueue, EnterFlags, IoUring, SubmissionQueue, Submitter, cqueue, opcode, squeue, types,
 };
 
 use self::buffers::Buffers;
 use crate::control::Bell;
+use crate::pacer::Patience;
 use crate::worker::{Fault, Order, Worker};
 
 /// Submission queue entries; a fuller batch is submitted in parts.
@@ -108,8 +108,11 @@ impl Ring<'_> {
             self.arm(worker)?;
             self.flush(worker)?;
             worker.publish();
-            self.wait(worker.patience())?;
-            self.reap(worker)?;
+            let patience = worker.patience();
+            self.wait(patience)?;
+            if self.reap(worker)? == 0 && patience == Patience::Poll {
+                worker.polled_in_vain();
+            }
             match worker.look() {
                 Order::Continue => {}
                 Order::FlushAll => self.touched.extend(0..self.sockets.len()),
@@ -121,9 +124,13 @@ impl Ring<'_> {
         }
     }
 
-    /// Handles every completion at hand.
-    fn reap(&mut self, worker: &mut Worker) -> Result<(), Fault> {
+    /// Handles every completion at hand, and says how many there were.
+    fn reap(&mut self, worker: &mut Worker) -> Result<usize, Fault> {
         self.completions.sync();
+        let completions = self.completions.len();
+        if completions == 0 {
+            return Ok(0);
+        }
         worker.tick();
         while let Some(completion) = self.completions.next() {
             let index = (completion.user_data() >> 2) as usize;
@@ -140,7 +147,7 @@ impl Ring<'_> {
             }
         }
         self.buffers.publish();
-        Ok(())
+        Ok(completions)
     }
 
     fn received(
@@ -245,16 +252,30 @@ impl Ring<'_> {
         Ok(())
     }
 
-    /// Submits what is queued and waits for a completion, for at most `patience`.
-    fn wait(&mut self, patience: Option<Duration>) -> Result<(), Fault> {
-        let Some(patience) = patience else {
-            return self.submit(1);
+    /// Submits what is queued and waits for a completion as `patience` says.
+    fn wait(&mut self, patience: Patience) -> Result<(), Fault> {
+        let patience = match patience {
+            Patience::Endless => return self.submit(1),
+            Patience::Poll => return self.poll(),
+            Patience::Until(patience) => patience,
         };
         self.submissions.sync();
         let timeout = types::Timespec::from(patience);
         // Completions are only made while this thread asks for one, hence for one even with no time.
         let arguments = types::SubmitArgs::new().timespec(&timeout);
         let result = self.submitter.submit_with_args(1, &arguments);
+        self.submissions.sync();
+        Ring::judge(result)
+    }
+
+    /// Submits what is queued and takes what completions there are. With DEFER_TASKRUN they are only made
+    /// while this thread asks for them.
+    fn poll(&mut self) -> Result<(), Fault> {
+        self.submissions.sync();
+        let to_submit = self.submissions.len() as u32;
+        let flags = EnterFlags::GETEVENTS.bits();
+        // SAFETY: there is no argument, so no pointer; what is submitted was judged in `push`.
+        let result = unsafe { self.submitter.enter::<()>(to_submit, 0, flags, None) };
         self.submissions.sync();
         Ring::judge(result)
     }
