@@ -18,7 +18,7 @@ use crate::echo::workload::{Limits, Workload};
 use crate::engine::Engine;
 use crate::pacer::Pacer;
 use crate::schedule::{Arrivals, Timeline};
-use crate::worker::{Fault, GivenUp, Share, Worker};
+use crate::worker::{Fault, Worker};
 
 /// What every load thread is given.
 #[derive(Clone)]
@@ -41,6 +41,30 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     /// CPUs to run on, in turn; empty leaves it to the kernel.
     pub(crate) cpus: Vec<usize>,
+}
+
+/// Which connections of a run are this thread's.
+#[derive(Clone, Debug)]
+pub(crate) struct Share {
+    /// The thread's line.
+    pub(crate) line: usize,
+    /// Numbers of its connections within the run.
+    pub(crate) connections: std::ops::Range<usize>,
+    /// Connections of the run in all.
+    pub(crate) of: usize,
+}
+
+/// What was still owed when a thread left.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct GivenUp {
+    /// Messages without their whole reply.
+    pub(crate) unanswered: u64,
+    /// Nanoseconds that the oldest of them had waited.
+    pub(crate) oldest_ns: u64,
+    /// Messages due and never sent.
+    pub(crate) unsent: u64,
+    /// Pings without a pong.
+    pub(crate) pings: u64,
 }
 
 /// What a load thread leaves behind.
@@ -165,14 +189,19 @@ impl Plan {
             let unblock = dialed.stream.set_nonblocking(true);
             unblock.map_err(|error| Worker::engine_fault("preparing a socket", error))?;
             worker.add(dialed.link, &dialed.agreed, dialed.early);
-            // Only the first connection's is kept.
-            let _ = self.control.agreed.set(dialed.agreed);
+            if ordinal == 0 {
+                // Nobody else sets it.
+                let _ = self.control.agreed.set(dialed.agreed);
+            }
             sockets.push(dialed.stream);
             self.control.connected.fetch_add(1, Ordering::Relaxed);
         }
         self.control.ready.fetch_add(1, Ordering::Release);
         self.control.news.ring();
         self.await_phase(line, Phase::WarmUp);
+        if self.control.phase() == Phase::Abandon {
+            return Ok(());
+        }
         self.engine
             .drive(worker, &sockets, &self.control.lines[line].wake)
     }

@@ -5,7 +5,7 @@
 //!              │                        │
 //!              │                     engine (epoll, uring)
 //!              ├── measure (/proc, window, verdict)
-//!              └── report (JSON, table, histogram)
+//!              └── output (JSON, table, histogram)
 //! ```
 //!
 //! Exit status: 0 all went well, 1 the run failed, 2 bad arguments, 3 what was asked for

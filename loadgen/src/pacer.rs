@@ -47,6 +47,8 @@ pub(crate) struct Pacer {
     /// Connections that are not held, by when their next message is due.
     order: BinaryHeap<Reverse<(u64, usize)>>,
     held: Vec<bool>,
+    /// Since when each connection has had room, if it was ever held.
+    roomy_since: Vec<u64>,
     /// No message due at or after this is taken up.
     until: u64,
 }
@@ -68,6 +70,7 @@ impl Pacer {
             start: 0,
             order: BinaryHeap::with_capacity(streams.len()),
             held: vec![false; streams.len()],
+            roomy_since: vec![0; streams.len()],
             streams,
             until: u64::MAX,
         }
@@ -119,9 +122,16 @@ impl Pacer {
         self.held[index]
     }
 
-    /// Connection `index` has room again.
-    pub(crate) fn release(&mut self, index: usize) {
+    /// Since when nothing but this thread has kept a message of connection `index`, due at `due`, from
+    /// being taken up.
+    pub(crate) fn could_since(&self, index: usize, due: u64) -> u64 {
+        due.max(self.roomy_since[index])
+    }
+
+    /// Connection `index` has room again, at `now`.
+    pub(crate) fn release(&mut self, index: usize, now: u64) {
         self.held[index] = false;
+        self.roomy_since[index] = now;
         self.order.push(Reverse((self.due(index), index)));
     }
 
@@ -130,24 +140,36 @@ impl Pacer {
         self.due(index) >= self.until
     }
 
-    /// Due times of the messages of held connections that are overdue at `now`, and before the end.
+    /// Due times of the messages of held connections that are overdue at `now`, and before the end; and
+    /// how many messages each of them stands for.
     ///
-    /// Computes them anew; at most `most`, so that a hopeless rate cannot keep the caller for ever.
-    pub(crate) fn overdue(&self, now: u64, most: usize, random: &mut Random) -> Vec<u64> {
+    /// Computes them anew, as many as `most` or so: of a hopeless rate only one in so many.
+    pub(crate) fn overdue(
+        &self,
+        now: u64,
+        connections: usize,
+        most: u64,
+        random: &mut Random,
+    ) -> (Vec<u64>, u64) {
         let now = now.min(self.until);
+        let each = self.overdue_count(now, connections).div_ceil(most).max(1);
         let mut overdue = Vec::new();
-        for (index, stream) in self.streams.iter().enumerate() {
+        let held = self.streams.iter().zip(&self.held);
+        for (stream, _) in held.filter(|(_, is_held)| **is_held) {
             let mut stream = stream.clone();
-            while self.held[index] && overdue.len() < most {
+            loop {
                 let due = self.start + stream.due(&self.timeline);
                 if due >= now {
                     break;
                 }
                 overdue.push(due);
-                stream.advance(random);
+                match each {
+                    1 => stream.advance(random),
+                    _ => stream.skip(each),
+                }
             }
         }
-        overdue
+        (overdue, each)
     }
 
     /// About how many messages of held connections are overdue at `now`: what the schedule says on
@@ -166,6 +188,12 @@ impl Pacer {
     fn due(&self, index: usize) -> u64 {
         self.start + self.streams[index].due(&self.timeline)
     }
+}
+
+/// CPU time of the calling thread, in nanoseconds.
+pub(crate) fn thread_cpu_ns() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 /// The pings of one thread: every connection one in each period, spread over it.
@@ -244,10 +272,16 @@ mod tests {
             pacer.taken(index, &mut random);
         }
         // 1, 3, 5, 7 and 9 ms.
-        assert_eq!(pacer.overdue(10_500_000, 100, &mut random).len(), 5);
-        assert_eq!(pacer.overdue(10_500_000, 2, &mut random).len(), 2);
+        let mut overdue = |most| pacer.overdue(10_500_000, 2, most, &mut random);
+        assert_eq!(
+            overdue(100),
+            ([1, 3, 5, 7, 9].map(|ms| ms * 1_000_000).to_vec(), 1)
+        );
+        assert_eq!(overdue(2), ([1, 7].map(|ms| ms * 1_000_000).to_vec(), 3));
         assert_eq!(pacer.overdue_count(10_500_000, 2), 5);
-        pacer.release(held);
+        pacer.release(held, 10_000_000);
+        assert_eq!(pacer.could_since(held, 1_000_000), 10_000_000);
+        assert_eq!(pacer.could_since(held, 10_200_000), 10_200_000);
         let mut caught_up = Vec::new();
         while let Some((index, due)) = pacer.pop(10_500_000) {
             caught_up.push(due);

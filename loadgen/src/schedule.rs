@@ -273,6 +273,11 @@ impl Stream {
         self.next
     }
 
+    /// Passes over `count` messages, as far apart as they are on average.
+    pub(crate) fn skip(&mut self, count: u64) {
+        self.next += self.connections * count as f64;
+    }
+
     /// Goes on to the message after it.
     pub(crate) fn advance(&mut self, random: &mut Random) {
         self.next += self.connections

@@ -3,10 +3,11 @@
 //! They are not measured. What is measured is what they do to the other connections of the run, and to
 //! the server's memory. All of them live on one thread with blocking-free sockets.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
@@ -34,58 +35,72 @@ const READ_BYTES: usize = 100;
 const RECEIVE_BUFFER_BYTES: usize = 4096;
 
 /// The slow readers of a run.
-pub(crate) struct SlowReaders {
-    thread: JoinHandle<()>,
-    closed: Arc<AtomicUsize>,
-}
+pub(crate) struct SlowReaders(JoinHandle<Result<usize, Failure>>);
 
 impl SlowReaders {
-    /// Connects `count` of them, numbered from `first`, which read and send until the phase is `Drain`.
+    /// Starts the thread that connects those numbered `numbers`, and has them send and read until the
+    /// phase is `Drain`. It counts as one of those who must be ready.
     pub(crate) fn start(
-        dialer: &Dialer,
+        dialer: &Arc<Dialer>,
         control: &Arc<Control>,
-        numbers: std::ops::Range<usize>,
+        numbers: Range<usize>,
         seed: u64,
-    ) -> Result<SlowReaders, Failure> {
-        // A stream of its own, that no load thread uses.
-        let mut random = Random::new(seed, u64::MAX / 2);
-        let mut readers = Vec::with_capacity(numbers.len());
-        for number in numbers {
-            let dialed = dialer.dial(number, &mut random)?;
-            let socket = socket2::SockRef::from(&dialed.stream);
-            socket
-                .set_recv_buffer_size(RECEIVE_BUFFER_BYTES)
-                .and_then(|()| dialed.stream.set_nonblocking(true))
-                .map_err(|error| Failure::Io("preparing a slow reader", error))?;
-            readers.push(Reader {
-                stream: Some(dialed.stream),
-                unsent: Vec::new(),
-            });
-        }
-        let closed = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&closed);
-        let control = Arc::clone(control);
-        let protocol = dialer.protocol();
+    ) -> io::Result<SlowReaders> {
+        let (dialer, control) = (Arc::clone(dialer), Arc::clone(control));
         let thread = Builder::new()
             .name("slow-readers".to_owned())
             .spawn(move || {
-                while control.phase() < Phase::Drain {
-                    for reader in &mut readers {
-                        reader.turn(protocol, &mut random, &counter);
-                    }
-                    std::thread::sleep(READ_EVERY);
+                let result = live(&dialer, &control, numbers, seed);
+                if result.is_err() {
+                    control.fail();
                 }
-            })
-            .map_err(|error| Failure::Io("starting a thread", error))?;
-        Ok(SlowReaders { thread, closed })
+                result
+            })?;
+        Ok(SlowReaders(thread))
     }
 
-    /// Waits for their end; returns how many the server had closed before.
-    pub(crate) fn end(self) -> usize {
-        // A panic there loses nothing that is measured.
-        let _ = self.thread.join();
-        self.closed.load(Ordering::Relaxed)
+    /// Waits for their end; says how many the server had closed before, or why they could not connect.
+    pub(crate) fn end(self) -> Result<usize, Failure> {
+        self.0
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
+}
+
+fn live(
+    dialer: &Dialer,
+    control: &Control,
+    numbers: Range<usize>,
+    seed: u64,
+) -> Result<usize, Failure> {
+    // A stream of its own, that no load thread uses.
+    let mut random = Random::new(seed, u64::MAX / 2);
+    let mut readers = Vec::with_capacity(numbers.len());
+    for number in numbers {
+        if control.phase() >= Phase::Drain {
+            return Ok(0);
+        }
+        let dialed = dialer.dial(number, &mut random)?;
+        let socket = socket2::SockRef::from(&dialed.stream);
+        socket
+            .set_recv_buffer_size(RECEIVE_BUFFER_BYTES)
+            .and_then(|()| dialed.stream.set_nonblocking(true))
+            .map_err(|error| Failure::Io("preparing a slow reader", error))?;
+        readers.push(Reader {
+            stream: Some(dialed.stream),
+            unsent: Vec::new(),
+        });
+    }
+    control.ready.fetch_add(1, Ordering::Release);
+    control.news.ring();
+    let mut closed = 0;
+    while control.phase() < Phase::Drain {
+        for reader in &mut readers {
+            closed += usize::from(reader.turn(dialer.protocol(), &mut random));
+        }
+        std::thread::sleep(READ_EVERY);
+    }
+    Ok(closed)
 }
 
 struct Reader {
@@ -95,10 +110,10 @@ struct Reader {
 }
 
 impl Reader {
-    /// Sends until the kernel takes no more, and reads a little.
-    fn turn(&mut self, protocol: Protocol, random: &mut Random, closed: &AtomicUsize) {
+    /// Sends until the kernel takes no more, and reads a little; `true` if the server has closed now.
+    fn turn(&mut self, protocol: Protocol, random: &mut Random) -> bool {
         let Some(stream) = &mut self.stream else {
-            return;
+            return false;
         };
         let mut is_open = true;
         let mut written = 0;
@@ -125,8 +140,8 @@ impl Reader {
         }
         if !is_open {
             self.stream = None;
-            closed.fetch_add(1, Ordering::Relaxed);
         }
+        !is_open
     }
 }
 

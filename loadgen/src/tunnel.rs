@@ -12,6 +12,8 @@ pub(crate) struct Tunnel {
     wire: Outbox,
     /// What came out of the last bytes from it.
     plain: Vec<u8>,
+    /// Why nothing more can be sent, until it is told.
+    broken: Option<Failure>,
 }
 
 impl Tunnel {
@@ -22,6 +24,7 @@ impl Tunnel {
                 link,
                 wire: Outbox::default(),
                 plain: Vec::new(),
+                broken: None,
             })
         };
         match link {
@@ -34,7 +37,8 @@ impl Tunnel {
     /// fails in the end.
     pub(crate) fn receive(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.plain.clear();
-        self.link.receive(bytes, &mut self.plain)
+        self.link.receive(bytes, &mut self.plain)?;
+        self.broken.take().map_or(Ok(()), Err)
     }
 
     /// What came out of the last bytes from the socket.
@@ -53,9 +57,8 @@ impl Tunnel {
             self.link.wire_out(self.wire.writer());
             if let Some(plain) = connection.outgoing(now) {
                 let length = plain.len();
-                // It fails for want of memory only; the server then sees a message that does not end,
-                // and its reply is missed.
-                let _ = self.link.send(plain, self.wire.writer());
+                // Told with the next bytes that come; if none come, the missing replies are.
+                self.broken = self.link.send(plain, self.wire.writer()).err();
                 connection.outbox().sent(length);
             }
         }

@@ -14,7 +14,8 @@ use crate::echo::payload::Random;
 use crate::echo::tally::Tally;
 use crate::echo::workload::Workload;
 use crate::link::Link;
-use crate::pacer::{Pacer, Patience, Pinger};
+use crate::load::{GivenUp, Share};
+use crate::pacer::{Pacer, Patience, Pinger, thread_cpu_ns};
 use crate::tunnel::Tunnel;
 
 /// A failure and where it happened.
@@ -49,18 +50,7 @@ pub(crate) enum Order {
 }
 
 /// Most messages whose waiting time is worked out when a load ends that could not send them.
-const OVERDUE_MAX: usize = 10_000_000;
-
-/// Which connections of a run are this thread's.
-#[derive(Clone, Debug)]
-pub(crate) struct Share {
-    /// The thread's line.
-    pub(crate) line: usize,
-    /// Numbers of its connections within the run.
-    pub(crate) connections: std::ops::Range<usize>,
-    /// Connections of the run in all.
-    pub(crate) of: usize,
-}
+const OVERDUE_MAX: u64 = 1_000_000;
 
 /// State of one load thread.
 pub(crate) struct Worker {
@@ -83,6 +73,8 @@ pub(crate) struct Worker {
     wire_bytes_sent: u64,
     wire_bytes_received: u64,
     polled_ns: u64,
+    /// CPU time of this thread when it last began to poll.
+    cpu_ns: u64,
     now: u64,
     phase: Phase,
     slice: u32,
@@ -112,6 +104,7 @@ impl Worker {
             wire_bytes_sent: 0,
             wire_bytes_received: 0,
             polled_ns: 0,
+            cpu_ns: 0,
             now: 0,
             phase: Phase::Connect,
             slice: 0,
@@ -170,13 +163,16 @@ impl Worker {
 
     /// Queues what is due by the last tick, and adds those who have something new to `touched`.
     pub(crate) fn pace(&mut self, touched: &mut Vec<usize>) {
-        while let Some((index, due)) = self.pacer.as_mut().and_then(|pacer| pacer.pop(self.now)) {
+        while let Some(pacer) = &mut self.pacer
+            && let Some((index, due)) = pacer.pop(self.now)
+        {
             // A closed connection takes anything and sends nothing.
             if self.connections[index].has_room(&self.workload) {
-                self.tally.taken_up(due, self.now);
+                let since = pacer.could_since(index, due);
+                self.tally.taken_up(due, since, self.now);
                 self.take_up(index, due);
                 touched.push(index);
-            } else if let Some(pacer) = &mut self.pacer {
+            } else {
                 pacer.hold(index);
             }
         }
@@ -204,7 +200,7 @@ impl Worker {
             && pacer.is_held(index)
             && self.connections[index].has_room(&self.workload)
         {
-            pacer.release(index);
+            pacer.release(index, self.now);
         }
     }
 
@@ -216,14 +212,16 @@ impl Worker {
             return Patience::Endless;
         };
         self.tick();
-        Patience::until(due.saturating_sub(self.now))
+        let patience = Patience::until(due.saturating_sub(self.now));
+        if patience == Patience::Poll {
+            self.cpu_ns = thread_cpu_ns();
+        }
+        patience
     }
 
-    /// A poll found nothing: the time since [`Worker::patience`] was spent on looking, not on the load.
+    /// A poll found nothing: the CPU time since [`Worker::patience`] went into looking, not into the load.
     pub(crate) fn polled_in_vain(&mut self) {
-        let before = self.now;
-        self.tick();
-        self.polled_ns += self.now - before;
+        self.polled_ns += thread_cpu_ns() - self.cpu_ns;
     }
 
     /// Looks at the phase: once per batch.
@@ -281,7 +279,11 @@ impl Worker {
         let received = tunnel.receive(bytes);
         let mut verdict = self.receive_plain(index, tunnel.plain());
         if let Err(failure) = received {
-            verdict = verdict.and(Err(self.fault(index, failure)));
+            // After the closing handshake a server may leave as it likes.
+            verdict = verdict.and_then(|()| match self.end_of_stream(index) {
+                Ok(()) => Ok(()),
+                Err(_) => Err(self.fault(index, failure)),
+            });
         } else if tunnel.is_ended() {
             verdict = verdict.and_then(|()| self.end_of_stream(index));
         }
@@ -398,17 +400,27 @@ impl Worker {
         let mut given_up = GivenUp::default();
         for connection in &self.connections {
             given_up.pings += u64::from(connection.awaits_pong() && !connection.is_closed());
-            for due in connection.unanswered_since() {
-                given_up.unanswered += 1;
-                given_up.oldest_ns = given_up.oldest_ns.max(now.saturating_sub(due));
-                self.tally.given_up(due, now);
+            for (due, was_sent) in connection.unanswered_since() {
+                let waited = now.saturating_sub(due);
+                match was_sent {
+                    true => given_up.unanswered += 1,
+                    false => given_up.unsent += 1,
+                }
+                given_up.oldest_ns = given_up.oldest_ns.max(waited);
+                self.tally.given_up(due, now, 1);
             }
         }
-        let Worker { pacer, random, .. } = self;
+        let Worker {
+            pacer,
+            random,
+            share,
+            ..
+        } = self;
         if let Some(pacer) = pacer {
-            for due in pacer.overdue(now, OVERDUE_MAX, random) {
-                given_up.unsent += 1;
-                self.tally.given_up(due, now);
+            let (overdue, each) = pacer.overdue(now, share.of, OVERDUE_MAX, random);
+            for due in overdue {
+                given_up.unsent += each;
+                self.tally.given_up(due, now, each);
             }
         }
         given_up
@@ -473,17 +485,4 @@ impl Worker {
         self.closed += usize::from(self.connections[index].is_closed());
         result.map_err(|failure| self.fault(index, failure))
     }
-}
-
-/// What was still owed when a thread left.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct GivenUp {
-    /// Messages without their whole reply.
-    pub(crate) unanswered: u64,
-    /// Nanoseconds that the oldest of them had waited.
-    pub(crate) oldest_ns: u64,
-    /// Messages due and never sent.
-    pub(crate) unsent: u64,
-    /// Pings without a pong.
-    pub(crate) pings: u64,
 }

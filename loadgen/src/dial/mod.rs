@@ -120,7 +120,14 @@ impl Dialed {
                         connection.end_of_stream()?;
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Interrupted, or out of time: the deadline judges.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::Interrupted
+                            | io::ErrorKind::WouldBlock
+                            | io::ErrorKind::TimedOut
+                    ) => {}
                 Err(error) => return Err(Failure::Io("waiting for the server's answer", error)),
             }
         }

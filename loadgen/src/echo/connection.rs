@@ -42,7 +42,7 @@ pub(super) struct Pending {
     pub(super) sent: u64,
     /// Its window of the pool.
     pub(super) window: u32,
-    /// Payload bytes (30 bits) and, on top, whether it is text.
+    /// Payload bytes (31 bits) and, on top, whether it is text.
     size_and_kind: u32,
 }
 
@@ -260,10 +260,12 @@ impl Connection {
         self.exchange.pings.is_waiting()
     }
 
-    /// When each message that is still without its whole reply was due, as far as it was sent.
-    pub(crate) fn unanswered_since(&self) -> impl Iterator<Item = u64> {
-        let pending = self.exchange.pending.iter().map(|pending| pending.due);
-        pending.filter(|&due| due != UNSENT)
+    /// When each message that is still without its whole reply was due, if that is known, and whether it
+    /// was given to the kernel.
+    pub(crate) fn unanswered_since(&self) -> impl Iterator<Item = (u64, bool)> {
+        let pending = self.exchange.pending.iter();
+        let known = pending.filter(|pending| pending.due != UNSENT);
+        known.map(|pending| (pending.due, pending.sent != UNSENT))
     }
 }
 

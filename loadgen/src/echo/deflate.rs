@@ -69,9 +69,10 @@ impl Deflater {
         loop {
             out.reserve(rest.len() / 4 + SPACE_BYTES_MIN);
             let before = self.stream.total_in();
-            self.stream
-                .compress_vec(rest, out, FlushCompress::Sync)
-                .map_err(|error| Failure::Io("compressing", io::Error::other(error)))?;
+            let compressed = self.stream.compress_vec(rest, out, FlushCompress::Sync);
+            if let Err(error) = compressed {
+                return Err(self.start_over(io::Error::other(error)));
+            }
             rest = &rest[(self.stream.total_in() - before) as usize..];
             // Space left means that the flush is complete.
             if rest.is_empty() && out.len() < out.capacity() {
@@ -80,13 +81,21 @@ impl Deflater {
         }
         if !out.ends_with(&TAIL) {
             let error = io::Error::other("the compressor did not end its flush");
-            return Err(Failure::Io("compressing", error));
+            return Err(self.start_over(error));
         }
         out.truncate(out.len() - TAIL.len());
         if self.no_context_takeover {
             self.stream.reset();
         }
         Ok(())
+    }
+}
+
+impl Deflater {
+    /// After an error: what was not sent is in no window of the server's, so none of ours may refer to it.
+    fn start_over(&mut self, error: io::Error) -> Failure {
+        self.stream.reset();
+        Failure::Io("compressing", error)
     }
 }
 

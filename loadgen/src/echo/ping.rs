@@ -2,10 +2,16 @@
 
 use super::connection::UNSENT;
 
+/// Begins each payload, so that it has a length that pongs of a server's own accord hardly have.
+const NAME: &[u8] = b"ringload";
+
+/// The name, and the ping's number in eight bytes.
+const PAYLOAD_BYTES: usize = 16;
+
 /// What the pings of one connection have come to.
 #[derive(Default)]
 pub(super) struct Pings {
-    /// Number of the last ping, which is its payload.
+    /// Number of the last ping.
     number: u64,
     state: State,
 }
@@ -48,10 +54,17 @@ impl Pings {
     }
 
     /// Begins the next ping and returns its payload.
-    pub(super) fn begin(&mut self) -> [u8; 8] {
+    pub(super) fn begin(&mut self) -> [u8; PAYLOAD_BYTES] {
         self.number += 1;
         self.state = State::Waiting(UNSENT);
-        self.number.to_be_bytes()
+        self.payload()
+    }
+
+    fn payload(&self) -> [u8; PAYLOAD_BYTES] {
+        let mut payload = [0; PAYLOAD_BYTES];
+        payload[..NAME.len()].copy_from_slice(NAME);
+        payload[NAME.len()..].copy_from_slice(&self.number.to_be_bytes());
+        payload
     }
 
     /// Whether one is under way that was not answered.
@@ -70,7 +83,7 @@ impl Pings {
     pub(super) fn pong(&mut self, payload: &[u8]) -> Pong {
         match self.state {
             State::Waiting(sent) if sent != UNSENT => {
-                let expected = self.number.to_be_bytes();
+                let expected = self.payload();
                 if payload == expected {
                     self.state = State::None;
                     Pong::Answer(sent)
@@ -100,7 +113,8 @@ mod tests {
         pings.stamp(7);
         pings.stamp(9);
         assert_eq!(pings.pong(&[]), Pong::Unasked);
-        assert_eq!(pings.pong(&[0; 8]), Pong::Wrong);
+        assert_eq!(pings.pong(&[0; 8]), Pong::Unasked, "a heartbeat");
+        assert_eq!(pings.pong(&[0; 16]), Pong::Wrong);
         assert_eq!(pings.pong(&payload), Pong::Answer(7));
         assert!(pings.want());
         assert_ne!(pings.begin(), payload);

@@ -1,6 +1,6 @@
 //! What comes back: every reply is compared with the message that it answers.
 
-use super::connection::{Exchange, Pending, Stage, Turn, data_opcode};
+use super::connection::{Exchange, Pending, Stage, Turn, UNSENT, data_opcode};
 use super::failure::{Failure, Mismatch};
 use super::frame::{Head, Opcode, append_frame};
 use super::ping::Pong;
@@ -17,7 +17,7 @@ impl Exchange {
         turn: &mut Turn<'_>,
     ) -> Result<(), Failure> {
         while !bytes.is_empty() {
-            let Some(&pending) = self.pending.front() else {
+            let Some(pending) = self.awaited() else {
                 return Err(self.unasked(bytes));
             };
             let here = bytes.len().min(pending.size() - self.verified);
@@ -40,7 +40,7 @@ impl Exchange {
             Event::Control { opcode, payload } => return self.control(opcode, payload, turn),
             Event::Data(data) => data,
         };
-        let Some(&pending) = self.pending.front() else {
+        let Some(pending) = self.awaited() else {
             return Err(self.unasked(data.bytes));
         };
         if data.first {
@@ -61,6 +61,12 @@ impl Exchange {
             self.in_message = true;
         }
         Ok(())
+    }
+
+    /// The message that the next reply answers. One that is queued and not yet sent has none.
+    fn awaited(&self) -> Option<Pending> {
+        let first = self.pending.front().copied();
+        first.filter(|pending| pending.sent != UNSENT)
     }
 
     /// Whether `data` belongs to a compressed reply, which its first frame says.

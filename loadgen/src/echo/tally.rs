@@ -91,21 +91,21 @@ impl Tally {
         }
     }
 
-    /// Counts that a message due at `due` was taken up now.
-    pub(crate) fn taken_up(&mut self, due: u64, now: u64) {
+    /// Counts that a message due at `due` was taken up now, which could have been done at `since`.
+    pub(crate) fn taken_up(&mut self, due: u64, since: u64, now: u64) {
         if let Some(lateness) = &mut self.lateness
             && due >= self.counts_from
         {
-            lateness.saturating_record(now.saturating_sub(due).max(1));
+            lateness.saturating_record(now.saturating_sub(since).max(1));
         }
     }
 
-    /// Counts a message, due at `due`, that has not been answered by `now` and never will be: it took
-    /// that long at least.
-    pub(crate) fn given_up(&mut self, due: u64, now: u64) {
+    /// Counts `count` messages, due at `due`, that have not been answered by `now` and never will be: they
+    /// took that long at least.
+    pub(crate) fn given_up(&mut self, due: u64, now: u64, count: u64) {
         if due >= self.counts_from {
             self.latency
-                .saturating_record(now.saturating_sub(due).max(1));
+                .saturating_record_n(now.saturating_sub(due).max(1), count);
         }
     }
 }

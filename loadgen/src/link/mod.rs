@@ -151,10 +151,7 @@ impl Tls {
                 .read_tls(&mut wire)
                 .map_err(|error| Failure::Protocol(format!("TLS: {error}")))?;
             let result = self.connection.process_new_packets();
-            self.is_ended = match result {
-                Ok(state) => state.peer_has_closed(),
-                Err(error) => return Err(self.failure(&error)),
-            };
+            // What came before an error was said all the same.
             let mut reader = self.connection.reader();
             // `WouldBlock` says that all is read, an empty slice that the stream has ended.
             while let Ok(bytes) = reader.fill_buf() {
@@ -165,6 +162,10 @@ impl Tls {
                 plain.extend_from_slice(bytes);
                 reader.consume(length);
             }
+            self.is_ended = match result {
+                Ok(state) => state.peer_has_closed(),
+                Err(error) => return Err(self.failure(&error)),
+            };
         }
         Ok(())
     }

@@ -20,6 +20,9 @@ const START_SECONDS_MAX: f64 = 366.0 * 86_400.0;
 /// Most frames that a message may be sent in.
 const FRAGMENTS_MAX: usize = 1000;
 
+/// What a message in flight takes beside its payload: its header, and what is remembered of it.
+const MESSAGE_OVERHEAD_BYTES: usize = 48;
+
 /// Most bytes in flight over all connections of a closed loop: each is held in a send buffer.
 const IN_FLIGHT_BYTES_MAX: usize = 4 << 30;
 
@@ -272,6 +275,11 @@ impl RunOptions {
     /// Refuses what cannot be run. The error says what would be right.
     pub(crate) fn check(&self) -> Result<(), UsageError> {
         self.traffic.check(self.target.protocol())?;
+        if self.traffic.slow_readers > 0 && self.target.urls.iter().any(|url| url.tls) {
+            return Err(UsageError(
+                "--slow-readers speak no TLS; give ws:// or tcp:// URLs".to_owned(),
+            ));
+        }
         at_least_one("depth", self.depth())?;
         if self.duration.is_some_and(|duration| duration.is_zero()) {
             return Err(UsageError(
@@ -285,7 +293,7 @@ impl RunOptions {
             .traffic
             .size
             .bytes_max()
-            .max(1)
+            .saturating_add(MESSAGE_OVERHEAD_BYTES)
             .saturating_mul(self.depth())
             .saturating_mul(self.traffic.connections);
         if in_flight > IN_FLIGHT_BYTES_MAX {

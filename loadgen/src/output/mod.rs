@@ -70,10 +70,20 @@ fn partial(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// Refuses a file that cannot be written, before there is anything to write into it.
+/// The same as [`check_file`], for what may also go to standard output, which is `-`.
 pub(crate) fn check_writable(path: &Path) -> Result<(), UsageError> {
+    match path.as_os_str() == "-" {
+        true => Ok(()),
+        false => check_file(path),
+    }
+}
+
+/// Refuses a file that cannot be written, before there is anything to write into it.
+pub(crate) fn check_file(path: &Path) -> Result<(), UsageError> {
     if path.as_os_str() == "-" {
-        return Ok(());
+        return Err(UsageError(
+            "only --json may go to standard output; name a file".to_owned(),
+        ));
     }
     let probe = || {
         if path.is_dir() {

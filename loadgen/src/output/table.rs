@@ -62,7 +62,7 @@ fn check_rows(table: &mut Table, load: &Load, checks: &Checks) {
         table.row(
             "unanswered",
             format!(
-                "{} messages, the oldest for {:.3} s; they count with that time",
+                "{} messages, the oldest for {:.3} s; those due in the window count with that time",
                 grouped(checks.messages_unanswered),
                 checks.oldest_unanswered_seconds
             ),
@@ -72,7 +72,7 @@ fn check_rows(table: &mut Table, load: &Load, checks: &Checks) {
         table.row(
             "never sent",
             format!(
-                "{} messages were due; they count with the time they waited",
+                "{} messages were due; those of the window count with the time they waited",
                 grouped(checks.messages_unsent)
             ),
         );
@@ -230,7 +230,7 @@ fn schedule_rows(table: &mut Table, result: &RunResult) {
 /// The rows of a latency distribution.
 pub(crate) fn latency_rows(table: &mut Table, name: &str, latency: &Latency) {
     if latency.count == 0 {
-        return table.row(name, "nothing was both begun and answered in the window");
+        return table.row(name, "nothing was recorded");
     }
     let value = |ns: u64| time(ns as f64);
     table.row(

@@ -31,6 +31,8 @@ pub(super) struct Conductor<'a> {
     pub(super) interrupt: &'a Interrupt,
     pub(super) observed: &'a Observed,
     pub(super) timeline: Option<&'a Timeline>,
+    /// Threads that say when they are ready.
+    pub(super) parties: usize,
     pub(super) connections: usize,
     pub(super) warmup: Duration,
     pub(super) duration: Duration,
@@ -94,8 +96,9 @@ impl<'a> Conductor<'a> {
         }
         let mut series = Series::open(self.control, self.observed, self.timeline, self.hdr_log)?;
         let measured = self.measure(&mut series)?;
-        series.close();
+        // Threads that end take what is known of their CPUs with them.
         course.cpus = cpus_of_both(self.control, self.observed);
+        series.close();
         course.memory = family_memory(&self.observed.server_pids).ok();
         course.interrupted = measured == Stretch::Interrupted;
         course.series = Some(series);
@@ -105,8 +108,7 @@ impl<'a> Conductor<'a> {
 
     /// Waits until all connections stand.
     fn connect(&mut self) -> anyhow::Result<Stretch> {
-        let threads = self.control.lines.len();
-        while self.control.ready.load(Ordering::Acquire) < threads {
+        while self.control.ready.load(Ordering::Acquire) < self.parties {
             let next = Instant::now() + self.live.tick().unwrap_or(LONG);
             if let Some(end) = self.wait(next)? {
                 return Ok(end);

@@ -30,7 +30,7 @@ use crate::options::run::RunOptions;
 use crate::options::{UsageError, make_room_for};
 use crate::output::document::run::{Loop, RUN_SCHEMA, RunDocument};
 use crate::output::document::{Environment, Status};
-use crate::output::{check_writable, csv, deliver, histogram, table};
+use crate::output::{check_file, check_writable, csv, deliver, histogram, table};
 use crate::selftest;
 use crate::slow::SlowReaders;
 
@@ -45,17 +45,22 @@ pub(crate) struct Measured {
 /// Runs and reports. The status says how it ended; errors are those that left nothing to
 /// report.
 pub(crate) fn run(options: &RunOptions) -> anyhow::Result<Status> {
-    let files = [
-        &options.output.json,
-        &options.csv,
-        &options.histogram,
-        &options.hdr_log,
-    ];
-    for file in files.into_iter().flatten() {
+    for file in [&options.csv, &options.histogram, &options.hdr_log] {
+        if let Some(file) = file {
+            check_file(file)?;
+        }
+    }
+    if let Some(file) = &options.output.json {
         check_writable(file)?;
     }
     let interrupt = Interrupt::install().context("taking over signals")?;
     let Measured { document, latency } = measure(options, &interrupt)?;
+    if let Some((path, result)) = options.csv.as_ref().zip(document.result.as_ref()) {
+        csv::write_file(path, &result.series)?;
+    }
+    if let Some((path, latency)) = options.histogram.as_ref().zip(latency) {
+        histogram::write_file(path, &latency)?;
+    }
     deliver(
         &document,
         || table::run_table(&document),
@@ -63,12 +68,6 @@ pub(crate) fn run(options: &RunOptions) -> anyhow::Result<Status> {
         options.output.json.as_deref(),
         options.output.quiet,
     )?;
-    if let Some((path, result)) = options.csv.as_ref().zip(document.result.as_ref()) {
-        csv::write_file(path, &result.series)?;
-    }
-    if let Some((path, latency)) = options.histogram.as_ref().zip(latency) {
-        histogram::write_file(path, &latency)?;
-    }
     Ok(document.status)
 }
 
@@ -96,11 +95,13 @@ pub(crate) fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Re
     let timeline = plan.schedule.as_ref().map(|(timeline, _)| &**timeline);
     let threads = plan.start().context("starting a thread")?;
     let slow_readers = slow_readers(&plan, traffic.slow_readers)?;
+    let parties = plan.control.lines.len() + usize::from(slow_readers.is_some());
     let mut conductor = Conductor {
         control: &plan.control,
         interrupt,
         observed: &observed,
         timeline,
+        parties,
         connections: traffic.connections,
         warmup: options.warmup,
         duration: plan::duration(options),
@@ -114,7 +115,10 @@ pub(crate) fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Re
     };
     conductor.live.finish();
     let mut gathered = gather(threads, course.series.as_mut())?;
-    gathered.checks.slow_readers_closed = slow_readers.map_or(0, SlowReaders::end);
+    match slow_readers.map_or(Ok(0), SlowReaders::end) {
+        Ok(closed) => gathered.checks.slow_readers_closed = closed,
+        Err(failure) => gathered.add_fault(format!("a slow reader: {failure}")),
+    }
     let load = plan::describe(options, &plan, &selection);
     let (status, error) = judge(&observed, &course, &gathered, load.loop_kind);
     let document = RunDocument {
@@ -158,7 +162,7 @@ fn slow_readers(plan: &Plan, count: usize) -> anyhow::Result<Option<SlowReaders>
     }
     let numbers = plan.connections..plan.connections + count;
     let readers = SlowReaders::start(&plan.dialer, &plan.control, numbers, plan.seed);
-    readers.map(Some).context("connecting the slow readers")
+    readers.map(Some).context("starting a thread")
 }
 
 /// Checks that the server's processes can be read.
@@ -197,17 +201,18 @@ fn judge(
     loop_kind: Loop,
 ) -> (Status, Option<String>) {
     let failed = |error: String| (Status::Failed, Some(error));
-    if let Some(first) = gathered.checks.faults.first() {
-        return failed(match gathered.faults {
-            1 => first.clone(),
-            faults => format!("{first}\n  ({} more threads failed too)", faults - 1),
-        });
-    }
+    // Faults that came after a signal are its doing, as where it stopped the server too.
     if course.interrupted {
         return (
             Status::Interrupted,
             Some("interrupted: the figures are partial".to_owned()),
         );
+    }
+    if let Some(first) = gathered.checks.faults.first() {
+        return failed(match gathered.faults {
+            1 => first.clone(),
+            faults => format!("{first}\n  ({} more threads failed too)", faults - 1),
+        });
     }
     let unanswered = gathered.checks.messages_unanswered;
     // A schedule that a server cannot hold leaves it with work for longer than anybody waits.

@@ -85,7 +85,7 @@ pub(super) fn plan(options: &RunOptions, selection: &Selection, seed: u64) -> an
 pub(super) fn describe(options: &RunOptions, plan: &Plan, selection: &Selection) -> Load {
     let traffic = &options.traffic;
     let seconds = |time: Duration| time.as_secs_f64();
-    // Every connection gets the same answer from the same server; the first speaks for all.
+    // Every connection gets the same answer from the same server; the first URL's speaks for all.
     let agreed = plan.control.agreed.get().cloned().unwrap_or_default();
     let (loop_kind, depth) = match plan.workload.pace {
         Pace::Depth(depth) => (Loop::Closed, Some(depth)),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
 
@@ -25,6 +25,23 @@ const SLICE_MIN: Duration = Duration::from_millis(20);
 /// Most slices of a window, so that a result stays small however long it took.
 const SLICES_MAX: u32 = 600;
 
+/// Longest time that an edge of the window may take to read, and how often to try.
+const SNAPSHOT_NS_MAX: u64 = 2_000_000;
+const SNAPSHOT_TRIES: usize = 5;
+
+/// Reads everything in one go: once more if this thread had to wait for a CPU in between.
+fn snapshot(control: &Control, observed: &Observed) -> Snapshot {
+    let mut tries = 1;
+    loop {
+        let before = control.clock.now();
+        let snapshot = Snapshot::take(control, observed);
+        if control.clock.now() - before <= SNAPSHOT_NS_MAX || tries == SNAPSHOT_TRIES {
+            return snapshot;
+        }
+        tries += 1;
+    }
+}
+
 /// How long the slices of a window are.
 pub(super) fn slice_length(window: Duration) -> Duration {
     (window / SLICES)
@@ -44,7 +61,9 @@ pub(super) struct Series<'a> {
     log: Option<HdrLog>,
     /// Latencies in nanoseconds of all slices that were handed over.
     pub(super) latency: Histogram<u64>,
-    /// Those of the last one.
+    /// Those that belong to no slice.
+    rest: Histogram<u64>,
+    /// Those of the last slice.
     pub(super) latest: Histogram<u64>,
 }
 
@@ -56,9 +75,9 @@ impl<'a> Series<'a> {
         timeline: Option<&'a Timeline>,
         log: Option<&Path>,
     ) -> anyhow::Result<Series<'a>> {
-        let from = Snapshot::take(control, observed);
-        let log = log.map(|path| HdrLog::create(path, from.unix_seconds));
-        let log = log.transpose()?;
+        let now = UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64();
+        let log = log.map(|path| HdrLog::create(path, now)).transpose()?;
+        let from = snapshot(control, observed);
         control.open_window(from.at);
         Ok(Series {
             control,
@@ -68,6 +87,7 @@ impl<'a> Series<'a> {
             slices: Vec::new(),
             log,
             latency: latency_histogram(),
+            rest: latency_histogram(),
             latest: latency_histogram(),
         })
     }
@@ -98,7 +118,7 @@ impl<'a> Series<'a> {
 
     /// Closes the window at the end of the last slice.
     pub(super) fn close(&mut self) {
-        self.add_slice(Snapshot::take(self.control, self.observed));
+        self.add_slice(snapshot(self.control, self.observed));
         self.control
             .close_window(self.edges[self.edges.len() - 1].at);
     }
@@ -145,13 +165,22 @@ impl<'a> Series<'a> {
     /// Counts latencies that belong to no slice: those of messages answered after the window.
     pub(super) fn add(&mut self, latency: &Histogram<u64>) {
         let _ = self.latency.add(latency);
+        let _ = self.rest.add(latency);
     }
 
-    /// Takes the last of what was handed over, with what belongs to no slice any more, and ends the
-    /// log.
+    /// Ends the log with a row for what belongs to no slice: messages that were answered, or given up,
+    /// after the window.
     pub(super) fn finish(&mut self) -> anyhow::Result<()> {
-        self.collect();
-        self.log.take().map_or(Ok(()), HdrLog::finish)
+        let Some(mut log) = self.log.take() else {
+            return Ok(());
+        };
+        let (first, last) = (self.edges[0].at, self.edges[self.edges.len() - 1].at);
+        if !self.rest.is_empty() {
+            let seconds = |nanoseconds: u64| nanoseconds as f64 / 1e9;
+            let length = seconds(self.control.clock.now() - last);
+            log.append(seconds(last - first), length, &self.rest)?;
+        }
+        log.finish()
     }
 
     /// The whole window so far.

@@ -25,6 +25,16 @@ pub(super) struct Gathered {
     pub(super) faults: usize,
 }
 
+impl Gathered {
+    /// Counts a fault, and keeps its sentence if there are not too many.
+    pub(super) fn add_fault(&mut self, sentence: String) {
+        self.faults += 1;
+        if self.checks.faults.len() < FAULTS_MAX {
+            self.checks.faults.push(sentence);
+        }
+    }
+}
+
 /// Waits for the threads, and adds to `series` what they had not handed over.
 pub(super) fn gather(
     threads: Vec<JoinHandle<Harvest>>,
@@ -32,7 +42,7 @@ pub(super) fn gather(
 ) -> anyhow::Result<Gathered> {
     let mut gathered = Gathered::default();
     if let Some(series) = &mut series {
-        series.finish()?;
+        series.collect();
     }
     for thread in threads {
         let harvest = thread
@@ -62,11 +72,11 @@ pub(super) fn gather(
         let oldest_seconds = given_up.oldest_ns as f64 / 1e9;
         checks.oldest_unanswered_seconds = checks.oldest_unanswered_seconds.max(oldest_seconds);
         if let Some(fault) = fault {
-            gathered.faults += 1;
-            if checks.faults.len() < FAULTS_MAX {
-                checks.faults.push(fault.to_string());
-            }
+            gathered.add_fault(fault.to_string());
         }
+    }
+    if let Some(series) = &mut series {
+        series.finish()?;
     }
     Ok(gathered)
 }

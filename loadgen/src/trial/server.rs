@@ -201,7 +201,7 @@ mod tests {
         let url = "ws://127.0.0.1:{port}/";
         let words = failure(&["sh", "-c", "echo no licence for $PORT >&2; exit 4"], url);
         assert!(
-            words.starts_with("it has ended (exit status: 4); it said last: no licence for 2"),
+            words.starts_with("it has ended (exit status: 4); it said last: no licence for "),
             "{words}"
         );
         assert_eq!(

@@ -1,7 +1,7 @@
 //! Raw io_uring: multishot receives from a provided buffer ring, one send in flight per
 //! connection, one system call per batch.
 //!
-//! The only module with unsafe code. What it relies on: `Outbox` neither moves nor changes what
+//! What its unsafe code relies on: `Outbox` neither moves nor changes what
 //! it has lent until it is told that the send is over, and a [`Ring`] that is dropped first waits
 //! until the kernel has let go of every address.
 #![allow(unsafe_code)]
@@ -29,6 +29,9 @@ const COMPLETIONS_MIN: u32 = 1024;
 
 /// The kernel's limit (IORING_MAX_CQ_ENTRIES).
 const COMPLETIONS_MAX: u32 = 65_536;
+
+/// Most bytes of one send, whose result is a signed number of 32 bits.
+const SEND_BYTES_MAX: usize = 1 << 30;
 
 const KIND_RECEIVE: u64 = 0;
 const KIND_SEND: u64 = 1;
@@ -221,7 +224,7 @@ impl Ring<'_> {
             let entry = opcode::Send::new(
                 types::Fixed(index as u32),
                 bytes.as_ptr(),
-                bytes.len() as u32,
+                bytes.len().min(SEND_BYTES_MAX) as u32,
             )
             .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
             .build()

@@ -123,7 +123,7 @@ pub(crate) struct Checks {
     pub(crate) messages_unsent: u64,
     /// Slow readers that the server had closed before the end.
     pub(crate) slow_readers_closed: usize,
-    /// Every fault, not only the first, by connection; at most twenty.
+    /// The first fault of each thread, which ends it; at most twenty.
     pub(crate) faults: Vec<String>,
 }
 
