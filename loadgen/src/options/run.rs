@@ -15,7 +15,7 @@ use crate::schedule::{Arrivals, Rates};
 use crate::target::Protocol;
 
 /// Furthest time to begin at, in seconds from now.
-const START_SECONDS_MAX: f64 = 366.0 * 86_400.0;
+const START_SECONDS_MAX: f64 = 1000.0 * 366.0 * 86_400.0;
 
 /// Most frames that a message may be sent in.
 const FRAGMENTS_MAX: usize = 1000;
@@ -257,7 +257,7 @@ fn check_start(start_at: f64) -> Result<(), UsageError> {
     let wrong = match start_at.is_finite() {
         false => "is no time".to_owned(),
         true if start_at < now => format!("was {:.1} s ago", now - start_at),
-        true if is_far => "is more than a year from now".to_owned(),
+        true if is_far => "is more than a thousand years from now".to_owned(),
         true => return Ok(()),
     };
     Err(UsageError(format!(

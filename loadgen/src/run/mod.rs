@@ -73,9 +73,9 @@ pub(crate) fn run(options: &RunOptions) -> anyhow::Result<Status> {
 
 /// Loads as asked and sums up; prints nothing but the live view.
 pub(crate) fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Result<Measured> {
-    options.check()?;
     let traffic = &options.traffic;
     make_room_for(traffic.connections.saturating_add(traffic.slow_readers))?;
+    options.check()?;
     let observed = observe(&traffic.server_pids)?;
     let selftest = traffic
         .selftest
