@@ -36,12 +36,15 @@ pub(super) struct Installer<'a> {
 impl Installer<'_> {
     /// Installs `peer` unless it is there, and asks for its version. The inner error is a phrase: why it
     /// cannot be had.
+    ///
+    /// What cargo builds is built whether it is there or not: that file may be of other sources than those
+    /// whose commit the results name, and cargo does nothing if it is not.
     pub(super) fn prepare(&self, peer: &Peer) -> anyhow::Result<Result<String, String>> {
-        if !self.is_there(peer) {
-            for command in &peer.install {
-                if let Err(why) = self.install(peer, command)? {
-                    return Ok(Err(why));
-                }
+        let was_there = self.is_there(peer);
+        let commands = peer.install.iter();
+        for command in commands.filter(|command| !was_there || is_cargo(command)) {
+            if let Err(why) = self.install(peer, command)? {
+                return Ok(Err(why));
             }
         }
         if !self.is_there(peer) {
@@ -95,7 +98,9 @@ impl Installer<'_> {
         };
         check(self.interrupt)?;
         let text = self.scrubber.clean_log(&tail(said)?);
-        self.note(&format!("== {}: {shown}\n{}\n", peer.name, text.trim_end()))?;
+        if !text.trim().is_empty() {
+            self.note(&format!("== {}: {shown}\n{}\n", peer.name, text.trim_end()))?;
+        }
         let last = text.lines().rev().find(|line| !line.trim().is_empty());
         Ok(match ended {
             Ok(status) if status.success() => Ok(()),
@@ -115,6 +120,14 @@ impl Installer<'_> {
             .and_then(|mut log| log.write_all(text.as_bytes()))
             .with_context(|| format!("writing {}", shown(&self.log)))
     }
+}
+
+/// Whether a command is cargo's, called by itself or by a program that stands in front of it.
+fn is_cargo(words: &[String]) -> bool {
+    let names = words.iter().map(|word| Path::new(word).file_name());
+    names
+        .take(2)
+        .any(|name| name.is_some_and(|name| name == "cargo"))
 }
 
 /// A file without a name, which is gone once it is closed.
@@ -138,4 +151,21 @@ fn shown(path: &Path) -> String {
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargo_is_known_by_its_name_whoever_calls_it() {
+        let is_cargo = |words: &str| {
+            let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+            is_cargo(&words)
+        };
+        assert!(is_cargo("cargo build") && is_cargo("/opt/rust/cargo build"));
+        assert!(is_cargo("../../install cargo build"));
+        assert!(!is_cargo("npm ci") && !is_cargo("../../install npm ci cargo"));
+        assert!(!is_cargo("cargo-build x"));
+    }
 }
