@@ -61,7 +61,7 @@ pub(crate) fn run(options: &SuiteOptions) -> anyhow::Result<Status> {
     let placement = Placement::choose(options.server_cpu.as_ref(), options.generator_cpu.as_ref())?;
     make_room_for(0)?;
     let places = Places {
-        target: target()?,
+        target: target(&root)?,
         root,
     };
     let interrupt = Interrupt::install().context("taking over signals")?;
@@ -242,13 +242,26 @@ fn project(peers: Option<&Path>) -> anyhow::Result<(PathBuf, PathBuf)> {
     Ok((root.to_path_buf(), root.join(PEERS)))
 }
 
-/// Where what is built goes: above the directory of this program.
-fn target() -> anyhow::Result<PathBuf> {
+/// Where what is built goes: where cargo has it, and there, if this program was built for a target or a
+/// profile of its own, where this program is. One that was installed elsewhere does not tell.
+fn target(root: &Path) -> anyhow::Result<PathBuf> {
     let program = env::current_exe().context("finding this program")?;
-    Ok(program.ancestors().nth(2).unwrap_or(&program).to_path_buf())
+    let current = env::current_dir().context("finding the current directory")?;
+    let told = env::var_os("CARGO_TARGET_DIR").filter(|told| !told.is_empty());
+    let whole = told.map_or_else(|| root.join("target"), |told| current.join(told));
+    // The path of the program has no links in it.
+    let whole = whole.canonicalize().unwrap_or(whole);
+    Ok(target_of(&program, &whole))
 }
 
-/// How long each workload and all of it takes, as far as one can tell beforehand.
+/// The part of the target directory `whole` that `program` was built into, or all of it.
+fn target_of(program: &Path, whole: &Path) -> PathBuf {
+    let own = program.ancestors().nth(2);
+    let own = own.filter(|own| own.starts_with(whole));
+    own.unwrap_or(whole).to_path_buf()
+}
+
+/// How long each workload that has any of `steps` and all of them take, as far as one can tell beforehand.
 fn plan_table(selection: &Selection, steps: &[Step]) -> String {
     let mut text = String::new();
     for (position, (workload, servers)) in selection.workloads.iter().enumerate() {
@@ -287,4 +300,23 @@ fn planned(selection: &Selection, steps: &[Step]) -> Duration {
         .collect();
     let starts = u32::try_from(processes.len() + selection.servers.len()).unwrap_or(u32::MAX);
     PREPARATION + runs + START_OVERHEAD * starts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_built_goes_where_cargo_has_it_wherever_this_program_was_put() {
+        let target = |program: &str| target_of(Path::new(program), Path::new("/p/target"));
+        for (program, expected) in [
+            ("/p/target/release/ringload", "/p/target"),
+            ("/p/target/x86-musl/release/ringload", "/p/target/x86-musl"),
+            ("/home/u/.cargo/bin/ringload", "/p/target"),
+            ("/p/target/ringload", "/p/target"),
+            ("/ringload", "/p/target"),
+        ] {
+            assert_eq!(target(program), Path::new(expected), "{program}");
+        }
+    }
 }
