@@ -17,8 +17,10 @@ pub(crate) struct SuiteOptions {
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
 
-    /// Go on with what was begun in this directory: do what is missing, in the order it had
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "only", "server", "rounds", "seed", "machine"])]
+    /// Go on with what was begun in this directory: do what is missing, in the order and on the CPUs it had
+    #[arg(long, value_name = "DIR", conflicts_with_all = [
+        "out", "only", "server", "rounds", "seed", "machine", "server_cpu", "generator_cpu",
+    ])]
     pub(crate) resume: Option<PathBuf>,
 
     /// Only this workload; repeatable
@@ -54,7 +56,7 @@ pub(crate) struct SuiteOptions {
     #[arg(long, value_name = "LIST", value_parser = parse_cpu_list)]
     pub(crate) generator_cpu: Option<CpuList>,
 
-    /// Only say what would be done, and how long it would take
+    /// Only say what would be done, with --resume what is left, and how long it would take
     #[arg(long)]
     pub(crate) dry_run: bool,
 

@@ -10,14 +10,14 @@ use rustix::process::{Resource, getrlimit};
 use super::environment::now;
 use super::install::Installer;
 use super::peers::Places;
-use super::plan::{Step, is_done, time_of};
+use super::plan::{Step, time_of};
 use super::results::{Results, SELFTEST, raw_path};
 use super::scrub::Scrubber;
 use super::selection::Selection;
 use super::stage::{Crew, Stage};
 use super::time_wait::{visits_max, wait_for_room};
 use super::workload::{Kind, Workload};
-use super::{certificate, planned};
+use super::{certificate, left, planned};
 use crate::interrupt::Interrupt;
 use crate::output::document::Status;
 use crate::output::document::suite::{RunLine, ServerStatus, SuiteDocument};
@@ -102,18 +102,12 @@ impl Conductor<'_> {
         let without = self.prepare(&stage)?;
         self.selftest()?;
         self.save()?;
-        let lines = self.results.runs()?;
-        let left: Vec<Step> = steps
-            .iter()
-            .filter(|step| {
-                let workload = &self.selection.workloads[step.workload].0;
-                let server = &self.document.servers[step.server];
-                server.status == ServerStatus::Ok
-                    && !without.contains(&(step.server, workload.tls))
-                    && !is_done(&lines, step.round, &workload.name, &server.name)
-            })
-            .copied()
-            .collect();
+        let lines = self.results.runs_mended()?;
+        let mut left = left(steps, &lines, &self.document, self.selection);
+        left.retain(|step| {
+            let workload = &self.selection.workloads[step.workload].0;
+            !without.contains(&(step.server, workload.tls))
+        });
         self.note_crowds(&stage);
         self.measure(&stage, &left)
     }
@@ -144,14 +138,14 @@ impl Conductor<'_> {
             match installer.prepare(&self.selection.servers[server])? {
                 Ok(version) => self.document.servers[server].version = Some(version),
                 Err(why) => {
-                    self.skip(server, &why)?;
+                    self.skip(server, &why);
                     continue;
                 }
             }
             if self.meets(server, false)
                 && let Err(why) = self.verify(stage, server, false)?
             {
-                self.skip(server, &why)?;
+                self.skip(server, &why);
                 continue;
             }
             if self.meets(server, true)
@@ -190,10 +184,10 @@ impl Conductor<'_> {
     }
 
     /// Takes a server out before it was ever measured; what was measured before is a failure.
-    fn skip(&mut self, server: usize, why: &str) -> anyhow::Result<()> {
+    fn skip(&mut self, server: usize, why: &str) {
         let why = why.trim_end_matches('.').to_owned();
         let name = self.document.servers[server].name.clone();
-        let lines = self.results.runs()?;
+        let lines = self.results.runs();
         let was_measured = lines.iter().any(|line| line.server == name);
         let entry = &mut self.document.servers[server];
         entry.reason = Some(why.clone());
@@ -204,7 +198,6 @@ impl Conductor<'_> {
             entry.status = ServerStatus::Skipped;
             self.say(&format!("{name} is skipped: {why}"));
         }
-        Ok(())
     }
 
     /// Has the generator measure itself, unless that was done.

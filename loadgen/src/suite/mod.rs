@@ -31,7 +31,7 @@ use anyhow::Context;
 use self::conduct::Conductor;
 use self::environment::Environment;
 use self::peers::Places;
-use self::plan::{START_OVERHEAD, Step, order, time_of};
+use self::plan::{START_OVERHEAD, Step, is_done, order, time_of};
 use self::results::Results;
 use self::scrub::Scrubber;
 use self::selection::Selection;
@@ -39,7 +39,7 @@ use self::workload::{Kind, Suite};
 use crate::interrupt::Interrupt;
 use crate::options::suite::SuiteOptions;
 use crate::options::{UsageError, make_room_for};
-use crate::output::document::suite::{SUITE_SCHEMA, SuiteDocument};
+use crate::output::document::suite::{RunLine, SUITE_SCHEMA, ServerStatus, SuiteDocument};
 use crate::output::document::{Environment as Written, Status};
 use crate::trial::agenda::short;
 use crate::trial::placement::Placement;
@@ -81,8 +81,10 @@ pub(crate) fn run(options: &SuiteOptions) -> anyhow::Result<Status> {
         }
     };
     let steps = steps(&document, &selection);
+    let lines = results.as_ref().map(Results::runs).unwrap_or_default();
+    let table = plan_table(&selection, &left(&steps, &lines, &document, &selection));
     if options.dry_run {
-        print!("{}", plan_table(&selection, &steps));
+        print!("{table}");
         return Ok(Status::Ok);
     }
     let (results, document) = match results {
@@ -90,7 +92,7 @@ pub(crate) fn run(options: &SuiteOptions) -> anyhow::Result<Status> {
         None => create(options, &places, document, &scrubber, &interrupt)?,
     };
     if !options.quiet {
-        eprint!("{}", plan_table(&selection, &steps));
+        eprint!("{table}");
         eprintln!("seed {}; writing {}", document.seed, results.shown());
     }
     let conductor = Conductor {
@@ -219,6 +221,21 @@ fn steps(document: &SuiteDocument, selection: &Selection) -> Vec<Step> {
     order(document.seed, &taking_part)
 }
 
+/// Those of `steps` that are to be done still.
+fn left(
+    steps: &[Step],
+    lines: &[RunLine],
+    document: &SuiteDocument,
+    selection: &Selection,
+) -> Vec<Step> {
+    let is_left = |step: &&Step| {
+        let workload = &selection.workloads[step.workload].0.name;
+        let server = &document.servers[step.server];
+        server.status == ServerStatus::Ok && !is_done(lines, step.round, workload, &server.name)
+    };
+    steps.iter().filter(is_left).copied().collect()
+}
+
 /// The project's directory and that of its servers.
 fn project(peers: Option<&Path>) -> anyhow::Result<(PathBuf, PathBuf)> {
     let current = env::current_dir().context("finding the current directory")?;
@@ -271,8 +288,14 @@ fn plan_table(selection: &Selection, steps: &[Step]) -> String {
             .count();
         let time = time_of(workload) * u32::try_from(runs).unwrap_or(u32::MAX);
         let (rounds, servers) = (workload.rounds, servers.len());
+        let all = servers * rounds as usize;
+        let what = match runs {
+            _ if runs == all => format!("{servers:>3} servers × {rounds:>2} rounds"),
+            0 => continue,
+            _ => format!("{runs:>4} of {all:>4} runs left"),
+        };
         text.push_str(&format!(
-            "{:<24} {:<5} {servers:>3} servers × {rounds:>2} rounds  {:>7}\n",
+            "{:<24} {:<5} {what:<23}  {:>7}\n",
             workload.name,
             workload.kind.name(),
             short(time)

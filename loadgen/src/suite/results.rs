@@ -166,18 +166,24 @@ impl Results {
             .with_context(|| format!("writing {RUNS}"))
     }
 
-    /// The runs that are over, whose documents are there. A line that was cut off by a crash is none,
-    /// and is taken away, so that the next one does not become part of it.
-    pub(super) fn runs(&self) -> anyhow::Result<Vec<RunLine>> {
-        let path = self.directory.join(RUNS);
-        let Ok(text) = fs::read_to_string(&path) else {
-            return Ok(Vec::new());
-        };
-        let lines: Vec<RunLine> = text
-            .lines()
+    /// The runs that are over, whose documents are there. A line that was cut off by a crash is none.
+    pub(super) fn runs(&self) -> Vec<RunLine> {
+        let text = fs::read_to_string(self.directory.join(RUNS)).unwrap_or_default();
+        self.runs_of(&text)
+    }
+
+    fn runs_of(&self, text: &str) -> Vec<RunLine> {
+        text.lines()
             .filter_map(|line| serde_json::from_str(line).ok())
             .filter(|line: &RunLine| self.directory.join(&line.raw).is_file())
-            .collect();
+            .collect()
+    }
+
+    /// The same, once all other lines are taken away: the next one would become part of one cut off.
+    pub(super) fn runs_mended(&self) -> anyhow::Result<Vec<RunLine>> {
+        let path = self.directory.join(RUNS);
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        let lines = self.runs_of(&text);
         if lines.len() != text.lines().count() || !(text.is_empty() || text.ends_with('\n')) {
             let mut whole = String::new();
             for line in &lines {
@@ -250,12 +256,14 @@ mod tests {
         fs::write(&path, format!("{text}{{\"round\": 4, \"ser")).unwrap();
         let rounds = |results: &Results| -> Vec<u32> {
             results
-                .runs()
+                .runs_mended()
                 .unwrap()
                 .iter()
                 .map(|line| line.round)
                 .collect()
         };
+        assert_eq!(results.runs().len(), 2);
+        assert!(fs::read_to_string(&path).unwrap().ends_with("\"ser"));
         assert_eq!(rounds(&results), [1, 2]);
         results.append(&line(3)).unwrap();
         results.write(&line(3).raw, "{}").unwrap();
