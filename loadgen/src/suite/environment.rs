@@ -12,13 +12,14 @@ use std::time::{Duration, SystemTime};
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 
+use super::origin::Source;
 use crate::interrupt::Interrupt;
 use crate::quantity::parse_cpu_list;
 use crate::trial::placement::{Placement, allowed_cpus};
 use crate::trial::version::first_line;
 
 /// How long a program may take to say its version.
-const VERSION_LIMIT: Duration = Duration::from_secs(20);
+pub(super) const VERSION_LIMIT: Duration = Duration::from_secs(20);
 
 /// How long to look whether the machine is quiet.
 const QUIET_LOOK: Duration = Duration::from_secs(1);
@@ -63,15 +64,6 @@ pub(crate) struct Environment {
     pub(crate) sysctl: BTreeMap<String, String>,
     /// As it was called.
     pub(crate) command_line: Vec<String>,
-}
-
-/// What the programs were built from.
-#[derive(Debug, Serialize)]
-pub(crate) struct Source {
-    /// The checked-out commit, where Git can tell.
-    pub(crate) git_commit: Option<String>,
-    /// Whether files other than results differ from it.
-    pub(crate) git_dirty: Option<bool>,
 }
 
 /// What the tools call themselves; the servers' own versions are in `suite.json`.
@@ -133,10 +125,7 @@ impl Environment {
             date_time: now(),
             machine,
             placement: placement.clone(),
-            source: Source {
-                git_commit: says(&["git", "rev-parse", "HEAD"]),
-                git_dirty: is_dirty(root),
-            },
+            source: Source::gather(root, None, &cpu.allowed, interrupt),
             versions: Versions {
                 ringload: env!("CARGO_PKG_VERSION"),
                 rustc: says(&["rustc", "--version"]),
@@ -183,16 +172,6 @@ fn command_line() -> Vec<String> {
     std::iter::once("ringload".to_owned())
         .chain(called)
         .collect()
-}
-
-/// Whether files other than results differ from the checked-out commit; `None` where Git cannot tell.
-fn is_dirty(root: &Path) -> Option<bool> {
-    let output = Command::new("git")
-        .args(["status", "--porcelain", "--", ".", ":(exclude)results"])
-        .current_dir(root)
-        .output()
-        .ok()?;
-    output.status.success().then_some(!output.stdout.is_empty())
 }
 
 /// What the system calls itself, such as `Debian GNU/Linux 12 (bookworm)`.

@@ -11,6 +11,7 @@ mod certificate;
 mod conduct;
 mod environment;
 mod install;
+mod origin;
 pub(crate) mod peers;
 mod plan;
 mod results;
@@ -30,6 +31,7 @@ use anyhow::Context;
 
 use self::conduct::Conductor;
 use self::environment::Environment;
+use self::origin::Origin;
 use self::peers::Places;
 use self::plan::{START_OVERHEAD, Step, is_done, order, time_of};
 use self::results::Results;
@@ -70,7 +72,7 @@ pub(crate) fn run(options: &SuiteOptions) -> anyhow::Result<Status> {
         Some(directory) => {
             let (results, document) = Results::resume(directory)?;
             let selection = Selection::resumed(&suite, &peers, &document, &scrubber)?;
-            check_machine(&results, directory)?;
+            check_origin(&results, directory, &places.root, &interrupt)?;
             (Some(results), document, selection)
         }
         None => {
@@ -195,19 +197,21 @@ fn create(
     Ok((results, document))
 }
 
-/// Refuses to go on with what another machine, or another kernel, has begun.
-fn check_machine(results: &Results, directory: &Path) -> Result<(), UsageError> {
-    let environment = results.environment();
-    match environment["kernel"].as_str() {
-        Some(kernel) if kernel == environment::kernel() => Ok(()),
-        Some(_) => Err(UsageError(format!(
-            "--resume {}: it was begun on another machine or kernel; begin a new directory",
-            directory.display()
-        ))),
-        None => Err(UsageError(format!(
-            "--resume {}: environment.json does not say where it was begun",
-            directory.display()
-        ))),
+/// Refuses to go on with what was begun under other circumstances than those of now: the figures would
+/// stand in one table.
+fn check_origin(
+    results: &Results,
+    directory: &Path,
+    root: &Path,
+    interrupt: &Interrupt,
+) -> anyhow::Result<()> {
+    let now = Origin::now(root, results.directory(), interrupt)?;
+    match now.differs_from(&results.environment()) {
+        None => Ok(()),
+        Some(why) => {
+            let why = format!("--resume {}: {why}", directory.display());
+            Err(UsageError(why).into())
+        }
     }
 }
 
