@@ -284,6 +284,16 @@ fn what_was_cut_off_goes_on_where_it_was_in_the_same_order() {
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, format!("{text}{{\"round\":1,\"serv")).unwrap();
 
+    // What is left is told, and the line is left as it is until something is done.
+    let output = project.run(&["--resume", "out", "--dry-run"], 0);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let count = format!("\n{} runs, about ", 8 - before.len());
+    assert!(
+        said.contains(&count) && said.contains(" runs left"),
+        "{said}"
+    );
+    assert!(fs::read_to_string(&path).unwrap().ends_with("\"serv"));
+
     project.run(&["--resume", "out"], 0);
     let whole = runs(&out);
     assert_eq!(whole[..before.len()], before);
@@ -301,6 +311,10 @@ fn what_was_cut_off_goes_on_where_it_was_in_the_same_order() {
     // Nothing is missing any more.
     project.run(&["--resume", "out"], 0);
     assert_eq!(whole, runs(&out));
+
+    let output = project.run(&["--resume", "out", "--dry-run"], 0);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.starts_with("0 runs, about "), "{said}");
 
     let why = project.refused(&["--out", "out"]);
     assert!(why.contains("is not empty"), "{why}");
@@ -347,6 +361,10 @@ fn files_and_options_that_cannot_be_followed_are_refused_before_anything_starts(
         ),
         (&["--server", "nobody"], "no server is called nobody"),
         (&["--resume", "nowhere"], "no suite.json to go on with"),
+        (
+            &["--resume", "out", "--server-cpu", "0"],
+            "'--resume <DIR>' cannot be used with '--server-cpu <LIST>'",
+        ),
         (&["--peers", "nowhere"], "--peers nowhere: "),
         (
             &["--server-cpu", "1023"],
@@ -376,4 +394,84 @@ fn a_dry_run_tells_the_time_and_does_nothing() {
     assert!(said.contains("10 runs, about "), "{said}");
     assert!(said.contains("2 servers ×  2 rounds"), "{said}");
     assert!(project.fake.starts().is_empty() && !project.fake.path("results").exists());
+}
+
+#[test]
+fn what_was_begun_with_other_programs_is_not_gone_on_with() {
+    let project = Project::new(&[]);
+    let out = project.out();
+    project.run(&["--out", "out", "--only", "echo"], 0);
+    let path = out.join("environment.json");
+    let whole = json(&path);
+    for (pointer, value, phrase) in [
+        ("/kernel", "Linux 1.0", "another machine or kernel"),
+        ("/versions/ringload", "0.0.1", "(0.0.1), and this is "),
+        (
+            "/source/git_commit",
+            "0badc0de",
+            "another commit (0badc0de)",
+        ),
+    ] {
+        let mut changed = whole.clone();
+        *changed.pointer_mut(pointer).unwrap() = value.into();
+        fs::write(&path, changed.to_string()).unwrap();
+        let why = project.refused(&["--resume", "out"]);
+        assert!(
+            why.contains("--resume out: ") && why.contains(phrase),
+            "{why}"
+        );
+    }
+    fs::write(&path, whole.to_string()).unwrap();
+    project.run(&["--resume", "out"], 0);
+}
+
+#[test]
+fn a_failure_that_was_made_good_is_none_any_more() {
+    let project = Project::new(&[]);
+    let out = project.out();
+    project.run(&["--out", "out", "--only", "echo"], 0);
+    // As if round 2 had not come to anything.
+    let path = out.join("suite.json");
+    let mut suite = json(&path);
+    suite["status"] = "failed".into();
+    suite["failures"] = serde_json::json!(["good, echo, round 2: it did not start."]);
+    fs::write(&path, suite.to_string()).unwrap();
+    let lines = fs::read_to_string(out.join("runs.jsonl")).unwrap();
+    let first: String = lines
+        .lines()
+        .take(1)
+        .map(|line| format!("{line}\n"))
+        .collect();
+    fs::write(out.join("runs.jsonl"), first).unwrap();
+    project.run(&["--resume", "out"], 0);
+    let suite = json(&path);
+    assert_eq!(
+        (&suite["status"], &suite["error"]),
+        (&"ok".into(), &Value::Null)
+    );
+    assert_eq!(suite["failures"], Value::Array(Vec::new()));
+    assert_eq!(runs(&out).len(), 2);
+}
+
+#[test]
+fn what_cargo_builds_is_built_even_if_it_is_there() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let project = Project::new(&[]);
+    let tool = |name: &str| {
+        let path = project.fake.path(name);
+        let built = project.fake.path("built").display().to_string();
+        fs::write(&path, format!("#!/bin/sh\necho {name} $* >> {built}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path.display().to_string()
+    };
+    let (cargo, other) = (tool("cargo"), tool("other"));
+    let peer = project.fake.path("scripts/peers/good/peer.toml");
+    let text = fs::read_to_string(&peer).unwrap();
+    let install = format!("install = [['{cargo}', 'build'], ['{other}', 'ci']]");
+    fs::write(&peer, text.replace("install = []", &install)).unwrap();
+    project.run(&["--out", "out", "--only", "echo"], 0);
+    let built = fs::read_to_string(project.fake.path("built")).unwrap();
+    assert_eq!(built, "cargo build\n");
+    // It said nothing, so there is nothing to tell.
+    assert!(!project.out().join("install.log").exists());
 }

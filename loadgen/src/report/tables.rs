@@ -259,8 +259,14 @@ pub(super) fn runs(view: &View<'_>) -> Grid {
 
 /// Runs whose figures do not count.
 pub(super) fn failed(view: &View<'_>) -> Vec<String> {
+    let failures = &view.results.suite.failures;
     let runs = view.results.runs.iter().filter_map(|run| {
         let (status, error) = run.document.ending();
+        // The suite tells of a run by the server's name first, and has seen more than the document says.
+        let told = format!("{}, {}, round {}: ", run.server, run.workload, run.round);
+        if failures.iter().any(|sentence| sentence.starts_with(&told)) {
+            return None;
+        }
         let what = match status {
             Status::Failed => "failed",
             Status::Interrupted => "was interrupted",
@@ -269,16 +275,10 @@ pub(super) fn failed(view: &View<'_>) -> Vec<String> {
         let why = error.unwrap_or("no reason was given");
         Some(format!(
             "{}, {}, round {}: {what}: {why}",
-            run.workload, run.server, run.round
+            run.server, run.workload, run.round
         ))
     });
-    view.results
-        .suite
-        .failures
-        .iter()
-        .cloned()
-        .chain(runs)
-        .collect()
+    failures.iter().cloned().chain(runs).collect()
 }
 
 /// Servers that were not measured, and why.

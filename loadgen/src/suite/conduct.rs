@@ -273,16 +273,22 @@ impl Conductor<'_> {
             let workload = &workloads[step.workload];
             let name = &stage.peers[step.server].name;
             let text = format!("round {}  {}  {name}", step.round, workload.name);
+            let run = format!("{name}, {}, round {}", workload.name, step.round);
             agenda.step(time_of(workload), &text);
             match self.step(&mut crew, step, workload) {
-                Ok(()) => strikes[step.server] = 0,
+                Ok(()) => {
+                    strikes[step.server] = 0;
+                    if forget(&mut self.document.failures, &run) {
+                        self.save()?;
+                    }
+                }
                 Err(error) => {
                     check(self.interrupt).inspect_err(|_| agenda.finish())?;
                     let why = self.scrubber.clean(&format!("{error:#}"));
                     let why = why.trim_end_matches('.');
-                    let (round, workload) = (step.round, &workload.name);
-                    agenda.say(&format!("FAILED: {name}, {workload}, round {round}: {why}"));
-                    self.fail(format!("{name}, {workload}, round {round}: {why}."));
+                    agenda.say(&format!("FAILED: {run}: {why}"));
+                    forget(&mut self.document.failures, &run);
+                    self.fail(format!("{run}: {why}."));
                     strikes[step.server] += 1;
                     if strikes[step.server] == STRIKES_MAX {
                         self.give_up(step.server, why);
@@ -376,6 +382,17 @@ impl Conductor<'_> {
     }
 }
 
+/// Takes away what `failures` says of one run, such as `node-ws, 64x32B-d1, round 3`: it was done again.
+/// Whether there was anything.
+fn forget(failures: &mut Vec<String>, run: &str) -> bool {
+    let count = failures.len();
+    failures.retain(|sentence| {
+        let rest = sentence.strip_prefix(run);
+        !rest.is_some_and(|rest| rest.starts_with(": "))
+    });
+    failures.len() < count
+}
+
 /// Has the report made, and says where it is.
 pub(super) fn report(results: &Results, quiet: bool) -> anyhow::Result<()> {
     let program = std::env::current_exe().context("finding this program")?;
@@ -395,4 +412,21 @@ pub(super) fn report(results: &Results, quiet: bool) -> anyhow::Result<()> {
         println!("{}", results.shown());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_a_run_goes_once_it_was_done_again() {
+        let mut failures = vec![
+            "ws, echo, round 1: it died.".to_owned(),
+            "ws, echo, round 12: it died.".to_owned(),
+            "ws is given up after 3 failures in a row.".to_owned(),
+        ];
+        assert!(forget(&mut failures, "ws, echo, round 1"));
+        assert!(!forget(&mut failures, "ws, echo, round 1"));
+        assert_eq!(failures.len(), 2, "{failures:?}");
+    }
 }
