@@ -9,8 +9,11 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use super::workload::Workload;
 use crate::interrupt::Interrupt;
+use crate::schedule::Rates;
 use crate::trial::process::Interrupted;
 
 /// How long the kernel keeps a socket in TIME_WAIT.
@@ -29,13 +32,30 @@ const VISITS_PER_SECOND_MAX: f64 = 40_000.0;
 /// than the option takes.
 const NUMBERS: u64 = 1 << 31;
 
+/// Standard deviations of a number of Poisson arrivals that none is ever away from its mean.
+const DEVIATIONS_MAX: f64 = 6.0;
+
 /// The visits of a storm at most, those of its warm-up included.
 pub(super) fn visits_max(workload: &Workload) -> u64 {
-    let seconds =
-        |key: &str, usual: u64| workload.time(key, Duration::from_secs(usual)).as_secs_f64();
-    let within = |seconds: f64| (seconds * VISITS_PER_SECOND_MAX) as u64;
-    let measured = within(seconds("duration", 5)).min(workload.number("visits", u64::MAX));
-    measured + within(seconds("warmup", 1))
+    let rates = match workload.options.get("rate") {
+        Some(Value::String(text)) => Rates::parse(text).ok(),
+        Some(Value::Number(number)) => number.as_f64().map(Rates::constant),
+        _ => None,
+    };
+    let usual = rates.as_ref().and_then(Rates::length);
+    let duration = workload.time("duration", usual.unwrap_or(Duration::from_secs(5)));
+    let warmup = workload.time("warmup", Duration::from_secs(1));
+    let within = |time: Duration| (time.as_secs_f64() * VISITS_PER_SECOND_MAX) as u64;
+    let measured = within(duration).min(workload.number("visits", u64::MAX));
+    let closed = measured + within(warmup);
+    let Some(rates) = rates else {
+        return closed;
+    };
+    // No visit begins before it is due, whatever the server does.
+    let whole = u64::try_from(warmup.saturating_add(duration).as_nanos()).unwrap_or(u64::MAX);
+    let due = rates.timeline(warmup).due_by(whole);
+    let most = due + DEVIATIONS_MAX * due.sqrt();
+    closed.min((most as u64).saturating_add(workload.number("connections", 64)))
 }
 
 /// The number of the first visit of the run at `position`, if no storm has more than `most` visits.
@@ -120,6 +140,31 @@ mod tests {
         assert_eq!(visits_max(&bounded), 8000 + 4000);
         let timed = storm(&[("duration", "2s"), ("warmup", "0s")]);
         assert_eq!(visits_max(&timed), 80_000);
+    }
+
+    #[test]
+    fn an_open_storm_has_hardly_more_visits_than_are_due() {
+        let visits = |rate, duration, connections| {
+            let warmup = ("warmup", "1s");
+            let connections = ("connections", connections);
+            visits_max(&storm(&[
+                ("rate", rate),
+                ("duration", duration),
+                warmup,
+                connections,
+            ]))
+        };
+        // 1,000 a second for 4 s, six deviations of the square root of that, and those under way.
+        assert_eq!(visits("1k", "3s", "500"), 4000 + 379 + 500);
+        // A ramp is due where its area says, and lasts as long as it takes.
+        let ramp = storm(&[
+            ("rate", "100..300/10s"),
+            ("warmup", "0s"),
+            ("connections", "1"),
+        ]);
+        assert_eq!(visits_max(&ramp), 2000 + 268 + 1);
+        // Nobody does more than that, whatever the rate.
+        assert_eq!(visits("1M", "1s", "1"), 80_000);
     }
 
     #[test]
