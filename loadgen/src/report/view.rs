@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::figures::{Kind, Metric, Phase, Table, position, tabulate};
+use super::figures::{Cell, Kind, Metric, Phase, Table, position, tabulate};
 use super::input::{Results, Server, Workload};
 use super::plot::{Bar, Curve, Look, Plot, Stretch, Unit, bars, knee, phases, spectrum};
 
@@ -97,21 +97,20 @@ impl<'a> View<'a> {
         families.into_iter().map(|(_, family)| family).collect()
     }
 
-    /// The workload that stands for all: the first at saturation whose CPU time is known.
+    /// The workload that stands for all: the first at saturation, or else of any pace, for which the CPU time
+    /// of one of the project's own servers is known; only if there is none, that of any server.
     pub(super) fn main(&self) -> Option<&Table<'a>> {
-        let has = |table: &Table<'_>, metric| {
-            table
-                .cells
-                .values()
-                .any(|cell| cell.metrics.contains_key(&metric))
+        const KINDS: [&[Kind]; 2] = [&[Kind::Saturated], &[Kind::Paced, Kind::Storm]];
+        let find = |kinds: &[Kind], is_ours: bool| {
+            self.tables.iter().find(|table| {
+                let counts = |(number, cell): (&usize, &Cell<'_>)| {
+                    cell.metrics.contains_key(&Metric::Cpu) && (!is_ours || self.is_ours(*number))
+                };
+                kinds.contains(&table.kind) && table.cells.iter().any(counts)
+            })
         };
-        let find = |kinds: &[Kind], metric| {
-            self.tables
-                .iter()
-                .find(|table| kinds.contains(&table.kind) && has(table, metric))
-        };
-        find(&[Kind::Saturated], Metric::Cpu)
-            .or_else(|| find(&[Kind::Paced, Kind::Storm], Metric::Cpu))
+        let of = |is_ours| KINDS.into_iter().find_map(|kinds| find(kinds, is_ours));
+        of(true).or_else(|| of(false))
     }
 
     /// Bars of one figure, a row a server.
