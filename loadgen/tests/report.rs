@@ -371,6 +371,14 @@ fn runs_that_failed_are_listed_and_do_not_count() {
     assert!(report(directory.path()).status.success());
     let (page, summary) = read(directory.path());
     assert!(page.contains("byte 7 of a reply was &lt;wrong&gt;"));
+    let listed = |summary: &str| summary.matches("- a, w, round 2: ").count();
+    assert_eq!(listed(&summary), 1, "{summary}");
+    // What the suite tells of it, too, is listed once.
+    let suite = serde_json::json!({"failures": ["a, w, round 2: it died."]});
+    fs::write(directory.path().join("suite.json"), suite.to_string()).unwrap();
+    assert!(report(directory.path()).status.success());
+    let (_, told) = read(directory.path());
+    assert!(listed(&told) == 1 && told.contains("it died"), "{told}");
     let row = summary
         .lines()
         .find(|line| line.starts_with("| a |"))
@@ -405,73 +413,17 @@ fn what_is_no_results_directory_is_refused_in_a_sentence() {
 }
 
 #[test]
-fn two_results_are_set_side_by_side() {
-    let (old, new, out) = (
-        TempDir::new().unwrap(),
-        TempDir::new().unwrap(),
-        TempDir::new().unwrap(),
-    );
-    let cheap = |cpu: f64| fixture::run(&[1_000_000; 100], cpu, None, "server-bound");
-    bare(
-        old.path(),
-        &[
-            ("a", 1, cheap(4000.0)),
-            ("a", 2, cheap(4100.0)),
-            ("b", 1, cheap(900.0)),
-        ],
-    );
-    bare(
-        new.path(),
-        &[
-            ("a", 1, cheap(8000.0)),
-            ("a", 2, cheap(8200.0)),
-            ("c", 1, cheap(900.0)),
-        ],
-    );
-    fs::write(
-        old.path().join("environment.json"),
-        r#"{"kernel": "6.1", "seed": 1, "cpu": {"model": "<x>"}}"#,
-    )
-    .unwrap();
-    fs::write(
-        new.path().join("environment.json"),
-        r#"{"kernel": "6.18", "seed": 2, "cpu": {"model": "<x>"}}"#,
-    )
-    .unwrap();
-    let path = |directory: &TempDir| directory.path().to_str().unwrap().to_owned();
-    let output = ringload(&[
-        "report",
-        "--compare",
-        &path(&old),
-        &path(&new),
-        "--out",
-        &path(&out),
-    ]);
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let page = fs::read_to_string(out.path().join("compare.html")).unwrap();
-    let markdown = fs::read_to_string(out.path().join("compare.md")).unwrap();
-    let row = markdown
-        .lines()
-        .find(|line| line.starts_with("| a |"))
-        .unwrap();
-    assert!(
-        row.contains("+100.0 % (4.00–4.10 µs → 8.00–8.20 µs)"),
-        "{row}"
-    );
-    assert!(
-        row.contains("+0.0 % \\~"),
-        "what did not change is within the spread: {row}"
-    );
-    assert!(markdown.contains("| kernel | 6.1 | 6.18 |"), "{markdown}");
-    assert!(
-        !markdown.contains("| seed |") && !markdown.contains("cpu.model"),
-        "{markdown}"
-    );
-    assert!(
-        !markdown.contains("| b |") && !markdown.contains("| c |"),
-        "{markdown}"
-    );
-    assert!(page.contains("+100.0 %") && page.contains("6.18"));
-    let kept = fs::read_dir(new.path()).unwrap().count();
-    assert_eq!(kept, 3, "--out keeps the results as they are");
+fn the_first_workload_that_a_server_of_ours_meets_stands_for_all() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path();
+    fixture::results(path, 1, 6);
+    let lines = fs::read_to_string(path.join("runs.jsonl")).unwrap();
+    let is_kept = |line: &&str| !(line.contains("ringback-") && line.contains("64x32B-d1"));
+    let lines = lines.lines().filter(is_kept);
+    let lines: String = lines.map(|line| format!("{line}\n")).collect();
+    fs::write(path.join("runs.jsonl"), lines).unwrap();
+    assert!(report(path).status.success());
+    let summary = read(path).1.replace('\\', "");
+    let lead = "10,000 messages/s: Ringback, io_uring takes ";
+    assert!(summary.contains(lead), "{summary}");
 }

@@ -1,7 +1,7 @@
 //! Two results side by side.
 //!
 //! They were not measured in the same minutes, so nothing is taken inside a round: a change is told from
-//! the medians, and it counts only if the ranges of the rounds have no value in common.
+//! the medians, and it counts only if the ranges of the rounds have no value in common, of four at least.
 
 use maud::html;
 
@@ -24,7 +24,8 @@ const ALWAYS_DIFFERENT: [&str; 6] = [
 
 const LEGEND: &str = "\
 Each change is of the median, the second result relative to the first. The brackets hold the ranges of the \
-rounds, first and second. ~ marks a change that is within the spread: the ranges overlap, so it is no result. \
+rounds, first and second. ~ marks a change that is no result: the ranges overlap, so it is within the spread, or \
+either has fewer than four rounds, whose ranges are apart too often by chance. \
 The two were measured at different times, and maybe on different machines; see the differences below.";
 
 /// Both forms of the comparison.

@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 
 use super::documents::{self, Document, Knee, PerConnection, Storm};
 use super::input::{Results, Run, Server, Workload};
-use super::statistics::{ByRound, Spread, paired_ratio};
+use super::statistics::{ByRound, Ratio, Spread, paired_ratio};
 use crate::echo::tally::latency_histogram;
 use crate::measure::verdict::Verdict;
 use crate::output::document::Status;
@@ -177,7 +177,7 @@ impl Table<'_> {
         metric: Metric,
         server: usize,
         baseline: Option<usize>,
-    ) -> Option<Spread> {
+    ) -> Option<Ratio> {
         let baseline = baseline.filter(|baseline| *baseline != server)?;
         let of = |server| self.cells.get(&server)?.metrics.get(&metric);
         paired_ratio(of(server)?, of(baseline)?)

@@ -7,6 +7,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::figures::{Cell, Kind, Metric};
 use super::palette;
 use super::plot::Look;
+use super::statistics::Spread;
 use super::tables;
 use super::view::{Family, Figure, View};
 
@@ -21,8 +22,10 @@ pub(super) const LEGEND: &str = "\
 Figures are the median of the rounds with, in brackets, the smallest and the largest. Percentiles are of all \
 rounds together: their histograms are added, never averaged. Latency at saturation is what a message waited in \
 that closed loop; at a fixed rate it counts from when the message was due. CPU is the server's own, user and \
-system. A ratio is taken inside a round; ? marks one whose rounds are fewer than six or disagree on which side \
-of 1 it lies: unresolved, not a result.";
+system. A ratio is taken inside a round; ? marks one that is unresolved, which is not a result: by the two-sided \
+sign test at 5 %, too few rounds agree on which side of 1 it lies. Of 6 rounds all must, of 9 all but one, of 12 \
+all but two; fewer than 6 settle nothing. Where servers do not differ, one ratio in twenty may look resolved by \
+chance, so some may among many: one that matters is worth measuring again.";
 
 /// What the verdicts mean.
 pub(super) const VERDICTS: [(&str, &str); 6] = [
@@ -208,7 +211,9 @@ pub(super) fn sentences(view: &View<'_>) -> Vec<String> {
             let baseline = view
                 .baseline
                 .map_or("", |number| view.server(number).title.as_str());
-            let (median, min, max) = (ratio.median, ratio.min, ratio.max);
+            let Spread {
+                median, min, max, ..
+            } = ratio.spread;
             // Writing to a string cannot fail.
             let _ = write!(
                 line,

@@ -1,13 +1,18 @@
 //! The middle of a few rounds, and ratios taken inside a round.
 //!
 //! With so few values the honest interval is the whole range: a spread is the median with the smallest
-//! and the largest value. A ratio is settled by the sign test: with no difference at all, six rounds fall
-//! on the same side of 1 once in 32 times, fewer more often.
+//! and the largest value. A ratio is settled by the two-sided sign test: without any difference each round
+//! falls on either side of 1 as a coin does, and so few on one of them must then be rarer than 5 %.
 
 use std::collections::BTreeMap;
 
-/// Fewer rounds than this settle nothing, however well they agree.
-const ROUNDS_TO_RESOLVE: usize = 6;
+/// How often what differs in nothing may be called different.
+const SIGNIFICANCE: f64 = 0.05;
+
+/// Fewer values than this on either side tell nothing, however far apart they are. What differs in nothing
+/// has no value in common all the same: of one and one always, of three and three once in ten times, of four
+/// and four once in 35.
+const VALUES_TO_COMPARE: usize = 4;
 
 /// One value per round, by the number of the round.
 pub(super) type ByRound = BTreeMap<u32, f64>;
@@ -44,23 +49,66 @@ impl Spread {
         })
     }
 
-    /// Whether a ratio with this spread lies on one side of 1 in every round, and the rounds are enough.
-    pub(super) fn is_resolved(&self) -> bool {
-        (self.max < 1.0 || self.min > 1.0) && self.count >= ROUNDS_TO_RESOLVE
-    }
-
-    /// Whether two spreads have no value in common.
+    /// Whether two spreads have no value in common, and values enough.
     pub(super) fn is_apart_from(&self, other: &Spread) -> bool {
-        self.max < other.min || self.min > other.max
+        self.count.min(other.count) >= VALUES_TO_COMPARE
+            && (self.max < other.min || self.min > other.max)
     }
 }
 
+/// A ratio, taken inside each round.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Ratio {
+    pub(super) spread: Spread,
+    /// Rounds that do not lie on the side of 1 that most do. One that is 1 itself is on neither.
+    against: usize,
+}
+
+impl Ratio {
+    fn of(ratios: &[f64]) -> Option<Ratio> {
+        let spread = Spread::of(ratios.iter().copied())?;
+        let side = |is_there: fn(&f64) -> bool| {
+            let there = ratios.iter().filter(|ratio| ratio.is_finite());
+            there.filter(|ratio| is_there(ratio)).count()
+        };
+        let most = side(|ratio| *ratio < 1.0).max(side(|ratio| *ratio > 1.0));
+        Some(Ratio {
+            spread,
+            against: spread.count - most,
+        })
+    }
+
+    /// Whether the rounds settle on which side of 1 it lies.
+    pub(super) fn is_resolved(&self) -> bool {
+        sign_test(self.spread.count, self.against) <= SIGNIFICANCE
+    }
+}
+
+/// How often one side, whichever it is, comes up no more than `against` times when a coin is tossed `count`
+/// times.
+fn sign_test(count: usize, against: usize) -> f64 {
+    let n = count as f64;
+    // Logarithms, since the share of a single outcome may be too small to be told.
+    let mut log_share = -n * 2f64.ln();
+    let mut sum = 0.0;
+    for k in 0..=against.min(count) {
+        sum += log_share.exp();
+        let k = k as f64;
+        log_share += ((n - k) / (k + 1.0)).ln();
+    }
+    2.0 * sum
+}
+
 /// The ratios `these / those` of the rounds that have both: what slows a whole round cancels out.
-pub(super) fn paired_ratio(these: &ByRound, those: &ByRound) -> Option<Spread> {
-    Spread::of(these.iter().filter_map(|(round, this)| {
-        let that = those.get(round).filter(|that| **that > 0.0)?;
-        Some(this / that)
-    }))
+pub(super) fn paired_ratio(these: &ByRound, those: &ByRound) -> Option<Ratio> {
+    let ratios: Vec<f64> = these
+        .iter()
+        .filter_map(|(round, this)| {
+            let that = those.get(round).filter(|that| **that > 0.0)?;
+            Some(this / that)
+        })
+        .collect();
+    Ratio::of(&ratios)
 }
 
 #[cfg(test)]
@@ -83,7 +131,7 @@ mod tests {
         // Round 2 was three times slower for both; round 3 has only one of them.
         let these = ByRound::from([(1, 5.0), (2, 15.0), (3, 5.0)]);
         let those = ByRound::from([(1, 10.0), (2, 30.0), (4, 1.0)]);
-        let ratio = paired_ratio(&these, &those).unwrap();
+        let ratio = paired_ratio(&these, &those).unwrap().spread;
         assert_eq!(
             (ratio.median, ratio.min, ratio.max, ratio.count),
             (0.5, 0.5, 0.5, 2)
@@ -92,12 +140,49 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_needs_all_rounds_on_one_side_and_enough_of_them() {
+    fn as_many_rounds_may_disagree_as_the_sign_test_has_it() {
+        // The tables of the two-sided test at 5 %: of so many rounds so many at most.
+        for (count, most) in [
+            (5usize, None),
+            (6, Some(0)),
+            (8, Some(0)),
+            (9, Some(1)),
+            (11, Some(1)),
+            (12, Some(2)),
+            (15, Some(3)),
+            (20, Some(5)),
+            (100, Some(39)),
+        ] {
+            let found = (0..=count / 2)
+                .take_while(|&against| {
+                    let ratios = |below: f64, above: f64| {
+                        let side = |at: usize| if at < against { below } else { above };
+                        let ratios: Vec<f64> = (0..count).map(side).collect();
+                        Ratio::of(&ratios).unwrap().is_resolved()
+                    };
+                    // Whichever side it is, and what is the same on both sides speaks for neither.
+                    let is_resolved = ratios(0.9, 1.1);
+                    assert_eq!(ratios(1.1, 0.9), is_resolved);
+                    assert_eq!(ratios(1.0, 0.9), is_resolved);
+                    is_resolved
+                })
+                .last();
+            assert_eq!(found, most, "{count}");
+        }
+        assert!((sign_test(6, 0) - 1.0 / 32.0).abs() < 1e-12);
+        // Far more rounds than a share of 2^-n could be told of.
+        assert!(sign_test(5000, 2500) > 1.0 && sign_test(5000, 2000) < 1e-9);
+        assert!(!Ratio::of(&[1.0; 20]).unwrap().is_resolved());
+    }
+
+    #[test]
+    fn spreads_are_apart_if_they_share_nothing_and_have_values_enough() {
         let spread = |values: &[f64]| Spread::of(values.iter().copied()).unwrap();
-        assert!(spread(&[0.9, 0.95, 0.99, 0.97, 0.98, 0.99]).is_resolved());
-        assert!(!spread(&[0.9, 0.95, 0.99, 0.97, 0.98]).is_resolved());
-        assert!(!spread(&[0.9, 0.95, 0.99, 0.97, 0.98, 1.01]).is_resolved());
-        assert!(spread(&[1.0, 2.0]).is_apart_from(&spread(&[2.5])));
-        assert!(!spread(&[1.0, 2.0]).is_apart_from(&spread(&[2.0, 3.0])));
+        let (low, high) = (spread(&[1.0, 1.1, 1.2, 2.0]), spread(&[2.1, 2.5, 2.6, 3.0]));
+        assert!(low.is_apart_from(&high) && high.is_apart_from(&low));
+        assert!(!low.is_apart_from(&spread(&[2.0, 2.5, 2.6, 3.0])));
+        for few in [&[9.0][..], &[8.0, 9.0, 9.5]] {
+            assert!(!low.is_apart_from(&spread(few)) && !spread(few).is_apart_from(&low));
+        }
     }
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::figures::{Cell, Kind, Metric, Phase, Table, time};
 use super::grid::{Entry, Grid};
-use super::statistics::Spread;
+use super::statistics::{Ratio, Spread};
 use super::view::View;
 use crate::output::document::Status;
 
@@ -166,11 +166,12 @@ fn spread(metric: Metric, spread: Option<Spread>) -> Entry {
 }
 
 /// A ratio with its range; `?` if the rounds do not settle on which side of 1 it lies.
-pub(super) fn ratio(spread: Option<Spread>) -> Entry {
-    let Some(spread) = spread else {
+fn ratio(ratio: Option<Ratio>) -> Entry {
+    let Some(ratio) = ratio else {
         return Entry::unknown();
     };
-    let mark = if spread.is_resolved() { "" } else { " ?" };
+    let mark = if ratio.is_resolved() { "" } else { " ?" };
+    let spread = ratio.spread;
     Entry::with(
         format!("{:.2}×{mark}", spread.median),
         format!("({:.2}–{:.2})", spread.min, spread.max),
