@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::measure::verdict::Verdict;
 use crate::output::document::compare::{Figures, GateResult};
 use crate::trial::bootstrap::{Estimate, ROUNDS_TO_DECIDE};
 
@@ -117,13 +118,25 @@ impl Condition {
     /// difference at all: the whole of it is beyond 1. If the bound itself is on the other side of 1,
     /// as in `cpu>0.9`, which asks for a gain, the whole interval must be beyond the bound. It does not
     /// hold if the whole interval is on this side of the bound.
-    pub(crate) fn judge(&self, estimate: Option<Estimate>) -> GateResult {
-        let (outcome, reason) = match estimate {
-            None => (
+    ///
+    /// `verdicts` are those of A and B in each round: throughput that the generator held down is that of
+    /// neither.
+    pub(crate) fn judge(
+        &self,
+        estimate: Option<Estimate>,
+        verdicts: &[[Verdict; 2]],
+    ) -> GateResult {
+        let held_down = match self.metric {
+            Metric::Throughput => held_down(verdicts),
+            Metric::Cpu | Metric::P50 | Metric::P99 => None,
+        };
+        let (outcome, reason) = match (estimate, held_down) {
+            (None, _) => (
                 Outcome::Unresolved,
                 format!("no round has a ratio of {}", self.metric.name()),
             ),
-            Some(estimate) => self.outcome(estimate),
+            (Some(_), Some(why)) => (Outcome::Unresolved, why),
+            (Some(estimate), None) => self.outcome(estimate),
         };
         GateResult {
             condition: self.to_string(),
@@ -169,6 +182,21 @@ impl Condition {
     }
 }
 
+/// Why the rounds' throughput is not the servers', unless it is.
+fn held_down(verdicts: &[[Verdict; 2]]) -> Option<String> {
+    let count = |side: usize| {
+        let of = |round: &&[Verdict; 2]| round[side] == Verdict::GeneratorBound;
+        verdicts.iter().filter(of).count()
+    };
+    let (a, b, rounds) = (count(0), count(1), verdicts.len());
+    (a + b > 0).then(|| {
+        format!(
+            "of {rounds} rounds, A was generator-bound in {a} and B in {b}: throughput there is a lower bound, \
+             and its ratio tells nothing; give the generator more CPUs or the servers less, or judge cpu"
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,7 +209,44 @@ mod tests {
             rounds: 15,
         };
         let condition = Condition::parse(condition).unwrap();
-        condition.judge(Some(estimate)).outcome
+        condition.judge(Some(estimate), &[]).outcome
+    }
+
+    #[test]
+    fn throughput_that_the_generator_held_down_settles_nothing() {
+        use Verdict::{GeneratorBound, LoadBound, ServerBound};
+        let estimate = Estimate {
+            ratio: 0.5,
+            low: 0.49,
+            high: 0.51,
+            rounds: 15,
+        };
+        let judge = |condition: &str, last| {
+            let mut verdicts = vec![[ServerBound, LoadBound]; 14];
+            verdicts.push(last);
+            let condition = Condition::parse(condition).unwrap();
+            condition.judge(Some(estimate), &verdicts)
+        };
+        let fine = [ServerBound, ServerBound];
+        assert_eq!(judge("throughput<0.95", fine).outcome, Outcome::Failed);
+        for (last, phrase) in [
+            (
+                [GeneratorBound, ServerBound],
+                "A was generator-bound in 1 and B in 0",
+            ),
+            (
+                [ServerBound, GeneratorBound],
+                "A was generator-bound in 0 and B in 1",
+            ),
+        ] {
+            for condition in ["throughput<0.95", "throughput>1.2"] {
+                let result = judge(condition, last);
+                assert_eq!(result.outcome, Outcome::Unresolved);
+                assert!(result.reason.contains(phrase), "{result:?}");
+            }
+            // What a message costs holds all the same.
+            assert_eq!(judge("cpu<0.95", last).outcome, Outcome::Failed);
+        }
     }
 
     #[test]
@@ -233,14 +298,14 @@ mod tests {
     #[test]
     fn too_few_rounds_or_none_settle_nothing() {
         let condition = Condition::parse("cpu>1.05").unwrap();
-        assert_eq!(condition.judge(None).outcome, Outcome::Unresolved);
+        assert_eq!(condition.judge(None, &[]).outcome, Outcome::Unresolved);
         let few = Estimate {
             ratio: 2.0,
             low: 2.0,
             high: 2.0,
             rounds: ROUNDS_TO_DECIDE - 1,
         };
-        let result = condition.judge(Some(few));
+        let result = condition.judge(Some(few), &[]);
         assert_eq!(result.outcome, Outcome::Unresolved);
         assert!(
             result.reason.contains("5 rounds settle nothing"),

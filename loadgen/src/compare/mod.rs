@@ -73,6 +73,10 @@ pub(crate) fn run(options: &CompareOptions) -> anyhow::Result<Status> {
     };
     let (rounds, ended) = play(&pairing, options, &mut random);
     let estimates = METRICS.map(|metric| estimate(metric, &rounds, &mut random));
+    let verdicts: Vec<_> = rounds
+        .iter()
+        .map(|round| [round.a.verdict, round.b.verdict])
+        .collect();
     let gate: Vec<_> = options
         .fail_if
         .iter()
@@ -80,7 +84,7 @@ pub(crate) fn run(options: &CompareOptions) -> anyhow::Result<Status> {
             let at = METRICS
                 .iter()
                 .position(|metric| *metric == condition.metric);
-            condition.judge(at.and_then(|at| estimates[at]))
+            condition.judge(at.and_then(|at| estimates[at]), &verdicts)
         })
         .collect();
     let missed = gate.iter().find(|result| match result.outcome {

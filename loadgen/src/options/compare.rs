@@ -39,7 +39,8 @@ pub(crate) struct CompareOptions {
 
     /// Fail with exit status 3 if a ratio B/A is beyond a bound: cpu>1.05, throughput<0.95, p99>1.1,
     /// p50>1.1. It is if the estimate is beyond the bound and the interval is beyond 1, too (beyond the
-    /// bound, if the bound is no loss); repeatable
+    /// bound, if the bound is no loss). Throughput settles nothing once a round was generator-bound, and
+    /// cannot be judged with --rate; repeatable
     #[arg(long, value_name = "CONDITION", value_parser = Condition::parse)]
     pub(crate) fail_if: Vec<Condition>,
 
