@@ -179,6 +179,31 @@ fn commands_that_cannot_be_followed_are_refused_before_anything_starts() {
         (
             &right,
             &right,
+            &["--", "ws://127.0.0.1:9/"],
+            "behind -- there is a URL; both servers are reached at --url",
+        ),
+        (
+            &right,
+            &right,
+            &["--fail-if", "throughput<0.9", "--rate", "100"],
+            "--fail-if throughput<0.9: at a --rate both have that throughput",
+        ),
+        (
+            &right,
+            &right,
+            &[
+                "--fail-if",
+                "cpu>1.1",
+                "--fail-if",
+                "throughput>2",
+                "--",
+                "--rate=100",
+            ],
+            "--fail-if throughput>2: at a --rate",
+        ),
+        (
+            &right,
+            &right,
             &["--", "--connections=0"],
             "cannot be used multiple times",
         ),

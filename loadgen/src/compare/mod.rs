@@ -13,10 +13,11 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Parser as _;
 
-use self::gate::{METRICS, Metric, Outcome};
+use self::gate::{Condition, METRICS, Metric, Outcome};
 use self::rounds::{Match, OVERHEAD};
 use crate::interrupt::Interrupt;
 use crate::options::compare::CompareOptions;
+use crate::options::run::RunOptions;
 use crate::options::{Options, UsageError};
 use crate::output::deliver;
 use crate::output::document::compare::{COMPARE_SCHEMA, CompareDocument, Contestant, Ratio, Round};
@@ -187,7 +188,10 @@ fn load(options: &CompareOptions) -> anyhow::Result<Vec<String>> {
     match Options::try_parse_from(whole.into_iter().chain(load.iter().cloned())) {
         Ok(Options {
             command: crate::options::Command::Run(run),
-        }) => run.check()?,
+        }) => {
+            run.check()?;
+            check_load(&run, &options.fail_if)?;
+        }
         Ok(_) => {}
         Err(error) => {
             let text = error.to_string();
@@ -197,6 +201,25 @@ fn load(options: &CompareOptions) -> anyhow::Result<Vec<String>> {
         }
     }
     Ok(load)
+}
+
+/// Refuses a load that would not be what is compared.
+fn check_load(run: &RunOptions, conditions: &[Condition]) -> Result<(), UsageError> {
+    // Each would be a server that this program has not started.
+    if run.target.urls.len() != 1 {
+        let why = "behind -- there is a URL; both servers are reached at --url, give it there";
+        return Err(UsageError(why.to_owned()));
+    }
+    let throughput = conditions
+        .iter()
+        .find(|condition| condition.metric == Metric::Throughput);
+    match throughput.filter(|_| run.rate.is_some()) {
+        None => Ok(()),
+        Some(condition) => Err(UsageError(format!(
+            "--fail-if {condition}: at a --rate both have that throughput, whatever they are; judge cpu, \
+             p50 or p99, or leave out --rate"
+        ))),
+    }
 }
 
 /// How one of the two is started.
@@ -212,13 +235,6 @@ fn launch(
             "{name}: {command:?} is no command; write it as for a shell, with quotes in pairs"
         ))
     })?;
-    Target::parse(
-        &options
-            .url
-            .replace("{port}", "1")
-            .replacen("wss://", "ws://", 1),
-    )
-    .map_err(|why| UsageError(format!("--url: {why}")))?;
     Ok(Launch {
         name: name.to_owned(),
         command: words,
