@@ -135,6 +135,36 @@ fn cpu_time_is_shared_by_all_messages() {
 }
 
 #[test]
+fn every_check_is_added_up() {
+    let place = Place::new();
+    let mut a = run(&[1000], 1.0, None, "noisy");
+    a["checks"]["pings_unanswered"] = json!(0);
+    let names: Vec<String> = a["checks"].as_object().unwrap().keys().cloned().collect();
+    // Each has a number of its own, so that none can stand for another.
+    let files = [("a.json", 10u64), ("b.json", 1000)].map(|(file, factor)| {
+        let mut document = a.clone();
+        for (number, name) in names.iter().enumerate() {
+            document["checks"][name] = match name.as_str() {
+                "faults" => json!([format!("connection {factor}: odd")]),
+                _ => json!((number as u64 + 1) * factor),
+            };
+        }
+        place.put(file, &document)
+    });
+    let checks = place.merged(&[&files[0], &files[1]])["checks"].clone();
+    for (number, name) in names.iter().enumerate() {
+        let number = number as u64 + 1;
+        let expected = match name.as_str() {
+            "faults" => json!(["a.json: connection 10: odd", "b.json: connection 1000: odd"]),
+            "oldest_unanswered_seconds" => json!(number as f64 * 1000.0),
+            _ => json!(number * 1010),
+        };
+        assert_eq!(checks[name], expected, "{name}");
+    }
+    assert_eq!(checks.as_object().unwrap().len(), names.len());
+}
+
+#[test]
 fn the_worst_status_and_verdict_are_the_whole_s_and_name_their_part() {
     let place = Place::new();
     let values = Random(1).latencies(500, 50_000.0);

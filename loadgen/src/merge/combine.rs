@@ -139,29 +139,38 @@ fn part(input: &Input) -> Part {
 
 fn checks(inputs: &[Input]) -> Checks {
     let mut sum = Checks::default();
-    // A file may hold any number; a sum that does not fit is no reason to end in a panic.
-    let add = |sum: &mut u64, count: u64| *sum = sum.saturating_add(count);
     for input in inputs {
-        let checks = &input.document.checks;
-        add(&mut sum.messages_verified, checks.messages_verified);
-        add(
-            &mut sum.payload_bytes_verified,
-            checks.payload_bytes_verified,
-        );
-        add(&mut sum.replies_fragmented, checks.replies_fragmented);
-        add(&mut sum.replies_compressed, checks.replies_compressed);
-        add(&mut sum.pings_answered, checks.pings_answered);
-        add(&mut sum.pongs_received, checks.pongs_received);
-        add(&mut sum.messages_unanswered, checks.messages_unanswered);
-        add(&mut sum.messages_unsent, checks.messages_unsent);
-        sum.slow_readers_closed = sum
-            .slow_readers_closed
-            .saturating_add(checks.slow_readers_closed);
+        // Taken apart by name, so that a check that is added later cannot be forgotten here.
+        let Checks {
+            messages_verified,
+            payload_bytes_verified,
+            replies_fragmented,
+            replies_compressed,
+            pings_answered,
+            pings_unanswered,
+            pongs_received,
+            messages_unanswered,
+            oldest_unanswered_seconds,
+            messages_unsent,
+            slow_readers_closed,
+            faults,
+        } = &input.document.checks;
+        // A file may hold any number; a sum that does not fit is no reason to end in a panic.
+        let add = |sum: &mut u64, count: &u64| *sum = sum.saturating_add(*count);
+        add(&mut sum.messages_verified, messages_verified);
+        add(&mut sum.payload_bytes_verified, payload_bytes_verified);
+        add(&mut sum.replies_fragmented, replies_fragmented);
+        add(&mut sum.replies_compressed, replies_compressed);
+        add(&mut sum.pings_answered, pings_answered);
+        add(&mut sum.pings_unanswered, pings_unanswered);
+        add(&mut sum.pongs_received, pongs_received);
+        add(&mut sum.messages_unanswered, messages_unanswered);
+        add(&mut sum.messages_unsent, messages_unsent);
+        sum.slow_readers_closed = sum.slow_readers_closed.saturating_add(*slow_readers_closed);
         sum.oldest_unanswered_seconds = sum
             .oldest_unanswered_seconds
-            .max(checks.oldest_unanswered_seconds);
-        let named = checks
-            .faults
+            .max(*oldest_unanswered_seconds);
+        let named = faults
             .iter()
             .map(|fault| format!("{}: {fault}", input.name));
         sum.faults.extend(named);
