@@ -213,15 +213,39 @@ fn windows_that_hardly_overlap_are_told() {
     let place = Place::new();
     let values = Random(1).latencies(500, 50_000.0);
     let a = place.put("a.json", &run(&values, 4000.0, None, "server-bound"));
-    let mut late = run(&values, 4000.0, None, "server-bound");
-    late["result"]["window_start_unix_seconds"] = json!(1_700_000_001.5);
-    let b = place.put("b.json", &late);
-    let document = place.merged(&[&a, &b]);
-    let window = &document["result"]["window"];
-    assert_eq!(window["overlap_seconds"], 1.0);
-    assert_eq!(window["union_seconds"], 3.0);
-    let warning = document["warnings"][0].as_str().unwrap();
-    assert!(warning.contains("33 % of 3.0 s in common"), "{warning}");
+    // Both are 2 s long. How much later the second began, and what comes of it.
+    for (late_seconds, percent, is_told, is_valid) in [
+        (0.125, 88, true, true),
+        (0.5, 60, true, true),
+        (1.0, 33, true, false),
+        (60.0, 0, true, false),
+        (0.0625, 94, false, true),
+    ] {
+        let mut late = run(&values, 4000.0, None, "server-bound");
+        late["result"]["window_start_unix_seconds"] = json!(1_700_000_000.5 + late_seconds);
+        let b = place.put("b.json", &late);
+        let output = merge(&[&a, &b, "--json", "-"]);
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let window = &document["result"]["window"];
+        let common = window["overlap_percent"].as_f64().unwrap();
+        assert_eq!(common.round() as i64, percent, "{late_seconds}");
+        assert_eq!(window["union_seconds"], 2.0 + late_seconds);
+        let says = format!("have {percent} % of {:.1} s in common", 2.0 + late_seconds);
+        let warnings = document["warnings"].as_array().unwrap();
+        assert_eq!(warnings.len(), usize::from(is_told), "{warnings:?}");
+        assert!(!is_told || warnings[0].as_str().unwrap().contains(&says));
+        let verdict = (&document["status"], &document["result"]["verdict"]);
+        if is_valid {
+            assert_eq!(verdict, (&json!("ok"), &json!("server-bound")));
+            assert_eq!(output.status.code(), Some(0));
+        } else {
+            assert_eq!(verdict, (&json!("failed"), &json!("invalid")));
+            assert_eq!(output.status.code(), Some(1));
+            let reason = document["result"]["verdict_reason"].as_str().unwrap();
+            assert!(reason.contains(&says) && reason.contains("different times"));
+            assert!(stderr(&output).contains(reason), "{}", stderr(&output));
+        }
+    }
 }
 
 #[test]

@@ -14,8 +14,11 @@ use crate::output::document::merge::{
 use crate::output::document::run::{Backlog, Checks, Load, RunResult};
 use crate::output::document::{Environment, Status};
 
-/// The windows should have this much of their union in common, in percent.
+/// The windows should have this much of their union in common, in percent; with less there is a warning.
 const OVERLAP_PERCENT_MIN: f64 = 90.0;
+
+/// With less than this in common the parts measured at different times, and their sum is no result.
+const OVERLAP_PERCENT_VALID: f64 = 50.0;
 
 /// Faults listed, as in a run.
 const FAULTS_MAX: usize = 20;
@@ -48,13 +51,20 @@ pub(crate) fn combine(inputs: &[Input], force: bool) -> anyhow::Result<Merged> {
     }
     let latency = add(inputs, |result| Some(&result.latency))?.unwrap_or_else(latency_histogram);
     let result = result(inputs, &latency, &mut warnings)?;
+    let apart = result.as_ref().and_then(|result| apart(&result.window));
+    let of_part = inputs.iter().find_map(|input| {
+        let error = input.document.error.as_ref()?;
+        Some(format!("{}: {error}", input.name))
+    });
+    let (status, error) = match (worst(inputs), apart) {
+        (Status::Failed, _) => (Status::Failed, of_part),
+        (_, Some(apart)) => (Status::Failed, Some(apart)),
+        (status, None) => (status, of_part),
+    };
     let document = MergeDocument {
         schema: MERGE_SCHEMA.to_owned(),
-        status: worst(inputs),
-        error: inputs.iter().find_map(|input| {
-            let error = input.document.error.as_ref()?;
-            Some(format!("{}: {error}", input.name))
-        }),
+        status,
+        error,
         environment: Environment::read(),
         warnings,
         parts: inputs.iter().map(part).collect(),
@@ -239,12 +249,17 @@ fn result(
             messages_end: a.messages_end.saturating_add(b.messages_end),
         });
     let (server_cpu_ns_per_message, server_cpu_reason) = server_cpu(inputs, messages_per_second);
-    let (verdict, verdict_reason) = verdict(inputs);
+    let window = window(inputs);
+    warnings.extend(hardly_overlap(&window));
+    let (verdict, verdict_reason) = match apart(&window) {
+        Some(why) => (Verdict::Invalid, why),
+        None => verdict(inputs),
+    };
     Ok(Some(MergeResult {
         connections: results(inputs)
             .map(|(input, _)| input.document.load.connections)
             .fold(0, usize::saturating_add),
-        window: window(inputs, warnings),
+        window,
         messages,
         payload_bytes: count(|result| result.payload_bytes),
         messages_per_second,
@@ -269,8 +284,8 @@ fn result(
     }))
 }
 
-/// Overlap and union of the windows; says so if they hardly overlap.
-fn window(inputs: &[Input], warnings: &mut Vec<String>) -> MergeWindow {
+/// Overlap and union of the windows.
+fn window(inputs: &[Input]) -> MergeWindow {
     let edges = || {
         results(inputs).map(|(_, result)| {
             let start = result.window_start_unix_seconds;
@@ -289,23 +304,45 @@ fn window(inputs: &[Input], warnings: &mut Vec<String>) -> MergeWindow {
         .fold(f64::NEG_INFINITY, f64::max);
     let union_seconds = last_end - first_start;
     let overlap_seconds = (first_end - last_start).max(0.0);
-    let overlap_percent = match union_seconds > 0.0 {
+    // A file may hold times beyond all measure.
+    let overlap_percent = match union_seconds > 0.0 && union_seconds.is_finite() {
         true => 100.0 * overlap_seconds / union_seconds,
         false => 0.0,
     };
-    if overlap_percent < OVERLAP_PERCENT_MIN {
-        warnings.push(format!(
-            "the windows have {overlap_percent:.0} % of {union_seconds:.1} s in common: the parts did \
-             not measure at the same time, and their rates should not be added (--start-at, and clocks \
-             that agree)"
-        ));
-    }
     MergeWindow {
         start_unix_seconds: first_start,
         union_seconds,
         overlap_seconds,
         overlap_percent,
     }
+}
+
+/// The warning that the parts did not measure at the same time, if so.
+fn hardly_overlap(window: &MergeWindow) -> Option<String> {
+    (window.overlap_percent < OVERLAP_PERCENT_MIN).then(|| {
+        format!(
+            "{}: the parts did not measure at the same time, and their rates should not be added \
+             (--start-at, and clocks that agree)",
+            common(window)
+        )
+    })
+}
+
+/// Why the whole is no result, if the windows have too little in common.
+fn apart(window: &MergeWindow) -> Option<String> {
+    (window.overlap_percent < OVERLAP_PERCENT_VALID).then(|| {
+        format!(
+            "{}, less than half: the parts measured at different times, and their sum is no result",
+            common(window)
+        )
+    })
+}
+
+fn common(window: &MergeWindow) -> String {
+    format!(
+        "the windows have {:.0} % of {:.1} s in common",
+        window.overlap_percent, window.union_seconds
+    )
 }
 
 /// The server's CPU time over the messages of all parts, as far as it can be known.

@@ -18,9 +18,10 @@ pub(crate) const MERGE_SCHEMA: &str = "ringload-merge/1";
 pub(crate) struct MergeDocument {
     /// Always [`MERGE_SCHEMA`].
     pub(crate) schema: String,
-    /// The worst of the parts'.
+    /// The worst of the parts'; `failed` as well if they measured at different times.
     pub(crate) status: Status,
-    /// The first part's that has one, with its name; `None` if the status is `ok`.
+    /// The first part's that has one, with its name, or that they measured at different times; `None`
+    /// if the status is `ok`.
     pub(crate) error: Option<String>,
     /// Of this merging, not of the runs; theirs are in `parts`.
     pub(crate) environment: Environment,
@@ -108,6 +109,6 @@ pub(crate) struct MergeWindow {
     pub(crate) union_seconds: f64,
     /// While all were open.
     pub(crate) overlap_seconds: f64,
-    /// Of the union.
+    /// Of the union; under 90 there is a warning, under 50 the verdict is `invalid`.
     pub(crate) overlap_percent: f64,
 }
