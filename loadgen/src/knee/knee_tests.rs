@@ -282,6 +282,40 @@ fn a_server_that_answers_wrongly_has_failed() {
 }
 
 #[test]
+fn a_server_that_fails_above_the_knee_has_failed() {
+    // Twice, or once beside a step that was only slow: the first of the two, or the second.
+    for wrong in [&[0, 1][..], &[0], &[1]] {
+        let mut trials = 0;
+        let knee = find("--slo p99<1ms --to 8k", |rate| {
+            let mut step = server(rate, 1e9);
+            if rate > 4_000.0 {
+                // Of each rate, since a miss is repeated at once.
+                let is_wrong = wrong.contains(&(trials % 2));
+                trials += 1;
+                let latency = step.latency.as_mut().unwrap();
+                latency.saturating_record_n(50_000_000, 500);
+                if is_wrong {
+                    step.failure = Some("connection 1: the server reset the connection".to_owned());
+                    step.point.verdict = Verdict::Invalid;
+                }
+            }
+            Ok(Some(step))
+        });
+        assert_eq!(
+            (knee.status, knee.verdict),
+            (Status::Failed, Verdict::Invalid),
+            "{wrong:?}"
+        );
+        let error = knee.error.unwrap();
+        assert!(error.contains("reset the connection"), "{error}");
+        assert!(error.contains(" messages/s, connection 1"), "{error}");
+        // What was found until then is kept.
+        assert_eq!(knee.best.unwrap().rate, 4_000.0);
+        assert!(knee.points.len() > 4);
+    }
+}
+
+#[test]
 fn what_cannot_be_searched_is_refused() {
     for (arguments, phrase) in [
         ("--from 2k --to 1k", "--to 1000 is below --from 2000"),

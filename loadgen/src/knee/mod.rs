@@ -144,7 +144,8 @@ fn document(options: &KneeOptions, load: Option<Load>, course: Course) -> KneeDo
         finding,
         ending,
     } = course;
-    let (status, error) = match (&ending, finding.best) {
+    let (verdict, verdict_reason) = verdict(&finding, &points);
+    let (status, error) = match (&ending, verdict) {
         (Ending::Interrupted, _) => (
             Status::Interrupted,
             Some("interrupted: the curve is partial".to_owned()),
@@ -153,10 +154,18 @@ fn document(options: &KneeOptions, load: Option<Load>, course: Course) -> KneeDo
             Status::Failed,
             Some(format!("the search broke off, the curve is partial: {why}")),
         ),
-        (Ending::Over, None) => nothing_met(options, &points),
-        (Ending::Over, Some(_)) => (Status::Ok, None),
+        // A server that answers wrongly or hangs up has failed, whatever the rate.
+        (Ending::Over, Verdict::Invalid) => (
+            Status::Failed,
+            Some(format!(
+                "something went wrong where the search ended: {verdict_reason}"
+            )),
+        ),
+        (Ending::Over, _) => match finding.best {
+            Some(_) => (Status::Ok, None),
+            None => (Status::Missed, Some(nothing_met(options, &points))),
+        },
     };
-    let (verdict, verdict_reason) = verdict(&finding, &points);
     KneeDocument {
         schema: KNEE_SCHEMA.to_owned(),
         status,
@@ -185,24 +194,16 @@ fn range_text(options: &KneeOptions) -> String {
     format!("{}..{to}", options.from)
 }
 
-fn nothing_met(options: &KneeOptions, points: &[Point]) -> (Status, Option<String>) {
+fn nothing_met(options: &KneeOptions, points: &[Point]) -> String {
     let last = points.last();
     let why = last
         .and_then(|point| point.why.as_deref())
         .unwrap_or_default();
-    let error = format!(
+    format!(
         "no rate meets {}: at {} messages/s, {why}; lower --from, or ask for less",
         options.slo,
         report::rate(last.map_or(0.0, |point| point.rate)),
-    );
-    // A server that answers wrongly has failed, whatever the rate.
-    let has_failed = last.is_some_and(|point| point.verdict == Verdict::Invalid);
-    let status = if has_failed {
-        Status::Failed
-    } else {
-        Status::Missed
-    };
-    (status, Some(error))
+    )
 }
 
 /// The last step at the best rate that met.
@@ -221,13 +222,18 @@ fn verdict(finding: &Finding, points: &[Point]) -> (Verdict, String) {
     let best = finding.best;
     let lower_bound = "; the knee is a lower bound of what the server can do";
     let lower_bound = if best.is_some() { lower_bound } else { "" };
-    // The lowest rate that was believed to miss stands right above the best.
+    // The lowest rate that was believed to miss stands right above the best. Of its steps one at which
+    // something went wrong tells more than one that was slow.
     let is_above = |point: &&Point| !point.meets && best.is_none_or(|best| point.rate > best);
     let above = points.iter().filter(is_above);
-    let next = above.min_by(|a, b| a.rate.total_cmp(&b.rate));
+    let next = above.min_by(|a, b| {
+        let is_valid = |point: &Point| point.verdict != Verdict::Invalid;
+        let by_rate = a.rate.total_cmp(&b.rate);
+        by_rate.then(is_valid(a).cmp(&is_valid(b)))
+    });
     let missed = next.map_or(String::new(), |point| {
         format!(
-            "at {} messages/s {}",
+            "at {} messages/s, {}",
             report::rate(point.rate),
             point.why.as_deref().unwrap_or_default()
         )
