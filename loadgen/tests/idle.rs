@@ -176,31 +176,40 @@ fn nobody_there_is_told_with_the_memory_that_there_was() {
 }
 
 #[test]
-fn a_server_process_that_dies_leaves_what_was_read() {
-    let server = Server::start(|_| Good);
-    // Stands for the server's process: its memory is what is read.
-    let mut stand_in = Command::new("sleep").arg("60").spawn().unwrap();
-    let child = Command::new(env!("CARGO_BIN_EXE_ringload"))
-        .args(["idle", &format!("ws://{}", server.address), "--json", "-"])
-        .args(["--connections", "20", "--hold", "1s", "--settle", "10s"])
-        .args(["--server-pid", &stand_in.id().to_string()])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    server.await_accepted(21);
-    stand_in.kill().unwrap();
-    stand_in.wait().unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(
-        stderr(&output).contains("did it end?"),
-        "{}",
-        stderr(&output)
-    );
-    let document = document(&output);
-    assert_eq!(document["connections_opened"], 20);
-    assert!(document["memory_before"]["rss_bytes"].as_u64().unwrap() > 0);
+fn a_server_process_that_dies_leaves_what_was_read_and_no_more() {
+    // Also if nobody has asked how it ended, so that it is still listed.
+    for is_waited_for in [true, false] {
+        let server = Server::start(|_| Good);
+        // Stands for the server's process: its memory is what is read.
+        let mut stand_in = Command::new("sleep").arg("60").spawn().unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_ringload"))
+            .args(["idle", &format!("ws://{}", server.address), "--json", "-"])
+            .args(["--connections", "20", "--hold", "3s", "--settle", "10s"])
+            .args(["--server-pid", &stand_in.id().to_string()])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        server.await_accepted(21);
+        stand_in.kill().unwrap();
+        if is_waited_for {
+            stand_in.wait().unwrap();
+        }
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(
+            stderr(&output).contains("did it end?"),
+            "{}",
+            stderr(&output)
+        );
+        let document = document(&output);
+        assert_eq!(document["connections_opened"], 20);
+        assert!(document["memory_before"]["rss_bytes"].as_u64().unwrap() > 0);
+        for name in ["memory_full", "memory_after", "growth", "kept"] {
+            assert_eq!(document[name], Value::Null, "{name}");
+        }
+        stand_in.wait().unwrap();
+    }
 }
 
 fn spawn(server: &Server, arguments: &str) -> Child {

@@ -82,20 +82,19 @@ fn measure(
     processes: usize,
     interrupt: &Interrupt,
 ) -> anyhow::Result<IdleDocument> {
-    // A server that dies takes its figures with it: those read last stand.
-    let mut last = Memory::default();
-    let mut read_memory = |trouble: &mut Trouble| match family_memory(&options.server_pids) {
-        Ok(memory) => {
-            last = memory;
-            memory
+    // A server that dies takes its figures with it: what was read before says nothing of afterwards.
+    let read_memory = |trouble: &mut Trouble| -> Option<Memory> {
+        if trouble.is_server_gone {
+            return None;
         }
-        Err(error) => {
+        let memory = family_memory(&options.server_pids);
+        if let Err(error) = &memory {
             trouble.is_server_gone = true;
             trouble.failed(format!(
                 "the memory of the server cannot be read any more ({error}); did it end?"
             ));
-            last
         }
+        memory.ok()
     };
     let mut trouble = Trouble {
         status: Status::Ok,
@@ -142,14 +141,21 @@ fn measure(
     let closed_at = Instant::now();
     let memory_after = loop {
         let memory = read_memory(&mut trouble);
-        let is_given_back = memory.rss_anonymous_bytes <= memory_before.rss_anonymous_bytes;
-        if is_given_back || trouble.is_server_gone || closed_at.elapsed() >= options.settle {
+        let Some((after, before)) = memory.zip(memory_before) else {
+            break memory;
+        };
+        let is_given_back = after.rss_anonymous_bytes <= before.rss_anonymous_bytes;
+        if is_given_back || closed_at.elapsed() >= options.settle {
             break memory;
         }
         if !interrupt.sleep(SETTLE_LOOK)? {
             trouble.interrupted();
             break memory;
         }
+    };
+    let growth = |later: Option<Memory>| {
+        let (before, later) = memory_before.zip(later)?;
+        Growth::between(before, later, opened.connections)
     };
     Ok(IdleDocument {
         schema: IDLE_SCHEMA.to_owned(),
@@ -173,8 +179,8 @@ fn measure(
         memory_after,
         settle_seconds: closed_at.elapsed().as_secs_f64(),
         full_unix_seconds: [full_from, full_until],
-        growth: Growth::between(memory_before, memory_full, opened.connections),
-        kept: Growth::between(memory_before, memory_after, opened.connections),
+        growth: growth(memory_full),
+        kept: growth(memory_after),
         machine_tcp: tcp_before.zip(tcp_full).map(|(before, full)| MachineTcp {
             memory_before_bytes: before.memory_bytes,
             memory_full_bytes: full.memory_bytes,

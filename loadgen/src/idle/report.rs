@@ -43,6 +43,10 @@ fn table(document: &IdleDocument) -> String {
         ("full", document.memory_full),
         ("after", document.memory_after),
     ] {
+        let Some(memory) = memory else {
+            table.row(name, "not known: the server had ended");
+            continue;
+        };
         let resident = bytes(memory.rss_bytes as f64);
         let anonymous = bytes(memory.rss_anonymous_bytes as f64);
         table.row(

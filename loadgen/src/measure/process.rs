@@ -188,17 +188,26 @@ pub(crate) struct Memory {
     pub(crate) private_dirty_bytes: Option<u64>,
 }
 
-/// Reads the memory of process `pid`.
+/// Reads the memory of process `pid`. A process that has ended has none, also while its parent has not
+/// asked how: that is an error, and not 0 bytes.
 pub(crate) fn memory(pid: i32) -> io::Result<Memory> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     // Another user's process shows its status but not its maps.
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
-    Ok(Memory {
-        rss_bytes: kibibytes(&status, "VmRSS:").unwrap_or_default(),
-        rss_anonymous_bytes: kibibytes(&status, "RssAnon:").unwrap_or_default(),
-        rss_peak_bytes: kibibytes(&status, "VmHWM:").unwrap_or_default(),
-        pss_bytes: kibibytes(&rollup, "Pss:"),
-        private_dirty_bytes: kibibytes(&rollup, "Private_Dirty:"),
+    parse_memory(&status, &rollup).ok_or_else(|| {
+        let text = format!("the status of process {pid} has no resident set");
+        io::Error::new(io::ErrorKind::InvalidData, text)
+    })
+}
+
+/// The lines of /proc/PID/status and /proc/PID/smaps_rollup; `None` if the former has none for memory.
+fn parse_memory(status: &str, rollup: &str) -> Option<Memory> {
+    Some(Memory {
+        rss_bytes: kibibytes(status, "VmRSS:")?,
+        rss_anonymous_bytes: kibibytes(status, "RssAnon:")?,
+        rss_peak_bytes: kibibytes(status, "VmHWM:")?,
+        pss_bytes: kibibytes(rollup, "Pss:"),
+        private_dirty_bytes: kibibytes(rollup, "Private_Dirty:"),
     })
 }
 
@@ -280,6 +289,13 @@ mod tests {
         let status = "Name:\tx\nVmHWM:\t  2000 kB\nVmRSS:\t  1000 kB\nRssAnon:\t 10 kB\n";
         assert_eq!(kibibytes(status, "VmRSS:"), Some(1_024_000));
         assert_eq!(kibibytes(status, "Pss:"), None);
+        let memory = parse_memory(status, "Pss:\t 7 kB\n").unwrap();
+        assert_eq!(
+            (memory.rss_bytes, memory.pss_bytes),
+            (1_024_000, Some(7168))
+        );
+        assert_eq!(memory.private_dirty_bytes, None);
+        assert_eq!(parse_memory("Name:\tx\nState:\tZ (zombie)\n", ""), None);
 
         let stat = "cpu  1 2 3 4 5 6 7 8 9 10\ncpu0 1 1 1 1 1 1 1 1 1 1\n";
         assert_eq!(count_cpus(stat), 1);
@@ -298,6 +314,29 @@ mod tests {
         let own = tasks(pid, cpu_source()).unwrap();
         assert!(own.contains_key(&rustix::thread::gettid().as_raw_nonzero().get()));
         assert!(memory(pid).unwrap().rss_bytes > 0);
+        assert!(family_memory(&[pid]).unwrap().rss_bytes > 0);
         assert!(machine_ticks().total > 0);
+    }
+
+    #[test]
+    fn a_process_that_has_ended_has_no_memory() {
+        let mut child = std::process::Command::new("true")
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let pid = child.id() as i32;
+        // It has ended when nobody holds the other end of its output, and is not asked how.
+        io::Read::read_to_end(&mut child.stdout.take().unwrap(), &mut Vec::new()).unwrap();
+        let is_zombie = || {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+            status.contains("\nState:\tZ")
+        };
+        while !is_zombie() {
+            std::thread::yield_now();
+        }
+        assert!(memory(pid).is_err());
+        assert!(family_memory(&[std::process::id() as i32, pid]).is_err());
+        child.wait().unwrap();
+        assert!(memory(pid).is_err());
     }
 }

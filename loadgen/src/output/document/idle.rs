@@ -36,18 +36,20 @@ pub(crate) struct IdleDocument {
     /// Connections that were asked for an echo after the hold, and gave it.
     pub(crate) sample_echoed: u64,
     pub(crate) hold_seconds: f64,
-    pub(crate) memory_before: Memory,
+    /// `None`, as the next two, if the server had ended.
+    pub(crate) memory_before: Option<Memory>,
     /// With all connections open, after the hold and before any message.
-    pub(crate) memory_full: Memory,
+    pub(crate) memory_full: Option<Memory>,
     /// After all were closed, and `settle_seconds` later.
-    pub(crate) memory_after: Memory,
+    pub(crate) memory_after: Option<Memory>,
     /// How long the server took until it had no more anonymous memory than before, or how long it
     /// was given.
     pub(crate) settle_seconds: f64,
     /// When all connections were open and when the memory with them had been read: several generators
     /// that hold connections at the same time can see whether they did.
     pub(crate) full_unix_seconds: [f64; 2],
-    /// `full` less `before`, by the number of connections opened; `None` if none was.
+    /// `full` less `before`, by the number of connections opened; `None` if none was, or if either is not
+    /// known.
     pub(crate) growth: Option<Growth>,
     /// `after` less `before`, the same way: what was kept.
     pub(crate) kept: Option<Growth>,
