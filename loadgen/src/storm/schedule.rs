@@ -42,6 +42,7 @@ impl Plan {
             stream: Stream::new(self.arrivals, line, threads, random),
             threads,
             start,
+            skipped: 0.0,
         }
     }
 }
@@ -52,13 +53,20 @@ pub(super) struct Share<'a> {
     stream: Stream,
     threads: usize,
     start: u64,
+    /// Visits of all threads that the stream does not know were passed over.
+    skipped: f64,
 }
 
 impl Share<'_> {
     /// When the next visit is due, in nanoseconds on the run's clock.
     pub(super) fn due(&self) -> u64 {
-        self.start
-            .saturating_add(self.stream.due(&self.plan.timeline))
+        let due = self.plan.timeline.due_at(self.number());
+        self.start.saturating_add(due)
+    }
+
+    /// Number of the next visit, on the scale of all threads together.
+    fn number(&self) -> f64 {
+        self.stream.number() + self.skipped
     }
 
     /// The visit that was due has begun.
@@ -73,21 +81,46 @@ impl Share<'_> {
             return 0;
         }
         let due = self.plan.timeline.due_by(now.saturating_sub(self.start));
-        let behind = (due - self.stream.number()).max(0.0) / self.threads as f64;
+        let behind = (due - self.number()).max(0.0) / self.threads as f64;
         1 + behind as u64
     }
 
-    /// When each visit that was due from `from` until `until`, and has not begun, was due; at most a
-    /// million of them.
+    /// When each visit that was due from `from` until `until`, and has not begun, was due; of more than
+    /// a million the first, which have waited longest.
     pub(super) fn give_up(&mut self, from: u64, until: u64, random: &mut Random) -> Vec<u64> {
+        self.skip_to(from, random);
         let mut given_up = Vec::new();
         while self.due() < until && given_up.len() < GIVEN_UP_MAX {
-            if self.due() >= from {
-                given_up.push(self.due());
-            }
+            given_up.push(self.due());
             self.stream.advance(random);
         }
         given_up
+    }
+
+    /// Passes over what was due before `from`, however many that are, without looking at each.
+    fn skip_to(&mut self, from: u64, random: &mut Random) {
+        if self.due() >= from {
+            return;
+        }
+        let due_before = self.plan.timeline.due_by(from.saturating_sub(self.start));
+        let behind = (due_before - self.number()).max(0.0);
+        match self.plan.arrivals {
+            Arrivals::Even => {
+                let threads = self.threads as f64;
+                self.skipped += (behind / threads).floor() * threads;
+            }
+            // However long nothing was due, the next distance is exponential.
+            Arrivals::Poisson => {
+                self.skipped += behind;
+                self.stream.advance(random);
+            }
+        }
+        // What is left is less than a turn of this thread's; rounding may make it two.
+        for _ in 0..2 {
+            if self.due() < from {
+                self.stream.advance(random);
+            }
+        }
     }
 }
 
@@ -136,5 +169,61 @@ mod tests {
         let expected: Vec<u64> = (10..20).map(|number| number * SECOND / 10).collect();
         assert_eq!(given_up, expected);
         assert_eq!(share.due(), 2 * SECOND);
+    }
+
+    #[test]
+    fn threads_give_up_the_same_visits_as_one() {
+        let plan = plan("10..1k/2s,500/8s");
+        let mut random = Random::new(1, 0);
+        let mut given_up = Vec::new();
+        for line in 0..3 {
+            let mut share = plan.share(line, 3, SECOND, &mut random);
+            given_up.extend(share.give_up(2 * SECOND + 7, 5 * SECOND, &mut random));
+        }
+        given_up.sort_unstable();
+        // One by one, without passing over any.
+        let mut expected = Vec::new();
+        let mut share = plan.share(0, 1, SECOND, &mut random);
+        while share.due() < 5 * SECOND {
+            expected.extend(Some(share.due()).filter(|due| *due >= 2 * SECOND + 7));
+            share.advance(&mut random);
+        }
+        assert_eq!(given_up, expected);
+    }
+
+    #[test]
+    fn a_hopeless_warm_up_is_passed_over_and_the_window_is_not() {
+        // A minute at 1,000 million a second: one by one that would take a quarter of an hour.
+        for arrivals in [Arrivals::Even, Arrivals::Poisson] {
+            let plan = Plan {
+                arrivals,
+                ..plan("1000M")
+            };
+            let mut random = Random::new(1, 0);
+            let mut share = plan.share(1, 2, 0, &mut random);
+            let from = 60 * SECOND;
+            let given_up = share.give_up(from, from + 10 * SECOND, &mut random);
+            assert_eq!(given_up.len(), GIVEN_UP_MAX);
+            assert!(given_up.iter().all(|due| *due >= from));
+            // Half of the visits are this thread's, so they are 2 ns apart on average.
+            let last = (given_up[GIVEN_UP_MAX - 1] - from) as f64;
+            let expected = 2.0 * GIVEN_UP_MAX as f64;
+            assert!((last / expected - 1.0).abs() < 0.02, "{last}");
+        }
+    }
+
+    #[test]
+    fn what_is_given_up_at_random_comes_at_the_rate() {
+        let plan = Plan {
+            arrivals: Arrivals::Poisson,
+            ..plan("10k")
+        };
+        let mut random = Random::new(3, 0);
+        let mut share = plan.share(0, 1, 0, &mut random);
+        let given_up = share.give_up(SECOND, 11 * SECOND, &mut random);
+        assert!(given_up[0] >= SECOND && given_up[0] < SECOND + SECOND / 100);
+        // 100,000 are due; the standard deviation is 316.
+        let count = given_up.len() as f64;
+        assert!((count - 100_000.0).abs() < 1_600.0, "{count}");
     }
 }
