@@ -1,4 +1,5 @@
-//! CPU time that neither side used: what other tasks took on the CPUs that both sides may use.
+//! CPU time that neither side used: what other tasks took on the CPUs that both sides may use, and what the
+//! hypervisor withheld of them.
 //!
 //! The kernel's account of a CPU (/proc/stat) holds everybody's time; the accounts of the two sides are
 //! taken from it. What is left belongs to others: another process, or the kernel's own threads.
@@ -41,6 +42,10 @@ pub(crate) struct CpuTime {
     pub(crate) tasks_ns: u64,
     /// Serving interrupts: irq and softirq.
     pub(crate) interrupts_ns: u64,
+    /// Withheld by the hypervisor.
+    pub(crate) stolen_ns: u64,
+    /// All of it, idle time included.
+    pub(crate) all_ns: u64,
 }
 
 /// The accounts of all CPUs, by number.
@@ -66,16 +71,39 @@ impl CpuTimes {
             let [user, nice, system, _idle, _iowait, irq, softirq, ..] = ticks[..] else {
                 return None;
             };
+            // Guest times, which come after the eighth, are in the user's already.
+            let own = &ticks[..ticks.len().min(8)];
+            let all = own.iter().copied().fold(0, u64::saturating_add);
             let ns = |ticks: u64| ticks.saturating_mul(tick_ns);
             let time = CpuTime {
                 tasks_ns: ns(user.saturating_add(nice).saturating_add(system)),
                 interrupts_ns: ns(irq.saturating_add(softirq)),
+                stolen_ns: ns(own.get(7).copied().unwrap_or_default()),
+                all_ns: ns(all),
             };
             // The first line, `cpu`, is the sum: its first field is the number of ticks, and it has
             // blanks before it.
             (!line.starts_with("cpu ")).then_some((number, time))
         };
         CpuTimes(text.lines().filter_map(line).collect())
+    }
+
+    /// What the hypervisor withheld since `earlier` of `cpus`, in percent of their time; of all CPUs if
+    /// nothing is known of those.
+    pub(crate) fn steal_percent(&self, earlier: &CpuTimes, cpus: &BTreeSet<usize>) -> f64 {
+        let of = |is_counted: &dyn Fn(&usize) -> bool| {
+            let (mut stolen_ns, mut all_ns) = (0, 0);
+            for (cpu, to) in self.0.iter().filter(|(cpu, _)| is_counted(cpu)) {
+                let Some(from) = earlier.0.get(cpu) else {
+                    continue;
+                };
+                stolen_ns += to.stolen_ns.saturating_sub(from.stolen_ns);
+                all_ns += to.all_ns.saturating_sub(from.all_ns);
+            }
+            (all_ns > 0).then(|| 100.0 * stolen_ns as f64 / all_ns as f64)
+        };
+        let of_those = of(&|cpu| cpus.contains(cpu));
+        of_those.or_else(|| of(&|_| true)).unwrap_or_default()
     }
 }
 
@@ -228,9 +256,13 @@ mod tests {
     #[test]
     fn the_kernels_text_is_read_by_column() {
         let times = stat(&[[1, 2, 3, 100, 100, 4, 5, 100], [0; 8]]);
+        let old = CpuTimes::parse("cpu0 1 1 1 1 1 1 1\n", 1);
+        assert_eq!((old.0[&0].stolen_ns, old.0[&0].all_ns), (0, 7));
         let expected = CpuTime {
             tasks_ns: 60 * MS,
             interrupts_ns: 90 * MS,
+            stolen_ns: 1000 * MS,
+            all_ns: 3150 * MS,
         };
         assert_eq!(times.0[&0], expected);
         assert_eq!(times.0.len(), 2);
@@ -266,6 +298,30 @@ mod tests {
         assert!(apart.percent.abs() < 1e-9, "{apart:?}");
         // Rounding may give the sides more than there was.
         assert_eq!(others(9999, InterruptTime::InTasks).percent, 0.0);
+    }
+
+    #[test]
+    fn theft_is_looked_for_where_the_sides_are() {
+        let idle = [0, 0, 0, 200, 0, 0, 0, 0];
+        let from = stat(&[[7; 8]; 64]);
+        let mut rows = [idle; 64];
+        // The server's only CPU was withheld for half of the time.
+        rows[5] = [60, 0, 40, 0, 0, 0, 0, 100];
+        let to = stat(&rows.map(|row| row.map(|ticks| ticks + 7)));
+        let percent = |cpus: &[usize]| {
+            let cpus = cpus.iter().copied().collect();
+            to.steal_percent(&from, &cpus)
+        };
+        assert_eq!(percent(&[5]), 50.0);
+        assert_eq!(percent(&[4, 5]), 25.0);
+        assert_eq!(percent(&[0, 1, 2]), 0.0);
+        // Where it is not known where they are, all CPUs count.
+        for unknown in [&[][..], &[64, 1000]] {
+            assert_eq!(percent(unknown), 50.0 / 64.0);
+        }
+        assert_eq!(from.steal_percent(&from, &BTreeSet::from([5])), 0.0);
+        let nothing = CpuTimes::default();
+        assert_eq!(nothing.steal_percent(&nothing, &BTreeSet::new()), 0.0);
     }
 
     #[test]

@@ -22,7 +22,8 @@ const SHARED_PERCENT: f64 = 5.0;
 /// the rest (signal handlers, garbage collectors, idle pools) says nothing about saturation.
 const WORKER_SHARE: f64 = 0.2;
 
-/// CPU time that the hypervisor withheld, in percent of all, from which on a run is noisy.
+/// CPU time that the hypervisor withheld of the CPUs of both sides, in percent of theirs, from which on a
+/// run is noisy.
 const STEAL_PERCENT: f64 = 2.0;
 
 /// CPU time that others used on the CPUs of both sides, in percent of one, from which on a run is

@@ -9,9 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::UNIX_EPOCH;
 
 use super::others::{CpuTimes, InterruptTime, Others, allowed_cpus, others, thread_cpus};
-use super::process::{
-    CpuSource, MachineTicks, TaskTime, Tasks, family, family_tasks, machine_ticks, tasks,
-};
+use super::process::{CpuSource, TaskTime, Tasks, family, family_tasks, tasks};
 use crate::control::Control;
 use crate::sys;
 
@@ -40,17 +38,25 @@ pub(crate) struct Snapshot {
     polled_ns: Vec<u64>,
     own: Tasks,
     cpus: CpuTimes,
+    /// CPUs that the two sides may use; empty unless those of both are known.
+    cpus_of_both: BTreeSet<usize>,
     usage: sys::Usage,
     server: Option<io::Result<Tasks>>,
-    machine: MachineTicks,
 }
 
 impl Snapshot {
     /// Reads everything now.
     pub(crate) fn take(control: &Control, observed: &Observed) -> Snapshot {
+        // First, so that the accounts are read close to each other.
+        let (generator, server) = cpus_of_both(control, observed);
+        let are_known = !generator.is_empty() && !server.is_empty();
+        let cpus_of_both = match are_known {
+            true => &generator | &server,
+            false => BTreeSet::new(),
+        };
         Snapshot {
-            machine: machine_ticks(),
             cpus: CpuTimes::read(),
+            cpus_of_both,
             ..Snapshot::glance(control, observed)
         }
     }
@@ -78,9 +84,9 @@ impl Snapshot {
             payload_bytes: sum(|line| line.payload_bytes.load(Ordering::Relaxed)),
             own,
             cpus: CpuTimes::default(),
+            cpus_of_both: BTreeSet::new(),
             usage,
             server,
-            machine: MachineTicks::default(),
         }
     }
 }
@@ -103,7 +109,8 @@ pub(crate) struct Window {
     pub(crate) generator_user_share: f64,
     /// Accounts of the server's threads, busiest first; `None` without a readable server.
     pub(crate) server: Option<Vec<TaskTime>>,
-    /// CPU time that the hypervisor withheld, in percent of all CPUs' time.
+    /// CPU time that the hypervisor withheld of the CPUs that both sides may use, in percent of theirs;
+    /// of all CPUs where those are not known.
     pub(crate) steal_percent: f64,
 }
 
@@ -126,8 +133,6 @@ impl Window {
             .collect();
         let user = to.usage.user_ns.saturating_sub(from.usage.user_ns) as f64;
         let system = to.usage.system_ns.saturating_sub(from.usage.system_ns) as f64;
-        let ticks = to.machine.total.saturating_sub(from.machine.total).max(1);
-        let stolen = to.machine.steal.saturating_sub(from.machine.steal);
         Window {
             seconds: to.at.saturating_sub(from.at) as f64 / 1e9,
             messages: to.messages - from.messages,
@@ -137,7 +142,7 @@ impl Window {
             generator,
             generator_user_share: user / (user + system).max(1.0),
             server: server_accounts(from, to),
-            steal_percent: 100.0 * stolen as f64 / ticks as f64,
+            steal_percent: to.cpus.steal_percent(&from.cpus, &to.cpus_of_both),
         }
     }
 }
