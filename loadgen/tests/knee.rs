@@ -74,7 +74,8 @@ fn a_search_reports_its_curve() {
         assert_eq!(point["meets"].as_bool().unwrap(), point["why"].is_null());
         assert!(point["max_ns"].as_u64() >= point["p50_ns"].as_u64());
         // A step that a busy machine starved has no message to share anything.
-        let achieved = point["achieved_messages_per_second"].as_f64().unwrap();
+        let achieved = point["achieved_messages_per_second"].as_f64();
+        let achieved = achieved.unwrap_or_default();
         assert!(point["meets"] == false || achieved > 0.0);
         let has_cpu = point["server_cpu_ns_per_message"].as_f64().is_some();
         assert_eq!(has_cpu, achieved > 0.0, "{point}");

@@ -28,14 +28,14 @@ fn server(rate: f64, capacity: f64) -> Step {
         }),
         point: Point {
             rate,
-            achieved_messages_per_second: rate.min(capacity),
-            p50_ns: latency.value_at_quantile(0.5),
-            p90_ns: latency.value_at_quantile(0.9),
-            p99_ns: latency.value_at_quantile(0.99),
-            p99_9_ns: latency.value_at_quantile(0.999),
-            max_ns: latency.max(),
-            backlog_end: (rate - capacity).max(0.0) as u64,
-            lateness_p99_9_ns: 50_000,
+            achieved_messages_per_second: Some(rate.min(capacity)),
+            p50_ns: Some(latency.value_at_quantile(0.5)),
+            p90_ns: Some(latency.value_at_quantile(0.9)),
+            p99_ns: Some(latency.value_at_quantile(0.99)),
+            p99_9_ns: Some(latency.value_at_quantile(0.999)),
+            max_ns: Some(latency.max()),
+            backlog_end: Some((rate - capacity).max(0.0) as u64),
+            lateness_p99_9_ns: Some(50_000),
             server_cpu_ns_per_message: Some(2_000.0),
             verdict: if load < 0.95 {
                 Verdict::LoadBound
@@ -130,7 +130,7 @@ fn the_generators_limit_makes_a_lower_bound() {
         let mut step = server(rate, 1e9);
         if rate > 50_000.0 {
             step.point.verdict = Verdict::GeneratorBound;
-            step.point.lateness_p99_9_ns = 30_000_000;
+            step.point.lateness_p99_9_ns = Some(30_000_000);
         }
         Ok(Some(step))
     };

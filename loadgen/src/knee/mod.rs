@@ -209,11 +209,12 @@ fn nothing_met(options: &KneeOptions, points: &[Point]) -> String {
 /// The last step at the best rate that met.
 fn best(rate: f64, points: &[Point]) -> Option<Best> {
     let met = |point: &&Point| point.rate == rate && point.meets;
-    points.iter().rev().find(met).map(|point| Best {
+    let point = points.iter().rev().find(met)?;
+    Some(Best {
         rate,
-        p50_ns: point.p50_ns,
-        p99_ns: point.p99_ns,
-        p99_9_ns: point.p99_9_ns,
+        p50_ns: point.p50_ns?,
+        p99_ns: point.p99_ns?,
+        p99_9_ns: point.p99_9_ns?,
     })
 }
 

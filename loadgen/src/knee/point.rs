@@ -7,6 +7,7 @@ use crate::measure::objective::Objective;
 use crate::measure::verdict::{LATENESS_NS_MAX, Verdict};
 use crate::output::document::Status;
 use crate::output::document::knee::Point;
+use crate::output::document::latency::Latency;
 use crate::output::document::run::RunResult;
 use crate::output::table::time;
 use crate::run::Measured;
@@ -84,7 +85,9 @@ impl Step {
             misses.extend(terms.objective.broken(latency));
         }
         misses.extend(self.counts.and_then(|counts| unachieved(terms, counts)));
-        let late = lateness(terms, point.lateness_p99_9_ns);
+        let late = point
+            .lateness_p99_9_ns
+            .and_then(|late_ns| lateness(terms, late_ns));
         let cause = match has_failed {
             true => Cause::Server,
             false => cause(point.verdict, late.is_some()),
@@ -135,20 +138,21 @@ fn lateness(terms: &Terms<'_>, late_ns: u64) -> Option<String> {
 }
 
 fn point(rate: f64, result: Option<&RunResult>) -> Point {
-    let latency = result.map(|result| &result.latency);
-    let backlog = result.and_then(|result| result.backlog);
+    // Of no values there is no percentile.
+    let some = |latency: &&Latency| latency.count > 0;
+    let latency = result.map(|result| &result.latency).filter(some);
     let lateness = result.and_then(|result| result.lateness.as_ref());
     let server = result.and_then(|result| result.server.as_ref());
     Point {
         rate,
-        achieved_messages_per_second: result.map_or(0.0, |result| result.messages_per_second),
-        p50_ns: latency.map_or(0, |latency| latency.p50_ns),
-        p90_ns: latency.map_or(0, |latency| latency.p90_ns),
-        p99_ns: latency.map_or(0, |latency| latency.p99_ns),
-        p99_9_ns: latency.map_or(0, |latency| latency.p99_9_ns),
-        max_ns: latency.map_or(0, |latency| latency.max_ns),
-        backlog_end: backlog.map_or(0, |backlog| backlog.messages_end),
-        lateness_p99_9_ns: lateness.map_or(0, |lateness| lateness.p99_9_ns),
+        achieved_messages_per_second: result.map(|result| result.messages_per_second),
+        p50_ns: latency.map(|latency| latency.p50_ns),
+        p90_ns: latency.map(|latency| latency.p90_ns),
+        p99_ns: latency.map(|latency| latency.p99_ns),
+        p99_9_ns: latency.map(|latency| latency.p99_9_ns),
+        max_ns: latency.map(|latency| latency.max_ns),
+        backlog_end: result.and_then(|result| Some(result.backlog?.messages_end)),
+        lateness_p99_9_ns: lateness.filter(some).map(|lateness| lateness.p99_9_ns),
         server_cpu_ns_per_message: server.and_then(|server| server.cpu_ns_per_message),
         verdict: result.map_or(Verdict::Invalid, |result| result.verdict),
         meets: false,
@@ -173,7 +177,7 @@ mod tests {
             }),
             latency: Some(latency),
             point: Point {
-                lateness_p99_9_ns: 90_000,
+                lateness_p99_9_ns: Some(90_000),
                 verdict: Verdict::LoadBound,
                 ..point(1_000.0, None)
             },
@@ -222,7 +226,7 @@ mod tests {
             slow(step);
             step.point.verdict = Verdict::GeneratorBound;
         });
-        let late = |step: &mut Step| step.point.lateness_p99_9_ns = 250_000;
+        let late = |step: &mut Step| step.point.lateness_p99_9_ns = Some(250_000);
         assert_missed(Cause::Generator, "250.00 µs late", late);
         assert_missed(Cause::Noise, "250.00 µs late", |step| {
             late(step);

@@ -18,9 +18,13 @@ pub(super) fn rate(messages_per_second: f64) -> String {
     }
 }
 
+/// A time of a step, if it is known.
+fn value(ns: Option<u64>) -> String {
+    ns.map_or("-".to_owned(), |ns| time(ns as f64))
+}
+
 /// What is said of a step as soon as it is over.
 pub(super) fn progress_line(point: &Point) -> String {
-    let value = |ns: u64| time(ns as f64);
     let verdict = match &point.why {
         None => "meets".to_owned(),
         Some(why) => format!("misses: {why} ({})", point.verdict.name()),
@@ -98,20 +102,20 @@ fn curve(points: &[Point]) -> String {
         "meets"
     );
     for point in sorted {
-        let value = |ns: u64| time(ns as f64);
-        let cpu = point.server_cpu_ns_per_message.map_or("-".to_owned(), time);
+        let none = || "-".to_owned();
+        let cpu = point.server_cpu_ns_per_message.map_or(none(), time);
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
             "{:>11} {:>11} {:>10} {:>10} {:>10} {:>10} {:>10} {:>9} {:>11}  {}",
             rate(point.rate),
-            rate(point.achieved_messages_per_second),
+            point.achieved_messages_per_second.map_or(none(), rate),
             value(point.p50_ns),
             value(point.p90_ns),
             value(point.p99_ns),
             value(point.p99_9_ns),
             value(point.max_ns),
-            grouped(point.backlog_end),
+            point.backlog_end.map_or(none(), grouped),
             cpu,
             point
                 .why
@@ -132,10 +136,10 @@ fn csv(points: &[Point]) -> String {
         "rate,achieved_messages_per_second,p50_ns,p90_ns,p99_ns,p99_9_ns,max_ns,backlog_end,\
          lateness_p99_9_ns,server_cpu_ns_per_message,verdict,meets,why\r\n",
     );
+    // What is not known is empty, not 0.
+    let count = |value: Option<u64>| value.map_or(String::new(), |value| value.to_string());
+    let tenths = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.1}"));
     for point in points {
-        let cpu = point
-            .server_cpu_ns_per_message
-            .map(|cpu| format!("{cpu:.1}"));
         let why = point
             .why
             .as_deref()
@@ -143,17 +147,17 @@ fn csv(points: &[Point]) -> String {
             .replace('"', "\"\"");
         let _ = write!(
             text,
-            "{},{:.1},{},{},{},{},{},{},{},{},{},{},\"{why}\"\r\n",
+            "{},{},{},{},{},{},{},{},{},{},{},{},\"{why}\"\r\n",
             point.rate,
-            point.achieved_messages_per_second,
-            point.p50_ns,
-            point.p90_ns,
-            point.p99_ns,
-            point.p99_9_ns,
-            point.max_ns,
-            point.backlog_end,
-            point.lateness_p99_9_ns,
-            cpu.unwrap_or_default(),
+            tenths(point.achieved_messages_per_second),
+            count(point.p50_ns),
+            count(point.p90_ns),
+            count(point.p99_ns),
+            count(point.p99_9_ns),
+            count(point.max_ns),
+            count(point.backlog_end),
+            count(point.lateness_p99_9_ns),
+            tenths(point.server_cpu_ns_per_message),
             point.verdict.name(),
             point.meets
         );
@@ -169,14 +173,14 @@ mod tests {
     fn point(rate: f64, why: Option<&str>) -> Point {
         Point {
             rate,
-            achieved_messages_per_second: rate,
-            p50_ns: 50_000,
-            p90_ns: 90_000,
-            p99_ns: 99_000,
-            p99_9_ns: 999_000,
-            max_ns: 1_000_000,
-            backlog_end: 7,
-            lateness_p99_9_ns: 60_000,
+            achieved_messages_per_second: Some(rate),
+            p50_ns: Some(50_000),
+            p90_ns: Some(90_000),
+            p99_ns: Some(99_000),
+            p99_9_ns: Some(999_000),
+            max_ns: Some(1_000_000),
+            backlog_end: Some(7),
+            lateness_p99_9_ns: Some(60_000),
             server_cpu_ns_per_message: Some(1234.56),
             verdict: Verdict::LoadBound,
             meets: why.is_none(),
@@ -205,6 +209,37 @@ mod tests {
         assert!(rows[2].ends_with("1234.6,load-bound,true,\"\""), "{text}");
         let columns = |row: &str| row.split(',').count();
         assert_eq!(columns(rows[0]), columns(rows[2]));
+    }
+
+    #[test]
+    fn what_is_not_known_is_left_open() {
+        let point = Point {
+            achieved_messages_per_second: None,
+            p50_ns: None,
+            p90_ns: None,
+            p99_ns: None,
+            p99_9_ns: None,
+            max_ns: None,
+            backlog_end: None,
+            lateness_p99_9_ns: None,
+            server_cpu_ns_per_message: None,
+            verdict: Verdict::Invalid,
+            ..point(4_000.0, Some("refused"))
+        };
+        let text = csv(std::slice::from_ref(&point));
+        assert!(
+            text.ends_with("\r\n4000,,,,,,,,,,invalid,false,\"refused\"\r\n"),
+            "{text}"
+        );
+        let text = curve(std::slice::from_ref(&point));
+        let row = text.lines().last().unwrap();
+        let words: Vec<&str> = row.split_whitespace().collect();
+        let expected = [&["4,000"][..], &["-"; 8], &["no:", "refused"]].concat();
+        assert_eq!(words, expected);
+        let line = progress_line(&point);
+        assert!(line.starts_with("4,000 messages/s: p50 -, p99 -; misses: refused"));
+        let json = serde_json::to_value(&point).unwrap();
+        assert!(json["p50_ns"].is_null() && json["achieved_messages_per_second"].is_null());
     }
 
     #[test]

@@ -51,17 +51,19 @@ pub(crate) struct Best {
 pub(crate) struct Point {
     /// Messages per second that were due.
     pub(crate) rate: f64,
-    pub(crate) achieved_messages_per_second: f64,
-    /// Of the latency from when messages were due.
-    pub(crate) p50_ns: u64,
-    pub(crate) p90_ns: u64,
-    pub(crate) p99_ns: u64,
-    pub(crate) p99_9_ns: u64,
-    pub(crate) max_ns: u64,
+    /// `None`, as all figures below, if the window never opened.
+    pub(crate) achieved_messages_per_second: Option<f64>,
+    /// Of the latency from when messages were due; `None` as well if none was answered.
+    pub(crate) p50_ns: Option<u64>,
+    pub(crate) p90_ns: Option<u64>,
+    pub(crate) p99_ns: Option<u64>,
+    pub(crate) p99_9_ns: Option<u64>,
+    pub(crate) max_ns: Option<u64>,
     /// Messages due and not given to the kernel at the end.
-    pub(crate) backlog_end: u64,
-    /// How late the generator took up one message in a thousand, at least.
-    pub(crate) lateness_p99_9_ns: u64,
+    pub(crate) backlog_end: Option<u64>,
+    /// How late the generator took up one message in a thousand, at least; `None` as well if it took up
+    /// none.
+    pub(crate) lateness_p99_9_ns: Option<u64>,
     /// `None` without a readable `--server-pid`.
     pub(crate) server_cpu_ns_per_message: Option<f64>,
     /// Of this step alone.
