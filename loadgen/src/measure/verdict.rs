@@ -15,6 +15,10 @@ use crate::output::document::run::Headroom;
 /// moments between a message's end and the next one's arrival.
 const SATURATED_PERCENT: f64 = 95.0;
 
+/// A generator below this share of its CPU that is late all the same was kept from it by somebody whom no
+/// account names: a hypervisor that does not report what it withholds, or the kernel.
+const NEARLY_SATURATED_PERCENT: f64 = 80.0;
+
 /// A side that waited for a CPU for this share of the window had to share it.
 const SHARED_PERCENT: f64 = 5.0;
 
@@ -303,10 +307,14 @@ fn verdict(evidence: &Evidence) -> (Verdict, String) {
     if let Some(schedule) = evidence.schedule {
         if schedule.is_late() {
             let late = schedule.lateness_p99_9_ns / 1000;
-            let why = format!(
-                "the generator could not hold the schedule: it took up one message in a thousand \
-                 {late} µs late or more, though it had CPU time left"
-            );
+            let late = format!("it took up one message in a thousand {late} µs late or more");
+            if evidence.generator.busiest_on_cpu_percent < NEARLY_SATURATED_PERCENT {
+                let why = format!(
+                    "something kept the generator from its CPU: {late}, though it had CPU time left"
+                );
+                return (Verdict::Noisy, why);
+            }
+            let why = format!("the generator could not hold the schedule: {late}");
             return (Verdict::GeneratorBound, why);
         }
         if let Some(missed) = schedule.missed() {
