@@ -131,6 +131,8 @@ fn the_generators_limit_makes_a_lower_bound() {
         if rate > 50_000.0 {
             step.point.verdict = Verdict::GeneratorBound;
             step.point.lateness_p99_9_ns = Some(30_000_000);
+            let latency = step.latency.as_mut().unwrap();
+            latency.saturating_record_n(30_000_000, 500);
         }
         Ok(Some(step))
     };

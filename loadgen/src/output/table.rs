@@ -186,7 +186,7 @@ fn result_rows(table: &mut Table, load: &Load, result: &RunResult) {
     table.row(
         "steal, others",
         format!(
-            "{:.1} % of all CPU time, {:.1} % of one CPU",
+            "{:.1} % of CPU time, {:.1} % of one CPU",
             result.steal_percent, result.others_percent
         ),
     );

@@ -45,10 +45,9 @@ pub(crate) struct Measured {
 /// Runs and reports. The status says how it ended; errors are those that left nothing to
 /// report.
 pub(crate) fn run(options: &RunOptions) -> anyhow::Result<Status> {
-    for file in [&options.csv, &options.histogram, &options.hdr_log] {
-        if let Some(file) = file {
-            check_file(file)?;
-        }
+    let files = [&options.csv, &options.histogram, &options.hdr_log];
+    for file in files.into_iter().flatten() {
+        check_file(file)?;
     }
     if let Some(file) = &options.output.json {
         check_writable(file)?;
