@@ -231,9 +231,18 @@ mod tests {
             step.point.verdict = Verdict::GeneratorBound;
         });
         let late = |step: &mut Step| step.point.lateness_p99_9_ns = Some(250_000);
-        assert_missed(Cause::Generator, "250.00 µs late", late);
-        assert_missed(Cause::Noise, "250.00 µs late", |step| {
+        assert_eq!(
+            judged(Arrivals::Even, late).1,
+            Outcome::Met,
+            "it is in the latencies"
+        );
+        let late_and_slow = |step: &mut Step| {
             late(step);
+            slow(step);
+        };
+        assert_missed(Cause::Generator, "250.00 µs late", late_and_slow);
+        assert_missed(Cause::Noise, "250.00 µs late", |step| {
+            late_and_slow(step);
             step.point.verdict = Verdict::Noisy;
         });
         assert_missed(Cause::Server, "97.5 % of the rate was achieved", |step| {
