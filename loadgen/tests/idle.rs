@@ -149,10 +149,11 @@ fn where_no_more_are_let_in_it_is_said_how_many_stood_and_why() {
             assert!(errors.contains(phrase), "{errors}");
             assert_eq!(document["status"], "failed");
             let opened = document["connections_opened"].as_u64().unwrap();
-            assert!((40..60).contains(&opened), "{opened}");
+            // The first refusal ends the opening, in each process: what was under way then is let go.
+            assert!((10..60).contains(&opened), "{opened}");
             assert!(document["growth"]["rss_bytes_per_connection"].is_f64());
             // What stood still takes leave as it should.
-            assert!(document["sample_echoed"].as_u64().unwrap() > 20);
+            assert!(document["sample_echoed"].as_u64().unwrap() > 5);
         }
     }
 }
