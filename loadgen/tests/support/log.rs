@@ -57,13 +57,12 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// How long replies were held, in nanoseconds, of the first `count` to be sent.
-    pub(crate) fn held_ns(&self, count: usize) -> Vec<u64> {
-        let mut records = self.records.clone();
-        records.sort_by_key(|record| record.sent);
-        records.truncate(count);
-        let held = records.iter().map(|record| record.held().as_nanos() as u64);
-        held.collect()
+    /// How long replies were held, in nanoseconds, the shortest first.
+    pub(crate) fn held_ns(&self) -> Vec<u64> {
+        let held = self.records.iter().map(|record| record.held().as_nanos());
+        let mut held: Vec<u64> = held.map(|held| held as u64).collect();
+        held.sort_unstable();
+        held
     }
 
     /// Distances between the arrivals of messages, of all connections together, in nanoseconds.

@@ -94,13 +94,12 @@ impl Out {
 
     fn send(&self, reply: &Reply) -> io::Result<()> {
         let mut stream = self.stream.lock().unwrap();
-        let sent = Instant::now();
-        stream.write_all(&reply.bytes)?;
         let record = Record {
-            sent,
+            sent: Instant::now(),
             ..reply.record
         };
+        // First, so that whoever has the reply finds it in the log.
         self.shared.log().records.push(record);
-        Ok(())
+        stream.write_all(&reply.bytes)
     }
 }
