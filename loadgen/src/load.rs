@@ -1,6 +1,5 @@
 //! The load threads of a run: connect, wait for the start, drive, hand back what was counted.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{Builder, JoinHandle};
@@ -106,15 +105,15 @@ impl Plan {
 
     fn thread(&self, line: usize) -> Harvest {
         let control = &self.control;
-        let harvest = catch_unwind(AssertUnwindSafe(|| self.work(line)));
-        if !matches!(&harvest, Ok(Harvest { fault: None, .. })) {
+        let harvest = self.work(line);
+        if harvest.fault.is_some() {
             control.fail();
             // The thread's CPU account goes with it: stay until it has been read.
             self.await_phase(line, Phase::Drain);
         }
         control.ended.fetch_add(1, Ordering::Release);
         control.news.ring();
-        harvest.unwrap_or_else(|panic| resume_unwind(panic))
+        harvest
     }
 
     fn work(&self, line: usize) -> Harvest {

@@ -459,12 +459,14 @@ impl Worker {
             workload,
             random,
             tally,
+            share,
             now,
             ..
         } = self;
         act(
             &mut connections[index],
             &mut Turn {
+                connection: share.connections.start + index,
                 now: *now,
                 workload,
                 random,

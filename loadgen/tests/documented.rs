@@ -23,9 +23,12 @@ const DOCUMENTS: [(&str, &str); 10] = [
 ];
 
 /// Types of other files that documents hold.
-const PARTS: [(&str, &str, &str); 3] = [
+const PARTS: [(&str, &str, &str); 6] = [
     ("measure/verdict.rs", "Busy", COMMON),
     ("measure/process.rs", "Memory", COMMON),
+    ("measure/host.rs", "Host", COMMON),
+    ("measure/host.rs", "Cpu", COMMON),
+    ("measure/host.rs", "Limits", COMMON),
     ("trial/placement.rs", "Placement", "`ringload-compare/1`"),
 ];
 

@@ -71,6 +71,36 @@ fn an_interrupt_keeps_partial_results() {
 }
 
 #[test]
+fn an_interrupt_while_the_last_replies_are_awaited_leaves_a_whole_window() {
+    for &engine in engines() {
+        // The first message of each connection is answered, the second never.
+        let server = Server::websocket(Habit::Swallow(1));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("result.json");
+        let running = Running::start(&format!(
+            "run {} --engine {engine} --connections 2 --warmup 0s --duration 300ms --json {}",
+            server.url(),
+            file.display()
+        ));
+        await_messages(&server, 2);
+        // The window is over by then, and five seconds of waiting have begun.
+        thread::sleep(Duration::from_millis(1500));
+        running.signal(Signal::INT);
+        let output = running.wait();
+        let told = stderr(&output);
+        assert_eq!(output.status.code(), Some(130), "{engine}: {told}");
+        assert!(
+            told.contains("while the last replies were awaited"),
+            "{told}"
+        );
+        assert!(told.contains("2 messages had no reply yet"), "{told}");
+        let document: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+        assert_eq!(document["checks"]["messages_unanswered"], 2);
+        assert!(document["result"]["window_seconds"].as_f64().unwrap() >= 0.3);
+    }
+}
+
+#[test]
 fn an_interrupt_while_connecting_ends_at_once() {
     let server = Server::websocket(Habit::Silent);
     let start = Instant::now();

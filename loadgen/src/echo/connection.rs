@@ -19,6 +19,8 @@ const CLOSE_NORMAL: u16 = 1000;
 
 /// What a connection borrows for one call.
 pub(crate) struct Turn<'a> {
+    /// Number of the connection within the run, for what is told of it.
+    pub(crate) connection: usize,
     /// When the bytes at hand were received, in nanoseconds since an epoch of the caller's.
     pub(crate) now: u64,
     /// What to send.
@@ -113,6 +115,8 @@ pub(super) struct Exchange {
     unstamped: usize,
     /// Bytes of the first pending message's reply already found right.
     pub(super) verified: usize,
+    /// Whether the reply under way has been found wrong, and the load goes on.
+    pub(super) is_wrong: bool,
     /// Whether a fragmented reply is under way.
     pub(super) in_message: bool,
     pub(super) answered: u64,
@@ -145,6 +149,7 @@ impl Connection {
                 pending: VecDeque::new(),
                 unstamped: 0,
                 verified: 0,
+                is_wrong: false,
                 in_message: false,
                 answered: 0,
                 compression,

@@ -50,6 +50,7 @@ impl Play {
         act(
             connection,
             &mut Turn {
+                connection: 7,
                 now: *now,
                 workload,
                 random,

@@ -44,13 +44,13 @@ impl Exchange {
             return Err(self.unasked(data.bytes));
         };
         if data.first {
-            self.check_place(data.opcode, pending)?;
+            self.check_place(data.opcode, pending, turn)?;
         }
         if self.is_compressed(&data) {
             self.inflate(&data, pending, turn)?;
         } else {
-            if data.first {
-                self.check_length(&data, pending)?;
+            if data.first && !self.is_wrong {
+                self.check_length(&data, pending, turn)?;
             }
             self.verify(data.bytes, pending, turn)?;
         }
@@ -98,7 +98,7 @@ impl Exchange {
             let bytes = inflater.finish(size, |bytes| self.verify(bytes, pending, turn))?;
             if bytes != size as u64 {
                 let what = format!("a message of {size} bytes came back with {bytes}");
-                return Err(self.mismatch(what));
+                self.wrong(self.mismatch(what), turn)?;
             }
             turn.tally.compressed += 1;
         }
@@ -107,7 +107,12 @@ impl Exchange {
     }
 
     /// Checks that an uncompressed data frame is as long as what is left of its message.
-    fn check_length(&self, data: &Data<'_>, pending: Pending) -> Result<(), Failure> {
+    fn check_length(
+        &mut self,
+        data: &Data<'_>,
+        pending: Pending,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Failure> {
         let sent_length = pending.size() as u64;
         let length = self.verified as u64 + data.frame_length;
         let wrong = if data.fin {
@@ -117,15 +122,19 @@ impl Exchange {
         };
         if wrong {
             let more = if data.fin { "" } else { " or more" };
-            return Err(self.mismatch(format!(
-                "a message of {sent_length} bytes came back with {length}{more}"
-            )));
+            let what = format!("a message of {sent_length} bytes came back with {length}{more}");
+            return self.wrong(self.mismatch(what), turn);
         }
         Ok(())
     }
 
     /// Checks a data frame's place in its message, and its opcode.
-    fn check_place(&self, opcode: Opcode, pending: Pending) -> Result<(), Failure> {
+    fn check_place(
+        &mut self,
+        opcode: Opcode,
+        pending: Pending,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Failure> {
         let sent = data_opcode(pending.kind());
         match (self.in_message, opcode) {
             (true, Opcode::Continuation) => Ok(()),
@@ -137,7 +146,7 @@ impl Exchange {
             }
             (false, opcode) if opcode != sent => {
                 let what = format!("a {sent:?} message came back as {opcode:?}");
-                Err(self.mismatch(what))
+                self.wrong(self.mismatch(what), turn)
             }
             _ => Ok(()),
         }
@@ -192,6 +201,18 @@ impl Exchange {
         Ok(())
     }
 
+    /// Ends the connection over a wrong reply; or, where the load is to go on, counts it once and leaves
+    /// the rest of it uncompared.
+    #[cold]
+    fn wrong(&mut self, mismatch: Mismatch, turn: &mut Turn<'_>) -> Result<(), Failure> {
+        if !turn.workload.keep_going {
+            return Err(Failure::Mismatch(Box::new(mismatch)));
+        }
+        self.is_wrong = true;
+        turn.tally.wrong(turn.connection, mismatch);
+        Ok(())
+    }
+
     /// Compares the next bytes of the first pending message's reply, if it is one that is compared.
     fn verify(
         &mut self,
@@ -199,7 +220,8 @@ impl Exchange {
         pending: Pending,
         turn: &mut Turn<'_>,
     ) -> Result<(), Failure> {
-        if turn.workload.verify_all || self.answered.is_multiple_of(SAMPLE_OF) {
+        let is_compared = turn.workload.verify_all || self.answered.is_multiple_of(SAMPLE_OF);
+        if is_compared && !self.is_wrong {
             let sent = pending.payload(turn.workload);
             if bytes != &sent[self.verified..self.verified + bytes.len()] {
                 let at = bytes
@@ -208,43 +230,44 @@ impl Exchange {
                     .position(|(received, expected)| received != expected)
                     .unwrap_or_default();
                 let mismatch = Mismatch::at(self.answered, sent, self.verified, bytes, at);
-                return Err(Failure::Mismatch(Box::new(mismatch)));
+                self.wrong(mismatch, turn)?;
+            } else {
+                turn.tally.compared_bytes += bytes.len() as u64;
             }
-            turn.tally.compared_bytes += bytes.len() as u64;
         }
         self.verified += bytes.len();
         Ok(())
     }
 
     fn complete(&mut self, turn: &mut Turn<'_>) {
-        if let Some(pending) = self.pending.pop_front() {
+        if let Some(pending) = self.pending.pop_front()
+            && !self.is_wrong
+        {
             turn.tally
                 .answered(pending.due, pending.sent, turn.now, self.verified as u64);
         }
         self.answered += 1;
+        self.is_wrong = false;
         self.verified = 0;
         self.in_message = false;
     }
 
-    fn mismatch(&self, what: String) -> Failure {
-        Failure::Mismatch(Box::new(Mismatch {
+    fn mismatch(&self, what: String) -> Mismatch {
+        Mismatch {
             what,
             message: self.answered,
             offset: self.verified as u64,
             expected: Vec::new(),
             received: Vec::new(),
             excerpt_offset: 0,
-        }))
+        }
     }
 
     fn unasked(&self, bytes: &[u8]) -> Failure {
+        let what = "the server sent a message that answers none of ours".to_owned();
         Failure::Mismatch(Box::new(Mismatch {
-            what: "the server sent a message that answers none of ours".to_owned(),
-            message: self.answered,
-            offset: 0,
-            expected: Vec::new(),
             received: bytes[..bytes.len().min(EXCERPT_BYTES)].to_vec(),
-            excerpt_offset: 0,
+            ..self.mismatch(what)
         }))
     }
 }

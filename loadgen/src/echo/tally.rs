@@ -2,11 +2,16 @@
 
 use hdrhistogram::Histogram;
 
+use super::failure::Mismatch;
+
 /// Highest latency told apart from higher ones: one hour, in nanoseconds.
 const LATENCY_NANOSECONDS_MAX: u64 = 3_600_000_000_000;
 
 /// Significant decimal digits kept by latency histograms.
 pub(crate) const LATENCY_DIGITS: u8 = 3;
+
+/// Most wrong replies of one thread that are described.
+const DESCRIBED_MAX: usize = 20;
 
 /// An empty latency histogram: 1 ns to one hour, three significant digits.
 pub(crate) fn latency_histogram() -> Histogram<u64> {
@@ -29,7 +34,11 @@ pub(crate) struct Tally {
     pub(crate) counts_from: u64,
     /// Messages whose reply was right.
     pub(crate) messages: u64,
-    /// Payload bytes of those messages, one way.
+    /// Messages whose reply was wrong, where the load goes on all the same.
+    pub(crate) wrong: u64,
+    /// The first of them, with the number of their connection.
+    pub(crate) mismatches: Vec<(usize, Mismatch)>,
+    /// Payload bytes of the right ones, one way.
     pub(crate) payload_bytes: u64,
     /// Of those, bytes that were compared.
     pub(crate) compared_bytes: u64,
@@ -53,6 +62,8 @@ impl Tally {
             ping: None,
             counts_from: u64::MAX,
             messages: 0,
+            wrong: 0,
+            mismatches: Vec::new(),
             payload_bytes: 0,
             compared_bytes: 0,
             pings: 0,
@@ -79,6 +90,14 @@ impl Tally {
             if let Some(service) = &mut self.service {
                 service.saturating_record(now.saturating_sub(sent).max(1));
             }
+        }
+    }
+
+    /// Counts one message of connection `connection` whose reply was wrong.
+    pub(crate) fn wrong(&mut self, connection: usize, mismatch: Mismatch) {
+        self.wrong += 1;
+        if self.mismatches.len() < DESCRIBED_MAX {
+            self.mismatches.push((connection, mismatch));
         }
     }
 

@@ -52,6 +52,8 @@ pub(crate) struct Workload {
     pub(crate) fragments: usize,
     /// Whether every byte of every reply is compared, or of a sample only.
     pub(crate) verify_all: bool,
+    /// Whether wrong replies are counted, instead of ending their connection.
+    pub(crate) keep_going: bool,
     /// Limits of one connection, unless the loop is closed.
     pub(crate) limits: Limits,
 }
@@ -89,6 +91,7 @@ impl Workload {
             pace: Pace::Depth(1),
             fragments: 1,
             verify_all: true,
+            keep_going: false,
             limits: Limits::for_connections(1),
         }
     }

@@ -88,6 +88,18 @@ impl CpuTimes {
         CpuTimes(text.lines().filter_map(line).collect())
     }
 
+    /// How busy all CPUs together were since `earlier`, in percent of their time; `None` without a tick.
+    /// What the hypervisor withheld counts as busy, time waiting for disks does not.
+    pub(crate) fn busy_percent(&self, earlier: &CpuTimes) -> Option<f64> {
+        let sum = |of: fn(&CpuTime) -> u64| {
+            let all = |times: &CpuTimes| times.0.values().map(of).sum::<u64>();
+            all(self).saturating_sub(all(earlier))
+        };
+        let all_ns = sum(|cpu| cpu.all_ns);
+        let busy_ns = sum(|cpu| cpu.tasks_ns + cpu.interrupts_ns + cpu.stolen_ns);
+        (all_ns > 0).then(|| 100.0 * busy_ns as f64 / all_ns as f64)
+    }
+
     /// What the hypervisor withheld since `earlier` of `cpus`, in percent of their time; of all CPUs if
     /// nothing is known of those.
     pub(crate) fn steal_percent(&self, earlier: &CpuTimes, cpus: &BTreeSet<usize>) -> f64 {
@@ -274,6 +286,14 @@ mod tests {
             [0, 1, 4]
         );
         assert!(parse_allowed("Cpus_allowed_list:\t?\n").is_empty());
+    }
+
+    #[test]
+    fn time_waiting_for_disks_is_not_busy() {
+        let from = stat(&[[1, 2, 3, 40, 50, 6, 7, 8], [0; 8]]);
+        let to = stat(&[[2, 4, 6, 80, 100, 12, 14, 16], [0, 0, 0, 17, 0, 0, 0, 0]]);
+        assert_eq!(to.busy_percent(&from), Some(100.0 * 27.0 / 134.0));
+        assert_eq!(to.busy_percent(&to), None);
     }
 
     #[test]

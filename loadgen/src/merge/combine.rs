@@ -153,6 +153,8 @@ fn checks(inputs: &[Input]) -> Checks {
         // Taken apart by name, so that a check that is added later cannot be forgotten here.
         let Checks {
             messages_verified,
+            messages_wrong,
+            mismatches,
             payload_bytes_verified,
             replies_fragmented,
             replies_compressed,
@@ -168,6 +170,7 @@ fn checks(inputs: &[Input]) -> Checks {
         // A file may hold any number; a sum that does not fit is no reason to end in a panic.
         let add = |sum: &mut u64, count: &u64| *sum = sum.saturating_add(*count);
         add(&mut sum.messages_verified, messages_verified);
+        add(&mut sum.messages_wrong, messages_wrong);
         add(&mut sum.payload_bytes_verified, payload_bytes_verified);
         add(&mut sum.replies_fragmented, replies_fragmented);
         add(&mut sum.replies_compressed, replies_compressed);
@@ -180,12 +183,12 @@ fn checks(inputs: &[Input]) -> Checks {
         sum.oldest_unanswered_seconds = sum
             .oldest_unanswered_seconds
             .max(*oldest_unanswered_seconds);
-        let named = faults
-            .iter()
-            .map(|fault| format!("{}: {fault}", input.name));
-        sum.faults.extend(named);
+        let named = |fault: &String| format!("{}: {fault}", input.name);
+        sum.faults.extend(faults.iter().map(named));
+        sum.mismatches.extend(mismatches.iter().map(named));
     }
     sum.faults.truncate(FAULTS_MAX);
+    sum.mismatches.truncate(FAULTS_MAX);
     sum
 }
 

@@ -63,6 +63,11 @@ pub(crate) struct TrafficOptions {
     #[arg(long, value_enum, default_value_t = Verify::Full)]
     pub(crate) verify: Verify,
 
+    /// Count replies that differ from what was sent and go on, where the first would end the load; the
+    /// run fails all the same, and says how many
+    #[arg(long)]
+    pub(crate) keep_going: bool,
+
     /// Further connections that send as fast as they may and read next to nothing: what they do to the
     /// others is what is measured
     #[arg(long, default_value_t = 0, value_name = "N")]

@@ -58,6 +58,13 @@ fn check_rows(table: &mut Table, load: &Load, checks: &Checks) {
             bytes(checks.payload_bytes_verified as f64)
         ),
     );
+    if checks.messages_wrong > 0 {
+        let wrong = grouped(checks.messages_wrong);
+        table.row(
+            "wrong",
+            format!("{wrong} replies, which count nowhere else"),
+        );
+    }
     if checks.messages_unanswered > 0 {
         table.row(
             "unanswered",

@@ -52,6 +52,8 @@ pub(super) struct Course<'a> {
     /// The server's memory at its end.
     pub(super) memory: Option<Memory>,
     pub(super) interrupted: bool,
+    /// Whether the window had its whole length.
+    pub(super) is_whole: bool,
     /// Whether replies were still coming in when the last were given up.
     pub(super) was_draining: bool,
 }
@@ -72,6 +74,7 @@ impl<'a> Conductor<'a> {
             cpus: Default::default(),
             memory: None,
             interrupted: false,
+            is_whole: false,
             was_draining: false,
         };
         let mut before = self.connect()?;
@@ -101,6 +104,7 @@ impl<'a> Conductor<'a> {
         series.close();
         course.memory = family_memory(&self.observed.server_pids).ok();
         course.interrupted = measured == Stretch::Interrupted;
+        course.is_whole = measured == Stretch::Complete;
         course.series = Some(series);
         self.wind_up(Phase::Drain, &mut course)?;
         Ok(course)

@@ -202,15 +202,26 @@ fn judge(
     let failed = |error: String| (Status::Failed, Some(error));
     // Faults that came after a signal are its doing, as where it stopped the server too.
     if course.interrupted {
-        return (
-            Status::Interrupted,
-            Some("interrupted: the figures are partial".to_owned()),
-        );
+        let error = match course.is_whole {
+            false => "interrupted: the figures are partial".to_owned(),
+            true => format!(
+                "interrupted while the last replies were awaited: the window is whole, and {} messages \
+                 had no reply yet",
+                gathered.checks.messages_unanswered
+            ),
+        };
+        return (Status::Interrupted, Some(error));
     }
     if let Some(first) = gathered.checks.faults.first() {
         return failed(match gathered.faults {
             1 => first.clone(),
             faults => format!("{first}\n  ({} more threads failed too)", faults - 1),
+        });
+    }
+    if let Some(first) = gathered.checks.mismatches.first() {
+        return failed(match gathered.checks.messages_wrong {
+            1 => format!("one reply was wrong: {first}"),
+            wrong => format!("{wrong} replies were wrong; the first of them: {first}"),
         });
     }
     let unanswered = gathered.checks.messages_unanswered;

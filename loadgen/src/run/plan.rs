@@ -66,6 +66,7 @@ pub(super) fn plan(options: &RunOptions, selection: &Selection, seed: u64) -> an
             pool: Arc::new(pool),
             pace,
             fragments: traffic.fragments,
+            keep_going: traffic.keep_going,
             verify_all: traffic.verify == Verify::Full,
             limits: Limits::for_connections(traffic.connections),
         },

@@ -6,10 +6,12 @@ use anyhow::{Context, anyhow};
 use hdrhistogram::Histogram;
 
 use super::series::Series;
+use crate::echo::failure::Failure;
 use crate::load::Harvest;
 use crate::output::document::run::Checks;
+use crate::worker::Fault;
 
-/// Most faults that a result tells one by one.
+/// Most faults, and most wrong replies, that a result tells one by one.
 const FAULTS_MAX: usize = 20;
 
 /// The sum.
@@ -61,6 +63,7 @@ pub(super) fn gather(
         add(&mut gathered.ping, tally.ping)?;
         let checks = &mut gathered.checks;
         checks.messages_verified += tally.messages;
+        checks.messages_wrong += tally.wrong;
         checks.payload_bytes_verified += tally.compared_bytes;
         checks.replies_fragmented += tally.fragmented;
         checks.replies_compressed += tally.compressed;
@@ -71,6 +74,15 @@ pub(super) fn gather(
         checks.messages_unsent += given_up.unsent;
         let oldest_seconds = given_up.oldest_ns as f64 / 1e9;
         checks.oldest_unanswered_seconds = checks.oldest_unanswered_seconds.max(oldest_seconds);
+        let wrong = tally.mismatches.into_iter().map(|(connection, mismatch)| {
+            let fault = Fault {
+                connection: Some(connection),
+                failure: Failure::Mismatch(Box::new(mismatch)),
+            };
+            fault.to_string()
+        });
+        let room = FAULTS_MAX - checks.mismatches.len();
+        checks.mismatches.extend(wrong.take(room));
         if let Some(fault) = fault {
             gathered.add_fault(fault.to_string());
         }

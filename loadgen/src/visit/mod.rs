@@ -83,6 +83,7 @@ impl Crew {
     /// What a connection borrows for one call.
     pub(crate) fn turn(&mut self) -> Turn<'_> {
         Turn {
+            connection: 0,
             now: self.clock.now(),
             workload: &self.workload,
             random: &mut self.random,

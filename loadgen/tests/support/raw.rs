@@ -47,6 +47,9 @@ pub(super) fn serve(stream: TcpStream, ordinal: usize, shared: &Arc<Shared>) -> 
             Habit::Corrupt(n) if n == number => reply[last] ^= 1,
             Habit::CorruptFirst(n) if n == number => reply[0] ^= 1,
             Habit::CorruptMiddle(n) if n == number => reply[bytes / 2] ^= 1,
+            Habit::CorruptEach(n) if number % n == n - 1 => {
+                reply[(number / n) as usize % bytes] ^= 1;
+            }
             Habit::Truncate(n) if n == number => reply.truncate(last),
             Habit::Extend(n) if n == number => reply.push(b'+'),
             Habit::Duplicate(n) if n == number => reply.extend_from_slice(payload),

@@ -26,6 +26,8 @@ pub(crate) enum Habit {
     CorruptMiddle(u64),
     /// It comes in three fragments, and the last byte of the second is changed.
     CorruptFragment(u64),
+    /// One reply in so many has a byte changed, each time another.
+    CorruptEach(u64),
     /// Every reply has its first byte changed.
     CorruptAll,
     /// Its last byte is missing.

@@ -258,6 +258,10 @@ impl Conversation<'_> {
                 self.whole(opcode, &self.alter(payload, payload.len() - 1))
             }
             Habit::CorruptFirst(n) if n == number => self.whole(opcode, &self.alter(payload, 0)),
+            Habit::CorruptEach(n) if number % n == n - 1 => {
+                let at = (number / n) as usize % payload.len();
+                self.whole(opcode, &self.alter(payload, at))
+            }
             Habit::CorruptAll => self.whole(opcode, &self.alter(payload, 0)),
             Habit::CorruptMiddle(n) if n == number => {
                 self.whole(opcode, &self.alter(payload, payload.len() / 2))

@@ -18,6 +18,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::measure::host::Host;
 use crate::measure::process::cpus_online;
 
 /// How a command ended.
@@ -42,6 +43,8 @@ pub(crate) struct Environment {
     pub(crate) kernel: String,
     pub(crate) machine: String,
     pub(crate) cpus_online: usize,
+    /// Absent in what earlier versions wrote.
+    pub(crate) host: Option<Host>,
     /// When the program wrote this, seconds since 1970.
     pub(crate) written_unix_seconds: u64,
 }
@@ -56,6 +59,7 @@ impl Environment {
             kernel: uname.release().to_string_lossy().into_owned(),
             machine: uname.machine().to_string_lossy().into_owned(),
             cpus_online: cpus_online(),
+            host: Some(Host::read()),
             written_unix_seconds: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |time| time.as_secs()),

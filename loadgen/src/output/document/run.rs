@@ -103,6 +103,12 @@ pub(crate) struct MessageSize {
 pub(crate) struct Checks {
     /// Messages that came back right; compared byte for byte unless `verify` is `sample`.
     pub(crate) messages_verified: u64,
+    /// With `--keep-going`: messages whose reply was wrong.
+    #[serde(default)]
+    pub(crate) messages_wrong: u64,
+    /// The first of those; at most twenty.
+    #[serde(default)]
+    pub(crate) mismatches: Vec<String>,
     /// Payload bytes compared.
     pub(crate) payload_bytes_verified: u64,
     /// Replies that came in several frames.

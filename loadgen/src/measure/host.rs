@@ -1,0 +1,191 @@
+//! The machine that a figure was taken on: its processor, its memory, and the settings that a loopback
+//! echo can feel.
+//!
+//! Nothing here names the machine, its user or its directories. What it does not tell is absent, never
+//! guessed.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use rustix::process::{Resource, getrlimit};
+use serde::{Deserialize, Serialize};
+
+use crate::quantity::parse_cpu_list;
+use crate::trial::placement::allowed_cpus;
+
+/// Settings of the kernel that a loopback echo can feel.
+const SYSCTLS: [&str; 17] = [
+    "kernel/io_uring_disabled",
+    "kernel/numa_balancing",
+    "kernel/perf_event_paranoid",
+    "kernel/sched_autogroup_enabled",
+    "kernel/sched_schedstats",
+    "net/core/busy_poll",
+    "net/core/busy_read",
+    "net/core/rmem_max",
+    "net/core/somaxconn",
+    "net/core/wmem_max",
+    "net/ipv4/ip_local_port_range",
+    "net/ipv4/tcp_autocorking",
+    "net/ipv4/tcp_congestion_control",
+    "net/ipv4/tcp_max_tw_buckets",
+    "net/ipv4/tcp_rmem",
+    "net/ipv4/tcp_tw_reuse",
+    "net/ipv4/tcp_wmem",
+];
+
+/// What is told of a machine.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Host {
+    pub(crate) cpu: Cpu,
+    /// By the kernel's names.
+    pub(crate) memory: BTreeMap<String, String>,
+    pub(crate) limits: Limits,
+    /// By their dotted names.
+    pub(crate) sysctl: BTreeMap<String, String>,
+}
+
+/// The processor and what tames it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Cpu {
+    pub(crate) model: String,
+    pub(crate) architecture: String,
+    /// CPUs that may be used.
+    pub(crate) allowed: Vec<usize>,
+    pub(crate) online: String,
+    /// True inside a virtual machine, where the processor says so.
+    pub(crate) hypervisor: bool,
+    /// Frequency governor of the first CPU that may be used.
+    pub(crate) governor: Option<String>,
+    pub(crate) turbo_disabled: Option<String>,
+    pub(crate) smt_active: Option<String>,
+    /// Quota and period of the control group.
+    pub(crate) cgroup_max: Option<String>,
+    pub(crate) clock_source: Option<String>,
+    pub(crate) mitigations: BTreeMap<String, String>,
+}
+
+/// Resource limits; `null` is unlimited.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Limits {
+    pub(crate) open_files: Option<u64>,
+    pub(crate) locked_memory_bytes: Option<u64>,
+}
+
+impl Host {
+    /// Looks around.
+    pub(crate) fn read() -> Host {
+        Host {
+            cpu: Cpu::read(),
+            memory: memory(),
+            limits: Limits {
+                open_files: getrlimit(Resource::Nofile).maximum,
+                locked_memory_bytes: getrlimit(Resource::Memlock).current,
+            },
+            sysctl: sysctls(),
+        }
+    }
+}
+
+impl Cpu {
+    fn read() -> Cpu {
+        let info = read("/proc/cpuinfo").unwrap_or_default();
+        let allowed = allowed_cpus().unwrap_or_default();
+        let first = allowed.first().copied().unwrap_or_default();
+        Cpu {
+            model: cpu_model(&info).unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
+            architecture: std::env::consts::ARCH.to_owned(),
+            allowed,
+            online: read("/sys/devices/system/cpu/online").unwrap_or_default(),
+            hypervisor: field(&info, "flags")
+                .is_some_and(|flags| flags.split_whitespace().any(|flag| flag == "hypervisor")),
+            governor: read(&format!(
+                "/sys/devices/system/cpu/cpu{first}/cpufreq/scaling_governor"
+            )),
+            turbo_disabled: read("/sys/devices/system/cpu/intel_pstate/no_turbo"),
+            smt_active: read("/sys/devices/system/cpu/smt/active"),
+            cgroup_max: read("/sys/fs/cgroup/cpu.max"),
+            clock_source: read("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+            mitigations: mitigations(),
+        }
+    }
+
+    /// CPUs of the machine, whether they may be used or not.
+    pub(crate) fn online_count(&self) -> usize {
+        parse_cpu_list(&self.online)
+            .map_or(0, |list| list.0.len())
+            .max(self.allowed.len())
+    }
+}
+
+fn mitigations() -> BTreeMap<String, String> {
+    let Ok(entries) = fs::read_dir("/sys/devices/system/cpu/vulnerabilities") else {
+        return BTreeMap::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| {
+            let state = fs::read_to_string(entry.path()).ok()?;
+            Some((
+                entry.file_name().into_string().ok()?,
+                state.trim().to_owned(),
+            ))
+        })
+        .collect()
+}
+
+fn memory() -> BTreeMap<String, String> {
+    let info = read("/proc/meminfo").unwrap_or_default();
+    let mut memory: BTreeMap<String, String> = ["MemTotal", "MemAvailable"]
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), field(&info, name)?.to_owned())))
+        .collect();
+    if let Some(pages) = read("/sys/kernel/mm/transparent_hugepage/enabled") {
+        memory.insert("transparent_hugepage".to_owned(), pages);
+    }
+    memory
+}
+
+fn sysctls() -> BTreeMap<String, String> {
+    SYSCTLS
+        .iter()
+        .filter_map(|name| {
+            let value = read(&format!("/proc/sys/{name}"))?;
+            Some((name.replace('/', "."), value.replace('\t', " ")))
+        })
+        .collect()
+}
+
+fn read(path: &str) -> Option<String> {
+    fs::read_to_string(path)
+        .ok()
+        .map(|text| text.trim().to_owned())
+}
+
+/// The value of the first line `name : value`.
+fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        (key.trim() == name).then(|| value.trim())
+    })
+}
+
+fn cpu_model(info: &str) -> Option<String> {
+    ["model name", "Model", "cpu model", "uarch"]
+        .iter()
+        .find_map(|name| field(info, name))
+        .map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_found_by_their_whole_name() {
+        let info = "processor\t: 0\nmodel\t\t: 167\nmodel name\t: A CPU: fast\nflags\t: a b\n";
+        assert_eq!(cpu_model(info).as_deref(), Some("A CPU: fast"));
+        assert_eq!(field(info, "flags"), Some("a b"));
+        assert_eq!(field(info, "nothing"), None);
+    }
+}
