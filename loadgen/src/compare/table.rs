@@ -71,7 +71,9 @@ fn row(text: &mut String, document: &CompareDocument, metric: Metric) {
             .filter_map(|round| metric.of(side(round)));
         match Spread::of(values.map(|value| value / divisor)) {
             None => "-".to_owned(),
-            Some(Spread { median, min, max }) => {
+            Some(Spread {
+                median, min, max, ..
+            }) => {
                 format!("{median:.decimals$} [{min:.decimals$}–{max:.decimals$}]")
             }
         }

@@ -8,9 +8,9 @@ use maud::html;
 use super::figures::{Metric, Table, position};
 use super::grid::{Entry, Grid, escape};
 use super::page::{frame, theme};
-use super::statistics::Spread;
 use super::tables::flatten;
 use super::view::View;
+use crate::trial::spread::Spread;
 
 /// Differences that any two results have, and that say nothing.
 const ALWAYS_DIFFERENT: [&str; 6] = [

@@ -6,12 +6,13 @@ use hdrhistogram::Histogram;
 
 use super::documents::{self, Document, Knee, PerConnection, Storm};
 use super::input::{Results, Run, Server, Workload};
-use super::statistics::{ByRound, Ratio, Spread, paired_ratio};
+use super::statistics::{ByRound, Ratio, paired_ratio};
 use crate::echo::tally::latency_histogram;
 use crate::measure::verdict::Verdict;
 use crate::output::document::Status;
 use crate::output::document::latency::Latency;
 use crate::output::table::{bytes, grouped};
+use crate::trial::spread::Spread;
 
 /// A figure that each round gives one of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

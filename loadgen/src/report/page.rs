@@ -7,9 +7,9 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::figures::{Cell, Kind, Metric};
 use super::palette;
 use super::plot::Look;
-use super::statistics::Spread;
 use super::tables;
 use super::view::{Family, Figure, View};
+use crate::trial::spread::Spread;
 
 const STYLE: &str = include_str!("style.css");
 

@@ -1,60 +1,17 @@
-//! The middle of a few rounds, and ratios taken inside a round.
+//! Ratios taken inside a round.
 //!
-//! With so few values the honest interval is the whole range: a spread is the median with the smallest
-//! and the largest value. A ratio is settled by the two-sided sign test: without any difference each round
+//! A ratio is settled by the two-sided sign test: without any difference each round
 //! falls on either side of 1 as a coin does, and so few on one of them must then be rarer than 5 %.
 
 use std::collections::BTreeMap;
 
+use crate::trial::spread::Spread;
+
 /// How often what differs in nothing may be called different.
 const SIGNIFICANCE: f64 = 0.05;
 
-/// Fewer values than this on either side tell nothing, however far apart they are. What differs in nothing
-/// has no value in common all the same: of one and one always, of three and three once in ten times, of four
-/// and four once in 35.
-const VALUES_TO_COMPARE: usize = 4;
-
 /// One value per round, by the number of the round.
 pub(super) type ByRound = BTreeMap<u32, f64>;
-
-/// The middle of several values, with their whole range.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Spread {
-    pub(super) median: f64,
-    pub(super) min: f64,
-    pub(super) max: f64,
-    /// Values that there were.
-    pub(super) count: usize,
-}
-
-impl Spread {
-    /// `None` when there is no finite value.
-    pub(super) fn of(values: impl IntoIterator<Item = f64>) -> Option<Spread> {
-        let mut sorted: Vec<f64> = values
-            .into_iter()
-            .filter(|value| value.is_finite())
-            .collect();
-        sorted.sort_by(f64::total_cmp);
-        let (&min, &max) = (sorted.first()?, sorted.last()?);
-        let middle = sorted.len() / 2;
-        let median = match sorted.len() % 2 {
-            1 => sorted[middle],
-            _ => sorted[middle - 1].midpoint(sorted[middle]),
-        };
-        Some(Spread {
-            median,
-            min,
-            max,
-            count: sorted.len(),
-        })
-    }
-
-    /// Whether two spreads have no value in common, and values enough.
-    pub(super) fn is_apart_from(&self, other: &Spread) -> bool {
-        self.count.min(other.count) >= VALUES_TO_COMPARE
-            && (self.max < other.min || self.min > other.max)
-    }
-}
 
 /// A ratio, taken inside each round.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -116,17 +73,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_is_the_middle_of_what_is_finite() {
-        let odd = Spread::of([9.0, f64::NAN, 1.0, 5.0, f64::INFINITY]).unwrap();
-        assert_eq!(
-            (odd.median, odd.min, odd.max, odd.count),
-            (5.0, 1.0, 9.0, 3)
-        );
-        assert_eq!(Spread::of([4.0, 1.0, 3.0, 2.0]).unwrap().median, 2.5);
-        assert_eq!(Spread::of([f64::NAN]), None);
-    }
-
-    #[test]
     fn ratios_are_taken_inside_a_round() {
         // Round 2 was three times slower for both; round 3 has only one of them.
         let these = ByRound::from([(1, 5.0), (2, 15.0), (3, 5.0)]);
@@ -173,16 +119,5 @@ mod tests {
         // Far more rounds than a share of 2^-n could be told of.
         assert!(sign_test(5000, 2500) > 1.0 && sign_test(5000, 2000) < 1e-9);
         assert!(!Ratio::of(&[1.0; 20]).unwrap().is_resolved());
-    }
-
-    #[test]
-    fn spreads_are_apart_if_they_share_nothing_and_have_values_enough() {
-        let spread = |values: &[f64]| Spread::of(values.iter().copied()).unwrap();
-        let (low, high) = (spread(&[1.0, 1.1, 1.2, 2.0]), spread(&[2.1, 2.5, 2.6, 3.0]));
-        assert!(low.is_apart_from(&high) && high.is_apart_from(&low));
-        assert!(!low.is_apart_from(&spread(&[2.0, 2.5, 2.6, 3.0])));
-        for few in [&[9.0][..], &[8.0, 9.0, 9.5]] {
-            assert!(!low.is_apart_from(&spread(few)) && !spread(few).is_apart_from(&low));
-        }
     }
 }

@@ -4,9 +4,10 @@ use serde_json::Value;
 
 use super::figures::{Cell, Kind, Metric, Phase, Table, time};
 use super::grid::{Entry, Grid};
-use super::statistics::{Ratio, Spread};
+use super::statistics::Ratio;
 use super::view::View;
 use crate::output::document::Status;
+use crate::trial::spread::Spread;
 
 /// An open loop that reached less of its rate than this did not hold it.
 const HELD_SHARE: f64 = 0.99;

@@ -7,7 +7,7 @@ use kuva::prelude::{Layout, Plot as Series, TextAnnotation, TickFormat};
 
 use super::{Look, Plot, WIDTH, draw, label, short, tick_count};
 use crate::output::table;
-use crate::report::statistics::Spread;
+use crate::trial::spread::Spread;
 
 /// Height of a bar with its gap.
 const ROW: f64 = 30.0;
