@@ -97,6 +97,8 @@ pub(crate) struct Line {
     pub(crate) messages: AtomicU64,
     /// Their payload bytes, one way.
     pub(crate) payload_bytes: AtomicU64,
+    /// Messages whose reply was wrong, where the load goes on.
+    pub(crate) wrong: AtomicU64,
     /// Bytes that the kernel took from this thread, and gave it.
     pub(crate) wire_bytes_sent: AtomicU64,
     pub(crate) wire_bytes_received: AtomicU64,
@@ -150,6 +152,7 @@ impl Control {
                 thread_id: AtomicI32::new(0),
                 messages: AtomicU64::new(0),
                 payload_bytes: AtomicU64::new(0),
+                wrong: AtomicU64::new(0),
                 wire_bytes_sent: AtomicU64::new(0),
                 wire_bytes_received: AtomicU64::new(0),
                 polled_ns: AtomicU64::new(0),

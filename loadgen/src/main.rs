@@ -61,7 +61,18 @@ const EXIT_MISSED: u8 = 3;
 /// 128 and the number of SIGINT, as a shell reports it.
 const EXIT_INTERRUPTED: u8 = 130;
 
+/// A panic in any thread ends the process, in every build as in a released one: nobody waits for what
+/// that thread would have done.
+fn end_on_panic() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        std::process::abort();
+    }));
+}
+
 fn main() -> ExitCode {
+    end_on_panic();
     let options = Options::parse();
     let result = match &options.command {
         Command::Run(options) => run::run(options),

@@ -356,6 +356,7 @@ impl Worker {
         let show = |counter: &AtomicU64, value| counter.store(value, Ordering::Relaxed);
         show(&line.messages, self.tally.messages);
         show(&line.payload_bytes, self.tally.payload_bytes);
+        show(&line.wrong, self.tally.wrong);
         show(&line.wire_bytes_sent, self.wire_bytes_sent);
         show(&line.wire_bytes_received, self.wire_bytes_received);
         show(&line.polled_ns, self.polled_ns);

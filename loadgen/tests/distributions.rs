@@ -94,7 +94,10 @@ fn share(
     let band = low.as_nanos() as u64..high.as_nanos() as u64;
     let within = values.iter().filter(|value| band.contains(value));
     let share = within.count() as f64 / values.len() as f64;
-    match expected.contains(&share) {
+    // Where the first and the last one lie is nobody's doing.
+    let edges = 2.0 / values.len() as f64;
+    let allowed = expected.start - edges..expected.end + edges;
+    match allowed.contains(&share) {
         true => Ok(()),
         false => Err(format!(
             "a share of {share} from {low:?} to {high:?}, not {expected:?}"
@@ -136,8 +139,10 @@ fn a_fixed_delay_is_all_there_is() {
         let fixed = Delay::Fixed(ms(40));
         attempt(fixed, &arguments, "/result/latency", |_, reported, _| {
             assert!(reported.min() >= 39_900_000, "{} ns", reported.min());
-            assert!(reported.len() >= 8 * 5, "{} messages", reported.len());
-            Ok(())
+            match reported.len() >= 8 * 5 {
+                true => Ok(()),
+                false => Err(format!("{} messages", reported.len())),
+            }
         });
     }
 }

@@ -62,62 +62,6 @@ fn one_wrong_byte_is_found_wherever_it_is() {
 }
 
 #[test]
-fn each_wrong_byte_is_found_when_the_load_goes_on() {
-    for arguments in [
-        "--size 32",
-        "--size 1000 --text --depth 4",
-        "--size 32 --rate 2000 --fragments 3",
-        "--size 4096 --duplex",
-        "--size 8 --protocol tcp",
-    ] {
-        let arguments = format!("{BRIEFLY} --keep-going {arguments}");
-        for (server, outcome) in run_each(Habit::CorruptEach(7), &arguments) {
-            let log = server.log_without_complaints();
-            let wrong = log.alterations.len();
-            outcome.expect_failure(&[
-                &format!("{wrong} replies were wrong; the first of them: connection "),
-                "a byte of the reply differs from what was sent (message 6, offset 0)",
-            ]);
-            let checks = &outcome.document["checks"];
-            assert_eq!(checks["messages_wrong"], wrong, "{arguments}");
-            assert_eq!(checks["faults"], serde_json::json!([]));
-            let described = checks["mismatches"].as_array().unwrap();
-            assert_eq!(described.len(), wrong.min(20));
-            let right = log.records.len() - wrong;
-            assert_eq!(checks["messages_verified"], right, "{arguments}");
-            assert_eq!(outcome.document["result"]["verdict"], "invalid");
-        }
-    }
-}
-
-#[test]
-fn one_wrong_reply_of_any_kind_spoils_no_other() {
-    for (habit, arguments) in [
-        (Habit::CorruptFragment(7), "--size 1000 --depth 2"),
-        (Habit::Truncate(5), "--size 32"),
-        (Habit::TruncateFragment(5), "--size 1000 --depth 4"),
-        (Habit::Extend(5), "--size 0"),
-        (Habit::ExtendFragment(5), "--size 1000 --depth 4"),
-    ] {
-        // Each connection has its own.
-        let arguments = format!("{BRIEFLY} --keep-going {arguments}");
-        for (server, outcome) in run_each(habit, &arguments) {
-            let log = server.log_without_complaints();
-            assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
-            let checks = &outcome.document["checks"];
-            assert_eq!(checks["messages_wrong"], 3, "{habit:?}");
-            assert_eq!(checks["messages_verified"], log.records.len() - 3);
-            assert_eq!(checks["messages_unanswered"], 0);
-        }
-    }
-    for (server, outcome) in run_each(Habit::SwapKinds, &format!("{BRIEFLY} --keep-going")) {
-        let wrong = server.log_without_complaints().records.len();
-        outcome.expect_failure(&["a Binary message came back as Text"]);
-        assert_eq!(outcome.document["checks"]["messages_wrong"], wrong);
-    }
-}
-
-#[test]
 fn a_reply_of_another_length_is_found() {
     for (habit, arguments, phrase) in [
         (

@@ -123,8 +123,8 @@ fn a_connection_that_no_longer_echoes_is_a_failure() {
 #[test]
 fn connections_that_end_while_held_are_counted() {
     for processes in ["1", "2"] {
-        let server = Server::start(|number| if number % 3 == 2 { Leaving(300) } else { Good });
-        let (code, document, errors) = idle(&server, &format!("--processes {processes} --hold 2s"));
+        let server = Server::start(|number| if number % 3 == 2 { Leaving(150) } else { Good });
+        let (code, document, errors) = idle(&server, &format!("--processes {processes} --hold 3s"));
         assert_eq!(code, Some(1));
         assert!(errors.contains("ended while they were held"), "{errors}");
         let lost = document["connections_lost"].as_u64().unwrap();

@@ -139,13 +139,15 @@ fn every_check_is_added_up() {
     let place = Place::new();
     let mut a = run(&[1000], 1.0, None, "noisy");
     a["checks"]["pings_unanswered"] = json!(0);
+    a["checks"]["messages_wrong"] = json!(0);
+    a["checks"]["mismatches"] = json!([]);
     let names: Vec<String> = a["checks"].as_object().unwrap().keys().cloned().collect();
     // Each has a number of its own, so that none can stand for another.
     let files = [("a.json", 10u64), ("b.json", 1000)].map(|(file, factor)| {
         let mut document = a.clone();
         for (number, name) in names.iter().enumerate() {
             document["checks"][name] = match name.as_str() {
-                "faults" => json!([format!("connection {factor}: odd")]),
+                "faults" | "mismatches" => json!([format!("connection {factor}: odd {name}")]),
                 _ => json!((number as u64 + 1) * factor),
             };
         }
@@ -155,7 +157,10 @@ fn every_check_is_added_up() {
     for (number, name) in names.iter().enumerate() {
         let number = number as u64 + 1;
         let expected = match name.as_str() {
-            "faults" => json!(["a.json: connection 10: odd", "b.json: connection 1000: odd"]),
+            "faults" | "mismatches" => json!([
+                format!("a.json: connection 10: odd {name}"),
+                format!("b.json: connection 1000: odd {name}")
+            ]),
             "oldest_unanswered_seconds" => json!(number as f64 * 1000.0),
             _ => json!(number * 1010),
         };

@@ -165,7 +165,10 @@ fn collect(value: &Value, names: &mut std::collections::BTreeSet<String>) {
         Value::Object(members) => {
             for (name, value) in members {
                 names.insert(name.clone());
-                collect(value, names);
+                // What is in these has the kernel's own names.
+                if !["mitigations", "sysctl"].contains(&name.as_str()) {
+                    collect(value, names);
+                }
             }
         }
         Value::Array(items) => items.iter().for_each(|item| collect(item, names)),

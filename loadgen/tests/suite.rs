@@ -188,6 +188,22 @@ fn every_server_meets_every_workload_and_who_cannot_is_told_why() {
     assert!(run["result"]["server"]["pids"][0].as_u64().unwrap() > 0);
     let environment = json(&out.join("environment.json"));
     assert!(environment["kernel"].as_str().unwrap().contains("Linux"));
+    // The machine is told in one way everywhere.
+    let host = run["environment"]["host"].as_object().unwrap();
+    for (name, told) in host {
+        assert!(
+            name == "memory" || name == "cpu" || environment[name] == *told,
+            "{name}"
+        );
+    }
+    assert!(
+        host["cpu"]["model"]
+            .as_str()
+            .is_some_and(|model| !model.is_empty())
+    );
+    assert_eq!(host["cpu"]["model"], environment["cpu"]["model"]);
+    assert!(!host["cpu"]["allowed"].as_array().unwrap().is_empty());
+    assert!(environment["memory"]["MemTotal"].is_string());
 
     // A process a round for the workloads that share one, one for each idle, and one to be verified.
     let starts = project.fake.starts();

@@ -113,7 +113,7 @@ pub(super) struct Exchange {
     pub(super) pending: VecDeque<Pending>,
     /// Messages at the end of `pending` that have not been given to the kernel.
     unstamped: usize,
-    /// Bytes of the first pending message's reply already found right.
+    /// Bytes of the first pending message's reply that have come: found right, unless it is wrong.
     pub(super) verified: usize,
     /// Whether the reply under way has been found wrong, and the load goes on.
     pub(super) is_wrong: bool,

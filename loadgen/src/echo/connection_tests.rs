@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use std::sync::Arc;
 
+use super::super::failure::Mismatch;
 use super::super::payload::{Kinds, Pool};
 use super::super::workload::{Limits, SAMPLE_OF};
 use super::*;
@@ -467,3 +468,6 @@ fn compressed_messages_are_checked_as_what_they_inflate_to() {
         assert_eq!(play.tally.compressed, u64::from(!wrong));
     }
 }
+
+#[path = "keep_going_tests.rs"]
+mod keep_going;

@@ -97,8 +97,9 @@ impl Exchange {
         if data.last && data.fin {
             let bytes = inflater.finish(size, |bytes| self.verify(bytes, pending, turn))?;
             if bytes != size as u64 {
-                let what = format!("a message of {size} bytes came back with {bytes}");
-                self.wrong(self.mismatch(what), turn)?;
+                self.wrong(turn, |exchange| {
+                    exchange.mismatch(format!("a message of {size} bytes came back with {bytes}"))
+                })?;
             }
             turn.tally.compressed += 1;
         }
@@ -122,8 +123,11 @@ impl Exchange {
         };
         if wrong {
             let more = if data.fin { "" } else { " or more" };
-            let what = format!("a message of {sent_length} bytes came back with {length}{more}");
-            return self.wrong(self.mismatch(what), turn);
+            return self.wrong(turn, |exchange| {
+                exchange.mismatch(format!(
+                    "a message of {sent_length} bytes came back with {length}{more}"
+                ))
+            });
         }
         Ok(())
     }
@@ -144,10 +148,9 @@ impl Exchange {
             (false, Opcode::Continuation) => {
                 Err(Failure::Protocol("a continuation of no message".to_owned()))
             }
-            (false, opcode) if opcode != sent => {
-                let what = format!("a {sent:?} message came back as {opcode:?}");
-                self.wrong(self.mismatch(what), turn)
-            }
+            (false, opcode) if opcode != sent => self.wrong(turn, |exchange| {
+                exchange.mismatch(format!("a {sent:?} message came back as {opcode:?}"))
+            }),
             _ => Ok(()),
         }
     }
@@ -201,15 +204,21 @@ impl Exchange {
         Ok(())
     }
 
-    /// Ends the connection over a wrong reply; or, where the load is to go on, counts it once and leaves
-    /// the rest of it uncompared.
+    /// Ends the load over a wrong reply; or, where it is to go on, counts the reply, once, and leaves the
+    /// rest of it uncompared.
     #[cold]
-    fn wrong(&mut self, mismatch: Mismatch, turn: &mut Turn<'_>) -> Result<(), Failure> {
+    fn wrong(
+        &mut self,
+        turn: &mut Turn<'_>,
+        describe: impl FnOnce(&Exchange) -> Mismatch,
+    ) -> Result<(), Failure> {
         if !turn.workload.keep_going {
-            return Err(Failure::Mismatch(Box::new(mismatch)));
+            return Err(Failure::Mismatch(Box::new(describe(self))));
         }
-        self.is_wrong = true;
-        turn.tally.wrong(turn.connection, mismatch);
+        if !self.is_wrong {
+            self.is_wrong = true;
+            turn.tally.wrong(turn.connection, || describe(self));
+        }
         Ok(())
     }
 
@@ -224,13 +233,15 @@ impl Exchange {
         if is_compared && !self.is_wrong {
             let sent = pending.payload(turn.workload);
             if bytes != &sent[self.verified..self.verified + bytes.len()] {
-                let at = bytes
-                    .iter()
-                    .zip(&sent[self.verified..])
-                    .position(|(received, expected)| received != expected)
-                    .unwrap_or_default();
-                let mismatch = Mismatch::at(self.answered, sent, self.verified, bytes, at);
-                self.wrong(mismatch, turn)?;
+                self.wrong(turn, |exchange| {
+                    let base = exchange.verified;
+                    let at = bytes
+                        .iter()
+                        .zip(&sent[base..])
+                        .position(|(received, expected)| received != expected)
+                        .unwrap_or_default();
+                    Mismatch::at(exchange.answered, sent, base, bytes, at)
+                })?;
             } else {
                 turn.tally.compared_bytes += bytes.len() as u64;
             }

@@ -40,7 +40,7 @@ pub(crate) struct Tally {
     pub(crate) mismatches: Vec<(usize, Mismatch)>,
     /// Payload bytes of the right ones, one way.
     pub(crate) payload_bytes: u64,
-    /// Of those, bytes that were compared.
+    /// Bytes that were compared and found right.
     pub(crate) compared_bytes: u64,
     /// Pings the server sent, each answered.
     pub(crate) pings: u64,
@@ -94,10 +94,10 @@ impl Tally {
     }
 
     /// Counts one message of connection `connection` whose reply was wrong.
-    pub(crate) fn wrong(&mut self, connection: usize, mismatch: Mismatch) {
+    pub(crate) fn wrong(&mut self, connection: usize, describe: impl FnOnce() -> Mismatch) {
         self.wrong += 1;
         if self.mismatches.len() < DESCRIBED_MAX {
-            self.mismatches.push((connection, mismatch));
+            self.mismatches.push((connection, describe()));
         }
     }
 

@@ -52,7 +52,7 @@ pub(crate) struct Workload {
     pub(crate) fragments: usize,
     /// Whether every byte of every reply is compared, or of a sample only.
     pub(crate) verify_all: bool,
-    /// Whether wrong replies are counted, instead of ending their connection.
+    /// Whether wrong replies are counted, instead of ending the load.
     pub(crate) keep_going: bool,
     /// Limits of one connection, unless the loop is closed.
     pub(crate) limits: Limits,

@@ -1,8 +1,8 @@
 //! The machine that a figure was taken on: its processor, its memory, and the settings that a loopback
 //! echo can feel.
 //!
-//! Nothing here names the machine, its user or its directories. What it does not tell is absent, never
-//! guessed.
+//! Nothing here names the machine, its user or its directories. What it does not tell is absent or empty,
+//! never guessed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -50,7 +50,7 @@ pub(crate) struct Host {
 pub(crate) struct Cpu {
     pub(crate) model: String,
     pub(crate) architecture: String,
-    /// CPUs that may be used.
+    /// CPUs that this program may use when it looks.
     pub(crate) allowed: Vec<usize>,
     pub(crate) online: String,
     /// True inside a virtual machine, where the processor says so.

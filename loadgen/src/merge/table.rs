@@ -62,6 +62,10 @@ pub(crate) fn merge_table(document: &MergeDocument) -> String {
         "verified",
         format!("{} messages", grouped(document.checks.messages_verified)),
     );
+    if document.checks.messages_wrong > 0 {
+        let wrong = grouped(document.checks.messages_wrong);
+        table.row("wrong", format!("{wrong} replies"));
+    }
     for warning in &document.warnings {
         table.row("warning", warning);
     }

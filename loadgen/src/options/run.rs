@@ -63,8 +63,8 @@ pub(crate) struct TrafficOptions {
     #[arg(long, value_enum, default_value_t = Verify::Full)]
     pub(crate) verify: Verify,
 
-    /// Count replies that differ from what was sent and go on, where the first would end the load; the
-    /// run fails all the same, and says how many
+    /// Count replies that differ from what was sent and go on, where the first would end the load; that
+    /// is a failure all the same
     #[arg(long)]
     pub(crate) keep_going: bool,
 

@@ -62,7 +62,7 @@ fn check_rows(table: &mut Table, load: &Load, checks: &Checks) {
         let wrong = grouped(checks.messages_wrong);
         table.row(
             "wrong",
-            format!("{wrong} replies, which count nowhere else"),
+            format!("{wrong} replies, which count for neither throughput nor latency"),
         );
     }
     if checks.messages_unanswered > 0 {

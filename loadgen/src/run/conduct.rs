@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::live::Live;
 use super::series::{Series, slice_length};
-use crate::control::{Control, Phase};
+use crate::control::{Control, Line, Phase};
 use crate::interrupt::{Interrupt, Interrupted, Woken};
 use crate::measure::process::{Memory, family_memory};
 use crate::measure::window::{Observed, cpus_of_both};
@@ -52,15 +52,15 @@ pub(super) struct Course<'a> {
     /// The server's memory at its end.
     pub(super) memory: Option<Memory>,
     pub(super) interrupted: bool,
-    /// Whether the window had its whole length.
-    pub(super) is_whole: bool,
+    /// How the window ended, if it opened.
+    pub(super) window: Option<Stretch>,
     /// Whether replies were still coming in when the last were given up.
     pub(super) was_draining: bool,
 }
 
 /// How a stretch of the run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stretch {
+pub(super) enum Stretch {
     Complete,
     Failed,
     Interrupted,
@@ -74,7 +74,7 @@ impl<'a> Conductor<'a> {
             cpus: Default::default(),
             memory: None,
             interrupted: false,
-            is_whole: false,
+            window: None,
             was_draining: false,
         };
         let mut before = self.connect()?;
@@ -104,7 +104,7 @@ impl<'a> Conductor<'a> {
         series.close();
         course.memory = family_memory(&self.observed.server_pids).ok();
         course.interrupted = measured == Stretch::Interrupted;
-        course.is_whole = measured == Stretch::Complete;
+        course.window = Some(measured);
         course.series = Some(series);
         self.wind_up(Phase::Drain, &mut course)?;
         Ok(course)
@@ -191,11 +191,13 @@ impl<'a> Conductor<'a> {
         })
     }
 
-    fn messages(&self) -> u64 {
+    /// Messages that have their reply, right or wrong.
+    fn replies(&self) -> u64 {
         let lines = self.control.lines.iter();
-        lines
-            .map(|line| line.messages.load(Ordering::Relaxed))
-            .sum()
+        let replies = |line: &Line| {
+            line.messages.load(Ordering::Relaxed) + line.wrong.load(Ordering::Relaxed)
+        };
+        lines.map(replies).sum()
     }
 
     /// Stops the load and waits while replies come in; threads that do not finish in time are told to
@@ -206,7 +208,7 @@ impl<'a> Conductor<'a> {
         }
         let began = Instant::now();
         let threads = self.control.lines.len();
-        let (mut messages, mut progressed) = (self.messages(), began);
+        let (mut replies, mut progressed) = (self.replies(), began);
         while self.control.ended.load(Ordering::Acquire) < threads
             && progressed.elapsed() < DRAIN_TIMEOUT
             && began.elapsed() < DRAIN_MAX
@@ -221,8 +223,8 @@ impl<'a> Conductor<'a> {
                     break;
                 }
             }
-            if self.messages() > messages {
-                (messages, progressed) = (self.messages(), Instant::now());
+            if self.replies() > replies {
+                (replies, progressed) = (self.replies(), Instant::now());
             }
         }
         course.was_draining = progressed.elapsed() < DRAIN_TIMEOUT;

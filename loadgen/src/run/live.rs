@@ -85,6 +85,10 @@ fn figures(series: &Series<'_>) -> String {
             time(latest.max() as f64)
         );
     }
+    let wrong = series.wrong_replies();
+    if wrong > 0 {
+        text += &format!(", {} wrong replies", grouped(wrong));
+    }
     if slice.offered.is_some() {
         let before = series.slices().iter().rev().nth(1);
         let backlog = before.map_or(0, |slice| slice.backlog);

@@ -16,7 +16,7 @@ mod threads;
 use anyhow::Context;
 use hdrhistogram::Histogram;
 
-use self::conduct::{Conductor, Course, DRAIN_TIMEOUT};
+use self::conduct::{Conductor, Course, DRAIN_TIMEOUT, Stretch};
 use self::live::Live;
 use self::threads::{Gathered, gather};
 use crate::alarm;
@@ -192,6 +192,23 @@ pub(crate) fn seed(asked: Option<u64>) -> anyhow::Result<u64> {
     Ok(u64::from_ne_bytes(bytes))
 }
 
+/// What a signal cut short.
+fn interrupted(course: &Course<'_>, gathered: &Gathered) -> String {
+    let checks = &gathered.checks;
+    let mut told = match course.window {
+        Some(Stretch::Complete) => format!(
+            "interrupted while the last replies were awaited: the window is whole; messages without a \
+             reply: {}, never sent: {}",
+            checks.messages_unanswered, checks.messages_unsent
+        ),
+        _ => "interrupted: the figures are partial".to_owned(),
+    };
+    if checks.messages_wrong > 0 {
+        told += &format!("; wrong replies: {}", checks.messages_wrong);
+    }
+    told
+}
+
 /// How the run ended, and the sentence that says so.
 fn judge(
     observed: &Observed,
@@ -201,16 +218,8 @@ fn judge(
 ) -> (Status, Option<String>) {
     let failed = |error: String| (Status::Failed, Some(error));
     // Faults that came after a signal are its doing, as where it stopped the server too.
-    if course.interrupted {
-        let error = match course.is_whole {
-            false => "interrupted: the figures are partial".to_owned(),
-            true => format!(
-                "interrupted while the last replies were awaited: the window is whole, and {} messages \
-                 had no reply yet",
-                gathered.checks.messages_unanswered
-            ),
-        };
-        return (Status::Interrupted, Some(error));
+    if course.interrupted && course.window != Some(Stretch::Failed) {
+        return (Status::Interrupted, Some(interrupted(course, gathered)));
     }
     if let Some(first) = gathered.checks.faults.first() {
         return failed(match gathered.faults {
@@ -221,7 +230,7 @@ fn judge(
     if let Some(first) = gathered.checks.mismatches.first() {
         return failed(match gathered.checks.messages_wrong {
             1 => format!("one reply was wrong: {first}"),
-            wrong => format!("{wrong} replies were wrong; the first of them: {first}"),
+            wrong => format!("{wrong} replies were wrong, such as this one: {first}"),
         });
     }
     let unanswered = gathered.checks.messages_unanswered;

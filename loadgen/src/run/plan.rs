@@ -125,6 +125,7 @@ pub(super) fn describe(options: &RunOptions, plan: &Plan, selection: &Selection)
         fragments: traffic.fragments,
         ping_every_seconds: traffic.ping_every.map(seconds),
         verify: traffic.verify.name().to_owned(),
+        keep_going: traffic.keep_going,
         connections: traffic.connections,
         slow_readers: traffic.slow_readers,
         threads: plan.control.lines.len(),

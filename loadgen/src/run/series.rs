@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
@@ -208,6 +209,12 @@ impl<'a> Series<'a> {
     /// When the window opened, in seconds since 1970.
     pub(super) fn start_unix_seconds(&self) -> f64 {
         self.edges[0].unix_seconds
+    }
+
+    /// Wrong replies so far, warm-up included.
+    pub(super) fn wrong_replies(&self) -> u64 {
+        let lines = self.control.lines.iter();
+        lines.map(|line| line.wrong.load(Ordering::Relaxed)).sum()
     }
 
     /// The slices so far.

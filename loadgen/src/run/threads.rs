@@ -81,7 +81,7 @@ pub(super) fn gather(
             };
             fault.to_string()
         });
-        let room = FAULTS_MAX - checks.mismatches.len();
+        let room = FAULTS_MAX.saturating_sub(checks.mismatches.len());
         checks.mismatches.extend(wrong.take(room));
         if let Some(fault) = fault {
             gathered.add_fault(fault.to_string());

@@ -40,8 +40,8 @@ pub(crate) enum Manner {
     Slow(u64),
     /// Good, with a ping as soon as it is open; the pong must come before anything else.
     Pinging,
-    /// The stream is ended so many milliseconds after the upgrade.
-    Leaving(u64),
+    /// The stream is ended some time after so many connections have been accepted.
+    Leaving(usize),
 }
 
 /// A server.
@@ -54,7 +54,18 @@ pub(crate) struct Server {
     is_over: Arc<AtomicBool>,
 }
 
-type Book = Arc<Mutex<Vec<usize>>>;
+/// How long the last connections have to be upgraded before those that are [`Manner::Leaving`] leave.
+const LEAVE_AFTER: Duration = Duration::from_millis(700);
+
+/// How long they wait for that at most.
+const LEAVE_MAX: Duration = Duration::from_secs(60);
+
+/// What all connections write into and look at.
+#[derive(Clone)]
+struct Book {
+    accepted: Arc<AtomicUsize>,
+    messages: Arc<Mutex<Vec<usize>>>,
+}
 
 impl Server {
     /// Treats connection number N, from 0, in the manner of N.
@@ -101,8 +112,11 @@ impl Server {
             messages: Arc::default(),
             is_over: Arc::default(),
         };
-        let (accepted, is_over) = (Arc::clone(&server.accepted), Arc::clone(&server.is_over));
-        let book = Arc::clone(&server.messages);
+        let is_over = Arc::clone(&server.is_over);
+        let book = Book {
+            accepted: Arc::clone(&server.accepted),
+            messages: Arc::clone(&server.messages),
+        };
         thread::spawn(move || {
             while !is_over.load(Ordering::Relaxed) {
                 let Ok((stream, _)) = listener.accept() else {
@@ -110,8 +124,8 @@ impl Server {
                     thread::sleep(Duration::from_millis(10));
                     continue;
                 };
-                let number = accepted.fetch_add(1, Ordering::Relaxed);
-                let (manner, handle, book) = (manner(number), handle.clone(), Arc::clone(&book));
+                let number = book.accepted.fetch_add(1, Ordering::Relaxed);
+                let (manner, handle, book) = (manner(number), handle.clone(), book.clone());
                 // A client that goes away in the middle is no concern of the fake's.
                 thread::Builder::new()
                     .stack_size(256 * 1024)
@@ -170,8 +184,12 @@ fn talk(
                 return Ok(());
             }
         }
-        Manner::Leaving(milliseconds) => {
-            thread::sleep(Duration::from_millis(milliseconds));
+        Manner::Leaving(count) => {
+            let began = Instant::now();
+            while book.accepted.load(Ordering::Relaxed) < count && began.elapsed() < LEAVE_MAX {
+                thread::sleep(Duration::from_millis(10));
+            }
+            thread::sleep(LEAVE_AFTER);
             return Ok(());
         }
         _ => {}
@@ -188,7 +206,7 @@ fn talk(
                 }
                 stream.write_all(&frame(8, &payload))?;
                 stream.flush()?;
-                book.lock().unwrap().push(messages);
+                book.messages.lock().unwrap().push(messages);
                 if manner == Manner::Lingering {
                     thread::sleep(Duration::from_secs(60));
                 }

@@ -55,6 +55,9 @@ pub(crate) struct Load {
     pub(crate) ping_every_seconds: Option<f64>,
     /// `full`: every byte is compared; `sample`: of most messages the length only.
     pub(crate) verify: String,
+    /// Whether wrong replies are counted, where the first would end the load.
+    #[serde(default)]
+    pub(crate) keep_going: bool,
     pub(crate) connections: usize,
     /// Further connections that send and hardly read, and whose messages do not count.
     pub(crate) slow_readers: usize,
@@ -106,7 +109,7 @@ pub(crate) struct Checks {
     /// With `--keep-going`: messages whose reply was wrong.
     #[serde(default)]
     pub(crate) messages_wrong: u64,
-    /// The first of those; at most twenty.
+    /// Some of those, at most twenty: of each thread the first ones.
     #[serde(default)]
     pub(crate) mismatches: Vec<String>,
     /// Payload bytes compared.
