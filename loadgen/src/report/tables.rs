@@ -174,9 +174,18 @@ fn ratio(ratio: Option<Ratio>) -> Entry {
     let mark = if ratio.is_resolved() { "" } else { " ?" };
     let spread = ratio.spread;
     Entry::with(
-        format!("{:.2}×{mark}", spread.median),
-        format!("({:.2}–{:.2})", spread.min, spread.max),
+        format!("{}×{mark}", times(spread.median)),
+        format!("({}–{})", times(spread.min), times(spread.max)),
     )
+}
+
+/// A ratio to two decimals, of a small one two digits that say something: 1.06, 0.39, 0.039, 0.0034.
+fn times(ratio: f64) -> String {
+    let leading_zeros = match ratio > 0.0 && ratio < 0.1 {
+        true => (-ratio.log10()).floor() as usize,
+        false => 0,
+    };
+    format!("{ratio:.*}", 2 + leading_zeros)
 }
 
 /// The 99th percentile of all rounds together, and the range of the single rounds'.

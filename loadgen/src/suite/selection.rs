@@ -15,7 +15,7 @@ pub(super) struct Selection {
     pub(super) servers: Vec<Peer>,
     /// Each with the positions of its servers.
     pub(super) workloads: Vec<(Workload, Vec<usize>)>,
-    /// Who takes no part in what, a sentence each.
+    /// Who takes no part in what, and why: a sentence for all that have it in common.
     pub(super) notes: Vec<String>,
 }
 
@@ -64,7 +64,7 @@ impl Selection {
             .collect();
         let is_asked =
             |workload: &&Workload| options.only.is_empty() || options.only.contains(&workload.name);
-        let mut notes = Vec::new();
+        let mut absences = Vec::new();
         let workloads = suite
             .workloads
             .iter()
@@ -72,14 +72,14 @@ impl Selection {
             .map(|workload| {
                 let mut workload = workload.clone();
                 workload.rounds = options.rounds.unwrap_or(workload.rounds);
-                let taking_part = taking_part(&workload, &servers, &mut notes);
+                let taking_part = taking_part(&workload, &servers, &mut absences);
                 (workload, taking_part)
             })
             .collect();
         Ok(Selection {
             servers,
             workloads,
-            notes,
+            notes: in_sentences(absences),
         })
     }
 
@@ -177,9 +177,39 @@ fn written<T: Clone + DeserializeOwned + Serialize>(value: &T, scrubber: &Scrubb
     serde_json::from_str(&scrubber.clean(&text)).unwrap_or_else(|_| value.clone())
 }
 
+/// Servers that some workloads cannot be measured with.
+struct Absence {
+    servers: Vec<String>,
+    workloads: Vec<String>,
+    why: String,
+}
+
+/// A sentence for each reason that is shared by the same servers.
+fn in_sentences(absences: Vec<Absence>) -> Vec<String> {
+    let mut joined: Vec<Absence> = Vec::new();
+    for absence in absences {
+        let alike =
+            |other: &&mut Absence| other.servers == absence.servers && other.why == absence.why;
+        match joined.iter_mut().find(alike) {
+            Some(other) => other.workloads.extend(absence.workloads),
+            None => joined.push(absence),
+        }
+    }
+    let sentence = |absence: Absence| {
+        let verb = match absence.servers.len() {
+            1 => "takes",
+            _ => "take",
+        };
+        let (servers, workloads) = (absence.servers.join(", "), absence.workloads.join(", "));
+        format!("{servers} {verb} no part in {workloads}: {}.", absence.why)
+    };
+    joined.into_iter().map(sentence).collect()
+}
+
 /// The positions of the servers that `workload` can be measured with.
-fn taking_part(workload: &Workload, servers: &[Peer], notes: &mut Vec<String>) -> Vec<usize> {
+fn taking_part(workload: &Workload, servers: &[Peer], absences: &mut Vec<Absence>) -> Vec<usize> {
     let mut taking_part = Vec::new();
+    let first = absences.len();
     for (position, server) in servers.iter().enumerate() {
         if let Some(names) = &workload.servers
             && !names.contains(&server.name)
@@ -187,19 +217,51 @@ fn taking_part(workload: &Workload, servers: &[Peer], notes: &mut Vec<String>) -
             continue;
         }
         let why = if workload.tls && server.tls.is_none() {
-            Some("its peer.toml has no tls".to_owned())
+            Some("no tls in peer.toml".to_owned())
         } else {
             workload.check_for(&server.url).err()
         };
         match why {
             None => taking_part.push(position),
-            Some(why) => notes.push(format!(
-                "{} takes no part in {}: {}.",
-                server.name,
-                workload.name,
-                why.trim_end_matches('.')
-            )),
+            Some(why) => {
+                let why = why.trim_end_matches('.');
+                let of_this = &mut absences[first..];
+                match of_this.iter_mut().find(|absence| absence.why == why) {
+                    Some(absence) => absence.servers.push(server.name.clone()),
+                    None => absences.push(Absence {
+                        servers: vec![server.name.clone()],
+                        workloads: vec![workload.name.clone()],
+                        why: why.to_owned(),
+                    }),
+                }
+            }
         }
     }
     taking_part
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_told_once_for_all_that_share_it() {
+        let absence = |servers: &[&str], workload: &str, why: &str| Absence {
+            servers: servers.iter().map(|name| (*name).to_owned()).collect(),
+            workloads: vec![workload.to_owned()],
+            why: why.to_owned(),
+        };
+        let notes = in_sentences(vec![
+            absence(&["a", "b"], "tls-1", "no tls in peer.toml"),
+            absence(&["c"], "pings", "a TCP echo has none"),
+            absence(&["a", "b"], "tls-2", "no tls in peer.toml"),
+        ]);
+        assert_eq!(
+            notes,
+            [
+                "a, b take no part in tls-1, tls-2: no tls in peer.toml.",
+                "c takes no part in pings: a TCP echo has none.",
+            ]
+        );
+    }
 }
