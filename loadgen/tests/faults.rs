@@ -236,10 +236,10 @@ fn handshakes_that_fail_are_told_with_the_answer() {
 #[test]
 fn what_was_measured_before_a_fault_is_kept() {
     for (server, outcome) in run_each(
-        Habit::Corrupt(500),
+        Habit::Corrupt(5000),
         "--connections 3 --warmup 0s --duration 1h",
     ) {
-        outcome.expect_failure(&["(message 500, offset 31)"]);
+        outcome.expect_failure(&["(message 5000, offset 31)"]);
         let messages = whole(&outcome.document, "/result/messages");
         let verified = whole(&outcome.document, "/checks/messages_verified");
         assert!(messages >= 500, "{messages}");
@@ -249,7 +249,7 @@ fn what_was_measured_before_a_fault_is_kept() {
         assert_eq!(outcome.document["result"]["verdict"], "invalid");
         let faults = outcome.document["checks"]["faults"].as_array().unwrap();
         let first = faults.first().and_then(|fault| fault.as_str()).unwrap();
-        assert!(first.contains("(message 500, offset 31)"), "{first}");
+        assert!(first.contains("(message 5000, offset 31)"), "{first}");
     }
 }
 

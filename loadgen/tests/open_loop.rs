@@ -146,10 +146,10 @@ fn poisson_arrivals_have_exponential_distances() {
 }
 
 /// A server that stands still for a second, once.
-fn stalls(reading: Reading) -> Script {
+fn stalls(after: u64, reading: Reading) -> Script {
     Script {
         stall: Some(Stall {
-            after: 300,
+            after,
             length: ms(1000),
         }),
         reading,
@@ -160,7 +160,7 @@ fn stalls(reading: Reading) -> Script {
 #[test]
 fn a_stall_is_seen_at_full_size() {
     let arguments = "--rate 1000 --connections 10 --warmup 0s --duration 2500ms";
-    for (server, outcome) in run_each(stalls(Reading::Eager), arguments) {
+    for (server, outcome) in run_each(stalls(300, Reading::Eager), arguments) {
         outcome.expect_ok();
         assert!(server.log_without_complaints().stall.is_some());
         let latency = histogram(&outcome.document, "/result/latency");
@@ -183,7 +183,7 @@ fn a_stall_is_seen_at_full_size() {
 #[test]
 fn a_closed_loop_hides_the_same_stall() {
     let arguments = "--connections 10 --warmup 0s --duration 2500ms";
-    for (server, outcome) in run_each(stalls(Reading::Eager), arguments) {
+    for (server, outcome) in run_each(stalls(5000, Reading::Eager), arguments) {
         outcome.expect_ok();
         assert!(server.log_without_complaints().stall.is_some());
         let latency = histogram(&outcome.document, "/result/latency");
@@ -200,7 +200,7 @@ fn a_closed_loop_hides_the_same_stall() {
 #[test]
 fn the_service_time_hides_what_the_intended_time_shows() {
     let arguments = "--rate 400 --size 64KiB --connections 1 --warmup 0s --duration 2500ms";
-    for (_, outcome) in run_each(stalls(Reading::SmallBuffer), arguments) {
+    for (_, outcome) in run_each(stalls(300, Reading::SmallBuffer), arguments) {
         outcome.expect_ok();
         let document = &outcome.document;
         let intended = count_within(&histogram(document, "/result/latency"), ms(500), ms(10_000));

@@ -40,7 +40,7 @@ pub(crate) enum Manner {
     Slow(u64),
     /// Good, with a ping as soon as it is open; the pong must come before anything else.
     Pinging,
-    /// The stream is ended some time after so many connections have been accepted.
+    /// Good, until some time after so many connections have been accepted: then the stream is ended.
     Leaving(usize),
 }
 
@@ -185,12 +185,16 @@ fn talk(
             }
         }
         Manner::Leaving(count) => {
-            let began = Instant::now();
-            while book.accepted.load(Ordering::Relaxed) < count && began.elapsed() < LEAVE_MAX {
-                thread::sleep(Duration::from_millis(10));
-            }
-            thread::sleep(LEAVE_AFTER);
-            return Ok(());
+            let (socket, accepted) = (socket.try_clone()?, Arc::clone(&book.accepted));
+            thread::spawn(move || {
+                let began = Instant::now();
+                while accepted.load(Ordering::Relaxed) < count && began.elapsed() < LEAVE_MAX {
+                    thread::sleep(Duration::from_millis(10));
+                }
+                thread::sleep(LEAVE_AFTER);
+                // Until then all is as it should be.
+                drop(socket.shutdown(Shutdown::Both));
+            });
         }
         _ => {}
     }
