@@ -41,15 +41,19 @@ fn what_is_offered_is_what_was_asked_for_and_is_achieved() {
             assert_eq!(document["load"]["rate"]["arrivals"], arrivals);
             // Five standard deviations of a Poisson number.
             let spread = if poisson { 5.0 * 500f64.sqrt() } else { 10.0 };
+            // A window may close late.
+            let asked = 500.0 * number(document, "/result/window_seconds");
             let offered = offered(document);
-            assert!((offered - 500.0).abs() <= spread, "{offered} offered");
-            let messages = whole(document, "/result/messages") as f64;
+            assert!((offered - asked).abs() <= 1.0, "{offered} of {asked}");
+            // All that was due in it was sent and answered, if not always within it.
+            let answered = whole(document, "/result/latency/count") as f64;
             assert!(
-                (messages - offered).abs() <= 0.05 * offered + spread,
-                "{messages} of {offered}"
+                (answered - offered).abs() <= spread,
+                "{answered} of {offered}"
             );
+            let messages = whole(document, "/result/messages") as f64;
+            assert!(messages >= 0.5 * offered, "{messages} of {offered}");
             assert!(whole(document, "/result/lateness/count") > 0, "{result}");
-            assert!(whole(document, "/result/latency/count") > 0);
             assert!(result["backlog"]["messages_end"].is_u64());
             let verified = whole(document, "/checks/messages_verified");
             // What a raw server reads at a time need not be one message.
@@ -288,29 +292,33 @@ fn a_ramp_is_followed() {
         outcome.expect_ok();
         let document = &outcome.document;
         assert_eq!(document["load"]["duration_seconds"], 2.0);
-        // The area below the ramp, 100 t + 200 t², and below the rate that is held after it: a window may
-        // close late.
+        // The area below the ramp, 100 t + 200 t², and below the rate that is held after it.
         let due = |seconds: f64| {
             let (ramp, held) = (seconds.min(2.0), (seconds - 2.0).max(0.0));
             100.0 * ramp + 200.0 * ramp * ramp + 900.0 * held
         };
+        let window = number(document, "/result/window_seconds");
+        // The window opens some time after the ramp begins. How long after, its sum says; then each slice
+        // must agree.
+        let within = |late: f64, seconds: f64| due(late + seconds) - due(late);
+        let (mut least, mut most) = (-0.05, 1.5);
+        for _ in 0..60 {
+            let middle = f64::midpoint(least, most);
+            match within(middle, window) < offered(document) {
+                true => least = middle,
+                false => most = middle,
+            }
+        }
         let mut sum = 0.0;
         for slice in series(document) {
             sum += number(slice, "/offered");
             let until = number(slice, "/until_seconds");
-            // Clocks of two threads meet here: as much as 50 ms of the ramp's end.
+            let expected = within(least, until);
             assert!(
-                (sum - due(until)).abs() < 45.0,
-                "until {until} s: {sum} of {}",
-                due(until)
+                (sum - expected).abs() < 2.0,
+                "until {until} s: {sum} of {expected}, {least} s late"
             );
         }
-        let window = number(document, "/result/window_seconds");
-        assert!(
-            (offered(document) - due(window)).abs() < 50.0,
-            "{} in {window} s",
-            offered(document)
-        );
         assert!((sum - offered(document)).abs() < 1.0, "{sum}");
         let slices = series(document).len();
         let rate = |index: usize| {
