@@ -248,6 +248,14 @@ impl Control {
         }
     }
 
+    /// What all load threads together have shown of one counter.
+    pub(crate) fn total(&self, counter: fn(&Line) -> &AtomicU64) -> u64 {
+        let lines = self.lines.iter();
+        lines
+            .map(|line| counter(line).load(Ordering::Relaxed))
+            .sum()
+    }
+
     /// Marks the run as failed and tells the main thread.
     pub(crate) fn fail(&self) {
         self.failed.store(true, Ordering::Release);

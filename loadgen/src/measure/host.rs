@@ -10,7 +10,6 @@ use std::fs;
 use rustix::process::{Resource, getrlimit};
 use serde::{Deserialize, Serialize};
 
-use crate::quantity::parse_cpu_list;
 use crate::trial::placement::allowed_cpus;
 
 /// Settings of the kernel that a loopback echo can feel.
@@ -108,13 +107,6 @@ impl Cpu {
             clock_source: read("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
             mitigations: mitigations(),
         }
-    }
-
-    /// CPUs of the machine, whether they may be used or not.
-    pub(crate) fn online_count(&self) -> usize {
-        parse_cpu_list(&self.online)
-            .map_or(0, |list| list.0.len())
-            .max(self.allowed.len())
     }
 }
 

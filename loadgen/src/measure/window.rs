@@ -68,20 +68,18 @@ impl Snapshot {
         let server = (!pids.is_empty()).then(|| family_tasks(pids, observed.source));
         let own = tasks(std::process::id() as i32, observed.source).unwrap_or_default();
         let usage = sys::usage();
-        let sum =
-            |counter: fn(&crate::control::Line) -> u64| control.lines.iter().map(counter).sum();
         Snapshot {
             at: control.clock.now(),
             unix_seconds: UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64(),
-            wire_bytes_sent: sum(|line| line.wire_bytes_sent.load(Ordering::Relaxed)),
+            wire_bytes_sent: control.total(|line| &line.wire_bytes_sent),
             polled_ns: control
                 .lines
                 .iter()
                 .map(|line| line.polled_ns.load(Ordering::Relaxed))
                 .collect(),
-            wire_bytes_received: sum(|line| line.wire_bytes_received.load(Ordering::Relaxed)),
-            messages: sum(|line| line.messages.load(Ordering::Relaxed)),
-            payload_bytes: sum(|line| line.payload_bytes.load(Ordering::Relaxed)),
+            wire_bytes_received: control.total(|line| &line.wire_bytes_received),
+            messages: control.total(|line| &line.messages),
+            payload_bytes: control.total(|line| &line.payload_bytes),
             own,
             cpus: CpuTimes::default(),
             cpus_of_both: BTreeSet::new(),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::live::Live;
 use super::series::{Series, slice_length};
-use crate::control::{Control, Line, Phase};
+use crate::control::{Control, Phase};
 use crate::interrupt::{Interrupt, Interrupted, Woken};
 use crate::measure::process::{Memory, family_memory};
 use crate::measure::window::{Observed, cpus_of_both};
@@ -193,11 +193,7 @@ impl<'a> Conductor<'a> {
 
     /// Messages that have their reply, right or wrong.
     fn replies(&self) -> u64 {
-        let lines = self.control.lines.iter();
-        let replies = |line: &Line| {
-            line.messages.load(Ordering::Relaxed) + line.wrong.load(Ordering::Relaxed)
-        };
-        lines.map(replies).sum()
+        self.control.total(|line| &line.messages) + self.control.total(|line| &line.wrong)
     }
 
     /// Stops the load and waits while replies come in; threads that do not finish in time are told to

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
@@ -213,8 +212,7 @@ impl<'a> Series<'a> {
 
     /// Wrong replies so far, warm-up included.
     pub(super) fn wrong_replies(&self) -> u64 {
-        let lines = self.control.lines.iter();
-        lines.map(|line| line.wrong.load(Ordering::Relaxed)).sum()
+        self.control.total(|line| &line.wrong)
     }
 
     /// The slices so far.

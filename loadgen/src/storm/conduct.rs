@@ -218,10 +218,7 @@ impl Storm<'_> {
     }
 
     fn visits(&self) -> u64 {
-        let lines = self.control.lines.iter();
-        lines
-            .map(|line| line.messages.load(Ordering::Relaxed))
-            .sum()
+        self.control.total(|line| &line.messages)
     }
 
     /// Lets the visits under way come to their end, or to their deadline.

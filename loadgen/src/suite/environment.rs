@@ -14,6 +14,7 @@ use super::origin::Source;
 use crate::interrupt::Interrupt;
 use crate::measure::host::Host;
 use crate::measure::others::CpuTimes;
+use crate::measure::process::cpus_online;
 use crate::trial::placement::Placement;
 use crate::trial::version::first_line;
 
@@ -62,8 +63,9 @@ impl Environment {
     ) -> anyhow::Result<Environment> {
         let host = Host::read();
         let cpu = &host.cpu;
+        let cpu_count = cpus_online().max(cpu.allowed.len());
         let machine = machine.map_or_else(
-            || machine_name(&cpu.model, &cpu.architecture, cpu.online_count()),
+            || machine_name(&cpu.model, &cpu.architecture, cpu_count),
             str::to_owned,
         );
         let says = |words: &[&str]| {
