@@ -126,8 +126,12 @@ fn an_interrupt_while_connecting_ends_at_once() {
 fn partial_results_survive_a_server_that_dies() {
     // The server may be gone before a busy machine has the window open.
     let has_a_window = |(_, outcome): &(Server, Outcome)| {
-        let messages = outcome.document.pointer("/result/messages");
-        messages.and_then(Value::as_u64).unwrap_or_default() >= 100
+        ["/result/messages", "/result/latency/count"]
+            .iter()
+            .all(|pointer| {
+                let count = outcome.document.pointer(pointer).and_then(Value::as_u64);
+                count.unwrap_or_default() >= 100
+            })
     };
     for loop_kind in ["", "--depth 5", "--rate 20k", "--duplex --size 100"] {
         let arguments = format!("--connections 3 --warmup 0s --duration 1h {loop_kind}");
@@ -144,7 +148,6 @@ fn partial_results_survive_a_server_that_dies() {
                 told.contains(ended) || told.contains("reset the connection"),
                 "{told}"
             );
-            assert!(whole(&outcome.document, "/result/latency/count") > 0);
             assert_eq!(outcome.document["result"]["verdict"], "invalid");
         }
     }

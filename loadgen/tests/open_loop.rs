@@ -54,6 +54,7 @@ fn what_is_offered_is_what_was_asked_for_and_is_achieved() {
             assert!(whole(document, "/result/lateness/count") > 0, "{result}");
             assert!(result["backlog"]["messages_end"].is_u64());
             let verified = whole(document, "/checks/messages_verified");
+            assert!(answered.max(messages) <= verified as f64);
             // What a raw server reads at a time need not be one message.
             let log = server.log_without_complaints();
             let bytes: usize = log.records.iter().map(|record| record.payload_bytes).sum();
