@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use crate::choose::{choose, is_short_of_memory, refusal};
 use crate::config::{Config, ConfigError, Listen, Protocol};
 use crate::engine::{Engine, Stop, Worker};
-use crate::protocol::Tally;
+use crate::protocol::{SlabPool, Tally};
 use crate::shard::{self, Admission, Settings};
 use crate::sys::{cpu, limits, listen};
 
@@ -121,7 +121,7 @@ fn settings(config: &Config) -> Settings {
             Protocol::Tcp => shard::Protocol::Tcp,
         },
         policy: config.policy.clone(),
-        buffer_memory_bytes: config.buffer_memory_bytes / config.workers.get(),
+        budget: SlabPool::budget(config.buffer_memory_bytes, config.workers.get()),
         admission: Arc::new(Admission::new(config.connections_max)),
     }
 }

@@ -7,7 +7,11 @@
 #[forbid(unsafe_code)]
 mod door;
 #[forbid(unsafe_code)]
+mod ended;
+#[forbid(unsafe_code)]
 pub mod epoll;
+#[forbid(unsafe_code)]
+mod leaving;
 #[forbid(unsafe_code)]
 mod stop;
 #[allow(unsafe_code)]

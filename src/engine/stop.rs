@@ -1,8 +1,8 @@
 //! How a process tells its workers to stop.
 
 use std::io;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire};
+use std::sync::atomic::{AtomicU8, AtomicUsize};
 use std::time::Duration;
 
 use crate::sys::wake::Waker;
@@ -12,14 +12,22 @@ use crate::sys::wake::Waker;
 pub enum StopPhase {
     /// It serves.
     Running,
-    /// It says goodbye to its peers.
+    /// It says goodbye to its peers, and refuses whoever comes.
     Draining,
+    /// Those that were there when the drain began are gone, on all workers. Whoever waits to be accepted is
+    /// still told so.
+    Closing,
 }
+
+const PHASES: [StopPhase; 3] = [StopPhase::Running, StopPhase::Draining, StopPhase::Closing];
 
 /// Shared by all workers of a process.
 #[derive(Debug)]
 pub struct Stop {
-    draining: AtomicBool,
+    /// An index into [`PHASES`]: it only grows.
+    phase: AtomicU8,
+    /// Workers that have not deserted.
+    serving: AtomicUsize,
     /// How long saying goodbye may take.
     pub drain_timeout: Duration,
     wakers: Vec<Waker>,
@@ -35,7 +43,8 @@ impl Stop {
             .map(|_| Waker::new())
             .collect::<io::Result<_>>()?;
         Ok(Stop {
-            draining: AtomicBool::new(false),
+            phase: AtomicU8::new(0),
+            serving: AtomicUsize::new(workers),
             drain_timeout,
             wakers,
         })
@@ -43,16 +52,25 @@ impl Stop {
 
     /// Has every worker say goodbye and return.
     pub fn drain(&self) {
-        self.draining.store(true, Release);
+        self.enter(StopPhase::Draining);
+    }
+
+    /// To be called once by each worker in a drain: those are gone that were there when it began. Listeners
+    /// stay open until all workers have said so, since the kernel spreads whoever comes over all of them.
+    pub fn desert(&self) {
+        if self.serving.fetch_sub(1, AcqRel) == 1 {
+            self.enter(StopPhase::Closing);
+        }
+    }
+
+    fn enter(&self, phase: StopPhase) {
+        self.phase.fetch_max(phase as u8, AcqRel);
         self.wakers.iter().for_each(Waker::wake);
     }
 
     /// How far it is.
     pub fn phase(&self) -> StopPhase {
-        match self.draining.load(Acquire) {
-            true => StopPhase::Draining,
-            false => StopPhase::Running,
-        }
+        PHASES[usize::from(self.phase.load(Acquire))]
     }
 
     /// What makes worker `number` look at [`Stop::phase`].

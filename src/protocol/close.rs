@@ -90,3 +90,41 @@ impl Violation {
         }
     }
 }
+
+/// Why the server ended a connection, where it was not the peer that did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The request was answered with this status code instead of 101.
+    Refused(u16),
+    /// The request head was not whole in time.
+    Handshake,
+    /// The peer broke the protocol.
+    Violation(Violation),
+    /// The peer was silent for the idle timeout.
+    Idle,
+    /// The peer acknowledged nothing of what it was owed for the stall timeout.
+    Stalled,
+    /// The peer kept most of the memory for what is queued, and that was spent.
+    Memory,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cause::Refused(status) => write!(formatter, "the request was refused with {status}"),
+            Cause::Handshake => write!(formatter, "the request did not come in time"),
+            Cause::Violation(violation) => {
+                write!(formatter, "closed with {}: {violation:?}", violation.close_code())
+            }
+            Cause::Idle => write!(formatter, "closed for silence"),
+            Cause::Stalled => write!(
+                formatter,
+                "reset: it is owed something, and acknowledges nothing"
+            ),
+            Cause::Memory => write!(
+                formatter,
+                "reset: it reads too little, and --buffer-memory is spent"
+            ),
+        }
+    }
+}

@@ -4,6 +4,7 @@
 //! argument, and so does the time. It may import `core`, `alloc`, and pure parsers; it must never know
 //! an engine, a shard, a file descriptor or the configuration's flags.
 
+pub mod budget;
 pub mod close;
 pub mod frame;
 pub mod handshake;
@@ -16,10 +17,11 @@ pub mod tally;
 pub mod tcp_echo;
 pub mod utf8;
 
-pub use close::{CloseCode, Violation};
+pub use budget::Budget;
+pub use close::{Cause, CloseCode, Violation};
 pub use moment::Moment;
 pub use policy::Policy;
 pub use reply::{Piece, Reply};
-pub use session::{Next, Session, Step, Turn, Wake};
+pub use session::{Next, Session, Step, Timer, Turn, Wake};
 pub use slab::{Slab, SlabChain, SlabPool};
 pub use tally::Tally;

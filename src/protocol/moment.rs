@@ -9,6 +9,9 @@ use std::time::Duration;
 pub struct Moment(u64);
 
 impl Moment {
+    /// So late that it is never.
+    pub const NEVER: Moment = Moment(u64::MAX);
+
     /// The moment `nanoseconds` after the start.
     pub const fn from_nanos(nanoseconds: u64) -> Self {
         Moment(nanoseconds)

@@ -76,7 +76,7 @@ impl Piece {
             }
             Piece::Slabs(chain) => chain.append(bytes, pool),
             Piece::None | Piece::Inline(_) => {
-                let mut slab = pool.take();
+                let mut slab = pool.take(bytes.len());
                 slab.append(bytes);
                 self.push(slab);
             }

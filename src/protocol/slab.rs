@@ -2,7 +2,12 @@
 //!
 //! A slab is an owned box, so the type system says who holds it: it cannot be given back twice, nor
 //! used after it was. The pool keeps a few warm ones (no allocation on the warm path), knows how many
-//! are out, and returns the rest to the allocator, so memory falls again when a crowd has left.
+//! bytes are out, and returns the rest to the allocator, so memory falls again when a crowd has left.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::budget::{Budget, Share};
 
 /// The largest payload that is held until its frame is whole, in bytes. Larger frames are cut through
 /// or fragmented. In fragments of this size a text of 256 MiB stays within the 16,384 that `ws` accepts.
@@ -13,49 +18,68 @@ pub const HOLD_BYTES_MAX: usize = 16 * 1024;
 /// aligned.
 pub const HEADROOM_BYTES: usize = 64;
 
-const SLAB_BYTES: usize = HEADROOM_BYTES + HOLD_BYTES_MAX;
+/// The sizes of slabs, in bytes, headroom included: what is small is kept small. All are size classes of
+/// the allocator, so that none costs more than is counted for it; the largest is the first that has room
+/// for a payload of [`HOLD_BYTES_MAX`].
+const CLASSES: [usize; 3] = [1024, 4 * 1024, 20 * 1024];
 
-/// Slabs kept warm per pool after use.
+/// The size of the largest slabs.
+const SLAB_BYTES_MAX: usize = CLASSES[CLASSES.len() - 1];
+
+/// Slabs of each size kept warm per pool after use.
 const WARM_SLABS_MAX: usize = 64;
 
-/// A fixed piece of memory with bytes in the middle: `HEADROOM_BYTES` of room, then the bytes, then room.
+/// A piece of memory with bytes in the middle: `HEADROOM_BYTES` of room, then the bytes, then room.
 #[derive(Debug)]
 pub struct Slab {
-    start: usize,
-    end: usize,
+    start: u32,
+    end: u32,
     next: Option<Box<Slab>>,
-    /// It was taken to hold something until more comes.
+    /// Which of [`CLASSES`] it is.
+    class: u8,
+    /// It counts as unfinished input.
     holds: bool,
-    bytes: [u8; SLAB_BYTES],
+    bytes: Box<[u8]>,
 }
 
 impl Slab {
-    fn new() -> Box<Self> {
+    fn new(class: usize) -> Box<Self> {
         Box::new(Slab {
-            start: HEADROOM_BYTES,
-            end: HEADROOM_BYTES,
+            start: HEADROOM_BYTES as u32,
+            end: HEADROOM_BYTES as u32,
             next: None,
+            class: class as u8,
             holds: false,
-            bytes: [0; SLAB_BYTES],
+            bytes: vec![0; CLASSES[class]].into(),
         })
+    }
+
+    fn range(&self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
+    /// What it counts for in a budget, in bytes.
+    fn cost(&self) -> usize {
+        CLASSES[usize::from(self.class)] + size_of::<Slab>()
     }
 
     /// The bytes it holds.
     #[inline]
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes[self.start..self.end]
+        &self.bytes[self.range()]
     }
 
     /// The bytes it holds, to be rewritten in place.
     #[inline]
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.start..self.end]
+        let range = self.range();
+        &mut self.bytes[range]
     }
 
     /// How many bytes it holds.
     #[inline]
     pub fn len(&self) -> usize {
-        self.end - self.start
+        self.range().len()
     }
 
     /// Whether it holds nothing.
@@ -67,13 +91,13 @@ impl Slab {
     /// How many bytes still fit behind those it holds.
     #[inline]
     pub fn room(&self) -> usize {
-        SLAB_BYTES - self.end
+        self.bytes.len() - self.end as usize
     }
 
     /// The free space behind the bytes; what is written there counts after [`Slab::grow`].
     #[inline]
     pub fn spare(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.end..]
+        &mut self.bytes[self.end as usize..]
     }
 
     /// Counts `count` bytes of the spare space as held.
@@ -83,7 +107,7 @@ impl Slab {
     #[inline]
     pub fn grow(&mut self, count: usize) {
         assert!(count <= self.room(), "a slab grows only into its own room");
-        self.end += count;
+        self.end += count as u32;
     }
 
     /// Appends as many of `bytes` as fit and says how many did.
@@ -91,7 +115,7 @@ impl Slab {
     pub fn append(&mut self, bytes: &[u8]) -> usize {
         let count = bytes.len().min(self.room());
         self.spare()[..count].copy_from_slice(&bytes[..count]);
-        self.end += count;
+        self.end += count as u32;
         count
     }
 
@@ -101,9 +125,10 @@ impl Slab {
     /// If the room in front is spent: at most [`HEADROOM_BYTES`] in all.
     #[inline]
     pub fn prepend(&mut self, header: &[u8]) {
-        let start = self.start - header.len();
-        self.bytes[start..self.start].copy_from_slice(header);
-        self.start = start;
+        let end = self.start as usize;
+        let start = end - header.len();
+        self.bytes[start..end].copy_from_slice(header);
+        self.start = start as u32;
     }
 
     /// Drops `count` bytes from the front: they have been sent.
@@ -113,13 +138,12 @@ impl Slab {
     #[inline]
     pub fn advance(&mut self, count: usize) {
         assert!(count <= self.len(), "only bytes that are held can be sent");
-        self.start += count;
+        self.start += count as u32;
     }
 
     fn clear(&mut self) {
-        self.start = HEADROOM_BYTES;
-        self.end = HEADROOM_BYTES;
-        self.holds = false;
+        self.start = HEADROOM_BYTES as u32;
+        self.end = HEADROOM_BYTES as u32;
     }
 }
 
@@ -179,7 +203,7 @@ impl SlabChain {
             bytes = &bytes[count..];
         }
         while !bytes.is_empty() {
-            let mut slab = pool.take();
+            let mut slab = pool.take(bytes.len());
             let count = slab.append(bytes);
             bytes = &bytes[count..];
             self.push(slab);
@@ -196,64 +220,151 @@ impl SlabChain {
 
 /// One worker's slabs.
 ///
-/// `limit` bounds what may be *kept* across a wait for a peer. Memory that is used and returned within
-/// one turn may pass it, for holding is a courtesy and sending is not. Of what may be kept, half is for
-/// what waits to be sent: whoever leaves frames or requests unfinished cannot take that.
+/// The budget bounds what may be *kept* across a wait for a peer. Memory that is used and returned within
+/// one turn may pass it, for holding is a courtesy and sending is not.
 #[derive(Debug)]
 pub struct SlabPool {
-    warm: Vec<Box<Slab>>,
-    out: usize,
-    holding: usize,
-    limit: usize,
+    warm: [Vec<Box<Slab>>; CLASSES.len()],
+    budget: Arc<Budget>,
+    queued: Share,
+    unfinished: Share,
 }
 
 impl SlabPool {
-    /// A pool whose connections may together keep `limit_bytes` of memory.
-    pub fn new(limit_bytes: usize) -> Self {
+    /// A budget for `workers` pools whose connections may together keep `bytes` of memory, or one of the
+    /// largest slabs for each worker and use if that is more.
+    pub fn budget(bytes: usize, workers: usize) -> Arc<Budget> {
+        Budget::new(bytes, workers, SLAB_BYTES_MAX + size_of::<Slab>())
+    }
+
+    /// A pool that draws on `budget`.
+    pub fn new(budget: Arc<Budget>) -> Self {
         SlabPool {
-            warm: Vec::with_capacity(WARM_SLABS_MAX),
-            out: 0,
-            holding: 0,
-            limit: (limit_bytes / SLAB_BYTES).max(1),
+            warm: Default::default(),
+            budget,
+            queued: Share::default(),
+            unfinished: Share::default(),
         }
     }
 
-    /// An empty slab, always: for bytes that must be sent. Who keeps it across a wait asks
-    /// [`SlabPool::is_spent`] and makes room by other means if so.
-    pub fn take(&mut self) -> Box<Slab> {
-        self.out += 1;
-        self.warm.pop().unwrap_or_else(Slab::new)
+    /// An empty slab, always: for bytes that must be sent. It has room for `len` of them, or is the largest
+    /// there is. Who keeps it across a wait asks [`SlabPool::overdraft`] and makes room by other means if so.
+    pub fn take(&mut self, len: usize) -> Box<Slab> {
+        let slab = self.make(class_for(len));
+        self.queued.take(slab.cost(), &self.budget.queued);
+        slab
     }
 
-    /// An empty slab to hold bytes in until more arrive, or none if the budget is spent.
-    pub fn take_to_hold(&mut self) -> Option<Box<Slab>> {
-        if self.out >= self.limit || self.holding >= self.limit.div_ceil(2) {
+    /// An empty slab to hold `len` bytes in until more arrive, or none if there is too little memory for
+    /// unfinished input.
+    ///
+    /// # Panics
+    /// If no slab has that much room: at most [`HOLD_BYTES_MAX`].
+    pub fn take_to_hold(&mut self, len: usize) -> Option<Box<Slab>> {
+        assert!(len <= HOLD_BYTES_MAX, "only so much is held");
+        let class = class_for(len);
+        let cost = CLASSES[class] + size_of::<Slab>();
+        if !self.unfinished.try_take(cost, &self.budget.unfinished) {
             return None;
         }
-        self.holding += 1;
-        let mut slab = self.take();
+        let mut slab = self.make(class);
         slab.holds = true;
         Some(slab)
     }
 
-    /// Takes a slab back.
-    pub fn give(&mut self, mut slab: Box<Slab>) {
-        debug_assert!(self.out > 0, "a slab came back that never left");
-        self.out -= 1;
-        self.holding -= usize::from(slab.holds);
-        if self.warm.len() < WARM_SLABS_MAX {
-            slab.clear();
-            self.warm.push(slab);
+    /// A slab with the bytes of `slab`, which holds something, and room for `more`; none, and `slab` is given
+    /// back, if there is too little memory.
+    pub fn enlarge(&mut self, slab: Box<Slab>, more: usize) -> Option<Box<Slab>> {
+        if slab.room() >= more {
+            return Some(slab);
+        }
+        let mut larger = self.take_to_hold(slab.len() + more);
+        if let Some(larger) = &mut larger {
+            larger.append(slab.bytes());
+        }
+        self.give(slab);
+        larger
+    }
+
+    /// What was held is whole, and is to be sent: it counts as that from here on.
+    pub fn finish(&mut self, slab: &mut Slab) {
+        if std::mem::take(&mut slab.holds) {
+            let cost = slab.cost();
+            self.unfinished.give(cost, &self.budget.unfinished);
+            self.queued.take(cost, &self.budget.queued);
         }
     }
 
-    /// Whether more is out than may be kept.
-    pub fn is_spent(&self) -> bool {
-        self.out > self.limit
+    fn make(&mut self, class: usize) -> Box<Slab> {
+        self.warm[class].pop().unwrap_or_else(|| Slab::new(class))
     }
 
-    /// How many slabs are out.
-    pub fn out(&self) -> usize {
-        self.out
+    /// Takes a slab back.
+    pub fn give(&mut self, mut slab: Box<Slab>) {
+        match std::mem::take(&mut slab.holds) {
+            true => self.unfinished.give(slab.cost(), &self.budget.unfinished),
+            false => self.queued.give(slab.cost(), &self.budget.queued),
+        }
+        let warm = &mut self.warm[usize::from(slab.class)];
+        if warm.len() < WARM_SLABS_MAX {
+            slab.clear();
+            warm.push(slab);
+        }
+    }
+
+    /// By how many bytes more is out, to be sent, than may be kept.
+    pub fn overdraft(&mut self) -> usize {
+        self.queued.overdraft(&self.budget.queued)
+    }
+
+    /// How many bytes could still be kept for what is to be sent, by whichever worker takes them first.
+    pub fn free_bytes(&self) -> usize {
+        self.queued.free(&self.budget.queued)
+    }
+
+    /// How many bytes are out.
+    pub fn out_bytes(&self) -> usize {
+        self.queued.out() + self.unfinished.out()
+    }
+}
+
+/// The smallest class with room for `len` bytes, or the largest.
+fn class_for(len: usize) -> usize {
+    let fits = CLASSES.iter().position(|bytes| len + HEADROOM_BYTES <= *bytes);
+    fits.unwrap_or(CLASSES.len() - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slab_is_no_larger_than_it_need_be() {
+        let mut pool = SlabPool::new(SlabPool::budget(1 << 20, 1));
+        for (len, least) in [(1, 1), (960, 960), (961, 4032), (4033, HOLD_BYTES_MAX), (1 << 20, HOLD_BYTES_MAX)] {
+            let slab = pool.take(len);
+            assert!(slab.room() >= least && slab.room() < 5 * least.max(960), "{len}");
+            pool.give(slab);
+        }
+        assert_eq!(pool.out_bytes(), 0);
+    }
+
+    #[test]
+    fn neither_kind_of_waiting_takes_the_others_memory() {
+        let mut pool = SlabPool::new(SlabPool::budget(1 << 20, 1));
+        let mut held: Vec<_> = std::iter::from_fn(|| pool.take_to_hold(1)).collect();
+        assert!(held.len() > 200, "small things are held in little: {}", held.len());
+        assert!(pool.out_bytes() <= 1 << 18);
+        assert_eq!(pool.overdraft(), 0);
+        let queued: Vec<_> = (0..100).map(|_| pool.take(HOLD_BYTES_MAX)).collect();
+        assert!(pool.overdraft() > 0);
+        pool.give(held.pop().unwrap());
+        let mut again = pool.take_to_hold(1).unwrap();
+        let before = pool.overdraft();
+        pool.finish(&mut again);
+        assert!(pool.overdraft() > before);
+        held.push(again);
+        held.into_iter().chain(queued).for_each(|slab| pool.give(slab));
+        assert_eq!((pool.out_bytes(), pool.overdraft()), (0, 0));
     }
 }

@@ -1,6 +1,7 @@
 //! The TCP echo of RFC 862: bytes back as they come. Useful by itself, and the yardstick for what the
 //! WebSocket layer costs.
 
+use super::close::Cause;
 use super::moment::Moment;
 use super::policy::Policy;
 use super::reply::Reply;
@@ -20,10 +21,16 @@ impl TcpEcho {
         }
     }
 
+    /// The peer gave a sign of life: silence counts from now.
+    #[inline]
+    pub fn heard(&mut self, policy: &Policy, now: Moment) {
+        self.deadline = policy.idle_timeout.map(|idle| now + idle);
+    }
+
     /// Answers all of `lent` with itself.
     #[inline]
     pub fn receive(&mut self, turn: &mut Turn<'_>, lent: &mut [u8], reply: &mut Reply) -> Step {
-        self.deadline = turn.policy.idle_timeout.map(|idle| turn.now + idle);
+        self.heard(turn.policy, turn.now);
         reply.window = 0..lent.len();
         Step {
             consumed: lent.len(),
@@ -37,6 +44,7 @@ impl TcpEcho {
             Wake::PeerFinished => Next::Close,
             Wake::Deadline => {
                 turn.tally.timeouts.add(1);
+                turn.cause = Some(Cause::Idle);
                 Next::HalfClose
             }
             Wake::Drain(_) => Next::HalfClose,

@@ -37,6 +37,11 @@ impl Admission {
         self.present.load(Relaxed)
     }
 
+    /// Whether there is a limit.
+    pub fn is_limited(&self) -> bool {
+        self.max < usize::MAX
+    }
+
     /// Whether there is a place now.
     pub fn has_room(&self) -> bool {
         self.present.load(Relaxed) < self.max

@@ -53,10 +53,7 @@ mod tests {
     impl Lender for &mut Counting {
         fn lend(&mut self, window: Range<usize>) -> Lease {
             self.0 += 1;
-            Lease {
-                buffer: 0,
-                bytes: window.start as u32..window.end as u32,
-            }
+            Lease::new(0, window.start as u32..window.end as u32)
         }
     }
 

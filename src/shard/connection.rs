@@ -2,7 +2,7 @@
 
 use crate::protocol::tcp_echo::TcpEcho;
 use crate::protocol::{
-    Moment, Next, Policy, Reply, Session, SlabChain, SlabPool, Step, Turn, Wake,
+    Cause, Moment, Next, Policy, Reply, Session, SlabChain, SlabPool, Step, Timer, Turn, Wake,
 };
 
 use super::outbox::Outbox;
@@ -59,6 +59,22 @@ impl Dialogue {
         }
     }
 
+    /// What the deadline is for.
+    pub(super) fn timer(&self) -> Timer {
+        match self {
+            Dialogue::WebSocket(session) => session.timer(),
+            Dialogue::Tcp(_) => Timer::Idle,
+        }
+    }
+
+    /// The peer gave a sign of life: silence counts from now.
+    pub(super) fn heard(&mut self, policy: &Policy, now: Moment) {
+        match self {
+            Dialogue::WebSocket(session) => session.heard(policy, now),
+            Dialogue::Tcp(echo) => echo.heard(policy, now),
+        }
+    }
+
     pub(super) fn release(&mut self, slabs: &mut SlabPool) {
         if let Dialogue::WebSocket(session) = self {
             session.release(slabs);
@@ -93,6 +109,17 @@ pub(super) enum Phase {
     Gone { reset: bool },
 }
 
+/// How a peer's TCP stands, as far as the kernel can tell: all zero for a broken connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// How many bytes it has acknowledged, which only grows. Whether the peer has read them is not told.
+    pub acknowledged: u64,
+    /// Whether it has still to acknowledge something that the kernel was given.
+    pub outstanding: bool,
+    /// How many bytes have come from it so far, received or not.
+    pub received: u64,
+}
+
 /// One connection. `Io` is what the engine needs to reach it.
 #[derive(Debug)]
 pub struct Connection<Io> {
@@ -105,20 +132,40 @@ pub struct Connection<Io> {
     pub(super) peer_finished: bool,
     /// Over the connection limit: its upgrade will be refused.
     pub(super) surplus: bool,
+    /// It came when the server was going down already.
+    pub(super) late: bool,
     /// Queued bytes wait for the peer to read.
     pub(super) blocked: bool,
+    /// Something had not been acknowledged when the peer was last looked at, or was queued since.
+    pub(super) owed: bool,
+    /// Why the server ends it, until that has been reported.
+    pub(super) cause: Option<Cause>,
     pub(super) outbox: Outbox,
     pub(super) dialogue: Dialogue,
     pub(super) parked: SlabChain,
     /// The earliest timer entry that is out for this connection.
     pub(super) timer: Moment,
-    /// When the queue last moved, or the current phase began.
+    /// When the peer was last seen to have acknowledged something, or when `owed` last changed.
     pub(super) progress: Moment,
-    /// When the dialogue was over.
-    pub(super) ended: Moment,
+    /// [`Standing::acknowledged`] when it was last looked at.
+    pub(super) acknowledged: u64,
+    /// How much it kept when it was last entered among the keepers, in bytes.
+    pub(super) ranked: u32,
+    /// Bytes taken in so far.
+    pub(super) taken_in: u64,
+    /// How many of its bytes are answered before it is told that the server goes down: those that had come when
+    /// that began.
+    pub(super) last_words: u64,
 }
 
 impl<Io> Connection<Io> {
+    /// The bytes that are kept until the peer reads.
+    pub(super) fn kept_bytes(&self) -> usize {
+        // What is under way to a peer that keeps up lies in an engine's buffers, or will in a moment.
+        let queued = if self.blocked { self.outbox.bytes() } else { 0 };
+        queued + self.parked.byte_count()
+    }
+
     /// Whether FIN follows what is queued.
     pub(super) fn finishes(&self) -> bool {
         matches!(self.phase, Phase::Flushing(_))

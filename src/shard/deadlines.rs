@@ -1,24 +1,35 @@
 //! What happens without bytes: deadlines, and the end of the server.
+//!
+//! Whether a peer is alive is asked of TCP. A peer that is owed something - queued here, or given to the
+//! kernel and not acknowledged - makes progress as long as it acknowledges, however slowly and in whatever
+//! phase the connection is; it is given up when it has acknowledged nothing for the stall timeout. Its
+//! silence counts only while it is owed nothing. The kernel is asked when a deadline comes due, and never
+//! for a message.
 
-use crate::protocol::{CloseCode, Moment, Reply, Turn, Wake};
+use std::time::Duration;
 
-use super::Shard;
+use crate::protocol::{Cause, CloseCode, Moment, Reply, Timer, Turn, Wake};
+
 use super::connection::Phase;
 use super::outbound::Queue;
-use super::outbox::OUTBOX_BYTES_MAX;
 use super::slots::SlotId;
+use super::{Shard, Standing};
 
-/// A closing connection may take this many times its linger timeout as long as it makes progress.
-const ENDING_LINGERS_MAX: u32 = 6;
+/// A peer that is owed something is looked at this many times within a stall timeout.
+const LOOKS_PER_STALL: u32 = 4;
+
+/// How soon a deadline is looked at again that passed while something had come and was not received yet.
+const UNREAD_PATIENCE: Duration = Duration::from_millis(10);
 
 impl<Io> Shard<Io> {
     /// When [`Shard::pop_due`] is to be called again; none: when something else has happened.
     pub fn next_due(&self) -> Option<Moment> {
-        self.timers.next()
+        self.timers.next().into_iter().chain(self.returns).min()
     }
 
-    /// Wakes a connection whose deadline has passed, and names it. To be called until it names none.
-    pub fn pop_due(&mut self) -> Option<SlotId> {
+    /// Wakes a connection whose deadline has passed, and names it. To be called until it names none. `ask`
+    /// tells how a peer stands.
+    pub fn pop_due(&mut self, mut ask: impl FnMut(&Io) -> Standing) -> Option<SlotId> {
         loop {
             let (due, id) = self.timers.pop_due(self.now)?;
             let Some(connection) = self.slots.get_mut(id) else {
@@ -27,46 +38,125 @@ impl<Io> Shard<Io> {
             if connection.timer != due {
                 continue;
             }
-            connection.timer = Moment::from_nanos(u64::MAX);
-            let policy = &self.settings.policy;
-            let speaks = connection.phase == Phase::Talking && !connection.blocked;
-            let deadline = match connection.phase {
-                Phase::Talking if speaks => connection.dialogue.deadline(),
-                Phase::Talking => policy.idle_timeout.map(|idle| connection.progress + idle),
-                Phase::Flushing(_) | Phase::Lingering => {
-                    let linger = policy.linger_timeout;
-                    let last = connection.ended + linger * ENDING_LINGERS_MAX;
-                    Some(last.min(connection.progress + linger))
-                }
-                Phase::Gone { .. } => None,
-            };
-            match deadline {
-                None => {}
-                Some(deadline) if deadline > self.now => self.arm(id, deadline),
-                Some(_) if speaks => {
-                    self.wake(id, Wake::Deadline);
-                    return Some(id);
-                }
-                Some(_) => {
-                    self.tally.timeouts.add(1);
-                    self.fail(id);
-                    return Some(id);
-                }
+            connection.timer = Moment::NEVER;
+            if self.look(id, &mut ask) {
+                return Some(id);
             }
         }
     }
 
-    /// The server is going down: tells every session, and refuses new ones from here on.
-    pub fn drain(&mut self, code: CloseCode) {
-        self.draining = Some(code);
-        for id in self.slots.ids() {
-            let connection = self.slots.get(id);
-            // One whose input waits for room is told once that has been answered.
-            if connection
-                .is_some_and(|connection| connection.phase == Phase::Talking && !connection.held)
-            {
-                self.wake(id, Wake::Drain(code));
+    /// Looks at a connection, and whether anything follows from it.
+    fn look(&mut self, id: SlotId, ask: &mut impl FnMut(&Io) -> Standing) -> bool {
+        let wants_read = self.wants(id).read;
+        let (now, policy) = (self.now, &self.settings.policy);
+        let Some(connection) = self.slots.get_mut(id) else {
+            return false;
+        };
+        let talks = connection.phase == Phase::Talking;
+        let deadline = connection.dialogue.deadline().filter(|_| talks);
+        let timer = (deadline.is_some_and(|due| due <= now)).then(|| connection.dialogue.timer());
+        if timer == Some(Timer::Greeting) {
+            self.wake(id, Wake::Deadline);
+            return true;
+        }
+        if talks && timer.is_none() && !connection.owed {
+            self.arm_at(id, deadline);
+            return false;
+        }
+        if matches!(connection.phase, Phase::Gone { .. }) {
+            return false;
+        }
+        let standing = ask(&connection.io);
+        if timer.is_some() && wants_read && standing.received > connection.taken_in {
+            // Its word came in time, and is about to be heard.
+            self.arm(id, now + UNREAD_PATIENCE);
+            return false;
+        }
+        let owed = !connection.outbox.is_empty() || standing.outstanding;
+        if owed != connection.owed || standing.acknowledged != connection.acknowledged {
+            connection.progress = now;
+        }
+        connection.owed = owed;
+        connection.acknowledged = standing.acknowledged;
+        if owed && timer != Some(Timer::Handshake) {
+            let gives_up = connection.progress + policy.stall_timeout;
+            if gives_up <= now {
+                self.tally.timeouts.add(1);
+                self.give_up(id, Cause::Stalled);
+                return true;
             }
+            if timer == Some(Timer::Idle) {
+                connection.dialogue.heard(policy, now);
+            }
+            let look = now + policy.stall_timeout / LOOKS_PER_STALL;
+            self.arm(id, gives_up.min(look));
+            return false;
+        }
+        match connection.phase {
+            Phase::Talking if timer.is_some() => {
+                self.wake(id, Wake::Deadline);
+                self.begin_to_owe(id);
+                true
+            }
+            Phase::Talking => {
+                self.arm_at(id, deadline);
+                false
+            }
+            // All has been acknowledged, FIN included; the peer may take this long to send its own.
+            Phase::Lingering if connection.progress + policy.linger_timeout <= now => {
+                self.tally.timeouts.add(1);
+                connection.phase = Phase::Gone { reset: false };
+                true
+            }
+            Phase::Lingering | Phase::Flushing(_) | Phase::Gone { .. } => {
+                let due = connection.progress + policy.linger_timeout;
+                self.arm(id, due.max(now + UNREAD_PATIENCE));
+                false
+            }
+        }
+    }
+
+    /// From here on the peer is owed something, if anything is queued.
+    pub(super) fn begin_to_owe(&mut self, id: SlotId) {
+        let Some(connection) = self.slots.get_mut(id) else {
+            return;
+        };
+        if !connection.owed && !connection.outbox.is_empty() {
+            connection.owed = true;
+            connection.progress = self.now;
+            let look = self.now + self.settings.policy.stall_timeout / LOOKS_PER_STALL;
+            self.arm(id, look);
+        }
+    }
+
+    /// The server is going down. Each session is told once what has arrived from its peer by now has been
+    /// taken in; new ones are refused. `ask` tells how a peer stands.
+    pub fn drain(&mut self, code: CloseCode, mut ask: impl FnMut(&Io) -> Standing) {
+        self.draining = Some(code);
+        self.residents = self.slots.len();
+        for id in self.slots.ids() {
+            if let Some(connection) = self.slots.get_mut(id) {
+                connection.last_words = ask(&connection.io).received;
+            }
+            self.tell_of_drain(id);
+        }
+    }
+
+    /// How many connections are left of those that were there when the server began to go down.
+    pub fn residents(&self) -> usize {
+        self.residents
+    }
+
+    /// Tells a session that the server is going down, if it is, and if all has been taken in that comes
+    /// before.
+    pub(super) fn tell_of_drain(&mut self, id: SlotId) {
+        if let Some(code) = self.draining
+            && let Some(connection) = self.slots.get(id)
+            && connection.phase == Phase::Talking
+            && !connection.held
+            && connection.taken_in >= connection.last_words
+        {
+            self.wake(id, Wake::Drain(code));
         }
     }
 
@@ -81,10 +171,12 @@ impl<Io> Shard<Io> {
             policy: &self.settings.policy,
             slabs: &mut self.slabs,
             tally: &self.tally,
-            room: OUTBOX_BYTES_MAX,
+            room: 0,
             refusing: self.draining.is_some() || connection.surplus,
+            cause: None,
         };
         let next = connection.dialogue.resume(&mut turn, why, &mut reply);
+        connection.cause = connection.cause.or(turn.cause);
         let mut queue = Queue {
             outbox: &mut connection.outbox,
             entries: &mut self.entries,
@@ -93,9 +185,8 @@ impl<Io> Shard<Io> {
         };
         queue.push_piece(reply.before);
         queue.push_piece(reply.after);
-        if let Some(due) = connection.dialogue.deadline() {
-            self.arm(id, due);
-        }
+        let deadline = connection.dialogue.deadline();
+        self.arm_at(id, deadline);
         self.follow(id, next);
     }
 
@@ -106,6 +197,12 @@ impl<Io> Shard<Io> {
         {
             connection.timer = due;
             self.timers.add(due, id);
+        }
+    }
+
+    fn arm_at(&mut self, id: SlotId, due: Option<Moment>) {
+        if let Some(due) = due {
+            self.arm(id, due);
         }
     }
 }

@@ -7,8 +7,10 @@ use crate::protocol::{Next, Reply, Turn, Wake};
 use super::Shard;
 use super::connection::Phase;
 use super::outbound::{Queue, Sent};
-use super::outbox::OUTBOX_BYTES_MAX;
 use super::slots::SlotId;
+
+/// The least that is read from a peer at a time, in bytes, and the least room that there is for an answer.
+const RECEIVE_BYTES_MIN: usize = 4 * 1024;
 
 /// Takes replies that lie in an engine's buffer away.
 pub trait Carrier<Io> {
@@ -54,9 +56,9 @@ impl<Io> Shard<Io> {
         if connection.phase != Phase::Talking {
             return;
         }
+        connection.taken_in += lent.len() as u64;
         if connection.held {
-            connection.parked.append(lent, &mut self.slabs);
-            return self.shed_if_spent();
+            return self.hold(id, lent);
         }
         if connection.surplus && self.settings.admission.enter() {
             connection.surplus = false;
@@ -73,6 +75,7 @@ impl<Io> Shard<Io> {
                 return;
             }
         }
+        self.tell_of_drain(id);
     }
 
     /// One call of the session with `lent[from..]`, and its reply taken away; none when the dialogue is
@@ -85,18 +88,25 @@ impl<Io> Shard<Io> {
         from: usize,
         carrier: &mut impl Carrier<Io>,
     ) -> Option<(usize, Next)> {
+        let share = self.share_bytes();
         let connection = self.slots.get_mut(id)?;
         if connection.phase != Phase::Talking {
             return None;
         }
+        // One that has taken all it was owed gets an answer, however little memory there is.
+        let room = match connection.outbox.bytes() {
+            0 => share.max(RECEIVE_BYTES_MIN),
+            queued => share.saturating_sub(queued),
+        };
         let mut reply = Reply::default();
         let mut turn = Turn {
             now: self.now,
             policy: &self.settings.policy,
             slabs: &mut self.slabs,
             tally: &self.tally,
-            room: OUTBOX_BYTES_MAX.saturating_sub(connection.outbox.bytes()),
+            room,
             refusing: self.draining.is_some() || connection.surplus,
+            cause: None,
         };
         let timer = connection.timer;
         let behind = connection.blocked;
@@ -104,6 +114,7 @@ impl<Io> Shard<Io> {
             .dialogue
             .receive(&mut turn, &mut lent[from..], &mut reply);
         let deadline = connection.dialogue.deadline();
+        connection.cause = connection.cause.or(turn.cause);
         let mut queue = Queue {
             outbox: &mut connection.outbox,
             entries: &mut self.entries,
@@ -125,9 +136,17 @@ impl<Io> Shard<Io> {
         self.follow(id, step.next);
         self.note(id, sent);
         if behind {
-            self.shed_if_spent();
+            self.keep(id);
         }
         Some((step.consumed, step.next))
+    }
+
+    /// How many bytes may be received from the connection at a time: where memory is short, no more than the
+    /// peer may keep of it if it turns out not to read.
+    #[inline]
+    pub fn receive_bytes_max(&self, id: SlotId) -> usize {
+        let queued = self.queued_bytes(id);
+        self.share_bytes().saturating_sub(queued).max(RECEIVE_BYTES_MIN)
     }
 
     /// Whether the queue has room for more replies.
@@ -144,7 +163,7 @@ impl<Io> Shard<Io> {
         };
         connection.held = true;
         connection.parked.append(rest, &mut self.slabs);
-        self.shed_if_spent();
+        self.keep(id);
     }
 
     /// The peer's FIN has come.
@@ -174,8 +193,8 @@ impl<Io> Shard<Io> {
                 connection.held = false;
                 if connection.peer_finished {
                     self.wake(id, Wake::PeerFinished);
-                } else if let Some(code) = self.draining {
-                    self.wake(id, Wake::Drain(code));
+                } else {
+                    self.tell_of_drain(id);
                 }
                 return;
             };

@@ -12,6 +12,7 @@ pub mod completion;
 mod connection;
 mod deadlines;
 mod inbound;
+mod keepers;
 mod outbound;
 mod outbox;
 pub mod readiness;
@@ -19,15 +20,17 @@ mod slots;
 mod timers;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::protocol::{CloseCode, Moment, Next, Policy, SlabChain, SlabPool, Tally};
+use crate::protocol::{Budget, Cause, CloseCode, Moment, Next, Policy, SlabChain, SlabPool, Tally};
 
 pub use admission::Admission;
-pub use connection::{Connection, Protocol};
+pub use connection::{Connection, Protocol, Standing};
 use connection::{Dialogue, End, Phase};
+use keepers::Keepers;
 pub use inbound::Carrier;
 pub use outbound::{Front, Queue, Sent};
-pub use outbox::{Entries, Lease, Load, OUTBOX_BYTES_MAX, Outbox, UNDERWAY_BYTES_MAX};
+pub use outbox::{Entries, Lease, Load, Outbox};
 pub use slots::SlotId;
 use slots::Slots;
 use timers::Timers;
@@ -35,8 +38,22 @@ use timers::Timers;
 /// Connections over the limit that one shard keeps open at a time to tell them so (503).
 pub const SURPLUS_CONNECTIONS_MAX: usize = 64;
 
-/// Fewer connections than this leave nothing behind that is worth returning.
-const CROWD_MIN: usize = 256;
+/// A peer that is behind may be owed one part in so many of what is still free: one client that writes long
+/// before it reads may have much, and many that never read leave room for others.
+const SHARE_PART: usize = 4;
+
+/// Bytes under way to a peer that is not known to be behind, above which no more is read from it: what its
+/// sends show is known within a turn. It is larger than a usual large message, so that one alone does not stop
+/// the reading.
+pub const UNDERWAY_BYTES_MAX: usize = 256 * 1024;
+
+/// What a connection takes by itself, about, in bytes.
+const CONNECTION_BYTES: usize = 256;
+
+/// Memory is returned to the system when half of it is free and at least this much, in bytes, and no more
+/// often than this.
+const RETURN_BYTES_MIN: usize = 64 * 1024;
+const RETURNS_APART: Duration = Duration::from_secs(1);
 
 /// What is to be done for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,8 +87,8 @@ pub struct Settings {
     pub protocol: Protocol,
     /// The limits of every connection.
     pub policy: Policy,
-    /// What a shard's connections may together keep in memory while they wait, in bytes.
-    pub buffer_memory_bytes: usize,
+    /// What all connections may together keep in memory while they wait.
+    pub budget: Arc<Budget>,
     /// The limit on connections.
     pub admission: Arc<Admission>,
 }
@@ -88,16 +105,27 @@ pub struct Shard<Io> {
     slabs: SlabPool,
     timers: Timers,
     surplus: usize,
-    /// The most connections there have been since memory was last returned.
-    crowd: usize,
-    /// Connections that were ended for want of memory and are still to be closed.
-    shed: Vec<SlotId>,
+    /// Of those that were there when the server began to go down, how many are left.
+    residents: usize,
+    /// The most memory that has been in use since some was last returned, in bytes.
+    peak: usize,
+    /// When memory is returned that is free now.
+    returns: Option<Moment>,
+    /// When memory was last returned.
+    returned: Moment,
+    keepers: Keepers,
+    /// Connections that were ended for want of memory and are not closed yet, with what they keep.
+    shed: Vec<(SlotId, usize)>,
+    /// The bytes that they keep.
+    shedding: usize,
+    /// Those of them whose end has still to be carried out.
+    unsettled: Vec<SlotId>,
 }
 
 impl<Io> Shard<Io> {
     /// A shard without connections.
     pub fn new(settings: Settings, tally: Arc<Tally>) -> Self {
-        let slabs = SlabPool::new(settings.buffer_memory_bytes);
+        let slabs = SlabPool::new(settings.budget.clone());
         Shard {
             settings,
             tally,
@@ -108,8 +136,14 @@ impl<Io> Shard<Io> {
             slabs,
             timers: Timers::default(),
             surplus: 0,
-            crowd: 0,
+            residents: 0,
+            peak: 0,
+            returns: None,
+            returned: Moment::default(),
+            keepers: Keepers::default(),
             shed: Vec::new(),
+            shedding: 0,
+            unsettled: Vec::new(),
         }
     }
 
@@ -117,6 +151,11 @@ impl<Io> Shard<Io> {
     #[inline]
     pub fn set_now(&mut self, now: Moment) {
         self.now = now;
+    }
+
+    /// Whether the server is going down.
+    pub fn is_draining(&self) -> bool {
+        self.draining.is_some()
     }
 
     /// The number of connections.
@@ -132,6 +171,17 @@ impl<Io> Shard<Io> {
     /// Whether another connection may be accepted now, be it to refuse it politely.
     pub fn may_accept(&self) -> bool {
         self.surplus < SURPLUS_CONNECTIONS_MAX || !self.is_full()
+    }
+
+    /// Whether there is a limit on connections.
+    pub fn is_limited(&self) -> bool {
+        self.settings.admission.is_limited()
+    }
+
+    /// Whether the peer does not keep up with what it is sent.
+    #[inline]
+    pub fn is_behind(&self, id: SlotId) -> bool {
+        self.slots.get(id).is_some_and(|connection| connection.blocked)
     }
 
     /// Whether there are as many connections as there may be, over all shards.
@@ -163,29 +213,46 @@ impl<Io> Shard<Io> {
             held: false,
             peer_finished: false,
             surplus,
+            late: self.draining.is_some(),
             blocked: false,
+            owed: false,
+            cause: None,
             outbox: Outbox::default(),
             dialogue,
             parked: SlabChain::default(),
-            timer: Moment::from_nanos(u64::MAX),
+            timer: Moment::NEVER,
             progress: self.now,
-            ended: self.now,
+            acknowledged: 0,
+            ranked: 0,
+            taken_in: 0,
+            last_words: 0,
         });
         if let Some(due) = deadline {
             self.arm(id, due);
         }
-        self.crowd = self.crowd.max(self.slots.len());
+        self.tell_of_drain(id);
         id
     }
 
-    /// Whether most of a crowd has left since this last said so: the memory that it took is free, and may
-    /// be returned to the system.
-    pub fn crowd_has_left(&mut self) -> bool {
-        let left = self.crowd >= CROWD_MIN && self.slots.len() <= self.crowd / 8;
-        if left {
-            self.crowd = self.slots.len();
+    /// Whether memory is free that is worth returning to the system now. To be called once a turn; where it
+    /// is too early, [`Shard::next_due`] says when.
+    pub fn returns_memory(&mut self) -> bool {
+        let used = self.slabs.out_bytes() + self.slots.len() * CONNECTION_BYTES;
+        self.peak = self.peak.max(used);
+        let free = self.peak - used;
+        if free < RETURN_BYTES_MIN.max(self.peak / 2) {
+            self.returns = None;
+            return false;
         }
-        left
+        let due = self.returned + RETURNS_APART;
+        if due > self.now {
+            self.returns = Some(due);
+            return false;
+        }
+        self.returns = None;
+        self.returned = self.now;
+        self.peak = used;
+        true
     }
 
     /// The connection of that name, if it lives.
@@ -212,9 +279,20 @@ impl<Io> Shard<Io> {
             .map_or(0, |connection| connection.outbox.bytes())
     }
 
-    /// How many slabs are in use.
-    pub fn slabs_out(&self) -> usize {
-        self.slabs.out()
+    /// How many bytes of slabs are in use.
+    pub fn slab_bytes(&self) -> usize {
+        self.slabs.out_bytes()
+    }
+
+    /// How many bytes a peer that is behind may be owed now.
+    #[inline]
+    fn share_bytes(&self) -> usize {
+        self.slabs.free_bytes() / SHARE_PART
+    }
+
+    /// Why the server ends the connection, the first time that this is asked.
+    pub fn take_cause(&mut self, id: SlotId) -> Option<Cause> {
+        self.slots.get_mut(id)?.cause.take()
     }
 
     /// What a session's answer means for the connection.
@@ -228,7 +306,6 @@ impl<Io> Shard<Io> {
         if let Some(connection) = self.slots.get_mut(id) {
             connection.phase = Phase::Flushing(end);
             connection.progress = self.now;
-            connection.ended = self.now;
             connection.held = false;
             connection.parked.clear(&mut self.slabs);
             self.arm(id, self.now + self.settings.policy.linger_timeout);
@@ -242,6 +319,14 @@ impl<Io> Shard<Io> {
         }
     }
 
+    /// The server ends the connection at once.
+    fn give_up(&mut self, id: SlotId, cause: Cause) {
+        if let Some(connection) = self.slots.get_mut(id) {
+            connection.cause.get_or_insert(cause);
+        }
+        self.fail(id);
+    }
+
     /// FIN has been sent.
     pub fn half_closed(&mut self, id: SlotId) {
         let Some(connection) = self.slots.get_mut(id) else {
@@ -253,6 +338,7 @@ impl<Io> Shard<Io> {
             true => Phase::Gone { reset: false },
             false => Phase::Lingering,
         };
+        self.arm(id, self.now + self.settings.policy.linger_timeout);
     }
 
     /// What is to be done for the connection now.
@@ -267,12 +353,12 @@ impl<Io> Shard<Io> {
         let pending = !connection.outbox.is_empty();
         let read = match connection.phase {
             Phase::Talking => {
-                let max = if connection.blocked {
-                    OUTBOX_BYTES_MAX
-                } else {
-                    UNDERWAY_BYTES_MAX
+                let queued = connection.outbox.bytes();
+                let keeps_up = match connection.blocked {
+                    true => queued <= self.share_bytes(),
+                    false => queued <= UNDERWAY_BYTES_MAX,
                 };
-                !connection.held && !connection.peer_finished && connection.outbox.bytes() <= max
+                keeps_up && !connection.held && !connection.peer_finished
             }
             Phase::Lingering => true,
             Phase::Flushing(_) | Phase::Gone { .. } => false,
@@ -313,15 +399,20 @@ impl<Io> Shard<Io> {
             false => self.settings.admission.leave(),
         }
         self.tally.ended.add(1);
+        self.residents -= usize::from(self.draining.is_some() && !connection.late);
         let slots = &self.slots;
         self.timers.sweep(slots.len(), |id| slots.get(id).is_some());
+        self.keepers.sweep(slots.len(), |entered, id| {
+            slots.get(id).is_some_and(|connection| connection.ranked == entered)
+        });
         debug_assert!(
-            !self.slots.is_empty() || self.slabs.out() == 0,
+            !self.slots.is_empty() || self.slabs.out_bytes() == 0,
             "memory returns when all are gone"
         );
-        // Where it was ended for want of memory, that may not have been enough.
-        self.shed.retain(|shed| *shed != id);
-        self.shed_if_spent();
+        if let Some(place) = self.shed.iter().position(|(shed, _)| *shed == id) {
+            let (_, bytes) = self.shed.swap_remove(place);
+            self.shedding -= bytes;
+        }
         Some(connection.io)
     }
 }
@@ -333,7 +424,7 @@ fn tcp_shard(buffer_memory_bytes: usize) -> (Shard<()>, Arc<Tally>) {
     let settings = Settings {
         protocol: Protocol::Tcp,
         policy: Policy::default(),
-        buffer_memory_bytes,
+        budget: SlabPool::budget(buffer_memory_bytes, 1),
         admission: Arc::new(Admission::new(None)),
     };
     (Shard::new(settings, tally.clone()), tally)

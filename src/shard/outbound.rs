@@ -1,9 +1,9 @@
 //! Output: what is queued, offered to the kernel piece by piece.
 
-use crate::protocol::{Piece, SlabPool};
+use crate::protocol::{Cause, Piece, SlabPool};
 
 use super::Shard;
-use super::connection::{Connection, Phase};
+use super::connection::Phase;
 use super::outbox::{Entries, Lease, Load, Outbox};
 use super::slots::SlotId;
 
@@ -49,7 +49,8 @@ impl Queue<'_> {
             Piece::None => {}
             Piece::Inline(small) => self.push_bytes(small.as_slice()),
             Piece::Slabs(mut chain) => {
-                while let Some(slab) = chain.pop() {
+                while let Some(mut slab) = chain.pop() {
+                    self.slabs.finish(&mut slab);
                     self.entries.push_slab(self.outbox, slab, self.slabs);
                 }
             }
@@ -116,7 +117,7 @@ impl<Io> Shard<Io> {
             }
         }
         connection.outbox = copied;
-        self.shed_if_spent();
+        self.keep(id);
     }
 
     /// What a send means for the connection.
@@ -127,56 +128,45 @@ impl<Io> Shard<Io> {
         };
         match sent {
             Sent::Bytes(_) if connection.outbox.is_empty() => connection.blocked = false,
-            Sent::Bytes(count) => {
-                if count > 0 {
-                    connection.progress = self.now;
-                }
-            }
+            Sent::Bytes(_) => {}
             Sent::Blocked => {
-                if !connection.blocked {
-                    connection.blocked = true;
-                    connection.progress = self.now;
-                }
-                self.shed_if_spent();
+                connection.blocked = true;
+                self.begin_to_owe(id);
+                self.keep(id);
             }
             Sent::Failed => self.fail(id),
         }
     }
 
-    /// Ends the connection that keeps most, where more is kept than may be: one of those that do not
-    /// read, and not whoever happens to wait next.
-    pub(super) fn shed_if_spent(&mut self) {
-        if !self.slabs.is_spent() || !self.shed.is_empty() {
-            return;
+    /// Takes note of what a connection keeps. Where all together keep more than they may, those that keep
+    /// most are ended: some of those that do not read, and not whoever happens to wait next.
+    pub(super) fn keep(&mut self, id: SlotId) {
+        if let Some(connection) = self.slots.get_mut(id) {
+            self.keepers.enter(id, connection.kept_bytes(), &mut connection.ranked);
         }
-        // What is under way to a peer that keeps up lies in an engine's buffers, or will in a moment.
-        let keeps = |connection: &Connection<Io>| {
-            let waits = match connection.blocked {
-                true => connection.outbox.bytes(),
-                false => 0,
+        // What those keep that are ended already comes back once nothing is under way for them.
+        while self.slabs.overdraft() > self.shedding {
+            let slots = &mut self.slots;
+            let most = self.keepers.pop_most(|id| {
+                let connection = slots.get_mut(id)?;
+                let alive = !matches!(connection.phase, Phase::Gone { .. });
+                alive.then(|| (connection.kept_bytes(), &mut connection.ranked))
+            });
+            let Some((id, bytes)) = most else {
+                return;
             };
-            waits + connection.parked.byte_count()
-        };
-        let most = self
-            .slots
-            .iter()
-            .map(|(id, connection)| (keeps(connection), id, connection.phase))
-            .max_by_key(|(bytes, ..)| *bytes);
-        match most {
-            // What it keeps comes back in any case, once nothing is under way for it.
-            None | Some((0, ..)) | Some((_, _, Phase::Gone { .. })) => {}
-            Some((_, id, _)) => {
-                self.tally.shed.add(1);
-                self.shed.push(id);
-                self.fail(id);
-            }
+            self.tally.shed.add(1);
+            self.shedding += bytes;
+            self.shed.push((id, bytes));
+            self.unsettled.push(id);
+            self.give_up(id, Cause::Memory);
         }
     }
 
     /// A connection that was ended for want of memory, for its end to be carried out. To be called until
     /// it names none.
     pub fn pop_shed(&mut self) -> Option<SlotId> {
-        self.shed.pop()
+        self.unsettled.pop()
     }
 }
 
@@ -193,10 +183,7 @@ mod tests {
 
     impl Lender for Endless {
         fn lend(&mut self, window: Range<usize>) -> Lease {
-            Lease {
-                buffer: 0,
-                bytes: window.start as u32..window.end as u32,
-            }
+            Lease::new(0, window.start as u32..window.end as u32)
         }
     }
 
@@ -207,7 +194,7 @@ mod tests {
         shard.receive(fast, &mut vec![7; 300 * 1024], &mut Deferred(Endless));
         shard.receive(slow, &mut vec![7; 60 * 1024], &mut Deferred(Endless));
         shard.sent(slow, Sent::Blocked);
-        shard.spill(slow, |lease, copy| copy(&vec![7; lease.bytes.len()]));
+        shard.spill(slow, |lease, copy| copy(&vec![7; lease.len()]));
         for _ in 0..3 {
             shard.receive(slow, &mut [7; 20 * 1024], &mut Deferred(Endless));
             assert_ne!(shard.pop_shed(), Some(fast));

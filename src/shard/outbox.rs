@@ -7,25 +7,51 @@ use std::ops::Range;
 
 use crate::protocol::{Slab, SlabPool};
 
-/// Queued bytes above which the server reads no more from a peer that is behind, until it has taken what
-/// is there.
-pub const OUTBOX_BYTES_MAX: usize = 64 * 1024;
-
-/// The same for a peer that is not known to be behind: its sends are under way, and what they show is
-/// known within a turn. It is larger than a usual large message, so that one message alone does not stop
-/// the reading.
-pub const UNDERWAY_BYTES_MAX: usize = 16 * OUTBOX_BYTES_MAX;
-
 const NONE: u32 = u32::MAX;
 
 /// A claim on a part of an engine's receive buffer. The buffer may not be reused before the claim has
 /// been handed back to the engine.
+///
+/// Only an engine that counts its claims makes one, and it cannot be copied or changed: what it names is what
+/// was claimed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Lease {
+    buffer: u32,
+    start: u32,
+    end: u32,
+}
+
+impl Lease {
+    /// A claim on `bytes` of `buffer`. It is for whoever keeps the accounts of that buffer to make it; reading
+    /// through it is unsafe for that reason.
+    pub fn new(buffer: u32, bytes: Range<u32>) -> Self {
+        debug_assert!(bytes.start <= bytes.end);
+        Lease {
+            buffer,
+            start: bytes.start,
+            end: bytes.end,
+        }
+    }
+
     /// Which buffer.
-    pub buffer: u32,
+    pub fn buffer(&self) -> u32 {
+        self.buffer
+    }
+
     /// Which of its bytes.
-    pub bytes: Range<u32>,
+    pub fn bytes(&self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
+    /// How many bytes.
+    pub fn len(&self) -> usize {
+        self.bytes().len()
+    }
+
+    /// Whether it names none.
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
 }
 
 /// One piece in a queue.
@@ -42,7 +68,7 @@ impl Load {
     pub fn len(&self) -> usize {
         match self {
             Load::Slab(slab) => slab.len(),
-            Load::Lease(lease) => lease.bytes.len(),
+            Load::Lease(lease) => lease.len(),
         }
     }
 
@@ -54,7 +80,7 @@ impl Load {
     fn advance(&mut self, count: usize) {
         match self {
             Load::Slab(slab) => slab.advance(count),
-            Load::Lease(lease) => lease.bytes.start += count as u32,
+            Load::Lease(lease) => lease.start += count as u32,
         }
     }
 }
@@ -158,7 +184,7 @@ impl Entries {
             bytes = &bytes[count..];
         }
         while !bytes.is_empty() {
-            let mut slab = slabs.take();
+            let mut slab = slabs.take(bytes.len());
             let count = slab.append(bytes);
             self.push(outbox, Load::Slab(slab));
             bytes = &bytes[count..];
@@ -227,7 +253,7 @@ mod tests {
 
     #[test]
     fn bytes_come_out_in_the_order_they_went_in_whatever_the_steps() {
-        let mut slabs = SlabPool::new(1 << 20);
+        let mut slabs = SlabPool::new(SlabPool::budget(1 << 20, 1));
         let mut entries = Entries::default();
         let (mut one, mut other) = (Outbox::default(), Outbox::default());
         let bytes: Vec<u8> = (0..100_000_u32).map(|number| number as u8).collect();
@@ -244,22 +270,19 @@ mod tests {
             .copied()
             .collect();
         assert_eq!(drain(&mut entries, &mut other, &mut slabs, 4), expected);
-        assert_eq!(slabs.out(), 0);
+        assert_eq!(slabs.out_bytes(), 0);
     }
 
     #[test]
     fn entries_are_reused() {
-        let mut slabs = SlabPool::new(1 << 20);
+        let mut slabs = SlabPool::new(SlabPool::budget(1 << 20, 1));
         let mut entries = Entries::default();
         let mut outbox = Outbox::default();
         for _ in 0..100 {
             entries.push_bytes(&mut outbox, b"ring", &mut slabs);
             entries.push(
                 &mut outbox,
-                Load::Lease(Lease {
-                    buffer: 3,
-                    bytes: 5..9,
-                }),
+                Load::Lease(Lease::new(3, 5..9)),
             );
             while let Some(load) = entries.pop(&mut outbox) {
                 if let Load::Slab(slab) = load {

@@ -79,7 +79,6 @@ impl<Io> Shard<Io> {
             let Some(connection) = self.slots.get_mut(id) else {
                 return;
             };
-            let queued = connection.outbox.bytes();
             let finishes = connection.finishes();
             let mut queue = Queue {
                 outbox: &mut connection.outbox,
@@ -88,9 +87,6 @@ impl<Io> Shard<Io> {
                 blocked: connection.blocked,
             };
             let sent = flush(&mut connection.io, &mut queue, wire, finishes);
-            if connection.outbox.bytes() < queued {
-                connection.progress = self.now;
-            }
             self.note(id, sent);
             if sent != Sent::Bytes(0) {
                 return;

@@ -3,8 +3,10 @@
 use std::io;
 
 use super::kernel::{Event, Interest, Kernel, Received, Token};
+use crate::engine::Worker;
 use crate::engine::door::Door;
-use crate::engine::{StopPhase, Worker};
+use crate::engine::ended::Ended;
+use crate::engine::leaving::Leaving;
 use crate::protocol::{CloseCode, Moment};
 use crate::shard::readiness::{Immediate, Wire};
 use crate::shard::{Sent, Shard, SlotId, Write};
@@ -41,7 +43,8 @@ pub struct Driver<'a, K: Kernel> {
     shard: Shard<Io<K::Socket>>,
     hot: Vec<u8>,
     door: Door,
-    drain_ends: Option<Moment>,
+    ended: Ended,
+    leaving: Leaving,
     now: Moment,
 }
 
@@ -57,7 +60,8 @@ impl<'a, K: Kernel> Driver<'a, K> {
             worker,
             hot: vec![0; HOT_BUFFER_BYTES],
             door: Door::default(),
-            drain_ends: None,
+            ended: Ended::default(),
+            leaving: Leaving::default(),
             now: kernel.now(),
             kernel,
         })
@@ -100,33 +104,43 @@ impl<'a, K: Kernel> Driver<'a, K> {
                 Token::Waker => self.kernel.clear_waker(),
             }
         }
-        while let Some(id) = self.shard.pop_due() {
+        while let Some(id) = self.next_due_connection() {
             self.settle(id);
         }
-        if self.worker.stop.phase() == StopPhase::Draining && self.drain_ends.is_none() {
+        if self.leaving.begins(self.worker.stop, self.now) {
             self.drain();
         }
         if self.door.reopen(self.now) {
             self.kernel.listen(true)?;
         }
-        if self.shard.crowd_has_left() {
-            memory::give_back();
-        }
         while let Some(id) = self.shard.pop_shed() {
             self.settle(id);
         }
+        if self.shard.returns_memory() {
+            memory::give_back();
+        }
+        let residents = self.shard.residents();
+        self.leaving.advance(residents, self.worker.stop, self.now);
         Ok(())
+    }
+
+    fn next_due_connection(&mut self) -> Option<SlotId> {
+        let kernel = &self.kernel;
+        self.shard.pop_due(|io| kernel.standing(&io.socket))
     }
 
     /// Whether all is said: the drain is over.
     pub fn is_done(&self) -> bool {
-        self.drain_ends
-            .is_some_and(|ends| ends <= self.now || self.shard.is_empty())
+        self.leaving.is_over(self.shard.is_empty(), self.now)
     }
 
     /// When something is due next; none: when something happens.
     fn next_due(&self) -> Option<Moment> {
-        let next = [self.shard.next_due(), self.door.reopens(), self.drain_ends];
+        let next = [
+            self.shard.next_due(),
+            self.door.reopens(),
+            self.leaving.next_due(),
+        ];
         next.into_iter().flatten().min()
     }
 
@@ -181,11 +195,12 @@ impl<'a, K: Kernel> Driver<'a, K> {
     /// One receive. Level-triggered: what is left is reported again.
     #[inline]
     fn read(&mut self, id: SlotId) {
+        let max = self.shard.receive_bytes_max(id).min(HOT_BUFFER_BYTES);
         let Some(connection) = self.shard.get_mut(id) else {
             return;
         };
         let io = &connection.io;
-        match self.kernel.receive(&io.socket, &mut self.hot) {
+        match self.kernel.receive(&io.socket, &mut self.hot[..max]) {
             Received::Bytes(count) => {
                 let line = Line(&mut self.kernel);
                 self.shard
@@ -209,6 +224,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
                     self.shard.flush(id, &mut Line(&mut self.kernel));
                 }
                 Write::HalfClose => {
+                    self.tell(id);
                     if let Some(connection) = self.shard.get(id) {
                         self.kernel.shut_down(&connection.io.socket);
                     }
@@ -234,21 +250,28 @@ impl<'a, K: Kernel> Driver<'a, K> {
         }
     }
 
+    /// Tells why the server ends a connection, if it does.
+    fn tell(&mut self, id: SlotId) {
+        if let Some(cause) = self.shard.take_cause(id)
+            && let Some(connection) = self.shard.get(id)
+        {
+            let peer = self.kernel.peer(&connection.io.socket);
+            self.ended.tell(cause, peer, self.now);
+        }
+    }
+
     fn close(&mut self, id: SlotId, reset: bool) {
+        self.tell(id);
         if let Some(io) = self.shard.release(id, |_| {}) {
             self.kernel.close(io.socket, reset);
         }
     }
 
-    /// Takes in what has arrived already, then says goodbye to everyone.
+    /// Has everyone told goodbye, each once what has arrived from it is answered.
     fn drain(&mut self) {
-        self.drain_ends = Some(self.now + self.worker.stop.drain_timeout);
-        for id in self.shard.ids() {
-            if self.shard.wants(id).read {
-                self.read(id);
-            }
-        }
-        self.shard.drain(CloseCode::GOING_AWAY);
+        let kernel = &self.kernel;
+        self.shard
+            .drain(CloseCode::GOING_AWAY, |io| kernel.standing(&io.socket));
         for id in self.shard.ids() {
             self.settle(id);
         }

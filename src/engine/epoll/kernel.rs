@@ -4,6 +4,7 @@
 //! decides anything belongs behind this trait.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::protocol::Moment;
@@ -106,6 +107,9 @@ pub trait Kernel {
 
     /// Sends FIN.
     fn shut_down(&mut self, socket: &Self::Socket);
+
+    /// The address of a socket's peer; none where the connection is broken.
+    fn peer(&self, socket: &Self::Socket) -> Option<SocketAddr>;
 
     /// Closes a socket; with `reset` the peer gets RST.
     fn close(&mut self, socket: Self::Socket, reset: bool);

@@ -1,7 +1,7 @@
 //! The real kernel: an epoll instance and non-blocking sockets.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
@@ -9,7 +9,9 @@ use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::fs::Timespec;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketFlags, accept_with, recv, send, shutdown};
+use rustix::net::{
+    RecvFlags, SendFlags, Shutdown, SocketFlags, accept_with, getpeername, recv, send, shutdown,
+};
 
 use super::kernel::{Event, Interest, Kernel, Received, Token};
 use crate::engine::Worker;
@@ -179,6 +181,10 @@ impl Kernel for Sockets<'_> {
     fn shut_down(&mut self, socket: &OwnedFd) {
         // A peer that is gone already shows in the next receive.
         let _ = shutdown(socket, Shutdown::Write);
+    }
+
+    fn peer(&self, socket: &OwnedFd) -> Option<SocketAddr> {
+        getpeername(socket).ok()?.try_into().ok()
     }
 
     fn close(&mut self, socket: OwnedFd, reset: bool) {

@@ -7,21 +7,24 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 
-use super::bell::Bell;
-use super::core::Shared;
+use super::core::{Seat, Shared};
 use super::pool::SMALL_BYTES;
 use super::world::{Stream, World};
 use crate::shard::{SlotId, Write};
 
 /// Takes a connection in, for a task of its own.
 pub(super) fn open<W: World>(shared: &Rc<Shared<W>>, stream: W::Stream) {
-    let id = shared.core_now().shard.open(Bell::default());
+    let stream = Rc::new(stream);
+    let seat = Seat::new(Rc::clone(&stream));
+    let id = shared.core_now().shard.open(seat);
     shared.core().pass_on();
     let present = shared.presence();
     shared.world.spawn(async move {
         let reset = converse(&present, id, &stream).await;
         present.core().release(id);
-        stream.close(reset);
+        if let Some(stream) = Rc::into_inner(stream) {
+            stream.close(reset);
+        }
     });
 }
 
@@ -79,6 +82,9 @@ async fn converse<W: World>(shared: &Shared<W>, id: SlotId, stream: &W::Stream) 
     let mut progress = Progress::default();
     loop {
         let (wants, ending) = shared.core().wants(id);
+        if let Write::Close { .. } = wants.write {
+            shared.core().tell(id, stream, shared.world.now());
+        }
         match wants.write {
             Write::Send if progress.offered.is_none() => {
                 let front = shared.core().front(id);
@@ -89,6 +95,7 @@ async fn converse<W: World>(shared: &Shared<W>, id: SlotId, stream: &W::Stream) 
                 }
             }
             Write::HalfClose => {
+                shared.core().tell(id, stream, shared.world.now());
                 stream.half_close();
                 shared.core_now().shard.half_closed(id);
                 continue;
@@ -108,7 +115,7 @@ async fn converse<W: World>(shared: &Shared<W>, id: SlotId, stream: &W::Stream) 
         if wants.read && !progress.reading {
             progress.reading = true;
             progress.behind = progress.offered.map(|_| progress.write);
-            let buffer = shared.core().take_buffer(progress.busy);
+            let buffer = shared.core().take_buffer(id, progress.busy);
             reading.set(Some(stream.read(buffer)));
         }
         match next(shared, id, writing.as_mut(), reading.as_mut()).await {

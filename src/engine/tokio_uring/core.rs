@@ -10,35 +10,55 @@ use std::task::{Context, Poll};
 use rustix::io::Errno;
 
 use super::bell::Bell;
-use super::pool::Pool;
-use super::world::{Outgoing, World};
+use super::pool::{LARGE_BYTES, Pool};
+use super::world::{Outgoing, Stream, World};
 use crate::engine::door::Door;
+use crate::engine::ended::Ended;
 use crate::protocol::{CloseCode, Moment, Tally};
 use crate::shard::completion::Deferred;
 use crate::shard::{Load, Sent, Settings, Shard, SlotId, Wants};
 use crate::sys::memory;
 
+/// Read buffers that are not counted each may have one part in so many of the budget.
+const BUFFERS_PART: usize = 8;
+
+/// What this engine keeps per connection.
+#[derive(Debug)]
+pub struct Seat<S> {
+    /// Has the connection's task look again.
+    bell: Bell,
+    /// Its socket, which the task has, too.
+    stream: Rc<S>,
+}
+
+impl<S> Seat<S> {
+    pub(super) fn new(stream: Rc<S>) -> Self {
+        Seat {
+            bell: Bell::default(),
+            stream,
+        }
+    }
+}
+
 /// A worker and the world it runs in.
 #[derive(Debug)]
-pub struct Shared<W> {
+pub struct Shared<W: World> {
     pub(super) world: W,
-    core: RefCell<Core>,
+    core: RefCell<Core<W::Stream>>,
 }
 
 impl<W: World> Shared<W> {
     /// A worker without connections.
-    pub fn new(world: W, mut settings: Settings, tally: Arc<Tally>) -> Rc<Self> {
-        let large_buffer_bytes = settings.buffer_memory_bytes / 2;
-        settings.buffer_memory_bytes -= large_buffer_bytes;
-        let pool = Pool::new(large_buffer_bytes);
+    pub fn new(world: W, settings: Settings, tally: Arc<Tally>) -> Rc<Self> {
+        let pool = Pool::new(settings.budget.reserve(BUFFERS_PART));
         let shared = Shared {
             core: RefCell::new(Core {
                 shard: Shard::new(settings, tally),
                 pool,
                 door: Door::default(),
+                ended: Ended::default(),
                 attendant: Bell::default(),
                 attends: None,
-                reads: 0,
                 tasks: 0,
                 ending: false,
                 broken: false,
@@ -50,7 +70,7 @@ impl<W: World> Shared<W> {
     }
 
     /// The connections.
-    pub fn shard(&self) -> Ref<'_, Shard<Bell>> {
+    pub fn shard(&self) -> Ref<'_, Shard<Seat<W::Stream>>> {
         Ref::map(self.core.borrow(), |core| &core.shard)
     }
 
@@ -66,12 +86,12 @@ impl<W: World> Shared<W> {
     }
 
     /// The core, as it was left.
-    pub(super) fn core(&self) -> RefMut<'_, Core> {
+    pub(super) fn core(&self) -> RefMut<'_, Core<W::Stream>> {
         self.core.borrow_mut()
     }
 
     /// The core, now: for whoever tells it what has happened.
-    pub(super) fn core_now(&self) -> RefMut<'_, Core> {
+    pub(super) fn core_now(&self) -> RefMut<'_, Core<W::Stream>> {
         let mut core = self.core.borrow_mut();
         core.shard.set_now(self.world.now());
         core
@@ -105,16 +125,15 @@ impl<W: World> Drop for Presence<W> {
 
 /// The state of a worker.
 #[derive(Debug)]
-pub(super) struct Core {
-    pub(super) shard: Shard<Bell>,
+pub(super) struct Core<S> {
+    pub(super) shard: Shard<Seat<S>>,
     pool: Pool,
     pub(super) door: Door,
+    ended: Ended,
     /// Of the task that attends to deadlines and to the end.
     pub(super) attendant: Bell,
     /// When it will look at the deadlines by itself.
     pub(super) attends: Option<Moment>,
-    /// Reads that have brought something.
-    pub(super) reads: u64,
     /// Tasks that have not ended.
     pub(super) tasks: usize,
     /// Nothing is accepted any more, and those who are here are to go.
@@ -123,15 +142,23 @@ pub(super) struct Core {
     pub(super) broken: bool,
 }
 
-impl Core {
+impl<S: Stream> Core<S> {
     /// What the shard wants for a connection, and whether all are to end.
     pub(super) fn wants(&self, id: SlotId) -> (Wants, bool) {
         (self.shard.wants(id), self.ending)
     }
 
     /// A buffer to read into.
-    pub(super) fn take_buffer(&mut self, busy: bool) -> Vec<u8> {
-        self.pool.take(busy)
+    pub(super) fn take_buffer(&mut self, id: SlotId, busy: bool) -> Vec<u8> {
+        let max = self.shard.receive_bytes_max(id);
+        self.pool.take(busy && max >= LARGE_BYTES)
+    }
+
+    /// Tells why the server ends a connection, if it does.
+    pub(super) fn tell(&mut self, id: SlotId, stream: &S, now: Moment) {
+        if let Some(cause) = self.shard.take_cause(id) {
+            self.ended.tell(cause, stream.peer(), now);
+        }
     }
 
     /// The piece that a connection sends next.
@@ -152,7 +179,6 @@ impl Core {
         match result {
             Ok(0) => self.shard.peer_finished(id),
             Ok(count) => {
-                self.reads += 1;
                 let mut carrier = Deferred(self.pool.desk());
                 self.shard.receive(id, &mut buffer[..count], &mut carrier);
                 carrier.0.close(buffer);
@@ -195,10 +221,8 @@ impl Core {
         let pool = &mut self.pool;
         self.shard.release(id, |lease| pool.release(lease));
         self.pass_on();
-        if self.shard.crowd_has_left() {
-            memory::give_back();
-        }
-        if self.shard.is_empty() {
+        let draining = self.shard.is_draining();
+        if draining && (self.shard.is_empty() || self.shard.residents() == 0) {
             self.attendant.ring();
         }
     }
@@ -215,10 +239,13 @@ impl Core {
 
     /// Wakes everyone whose deadline has passed.
     pub(super) fn attend(&mut self) {
-        while let Some(id) = self.shard.pop_due() {
+        while let Some(id) = self.shard.pop_due(|seat| seat.stream.standing()) {
             self.call(id);
         }
         self.call_shed();
+        if self.shard.returns_memory() {
+            memory::give_back();
+        }
     }
 
     /// Wakes those who are ended for want of memory.
@@ -230,7 +257,8 @@ impl Core {
 
     /// Says goodbye to everyone.
     pub(super) fn drain(&mut self) {
-        self.shard.drain(CloseCode::GOING_AWAY);
+        self.shard
+            .drain(CloseCode::GOING_AWAY, |seat| seat.stream.standing());
         for id in self.shard.ids() {
             self.call(id);
         }
@@ -255,14 +283,14 @@ impl Core {
     /// Has a connection's task look again.
     fn call(&mut self, id: SlotId) {
         if let Some(connection) = self.shard.get_mut(id) {
-            connection.io.ring();
+            connection.io.bell.ring();
         }
     }
 
     /// Ready once a connection's task has been called.
     pub(super) fn poll_called(&mut self, id: SlotId, context: &Context<'_>) -> Poll<()> {
         match self.shard.get_mut(id) {
-            Some(connection) => connection.io.poll_rung(context),
+            Some(connection) => connection.io.bell.poll_rung(context),
             None => Poll::Pending,
         }
     }

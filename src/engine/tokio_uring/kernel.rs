@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::mem::ManuallyDrop;
-use std::net::{Shutdown, TcpListener};
+use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use super::core::Shared;
 use super::serve::serve;
 use super::world::{Listener, Outgoing, Stream, World};
 use crate::config::UringTuning;
-use crate::engine::{Feature, StopPhase, Worker};
+use crate::engine::{Feature, Worker};
 use crate::protocol::Moment;
 use crate::sys::clock;
 
@@ -78,18 +78,16 @@ pub fn run(worker: &Worker<'_>, ready: &dyn Fn()) -> io::Result<()> {
         // SAFETY: the waker keeps its descriptor open for longer than it is watched.
         let watched =
             unsafe { AsyncFd::register_with_interest(waker.as_fd(), Interest::READABLE) }?;
-        let told = async {
-            while worker.stop.phase() == StopPhase::Running {
-                if let Ok(mut guard) = watched.readable().await {
-                    guard.clear_ready();
-                    waker.clear();
-                }
+        let woken = async || {
+            if let Ok(mut guard) = watched.readable().await {
+                guard.clear_ready();
+                waker.clear();
             }
         };
         let listeners = worker.listeners.iter().map(Accepting::new);
         let listeners = listeners.collect::<io::Result<_>>()?;
         ready();
-        io::Result::Ok(serve(&shared, listeners, told, worker.stop.drain_timeout).await)
+        io::Result::Ok(serve(&shared, listeners, worker.stop, woken).await)
     });
     if matches!(is_over, Ok(false)) {
         // The tasks that wait for them live on in the runtime, and hold what they name.
@@ -225,6 +223,10 @@ impl Stream for Socket {
 
     async fn write(&self, bytes: Outgoing) -> io::Result<usize> {
         self.0.write(bytes).submit().await.0
+    }
+
+    fn peer(&self) -> Option<SocketAddr> {
+        rustix::net::getpeername(descriptor(&self.0)).ok()?.try_into().ok()
     }
 
     fn half_close(&self) {

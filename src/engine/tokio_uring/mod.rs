@@ -26,7 +26,6 @@ mod pool;
 mod serve;
 pub mod world;
 
-pub use self::core::Shared;
-pub use bell::Bell;
+pub use self::core::{Seat, Shared};
 pub use kernel::{probe, run};
 pub use serve::serve;

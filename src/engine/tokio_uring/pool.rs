@@ -14,7 +14,7 @@ use crate::shard::completion::Lender;
 pub(super) const SMALL_BYTES: usize = 2 * 1024;
 
 /// A large buffer: a message of 64 KiB with its header, or some thousands of small ones.
-const LARGE_BYTES: usize = 68 * 1024;
+pub(super) const LARGE_BYTES: usize = 68 * 1024;
 
 /// Buffers of each size that are kept for the next reads.
 const WARM_SMALL_MAX: usize = 256;
@@ -88,8 +88,7 @@ impl Pool {
 
     /// The bytes of a claim.
     pub(super) fn bytes(&self, lease: &Lease) -> &[u8] {
-        let buffer = &self.accounts[lease.buffer as usize].buffer;
-        &buffer[lease.bytes.start as usize..lease.bytes.end as usize]
+        &self.accounts[lease.buffer() as usize].buffer[lease.bytes()]
     }
 
     /// How many claims there are.
@@ -104,11 +103,11 @@ impl Pool {
         reason = "a claim is handed back, not shown"
     )]
     pub(super) fn release(&mut self, lease: Lease) {
-        let account = &mut self.accounts[lease.buffer as usize];
+        let account = &mut self.accounts[lease.buffer() as usize];
         account.claims -= 1;
         if account.claims == 0 {
             let buffer = std::mem::take(&mut account.buffer);
-            self.vacant.push(lease.buffer);
+            self.vacant.push(lease.buffer());
             self.give(buffer);
         }
     }
@@ -150,9 +149,6 @@ impl Lender for Desk<'_> {
             })
         });
         self.claims += 1;
-        Lease {
-            buffer: number,
-            bytes: window.start as u32..window.end as u32,
-        }
+        Lease::new(number, window.start as u32..window.end as u32)
     }
 }

@@ -12,6 +12,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 
 use crate::protocol::Moment;
 
@@ -59,6 +60,9 @@ pub trait Stream: 'static {
 
     /// Writes from the start of `bytes`, and says how many went. Waits while none would.
     fn write(&self, bytes: Outgoing) -> impl Future<Output = io::Result<usize>>;
+
+    /// The address of the peer; none where the connection is broken.
+    fn peer(&self) -> Option<SocketAddr>;
 
     /// Sends FIN.
     fn half_close(&self);

@@ -31,25 +31,24 @@ struct Account {
 #[derive(Debug)]
 pub struct Accounts {
     accounts: Vec<Account>,
-    /// Buffers that the kernel may still fill.
-    available: usize,
+    /// The size of each buffer, in bytes.
+    buffer_bytes: u32,
+    /// What the kernel may still fill, in bytes.
+    free_bytes: usize,
+    /// Claims on all of them.
+    claims: usize,
 }
 
 impl Accounts {
-    /// For `count` buffers, all of which the kernel may fill.
-    pub fn new(count: u16) -> Self {
-        let mut accounts = Accounts {
-            accounts: Vec::new(),
-            available: 0,
-        };
-        (0..count).for_each(|_| accounts.add());
-        accounts
-    }
-
-    /// There is one more, which the kernel may fill.
-    pub fn add(&mut self) {
-        self.accounts.push(Account::default());
-        self.available += 1;
+    /// For `count` buffers of `buffer_bytes` each, all of which the kernel may fill.
+    pub fn new(count: u16, buffer_bytes: u32) -> Self {
+        let accounts = (0..count).map(|_| Account::default());
+        Accounts {
+            accounts: accounts.collect(),
+            buffer_bytes,
+            free_bytes: usize::from(count) * buffer_bytes as usize,
+            claims: 0,
+        }
     }
 
     /// Takes note that the kernel has put `count` bytes into `buffer`, claims them, and says where they
@@ -60,14 +59,11 @@ impl Accounts {
         let start = account.filled;
         account.filled += count;
         account.claims += 1;
-        if !more {
-            account.full = true;
-            self.available -= 1;
-        }
-        Lease {
-            buffer: u32::from(buffer),
-            bytes: start..start + count,
-        }
+        account.full = !more;
+        self.claims += 1;
+        let taken = if more { count } else { self.buffer_bytes - start };
+        self.free_bytes -= taken as usize;
+        Lease::new(u32::from(buffer), start..start + count)
     }
 
     /// Takes a claim back. A buffer that nobody claims any more is named: it is to be provided again.
@@ -78,25 +74,36 @@ impl Accounts {
     #[inline]
     #[must_use]
     pub fn release(&mut self, lease: Lease) -> Option<u16> {
-        let account = &mut self.accounts[lease.buffer as usize];
+        let account = &mut self.accounts[lease.buffer() as usize];
         account.claims -= 1;
+        self.claims -= 1;
         if !account.full || account.claims > 0 {
             return None;
         }
         *account = Account::default();
-        self.available += 1;
-        Some(lease.buffer as u16)
+        self.free_bytes += self.buffer_bytes as usize;
+        Some(lease.buffer() as u16)
     }
 
-    /// Whether the kernel has a buffer to fill.
-    pub fn is_available(&self) -> bool {
-        self.available > 0
+    /// The size of all buffers, in bytes.
+    pub fn total_bytes(&self) -> usize {
+        self.accounts.len() * self.buffer_bytes as usize
+    }
+
+    /// What the kernel may still fill, in bytes.
+    pub fn free_bytes(&self) -> usize {
+        self.free_bytes
+    }
+
+    /// Whether `lease` reaches the end of its buffer, so that it says nothing of whether there was more to
+    /// receive.
+    pub fn reaches_end(&self, lease: &Lease) -> bool {
+        lease.bytes().end == self.buffer_bytes as usize
     }
 
     /// All claims there are.
     pub fn claims(&self) -> usize {
-        let claims = self.accounts.iter().map(|account| account.claims as usize);
-        claims.sum()
+        self.claims
     }
 }
 
@@ -109,11 +116,12 @@ pub(super) struct Desk<'a> {
 impl Lender for Desk<'_> {
     #[inline]
     fn lend(&mut self, window: Range<usize>) -> Lease {
-        self.accounts.accounts[self.lent.buffer as usize].claims += 1;
-        let start = self.lent.bytes.start;
-        Lease {
-            buffer: self.lent.buffer,
-            bytes: start + window.start as u32..start + window.end as u32,
-        }
+        let lent = self.lent.bytes();
+        assert!(window.start <= window.end && window.end <= lent.len());
+        self.accounts.accounts[self.lent.buffer() as usize].claims += 1;
+        self.accounts.claims += 1;
+        let start = lent.start + window.start;
+        let end = lent.start + window.end;
+        Lease::new(self.lent.buffer(), start as u32..end as u32)
     }
 }

@@ -16,16 +16,10 @@ pub(super) const GROUP: u16 = 0;
 /// `IOU_PBUF_RING_INC`: buffers are filled piece by piece (6.12).
 const INCREMENTAL: u16 = 2;
 
-/// How many times more buffers than at first there may be, if the kernel runs out of them.
-const GROWTH_MAX: u16 = 8;
-
-/// The most entries that a buffer ring has.
-const RING_ENTRIES_MAX: u16 = 1 << 15;
-
 /// How the buffers are laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Layout {
-    /// How many at first; a power of two.
+    /// How many; a power of two.
     pub(super) count: u16,
     /// The size of each, in bytes.
     pub(super) bytes: u32,
@@ -74,26 +68,31 @@ impl Memory {
     /// # Safety
     /// `lease` must say what the kernel has just reported, and nothing of it may have been lent on.
     pub(super) unsafe fn filled(&mut self, lease: &Lease) -> &mut [u8] {
-        let region = &self.regions[lease.buffer as usize];
-        let bytes = &lease.bytes;
-        assert!(bytes.start <= bytes.end && bytes.end as usize <= region.len);
+        let region = &self.regions[lease.buffer() as usize];
+        let bytes = lease.bytes();
+        assert!(bytes.end <= region.len);
         // SAFETY: within the region by the assertion; initialised, since mapped memory is zeroed.
         // Exclusive by the contract.
         unsafe {
-            let start = region.start.as_ptr().add(bytes.start as usize);
+            let start = region.start.as_ptr().add(bytes.start);
             std::slice::from_raw_parts_mut(start, bytes.len())
         }
     }
 
     /// The bytes of a claim.
-    pub(super) fn claimed(&self, lease: &Lease) -> &[u8] {
-        let region = &self.regions[lease.buffer as usize];
-        assert!(lease.bytes.start <= lease.bytes.end && lease.bytes.end as usize <= region.len);
-        // SAFETY: within the region by the assertion. A claim keeps its part of the buffer from the
-        // kernel, and nobody writes to a reply once it is made.
+    ///
+    /// # Safety
+    /// `lease` must be a claim that is counted and not handed back: it keeps its part of the buffer from the
+    /// kernel.
+    pub(super) unsafe fn claimed(&self, lease: &Lease) -> &[u8] {
+        let region = &self.regions[lease.buffer() as usize];
+        let bytes = lease.bytes();
+        assert!(bytes.end <= region.len);
+        // SAFETY: within the region by the assertion; the kernel does not write here by the contract, and
+        // nobody else writes to a reply once it is made.
         unsafe {
-            let start = region.start.as_ptr().add(lease.bytes.start as usize);
-            std::slice::from_raw_parts(start, lease.bytes.len())
+            let start = region.start.as_ptr().add(bytes.start);
+            std::slice::from_raw_parts(start, bytes.len())
         }
     }
 }
@@ -114,21 +113,19 @@ impl Buffers {
     /// # Errors
     /// Where there is not that much.
     pub(super) fn new(layout: Layout) -> io::Result<Self> {
-        let capacity = layout
-            .count
-            .saturating_mul(GROWTH_MAX)
-            .min(RING_ENTRIES_MAX);
         let mut buffers = Buffers {
             layout,
             memory: Memory {
                 regions: Vec::new(),
             },
-            entries: Region::new(usize::from(capacity) * size_of::<BufRingEntry>())?,
-            mask: capacity - 1,
+            entries: Region::new(usize::from(layout.count) * size_of::<BufRingEntry>())?,
+            mask: layout.count - 1,
             tail: 0,
         };
-        for _ in 0..layout.count {
-            buffers.map_one()?;
+        for buffer in 0..layout.count {
+            let region = Region::new(layout.bytes as usize)?;
+            buffers.memory.regions.push(region);
+            buffers.provide(buffer);
         }
         Ok(buffers)
     }
@@ -148,14 +145,9 @@ impl Buffers {
         unsafe { submitter.register_buf_ring_with_flags(address, self.mask + 1, GROUP, flags) }
     }
 
-    /// Whether they are filled piece by piece.
-    pub(super) fn is_incremental(&self) -> bool {
-        self.layout.incremental
-    }
-
-    /// How many there are.
-    pub(super) fn count(&self) -> u16 {
-        self.memory.regions.len() as u16
+    /// How they are laid out.
+    pub(super) fn layout(&self) -> Layout {
+        self.layout
     }
 
     /// Their memory.
@@ -166,18 +158,6 @@ impl Buffers {
     /// Their memory.
     pub(super) fn memory_mut(&mut self) -> &mut Memory {
         &mut self.memory
-    }
-
-    /// Adds a buffer, if there may be more; false if not.
-    pub(super) fn add(&mut self) -> bool {
-        self.count() <= self.mask && self.map_one().is_ok()
-    }
-
-    fn map_one(&mut self) -> io::Result<()> {
-        let region = Region::new(self.layout.bytes as usize)?;
-        self.memory.regions.push(region);
-        self.provide(self.count() - 1);
-        Ok(())
     }
 
     /// Puts a buffer at the end of the ring.

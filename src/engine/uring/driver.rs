@@ -1,25 +1,34 @@
 //! What the engine decides: completions to the shard's verbs, and what the shard wants to operations.
 
+use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
 use super::accounts::{Accounts, Desk};
 use super::kernel::{Completion, Kernel, Key};
+use crate::engine::Worker;
 use crate::engine::door::Door;
-use crate::engine::{StopPhase, Worker};
+use crate::engine::ended::Ended;
+use crate::engine::leaving::Leaving;
 use crate::protocol::{CloseCode, Moment};
 use crate::shard::completion::Deferred;
 use crate::shard::{Lease, Sent, Shard, SlotId, Write};
 use crate::sys::memory;
 
-/// How long a draining server goes on taking in what peers send without a pause.
-const TAKE_IN_MAX: Duration = Duration::from_millis(200);
+/// A greedy connection receives one part in so many of all buffers at a time.
+const GREEDY_PART: usize = 16;
+
+/// Half of all buffers are for those that are not greedy.
+const RESERVED_PART: usize = 2;
 
 /// Whether a receive is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Receiving {
     Off,
+    /// One that goes on.
     On,
+    /// One that ends with what it delivers, at most so many bytes.
+    Once(u32),
     /// Cancelled; its final completion has not come.
     Ending,
 }
@@ -33,6 +42,11 @@ pub struct Io<S> {
     sending: bool,
     /// Everything has been cancelled.
     cancelled: bool,
+    /// It has had all the buffers that it found, or is behind: it receives a limited amount at a time, in its
+    /// turn.
+    greedy: bool,
+    /// It waits for its turn.
+    queued: bool,
 }
 
 impl<S> Io<S> {
@@ -52,11 +66,10 @@ pub struct Driver<'a, K: Kernel> {
     door: Door,
     /// Which listeners are accepting.
     accepting: Vec<bool>,
-    /// Connections whose receive ended for want of a buffer.
-    starved: Vec<SlotId>,
-    /// There were no buffers at the end of the last turn either.
-    starving: bool,
-    drain_ends: Option<Moment>,
+    /// Greedy connections that want to receive, first come first served, each once.
+    greedy: VecDeque<SlotId>,
+    ended: Ended,
+    leaving: Leaving,
     now: Moment,
 }
 
@@ -65,7 +78,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
     pub fn new(worker: &'a Worker<'a>, mut kernel: K) -> Self {
         let now = kernel.now();
         let listeners = kernel.listeners() as usize;
-        let accounts = Accounts::new(kernel.buffers());
+        let accounts = Accounts::new(kernel.buffers(), kernel.buffer_bytes());
         kernel.watch_waker();
         let mut driver = Driver {
             worker,
@@ -74,9 +87,9 @@ impl<'a, K: Kernel> Driver<'a, K> {
             accounts,
             door: Door::default(),
             accepting: vec![false; listeners],
-            starved: Vec::new(),
-            starving: false,
-            drain_ends: None,
+            greedy: VecDeque::new(),
+            ended: Ended::default(),
+            leaving: Leaving::default(),
             now,
         };
         driver.shard.set_now(now);
@@ -131,32 +144,37 @@ impl<'a, K: Kernel> Driver<'a, K> {
         let patience = self.next_due().map(|due| due.since(self.now));
         self.kernel.enter(patience)?;
         self.take_over();
-        while let Some(id) = self.shard.pop_due() {
+        while let Some(id) = self.next_due_connection() {
             self.settle(id);
         }
-        if self.worker.stop.phase() == StopPhase::Draining && self.drain_ends.is_none() {
-            self.drain()?;
+        if self.leaving.begins(self.worker.stop, self.now) {
+            self.drain();
         }
         if self.door.reopen(self.now) {
             self.accept_everywhere();
         }
-        if self.shard.crowd_has_left() {
-            memory::give_back();
-        }
-        self.feed_starved();
+        self.feed_greedy();
         while let Some(id) = self.shard.pop_shed() {
             self.settle(id);
         }
+        if self.shard.returns_memory() {
+            memory::give_back();
+        }
+        let residents = self.shard.residents();
+        self.leaving.advance(residents, self.worker.stop, self.now);
         Ok(())
     }
 
-    /// Acts on what has completed; whether anything had.
-    fn take_over(&mut self) -> bool {
+    fn next_due_connection(&mut self) -> Option<SlotId> {
+        let kernel = &self.kernel;
+        self.shard.pop_due(|io| kernel.standing(&io.socket))
+    }
+
+    /// Acts on what has completed.
+    fn take_over(&mut self) {
         self.now = self.kernel.now();
         self.shard.set_now(self.now);
-        let mut any = false;
         while let Some(completion) = self.kernel.next_completion() {
-            any = true;
             match completion.key {
                 Key::Receive(id) => self.on_received(id, &completion),
                 Key::Send(id) => self.on_sent(id, completion.result),
@@ -165,18 +183,23 @@ impl<'a, K: Kernel> Driver<'a, K> {
                 Key::Ignored => {}
             }
         }
-        any
     }
 
     /// Whether all is said: the drain is over.
     pub fn is_done(&self) -> bool {
-        self.drain_ends
-            .is_some_and(|ends| ends <= self.now || self.shard.is_empty())
+        self.leaving.is_over(self.shard.is_empty(), self.now)
     }
 
     /// When something is due next; none: when something completes.
     fn next_due(&self) -> Option<Moment> {
-        let next = [self.shard.next_due(), self.door.reopens(), self.drain_ends];
+        // Where nothing is claimed, no buffer comes back that would say that it is their turn.
+        let greedy = !self.greedy.is_empty() && self.accounts.claims() == 0;
+        let next = [
+            self.shard.next_due(),
+            self.door.reopens(),
+            self.leaving.next_due(),
+            greedy.then_some(self.now),
+        ];
         next.into_iter().flatten().min()
     }
 
@@ -187,7 +210,8 @@ impl<'a, K: Kernel> Driver<'a, K> {
                 continue;
             }
             self.accepting[listener as usize] = true;
-            match self.shard.is_full() {
+            // One that goes on takes all that wait before it can be stopped.
+            match self.shard.is_limited() {
                 true => self.kernel.accept_one(listener),
                 false => self.kernel.accept(listener),
             }
@@ -199,14 +223,8 @@ impl<'a, K: Kernel> Driver<'a, K> {
         match u32::try_from(completion.result) {
             Ok(number) => {
                 let socket = self.kernel.accepted(number);
-                if self.shard.may_accept() {
-                    self.open(socket);
-                } else {
-                    // It came before accepting had stopped.
-                    self.kernel.close(socket, false);
-                }
+                self.open(socket);
             }
-            Err(_) if completion.result == -libc::ECANCELED => {}
             Err(_) => {
                 let error = io::Error::from_raw_os_error(-completion.result);
                 self.door.failed(&error, self.now);
@@ -214,9 +232,6 @@ impl<'a, K: Kernel> Driver<'a, K> {
         }
         if !self.shard.may_accept() {
             self.door.rest(self.now);
-        }
-        if self.accepting[listener as usize] && (self.shard.is_full() || self.door.is_resting()) {
-            self.kernel.cancel_accept(listener);
         }
         self.accept_everywhere();
     }
@@ -227,6 +242,8 @@ impl<'a, K: Kernel> Driver<'a, K> {
             receiving: Receiving::Off,
             sending: false,
             cancelled: false,
+            greedy: false,
+            queued: false,
         });
         self.settle(id);
     }
@@ -239,28 +256,42 @@ impl<'a, K: Kernel> Driver<'a, K> {
     }
 
     fn on_received(&mut self, id: SlotId, completion: &Completion) {
+        let mut limit = None;
         if let Some(connection) = self.shard.get_mut(id)
             && !completion.more
         {
+            if let Receiving::Once(max) = connection.io.receiving {
+                limit = Some(max);
+            }
             connection.io.receiving = Receiving::Off;
         }
         if let Some(buffer) = completion.buffer {
             let count = u32::try_from(completion.result).unwrap_or(0);
-            self.take_in(id, buffer, count, completion.buffer_more);
+            self.take_in(id, buffer, count, completion.buffer_more, limit);
         }
         match -completion.result {
             0 => self.shard.peer_finished(id),
-            // It goes on when there are buffers again. One that is at its end may hold some, and must not wait.
-            libc::ENOBUFS if self.shard.wants(id).read => return self.starved.push(id),
-            ..0 | libc::ENOBUFS | libc::ECANCELED => {}
+            libc::ENOBUFS => self.is_greedy(id, true),
+            ..0 | libc::ECANCELED => {}
             _ => self.shard.fail(id),
         }
         self.settle(id);
     }
 
+    fn is_greedy(&mut self, id: SlotId, greedy: bool) {
+        if let Some(connection) = self.shard.get_mut(id) {
+            connection.io.greedy = greedy;
+        }
+    }
+
+    /// `limit`: how much there might have been.
     #[inline]
-    fn take_in(&mut self, id: SlotId, buffer: u16, count: u32, more: bool) {
+    fn take_in(&mut self, id: SlotId, buffer: u16, count: u32, more: bool, limit: Option<u32>) {
         let lent = self.accounts.fill(buffer, count, more);
+        if let Some(limit) = limit {
+            let had_more = count >= limit / 4 || self.accounts.reaches_end(&lent);
+            self.is_greedy(id, had_more);
+        }
         // SAFETY: the kernel has just reported these bytes, and nothing of them is lent on yet.
         let bytes = unsafe { self.kernel.filled(&lent) };
         let desk = Desk {
@@ -288,7 +319,8 @@ impl<'a, K: Kernel> Driver<'a, K> {
         if sent == Sent::Blocked {
             let (kernel, accounts) = (&mut self.kernel, &mut self.accounts);
             self.shard.spill(id, |lease, copy| {
-                copy(kernel.claimed(&lease));
+                // SAFETY: a claim of a connection's queue is counted until it is given back.
+                copy(unsafe { kernel.claimed(&lease) });
                 give_back(kernel, accounts, lease);
             });
         }
@@ -303,6 +335,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
             match wants.write {
                 Write::Send => self.send(id),
                 Write::HalfClose => {
+                    self.tell(id);
                     if let Some(connection) = self.shard.get(id) {
                         self.kernel.shut_down(&connection.io.socket);
                     }
@@ -314,18 +347,26 @@ impl<'a, K: Kernel> Driver<'a, K> {
             }
             break wants;
         };
+        let behind = self.shard.is_behind(id);
         let discards = !wants.read && self.shard.discards(id);
         let Some(connection) = self.shard.get_mut(id) else {
             return;
         };
         let io = &mut connection.io;
+        io.greedy |= behind;
         match io.receiving {
+            Receiving::Off if wants.read && io.greedy => {
+                if !std::mem::replace(&mut io.queued, true) {
+                    self.greedy.push_back(id);
+                }
+            }
             Receiving::Off if wants.read => {
                 io.receiving = Receiving::On;
-                self.kernel.receive(id, &io.socket);
+                self.kernel.receive(id, &io.socket, None);
             }
             // A connection at its end may go on receiving: what comes is discarded.
-            Receiving::On if !wants.read && !discards => {
+            Receiving::On if (behind || !wants.read) && !discards => {
+                io.greedy = true;
                 io.receiving = Receiving::Ending;
                 self.kernel.cancel_receive(id);
             }
@@ -351,8 +392,19 @@ impl<'a, K: Kernel> Driver<'a, K> {
         }
     }
 
+    /// Tells why the server ends a connection, if it does.
+    fn tell(&mut self, id: SlotId) {
+        if let Some(cause) = self.shard.take_cause(id)
+            && let Some(connection) = self.shard.get(id)
+        {
+            let peer = self.kernel.peer(&connection.io.socket);
+            self.ended.tell(cause, peer, self.now);
+        }
+    }
+
     /// Closes a connection once nothing is under way for it.
     fn close(&mut self, id: SlotId, reset: bool) {
+        self.tell(id);
         let Some(connection) = self.shard.get_mut(id) else {
             return;
         };
@@ -372,45 +424,42 @@ impl<'a, K: Kernel> Driver<'a, K> {
         }
     }
 
-    /// Has starved connections receive again once there are buffers. More are made where none has come
-    /// back within a turn, as those of sends under way do.
-    fn feed_starved(&mut self) {
-        if self.starved.is_empty() {
-            return;
-        }
-        let starved_before = std::mem::replace(&mut self.starving, true);
-        if !self.accounts.is_available() {
-            if !starved_before || !self.kernel.add_buffer() {
+    /// Has greedy connections receive, in their order, as far as that leaves buffers for the others.
+    fn feed_greedy(&mut self) {
+        let total = self.accounts.total_bytes();
+        let part = (total / GREEDY_PART).max(1);
+        let free = self.accounts.free_bytes();
+        let mut spare = free.saturating_sub(total / RESERVED_PART);
+        // Where nothing is claimed no buffer will come back, so at least one goes on.
+        let mut is_urged = self.accounts.claims() == 0;
+        while spare >= part || is_urged {
+            let Some(id) = self.greedy.pop_front() else {
                 return;
+            };
+            let max = part.min(self.shard.receive_bytes_max(id)) as u32;
+            let wants_read = self.shard.wants(id).read;
+            let Some(connection) = self.shard.get_mut(id) else {
+                continue;
+            };
+            let io = &mut connection.io;
+            io.queued = false;
+            if wants_read && io.receiving == Receiving::Off {
+                io.receiving = Receiving::Once(max);
+                self.kernel.receive(id, &io.socket, Some(max));
+                spare = spare.saturating_sub(part);
+                is_urged = false;
             }
-            self.accounts.add();
-        }
-        self.starving = false;
-        for id in std::mem::take(&mut self.starved) {
-            self.settle(id);
         }
     }
 
-    /// Takes in what has arrived already, then says goodbye to everyone.
-    ///
-    /// The kernel delivers only so much at a time, so it is asked until it has nothing more, or for a
-    /// while where peers go on sending.
-    fn drain(&mut self) -> io::Result<()> {
-        let ends = self.now + self.worker.stop.drain_timeout;
-        self.drain_ends = Some(ends);
-        let until = ends.min(self.now + TAKE_IN_MAX);
-        while self.now < until {
-            self.feed_starved();
-            self.kernel.enter(Some(Duration::ZERO))?;
-            if !self.take_over() {
-                break;
-            }
-        }
-        self.shard.drain(CloseCode::GOING_AWAY);
+    /// Has everyone told goodbye, each once what has arrived from it is answered.
+    fn drain(&mut self) {
+        let kernel = &self.kernel;
+        self.shard
+            .drain(CloseCode::GOING_AWAY, |io| kernel.standing(&io.socket));
         for id in self.shard.ids() {
             self.settle(id);
         }
-        Ok(())
     }
 }
 

@@ -111,7 +111,7 @@ pub fn probe(tuning: &UringTuning) -> io::Result<Vec<Feature>> {
         feature(
             "incremental provided buffers",
             "6.12",
-            setup.buffers.is_incremental(),
+            setup.buffers.layout().incremental,
         ),
         feature(
             "bounded waiting for more completions",

@@ -4,6 +4,7 @@
 //! anything belongs behind this trait.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::protocol::Moment;
@@ -78,11 +79,9 @@ pub trait Kernel {
     /// The socket that the completion of an accept names. To be called once for each.
     fn accepted(&mut self, number: u32) -> Self::Socket;
 
-    /// Stops accepting on a listener. Connections may still come until the final completion.
-    fn cancel_accept(&mut self, listener: u32);
-
-    /// Receives into provided buffers until cancelled, out of buffers (`ENOBUFS`), or the peer's FIN (0).
-    fn receive(&mut self, id: SlotId, socket: &Self::Socket);
+    /// Receives into provided buffers until cancelled, out of buffers (`ENOBUFS`), or the peer's FIN (0); with
+    /// a `max`, once, at most so many bytes.
+    fn receive(&mut self, id: SlotId, socket: &Self::Socket, max: Option<u32>);
 
     /// Stops receiving. Bytes may still come until the final completion.
     fn cancel_receive(&mut self, id: SlotId);
@@ -110,11 +109,14 @@ pub trait Kernel {
     /// Closes a socket, at once; with `reset` the peer gets RST. Nothing may be under way for it.
     fn close(&mut self, socket: Self::Socket, reset: bool);
 
-    /// How many receive buffers there are at first. All of them are to be filled.
+    /// The address of a socket's peer; none where the connection is broken.
+    fn peer(&self, socket: &Self::Socket) -> Option<SocketAddr>;
+
+    /// How many receive buffers there are. All of them are to be filled at first.
     fn buffers(&self) -> u16;
 
-    /// Adds a receive buffer, which is then to be filled; false: there may be no more.
-    fn add_buffer(&mut self) -> bool;
+    /// The size of each of them, in bytes.
+    fn buffer_bytes(&self) -> u32;
 
     /// Puts a buffer, all of it, at the end of the queue of those to be filled.
     fn provide(&mut self, buffer: u16);
@@ -126,5 +128,8 @@ pub trait Kernel {
     unsafe fn filled(&mut self, lease: &Lease) -> &mut [u8];
 
     /// The bytes of a claim.
-    fn claimed(&self, lease: &Lease) -> &[u8];
+    ///
+    /// # Safety
+    /// `lease` must be a claim that is counted and not handed back.
+    unsafe fn claimed(&self, lease: &Lease) -> &[u8];
 }

@@ -4,7 +4,7 @@
 //! buffer belongs to whoever submitted it until its completion, even after its connection is dead.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{CompletionQueue, IoUring, SubmissionQueue, Submitter, cqueue, opcode};
 use rustix::net::sockopt::set_socket_linger;
-use rustix::net::{Shutdown, shutdown};
+use rustix::net::{Shutdown, getpeername, shutdown};
 use tracing::warn;
 
 use super::buffers::{Buffers, GROUP};
@@ -260,12 +260,15 @@ impl Kernel for Ring<'_> {
         unsafe { OwnedFd::from_raw_fd(number as RawFd) }
     }
 
-    fn cancel_accept(&mut self, listener: u32) {
-        self.cancel(CancelBuilder::user_data(encode(Key::Accept(listener))));
-    }
-
-    fn receive(&mut self, id: SlotId, socket: &OwnedFd) {
-        let entry = opcode::RecvMulti::new(fd(socket), GROUP).build();
+    #[inline]
+    fn receive(&mut self, id: SlotId, socket: &OwnedFd, max: Option<u32>) {
+        let entry = match max {
+            None => opcode::RecvMulti::new(fd(socket), GROUP).build(),
+            Some(max) => opcode::Recv::new(fd(socket), std::ptr::null_mut(), max)
+                .buf_group(GROUP)
+                .build()
+                .flags(Flags::BUFFER_SELECT),
+        };
         self.push(entry, Key::Receive(id));
     }
 
@@ -284,7 +287,8 @@ impl Kernel for Ring<'_> {
         }
         let bytes = match load {
             Load::Slab(slab) => slab.bytes(),
-            Load::Lease(lease) => self.claimed(lease),
+            // SAFETY: by the same contract: what is queued is counted.
+            Load::Lease(lease) => unsafe { self.claimed(lease) },
         };
         let entry = opcode::Send::new(fd(socket), bytes.as_ptr(), bytes.len() as u32)
             .flags(flags)
@@ -311,12 +315,16 @@ impl Kernel for Ring<'_> {
         }
     }
 
-    fn buffers(&self) -> u16 {
-        self.buffers.count()
+    fn peer(&self, socket: &OwnedFd) -> Option<SocketAddr> {
+        getpeername(socket).ok()?.try_into().ok()
     }
 
-    fn add_buffer(&mut self) -> bool {
-        self.buffers.add()
+    fn buffers(&self) -> u16 {
+        self.buffers.layout().count
+    }
+
+    fn buffer_bytes(&self) -> u32 {
+        self.buffers.layout().bytes
     }
 
     fn provide(&mut self, buffer: u16) {
@@ -330,8 +338,9 @@ impl Kernel for Ring<'_> {
     }
 
     #[inline]
-    fn claimed(&self, lease: &Lease) -> &[u8] {
-        self.buffers.memory().claimed(lease)
+    unsafe fn claimed(&self, lease: &Lease) -> &[u8] {
+        // SAFETY: by the same contract.
+        unsafe { self.buffers.memory().claimed(lease) }
     }
 }
 

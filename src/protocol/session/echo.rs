@@ -167,7 +167,7 @@ impl Session {
                 let gathered = self.held.as_ref().map_or(0, |slab| slab.len()) + count;
                 if !ends && gathered < HOLD_BYTES_MAX {
                     if self.held.is_none() {
-                        self.held = turn.slabs.take_to_hold();
+                        self.held = turn.slabs.take_to_hold(HOLD_BYTES_MAX);
                     }
                     if self.held.is_some() {
                         return self.keep(frame, count, window);
@@ -189,7 +189,7 @@ impl Session {
     fn choose_way(&mut self, turn: &mut Turn<'_>, frame: &Frame, count: usize) -> Way {
         debug_assert!(self.held.is_none() && (count as u64) < frame.remaining);
         if frame.length <= HOLD_BYTES_MAX as u64 {
-            self.held = turn.slabs.take_to_hold();
+            self.held = turn.slabs.take_to_hold(frame.length as usize);
             if self.held.is_some() {
                 return Way::Hold;
             }

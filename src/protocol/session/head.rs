@@ -3,6 +3,7 @@
 //! Where the whole head is in the lent bytes, the 101 is written over it, like any reply; it is never
 //! longer than the request that it answers.
 
+use crate::protocol::close::Cause;
 use crate::protocol::handshake::{self, HEAD_BYTES_MAX, Refusal, Scan};
 use crate::protocol::reply::Reply;
 use crate::protocol::slab::Slab;
@@ -18,7 +19,7 @@ impl Session {
         lent: &mut [u8],
         reply: &mut Reply,
     ) -> Result<Option<usize>, Refusal> {
-        let Some(mut held) = self.held.take() else {
+        let Some(held) = self.held.take() else {
             return match handshake::scan(&lent[..lent.len().min(HEAD_BYTES_MAX)], 0) {
                 Scan::BareLineFeed => Err(Refusal::BareLineFeed),
                 Scan::Complete(len) => {
@@ -35,21 +36,24 @@ impl Session {
                     Ok(Some(len))
                 }
                 Scan::Incomplete if lent.len() < HEAD_BYTES_MAX => {
-                    let mut slab = turn.slabs.take_to_hold().ok_or(Refusal::Unavailable)?;
-                    slab.append(lent);
-                    self.held = Some(slab);
+                    let slab = turn.slabs.take_to_hold(lent.len());
+                    let held = self.held.insert(slab.ok_or(Refusal::Unavailable)?);
+                    held.append(lent);
                     Ok(None)
                 }
                 Scan::Incomplete => Err(Refusal::too_large(&lent[..HEAD_BYTES_MAX])),
             };
         };
         let had = held.len();
-        held.append(lent);
+        let more = &lent[..lent.len().min(HEAD_BYTES_MAX - had)];
+        let held = turn.slabs.enlarge(held, more.len());
+        let mut held = held.ok_or(Refusal::Unavailable)?;
+        held.append(more);
         let scanned = handshake::scan(held.bytes(), had);
         let held = self.held.insert(held);
         match scanned {
             Scan::BareLineFeed => Err(Refusal::BareLineFeed),
-            Scan::Incomplete if held.room() == 0 => Err(Refusal::too_large(held.bytes())),
+            Scan::Incomplete if held.len() == HEAD_BYTES_MAX => Err(Refusal::too_large(held.bytes())),
             Scan::Incomplete => Ok(None),
             Scan::Complete(len) => {
                 reply.before.push(switch(turn, &held.bytes()[..len])?);
@@ -69,6 +73,7 @@ impl Session {
         reply: &mut Reply,
     ) -> Next {
         turn.tally.refusals.add(1);
+        turn.cause.get_or_insert(Cause::Refused(refusal.status()));
         self.stage = Stage::Ended;
         let head = self.held.as_ref().map_or(lent, |slab| slab.bytes());
         reply.before.append(&refusal.render(head), turn.slabs);
@@ -77,6 +82,9 @@ impl Session {
     }
 }
 
+/// More than a 101 takes without the name of its subprotocol, in bytes.
+const SWITCHING_BYTES: usize = 256;
+
 /// The 101 that answers a whole head.
 fn switch(turn: &mut Turn<'_>, head: &[u8]) -> Result<Box<Slab>, Refusal> {
     if turn.refusing {
@@ -84,7 +92,8 @@ fn switch(turn: &mut Turn<'_>, head: &[u8]) -> Result<Box<Slab>, Refusal> {
     }
     let accepted = handshake::answer(head, turn.policy)?;
     turn.tally.upgrades.add(1);
-    let mut slab = turn.slabs.take();
+    let subprotocol_len = accepted.subprotocol.map_or(0, str::len);
+    let mut slab = turn.slabs.take(SWITCHING_BYTES + subprotocol_len);
     let count = handshake::write_switching(&accepted, slab.spare());
     slab.grow(count);
     Ok(slab)

@@ -18,7 +18,7 @@ mod window;
 
 use std::time::Duration;
 
-use super::close::{CloseCode, Violation};
+use super::close::{Cause, CloseCode, Violation};
 use super::frame::{FIN, PING, ServerHeader, TEXT};
 use super::handshake::Refusal;
 use super::moment::Moment;
@@ -46,6 +46,8 @@ pub struct Turn<'a> {
     pub room: usize,
     /// Whether new upgrades are refused with 503: the server is draining, or full.
     pub refusing: bool,
+    /// Why the session ends the connection, where it is not the peer that ends it.
+    pub cause: Option<Cause>,
 }
 
 /// What the engine does next.
@@ -79,6 +81,17 @@ pub enum Wake {
     Drain(CloseCode),
     /// The peer has sent its FIN.
     PeerFinished,
+}
+
+/// What a session's deadline is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timer {
+    /// The end of the request head.
+    Handshake,
+    /// The greeting.
+    Greeting,
+    /// The peer's silence.
+    Idle,
 }
 
 /// How far a connection has come.
@@ -127,12 +140,9 @@ pub struct Session {
     decoder: Option<Box<Decoder>>,
 }
 
-/// How long a draining server waits for the request of a connection that has not sent one yet, to
-/// answer it with 503.
-const REQUEST_PATIENCE: Duration = Duration::from_secs(1);
-
-/// So late that it is never.
-const NEVER: Moment = Moment::from_nanos(u64::MAX);
+/// How long a draining server waits for a peer that is silent amid something: a request, to answer it with
+/// 503, or a frame whose reply is open, to send a Close behind it.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Session {
     /// A connection that was accepted at `now` and has sent nothing yet.
@@ -190,7 +200,7 @@ impl Session {
         if self.stage == Stage::Greeting {
             self.greet(turn, reply);
         }
-        self.heard(turn);
+        self.heard(turn.policy, turn.now);
         if turn.policy.prefix.is_some() {
             self.answer_with_prefix(turn, lent, from, reply)
         } else {
@@ -208,6 +218,7 @@ impl Session {
             }
             (Wake::Deadline, Stage::Head) => {
                 turn.tally.timeouts.add(1);
+                turn.cause = Some(Cause::Handshake);
                 let refusal = if turn.refusing {
                     Refusal::Unavailable
                 } else {
@@ -217,23 +228,37 @@ impl Session {
             }
             (Wake::Deadline, Stage::Greeting) => {
                 self.greet(turn, reply);
-                self.heard(turn);
+                self.heard(turn.policy, turn.now);
                 Next::Read
             }
             (Wake::Deadline, Stage::Open) => self.silent(turn, reply),
             (Wake::Drain(_), Stage::Head) => {
-                self.deadline = self.deadline.min(turn.now + REQUEST_PATIENCE);
+                self.deadline = self.deadline.min(turn.now + DRAIN_PATIENCE);
                 Next::Read
             }
             (Wake::Drain(code), Stage::Greeting | Stage::Open) => {
-                self.close(code, reply, turn.slabs)
+                if self.cut_open {
+                    self.close_due = Some(code);
+                    self.heard(turn.policy, turn.now);
+                    return Next::Read;
+                }
+                self.finish(code, reply, turn.slabs)
             }
+        }
+    }
+
+    /// What the deadline is for.
+    pub fn timer(&self) -> Timer {
+        match self.stage {
+            Stage::Head => Timer::Handshake,
+            Stage::Greeting => Timer::Greeting,
+            Stage::Open | Stage::Ended => Timer::Idle,
         }
     }
 
     /// When the session wants to be woken if nothing comes; none: never.
     pub fn deadline(&self) -> Option<Moment> {
-        (self.deadline < NEVER && self.stage != Stage::Ended).then_some(self.deadline)
+        (self.deadline < Moment::NEVER && self.stage != Stage::Ended).then_some(self.deadline)
     }
 
     /// Gives back the memory it holds. To be called at the connection's end.
@@ -247,7 +272,7 @@ impl Session {
     fn greet(&mut self, turn: &mut Turn<'_>, reply: &mut Reply) {
         self.stage = Stage::Open;
         if let Some(greeting) = &turn.policy.greeting {
-            let mut slab = turn.slabs.take();
+            let mut slab = turn.slabs.take(greeting.len());
             slab.append(greeting.as_bytes());
             let length = slab.len() as u64;
             slab.prepend(ServerHeader::new(FIN | TEXT, length).as_slice());
@@ -257,18 +282,20 @@ impl Session {
 
     /// The peer gave a sign of life: silence counts from now.
     #[inline]
-    fn heard(&mut self, turn: &Turn<'_>) {
+    pub fn heard(&mut self, policy: &Policy, now: Moment) {
         self.pinged = false;
-        self.deadline = match turn.policy.idle_timeout {
-            Some(idle) => turn.now + idle / 2,
-            None => NEVER,
+        self.deadline = match policy.idle_timeout {
+            _ if self.close_due.is_some() => now + DRAIN_PATIENCE,
+            Some(idle) => now + idle / 2,
+            None => Moment::NEVER,
         };
     }
 
     /// The peer has been silent for half the idle timeout, or for all of it.
     fn silent(&mut self, turn: &mut Turn<'_>, reply: &mut Reply) -> Next {
-        if self.pinged {
+        if self.pinged || self.close_due.is_some() {
             turn.tally.timeouts.add(1);
+            turn.cause = Some(Cause::Idle);
             return self.finish(CloseCode::GOING_AWAY, reply, turn.slabs);
         }
         self.pinged = true;
@@ -277,15 +304,6 @@ impl Session {
             reply.before.append(&[FIN | PING, 0], turn.slabs);
         }
         Next::Read
-    }
-
-    /// Closes with `code`, at once or, where a reply frame is open, as soon as that has ended.
-    fn close(&mut self, code: CloseCode, reply: &mut Reply, slabs: &mut SlabPool) -> Next {
-        if self.cut_open {
-            self.close_due = Some(code);
-            return Next::Read;
-        }
-        self.finish(code, reply, slabs)
     }
 
     /// Ends the session: with `code` where a Close can be sent, with FIN alone where a reply frame is
@@ -315,6 +333,7 @@ impl Session {
             }
             Err(violation) => {
                 turn.tally.violations.add(1);
+                turn.cause = Some(Cause::Violation(violation));
                 self.finish(violation.close_code(), reply, turn.slabs)
             }
         }
@@ -322,7 +341,7 @@ impl Session {
 
     /// How the greeting goes out, right after the 101 was written into `switching`.
     fn schedule_greeting(&mut self, turn: &mut Turn<'_>, reply: &mut Reply) {
-        self.heard(turn);
+        self.heard(turn.policy, turn.now);
         self.stage = Stage::Greeting;
         if turn.policy.greeting.is_none() {
             self.stage = Stage::Open;
@@ -341,7 +360,7 @@ impl Piece {
     /// Appends a Pong or another short frame.
     fn append_frame(&mut self, first: u8, payload: &[u8], slabs: &mut SlabPool) {
         let header = ServerHeader::new(first, payload.len() as u64);
-        let mut slab = slabs.take();
+        let mut slab = slabs.take(header.as_slice().len() + payload.len());
         slab.append(header.as_slice());
         slab.append(payload);
         self.append_slab(slab, slabs);

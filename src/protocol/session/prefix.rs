@@ -6,6 +6,7 @@
 use crate::protocol::close::Violation;
 use crate::protocol::frame::{CONTINUATION, FIN, ServerHeader, TEXT};
 use crate::protocol::reply::Reply;
+use crate::protocol::slab::HOLD_BYTES_MAX;
 
 use super::inbound::{Frame, Kind, Way};
 use super::window::Window;
@@ -139,7 +140,7 @@ impl Session {
         if self.held.is_some() {
             return;
         }
-        let mut slab = turn.slabs.take();
+        let mut slab = turn.slabs.take(HOLD_BYTES_MAX);
         if frame.way == (Way::Fragments { begun: false }) {
             frame.way = Way::Fragments { begun: true };
             slab.append(turn.policy.prefix.as_deref().unwrap_or_default().as_bytes());
@@ -187,7 +188,7 @@ impl Session {
     fn keep_or_emit(&mut self, turn: &mut Turn<'_>, reply: &mut Reply) {
         match &self.held {
             Some(slab) if slab.is_empty() => self.release(turn.slabs),
-            Some(_) if turn.slabs.is_spent() => self.emit_fragment(turn, false, reply),
+            Some(_) if turn.slabs.overdraft() > 0 => self.emit_fragment(turn, false, reply),
             _ => {}
         }
     }

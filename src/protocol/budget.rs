@@ -1,0 +1,154 @@
+//! The memory that connections may keep while they wait, over all workers.
+//!
+//! It has two pots, so that neither kind of waiting can take the other's: one for what is owed to peers,
+//! one for input that is not whole. Workers draw on them in chunks, so the numbers that all share are
+//! touched once in some hundred kilobytes and never for a message.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// One part in so many of the budget is for unfinished input: request heads and frames whose rest has not
+/// come. All else is for what waits to be sent.
+const UNFINISHED_PART: usize = 4;
+
+/// Chunks that a pot has for each worker. Two may lie idle with a worker, so an eighth of a pot in all.
+const CHUNKS_PER_WORKER: usize = 16;
+
+/// The least and the most that is drawn at a time, in bytes.
+const CHUNK_BYTES_MIN: usize = 32 * 1024;
+const CHUNK_BYTES_MAX: usize = 1 << 20;
+
+/// What all workers of a process may keep, in bytes.
+#[derive(Debug)]
+pub struct Budget {
+    pub(super) queued: Pot,
+    pub(super) unfinished: Pot,
+    bytes_per_worker: usize,
+}
+
+impl Budget {
+    /// A budget of `bytes` for `workers` workers; each pot has at least `bytes_min` for each of them.
+    pub(super) fn new(bytes: usize, workers: usize, bytes_min: usize) -> Arc<Self> {
+        let unfinished = bytes / UNFINISHED_PART;
+        let pot = |bytes: usize| Pot::new(bytes.max(workers * bytes_min), workers);
+        Arc::new(Budget {
+            queued: pot(bytes - unfinished),
+            unfinished: pot(unfinished),
+            bytes_per_worker: bytes / workers,
+        })
+    }
+
+    /// Takes one part in `part` of a worker's budget for good from what may be queued, and says how many bytes
+    /// that is: for buffers of an engine's own.
+    pub fn reserve(&self, part: usize) -> usize {
+        self.queued.draw(self.bytes_per_worker / part)
+    }
+}
+
+/// A number of bytes, of which chunks are drawn and put back.
+#[derive(Debug)]
+pub(super) struct Pot {
+    left: AtomicUsize,
+    chunk: usize,
+}
+
+impl Pot {
+    fn new(bytes: usize, workers: usize) -> Self {
+        let chunk = bytes / (CHUNKS_PER_WORKER * workers);
+        Pot {
+            left: AtomicUsize::new(bytes),
+            chunk: chunk.clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX),
+        }
+    }
+
+    /// Takes `bytes`, or what there is, and says how many.
+    fn draw(&self, bytes: usize) -> usize {
+        let before = self
+            .left
+            .fetch_update(Relaxed, Relaxed, |left| Some(left - left.min(bytes)))
+            .unwrap_or_else(|left| left);
+        before.min(bytes)
+    }
+}
+
+/// A worker's part of a pot.
+#[derive(Debug, Default)]
+pub(super) struct Share {
+    /// In use.
+    out: usize,
+    /// Drawn from the pot.
+    granted: usize,
+}
+
+impl Share {
+    /// Bytes in use.
+    pub(super) fn out(&self) -> usize {
+        self.out
+    }
+
+    /// Counts `bytes` as in use, whether they were to be had or not.
+    pub(super) fn take(&mut self, bytes: usize, pot: &Pot) {
+        self.out += bytes;
+        if self.out > self.granted {
+            self.granted += pot.draw((self.out - self.granted).max(pot.chunk));
+        }
+    }
+
+    /// Counts `bytes` as in use if they are to be had.
+    pub(super) fn try_take(&mut self, bytes: usize, pot: &Pot) -> bool {
+        self.take(bytes, pot);
+        let had = self.out <= self.granted;
+        if !had {
+            self.give(bytes, pot);
+        }
+        had
+    }
+
+    /// Takes back `bytes` that were in use.
+    pub(super) fn give(&mut self, bytes: usize, pot: &Pot) {
+        debug_assert!(bytes <= self.out, "more came back than was taken");
+        self.out -= bytes;
+        if self.granted.saturating_sub(self.out) > 2 * pot.chunk {
+            self.granted -= pot.chunk;
+            pot.left.fetch_add(pot.chunk, Relaxed);
+        }
+    }
+
+    /// By how much more is in use than is to be had.
+    pub(super) fn overdraft(&mut self, pot: &Pot) -> usize {
+        if self.out > self.granted {
+            self.granted += pot.draw(self.out - self.granted);
+        }
+        self.out.saturating_sub(self.granted)
+    }
+
+    /// How much could still be taken.
+    pub(super) fn free(&self, pot: &Pot) -> usize {
+        pot.left.load(Relaxed) + self.granted.saturating_sub(self.out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_worker_has_drawn_another_cannot_use_and_gets_back() {
+        let budget = Budget::new(4 << 20, 2, 0);
+        let pot = &budget.queued;
+        let (mut one, mut other) = (Share::default(), Share::default());
+        one.take(2 << 20, pot);
+        assert_eq!(one.overdraft(pot), 0);
+        assert!(!other.try_take(2 << 20, pot));
+        assert_eq!(other.out(), 0);
+        one.give(2 << 20, pot);
+        assert!(other.try_take(5 << 19, pot));
+        other.take(1 << 20, pot);
+        assert!(other.overdraft(pot) > 0);
+        other.give(7 << 19, pot);
+        assert_eq!(other.overdraft(pot), 0);
+        let idle = one.granted + other.granted;
+        assert!(idle <= 4 * pot.chunk);
+        assert_eq!(pot.left.load(Relaxed) + idle, 3 << 20, "nothing is lost");
+    }
+}
