@@ -24,7 +24,10 @@ impl Ended {
     pub(super) fn tell(&mut self, cause: Cause, peer: Option<SocketAddr>, now: Moment) {
         if self.since.is_none_or(|since| since + PERIOD <= now) {
             if self.untold > 0 {
-                info!("{} more connections were ended or refused, untold", self.untold);
+                info!(
+                    "{} more connections were ended or refused, untold",
+                    self.untold
+                );
             }
             *self = Ended {
                 since: Some(now),

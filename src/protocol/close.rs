@@ -114,7 +114,11 @@ impl fmt::Display for Cause {
             Cause::Refused(status) => write!(formatter, "the request was refused with {status}"),
             Cause::Handshake => write!(formatter, "the request did not come in time"),
             Cause::Violation(violation) => {
-                write!(formatter, "closed with {}: {violation:?}", violation.close_code())
+                write!(
+                    formatter,
+                    "closed with {}: {violation:?}",
+                    violation.close_code()
+                )
             }
             Cause::Idle => write!(formatter, "closed for silence"),
             Cause::Stalled => write!(

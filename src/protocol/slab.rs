@@ -330,7 +330,9 @@ impl SlabPool {
 
 /// The smallest class with room for `len` bytes, or the largest.
 fn class_for(len: usize) -> usize {
-    let fits = CLASSES.iter().position(|bytes| len + HEADROOM_BYTES <= *bytes);
+    let fits = CLASSES
+        .iter()
+        .position(|bytes| len + HEADROOM_BYTES <= *bytes);
     fits.unwrap_or(CLASSES.len() - 1)
 }
 
@@ -341,9 +343,18 @@ mod tests {
     #[test]
     fn a_slab_is_no_larger_than_it_need_be() {
         let mut pool = SlabPool::new(SlabPool::budget(1 << 20, 1));
-        for (len, least) in [(1, 1), (960, 960), (961, 4032), (4033, HOLD_BYTES_MAX), (1 << 20, HOLD_BYTES_MAX)] {
+        for (len, least) in [
+            (1, 1),
+            (960, 960),
+            (961, 4032),
+            (4033, HOLD_BYTES_MAX),
+            (1 << 20, HOLD_BYTES_MAX),
+        ] {
             let slab = pool.take(len);
-            assert!(slab.room() >= least && slab.room() < 5 * least.max(960), "{len}");
+            assert!(
+                slab.room() >= least && slab.room() < 5 * least.max(960),
+                "{len}"
+            );
             pool.give(slab);
         }
         assert_eq!(pool.out_bytes(), 0);
@@ -353,7 +364,11 @@ mod tests {
     fn neither_kind_of_waiting_takes_the_others_memory() {
         let mut pool = SlabPool::new(SlabPool::budget(1 << 20, 1));
         let mut held: Vec<_> = std::iter::from_fn(|| pool.take_to_hold(1)).collect();
-        assert!(held.len() > 200, "small things are held in little: {}", held.len());
+        assert!(
+            held.len() > 200,
+            "small things are held in little: {}",
+            held.len()
+        );
         assert!(pool.out_bytes() <= 1 << 18);
         assert_eq!(pool.overdraft(), 0);
         let queued: Vec<_> = (0..100).map(|_| pool.take(HOLD_BYTES_MAX)).collect();
@@ -364,7 +379,9 @@ mod tests {
         pool.finish(&mut again);
         assert!(pool.overdraft() > before);
         held.push(again);
-        held.into_iter().chain(queued).for_each(|slab| pool.give(slab));
+        held.into_iter()
+            .chain(queued)
+            .for_each(|slab| pool.give(slab));
         assert_eq!((pool.out_bytes(), pool.overdraft()), (0, 0));
     }
 }

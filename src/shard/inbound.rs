@@ -146,7 +146,9 @@ impl<Io> Shard<Io> {
     #[inline]
     pub fn receive_bytes_max(&self, id: SlotId) -> usize {
         let queued = self.queued_bytes(id);
-        self.share_bytes().saturating_sub(queued).max(RECEIVE_BYTES_MIN)
+        self.share_bytes()
+            .saturating_sub(queued)
+            .max(RECEIVE_BYTES_MIN)
     }
 
     /// Whether the queue has room for more replies.

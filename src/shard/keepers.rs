@@ -28,26 +28,9 @@ impl Keepers {
         }
     }
 
-    /// Takes out one of those that keep most, and says how many bytes. `ask` tells what a connection keeps,
-    /// and what it was last entered with; none if it is gone.
-    pub(super) fn pop_most<'a>(
-        &mut self,
-        mut ask: impl FnMut(SlotId) -> Option<(usize, &'a mut u32)>,
-    ) -> Option<(SlotId, usize)> {
-        loop {
-            let (entered, id) = self.heap.pop()?;
-            let Some((bytes, ranked)) = ask(id) else {
-                continue;
-            };
-            if *ranked != entered {
-                continue;
-            }
-            *ranked = 0;
-            if bytes >= entered as usize / 2 && bytes > 0 {
-                return Some((id, bytes));
-            }
-            self.enter(id, bytes, ranked);
-        }
+    /// Takes out the entry with the most. It may be from earlier, or of a connection that is gone.
+    pub(super) fn pop(&mut self) -> Option<(u32, SlotId)> {
+        self.heap.pop()
     }
 
     /// Drops the entries for which `counts` is false, if there are many more than `live` connections.

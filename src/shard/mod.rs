@@ -27,8 +27,8 @@ use crate::protocol::{Budget, Cause, CloseCode, Moment, Next, Policy, SlabChain,
 pub use admission::Admission;
 pub use connection::{Connection, Protocol, Standing};
 use connection::{Dialogue, End, Phase};
-use keepers::Keepers;
 pub use inbound::Carrier;
+use keepers::Keepers;
 pub use outbound::{Front, Queue, Sent};
 pub use outbox::{Entries, Lease, Load, Outbox};
 pub use slots::SlotId;
@@ -181,7 +181,9 @@ impl<Io> Shard<Io> {
     /// Whether the peer does not keep up with what it is sent.
     #[inline]
     pub fn is_behind(&self, id: SlotId) -> bool {
-        self.slots.get(id).is_some_and(|connection| connection.blocked)
+        self.slots
+            .get(id)
+            .is_some_and(|connection| connection.blocked)
     }
 
     /// Whether there are as many connections as there may be, over all shards.
@@ -403,7 +405,9 @@ impl<Io> Shard<Io> {
         let slots = &self.slots;
         self.timers.sweep(slots.len(), |id| slots.get(id).is_some());
         self.keepers.sweep(slots.len(), |entered, id| {
-            slots.get(id).is_some_and(|connection| connection.ranked == entered)
+            slots
+                .get(id)
+                .is_some_and(|connection| connection.ranked == entered)
         });
         debug_assert!(
             !self.slots.is_empty() || self.slabs.out_bytes() == 0,

@@ -142,19 +142,27 @@ impl<Io> Shard<Io> {
     /// most are ended: some of those that do not read, and not whoever happens to wait next.
     pub(super) fn keep(&mut self, id: SlotId) {
         if let Some(connection) = self.slots.get_mut(id) {
-            self.keepers.enter(id, connection.kept_bytes(), &mut connection.ranked);
+            self.keepers
+                .enter(id, connection.kept_bytes(), &mut connection.ranked);
         }
         // What those keep that are ended already comes back once nothing is under way for them.
         while self.slabs.overdraft() > self.shedding {
-            let slots = &mut self.slots;
-            let most = self.keepers.pop_most(|id| {
-                let connection = slots.get_mut(id)?;
-                let alive = !matches!(connection.phase, Phase::Gone { .. });
-                alive.then(|| (connection.kept_bytes(), &mut connection.ranked))
-            });
-            let Some((id, bytes)) = most else {
+            let Some((entered, id)) = self.keepers.pop() else {
                 return;
             };
+            let Some(connection) = self.slots.get_mut(id) else {
+                continue;
+            };
+            let is_gone = matches!(connection.phase, Phase::Gone { .. });
+            if is_gone || connection.ranked != entered {
+                continue;
+            }
+            connection.ranked = 0;
+            let bytes = connection.kept_bytes();
+            if bytes == 0 || bytes < entered as usize / 2 {
+                self.keepers.enter(id, bytes, &mut connection.ranked);
+                continue;
+            }
             self.tally.shed.add(1);
             self.shedding += bytes;
             self.shed.push((id, bytes));

@@ -280,10 +280,7 @@ mod tests {
         let mut outbox = Outbox::default();
         for _ in 0..100 {
             entries.push_bytes(&mut outbox, b"ring", &mut slabs);
-            entries.push(
-                &mut outbox,
-                Load::Lease(Lease::new(3, 5..9)),
-            );
+            entries.push(&mut outbox, Load::Lease(Lease::new(3, 5..9)));
             while let Some(load) = entries.pop(&mut outbox) {
                 if let Load::Slab(slab) = load {
                     slabs.give(slab);

@@ -10,14 +10,15 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::fs::Timespec;
 use rustix::io::Errno;
 use rustix::net::{
-    RecvFlags, SendFlags, Shutdown, SocketFlags, accept_with, getpeername, recv, send, shutdown,
+    RecvFlags, SendFlags, Shutdown, SocketFlags, accept_with, recv, send, shutdown,
 };
 
 use super::kernel::{Event, Interest, Kernel, Received, Token};
 use crate::engine::Worker;
 use crate::protocol::Moment;
-use crate::shard::{Sent, SlotId};
+use crate::shard::{Sent, SlotId, Standing};
 use crate::sys::clock;
+use crate::sys::tcp;
 use crate::sys::wake::Waker;
 
 /// Events taken from the kernel at a time.
@@ -178,13 +179,17 @@ impl Kernel for Sockets<'_> {
         }
     }
 
+    fn standing(&self, socket: &OwnedFd) -> Standing {
+        tcp::standing(socket)
+    }
+
     fn shut_down(&mut self, socket: &OwnedFd) {
         // A peer that is gone already shows in the next receive.
         let _ = shutdown(socket, Shutdown::Write);
     }
 
     fn peer(&self, socket: &OwnedFd) -> Option<SocketAddr> {
-        getpeername(socket).ok()?.try_into().ok()
+        tcp::peer(socket)
     }
 
     fn close(&mut self, socket: OwnedFd, reset: bool) {

@@ -4,7 +4,7 @@ use std::task::{Context, Poll, Waker};
 
 /// Remembers that it was rung until somebody listens.
 #[derive(Debug, Default)]
-pub struct Bell {
+pub(super) struct Bell {
     rung: bool,
     waker: Option<Waker>,
 }

@@ -99,7 +99,6 @@ impl<W: World> Shared<W> {
 }
 
 /// Counts a task while it lives.
-#[derive(Debug)]
 pub(super) struct Presence<W: World>(Rc<Shared<W>>);
 
 impl<W: World> Deref for Presence<W> {

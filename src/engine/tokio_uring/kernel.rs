@@ -21,7 +21,9 @@ use super::world::{Listener, Outgoing, Stream, World};
 use crate::config::UringTuning;
 use crate::engine::{Feature, Worker};
 use crate::protocol::Moment;
+use crate::shard::Standing;
 use crate::sys::clock;
+use crate::sys::tcp;
 
 /// Completions that the ring holds for each entry of its submission queue. A connection has up to two
 /// operations under way, and many connections may have something at once.
@@ -226,7 +228,11 @@ impl Stream for Socket {
     }
 
     fn peer(&self) -> Option<SocketAddr> {
-        rustix::net::getpeername(descriptor(&self.0)).ok()?.try_into().ok()
+        tcp::peer(descriptor(&self.0))
+    }
+
+    fn standing(&self) -> Standing {
+        tcp::standing(descriptor(&self.0))
     }
 
     fn half_close(&self) {

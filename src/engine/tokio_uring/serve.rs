@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::connection;
 use super::core::{Presence, Shared};
-use super::world::{Listener, Stream, World};
+use super::world::{Listener, World};
 use crate::engine::Stop;
 use crate::engine::leaving::Leaving;
 use crate::protocol::Moment;

@@ -15,6 +15,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use crate::protocol::Moment;
+use crate::shard::Standing;
 
 /// What the engine runs in.
 pub trait World: 'static {
@@ -63,6 +64,9 @@ pub trait Stream: 'static {
 
     /// The address of the peer; none where the connection is broken.
     fn peer(&self) -> Option<SocketAddr>;
+
+    /// How the peer stands. It costs system calls; of a broken socket it says nothing.
+    fn standing(&self) -> Standing;
 
     /// Sends FIN.
     fn half_close(&self);

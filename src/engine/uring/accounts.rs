@@ -61,7 +61,11 @@ impl Accounts {
         account.claims += 1;
         account.full = !more;
         self.claims += 1;
-        let taken = if more { count } else { self.buffer_bytes - start };
+        let taken = if more {
+            count
+        } else {
+            self.buffer_bytes - start
+        };
         self.free_bytes -= taken as usize;
         Lease::new(u32::from(buffer), start..start + count)
     }

@@ -12,7 +12,7 @@ use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{CompletionQueue, IoUring, SubmissionQueue, Submitter, cqueue, opcode};
 use rustix::net::sockopt::set_socket_linger;
-use rustix::net::{Shutdown, getpeername, shutdown};
+use rustix::net::{Shutdown, shutdown};
 use tracing::warn;
 
 use super::buffers::{Buffers, GROUP};
@@ -20,8 +20,9 @@ use super::features::Setup;
 use super::kernel::{Completion, Kernel, Key};
 use crate::engine::Worker;
 use crate::protocol::Moment;
-use crate::shard::{Lease, Load, SlotId};
+use crate::shard::{Lease, Load, SlotId, Standing};
 use crate::sys::clock;
+use crate::sys::tcp;
 use crate::sys::wake::Waker;
 
 /// How long ring creation is tried again when locked memory is short: the kernel releases what an
@@ -296,6 +297,10 @@ impl Kernel for Ring<'_> {
         self.push(entry, Key::Send(id));
     }
 
+    fn standing(&self, socket: &OwnedFd) -> Standing {
+        tcp::standing(socket)
+    }
+
     fn shut_down(&mut self, socket: &OwnedFd) {
         // At once: an operation of the ring would go to a thread of the kernel's, which costs more.
         // A peer that is gone already shows in the next receive.
@@ -316,7 +321,7 @@ impl Kernel for Ring<'_> {
     }
 
     fn peer(&self, socket: &OwnedFd) -> Option<SocketAddr> {
-        getpeername(socket).ok()?.try_into().ok()
+        tcp::peer(socket)
     }
 
     fn buffers(&self) -> u16 {

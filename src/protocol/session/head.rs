@@ -53,7 +53,9 @@ impl Session {
         let held = self.held.insert(held);
         match scanned {
             Scan::BareLineFeed => Err(Refusal::BareLineFeed),
-            Scan::Incomplete if held.len() == HEAD_BYTES_MAX => Err(Refusal::too_large(held.bytes())),
+            Scan::Incomplete if held.len() == HEAD_BYTES_MAX => {
+                Err(Refusal::too_large(held.bytes()))
+            }
             Scan::Incomplete => Ok(None),
             Scan::Complete(len) => {
                 reply.before.push(switch(turn, &held.bytes()[..len])?);
