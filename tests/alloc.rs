@@ -62,7 +62,10 @@ impl Warm {
     fn new(policy: Policy) -> Self {
         let now = Moment::from_nanos(1);
         let session = Session::open(&policy, now);
-        let (slabs, tally) = (SlabPool::new(1 << 20), Tally::default());
+        let (slabs, tally) = (
+            SlabPool::new(SlabPool::budget(1 << 20, 1)),
+            Tally::default(),
+        );
         let mut warm = Warm {
             policy,
             slabs,
@@ -89,6 +92,7 @@ impl Warm {
                     tally: &self.tally,
                     room: 1 << 16,
                     refusing: false,
+                    cause: None,
                 };
                 let mut reply = Reply::default();
                 let step = self

@@ -269,7 +269,10 @@ fn a_greeting_in_its_own_turn_is_in_a_send_of_its_own() {
         greeting_after: GreetingAfter::Turn,
         ..Policy::default()
     };
-    let (mut slabs, tally) = (SlabPool::new(1 << 20), Tally::default());
+    let (mut slabs, tally) = (
+        SlabPool::new(SlabPool::budget(1 << 20, 1)),
+        Tally::default(),
+    );
     let now = Moment::from_nanos(1_000);
     let mut turn = Turn {
         now,
@@ -278,6 +281,7 @@ fn a_greeting_in_its_own_turn_is_in_a_send_of_its_own() {
         tally: &tally,
         room: 1 << 16,
         refusing: false,
+        cause: None,
     };
     let mut session = Session::open(&policy, now);
     let mut head = request::upgrade();

@@ -6,6 +6,7 @@ mod support;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use ringback::protocol::policy::{GreetingAfter, Policy};
+use ringback::protocol::slab::SLAB_COST_MAX;
 use support::compare::{Freedom, same};
 use support::event::{CloseSeen, Event, Outcome};
 use support::frames::{self, Frame};
@@ -399,9 +400,9 @@ fn memory_does_not_depend_on_the_size_of_a_message() {
             sent += pretend.sent.len() as u64;
             pretend.sent.clear();
             assert!(
-                pretend.slabs_out_max <= 1,
-                "{} slabs out",
-                pretend.slabs_out_max
+                pretend.held_bytes_max <= SLAB_COST_MAX,
+                "{} bytes out",
+                pretend.held_bytes_max
             );
         }
         assert!(sent >= total, "{sent} bytes came back");
@@ -426,7 +427,7 @@ proptest! {
         let end = end.index(stream.len() + 1);
         for piece in Cuts::Each(piece).pieces(end) {
             pretend.feed(&stream[piece]);
-            prop_assert!(pretend.slabs_out() <= 1, "{} slabs kept", pretend.slabs_out());
+            prop_assert!(pretend.held_bytes() <= SLAB_COST_MAX, "{} bytes kept", pretend.held_bytes());
         }
         pretend.release();
     }

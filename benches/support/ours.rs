@@ -19,7 +19,7 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn new() -> Self {
         Worker {
-            slabs: SlabPool::new(1 << 20),
+            slabs: SlabPool::new(SlabPool::budget(1 << 20, 1)),
             tally: Tally::default(),
             policy: Policy::default(),
         }
@@ -44,6 +44,7 @@ impl Worker {
             tally: &self.tally,
             room: 0,
             refusing: false,
+            cause: None,
         };
         session.receive(&mut turn, lent, &mut reply);
         assert!(matches!(

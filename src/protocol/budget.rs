@@ -108,9 +108,10 @@ impl Share {
     pub(super) fn give(&mut self, bytes: usize, pot: &Pot) {
         debug_assert!(bytes <= self.out, "more came back than was taken");
         self.out -= bytes;
-        if self.granted.saturating_sub(self.out) > 2 * pot.chunk {
-            self.granted -= pot.chunk;
-            pot.left.fetch_add(pot.chunk, Relaxed);
+        let spare = self.granted.saturating_sub(self.out);
+        if spare > 2 * pot.chunk {
+            self.granted -= spare - pot.chunk;
+            pot.left.fetch_add(spare - pot.chunk, Relaxed);
         }
     }
 

@@ -23,8 +23,8 @@ pub const HEADROOM_BYTES: usize = 64;
 /// for a payload of [`HOLD_BYTES_MAX`].
 const CLASSES: [usize; 3] = [1024, 4 * 1024, 20 * 1024];
 
-/// The size of the largest slabs.
-const SLAB_BYTES_MAX: usize = CLASSES[CLASSES.len() - 1];
+/// What one of the largest slabs counts for in a budget, in bytes.
+pub const SLAB_COST_MAX: usize = CLASSES[CLASSES.len() - 1] + size_of::<Slab>();
 
 /// Slabs of each size kept warm per pool after use.
 const WARM_SLABS_MAX: usize = 64;
@@ -234,7 +234,7 @@ impl SlabPool {
     /// A budget for `workers` pools whose connections may together keep `bytes` of memory, or one of the
     /// largest slabs for each worker and use if that is more.
     pub fn budget(bytes: usize, workers: usize) -> Arc<Budget> {
-        Budget::new(bytes, workers, SLAB_BYTES_MAX + size_of::<Slab>())
+        Budget::new(bytes, workers, SLAB_COST_MAX)
     }
 
     /// A pool that draws on `budget`.

@@ -184,7 +184,13 @@ impl Entries {
             bytes = &bytes[count..];
         }
         while !bytes.is_empty() {
-            let mut slab = slabs.take(bytes.len());
+            // Where others wait already, more will.
+            let len = if outbox.is_empty() {
+                bytes.len()
+            } else {
+                usize::MAX / 2
+            };
+            let mut slab = slabs.take(len);
             let count = slab.append(bytes);
             self.push(outbox, Load::Slab(slab));
             bytes = &bytes[count..];

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use ringback::protocol::policy::Policy;
-use ringback::protocol::slab::{HEADROOM_BYTES, HOLD_BYTES_MAX, Slab};
+use ringback::protocol::slab::{SLAB_COST_MAX, Slab};
 use ringback::protocol::{
     CloseCode, Moment, Next, Piece, Reply, Session, SlabPool, Tally, Turn, Wake,
 };
@@ -38,9 +38,10 @@ pub(crate) struct Pretend<'a> {
     /// Everything sent so far.
     pub(crate) sent: Vec<u8>,
     pub(crate) state: State,
-    /// The most slabs that were out between two calls.
-    pub(crate) slabs_out_max: usize,
+    /// The most bytes of slabs that were out between two calls.
+    pub(crate) held_bytes_max: usize,
     taken_elsewhere: Vec<Box<Slab>>,
+    taken_elsewhere_bytes: usize,
 }
 
 impl<'a> Pretend<'a> {
@@ -50,7 +51,7 @@ impl<'a> Pretend<'a> {
         Pretend {
             policy,
             session: Session::open(policy, now),
-            slabs: SlabPool::new(4 * HOLD_BYTES_MAX),
+            slabs: SlabPool::new(SlabPool::budget(16 * SLAB_COST_MAX, 1)),
             tally: Tally::default(),
             now,
             room: 1 << 20,
@@ -58,21 +59,23 @@ impl<'a> Pretend<'a> {
             refusing: false,
             sent: Vec::new(),
             state: State::Open,
-            slabs_out_max: 0,
+            held_bytes_max: 0,
             taken_elsewhere: Vec::new(),
+            taken_elsewhere_bytes: 0,
         }
     }
 
     /// Leaves the worker no memory to hold anything in.
     pub(crate) fn spend_slabs(&mut self) {
-        while let Some(slab) = self.slabs.take_to_hold() {
+        while let Some(slab) = self.slabs.take_to_hold(1) {
             self.taken_elsewhere.push(slab);
         }
+        self.taken_elsewhere_bytes = self.slabs.out_bytes();
     }
 
-    /// Slabs that this connection holds.
-    pub(crate) fn slabs_out(&self) -> usize {
-        self.slabs.out() - self.taken_elsewhere.len()
+    /// Bytes of slabs that this connection holds.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.slabs.out_bytes() - self.taken_elsewhere_bytes
     }
 
     /// What the peer sent arrives as one piece.
@@ -112,6 +115,7 @@ impl<'a> Pretend<'a> {
             tally: &self.tally,
             room: self.room,
             refusing: self.refusing,
+            cause: None,
         };
         let lent = &mut memory[lent_range.clone()];
         let step = self.session.receive(&mut turn, lent, &mut reply);
@@ -143,16 +147,15 @@ impl<'a> Pretend<'a> {
             );
         }
         let beside = reply.before.byte_count() + reply.after.byte_count();
-        let slab_bytes = HOLD_BYTES_MAX + HEADROOM_BYTES;
         assert!(
-            beside <= self.room + slab_bytes,
+            beside <= self.room + SLAB_COST_MAX,
             "{beside} bytes for room {}",
             self.room
         );
         self.send(std::mem::take(&mut reply.before));
         self.sent.extend_from_slice(&lent[reply.window.clone()]);
         self.send(std::mem::take(&mut reply.after));
-        self.slabs_out_max = self.slabs_out_max.max(self.slabs_out());
+        self.held_bytes_max = self.held_bytes_max.max(self.held_bytes());
         (step.consumed, step.next)
     }
 
@@ -211,6 +214,7 @@ impl<'a> Pretend<'a> {
             tally: &self.tally,
             room: self.room,
             refusing: self.refusing,
+            cause: None,
         };
         let next = self.session.resume(&mut turn, why, &mut reply);
         assert!(reply.window.is_empty(), "a window on nothing");
@@ -243,7 +247,7 @@ impl<'a> Pretend<'a> {
     /// The connection is over: every slab must be back.
     pub(crate) fn release(mut self) -> Vec<u8> {
         self.session.release(&mut self.slabs);
-        assert_eq!(self.slabs_out(), 0, "slabs that were not given back");
+        assert_eq!(self.held_bytes(), 0, "slabs that were not given back");
         self.sent
     }
 }
