@@ -312,6 +312,11 @@ impl SlabPool {
         }
     }
 
+    /// Gives the warm slabs back to the allocator: each may keep a page of its from the system.
+    pub fn cool(&mut self) {
+        self.warm = Default::default();
+    }
+
     /// By how many bytes more is out, to be sent, than may be kept.
     pub fn overdraft(&mut self) -> usize {
         self.queued.overdraft(&self.budget.queued)

@@ -7,8 +7,8 @@ use super::{Carrier, Queue, Sent};
 
 /// Keeps account of the claims on a receive buffer.
 pub trait Lender {
-    /// A claim on `window` of the bytes last lent to the shard.
-    fn lend(&mut self, window: Range<usize>) -> Lease;
+    /// A claim on `window` of the bytes last lent to the shard; none where their buffer is needed for others.
+    fn lend(&mut self, window: Range<usize>) -> Option<Lease>;
 }
 
 /// A reply shorter than this is copied if it has to wait for its turn: what waits then goes out in one send,
@@ -33,10 +33,10 @@ impl<Io, L: Lender> Carrier<Io> for Deferred<L> {
             queue.push_bytes(&lent[window]);
             return Sent::Blocked;
         }
-        if window.len() < LEASE_BYTES_MIN && !queue.is_empty() {
-            queue.push_bytes(&lent[window]);
-        } else {
-            queue.push_lease(self.0.lend(window));
+        let is_worth_it = window.len() >= LEASE_BYTES_MIN || queue.is_empty();
+        match is_worth_it.then(|| self.0.lend(window.clone())).flatten() {
+            Some(lease) => queue.push_lease(lease),
+            None => queue.push_bytes(&lent[window]),
         }
         Sent::Bytes(0)
     }
@@ -51,9 +51,9 @@ mod tests {
     struct Counting(usize);
 
     impl Lender for &mut Counting {
-        fn lend(&mut self, window: Range<usize>) -> Lease {
+        fn lend(&mut self, window: Range<usize>) -> Option<Lease> {
             self.0 += 1;
-            Lease::new(0, window.start as u32..window.end as u32)
+            Some(Lease::new(0, window.start as u32..window.end as u32))
         }
     }
 

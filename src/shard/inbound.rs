@@ -10,7 +10,7 @@ use super::outbound::{Queue, Sent};
 use super::slots::SlotId;
 
 /// The least that is read from a peer at a time, in bytes, and the least room that there is for an answer.
-const RECEIVE_BYTES_MIN: usize = 4 * 1024;
+pub(super) const RECEIVE_BYTES_MIN: usize = 4 * 1024;
 
 /// Takes replies that lie in an engine's buffer away.
 pub trait Carrier<Io> {

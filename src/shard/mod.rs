@@ -28,6 +28,7 @@ pub use admission::Admission;
 pub use connection::{Connection, Protocol, Standing};
 use connection::{Dialogue, End, Phase};
 pub use inbound::Carrier;
+use inbound::RECEIVE_BYTES_MIN;
 use keepers::Keepers;
 pub use outbound::{Front, Queue, Sent};
 pub use outbox::{Entries, Lease, Load, Outbox};
@@ -254,6 +255,7 @@ impl<Io> Shard<Io> {
         self.returns = None;
         self.returned = self.now;
         self.peak = used;
+        self.slabs.cool();
         true
     }
 
@@ -358,7 +360,13 @@ impl<Io> Shard<Io> {
                 let queued = connection.outbox.bytes();
                 let keeps_up = match connection.blocked {
                     true => queued <= self.share_bytes(),
-                    false => queued <= UNDERWAY_BYTES_MAX,
+                    false => {
+                        let share = || {
+                            self.share_bytes()
+                                .clamp(RECEIVE_BYTES_MIN, UNDERWAY_BYTES_MAX)
+                        };
+                        queued <= RECEIVE_BYTES_MIN || queued <= share()
+                    }
                 };
                 keeps_up && !connection.held && !connection.peer_finished
             }

@@ -190,8 +190,8 @@ mod tests {
     struct Endless;
 
     impl Lender for Endless {
-        fn lend(&mut self, window: Range<usize>) -> Lease {
-            Lease::new(0, window.start as u32..window.end as u32)
+        fn lend(&mut self, window: Range<usize>) -> Option<Lease> {
+            Some(Lease::new(0, window.start as u32..window.end as u32))
         }
     }
 

@@ -14,8 +14,12 @@ use crate::wire::Wire;
 /// server's.
 const SENT_BYTES: usize = 96 << 20;
 
-/// How much a server may grow for one peer that does not read.
+/// What a server may keep, and how much it may grow for one peer that does not read.
+const BUFFER_MEMORY: &str = "8MiB";
 const GROWTH_BYTES_MAX: u64 = 16 << 20;
+
+/// Whoever does not read is given time.
+const PATIENT: [&str; 4] = ["--idle-timeout", "off", "--stall-timeout", "5m"];
 
 /// A thread that sends, and how far it has come.
 struct Flood {
@@ -85,7 +89,10 @@ fn flood(
 
 pub(crate) fn a_peer_that_does_not_read_is_nobody_elses_problem(engine: &'static str) {
     for frame_bytes in [16, 10_000, 1 << 20] {
-        let server = Server::start(engine, &["--idle-timeout", "off"]);
+        let server = Server::start(
+            engine,
+            &[&PATIENT[..], &["--buffer-memory", BUFFER_MEMORY]].concat(),
+        );
         let mut witness = Wire::upgrade(&server);
         let mut peer = Wire::connect_narrow(&server, 64 * 1024);
         peer.handshake();
@@ -112,7 +119,8 @@ pub(crate) fn a_peer_that_does_not_read_is_nobody_elses_problem(engine: &'static
 }
 
 pub(crate) fn a_tcp_peer_that_does_not_read_gets_everything_later(engine: &'static str) {
-    let server = Server::start(engine, &["--protocol", "tcp", "--idle-timeout", "off"]);
+    let options = ["--protocol", "tcp", "--buffer-memory", BUFFER_MEMORY];
+    let server = Server::start(engine, &[&PATIENT[..], &options].concat());
     let mut witness = Wire::connect(&server);
     let peer = Wire::connect_narrow(&server, 64 * 1024);
     let bytes = frames::noise(SENT_BYTES, 19);
@@ -126,7 +134,8 @@ pub(crate) fn a_tcp_peer_that_does_not_read_gets_everything_later(engine: &'stat
 /// A prefix makes three times as many bytes of these messages.
 pub(crate) fn a_prefixed_peer_that_does_not_read_gets_everything_later(engine: &'static str) {
     let prefix = "Received: ".repeat(10);
-    let server = Server::start(engine, &["--prefix", &prefix, "--idle-timeout", "off"]);
+    let options = ["--prefix", &prefix, "--buffer-memory", BUFFER_MEMORY];
+    let server = Server::start(engine, &[&PATIENT[..], &options].concat());
     let mut witness = Wire::upgrade(&server);
     let mut peer = Wire::connect_narrow(&server, 64 * 1024);
     peer.handshake();
@@ -158,9 +167,9 @@ pub(crate) fn a_prefixed_peer_that_does_not_read_gets_everything_later(engine: &
     );
 }
 
-/// Its silence ends it like anyone's, although it owes the server nothing but to read.
+/// It acknowledges nothing any more, so it is given up.
 pub(crate) fn a_peer_that_never_reads_is_ended(engine: &'static str) {
-    let server = Server::start(engine, &["--idle-timeout", "1s"]);
+    let server = Server::start(engine, &["--stall-timeout", "1s"]);
     let mut peer = Wire::connect_narrow(&server, 64 * 1024);
     peer.handshake();
     let flood = Frame::binary(&frames::noise(10_000, 20))

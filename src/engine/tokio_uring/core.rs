@@ -178,7 +178,7 @@ impl<S: Stream> Core<S> {
         match result {
             Ok(0) => self.shard.peer_finished(id),
             Ok(count) => {
-                let mut carrier = Deferred(self.pool.desk());
+                let mut carrier = Deferred(self.pool.desk(buffer.len()));
                 self.shard.receive(id, &mut buffer[..count], &mut carrier);
                 carrier.0.close(buffer);
                 return;
@@ -243,6 +243,7 @@ impl<S: Stream> Core<S> {
         }
         self.call_shed();
         if self.shard.returns_memory() {
+            self.pool.cool();
             memory::give_back();
         }
     }

@@ -32,19 +32,20 @@ struct Account {
 pub(super) struct Pool {
     small: Vec<Vec<u8>>,
     large: Vec<Vec<u8>>,
-    /// Large buffers that may still be made.
-    large_left: usize,
+    /// How many bytes may still be had: all large buffers are counted, and small ones while there are claims on
+    /// them.
+    left: usize,
     accounts: Vec<Account>,
     vacant: Vec<u32>,
 }
 
 impl Pool {
-    /// A pool whose large buffers together have at most `large_bytes_max`.
-    pub(super) fn new(large_bytes_max: usize) -> Self {
+    /// A pool of at most `bytes_max`, and of a small buffer for each read under way.
+    pub(super) fn new(bytes_max: usize) -> Self {
         Pool {
             small: Vec::new(),
             large: Vec::new(),
-            large_left: large_bytes_max / LARGE_BYTES,
+            left: bytes_max,
             accounts: Vec::new(),
             vacant: Vec::new(),
         }
@@ -56,8 +57,8 @@ impl Pool {
             if let Some(buffer) = self.large.pop() {
                 return buffer;
             }
-            if self.large_left > 0 {
-                self.large_left -= 1;
+            if self.left >= LARGE_BYTES {
+                self.left -= LARGE_BYTES;
                 return vec![0; LARGE_BYTES];
             }
         }
@@ -73,14 +74,22 @@ impl Pool {
         if warm.len() < max {
             warm.push(buffer);
         } else if buffer.len() == LARGE_BYTES {
-            self.large_left += 1;
+            self.left += LARGE_BYTES;
         }
     }
 
-    /// Claims on what has just been read.
-    pub(super) fn desk(&mut self) -> Desk<'_> {
+    /// Gives the warm buffers back to the allocator: each may keep a page of its from the system.
+    pub(super) fn cool(&mut self) {
+        self.small = Vec::new();
+        self.left += self.large.len() * LARGE_BYTES;
+        self.large = Vec::new();
+    }
+
+    /// Claims on what has just been read into a buffer of `buffer_bytes`.
+    pub(super) fn desk(&mut self, buffer_bytes: usize) -> Desk<'_> {
         Desk {
             pool: self,
+            is_small: buffer_bytes == SMALL_BYTES,
             number: None,
             claims: 0,
         }
@@ -107,6 +116,9 @@ impl Pool {
         account.claims -= 1;
         if account.claims == 0 {
             let buffer = std::mem::take(&mut account.buffer);
+            if buffer.len() == SMALL_BYTES {
+                self.left += SMALL_BYTES;
+            }
             self.vacant.push(lease.buffer());
             self.give(buffer);
         }
@@ -117,6 +129,7 @@ impl Pool {
 #[derive(Debug)]
 pub(super) struct Desk<'a> {
     pool: &'a mut Pool,
+    is_small: bool,
     number: Option<u32>,
     claims: u32,
 }
@@ -128,6 +141,7 @@ impl Desk<'_> {
             pool,
             number,
             claims,
+            ..
         } = self;
         match number {
             Some(number) => pool.accounts[number as usize] = Account { buffer, claims },
@@ -138,7 +152,10 @@ impl Desk<'_> {
 
 impl Lender for Desk<'_> {
     #[inline]
-    fn lend(&mut self, window: Range<usize>) -> Lease {
+    fn lend(&mut self, window: Range<usize>) -> Option<Lease> {
+        if self.is_small && self.number.is_none() {
+            self.pool.left = self.pool.left.checked_sub(SMALL_BYTES)?;
+        }
         let Pool {
             accounts, vacant, ..
         } = &mut *self.pool;
@@ -149,6 +166,6 @@ impl Lender for Desk<'_> {
             })
         });
         self.claims += 1;
-        Lease::new(number, window.start as u32..window.end as u32)
+        Some(Lease::new(number, window.start as u32..window.end as u32))
     }
 }

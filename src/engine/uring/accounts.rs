@@ -119,13 +119,13 @@ pub(super) struct Desk<'a> {
 
 impl Lender for Desk<'_> {
     #[inline]
-    fn lend(&mut self, window: Range<usize>) -> Lease {
+    fn lend(&mut self, window: Range<usize>) -> Option<Lease> {
         let lent = self.lent.bytes();
         assert!(window.start <= window.end && window.end <= lent.len());
         self.accounts.accounts[self.lent.buffer() as usize].claims += 1;
         self.accounts.claims += 1;
         let start = lent.start + window.start;
         let end = lent.start + window.end;
-        Lease::new(self.lent.buffer(), start as u32..end as u32)
+        Some(Lease::new(self.lent.buffer(), start as u32..end as u32))
     }
 }

@@ -205,6 +205,9 @@ impl<'a, K: Kernel> Driver<'a, K> {
 
     /// Accepts on every listener that is not accepting; one at a time where the next may be one too many.
     fn accept_everywhere(&mut self) {
+        if !self.shard.may_accept() {
+            self.door.rest(self.now);
+        }
         for listener in 0..self.kernel.listeners() {
             if self.accepting[listener as usize] || self.door.is_resting() {
                 continue;
@@ -229,9 +232,6 @@ impl<'a, K: Kernel> Driver<'a, K> {
                 let error = io::Error::from_raw_os_error(-completion.result);
                 self.door.failed(&error, self.now);
             }
-        }
-        if !self.shard.may_accept() {
-            self.door.rest(self.now);
         }
         self.accept_everywhere();
     }
