@@ -14,6 +14,9 @@ const UNFINISHED_PART: usize = 4;
 /// Chunks that a pot has for each worker. Two may lie idle with a worker, so an eighth of a pot in all.
 const CHUNKS_PER_WORKER: usize = 16;
 
+/// One part in so many of a pot is not shown as free: what is under way when a share is used up needs room.
+const SLACK_PART: usize = 16;
+
 /// The least and the most that is drawn at a time, in bytes.
 const CHUNK_BYTES_MIN: usize = 32 * 1024;
 const CHUNK_BYTES_MAX: usize = 1 << 20;
@@ -50,6 +53,7 @@ impl Budget {
 pub(super) struct Pot {
     left: AtomicUsize,
     chunk: usize,
+    slack: usize,
 }
 
 impl Pot {
@@ -58,6 +62,7 @@ impl Pot {
         Pot {
             left: AtomicUsize::new(bytes),
             chunk: chunk.clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX),
+            slack: bytes / SLACK_PART,
         }
     }
 
@@ -123,9 +128,11 @@ impl Share {
         self.out.saturating_sub(self.granted)
     }
 
-    /// How much could still be taken.
+    /// How much could still be taken, less the slack.
+    #[inline]
     pub(super) fn free(&self, pot: &Pot) -> usize {
-        pot.left.load(Relaxed) + self.granted.saturating_sub(self.out)
+        let left = pot.left.load(Relaxed) + self.granted.saturating_sub(self.out);
+        left.saturating_sub(pot.slack)
     }
 }
 

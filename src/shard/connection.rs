@@ -136,6 +136,8 @@ pub struct Connection<Io> {
     pub(super) late: bool,
     /// Queued bytes wait for the peer to read.
     pub(super) blocked: bool,
+    /// How many times the queue's limit has been doubled, since the peer writes and does not read.
+    pub(super) doublings: u8,
     /// Something had not been acknowledged when the peer was last looked at, or was queued since.
     pub(super) owed: bool,
     /// Why the server ends it, until that has been reported.

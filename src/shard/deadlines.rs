@@ -13,10 +13,13 @@ use crate::protocol::{Cause, CloseCode, Moment, Reply, Timer, Turn, Wake};
 use super::connection::Phase;
 use super::outbound::Queue;
 use super::slots::SlotId;
-use super::{Shard, Standing};
+use super::{QUEUE_BYTES, Shard, Standing};
 
 /// A peer that is owed something is looked at this many times within a stall timeout.
 const LOOKS_PER_STALL: u32 = 4;
+
+/// A peer that acknowledges nothing for so long, while more of what it writes has come, writes before it reads.
+const WRITES_FIRST: Duration = Duration::from_millis(10);
 
 /// How soon a deadline is looked at again that passed while something had come and was not received yet.
 const UNREAD_PATIENCE: Duration = Duration::from_millis(10);
@@ -48,6 +51,7 @@ impl<Io> Shard<Io> {
     /// Looks at a connection, and whether anything follows from it.
     fn look(&mut self, id: SlotId, ask: &mut impl FnMut(&Io) -> Standing) -> bool {
         let wants_read = self.wants(id).read;
+        let share = self.share_bytes();
         let (now, policy) = (self.now, &self.settings.policy);
         let Some(connection) = self.slots.get_mut(id) else {
             return false;
@@ -73,8 +77,18 @@ impl<Io> Shard<Io> {
             return false;
         }
         let owed = !connection.outbox.is_empty() || standing.outstanding;
-        if owed != connection.owed || standing.acknowledged != connection.acknowledged {
+        let has_read = standing.acknowledged != connection.acknowledged;
+        if has_read || owed != connection.owed {
             connection.progress = now;
+        }
+        let has_more = standing.received > connection.taken_in;
+        let is_full = talks && connection.blocked && !wants_read && has_more;
+        let mut grows = false;
+        if has_read {
+            connection.doublings = 0;
+        } else if is_full && QUEUE_BYTES << connection.doublings < share {
+            connection.doublings += 1;
+            grows = true;
         }
         connection.owed = owed;
         connection.acknowledged = standing.acknowledged;
@@ -88,9 +102,13 @@ impl<Io> Shard<Io> {
             if timer == Some(Timer::Idle) {
                 connection.dialogue.heard(policy, now);
             }
-            let look = now + policy.stall_timeout / LOOKS_PER_STALL;
-            self.arm(id, gives_up.min(look));
-            return false;
+            let patience = if is_full && (has_read || grows) {
+                WRITES_FIRST
+            } else {
+                policy.stall_timeout / LOOKS_PER_STALL
+            };
+            self.arm(id, gives_up.min(now + patience));
+            return grows;
         }
         match connection.phase {
             Phase::Talking if timer.is_some() => {
@@ -126,6 +144,15 @@ impl<Io> Shard<Io> {
             connection.progress = self.now;
             let look = self.now + self.settings.policy.stall_timeout / LOOKS_PER_STALL;
             self.arm(id, look);
+        }
+    }
+
+    /// Looks soon at a peer that is behind and has as much queued as it may have, while it reads.
+    pub(super) fn look_soon_if_full(&mut self, id: SlotId) {
+        if let Some(connection) = self.slots.get(id)
+            && connection.outbox.bytes() > self.queue_bytes_max(connection)
+        {
+            self.arm(id, self.now + WRITES_FIRST);
         }
     }
 

@@ -88,16 +88,11 @@ impl<Io> Shard<Io> {
         from: usize,
         carrier: &mut impl Carrier<Io>,
     ) -> Option<(usize, Next)> {
-        let share = self.share_bytes();
+        let room = self.receive_bytes_max(id);
         let connection = self.slots.get_mut(id)?;
         if connection.phase != Phase::Talking {
             return None;
         }
-        // One that has taken all it was owed gets an answer, however little memory there is.
-        let room = match connection.outbox.bytes() {
-            0 => share.max(RECEIVE_BYTES_MIN),
-            queued => share.saturating_sub(queued),
-        };
         let mut reply = Reply::default();
         let mut turn = Turn {
             now: self.now,
@@ -145,10 +140,11 @@ impl<Io> Shard<Io> {
     /// peer may keep of it if it turns out not to read.
     #[inline]
     pub fn receive_bytes_max(&self, id: SlotId) -> usize {
-        let queued = self.queued_bytes(id);
-        self.share_bytes()
-            .saturating_sub(queued)
-            .max(RECEIVE_BYTES_MIN)
+        let room = self.slots.get(id).map_or(0, |connection| {
+            let max = self.queue_bytes_max(connection);
+            max.saturating_sub(connection.outbox.bytes())
+        });
+        room.max(RECEIVE_BYTES_MIN)
     }
 
     /// Whether the queue has room for more replies.

@@ -43,6 +43,10 @@ pub const SURPLUS_CONNECTIONS_MAX: usize = 64;
 /// before it reads may have much, and many that never read leave room for others.
 const SHARE_PART: usize = 4;
 
+/// Bytes queued for a peer that is behind, above which no more is read from it as long as it reads what it is
+/// sent. A peer that writes without reading gets more, up to its share.
+const QUEUE_BYTES: usize = 64 * 1024;
+
 /// Bytes under way to a peer that is not known to be behind, above which no more is read from it: what its
 /// sends show is known within a turn. It is larger than a usual large message, so that one alone does not stop
 /// the reading.
@@ -218,6 +222,7 @@ impl<Io> Shard<Io> {
             surplus,
             late: self.draining.is_some(),
             blocked: false,
+            doublings: 0,
             owed: false,
             cause: None,
             outbox: Outbox::default(),
@@ -288,10 +293,22 @@ impl<Io> Shard<Io> {
         self.slabs.out_bytes()
     }
 
-    /// How many bytes a peer that is behind may be owed now.
+    /// How many bytes any peer that is behind may be owed now.
     #[inline]
     fn share_bytes(&self) -> usize {
         self.slabs.free_bytes() / SHARE_PART
+    }
+
+    /// How many bytes may be queued for a connection before no more is read from it. One that has taken all
+    /// that it was owed may go on, however little memory there is.
+    #[inline]
+    fn queue_bytes_max(&self, connection: &Connection<Io>) -> usize {
+        let share = self.share_bytes();
+        let queued = connection.outbox.bytes();
+        match connection.blocked {
+            true => share.min(QUEUE_BYTES << connection.doublings),
+            false => share.clamp(queued.min(RECEIVE_BYTES_MIN), UNDERWAY_BYTES_MAX),
+        }
     }
 
     /// Why the server ends the connection, the first time that this is asked.
@@ -358,16 +375,7 @@ impl<Io> Shard<Io> {
         let read = match connection.phase {
             Phase::Talking => {
                 let queued = connection.outbox.bytes();
-                let keeps_up = match connection.blocked {
-                    true => queued <= self.share_bytes(),
-                    false => {
-                        let share = || {
-                            self.share_bytes()
-                                .clamp(RECEIVE_BYTES_MIN, UNDERWAY_BYTES_MAX)
-                        };
-                        queued <= RECEIVE_BYTES_MIN || queued <= share()
-                    }
-                };
+                let keeps_up = queued == 0 || queued <= self.queue_bytes_max(connection);
                 keeps_up && !connection.held && !connection.peer_finished
             }
             Phase::Lingering => true,

@@ -127,7 +127,10 @@ impl<Io> Shard<Io> {
             return;
         };
         match sent {
-            Sent::Bytes(_) if connection.outbox.is_empty() => connection.blocked = false,
+            Sent::Bytes(_) if connection.outbox.is_empty() => {
+                connection.blocked = false;
+                connection.doublings = 0;
+            }
             Sent::Bytes(_) => {}
             Sent::Blocked => {
                 connection.blocked = true;
@@ -145,6 +148,7 @@ impl<Io> Shard<Io> {
             self.keepers
                 .enter(id, connection.kept_bytes(), &mut connection.ranked);
         }
+        self.look_soon_if_full(id);
         // What those keep that are ended already comes back once nothing is under way for them.
         while self.slabs.overdraft() > self.shedding {
             let Some((entered, id)) = self.keepers.pop() else {
