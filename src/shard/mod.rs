@@ -63,6 +63,18 @@ pub enum Write {
     },
 }
 
+/// How the peer of a connection stands, as the kernel knows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Bytes that the peer's TCP has acknowledged so far, whether or not the peer has read them. It only
+    /// grows.
+    pub acknowledged: u64,
+    /// Something that was given to the kernel, if only FIN, is not acknowledged yet.
+    pub outstanding: bool,
+    /// Bytes that have arrived and wait in the socket.
+    pub unread: usize,
+}
+
 /// What every shard of a process is made from.
 #[derive(Clone, Debug)]
 pub struct Settings {

@@ -12,5 +12,7 @@ pub mod limits;
 pub mod listen;
 #[allow(unsafe_code)]
 pub mod memory;
+#[allow(unsafe_code)]
+pub mod tcp;
 #[forbid(unsafe_code)]
 pub mod wake;

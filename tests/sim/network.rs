@@ -3,22 +3,62 @@
 
 use std::collections::VecDeque;
 
+use ringback::shard::Standing;
+
+/// The largest segment.
+const SEGMENT_BYTES: u64 = 1460;
+
 /// One direction of a connection.
 #[derive(Debug)]
 pub(crate) struct Stream {
     bytes: VecDeque<u8>,
     bytes_max: usize,
+    /// What the receiver's TCP takes in before anyone reads it; the rest waits with the sender's.
+    window: u64,
+    /// Bytes given to the sender's TCP so far.
+    written: u64,
+    /// Up to where the receiver has offered its window.
+    offered: u64,
+    /// Bytes that the receiver's TCP has acknowledged so far.
+    acknowledged: u64,
     /// FIN follows the bytes.
     finished: bool,
 }
 
 impl Stream {
     fn new(bytes_max: usize) -> Self {
+        let window = bytes_max.div_ceil(2) as u64;
         Stream {
             bytes: VecDeque::new(),
             bytes_max,
+            window,
+            written: 0,
+            offered: window,
+            acknowledged: 0,
             finished: false,
         }
+    }
+
+    /// Bytes that have arrived: some, if there are any.
+    fn there(&self) -> usize {
+        let waiting = self.written - self.acknowledged;
+        self.bytes.len() - waiting as usize
+    }
+
+    /// What the window allows goes over. It opens again in steps worth a segment (RFC 9293, section
+    /// 3.8.6.2.2).
+    fn travel(&mut self) {
+        let read = self.written - self.bytes.len() as u64;
+        let edge = read + self.window;
+        if edge - self.offered >= SEGMENT_BYTES.min(self.window.div_ceil(2)) {
+            self.offered = edge;
+        }
+        self.acknowledged = self.written.min(self.offered);
+    }
+
+    fn lose(&mut self) {
+        self.bytes.clear();
+        self.travel();
     }
 
     fn room(&self) -> usize {
@@ -28,14 +68,17 @@ impl Stream {
     fn write(&mut self, bytes: &[u8]) -> usize {
         let count = bytes.len().min(self.room());
         self.bytes.extend(&bytes[..count]);
+        self.written += count as u64;
+        self.travel();
         count
     }
 
     fn read(&mut self, into: &mut [u8]) -> usize {
-        let count = into.len().min(self.bytes.len());
+        let count = into.len().min(self.there());
         for (place, byte) in into.iter_mut().zip(self.bytes.drain(..count)) {
             *place = byte;
         }
+        self.travel();
         count
     }
 }
@@ -223,6 +266,21 @@ impl Network {
         Some(count)
     }
 
+    /// How the peer stands, as the server's kernel knows it.
+    pub(crate) fn standing(&self, line: Line) -> Standing {
+        let Connection {
+            up, down, broken, ..
+        } = &self.connections[line];
+        match broken {
+            true => Standing::default(),
+            false => Standing {
+                acknowledged: down.acknowledged,
+                outstanding: down.acknowledged < down.written,
+                unread: up.there(),
+            },
+        }
+    }
+
     /// The server sends FIN.
     pub(crate) fn finish(&mut self, line: Line) {
         self.touch(line);
@@ -260,7 +318,7 @@ impl Network {
     /// How much the peer could read, and send.
     pub(crate) fn peer_sees(&self, line: Line) -> (usize, usize) {
         let connection = &self.connections[line];
-        (connection.down.bytes.len(), connection.up.room())
+        (connection.down.there(), connection.up.room())
     }
 
     /// Whether all that was sent has been read, and FIN follows.
@@ -297,12 +355,12 @@ impl Network {
         connection.broken = true;
         connection.peer_closed = true;
         if lose {
-            connection.up.bytes.clear();
+            connection.up.lose();
         }
     }
 
     /// Bytes that the server has not read.
     pub(crate) fn unread(&self, line: Line) -> usize {
-        self.connections[line].up.bytes.len()
+        self.connections[line].up.there()
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ringback::engine::epoll::{Event, Interest, Kernel, Received, Token};
 use ringback::protocol::Moment;
-use ringback::shard::{Sent, SlotId, Wants, Write};
+use ringback::shard::{Sent, SlotId, Standing, Wants, Write};
 
 use crate::network::{Line, Read};
 use crate::world::{Shared, World};
@@ -270,6 +270,10 @@ impl Kernel for Sockets {
             sent.map_or(-1, |count| count as i64),
         );
         sent.map_or(Sent::Failed, Sent::Bytes)
+    }
+
+    fn standing(&self, socket: &Socket) -> Standing {
+        self.world.borrow().network.standing(socket.0)
     }
 
     fn shut_down(&mut self, socket: &Socket) {

@@ -7,7 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::protocol::Moment;
-use crate::shard::{Sent, SlotId};
+use crate::shard::{Sent, SlotId, Standing};
 
 /// What an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +103,9 @@ pub trait Kernel {
     /// Sends what there is room for, without waiting. `more`: others follow at
     /// once, or FIN: what is sent may wait for them.
     fn send(&mut self, socket: &Self::Socket, bytes: &[u8], more: bool) -> Sent;
+
+    /// How the peer stands. It costs system calls; of a broken socket it says nothing.
+    fn standing(&self, socket: &Self::Socket) -> Standing;
 
     /// Sends FIN.
     fn shut_down(&mut self, socket: &Self::Socket);

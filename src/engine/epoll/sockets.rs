@@ -14,8 +14,9 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketFlags, accept_with, recv
 use super::kernel::{Event, Interest, Kernel, Received, Token};
 use crate::engine::Worker;
 use crate::protocol::Moment;
-use crate::shard::{Sent, SlotId};
+use crate::shard::{Sent, SlotId, Standing};
 use crate::sys::clock;
+use crate::sys::tcp;
 use crate::sys::wake::Waker;
 
 /// Events taken from the kernel at a time.
@@ -174,6 +175,10 @@ impl Kernel for Sockets<'_> {
             Err(Errno::INTR) => Sent::Bytes(0),
             Err(_) => Sent::Failed,
         }
+    }
+
+    fn standing(&self, socket: &OwnedFd) -> Standing {
+        tcp::standing(socket)
     }
 
     fn shut_down(&mut self, socket: &OwnedFd) {

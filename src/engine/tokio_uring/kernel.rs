@@ -21,7 +21,9 @@ use super::world::{Listener, Outgoing, Stream, World};
 use crate::config::UringTuning;
 use crate::engine::{Feature, StopPhase, Worker};
 use crate::protocol::Moment;
+use crate::shard::Standing;
 use crate::sys::clock;
+use crate::sys::tcp;
 
 /// Completions that the ring holds for each entry of its submission queue. A connection has up to two
 /// operations under way, and many connections may have something at once.
@@ -225,6 +227,10 @@ impl Stream for Socket {
 
     async fn write(&self, bytes: Outgoing) -> io::Result<usize> {
         self.0.write(bytes).submit().await.0
+    }
+
+    fn standing(&self) -> Standing {
+        tcp::standing(descriptor(&self.0))
     }
 
     fn half_close(&self) {

@@ -14,6 +14,7 @@ use std::future::Future;
 use std::io;
 
 use crate::protocol::Moment;
+use crate::shard::Standing;
 
 /// What the engine runs in.
 pub trait World: 'static {
@@ -59,6 +60,9 @@ pub trait Stream: 'static {
 
     /// Writes from the start of `bytes`, and says how many went. Waits while none would.
     fn write(&self, bytes: Outgoing) -> impl Future<Output = io::Result<usize>>;
+
+    /// How the peer stands. It costs system calls; of a broken socket it says nothing.
+    fn standing(&self) -> Standing;
 
     /// Sends FIN.
     fn half_close(&self);

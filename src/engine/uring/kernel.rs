@@ -7,7 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::protocol::Moment;
-use crate::shard::{Lease, Load, SlotId};
+use crate::shard::{Lease, Load, SlotId, Standing};
 
 /// What a completion is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +100,9 @@ pub trait Kernel {
         wait: bool,
         more: bool,
     );
+
+    /// How the peer stands. It costs system calls; of a broken socket it says nothing.
+    fn standing(&self, socket: &Self::Socket) -> Standing;
 
     /// Sends FIN, at once.
     fn shut_down(&mut self, socket: &Self::Socket);

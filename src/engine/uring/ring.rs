@@ -20,8 +20,9 @@ use super::features::Setup;
 use super::kernel::{Completion, Kernel, Key};
 use crate::engine::Worker;
 use crate::protocol::Moment;
-use crate::shard::{Lease, Load, SlotId};
+use crate::shard::{Lease, Load, SlotId, Standing};
 use crate::sys::clock;
+use crate::sys::tcp;
 use crate::sys::wake::Waker;
 
 /// How long ring creation is tried again when locked memory is short: the kernel releases what an
@@ -290,6 +291,10 @@ impl Kernel for Ring<'_> {
             .flags(flags)
             .build();
         self.push(entry, Key::Send(id));
+    }
+
+    fn standing(&self, socket: &OwnedFd) -> Standing {
+        tcp::standing(socket)
     }
 
     fn shut_down(&mut self, socket: &OwnedFd) {

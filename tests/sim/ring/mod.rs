@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use ringback::engine::uring::{Completion, Kernel, Key};
 use ringback::protocol::Moment;
-use ringback::shard::{Lease, Load, SlotId};
+use ringback::shard::{Lease, Load, SlotId, Standing};
 
 use crate::network::Line;
 use crate::world::Shared;
@@ -299,6 +299,10 @@ impl Kernel for Ring {
             bytes,
         });
         self.begin(Key::Send(id), Kind::Send { wait }, Some(line));
+    }
+
+    fn standing(&self, socket: &Socket) -> Standing {
+        self.world.borrow().network.standing(socket.line)
     }
 
     fn shut_down(&mut self, socket: &Socket) {

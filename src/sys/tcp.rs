@@ -1,0 +1,105 @@
+//! What the kernel knows of a TCP connection.
+
+use std::mem::{size_of, zeroed};
+use std::os::fd::{AsFd, AsRawFd};
+
+use rustix::io::ioctl_fionread;
+
+use crate::shard::Standing;
+
+/// `TCP_CLOSE` of `net/tcp_states.h`: nothing goes in either direction any more.
+const CLOSED: u8 = 7;
+
+/// How the peer of a connection stands; of one that is broken, nothing.
+pub fn standing(socket: impl AsFd) -> Standing {
+    let Some(info) = info(&socket).filter(|info| info.tcpi_state != CLOSED) else {
+        return Standing::default();
+    };
+    Standing {
+        acknowledged: info.tcpi_bytes_acked,
+        outstanding: info.tcpi_unacked > 0 || info.tcpi_notsent_bytes > 0,
+        unread: ioctl_fionread(&socket).unwrap_or(0) as usize,
+    }
+}
+
+/// `TCP_INFO`. Linux has had `tcpi_bytes_acked` since 4.1 and `tcpi_notsent_bytes` since 4.6; what a kernel
+/// does not fill stays zero.
+fn info(socket: &impl AsFd) -> Option<libc::tcp_info> {
+    // SAFETY: it is numbers throughout.
+    let mut info: libc::tcp_info = unsafe { zeroed() };
+    let mut length = size_of::<libc::tcp_info>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes to `info`, and how many to `length`.
+    let failed = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            (&raw mut info).cast(),
+            &raw mut length,
+        )
+    };
+    (failed == 0).then_some(info)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{Shutdown, TcpListener, TcpStream};
+    use std::thread::yield_now;
+
+    use socket2::SockRef;
+
+    use super::*;
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (listener.accept().unwrap().0, peer)
+    }
+
+    #[test]
+    fn what_a_peer_has_not_read_is_acknowledged_all_the_same() {
+        let (mut server, mut peer) = pair();
+        assert_eq!(standing(&server), Standing::default());
+        server.write_all(&[7; 1000]).unwrap();
+        while standing(&server).outstanding {
+            yield_now();
+        }
+        assert_eq!(standing(&server).acknowledged, 1000);
+        peer.write_all(b"ring").unwrap();
+        while standing(&server).unread < 4 {
+            yield_now();
+        }
+        server.shutdown(Shutdown::Write).unwrap();
+        while standing(&server).outstanding {
+            yield_now();
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_the_peers_window_is_outstanding_until_it_reads() {
+        let (mut server, mut peer) = pair();
+        server.set_nonblocking(true).unwrap();
+        while server.write(&[7; 1 << 16]).is_ok() {}
+        let mut full = standing(&server);
+        assert!(full.outstanding);
+        let mut bytes = vec![0; 1 << 20];
+        while standing(&server).outstanding {
+            assert!(peer.read(&mut bytes).unwrap() > 0);
+        }
+        assert!(standing(&server).acknowledged > std::mem::take(&mut full.acknowledged));
+    }
+
+    #[test]
+    fn of_a_broken_connection_nothing_is_told() {
+        let (mut server, peer) = pair();
+        server.write_all(&[7; 1000]).unwrap();
+        SockRef::from(&peer)
+            .set_linger(Some(std::time::Duration::ZERO))
+            .unwrap();
+        drop(peer);
+        while standing(&server) != Standing::default() {
+            yield_now();
+        }
+    }
+}
