@@ -2,9 +2,10 @@
 
 use ringback::engine::{epoll, uring};
 use ringback::protocol::Tally;
-use ringback::shard::{SURPLUS_CONNECTIONS_MAX, Shard, SlotId, UNDERWAY_BYTES_MAX, Write};
+use ringback::shard::{SURPLUS_CONNECTIONS_MAX, Shard, UNDERWAY_BYTES_MAX};
 
-use crate::network::{Line, Side, Stamp};
+use crate::history::{View, views};
+use crate::network::{Line, Side};
 use crate::peer::{End, Peer};
 use crate::reader::{GOING_AWAY, Stage};
 use crate::readiness::Sockets;
@@ -16,6 +17,9 @@ const SLAB_BYTES: usize = 16 * 1024 + 64;
 
 /// What one receive may add to a queue: a hot buffer.
 const RECEIVE_BYTES_MAX: usize = 128 * 1024;
+
+/// The longest Close frame of a server.
+const CLOSE_BYTES_MAX: u64 = 2 + 125;
 
 /// Nanoseconds that a step may be late without meaning.
 pub(crate) const SLACK: u64 = 1_000_000;
@@ -41,8 +45,8 @@ pub(crate) trait Engine {
     /// How many connections there are.
     fn connections(&self) -> usize;
 
-    /// The connections whose dialogue is over and that are not to be closed yet.
-    fn ending(&self) -> Vec<SlotId>;
+    /// How each connection stands.
+    fn views(&self) -> Vec<View>;
 
     /// Nanoseconds that a drain may take beyond its timeout.
     fn grace(&self) -> u64 {
@@ -95,8 +99,8 @@ impl Engine for uring::Driver<'_, Ring> {
         self.shard().len()
     }
 
-    fn ending(&self) -> Vec<SlotId> {
-        ending(self.shard())
+    fn views(&self) -> Vec<View> {
+        views(self.shard(), |id| self.kernel().line_of(id))
     }
 }
 
@@ -133,37 +137,8 @@ impl Engine for epoll::Driver<'_, Sockets> {
         self.shard().len()
     }
 
-    fn ending(&self) -> Vec<SlotId> {
-        ending(self.shard())
-    }
-}
-
-pub(crate) fn ending<Io>(shard: &Shard<Io>) -> Vec<SlotId> {
-    let closes = |id: &SlotId| matches!(shard.wants(*id).write, Write::Close { .. });
-    let ends = |id: &SlotId| shard.discards(*id) && !closes(id);
-    shard.ids().into_iter().filter(ends).collect()
-}
-
-/// Since when each connection has been at its end.
-#[derive(Default)]
-pub(crate) struct Endings(Vec<(SlotId, Stamp)>);
-
-impl Endings {
-    /// Whoever is at its end is gone after a while, even if there is progress.
-    pub(crate) fn check(&mut self, engine: &impl Engine, world: &World) {
-        let ending = engine.ending();
-        self.0.retain(|(id, _)| ending.contains(id));
-        for id in ending {
-            if !self.0.iter().any(|(known, _)| *known == id) {
-                self.0.push((id, world.network.clock));
-            }
-        }
-        let max = world.scenario.ending_max().as_nanos() as u64 + SLACK;
-        for (id, since) in &self.0 {
-            if world.network.clock.since(*since) > max {
-                world.fail(None, &format!("{id:?} is at its end for too long"));
-            }
-        }
+    fn views(&self) -> Vec<View> {
+        views(self.shard(), |id| self.kernel().line(id))
     }
 }
 
@@ -232,9 +207,12 @@ pub(crate) fn check_deadlines(world: &World) {
             continue;
         }
         let late = |why: &str| world.fail(Some(line), why);
+        // Whoever acknowledges what is owed to it has all the time that it needs.
+        let progress = clock.since(connection.progress_at);
+        let since = |stamp| clock.since(stamp).min(progress);
         if scenario
             .silence_max()
-            .is_some_and(|max| clock.since(connection.touched_at) > max)
+            .is_some_and(|max| since(connection.touched_at) > max)
         {
             late("it is silent, and lives for ever");
         }
@@ -243,10 +221,7 @@ pub(crate) fn check_deadlines(world: &World) {
         if unheard && clock.since(connection.accepted_at) > handshake {
             late("no request has come, and it is not told so");
         }
-        if connection
-            .finished_at
-            .is_some_and(|at| clock.since(at) > ending)
-        {
+        if connection.finished_at.is_some_and(|at| since(at) > ending) {
             late("it is at its end, and does not end");
         }
     }
@@ -288,6 +263,7 @@ pub(crate) fn judge(world: &World, tally: &Tally) {
         let Some(line) = peer.line else { continue };
         let connection = &world.network.connections[line];
         let reset = peer.end == Some(End::Reset);
+        judge_silence(world, line, peer);
         if !peer.is_fair() || connection.server == Side::Queued {
             continue;
         }
@@ -298,6 +274,37 @@ pub(crate) fn judge(world: &World, tally: &Tally) {
             continue;
         }
         judge_fair(world, line, peer);
+    }
+}
+
+/// A peer that was told to go because nothing came from it.
+fn judge_silence(world: &World, line: Line, peer: &Peer) {
+    let Some(farewell) = world.network.connections[line].farewell else {
+        return;
+    };
+    let drained = world.drained_at.is_some_and(|at| at.now <= farewell.at);
+    let away = peer.reader.close == Some(GOING_AWAY) && !peer.reader.is_owed(GOING_AWAY);
+    // There are no close codes in RFC 862: whoever has not sent FIN and is left is told so by that.
+    let refusable = world.scenario.connections_max.is_some();
+    let left = peer.reader.stage == Stage::Echo && !farewell.answered && !refusable;
+    if drained || farewell.broken || !(away || left) {
+        return;
+    }
+    let idle = world.scenario.policy.idle_timeout;
+    let idle = idle.map_or(u64::MAX, |idle| idle.as_nanos() as u64);
+    let stall = world.scenario.stall_timeout.as_nanos() as u64;
+    if farewell.silent < idle {
+        world.fail(
+            Some(line),
+            &format!("closed for silence, and it spoke: {farewell:?}"),
+        );
+    }
+    // What is owed besides the Close itself was owed before it.
+    if farewell.outstanding > CLOSE_BYTES_MAX && farewell.stalled < stall {
+        world.fail(
+            Some(line),
+            &format!("closed for silence while it was reading: {farewell:?}"),
+        );
     }
 }
 

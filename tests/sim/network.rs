@@ -45,11 +45,15 @@ impl Stream {
         self.bytes.len() - waiting as usize
     }
 
+    /// Bytes that the receiver has read.
+    fn taken(&self) -> u64 {
+        self.written - self.bytes.len() as u64
+    }
+
     /// What the window allows goes over. It opens again in steps worth a segment (RFC 9293, section
     /// 3.8.6.2.2).
     fn travel(&mut self) {
-        let read = self.written - self.bytes.len() as u64;
-        let edge = read + self.window;
+        let edge = self.taken() + self.window;
         if edge - self.offered >= SEGMENT_BYTES.min(self.window.div_ceil(2)) {
             self.offered = edge;
         }
@@ -117,6 +121,14 @@ pub(crate) struct Connection {
     pub(crate) touched_at: Stamp,
     /// When the server sent FIN.
     pub(crate) finished_at: Option<Stamp>,
+    /// When the server last learned that the peer had said something.
+    heard_at: Stamp,
+    /// When the peer's TCP last acknowledged something, or something was owed to it after a while.
+    pub(crate) progress_at: Stamp,
+    /// How it stood when the server decided to give it up.
+    given_up: Option<Farewell>,
+    /// How it stood when the server sent FIN.
+    pub(crate) farewell: Option<Farewell>,
 }
 
 /// A moment, and how much of the time until then the server could not know of: the clock had jumped.
@@ -131,6 +143,23 @@ impl Stamp {
     pub(crate) fn since(self, earlier: Stamp) -> u64 {
         (self.now - earlier.now).saturating_sub(self.lost - earlier.lost)
     }
+}
+
+/// How a connection stood when the server gave it up, or said its last.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Farewell {
+    pub(crate) line: Line,
+    pub(crate) reset: bool,
+    pub(crate) broken: bool,
+    /// The peer has sent FIN.
+    pub(crate) answered: bool,
+    pub(crate) at: u64,
+    /// Nanoseconds since the server last heard anything from the peer.
+    pub(crate) silent: u64,
+    /// Nanoseconds for which something has been owed to the peer, and its TCP has acknowledged nothing.
+    pub(crate) stalled: u64,
+    /// Bytes that its TCP has not acknowledged.
+    pub(crate) outstanding: u64,
 }
 
 /// What came of reading.
@@ -151,6 +180,8 @@ pub(crate) struct Network {
     /// Sockets that the server has open.
     pub(crate) open: usize,
     pub(crate) clock: Stamp,
+    /// Whom the server has left since this was last looked at.
+    pub(crate) farewells: Vec<Farewell>,
 }
 
 impl Network {
@@ -161,6 +192,7 @@ impl Network {
             queue_max,
             open: 0,
             clock: Stamp::default(),
+            farewells: Vec::new(),
         }
     }
 
@@ -182,6 +214,10 @@ impl Network {
             accepted_at: Stamp::default(),
             touched_at: Stamp::default(),
             finished_at: None,
+            heard_at: Stamp::default(),
+            progress_at: Stamp::default(),
+            given_up: None,
+            farewell: None,
         });
         self.queues[listener].push_back(line);
         Some(line)
@@ -198,7 +234,10 @@ impl Network {
 
     /// The server has it from now on.
     pub(crate) fn enter(&mut self, line: Line) {
-        self.connections[line].accepted_at = self.clock;
+        let connection = &mut self.connections[line];
+        connection.accepted_at = self.clock;
+        connection.heard_at = self.clock;
+        connection.progress_at = self.clock;
         self.touch(line);
     }
 
@@ -215,6 +254,33 @@ impl Network {
     /// The server had to do with it.
     pub(crate) fn touch(&mut self, line: Line) {
         self.connections[line].touched_at = self.clock;
+    }
+
+    /// The server learns that the peer has said something.
+    pub(crate) fn hear(&mut self, line: Line) {
+        self.connections[line].heard_at = self.clock;
+    }
+
+    fn farewell(&self, line: Line, reset: bool) -> Farewell {
+        let connection = &self.connections[line];
+        Farewell {
+            line,
+            reset,
+            broken: connection.broken,
+            answered: connection.up.finished,
+            at: self.clock.now,
+            silent: self.clock.now - connection.heard_at.now,
+            stalled: self.clock.now - connection.progress_at.now,
+            outstanding: connection.down.written - connection.down.acknowledged,
+        }
+    }
+
+    /// The server has decided to end it, and waits for what is under way for it.
+    pub(crate) fn give_up(&mut self, line: Line) {
+        let farewell = self.farewell(line, true);
+        let connection = &mut self.connections[line];
+        connection.leaving = true;
+        connection.given_up.get_or_insert(farewell);
     }
 
     /// Whether a read has something to say.
@@ -259,7 +325,12 @@ impl Network {
             connection.broken = true;
             return Some(bytes.len());
         }
-        let count = connection.down.write(bytes);
+        let down = &mut connection.down;
+        let (acknowledged, owed) = (down.acknowledged, down.acknowledged < down.written);
+        let count = down.write(bytes);
+        if !owed || down.acknowledged > acknowledged {
+            connection.progress_at = self.clock;
+        }
         if count > 0 {
             self.touch(line);
         }
@@ -284,14 +355,20 @@ impl Network {
     /// The server sends FIN.
     pub(crate) fn finish(&mut self, line: Line) {
         self.touch(line);
+        let farewell = self.farewell(line, false);
         let connection = &mut self.connections[line];
+        connection.farewell = Some(farewell);
         connection.down.finished = true;
         connection.finished_at = Some(self.clock);
     }
 
     /// The server closes its socket. RST goes out where it asks for that, and where it has not read all.
     pub(crate) fn close(&mut self, line: Line, reset: bool) {
+        let farewell = self.farewell(line, reset);
         let connection = &mut self.connections[line];
+        let decided = connection.given_up.take().unwrap_or(farewell);
+        self.farewells.push(Farewell { reset, ..decided });
+        connection.farewell.get_or_insert(farewell);
         assert_eq!(
             connection.server,
             Side::Open,
@@ -329,7 +406,12 @@ impl Network {
 
     pub(crate) fn peer_read(&mut self, line: Line, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
-        let count = self.connections[line].down.read(&mut bytes);
+        let connection = &mut self.connections[line];
+        let acknowledged = connection.down.acknowledged;
+        let count = connection.down.read(&mut bytes);
+        if connection.down.acknowledged > acknowledged {
+            connection.progress_at = self.clock;
+        }
         bytes.truncate(count);
         bytes
     }

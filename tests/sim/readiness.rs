@@ -118,6 +118,12 @@ impl Sockets {
         }
     }
 
+    /// The connection of that name.
+    pub(crate) fn line(&self, id: SlotId) -> Option<Line> {
+        let watch = self.watches.iter().find(|watch| watch.id == id);
+        watch.map(|watch| watch.line)
+    }
+
     fn place(&mut self, socket: &Socket, id: SlotId) -> &mut Watch {
         let found = self.watches.iter().position(|watch| watch.line == socket.0);
         match found {
@@ -232,6 +238,7 @@ impl Kernel for Sockets {
         let max = max.min(into.len());
         let read = world.network.read(socket.0, &mut into[..max]);
         let count = if let Read::Bytes(count) = read {
+            world.network.hear(socket.0);
             count as i64
         } else {
             0

@@ -52,6 +52,8 @@ pub(crate) struct Buffers {
 pub(crate) struct Scenario {
     pub(crate) protocol: Protocol,
     pub(crate) policy: Policy,
+    /// How long a peer that is owed something may acknowledge nothing.
+    pub(crate) stall_timeout: Duration,
     pub(crate) drain_timeout: Duration,
     pub(crate) connections_max: Option<NonZeroUsize>,
     pub(crate) buffer_memory_bytes: usize,
@@ -91,6 +93,7 @@ impl Scenario {
                 Protocol::WebSocket
             },
             policy: policy(random, calm),
+            stall_timeout: span(random, calm),
             drain_timeout: span(random, calm),
             connections_max: limited
                 .then(|| NonZeroUsize::new(random.within(1..5)))
@@ -125,9 +128,10 @@ impl Scenario {
         Some((silence + self.ending_max()).as_nanos() as u64 + MILLISECOND)
     }
 
-    /// How long a closing connection may take. The six are the server's promise.
+    /// How long a closing connection may take while its peer acknowledges nothing new: what it
+    /// acknowledged is looked at once in a stall timeout, and then there is FIN to wait for.
     pub(crate) fn ending_max(&self) -> Duration {
-        6 * self.policy.linger_timeout
+        2 * self.stall_timeout + self.policy.linger_timeout
     }
 }
 

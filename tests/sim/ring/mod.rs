@@ -152,6 +152,12 @@ impl Ring {
         line
     }
 
+    /// The connection of that name.
+    pub(crate) fn line_of(&self, id: SlotId) -> Option<Line> {
+        let known = self.names.iter().find(|(_, name)| *name == id);
+        known.map(|(line, _)| *line)
+    }
+
     fn submit(&mut self) {
         for request in std::mem::take(&mut self.requests) {
             match request {
@@ -224,12 +230,13 @@ impl Kernel for Ring {
             .retain(|send| Key::Send(send.id) != completion.key);
         // The server knows of it from now on.
         let network = &mut self.world.borrow_mut().network;
-        match completion.key {
-            Key::Receive(id) | Key::Send(id) => {
-                let known = self.names.iter().find(|(_, name)| *name == id);
-                known.into_iter().for_each(|(line, _)| network.touch(*line));
+        if let Key::Receive(id) | Key::Send(id) = completion.key
+            && let Some(line) = self.line_of(id)
+        {
+            network.touch(line);
+            if completion.buffer.is_some() {
+                network.hear(line);
             }
-            Key::Accept(_) | Key::Wake | Key::Ignored => {}
         }
         Some(completion)
     }
@@ -313,7 +320,7 @@ impl Kernel for Ring {
 
     fn cancel_all(&mut self, socket: &Socket) {
         let Socket { number, line } = *socket;
-        self.world.borrow_mut().network.connections[line].leaving = true;
+        self.world.borrow_mut().network.give_up(line);
         self.requests.push(Request::CancelAll { number });
     }
 

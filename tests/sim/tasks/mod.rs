@@ -23,9 +23,10 @@ use std::sync::Arc;
 use ringback::engine::tokio_uring::{Shared as Core, serve};
 use ringback::engine::{Stop, StopPhase};
 use ringback::protocol::Tally;
-use ringback::shard::{Settings, SlotId};
+use ringback::shard::Settings;
 
 use crate::checks::{self, Engine};
+use crate::history::{View, views};
 use crate::network::Stamp;
 use crate::world::{Shared, World};
 use executor::Executor;
@@ -160,8 +161,8 @@ impl Engine for Tasks {
         self.core.shard().len()
     }
 
-    fn ending(&self) -> Vec<SlotId> {
-        checks::ending(&self.core.shard())
+    fn views(&self) -> Vec<View> {
+        views(&self.core.shard(), |id| self.kernel.line(id))
     }
 
     fn grace(&self) -> u64 {
