@@ -1,4 +1,4 @@
-//! What must hold over time: nobody is ended too early, and nobody stays too long.
+//! What must hold over time: nobody is ended too early, nobody stays too long, and nobody is passed over.
 
 use ringback::protocol::Tally;
 use ringback::shard::{Shard, SlotId, Wants, Write};
@@ -9,6 +9,11 @@ use crate::world::World;
 
 /// Nanoseconds of silence for which a server that goes down waits for the rest of a message.
 const REST_OF_A_MESSAGE: u64 = 1_000_000_000;
+
+/// Turns within which whoever has something to say is heard: so many in any case, for operations that
+/// complete one by one, and so many more for each connection, which may all be served first.
+const PATIENCE_TURNS: usize = 64;
+const TURNS_PER_CONNECTION: usize = 4;
 
 /// How a connection stands after a turn.
 pub(crate) struct View {
@@ -39,6 +44,8 @@ pub(crate) struct History {
     ending: Vec<(SlotId, Stamp)>,
     /// To whom bytes were queued after the last turn.
     queued: Vec<Line>,
+    /// Who has something to say and has not been heard: since which byte, and for how many turns.
+    unheard: Vec<(Line, u64, usize)>,
     /// Resets for which there was no reason but want of memory.
     shed: u64,
 }
@@ -50,6 +57,7 @@ impl History {
             self.check_early(&farewell, world, tally);
         }
         self.check_late(views, world);
+        self.check_starved(views, world);
         let queued = views.iter().filter(|view| view.queued);
         self.queued = queued.filter_map(|view| view.line).collect();
     }
@@ -80,6 +88,27 @@ impl History {
                 "nothing is owed to it"
             };
             world.fail(Some(line), &format!("ended too early, {why}: {farewell:?}"));
+        }
+    }
+
+    /// Whoever has something to say, and should be read from, is heard in turn, whatever the others do.
+    fn check_starved(&mut self, views: &[View], world: &World) {
+        if !world.scenario.faults.keep_order() {
+            return;
+        }
+        let max = PATIENCE_TURNS + TURNS_PER_CONNECTION * views.len();
+        let before = std::mem::take(&mut self.unheard);
+        for view in views.iter().filter(|view| view.wants.read) {
+            let Some(line) = view.line.filter(|line| world.network.unread(*line) > 0) else {
+                continue;
+            };
+            let heard = world.network.heard(line);
+            let waits = |known: &&(Line, u64, usize)| (known.0, known.1) == (line, heard);
+            let turns = before.iter().find(waits).map_or(0, |known| known.2 + 1);
+            if turns > max {
+                world.fail(Some(line), &format!("it is not heard in {turns} turns"));
+            }
+            self.unheard.push((line, heard, turns));
         }
     }
 

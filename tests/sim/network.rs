@@ -261,6 +261,11 @@ impl Network {
         self.connections[line].heard_at = self.clock;
     }
 
+    /// Bytes that the server has read.
+    pub(crate) fn heard(&self, line: Line) -> u64 {
+        self.connections[line].up.taken()
+    }
+
     fn farewell(&self, line: Line, reset: bool) -> Farewell {
         let connection = &self.connections[line];
         Farewell {

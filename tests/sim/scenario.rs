@@ -38,6 +38,13 @@ pub(crate) struct Faults {
     pub(crate) watch: u64,
 }
 
+impl Faults {
+    /// Whether the kernel serves whoever has waited longest, as the real one does, and at once.
+    pub(crate) fn keep_order(&self) -> bool {
+        self.late == 0
+    }
+}
+
 /// The receive buffers of a ring.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Buffers {

@@ -21,16 +21,24 @@ use ringback::protocol::Moment;
 use ringback::shard::{Lease, Load, SlotId, Standing};
 
 use crate::network::Line;
-use crate::world::Shared;
+use crate::world::{Shared, World};
 use memory::{Filling, Memory};
 
 /// What is asked of the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    Accept { listener: u32, many: bool },
+    Accept {
+        listener: u32,
+        many: bool,
+    },
     Wake,
-    Receive,
-    Send { wait: bool },
+    /// Into one buffer, at most so many bytes; none: into one after another, until something ends it.
+    Receive {
+        max: Option<u32>,
+    },
+    Send {
+        wait: bool,
+    },
 }
 
 /// An operation that has no final completion yet.
@@ -158,10 +166,13 @@ impl Ring {
         known.map(|(line, _)| *line)
     }
 
-    fn submit(&mut self) {
+    fn submit(&mut self, world: &mut World) {
         for request in std::mem::take(&mut self.requests) {
             match request {
-                Request::Begin(operation) => self.operations.push(operation),
+                Request::Begin(operation) => {
+                    self.operations.push(operation);
+                    self.attempt(world);
+                }
                 Request::Cancel(key) => self.cancel(|operation| operation.key == key),
                 Request::CancelAll { number } => {
                     if let Some(line) = self.sockets[number] {
@@ -206,7 +217,7 @@ impl Kernel for Ring {
     fn enter(&mut self, patience: Option<Duration>) -> io::Result<()> {
         let world = self.world.clone();
         let mut world = world.borrow_mut();
-        self.submit();
+        self.submit(&mut world);
         let now = world.network.clock.now;
         let until = patience.map(|patience| now.saturating_add(patience.as_nanos() as u64));
         loop {
@@ -281,7 +292,7 @@ impl Kernel for Ring {
 
     fn receive(&mut self, id: SlotId, socket: &Socket) {
         let line = self.line(socket, id);
-        self.begin(Key::Receive(id), Kind::Receive, Some(line));
+        self.begin(Key::Receive(id), Kind::Receive { max: None }, Some(line));
     }
 
     fn cancel_receive(&mut self, id: SlotId) {
