@@ -172,6 +172,11 @@ impl SlabChain {
         total
     }
 
+    /// How many slabs it is.
+    pub fn slabs(&self) -> usize {
+        std::iter::successors(self.first.as_deref(), |slab| slab.next.as_deref()).count()
+    }
+
     /// Appends `bytes`, taking slabs from `pool` as needed.
     pub fn append(&mut self, mut bytes: &[u8], pool: &mut SlabPool) {
         if let Some(last) = self.last_mut() {

@@ -20,7 +20,7 @@ mod timers;
 
 use std::sync::Arc;
 
-use crate::protocol::{CloseCode, Moment, Next, Policy, SlabChain, SlabPool, Tally};
+use crate::protocol::{CloseCode, Moment, Next, Policy, Slab, SlabChain, SlabPool, Tally};
 
 pub use admission::Admission;
 pub use connection::{Connection, Protocol};
@@ -222,6 +222,21 @@ impl<Io> Shard<Io> {
         self.slots
             .get(id)
             .map_or(0, |connection| connection.outbox.bytes())
+    }
+
+    /// How many bytes of memory are kept until peers read, or say more. What connections keep that are to
+    /// be closed comes back once the kernel is done with it, and is not counted.
+    pub fn kept_bytes(&self) -> usize {
+        let leaving = self
+            .slots
+            .iter()
+            .map(|(_, connection)| match connection.phase {
+                Phase::Gone { .. } => {
+                    self.entries.slabs(&connection.outbox) + connection.parked.slabs()
+                }
+                _ => 0,
+            });
+        (self.slabs.out() - leaving.sum::<usize>()) * size_of::<Slab>()
     }
 
     /// How many slabs are in use.

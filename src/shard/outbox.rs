@@ -165,6 +165,14 @@ impl Entries {
         }
     }
 
+    /// How many slabs are in a queue.
+    pub(super) fn slabs(&self, outbox: &Outbox) -> usize {
+        let first = self.entries.get(outbox.first as usize);
+        let queue = std::iter::successors(first, |entry| self.entries.get(entry.next as usize));
+        let slabs = queue.filter(|entry| matches!(entry.load, Some(Load::Slab(_))));
+        slabs.count()
+    }
+
     /// The piece to be sent next, and whether another follows it.
     #[inline]
     pub fn front(&self, outbox: &Outbox) -> Option<(&Load, bool)> {

@@ -75,6 +75,8 @@ pub(crate) struct Scenario {
     pub(crate) peers: usize,
     /// Peers come within this time, in nanoseconds.
     pub(crate) arrival: u64,
+    /// Most peers say more than anyone should have to keep.
+    pub(crate) heavy: bool,
     /// When the server is told to stop, if it is before everyone has left.
     pub(crate) drain_at: Option<u64>,
 }
@@ -83,10 +85,11 @@ impl Scenario {
     pub(crate) fn new(random: &mut Random) -> Self {
         let calm = random.one_in(2);
         let crowd = random.one_in(150);
-        let peers = if crowd {
-            random.within(70..90)
-        } else {
-            random.within(1..9)
+        let heavy = random.one_in(20);
+        let peers = match (crowd, heavy) {
+            (true, _) => random.within(70..90),
+            (_, true) => random.within(5..16),
+            _ => random.within(1..9),
         };
         let arrival = random.pick(&[0, MILLISECOND, 20 * MILLISECOND]);
         let limited = crowd || random.one_in(5);
@@ -105,7 +108,11 @@ impl Scenario {
             connections_max: limited
                 .then(|| NonZeroUsize::new(random.within(1..5)))
                 .flatten(),
-            buffer_memory_bytes: random.pick(&[1, 40_000, 200_000, 1 << 20, 64 << 20, 64 << 20]),
+            buffer_memory_bytes: if heavy {
+                256 << 10
+            } else {
+                random.pick(&[1, 40_000, 256 << 10, 1 << 20, 64 << 20, 64 << 20])
+            },
             calm,
             listeners: random.within(1..4),
             queue_max: random.pick(&[1, 8, 128]),
@@ -118,6 +125,7 @@ impl Scenario {
             faults: faults(random, calm),
             peers,
             arrival,
+            heavy,
             drain_at,
         }
     }

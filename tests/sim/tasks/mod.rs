@@ -138,12 +138,13 @@ impl Engine for Tasks {
 
     fn check_step(&self, world: &World) {
         checks::check_limits(&self.core.shard(), world);
+        checks::check_memory(&self.core.shard(), world, false);
         self.kernel.check_writes(&self.core.shard(), world);
     }
 
     fn check_quiet(&self, world: &World) {
         let shard = self.core.shard();
-        checks::check_memory(&shard, world);
+        checks::check_memory(&shard, world, true);
         for id in shard.ids() {
             self.kernel.check_wants(id, shard.wants(id), world);
         }
