@@ -2,20 +2,27 @@
 
 use ringback::engine::{epoll, uring};
 use ringback::protocol::Tally;
-use ringback::shard::{SURPLUS_CONNECTIONS_MAX, Shard, SlotId, UNDERWAY_BYTES_MAX, Write};
+use ringback::shard::{SURPLUS_CONNECTIONS_MAX, Shard, UNDERWAY_BYTES_MAX};
 
-use crate::network::{Line, Side, Stamp};
+use crate::history::{View, views};
+use crate::network::{Line, Side};
 use crate::peer::{End, Peer};
 use crate::reader::{GOING_AWAY, Stage};
 use crate::readiness::Sockets;
 use crate::ring::Ring;
 use crate::world::World;
 
-/// A slab, with room for a header in front.
-const SLAB_BYTES: usize = 16 * 1024 + 64;
+/// A slab, as much as it takes of the allocator.
+const SLAB_BYTES: usize = 20 * 1024;
+
+/// The least memory that may be configured for a worker.
+const BUDGET_BYTES_MIN: usize = 256 * 1024;
 
 /// What one receive may add to a queue: a hot buffer.
 const RECEIVE_BYTES_MAX: usize = 128 * 1024;
+
+/// The longest Close frame of a server.
+const CLOSE_BYTES_MAX: u64 = 2 + 125;
 
 /// Nanoseconds that a step may be late without meaning.
 pub(crate) const SLACK: u64 = 1_000_000;
@@ -41,8 +48,8 @@ pub(crate) trait Engine {
     /// How many connections there are.
     fn connections(&self) -> usize;
 
-    /// The connections whose dialogue is over and that are not to be closed yet.
-    fn ending(&self) -> Vec<SlotId>;
+    /// How each connection stands.
+    fn views(&self) -> Vec<View>;
 
     /// Nanoseconds that a drain may take beyond its timeout.
     fn grace(&self) -> u64 {
@@ -65,13 +72,14 @@ impl Engine for uring::Driver<'_, Ring> {
 
     fn check_step(&self, world: &World) {
         check_limits(self.shard(), world);
+        check_memory(self.shard(), world, false);
         if let Err((line, why)) = self.kernel().check_sends(self.shard()) {
             world.fail(Some(line), &why);
         }
     }
 
     fn check_quiet(&self, world: &World) {
-        check_memory(self.shard(), world);
+        check_memory(self.shard(), world, true);
         if !self.kernel().hears() {
             world.fail(None, "the waker is not watched");
         }
@@ -95,8 +103,8 @@ impl Engine for uring::Driver<'_, Ring> {
         self.shard().len()
     }
 
-    fn ending(&self) -> Vec<SlotId> {
-        ending(self.shard())
+    fn views(&self) -> Vec<View> {
+        views(self.shard(), |id| self.kernel().line_of(id))
     }
 }
 
@@ -115,10 +123,11 @@ impl Engine for epoll::Driver<'_, Sockets> {
 
     fn check_step(&self, world: &World) {
         check_limits(self.shard(), world);
+        check_memory(self.shard(), world, false);
     }
 
     fn check_quiet(&self, world: &World) {
-        check_memory(self.shard(), world);
+        check_memory(self.shard(), world, true);
         for id in self.shard().ids() {
             let checked = self.kernel().check_wants(id, self.shard().wants(id));
             checked.unwrap_or_else(|why| world.fail(None, &why));
@@ -133,37 +142,8 @@ impl Engine for epoll::Driver<'_, Sockets> {
         self.shard().len()
     }
 
-    fn ending(&self) -> Vec<SlotId> {
-        ending(self.shard())
-    }
-}
-
-pub(crate) fn ending<Io>(shard: &Shard<Io>) -> Vec<SlotId> {
-    let closes = |id: &SlotId| matches!(shard.wants(*id).write, Write::Close { .. });
-    let ends = |id: &SlotId| shard.discards(*id) && !closes(id);
-    shard.ids().into_iter().filter(ends).collect()
-}
-
-/// Since when each connection has been at its end.
-#[derive(Default)]
-pub(crate) struct Endings(Vec<(SlotId, Stamp)>);
-
-impl Endings {
-    /// Whoever is at its end is gone after a while, even if there is progress.
-    pub(crate) fn check(&mut self, engine: &impl Engine, world: &World) {
-        let ending = engine.ending();
-        self.0.retain(|(id, _)| ending.contains(id));
-        for id in ending {
-            if !self.0.iter().any(|(known, _)| *known == id) {
-                self.0.push((id, world.network.clock));
-            }
-        }
-        let max = world.scenario.ending_max().as_nanos() as u64 + SLACK;
-        for (id, since) in &self.0 {
-            if world.network.clock.since(*since) > max {
-                world.fail(None, &format!("{id:?} is at its end for too long"));
-            }
-        }
+    fn views(&self) -> Vec<View> {
+        views(self.shard(), |id| self.kernel().line(id))
     }
 }
 
@@ -189,18 +169,25 @@ pub(crate) fn check_limits<Io>(shard: &Shard<Io>, world: &World) {
     }
 }
 
-/// When nothing moves, all that is queued waits for peers that do not read.
-pub(crate) fn check_memory<Io>(shard: &Shard<Io>, world: &World) {
-    let kept = shard.slabs_out() * SLAB_BYTES;
-    let max = world.scenario.buffer_memory_bytes.max(SLAB_BYTES);
+/// What is kept stays within its limit in every mode, but for the piece that is under way to each peer;
+/// what waits for the rest of a frame or head, within half of it. When nothing moves, all that is queued
+/// waits for peers that do not read.
+pub(crate) fn check_memory<Io>(shard: &Shard<Io>, world: &World, quiet: bool) {
+    let queued: Vec<_> = shard
+        .ids()
+        .iter()
+        .map(|id| shard.queued_bytes(*id))
+        .filter(|bytes| *bytes > 0)
+        .collect();
+    let budget = world.scenario.buffer_memory_bytes;
+    let max = match queued.len() {
+        0 => budget / 2 + SLAB_BYTES,
+        _ if quiet => budget.max(SLAB_BYTES),
+        some => budget.max(BUDGET_BYTES_MIN) + some * SLAB_BYTES,
+    };
+    let kept = shard.kept_bytes();
     if kept > max {
-        let queued: Vec<_> = shard
-            .ids()
-            .iter()
-            .map(|id| shard.queued_bytes(*id))
-            .collect();
-        let why =
-            format!("{kept} bytes of slabs are kept, and {max} are allowed; queued {queued:?}");
+        let why = format!("{kept} bytes are kept, and {max} are allowed; queued {queued:?}");
         world.fail(None, &why);
     }
 }
@@ -232,9 +219,12 @@ pub(crate) fn check_deadlines(world: &World) {
             continue;
         }
         let late = |why: &str| world.fail(Some(line), why);
+        // Whoever acknowledges what is owed to it has all the time that it needs.
+        let progress = clock.since(connection.progress_at);
+        let since = |stamp| clock.since(stamp).min(progress);
         if scenario
             .silence_max()
-            .is_some_and(|max| clock.since(connection.touched_at) > max)
+            .is_some_and(|max| since(connection.touched_at) > max)
         {
             late("it is silent, and lives for ever");
         }
@@ -243,10 +233,7 @@ pub(crate) fn check_deadlines(world: &World) {
         if unheard && clock.since(connection.accepted_at) > handshake {
             late("no request has come, and it is not told so");
         }
-        if connection
-            .finished_at
-            .is_some_and(|at| clock.since(at) > ending)
-        {
+        if connection.finished_at.is_some_and(|at| since(at) > ending) {
             late("it is at its end, and does not end");
         }
     }
@@ -288,6 +275,7 @@ pub(crate) fn judge(world: &World, tally: &Tally) {
         let Some(line) = peer.line else { continue };
         let connection = &world.network.connections[line];
         let reset = peer.end == Some(End::Reset);
+        judge_silence(world, line, peer);
         if !peer.is_fair() || connection.server == Side::Queued {
             continue;
         }
@@ -298,6 +286,37 @@ pub(crate) fn judge(world: &World, tally: &Tally) {
             continue;
         }
         judge_fair(world, line, peer);
+    }
+}
+
+/// A peer that was told to go because nothing came from it.
+fn judge_silence(world: &World, line: Line, peer: &Peer) {
+    let Some(farewell) = world.network.connections[line].farewell else {
+        return;
+    };
+    let drained = world.drained_at.is_some_and(|at| at.now <= farewell.at);
+    let away = peer.reader.close == Some(GOING_AWAY) && !peer.reader.is_owed(GOING_AWAY);
+    // There are no close codes in RFC 862: whoever has not sent FIN and is left is told so by that.
+    let refusable = world.scenario.connections_max.is_some();
+    let left = peer.reader.stage == Stage::Echo && !farewell.answered && !refusable;
+    if drained || farewell.broken || !(away || left) {
+        return;
+    }
+    let idle = world.scenario.policy.idle_timeout;
+    let idle = idle.map_or(u64::MAX, |idle| idle.as_nanos() as u64);
+    let stall = world.scenario.stall_timeout.as_nanos() as u64;
+    if farewell.silent < idle {
+        world.fail(
+            Some(line),
+            &format!("closed for silence, and it spoke: {farewell:?}"),
+        );
+    }
+    // What is owed besides the Close itself was owed before it.
+    if farewell.outstanding > CLOSE_BYTES_MAX && farewell.stalled < stall {
+        world.fail(
+            Some(line),
+            &format!("closed for silence while it was reading: {farewell:?}"),
+        );
     }
 }
 

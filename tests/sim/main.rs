@@ -3,7 +3,8 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `run.rs` | one run, from its seed to its end |
-//! | `checks.rs` | what must hold |
+//! | `checks.rs` | what must hold at any moment |
+//! | `history.rs` | what must hold over time |
 //! | `scenario.rs` | the circumstances |
 //! | `world.rs` | the clock, the crowd, the trace |
 //! | `network.rs` | TCP |
@@ -16,6 +17,7 @@
 mod support;
 
 mod checks;
+mod history;
 mod network;
 mod peer;
 mod random;

@@ -3,22 +3,66 @@
 
 use std::collections::VecDeque;
 
+use ringback::shard::Standing;
+
+/// The largest segment.
+const SEGMENT_BYTES: u64 = 1460;
+
 /// One direction of a connection.
 #[derive(Debug)]
 pub(crate) struct Stream {
     bytes: VecDeque<u8>,
     bytes_max: usize,
+    /// What the receiver's TCP takes in before anyone reads it; the rest waits with the sender's.
+    window: u64,
+    /// Bytes given to the sender's TCP so far.
+    written: u64,
+    /// Up to where the receiver has offered its window.
+    offered: u64,
+    /// Bytes that the receiver's TCP has acknowledged so far.
+    acknowledged: u64,
     /// FIN follows the bytes.
     finished: bool,
 }
 
 impl Stream {
     fn new(bytes_max: usize) -> Self {
+        let window = bytes_max.div_ceil(2) as u64;
         Stream {
             bytes: VecDeque::new(),
             bytes_max,
+            window,
+            written: 0,
+            offered: window,
+            acknowledged: 0,
             finished: false,
         }
+    }
+
+    /// Bytes that have arrived: some, if there are any.
+    fn there(&self) -> usize {
+        let waiting = self.written - self.acknowledged;
+        self.bytes.len() - waiting as usize
+    }
+
+    /// Bytes that the receiver has read.
+    fn taken(&self) -> u64 {
+        self.written - self.bytes.len() as u64
+    }
+
+    /// What the window allows goes over. It opens again in steps worth a segment (RFC 9293, section
+    /// 3.8.6.2.2).
+    fn travel(&mut self) {
+        let edge = self.taken() + self.window;
+        if edge - self.offered >= SEGMENT_BYTES.min(self.window.div_ceil(2)) {
+            self.offered = edge;
+        }
+        self.acknowledged = self.written.min(self.offered);
+    }
+
+    fn lose(&mut self) {
+        self.bytes.clear();
+        self.travel();
     }
 
     fn room(&self) -> usize {
@@ -28,14 +72,17 @@ impl Stream {
     fn write(&mut self, bytes: &[u8]) -> usize {
         let count = bytes.len().min(self.room());
         self.bytes.extend(&bytes[..count]);
+        self.written += count as u64;
+        self.travel();
         count
     }
 
     fn read(&mut self, into: &mut [u8]) -> usize {
-        let count = into.len().min(self.bytes.len());
+        let count = into.len().min(self.there());
         for (place, byte) in into.iter_mut().zip(self.bytes.drain(..count)) {
             *place = byte;
         }
+        self.travel();
         count
     }
 }
@@ -74,6 +121,14 @@ pub(crate) struct Connection {
     pub(crate) touched_at: Stamp,
     /// When the server sent FIN.
     pub(crate) finished_at: Option<Stamp>,
+    /// When the server last learned that the peer had said something.
+    heard_at: Stamp,
+    /// When the peer's TCP last acknowledged something, or something was owed to it after a while.
+    pub(crate) progress_at: Stamp,
+    /// How it stood when the server decided to give it up.
+    given_up: Option<Farewell>,
+    /// How it stood when the server sent FIN.
+    pub(crate) farewell: Option<Farewell>,
 }
 
 /// A moment, and how much of the time until then the server could not know of: the clock had jumped.
@@ -88,6 +143,23 @@ impl Stamp {
     pub(crate) fn since(self, earlier: Stamp) -> u64 {
         (self.now - earlier.now).saturating_sub(self.lost - earlier.lost)
     }
+}
+
+/// How a connection stood when the server gave it up, or said its last.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Farewell {
+    pub(crate) line: Line,
+    pub(crate) reset: bool,
+    pub(crate) broken: bool,
+    /// The peer has sent FIN.
+    pub(crate) answered: bool,
+    pub(crate) at: u64,
+    /// Nanoseconds since the server last heard anything from the peer.
+    pub(crate) silent: u64,
+    /// Nanoseconds for which something has been owed to the peer, and its TCP has acknowledged nothing.
+    pub(crate) stalled: u64,
+    /// Bytes that its TCP has not acknowledged.
+    pub(crate) outstanding: u64,
 }
 
 /// What came of reading.
@@ -108,6 +180,8 @@ pub(crate) struct Network {
     /// Sockets that the server has open.
     pub(crate) open: usize,
     pub(crate) clock: Stamp,
+    /// Whom the server has left since this was last looked at.
+    pub(crate) farewells: Vec<Farewell>,
 }
 
 impl Network {
@@ -118,6 +192,7 @@ impl Network {
             queue_max,
             open: 0,
             clock: Stamp::default(),
+            farewells: Vec::new(),
         }
     }
 
@@ -139,6 +214,10 @@ impl Network {
             accepted_at: Stamp::default(),
             touched_at: Stamp::default(),
             finished_at: None,
+            heard_at: Stamp::default(),
+            progress_at: Stamp::default(),
+            given_up: None,
+            farewell: None,
         });
         self.queues[listener].push_back(line);
         Some(line)
@@ -155,7 +234,10 @@ impl Network {
 
     /// The server has it from now on.
     pub(crate) fn enter(&mut self, line: Line) {
-        self.connections[line].accepted_at = self.clock;
+        let connection = &mut self.connections[line];
+        connection.accepted_at = self.clock;
+        connection.heard_at = self.clock;
+        connection.progress_at = self.clock;
         self.touch(line);
     }
 
@@ -172,6 +254,38 @@ impl Network {
     /// The server had to do with it.
     pub(crate) fn touch(&mut self, line: Line) {
         self.connections[line].touched_at = self.clock;
+    }
+
+    /// The server learns that the peer has said something.
+    pub(crate) fn hear(&mut self, line: Line) {
+        self.connections[line].heard_at = self.clock;
+    }
+
+    /// Bytes that the server has read.
+    pub(crate) fn heard(&self, line: Line) -> u64 {
+        self.connections[line].up.taken()
+    }
+
+    fn farewell(&self, line: Line, reset: bool) -> Farewell {
+        let connection = &self.connections[line];
+        Farewell {
+            line,
+            reset,
+            broken: connection.broken,
+            answered: connection.up.finished,
+            at: self.clock.now,
+            silent: self.clock.now - connection.heard_at.now,
+            stalled: self.clock.now - connection.progress_at.now,
+            outstanding: connection.down.written - connection.down.acknowledged,
+        }
+    }
+
+    /// The server has decided to end it, and waits for what is under way for it.
+    pub(crate) fn give_up(&mut self, line: Line) {
+        let farewell = self.farewell(line, true);
+        let connection = &mut self.connections[line];
+        connection.leaving = true;
+        connection.given_up.get_or_insert(farewell);
     }
 
     /// Whether a read has something to say.
@@ -216,24 +330,50 @@ impl Network {
             connection.broken = true;
             return Some(bytes.len());
         }
-        let count = connection.down.write(bytes);
+        let down = &mut connection.down;
+        let (acknowledged, owed) = (down.acknowledged, down.acknowledged < down.written);
+        let count = down.write(bytes);
+        if !owed || down.acknowledged > acknowledged {
+            connection.progress_at = self.clock;
+        }
         if count > 0 {
             self.touch(line);
         }
         Some(count)
     }
 
+    /// How the peer stands, as the server's kernel knows it.
+    pub(crate) fn standing(&self, line: Line) -> Standing {
+        let Connection {
+            up, down, broken, ..
+        } = &self.connections[line];
+        match broken {
+            true => Standing::default(),
+            false => Standing {
+                acknowledged: down.acknowledged,
+                outstanding: down.acknowledged < down.written,
+                unread: up.there(),
+            },
+        }
+    }
+
     /// The server sends FIN.
     pub(crate) fn finish(&mut self, line: Line) {
         self.touch(line);
+        let farewell = self.farewell(line, false);
         let connection = &mut self.connections[line];
+        connection.farewell = Some(farewell);
         connection.down.finished = true;
         connection.finished_at = Some(self.clock);
     }
 
     /// The server closes its socket. RST goes out where it asks for that, and where it has not read all.
     pub(crate) fn close(&mut self, line: Line, reset: bool) {
+        let farewell = self.farewell(line, reset);
         let connection = &mut self.connections[line];
+        let decided = connection.given_up.take().unwrap_or(farewell);
+        self.farewells.push(Farewell { reset, ..decided });
+        connection.farewell.get_or_insert(farewell);
         assert_eq!(
             connection.server,
             Side::Open,
@@ -260,7 +400,7 @@ impl Network {
     /// How much the peer could read, and send.
     pub(crate) fn peer_sees(&self, line: Line) -> (usize, usize) {
         let connection = &self.connections[line];
-        (connection.down.bytes.len(), connection.up.room())
+        (connection.down.there(), connection.up.room())
     }
 
     /// Whether all that was sent has been read, and FIN follows.
@@ -271,7 +411,12 @@ impl Network {
 
     pub(crate) fn peer_read(&mut self, line: Line, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
-        let count = self.connections[line].down.read(&mut bytes);
+        let connection = &mut self.connections[line];
+        let acknowledged = connection.down.acknowledged;
+        let count = connection.down.read(&mut bytes);
+        if connection.down.acknowledged > acknowledged {
+            connection.progress_at = self.clock;
+        }
         bytes.truncate(count);
         bytes
     }
@@ -297,12 +442,12 @@ impl Network {
         connection.broken = true;
         connection.peer_closed = true;
         if lose {
-            connection.up.bytes.clear();
+            connection.up.lose();
         }
     }
 
     /// Bytes that the server has not read.
     pub(crate) fn unread(&self, line: Line) -> usize {
-        self.connections[line].up.bytes.len()
+        self.connections[line].up.there()
     }
 }

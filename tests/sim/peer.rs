@@ -89,7 +89,7 @@ impl Peer {
         } else {
             200_000_000
         };
-        let reading = match random.below(8) {
+        let reading = match random.below(if scenario.heavy { 4 } else { 8 }) {
             0 => Reading::Until(random.within(0..long + 200)),
             1 => Reading::Pauses(random.within(0..long + 200), random.below(pause * 4)),
             2 if random.one_in(2) => Reading::Drips(random.below(pause / 3) + 1),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ringback::engine::epoll::{Event, Interest, Kernel, Received, Token};
 use ringback::protocol::Moment;
-use ringback::shard::{Sent, SlotId, Wants, Write};
+use ringback::shard::{Sent, SlotId, Standing, Wants, Write};
 
 use crate::network::{Line, Read};
 use crate::world::{Shared, World};
@@ -116,6 +116,12 @@ impl Sockets {
                 watch.interest
             )),
         }
+    }
+
+    /// The connection of that name.
+    pub(crate) fn line(&self, id: SlotId) -> Option<Line> {
+        let watch = self.watches.iter().find(|watch| watch.id == id);
+        watch.map(|watch| watch.line)
     }
 
     fn place(&mut self, socket: &Socket, id: SlotId) -> &mut Watch {
@@ -232,6 +238,7 @@ impl Kernel for Sockets {
         let max = max.min(into.len());
         let read = world.network.read(socket.0, &mut into[..max]);
         let count = if let Read::Bytes(count) = read {
+            world.network.hear(socket.0);
             count as i64
         } else {
             0
@@ -270,6 +277,10 @@ impl Kernel for Sockets {
             sent.map_or(-1, |count| count as i64),
         );
         sent.map_or(Sent::Failed, Sent::Bytes)
+    }
+
+    fn standing(&self, socket: &Socket) -> Standing {
+        self.world.borrow().network.standing(socket.0)
     }
 
     fn shut_down(&mut self, socket: &Socket) {

@@ -10,6 +10,7 @@ use ringback::protocol::Tally;
 use ringback::shard::{Admission, Settings};
 
 use crate::checks::{self, Engine};
+use crate::history::History;
 use crate::readiness::Sockets;
 use crate::ring::Ring;
 use crate::tasks::Tasks;
@@ -54,15 +55,23 @@ pub(crate) fn run(seed: u64, style: Style, whole_trace: bool) -> String {
     let left = match style {
         Style::Completion => {
             let mut driver = uring::Driver::new(&worker, Ring::new(world.clone()));
-            live(&mut driver, &world)
+            live(&mut driver, &world, &worker.tally)
         }
         Style::Readiness => {
             let driver = epoll::Driver::new(&worker, Sockets::new(world.clone()));
-            live(&mut driver.expect("listeners can be watched"), &world)
+            live(
+                &mut driver.expect("listeners can be watched"),
+                &world,
+                &worker.tally,
+            )
         }
         Style::Tasks => {
             let (settings, tally) = (worker.settings.clone(), worker.tally.clone());
-            live(&mut Tasks::new(world.clone(), settings, tally), &world)
+            live(
+                &mut Tasks::new(world.clone(), settings, tally.clone()),
+                &world,
+                &tally,
+            )
         }
     };
     let mut world = world.borrow_mut();
@@ -79,14 +88,14 @@ pub(crate) fn run(seed: u64, style: Style, whole_trace: bool) -> String {
 }
 
 /// Turn by turn, to the end; how many connections are left.
-fn live(engine: &mut impl Engine, world: &Shared) -> usize {
-    let mut endings = checks::Endings::default();
+fn live(engine: &mut impl Engine, world: &Shared, tally: &Tally) -> usize {
+    let mut history = History::default();
     for _ in 0..TURNS_MAX {
         engine.turn().expect("a simulated kernel goes on");
         world.borrow_mut().hear();
         engine.check_step(&world.borrow());
         checks::check_deadlines(&world.borrow());
-        endings.check(engine, &world.borrow());
+        history.check(&engine.views(), &mut world.borrow_mut(), tally);
         if engine.is_done() {
             engine.finish().expect("a simulated kernel goes on");
             conclude(engine, &world.borrow());

@@ -38,6 +38,13 @@ pub(crate) struct Faults {
     pub(crate) watch: u64,
 }
 
+impl Faults {
+    /// Whether the kernel serves whoever has waited longest, as the real one does, and at once.
+    pub(crate) fn keep_order(&self) -> bool {
+        self.late == 0
+    }
+}
+
 /// The receive buffers of a ring.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Buffers {
@@ -52,6 +59,8 @@ pub(crate) struct Buffers {
 pub(crate) struct Scenario {
     pub(crate) protocol: Protocol,
     pub(crate) policy: Policy,
+    /// How long a peer that is owed something may acknowledge nothing.
+    pub(crate) stall_timeout: Duration,
     pub(crate) drain_timeout: Duration,
     pub(crate) connections_max: Option<NonZeroUsize>,
     pub(crate) buffer_memory_bytes: usize,
@@ -66,6 +75,8 @@ pub(crate) struct Scenario {
     pub(crate) peers: usize,
     /// Peers come within this time, in nanoseconds.
     pub(crate) arrival: u64,
+    /// Most peers say more than anyone should have to keep.
+    pub(crate) heavy: bool,
     /// When the server is told to stop, if it is before everyone has left.
     pub(crate) drain_at: Option<u64>,
 }
@@ -74,10 +85,11 @@ impl Scenario {
     pub(crate) fn new(random: &mut Random) -> Self {
         let calm = random.one_in(2);
         let crowd = random.one_in(150);
-        let peers = if crowd {
-            random.within(70..90)
-        } else {
-            random.within(1..9)
+        let heavy = random.one_in(20);
+        let peers = match (crowd, heavy) {
+            (true, _) => random.within(70..90),
+            (_, true) => random.within(5..16),
+            _ => random.within(1..9),
         };
         let arrival = random.pick(&[0, MILLISECOND, 20 * MILLISECOND]);
         let limited = crowd || random.one_in(5);
@@ -91,11 +103,16 @@ impl Scenario {
                 Protocol::WebSocket
             },
             policy: policy(random, calm),
+            stall_timeout: span(random, calm),
             drain_timeout: span(random, calm),
             connections_max: limited
                 .then(|| NonZeroUsize::new(random.within(1..5)))
                 .flatten(),
-            buffer_memory_bytes: random.pick(&[1, 40_000, 200_000, 1 << 20, 64 << 20, 64 << 20]),
+            buffer_memory_bytes: if heavy {
+                256 << 10
+            } else {
+                random.pick(&[1, 40_000, 256 << 10, 1 << 20, 64 << 20, 64 << 20])
+            },
             calm,
             listeners: random.within(1..4),
             queue_max: random.pick(&[1, 8, 128]),
@@ -108,6 +125,7 @@ impl Scenario {
             faults: faults(random, calm),
             peers,
             arrival,
+            heavy,
             drain_at,
         }
     }
@@ -125,9 +143,10 @@ impl Scenario {
         Some((silence + self.ending_max()).as_nanos() as u64 + MILLISECOND)
     }
 
-    /// How long a closing connection may take. The six are the server's promise.
+    /// How long a closing connection may take while its peer acknowledges nothing new: what it
+    /// acknowledged is looked at once in a stall timeout, and then there is FIN to wait for.
     pub(crate) fn ending_max(&self) -> Duration {
-        6 * self.policy.linger_timeout
+        2 * self.stall_timeout + self.policy.linger_timeout
     }
 }
 

@@ -37,13 +37,17 @@ pub(crate) struct Script {
 impl Script {
     pub(crate) fn new(random: &mut Random, scenario: &Scenario) -> Self {
         if scenario.protocol == Protocol::Tcp {
-            let count = random.pick(&[0, 1, 100, 5000, 600_000]);
+            let count = match scenario.heavy {
+                true => 600_000,
+                false => random.pick(&[0, 1, 100, 5000, 600_000]),
+            };
             return Script::without_frames(
                 frames::noise(random.within(0..count + 1), random.next()),
                 Expected::Itself,
             );
         }
-        match random.below(16) {
+        let choice = if scenario.heavy { 4 } else { 0 };
+        match random.below(16).max(choice) {
             0 => {
                 let garbage = random.pick(&GARBAGE);
                 Script::without_frames(garbage.into(), Expected::Refusal)
@@ -76,6 +80,7 @@ impl Script {
             3 => frames::encode(&sample(random, streams::violation())),
             // What a prefix makes longer fills the queues.
             4..=6 if scenario.policy.prefix.is_some() => flood(random),
+            _ if scenario.heavy && !random.one_in(4) => flood(random),
             4 if random.one_in(4) => flood(random),
             _ => usual(random),
         };

@@ -119,6 +119,11 @@ impl World {
         &mut self.peers[self.owners[line]]
     }
 
+    /// The peer at the other end.
+    pub(crate) fn peer(&self, line: Line) -> &Peer {
+        &self.peers[self.owners[line]]
+    }
+
     /// Remembers what happened.
     pub(crate) fn note(&mut self, line: Option<Line>, what: &'static str, number: i64) {
         if self.trace.len() >= self.trace_max {

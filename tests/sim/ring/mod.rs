@@ -18,19 +18,27 @@ use std::time::Duration;
 
 use ringback::engine::uring::{Completion, Kernel, Key};
 use ringback::protocol::Moment;
-use ringback::shard::{Lease, Load, SlotId};
+use ringback::shard::{Lease, Load, SlotId, Standing};
 
 use crate::network::Line;
-use crate::world::Shared;
+use crate::world::{Shared, World};
 use memory::{Filling, Memory};
 
 /// What is asked of the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    Accept { listener: u32, many: bool },
+    Accept {
+        listener: u32,
+        many: bool,
+    },
     Wake,
-    Receive,
-    Send { wait: bool },
+    /// Into one buffer, at most so many bytes; none: into one after another, until something ends it.
+    Receive {
+        max: Option<u32>,
+    },
+    Send {
+        wait: bool,
+    },
 }
 
 /// An operation that has no final completion yet.
@@ -152,10 +160,19 @@ impl Ring {
         line
     }
 
-    fn submit(&mut self) {
+    /// The connection of that name.
+    pub(crate) fn line_of(&self, id: SlotId) -> Option<Line> {
+        let known = self.names.iter().find(|(_, name)| *name == id);
+        known.map(|(line, _)| *line)
+    }
+
+    fn submit(&mut self, world: &mut World) {
         for request in std::mem::take(&mut self.requests) {
             match request {
-                Request::Begin(operation) => self.operations.push(operation),
+                Request::Begin(operation) => {
+                    self.operations.push(operation);
+                    self.attempt(world);
+                }
                 Request::Cancel(key) => self.cancel(|operation| operation.key == key),
                 Request::CancelAll { number } => {
                     if let Some(line) = self.sockets[number] {
@@ -200,7 +217,7 @@ impl Kernel for Ring {
     fn enter(&mut self, patience: Option<Duration>) -> io::Result<()> {
         let world = self.world.clone();
         let mut world = world.borrow_mut();
-        self.submit();
+        self.submit(&mut world);
         let now = world.network.clock.now;
         let until = patience.map(|patience| now.saturating_add(patience.as_nanos() as u64));
         loop {
@@ -224,12 +241,13 @@ impl Kernel for Ring {
             .retain(|send| Key::Send(send.id) != completion.key);
         // The server knows of it from now on.
         let network = &mut self.world.borrow_mut().network;
-        match completion.key {
-            Key::Receive(id) | Key::Send(id) => {
-                let known = self.names.iter().find(|(_, name)| *name == id);
-                known.into_iter().for_each(|(line, _)| network.touch(*line));
+        if let Key::Receive(id) | Key::Send(id) = completion.key
+            && let Some(line) = self.line_of(id)
+        {
+            network.touch(line);
+            if completion.buffer.is_some() {
+                network.hear(line);
             }
-            Key::Accept(_) | Key::Wake | Key::Ignored => {}
         }
         Some(completion)
     }
@@ -274,7 +292,7 @@ impl Kernel for Ring {
 
     fn receive(&mut self, id: SlotId, socket: &Socket) {
         let line = self.line(socket, id);
-        self.begin(Key::Receive(id), Kind::Receive, Some(line));
+        self.begin(Key::Receive(id), Kind::Receive { max: None }, Some(line));
     }
 
     fn cancel_receive(&mut self, id: SlotId) {
@@ -301,6 +319,10 @@ impl Kernel for Ring {
         self.begin(Key::Send(id), Kind::Send { wait }, Some(line));
     }
 
+    fn standing(&self, socket: &Socket) -> Standing {
+        self.world.borrow().network.standing(socket.line)
+    }
+
     fn shut_down(&mut self, socket: &Socket) {
         let mut world = self.world.borrow_mut();
         world.note(Some(socket.line), "the server sends FIN", 0);
@@ -309,7 +331,7 @@ impl Kernel for Ring {
 
     fn cancel_all(&mut self, socket: &Socket) {
         let Socket { number, line } = *socket;
-        self.world.borrow_mut().network.connections[line].leaving = true;
+        self.world.borrow_mut().network.give_up(line);
         self.requests.push(Request::CancelAll { number });
     }
 

@@ -8,7 +8,22 @@ use crate::world::World;
 
 use super::{Kind, Operation, Ring};
 
+/// Buffers that a multishot receive fills before others have their turn (`MULTISHOT_MAX_RETRY`).
+const FILLS_MAX: usize = 32;
+
 impl Ring {
+    /// What can be received when it is asked for is received at once, as the kernel does where it keeps to
+    /// its order: who comes first has the buffers.
+    pub(super) fn attempt(&mut self, world: &mut World) {
+        let Some(operation) = self.operations.last() else {
+            return;
+        };
+        let receives = matches!(operation.kind, Kind::Receive { .. });
+        if receives && world.scenario.faults.keep_order() && is_ready(operation, world) {
+            self.go_on(self.operations.len() - 1, world);
+        }
+    }
+
     /// Lets one operation go on, or one completion show; whether there was any that could.
     pub(super) fn work(&mut self, world: &mut World) -> bool {
         let faults = world.scenario.faults;
@@ -31,7 +46,15 @@ impl Ring {
             return !self.late.is_empty();
         }
         if !world.strikes(faults.late) {
-            let number = world.random.pick(&ready);
+            let mut number = world.random.pick(&ready);
+            if world.scenario.faults.keep_order() {
+                let alike = |other: &&usize| {
+                    let kind =
+                        |number: usize| std::mem::discriminant(&self.operations[number].kind);
+                    kind(**other) == kind(number)
+                };
+                number = *ready.iter().find(alike).unwrap_or(&number);
+            }
             self.go_on(number, world);
         }
         true
@@ -56,7 +79,7 @@ impl Ring {
         match operation.kind {
             Kind::Wake => self.report(number, 1, ends, world),
             Kind::Accept { listener, many } => self.accept(number, listener, ends || !many, world),
-            Kind::Receive => self.fill(number, line, ends, world),
+            Kind::Receive { max } => self.receive(number, line, max, ends, world),
             Kind::Send { wait } => {
                 let result = self.transmit(key, line, wait, world);
                 world.note(Some(line), "a send takes", result.into());
@@ -74,7 +97,7 @@ impl Ring {
     fn report(&mut self, number: usize, result: i32, last: bool, world: &World) {
         let key = self.operations[number].key;
         if last {
-            self.operations.swap_remove(number);
+            self.operations.remove(number);
         }
         let completion = Completion {
             key,
@@ -115,7 +138,40 @@ impl Ring {
         self.report(number, socket as i32, last, world);
     }
 
-    fn fill(&mut self, number: usize, line: Line, ends: bool, world: &mut World) {
+    /// A receive takes its turn; those that wait come before its next one.
+    fn receive(
+        &mut self,
+        number: usize,
+        line: Line,
+        max: Option<u32>,
+        ends: bool,
+        world: &mut World,
+    ) {
+        let many = max.is_none() && world.scenario.faults.keep_order();
+        let fills_max = if many { FILLS_MAX } else { 1 };
+        let last = ends || max.is_some();
+        for _ in 0..fills_max {
+            let goes_on = self.fill(number, line, max, last, world);
+            if !goes_on {
+                return;
+            }
+            if world.network.unread(line) == 0 {
+                break;
+            }
+        }
+        let operation = self.operations.remove(number);
+        self.operations.push(operation);
+    }
+
+    /// One completion of a receive; whether it goes on.
+    fn fill(
+        &mut self,
+        number: usize,
+        line: Line,
+        bytes_max: Option<u32>,
+        last: bool,
+        world: &mut World,
+    ) -> bool {
         let unread = world.network.unread(line);
         let fault = world.strikes(world.scenario.faults.no_buffer);
         if unread == 0 {
@@ -124,17 +180,20 @@ impl Ring {
                 _ => 0,
             };
             world.note(Some(line), "a receive ends with", result.into());
-            return self.complete(number, result, world);
+            self.complete(number, result, world);
+            return false;
         }
         if fault || !self.memory.is_available() {
             world.note(Some(line), "a receive finds no buffer", 0);
-            return self.complete(number, -libc::ENOBUFS, world);
+            self.complete(number, -libc::ENOBUFS, world);
+            return false;
         }
         let max = if world.random.one_in(2) {
             unread
         } else {
             world.random.within(1..unread + 1)
         };
+        let max = bytes_max.map_or(max, |bytes| max.min(bytes as usize));
         let filling = self.memory.fill(|place| {
             let place_max = place.len().min(max);
             match world.network.read(line, &mut place[..place_max]) {
@@ -147,14 +206,15 @@ impl Ring {
         let completion = Completion {
             key: self.operations[number].key,
             result: count as i32,
-            more: !ends,
+            more: !last,
             buffer: Some(filling.buffer),
             buffer_more: filling.more,
         };
-        if ends {
-            self.operations.swap_remove(number);
+        if last {
+            self.operations.remove(number);
         }
         self.visible.push_back((completion, Some(filling)));
+        !last
     }
 
     /// What a send comes to.
@@ -215,7 +275,7 @@ fn is_ready(operation: &Operation, world: &World) -> bool {
         || match operation.kind {
             Kind::Wake => world.woken,
             Kind::Accept { listener, .. } => !network.queues[listener as usize].is_empty(),
-            Kind::Receive => network.is_readable(line),
+            Kind::Receive { .. } => network.is_readable(line),
             Kind::Send { wait } => {
                 !wait || network.room(line) > 0 || network.connections[line].broken
             }

@@ -23,9 +23,10 @@ use std::sync::Arc;
 use ringback::engine::tokio_uring::{Shared as Core, serve};
 use ringback::engine::{Stop, StopPhase};
 use ringback::protocol::Tally;
-use ringback::shard::{Settings, SlotId};
+use ringback::shard::Settings;
 
 use crate::checks::{self, Engine};
+use crate::history::{View, views};
 use crate::network::Stamp;
 use crate::world::{Shared, World};
 use executor::Executor;
@@ -137,12 +138,13 @@ impl Engine for Tasks {
 
     fn check_step(&self, world: &World) {
         checks::check_limits(&self.core.shard(), world);
+        checks::check_memory(&self.core.shard(), world, false);
         self.kernel.check_writes(&self.core.shard(), world);
     }
 
     fn check_quiet(&self, world: &World) {
         let shard = self.core.shard();
-        checks::check_memory(&shard, world);
+        checks::check_memory(&shard, world, true);
         for id in shard.ids() {
             self.kernel.check_wants(id, shard.wants(id), world);
         }
@@ -160,8 +162,8 @@ impl Engine for Tasks {
         self.core.shard().len()
     }
 
-    fn ending(&self) -> Vec<SlotId> {
-        checks::ending(&self.core.shard())
+    fn views(&self) -> Vec<View> {
+        views(&self.core.shard(), |id| self.kernel.line(id))
     }
 
     fn grace(&self) -> u64 {

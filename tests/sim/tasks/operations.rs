@@ -105,6 +105,13 @@ impl Kernel {
         core.expect("the engine lives as long as its tasks")
     }
 
+    /// The connection of that name.
+    pub(super) fn line(&self, id: SlotId) -> Option<Line> {
+        let names = self.names.borrow();
+        let known = names.iter().find(|(_, name)| *name == id);
+        known.map(|(line, _)| *line)
+    }
+
     fn fail(&self, line: Option<Line>, why: &str) -> ! {
         self.world.borrow().fail(line, why)
     }
@@ -221,7 +228,11 @@ impl Kernel {
             what, line, result, ..
         } = operations.swap_remove(place);
         if let Some(line) = line {
-            self.world.borrow_mut().network.touch(line);
+            let network = &mut self.world.borrow_mut().network;
+            network.touch(line);
+            if matches!((&what, result), (What::Read(_), Some(Ok(1..)))) {
+                network.hear(line);
+            }
         }
         result.map(|result| (result, what))
     }
@@ -260,11 +271,10 @@ impl Kernel {
     pub(super) fn abort(&self, line: Line) {
         let mut world = self.world.borrow_mut();
         world.note(Some(line), "the server sends RST", 0);
+        world.network.give_up(line);
         // What is under way ends as after a RST of the peer's.
         world.network.peer_reset(line, true);
-        let connection = &mut world.network.connections[line];
-        connection.cut = true;
-        connection.leaving = true;
+        world.network.connections[line].cut = true;
     }
 
     pub(super) fn close(&self, line: Line, reset: bool) {

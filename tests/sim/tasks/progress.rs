@@ -19,7 +19,10 @@ impl Kernel {
         if world.strikes(faults.late) {
             return true;
         }
-        let place = world.random.pick(&able);
+        let place = match faults.keep_order() {
+            true => first(&able, &operations),
+            false => world.random.pick(&able),
+        };
         if matches!(operations[place].what, What::Turn) {
             self.settle(&mut operations, world);
             operations[place].result = Some(Ok(0));
@@ -125,6 +128,12 @@ impl Kernel {
 /// Whether a write need not wait.
 pub(super) fn is_writable(world: &World, line: Line) -> bool {
     world.network.room(line) > 0 || world.network.connections[line].broken
+}
+
+/// Which of them was begun first.
+fn first(able: &[usize], operations: &[Operation]) -> usize {
+    let first = able.iter().min_by_key(|place| operations[**place].number);
+    first.copied().unwrap_or(0)
 }
 
 /// Whether its task may be told that an operation has completed.

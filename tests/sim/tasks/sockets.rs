@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use ringback::engine::tokio_uring::world::{self, Outgoing};
 use ringback::protocol::Moment;
+use ringback::shard::Standing;
 
 use crate::network::Line;
 
@@ -85,6 +86,10 @@ impl world::Stream for Socket {
         let copy = bytes.bytes().to_vec();
         let what = What::Write(bytes, copy);
         error(self.kernel.operation(what, Some(self.line)).await.0)
+    }
+
+    fn standing(&self) -> Standing {
+        self.kernel.world.borrow().network.standing(self.line)
     }
 
     fn half_close(&self) {
