@@ -1,6 +1,9 @@
 //! The tutorial's server, and the echo without WebSocket.
 
+use std::io::Write;
 use std::net::Shutdown;
+use std::thread;
+use std::time::Duration;
 
 use crate::kernel;
 use crate::server::Server;
@@ -135,10 +138,33 @@ pub(crate) fn tcp_comes_back_as_it_went(engine: &'static str) {
     let bytes = frames::noise(1 << 20, 17);
     let sending = wire.send_aside(bytes.clone());
     let finisher = wire.stream.try_clone().expect("a descriptor");
-    let finishing = std::thread::spawn(move || {
+    let finishing = thread::spawn(move || {
         sending.join().expect("all is sent");
         finisher.shutdown(Shutdown::Write).expect("a connection");
     });
     assert!(wire.read_to_end() == bytes, "everything, then the FIN");
     finishing.join().expect("the FIN is sent");
+}
+
+/// The pongs that a peer does not read are in the way when its greeting is due; it comes behind them.
+pub(crate) fn a_greeting_comes_after_all(engine: &'static str) {
+    let options = ["--greeting", "Hi there", "--greeting-after", "1s"];
+    let options = [&options[..], &["--idle-timeout", "off"]].concat();
+    let server = Server::start(engine, &options);
+    let mut wire = Wire::connect_cramped(&server);
+    wire.handshake();
+    let ping = Frame::ping(&[7; 125]);
+    let pings = ping.encode().repeat(4_000);
+    wire.stream
+        .set_write_timeout(Some(Duration::from_millis(300)))
+        .expect("a timeout");
+    let mut sent = 0;
+    while let Ok(count) = wire.stream.write(&pings[sent..]) {
+        sent += count;
+        assert!(sent < pings.len(), "the server took {sent} bytes of pings");
+    }
+    thread::sleep(Duration::from_millis(1_500));
+    let seen = wire.read_until(|seen| seen.outcome.messages().count() > 0);
+    let greeting = seen.outcome.messages().next().expect("the greeting");
+    assert_eq!(greeting.bytes, b"Hi there");
 }

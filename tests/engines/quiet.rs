@@ -1,0 +1,157 @@
+//! Peers that send little and often, and want each echo.
+
+use std::io::{ErrorKind, Read, Write};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::server::{PATIENCE, Server};
+use crate::support::event::{CloseSeen, Event};
+use crate::support::frames::{self, Frame};
+use crate::support::replies;
+use crate::wire::Wire;
+
+/// A message's size.
+const MESSAGE_BYTES: usize = 64;
+
+/// How often each sends.
+const PERIOD: Duration = Duration::from_millis(5);
+
+/// One of them.
+struct Peer {
+    wire: Wire,
+    /// What is to be sent and was not taken yet.
+    unsent: Vec<u8>,
+    /// What came and is no whole frame yet.
+    ahead: Vec<u8>,
+    sent: u64,
+    echoed: u64,
+}
+
+/// Peers that take turns in one thread.
+pub(crate) struct Quiet {
+    peers: Vec<Peer>,
+}
+
+impl Quiet {
+    /// Upgraded connections, each of which has seen one echo.
+    pub(crate) fn gather(server: &Server, count: usize) -> Self {
+        let peer = |_| {
+            let mut wire = Wire::upgrade(server);
+            wire.assert_echoes("here");
+            wire.stream.set_nonblocking(true).expect("a socket option");
+            Peer {
+                wire,
+                unsent: Vec::new(),
+                ahead: Vec::new(),
+                sent: 0,
+                echoed: 0,
+            }
+        };
+        Quiet {
+            peers: (0..count).map(peer).collect(),
+        }
+    }
+
+    /// All send until each has got so many further echoes.
+    pub(crate) fn talk(&mut self, echoes: u64) {
+        let wanted: Vec<_> = self.peers.iter().map(|it| it.echoed + echoes).collect();
+        let start = Instant::now();
+        while self.peers.iter().zip(&wanted).any(|it| it.0.echoed < *it.1) {
+            let left: Vec<_> = self.peers.iter().zip(&wanted).collect();
+            assert!(
+                start.elapsed() < PATIENCE,
+                "echoes that quiet peers still wait for, of {echoes} each: {:?}",
+                left.iter()
+                    .map(|it| it.1.saturating_sub(it.0.echoed))
+                    .collect::<Vec<_>>()
+            );
+            self.round();
+        }
+    }
+
+    /// All send for so long, and then get every echo.
+    pub(crate) fn talk_for(&mut self, duration: Duration) {
+        let start = Instant::now();
+        while start.elapsed() < duration {
+            self.round();
+        }
+        self.talk(1);
+    }
+
+    fn round(&mut self) {
+        for (number, peer) in self.peers.iter_mut().enumerate() {
+            peer.say(number);
+            peer.hear(number);
+        }
+        thread::sleep(PERIOD);
+    }
+}
+
+/// What peer `number` sends as its message `count`.
+fn message(number: usize, count: u64) -> Frame {
+    Frame::binary(&frames::noise(MESSAGE_BYTES, (number as u64) << 32 | count))
+}
+
+impl Peer {
+    fn say(&mut self, number: usize) {
+        self.unsent.extend(message(number, self.sent).encode());
+        self.sent += 1;
+        match self.wire.stream.write(&self.unsent) {
+            Ok(count) => drop(self.unsent.drain(..count)),
+            Err(error) => assert_eq!(
+                error.kind(),
+                ErrorKind::WouldBlock,
+                "quiet peer {number} was ended after {} echoes: {error}",
+                self.echoed
+            ),
+        }
+    }
+
+    fn hear(&mut self, number: usize) {
+        let mut bytes = [0; 4096];
+        match self.wire.stream.read(&mut bytes) {
+            Ok(count) => {
+                assert!(
+                    count > 0,
+                    "quiet peer {number} was closed after {} echoes",
+                    self.echoed
+                );
+                self.ahead.extend_from_slice(&bytes[..count]);
+            }
+            Err(error) => assert_eq!(
+                error.kind(),
+                ErrorKind::WouldBlock,
+                "quiet peer {number} was ended after {} echoes: {error}",
+                self.echoed
+            ),
+        }
+        while let [_, length, rest @ ..] = &self.ahead[..]
+            && rest.len() >= usize::from(*length)
+        {
+            let end = 2 + usize::from(*length);
+            let frame: Vec<_> = self.ahead.drain(..end).collect();
+            self.take(number, &frame);
+        }
+    }
+
+    /// Takes in one frame: the next echo, or a ping, which what it sends anyway is an answer to.
+    fn take(&mut self, number: usize, frame: &[u8]) {
+        let seen = replies::read(frame).expect("strict frames").outcome;
+        assert_eq!(
+            seen.close, None::<CloseSeen>,
+            "quiet peer {number} was closed after {} echoes",
+            self.echoed
+        );
+        for event in seen.events {
+            match event {
+                Event::Message(seen) => {
+                    let expected = message(number, self.echoed).payload;
+                    assert!(seen.bytes == expected, "quiet peer {number}: another echo");
+                    self.echoed += 1;
+                }
+                Event::Ping(_) => {}
+                Event::Pong { .. } => panic!("quiet peer {number}: a pong"),
+            }
+        }
+    }
+}
