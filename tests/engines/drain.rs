@@ -1,6 +1,7 @@
 //! The end of a server that others do not let alone: it takes in what had arrived, answers everyone, and
 //! is over when those who were there are gone.
 
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -25,8 +26,8 @@ const PATIENT: [&str; 2] = ["--drain-timeout", "10m"];
 enum Answer {
     /// It was answered before the drain.
     Switched,
-    /// It got a whole 503.
-    Refused,
+    /// It got a whole 503, on this connection, which the client has not closed.
+    Refused(TcpStream),
     /// There was no whole answer.
     Cut(String),
     /// No one listens.
@@ -58,28 +59,38 @@ fn knock(server: &Server) -> Answer {
         Some(response) if response.status == 101 => Answer::Switched,
         Some(response) => {
             response.assert_refused(503);
-            Answer::Refused
+            Answer::Refused(stream)
         }
         None => Answer::Cut(format!("the end after {answer:?}")),
     }
 }
 
-/// Knocks until no one listens any more, and says how often a 503 came.
+/// Knocks until no one listens any more, and says how often a 503 came. The last connections stay open
+/// for a while, as those of clients far away do.
 ///
 /// Whoever is in the listener's queue in the instant in which it is closed is reset by the kernel; so an
 /// answer may be cut where there is no one to knock at afterwards, and only there.
 fn knock_until_the_end(server: &Server) -> usize {
+    const OPEN_MAX: usize = 5;
     let mut refused = 0;
+    let mut open = VecDeque::new();
     loop {
         match knock(server) {
             Answer::Switched => {}
-            Answer::Refused => refused += 1,
+            Answer::Refused(stream) => {
+                refused += 1;
+                open.push_back(stream);
+                if open.len() > OPEN_MAX {
+                    open.pop_front();
+                }
+            }
             Answer::NoOne => return refused,
             Answer::Cut(how) => match knock(server) {
                 Answer::NoOne => return refused,
                 next => panic!("{how}, and then {next:?}, after {refused} refusals"),
             },
         }
+        thread::sleep(Duration::from_millis(5));
     }
 }
 

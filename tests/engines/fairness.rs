@@ -30,9 +30,7 @@ fn beside(engine: &str, peers: usize, message_bytes: usize) {
     // Several times what the sockets hold of a peer, so that shares are not decided by what fits there.
     flood.wait_until_read(8 << 20);
     quiet.talk(ECHOES);
-    for _ in 0..10 {
-        Wire::upgrade(&server).assert_echoes("new here");
-    }
+    Quiet::gather(&server, QUIET).talk(ECHOES);
     let read = flood.read_bytes();
     let (most, mean) = (
         read.iter().max().expect("peers"),
@@ -72,6 +70,7 @@ pub(crate) fn quiet_peers_are_not_taken_for_silent(engine: &'static str) {
     let server = Server::start(engine, &["--idle-timeout", "3s"]);
     let mut quiet = Quiet::gather(&server, QUIET);
     let _flood = Flood::start(&server, 8, 64 * 1024, Reading::All);
+    quiet.join(Quiet::gather(&server, QUIET));
     quiet.talk_for(Duration::from_secs(5));
 }
 
@@ -79,11 +78,12 @@ pub(crate) fn quiet_peers_are_not_taken_for_silent(engine: &'static str) {
 pub(crate) fn a_drain_beside_a_flood_loses_nothing(engine: &'static str) {
     let server = Server::start(engine, &["--drain-timeout", "20s"]);
     let mut quiet: Vec<_> = (0..QUIET).map(|_| Wire::upgrade(&server)).collect();
+    let flood = Flood::start(&server, 8, 64 * 1024, Reading::All);
+    flood.wait_until_read(8 << 20);
+    quiet.extend((0..QUIET).map(|_| Wire::upgrade(&server)));
     for wire in &mut quiet {
         wire.assert_echoes("here");
     }
-    let flood = Flood::start(&server, 8, 64 * 1024, Reading::All);
-    flood.wait_until_read(8 << 20);
     let message = Frame::text("sent before the signal");
     for wire in &mut quiet {
         wire.send(&message.encode());

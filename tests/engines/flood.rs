@@ -1,6 +1,6 @@
 //! Peers that send without pause, all of them in one thread.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -8,13 +8,16 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 
 use crate::server::{Server, until};
 use crate::support::frames::{self, Frame};
 use crate::wire::Wire;
 
-/// The most that is written or read at once, in bytes.
-const PIECE_BYTES: usize = 64 * 1024;
+/// The most that is written or read at once, in bytes: as much as fills a socket, so that the server is
+/// never without something to read.
+const PIECE_BYTES: usize = 1 << 20;
 
 /// How long a flood waits for its sockets before it looks at the clock.
 const LOOK: Timespec = Timespec {
@@ -179,7 +182,8 @@ fn run(wires: &[Wire], bytes: &[u8], reading: Reading, stop: &AtomicBool, progre
     }
 }
 
-/// Reads at most `most` bytes once; whether the connection lives.
+/// Takes in at most `most` bytes once; whether the connection lives. They are dropped and not copied
+/// (tcp(7), `MSG_TRUNC`), so that it is the server that cannot keep up.
 fn read(wire: &Wire, buffer: &mut [u8], most: u64, progress: &Progress) -> bool {
     let most = buffer
         .len()
@@ -187,13 +191,13 @@ fn read(wire: &Wire, buffer: &mut [u8], most: u64, progress: &Progress) -> bool 
     if most == 0 {
         return true;
     }
-    match (&wire.stream).read(&mut buffer[..most]) {
-        Ok(0) => false,
-        Ok(count) => {
+    match recv(&wire.stream, &mut buffer[..most], RecvFlags::TRUNC) {
+        Ok((0, _)) => false,
+        Ok((count, _)) => {
             progress.read.fetch_add(count as u64, Relaxed);
             true
         }
-        Err(error) => error.kind() == ErrorKind::WouldBlock,
+        Err(error) => error == Errno::AGAIN,
     }
 }
 

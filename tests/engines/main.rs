@@ -67,7 +67,7 @@ on_every_engine! {
     memory: slow_readers_of_large_messages_stay_within_the_budget,
         slow_readers_of_small_messages_stay_within_the_budget,
         memory_of_slow_readers_of_large_messages_returns,
-        memory_of_slow_readers_of_small_messages_returns, one_byte_takes_little_memory,
+        memory_of_slow_readers_of_small_messages_returns, a_few_bytes_take_little_memory,
         half_a_head_takes_little_memory,
         unfinished_messages_do_not_end_a_prefixed_peer_that_pauses;
     pauses: a_head_that_came_during_a_pause_is_in_time,

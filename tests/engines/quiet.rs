@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::server::{PATIENCE, Server};
-use crate::support::event::{CloseSeen, Event};
+use crate::support::event::Event;
 use crate::support::frames::{self, Frame};
 use crate::support::replies;
 use crate::wire::Wire;
@@ -19,6 +19,8 @@ const PERIOD: Duration = Duration::from_millis(5);
 /// One of them.
 struct Peer {
     wire: Wire,
+    /// What tells its messages from those of others.
+    seed: u64,
     /// What is to be sent and was not taken yet.
     unsent: Vec<u8>,
     /// What came and is no whole frame yet.
@@ -39,8 +41,10 @@ impl Quiet {
             let mut wire = Wire::upgrade(server);
             wire.assert_echoes("here");
             wire.stream.set_nonblocking(true).expect("a socket option");
+            let port = wire.stream.local_addr().expect("an address").port();
             Peer {
                 wire,
+                seed: u64::from(port) << 32,
                 unsent: Vec::new(),
                 ahead: Vec::new(),
                 sent: 0,
@@ -50,6 +54,11 @@ impl Quiet {
         Quiet {
             peers: (0..count).map(peer).collect(),
         }
+    }
+
+    /// Takes in others.
+    pub(crate) fn join(&mut self, others: Quiet) {
+        self.peers.extend(others.peers);
     }
 
     /// All send until each has got so many further echoes.
@@ -79,79 +88,68 @@ impl Quiet {
     }
 
     fn round(&mut self) {
-        for (number, peer) in self.peers.iter_mut().enumerate() {
-            peer.say(number);
-            peer.hear(number);
+        for peer in &mut self.peers {
+            peer.say();
+            peer.hear();
         }
         thread::sleep(PERIOD);
     }
 }
 
-/// What peer `number` sends as its message `count`.
-fn message(number: usize, count: u64) -> Frame {
-    Frame::binary(&frames::noise(MESSAGE_BYTES, (number as u64) << 32 | count))
-}
-
 impl Peer {
-    fn say(&mut self, number: usize) {
-        self.unsent.extend(message(number, self.sent).encode());
+    fn message(&self, number: u64) -> Frame {
+        Frame::binary(&frames::noise(MESSAGE_BYTES, self.seed | number))
+    }
+
+    fn say(&mut self) {
+        self.unsent.extend(self.message(self.sent).encode());
         self.sent += 1;
         match self.wire.stream.write(&self.unsent) {
             Ok(count) => drop(self.unsent.drain(..count)),
-            Err(error) => assert_eq!(
-                error.kind(),
-                ErrorKind::WouldBlock,
-                "quiet peer {number} was ended after {} echoes: {error}",
-                self.echoed
-            ),
+            Err(error) => self.assert_lives(error.kind() == ErrorKind::WouldBlock, &error),
         }
     }
 
-    fn hear(&mut self, number: usize) {
+    fn hear(&mut self) {
         let mut bytes = [0; 4096];
         match self.wire.stream.read(&mut bytes) {
             Ok(count) => {
-                assert!(
-                    count > 0,
-                    "quiet peer {number} was closed after {} echoes",
-                    self.echoed
-                );
+                self.assert_lives(count > 0, &"the end");
                 self.ahead.extend_from_slice(&bytes[..count]);
             }
-            Err(error) => assert_eq!(
-                error.kind(),
-                ErrorKind::WouldBlock,
-                "quiet peer {number} was ended after {} echoes: {error}",
-                self.echoed
-            ),
+            Err(error) => self.assert_lives(error.kind() == ErrorKind::WouldBlock, &error),
         }
         while let [_, length, rest @ ..] = &self.ahead[..]
             && rest.len() >= usize::from(*length)
         {
             let end = 2 + usize::from(*length);
             let frame: Vec<_> = self.ahead.drain(..end).collect();
-            self.take(number, &frame);
+            self.take(&frame);
         }
     }
 
     /// Takes in one frame: the next echo, or a ping, which what it sends anyway is an answer to.
-    fn take(&mut self, number: usize, frame: &[u8]) {
+    fn take(&mut self, frame: &[u8]) {
         let seen = replies::read(frame).expect("strict frames").outcome;
-        assert_eq!(
-            seen.close, None::<CloseSeen>,
-            "quiet peer {number} was closed after {} echoes",
-            self.echoed
-        );
+        self.assert_lives(seen.close.is_none(), &"a Close");
         for event in seen.events {
             match event {
                 Event::Message(seen) => {
-                    let expected = message(number, self.echoed).payload;
-                    assert!(seen.bytes == expected, "quiet peer {number}: another echo");
+                    let expected = self.message(self.echoed).payload;
+                    assert!(seen.bytes == expected, "another echo for a quiet peer");
                     self.echoed += 1;
                 }
                 Event::Ping(_) => {}
-                Event::Pong { .. } => panic!("quiet peer {number}: a pong"),
+                Event::Pong { .. } => panic!("a pong for a quiet peer"),
             }
         }
+    }
+
+    fn assert_lives(&self, lives: bool, seen: &dyn std::fmt::Display) {
+        assert!(
+            lives,
+            "a quiet peer was ended after {} of {} echoes: {seen}",
+            self.echoed, self.sent
+        );
     }
 }
