@@ -65,16 +65,17 @@ fn knock(server: &Server) -> Answer {
     }
 }
 
-/// Knocks until no one listens any more, and says how often a 503 came. The last connections stay open
-/// for a while, as those of clients far away do.
+/// Knocks until no one listens any more. The last connections stay open for a while, as those of clients
+/// far away do.
 ///
-/// Whoever is in the listener's queue in the instant in which it is closed is reset by the kernel; so an
-/// answer may be cut where there is no one to knock at afterwards, and only there.
-fn knock_until_the_end(server: &Server) -> usize {
+/// Whoever is in a listener's queue in the instant in which it is closed is reset by the kernel; so an
+/// answer may be cut when the drain may end, and not before.
+fn knock_until_the_end(server: &Server, drain: &Drain) {
     const OPEN_MAX: usize = 5;
     let mut refused = 0;
     let mut open = VecDeque::new();
     loop {
+        let may_end = drain.may_end.load(Relaxed);
         match knock(server) {
             Answer::Switched => {}
             Answer::Refused(stream) => {
@@ -84,71 +85,73 @@ fn knock_until_the_end(server: &Server) -> usize {
                     open.pop_front();
                 }
             }
-            Answer::NoOne => return refused,
-            Answer::Cut(how) => match knock(server) {
-                Answer::NoOne => return refused,
-                next => panic!("{how}, and then {next:?}, after {refused} refusals"),
-            },
+            Answer::NoOne => break,
+            Answer::Cut(_) if may_end => {}
+            Answer::Cut(how) => panic!("{how}, after {refused} refusals"),
         }
         thread::sleep(Duration::from_millis(5));
     }
+    assert!(refused > 0, "no one was refused in all the drain");
+}
+
+/// How far a drain is.
+#[derive(Debug, Default)]
+struct Drain {
+    /// All who were there at its beginning have left.
+    may_end: AtomicBool,
+    /// The server has ended.
+    over: AtomicBool,
 }
 
 /// Runs a drain of a server with a resident that keeps it for a while, with `beside` in some threads.
-fn drain_beside(server: Server, threads: usize, beside: impl Fn(&Server, &AtomicBool) + Sync) {
+fn drain_beside(server: Server, threads: usize, beside: impl Fn(&Server, &Drain) + Sync) {
     const STAY: Duration = Duration::from_secs(2);
     let mut resident = Wire::upgrade(&server);
-    let over = AtomicBool::new(false);
-    let result = thread::scope(|scope| {
+    let drain = Drain::default();
+    let ended = thread::scope(|scope| {
         for _ in 0..threads {
-            scope.spawn(|| beside(&server, &over));
+            scope.spawn(|| beside(&server, &drain));
         }
         thread::sleep(Duration::from_millis(200));
         server.signal(Signal::TERM);
         resident.read_until(|seen| seen.outcome.close == Some(CloseSeen::Code(1001)));
         thread::sleep(STAY);
+        drain.may_end.store(true, Relaxed);
         drop(resident);
         let start = Instant::now();
         while server.is_alive() && start.elapsed() < PATIENCE {
             thread::sleep(Duration::from_millis(5));
         }
-        over.store(true, Relaxed);
         let ended = !server.is_alive();
         if !ended {
-            // The threads end with the server.
+            // Else the threads would not end.
             server.signal(Signal::KILL);
         }
+        drain.over.store(true, Relaxed);
         ended
     });
     assert!(
-        result,
+        ended,
         "the drain goes on after all who were there have left"
     );
     assert_eq!(server.wait().code(), Some(0));
 }
 
-fn refuse_knocks(engine: &str, workers: &str) {
-    let options = [&PATIENT[..], &["--workers", workers]].concat();
-    drain_beside(Server::start(engine, &options), 4, |server, _| {
-        let refused = knock_until_the_end(server);
-        assert!(refused > 0, "no one was refused in all the drain");
-    });
-}
-
 pub(crate) fn reconnecting_clients_do_not_prolong_it(engine: &'static str) {
-    refuse_knocks(engine, "1");
+    drain_beside(Server::start(engine, &PATIENT), 4, knock_until_the_end);
 }
 
 /// Workers without connections have to refuse what comes to them as well.
 pub(crate) fn workers_without_connections_refuse_too(engine: &'static str) {
-    refuse_knocks(engine, "4");
+    let options = [&PATIENT[..], &["--workers", "4"]].concat();
+    drain_beside(Server::start(engine, &options), 4, knock_until_the_end);
 }
 
 /// Newcomers that say nothing and stay do not keep it.
 pub(crate) fn a_storm_of_newcomers_does_not_prolong_it(engine: &'static str) {
-    drain_beside(Server::start(engine, &PATIENT), 2, |server, over| {
+    drain_beside(Server::start(engine, &PATIENT), 2, |server, drain| {
         let mut newcomers = Vec::new();
-        while !over.load(Relaxed) {
+        while !drain.over.load(Relaxed) {
             let Ok(mut stream) = TcpStream::connect(server.address) else {
                 break;
             };

@@ -30,7 +30,7 @@ fn flood_slowly(server: &Server, peers: usize, message_bytes: usize) -> Flood {
 
 /// What the budget promises of resident memory, whatever a piece of it costs the allocator.
 fn stay_within_the_budget(engine: &str, message_bytes: usize) {
-    const PEERS: usize = 1_000;
+    const PEERS: usize = 3_000;
     const BUDGET_BYTES: u64 = 32 << 20;
     const GROWTH_BYTES_MAX: u64 = BUDGET_BYTES / 4 * 5 + (8 << 20);
     let (_alone, peers) = crowd::gather(engine, PEERS);
