@@ -79,12 +79,11 @@ pub(crate) fn quiet_peers_are_not_taken_for_silent(engine: &'static str) {
 pub(crate) fn a_drain_beside_a_flood_loses_nothing(engine: &'static str) {
     let server = Server::start(engine, &["--drain-timeout", "20s"]);
     let mut quiet: Vec<_> = (0..QUIET).map(|_| Wire::upgrade(&server)).collect();
-    let flood = Flood::start(&server, 8, 64 * 1024, Reading::All);
-    flood.wait_until_read(8 << 20);
-    quiet.extend((0..QUIET).map(|_| Wire::upgrade(&server)));
     for wire in &mut quiet {
         wire.assert_echoes("here");
     }
+    let flood = Flood::start(&server, 8, 64 * 1024, Reading::All);
+    flood.wait_until_read(8 << 20);
     let message = Frame::text("sent before the signal");
     for wire in &mut quiet {
         wire.send(&message.encode());

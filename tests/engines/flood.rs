@@ -1,6 +1,7 @@
 //! Peers that send without pause, all of them in one thread.
 
-use std::io::{ErrorKind, Write};
+use std::fs::File;
+use std::io::Write;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -8,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{MemfdFlags, memfd_create, sendfile};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
@@ -37,6 +39,24 @@ pub(crate) enum Reading {
     Nothing,
     /// They read so many bytes in a second.
     Slowly(u64),
+}
+
+/// What they send, in memory of the kernel's.
+struct Stream {
+    file: File,
+    bytes: u64,
+}
+
+impl Stream {
+    fn of(bytes: &[u8]) -> Self {
+        let file = memfd_create("flood", MemfdFlags::CLOEXEC).expect("a file in memory");
+        let mut file = File::from(file);
+        file.write_all(bytes).expect("a file in memory");
+        Stream {
+            file,
+            bytes: bytes.len() as u64,
+        }
+    }
 }
 
 /// How far a flooding peer has come.
@@ -74,11 +94,11 @@ impl Flood {
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
         let message = Frame::binary(&frames::noise(message_bytes, 31)).encode();
-        let bytes = message.repeat(PIECE_BYTES.div_ceil(message.len()));
+        let stream = Stream::of(&message.repeat(PIECE_BYTES.div_ceil(message.len())));
         let progress: Arc<[Progress]> = wires.iter().map(|_| Progress::default()).collect();
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, told) = (Arc::clone(&stop), Arc::clone(&progress));
-        let running = thread::spawn(move || run(&wires, &bytes, reading, &stopped, &told));
+        let running = thread::spawn(move || run(&wires, &stream, reading, &stopped, &told));
         Flood {
             stop,
             progress,
@@ -171,7 +191,7 @@ fn run(wires: &[Wire], bytes: &[u8], reading: Reading, stop: &AtomicBool, progre
             let lives = !ready.intersects(PollFlags::ERR)
                 && read(&wires[*peer], &mut buffer, may_read, &progress[*peer])
                 && (!ready.contains(PollFlags::OUT)
-                    || write(&wires[*peer], bytes, &progress[*peer]));
+                    || write(&wires[*peer], stream, &progress[*peer]));
             progress[*peer].ended.store(!lives, Relaxed);
             lives
         });
@@ -201,14 +221,16 @@ fn read(wire: &Wire, buffer: &mut [u8], most: u64, progress: &Progress) -> bool 
     }
 }
 
-/// Goes on with `bytes`, over and over, where it left off; whether the connection lives.
-fn write(wire: &Wire, bytes: &[u8], progress: &Progress) -> bool {
-    let at = progress.sent.load(Relaxed) as usize % bytes.len();
-    match (&wire.stream).write(&bytes[at..]) {
+/// Goes on with what is to be sent, over and over, where it left off; whether the connection lives. The
+/// kernel sends it from where it lies (sendfile(2)).
+fn write(wire: &Wire, stream: &Stream, progress: &Progress) -> bool {
+    let mut at = progress.sent.load(Relaxed) % stream.bytes;
+    let rest = (stream.bytes - at) as usize;
+    match sendfile(&wire.stream, &stream.file, Some(&mut at), rest) {
         Ok(count) => {
             progress.sent.fetch_add(count as u64, Relaxed);
             true
         }
-        Err(error) => error.kind() == ErrorKind::WouldBlock,
+        Err(error) => error == Errno::AGAIN,
     }
 }
