@@ -155,7 +155,13 @@ impl Drop for Flood {
 }
 
 /// Keeps `wires` busy until it is told to stop.
-fn run(wires: &[Wire], bytes: &[u8], reading: Reading, stop: &AtomicBool, progress: &[Progress]) {
+fn run(
+    wires: &[Wire],
+    stream: &Stream,
+    reading: Reading,
+    stop: &AtomicBool,
+    progress: &[Progress],
+) {
     let start = Instant::now();
     let mut buffer = vec![0; PIECE_BYTES];
     let mut live: Vec<usize> = (0..wires.len()).collect();

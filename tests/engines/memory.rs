@@ -14,15 +14,18 @@ use crate::wire::{Wire, echo_of};
 /// How long slow readers flood. What they can take, they have taken by then.
 const FLOOD: Duration = Duration::from_secs(4);
 
-/// Slow readers that send all they can, through small windows.
-fn flood_slowly(server: &Server, peers: usize, message_bytes: usize) -> Flood {
-    let wires: Vec<_> = (0..peers)
-        .map(|_| {
-            let mut wire = Wire::connect_narrow(server, 16 * 1024);
-            wire.handshake();
-            wire
-        })
-        .collect();
+/// Peers with small windows.
+fn gather(server: &Server, peers: usize) -> Vec<Wire> {
+    let peer = |_| {
+        let mut wire = Wire::connect_narrow(server, 16 * 1024);
+        wire.handshake();
+        wire
+    };
+    (0..peers).map(peer).collect()
+}
+
+/// Lets them send all they can, and read slowly.
+fn flood_slowly(wires: Vec<Wire>, message_bytes: usize) -> Flood {
     let flood = Flood::of(wires, message_bytes, Reading::Slowly(10_000));
     thread::sleep(FLOOD);
     flood
@@ -30,16 +33,15 @@ fn flood_slowly(server: &Server, peers: usize, message_bytes: usize) -> Flood {
 
 /// What the budget promises of resident memory, whatever a piece of it costs the allocator.
 fn stay_within_the_budget(engine: &str, message_bytes: usize) {
-    const PEERS: usize = 3_000;
+    const PEERS: usize = 2_000;
     const BUDGET_BYTES: u64 = 32 << 20;
     const GROWTH_BYTES_MAX: u64 = BUDGET_BYTES / 4 * 5 + (8 << 20);
     let (_alone, peers) = crowd::gather(engine, PEERS);
     let options = ["--buffer-memory", "32MiB", "--idle-timeout", "off"];
     let server = Server::start(engine, &options);
-    let idle: Vec<_> = (0..peers).map(|_| Wire::upgrade(&server)).collect();
+    let wires = gather(&server, peers);
     let base = server.resident_bytes();
-    drop(idle);
-    let flood = flood_slowly(&server, peers, message_bytes);
+    let flood = flood_slowly(wires, message_bytes);
     let growth = server.peak_resident_bytes().saturating_sub(base);
     assert!(
         growth <= GROWTH_BYTES_MAX,
@@ -65,7 +67,7 @@ fn give_memory_back(engine: &str, message_bytes: usize) {
     let mut witness = Wire::upgrade(&server);
     witness.assert_echoes("before");
     let base = server.resident_bytes();
-    let flood = flood_slowly(&server, PEERS, message_bytes);
+    let flood = flood_slowly(gather(&server, PEERS), message_bytes);
     witness.assert_echoes("beside");
     assert_eq!(flood.ended(), 0, "slow readers were ended");
     drop(flood);
