@@ -22,13 +22,14 @@ const ECHOES: u64 = 200;
 /// unevenness that buffers make from a peer that is preferred.
 const SHARES_MAX: u64 = 4;
 
-/// Quiet peers and newcomers beside a flood that reads its echoes, which is served evenly.
-fn beside(engine: &str, peers: usize, message_bytes: usize) {
+/// Quiet peers and newcomers beside a flood that reads its echoes, which is served evenly. It is on when
+/// each of its peers has got `mean_bytes` on average: some of what sockets hold, which would decide the
+/// shares else.
+fn beside(engine: &str, peers: usize, message_bytes: usize, mean_bytes: u64) {
     let server = Server::start(engine, &[]);
     let mut quiet = Quiet::gather(&server, QUIET);
     let flood = Flood::start(&server, peers, message_bytes, Reading::All);
-    // Several times what the sockets hold of a peer, so that shares are not decided by what fits there.
-    flood.wait_until_read(8 << 20);
+    flood.wait_until_read(mean_bytes);
     quiet.talk(ECHOES);
     Quiet::gather(&server, QUIET).talk(ECHOES);
     let read = flood.read_bytes();
@@ -44,15 +45,15 @@ fn beside(engine: &str, peers: usize, message_bytes: usize) {
 }
 
 pub(crate) fn eight_peers_that_flood_silence_no_one(engine: &'static str) {
-    beside(engine, 8, 64 * 1024);
+    beside(engine, 8, 64 * 1024, 8 << 20);
 }
 
 pub(crate) fn floods_of_small_messages_silence_no_one(engine: &'static str) {
-    beside(engine, 64, 16);
+    beside(engine, 64, 16, 2 << 20);
 }
 
 pub(crate) fn many_peers_that_flood_silence_no_one(engine: &'static str) {
-    beside(engine, 64, 64 * 1024);
+    beside(engine, 64, 64 * 1024, 8 << 20);
 }
 
 pub(crate) fn peers_that_never_read_silence_no_one(engine: &'static str) {

@@ -48,8 +48,7 @@ on_every_engine! {
     handshake: refusals_are_whole_responses, a_trickle_does_not_hold_a_connection,
         frames_behind_the_request_are_served, a_subprotocol_is_chosen;
     modes: the_tutorial_is_served, a_greeting_comes_when_asked, tcp_comes_back_as_it_went,
-        large_messages_are_prefixed, invalid_bytes_around_the_limit_are_prefixed,
-        a_greeting_comes_after_all;
+        large_messages_are_prefixed, invalid_bytes_around_the_limit_are_prefixed;
     pressure: a_peer_that_does_not_read_is_nobody_elses_problem, a_peer_that_never_reads_is_ended,
         a_tcp_peer_that_does_not_read_gets_everything_later,
         a_prefixed_peer_that_does_not_read_gets_everything_later;
@@ -76,7 +75,8 @@ on_every_engine! {
         a_storm_of_newcomers_does_not_prolong_it, what_waits_at_the_door_is_refused,
         an_open_frame_does_not_prolong_it, it_takes_in_all_that_has_arrived;
     behind: a_peer_that_is_behind_and_sends_a_little_stops_no_one,
-        pings_cut_in_two_take_little_memory, unfinished_requests_do_not_end_a_peer_that_pauses;
+        pings_cut_in_two_take_little_memory, a_greeting_comes_to_a_peer_that_was_behind,
+        unfinished_requests_do_not_end_a_peer_that_pauses;
     crowd: ten_thousand_connections, connections_have_a_maximum,
         surplus_connections_have_a_maximum, a_silent_surplus_does_not_bar_the_door,
         a_burst_over_the_maximum_is_refused_in_words, descriptors_run_out_and_return;

@@ -32,11 +32,10 @@ fn flood_slowly(wires: Vec<Wire>, message_bytes: usize) -> Flood {
 }
 
 /// What the budget promises of resident memory, whatever a piece of it costs the allocator.
-fn stay_within_the_budget(engine: &str, message_bytes: usize) {
-    const PEERS: usize = 2_000;
+fn stay_within_the_budget(engine: &str, peers: usize, message_bytes: usize) {
     const BUDGET_BYTES: u64 = 32 << 20;
     const GROWTH_BYTES_MAX: u64 = BUDGET_BYTES / 4 * 5 + (8 << 20);
-    let (_alone, peers) = crowd::gather(engine, PEERS);
+    let (_alone, peers) = crowd::gather(engine, peers);
     let options = ["--buffer-memory", "32MiB", "--idle-timeout", "off"];
     let server = Server::start(engine, &options);
     let wires = gather(&server, peers);
@@ -52,11 +51,11 @@ fn stay_within_the_budget(engine: &str, message_bytes: usize) {
 }
 
 pub(crate) fn slow_readers_of_large_messages_stay_within_the_budget(engine: &'static str) {
-    stay_within_the_budget(engine, 64 * 1024);
+    stay_within_the_budget(engine, 2_000, 64 * 1024);
 }
 
 pub(crate) fn slow_readers_of_small_messages_stay_within_the_budget(engine: &'static str) {
-    stay_within_the_budget(engine, 16);
+    stay_within_the_budget(engine, 1_000, 16);
 }
 
 /// No one is ended while there is memory enough for all to wait, and it goes back when they have left.

@@ -1,15 +1,12 @@
 //! The tutorial's server, and the echo without WebSocket.
 
-use std::io::Write;
 use std::net::Shutdown;
-use std::thread;
-use std::time::Duration;
 
 use crate::kernel;
 use crate::server::Server;
 use crate::support::frames::{self, Frame};
 use crate::support::replies;
-use crate::wire::{Wire, echo_of};
+use crate::wire::Wire;
 
 fn messages(seen: &replies::Replies) -> Vec<(bool, Vec<u8>)> {
     seen.outcome
@@ -138,38 +135,10 @@ pub(crate) fn tcp_comes_back_as_it_went(engine: &'static str) {
     let bytes = frames::noise(1 << 20, 17);
     let sending = wire.send_aside(bytes.clone());
     let finisher = wire.stream.try_clone().expect("a descriptor");
-    let finishing = thread::spawn(move || {
+    let finishing = std::thread::spawn(move || {
         sending.join().expect("all is sent");
         finisher.shutdown(Shutdown::Write).expect("a connection");
     });
     assert!(wire.read_to_end() == bytes, "everything, then the FIN");
     finishing.join().expect("the FIN is sent");
-}
-
-/// The pongs that a peer does not read are in the way when its greeting is due; it comes all the same.
-pub(crate) fn a_greeting_comes_after_all(engine: &'static str) {
-    const PINGS: usize = 120_000;
-    let options = ["--greeting", "Hi there", "--greeting-after", "1s"];
-    let patient = ["--idle-timeout", "off", "--buffer-memory", "4MiB"];
-    let server = Server::start(engine, &[options, patient].concat());
-    let mut wire = Wire::connect_cramped(&server);
-    wire.handshake();
-    let ping = Frame::ping(&[7; 125]);
-    let pings = ping.encode().repeat(PINGS);
-    wire.stream
-        .set_write_timeout(Some(Duration::from_millis(300)))
-        .expect("a timeout");
-    let mut sent = 0;
-    while sent < pings.len()
-        && let Ok(count) = wire.stream.write(&pings[sent..])
-    {
-        sent += count;
-    }
-    thread::sleep(Duration::from_millis(1_500));
-    let whole = sent / ping.encode().len();
-    let greeting = echo_of(&Frame::text("Hi there"));
-    let seen = wire.read_exact(whole * echo_of(&ping).len() + greeting.len());
-    let seen = replies::read(&seen).expect("strict frames");
-    assert_eq!(messages(&seen), texts(&["Hi there"]));
-    assert_eq!(seen.outcome.events.len(), whole + 1, "every pong");
 }

@@ -125,11 +125,11 @@ pub(crate) fn peers_that_never_read_take_nothing_from_others(engine: &'static st
             sender.join().expect("all is sent");
         }
     };
-    for number in 0..5 {
+    for number in 0..3 {
         round(&mut honest, number);
     }
     flood.wait_until_stuck();
-    for number in 5..10 {
+    for number in 3..6 {
         round(&mut honest, number);
     }
     let peak = server.peak_resident_bytes();
