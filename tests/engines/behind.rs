@@ -21,21 +21,18 @@ impl Behind {
     /// A peer whose echoes fill the kernel's buffers, so that the last of them wait in the server; they
     /// are few, so that the server goes on reading.
     fn start(server: &Server) -> Self {
-        Self::start_with(server, &[Frame::binary(&frames::noise(8_000, 21))])
-    }
-
-    /// The same with so many bytes of other frames in a step.
-    fn start_with(server: &Server, step: &[Frame]) -> Self {
+        const STEP_BYTES: usize = 8_000;
         let mut wire = Wire::connect_cramped(server);
         wire.handshake();
         let mut behind = Behind {
             wire,
             owed: Vec::new(),
         };
+        let message = Frame::binary(&frames::noise(STEP_BYTES, 21));
         for _ in 0..2 {
             until("the kernel's buffers are full", || {
                 let before = behind.unsent_bytes(server);
-                step.iter().for_each(|frame| behind.say(frame));
+                behind.say(&message);
                 behind.is_stuck(server, before).then_some(())
             });
         }
@@ -128,25 +125,6 @@ pub(crate) fn pings_cut_in_two_take_little_memory(engine: &'static str) {
         "grown by {growth} bytes for {PINGS} pings"
     );
     behind.catch_up();
-}
-
-/// A greeting that comes due while pongs are in the way comes when they are out of it.
-pub(crate) fn a_greeting_comes_to_a_peer_that_was_behind(engine: &'static str) {
-    const AFTER: Duration = Duration::from_secs(4);
-    let options = ["--greeting", "Hi there", "--greeting-after", "4s"];
-    let options = [&options[..], &["--idle-timeout", "off"]].concat();
-    let server = Server::start(engine, &options);
-    let mut behind = Behind::start_with(&server, &vec![Frame::ping(&[7; 125]); 61]);
-    thread::sleep(AFTER);
-    let pongs = behind.owed.len();
-    let greeting = echo_of(&Frame::text("Hi there"));
-    let seen = behind.wire.read_exact(pongs + greeting.len());
-    let same = seen.iter().zip(&behind.owed).take_while(|it| it.0 == it.1);
-    let same = same.count();
-    assert!(
-        seen[same..].starts_with(&greeting) && seen[same + greeting.len()..] == behind.owed[same..],
-        "a greeting among {pongs} bytes of pongs"
-    );
 }
 
 /// Whoever leaves requests unfinished does not take the memory of those who are behind for a moment.

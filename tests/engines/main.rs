@@ -75,8 +75,7 @@ on_every_engine! {
         a_storm_of_newcomers_does_not_prolong_it, what_waits_at_the_door_is_refused,
         an_open_frame_does_not_prolong_it, it_takes_in_all_that_has_arrived;
     behind: a_peer_that_is_behind_and_sends_a_little_stops_no_one,
-        pings_cut_in_two_take_little_memory, a_greeting_comes_to_a_peer_that_was_behind,
-        unfinished_requests_do_not_end_a_peer_that_pauses;
+        pings_cut_in_two_take_little_memory, unfinished_requests_do_not_end_a_peer_that_pauses;
     crowd: ten_thousand_connections, connections_have_a_maximum,
         surplus_connections_have_a_maximum, a_silent_surplus_does_not_bar_the_door,
         a_burst_over_the_maximum_is_refused_in_words, descriptors_run_out_and_return;

@@ -3,6 +3,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+
 use crate::crowd;
 use crate::flood::{Flood, Reading};
 use crate::kernel;
@@ -12,7 +14,10 @@ use crate::support::request;
 use crate::wire::{Wire, echo_of};
 
 /// How long slow readers flood. What they can take, they have taken by then.
-const FLOOD: Duration = Duration::from_secs(4);
+const FLOOD: Duration = Duration::from_secs(3);
+
+/// How long the server is stopped for, and goes on after it.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Peers with small windows.
 fn gather(server: &Server, peers: usize) -> Vec<Wire> {
@@ -41,6 +46,13 @@ fn stay_within_the_budget(engine: &str, peers: usize, message_bytes: usize) {
     let wires = gather(&server, peers);
     let base = server.resident_bytes();
     let flood = flood_slowly(wires, message_bytes);
+    // After a pause the server finds something to read on every connection at once.
+    for _ in 0..3 {
+        server.signal(Signal::STOP);
+        thread::sleep(PAUSE);
+        server.signal(Signal::CONT);
+        thread::sleep(PAUSE);
+    }
     let growth = server.peak_resident_bytes().saturating_sub(base);
     assert!(
         growth <= GROWTH_BYTES_MAX,
