@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
 use crate::kernel;
 use crate::server::{Server, until};
@@ -147,6 +147,35 @@ pub(crate) fn surplus_connections_have_a_maximum(engine: &'static str) {
     for wire in &mut served {
         wire.assert_echoes("served");
     }
+}
+
+/// Everyone of a burst is answered, however many are turned away.
+pub(crate) fn a_burst_over_the_maximum_is_refused_in_words(engine: &'static str) {
+    const BURST: usize = 310;
+    let server = Server::start(engine, &["--max-connections", "10"]);
+    server.signal(Signal::STOP);
+    let burst: Vec<_> = (0..BURST)
+        .map(|_| {
+            let mut wire = Wire::connect(&server);
+            wire.send(&request::upgrade());
+            wire
+        })
+        .collect();
+    server.signal(Signal::CONT);
+    let mut served = Vec::new();
+    for mut wire in burst {
+        let mut first = [0; 12];
+        let head = wire.stream.read_exact(&mut first);
+        assert!(head.is_ok(), "{head:?} after {} were served", served.len());
+        if first == *b"HTTP/1.1 101" {
+            served.push(wire);
+        } else {
+            let answer = [&first[..], &wire.read_to_end()].concat();
+            let response = request::read(&answer).expect("a response");
+            response.assert_refused(503);
+        }
+    }
+    assert!(!served.is_empty(), "no one was served");
 }
 
 /// Places that have become free are not kept from a client by others that wait and say nothing.

@@ -7,13 +7,22 @@ mod wire;
 
 mod behind;
 mod crowd;
+mod drain;
 mod echo;
 mod ending;
+mod fairness;
+mod flood;
 mod handshake;
 mod libraries;
 mod limits;
+mod memory;
 mod modes;
+mod pace;
+mod pauses;
 mod pressure;
+mod quiet;
+mod sequential;
+mod slow_readers;
 mod storm;
 mod turmoil;
 
@@ -43,11 +52,33 @@ on_every_engine! {
     pressure: a_peer_that_does_not_read_is_nobody_elses_problem, a_peer_that_never_reads_is_ended,
         a_tcp_peer_that_does_not_read_gets_everything_later,
         a_prefixed_peer_that_does_not_read_gets_everything_later;
+    fairness: eight_peers_that_flood_silence_no_one, floods_of_small_messages_silence_no_one,
+        many_peers_that_flood_silence_no_one, peers_that_never_read_silence_no_one,
+        quiet_peers_are_not_taken_for_silent, a_drain_beside_a_flood_loses_nothing;
+    slow_readers: a_close_waits_for_a_slow_reader,
+        a_close_waits_for_a_slow_reader_with_a_small_buffer,
+        a_close_waits_for_a_faster_reader_of_more, a_slow_reader_is_not_silent,
+        a_slow_reader_with_a_small_buffer_is_not_silent, a_slow_reader_does_not_stall,
+        a_drain_waits_for_a_slow_reader, a_peer_that_takes_nothing_is_given_up;
+    sequential: one_message_may_be_written_first, small_messages_may_be_written_first,
+        large_messages_may_be_written_first, prefixed_messages_may_be_written_first,
+        the_tutorial_may_be_written_first, peers_that_never_read_take_nothing_from_others;
+    memory: slow_readers_of_large_messages_stay_within_the_budget,
+        slow_readers_of_small_messages_stay_within_the_budget,
+        memory_of_slow_readers_of_large_messages_returns,
+        memory_of_slow_readers_of_small_messages_returns, a_few_bytes_take_little_memory,
+        half_a_head_takes_little_memory,
+        unfinished_messages_do_not_end_a_prefixed_peer_that_pauses;
+    pauses: a_head_that_came_during_a_pause_is_in_time,
+        a_message_that_came_during_a_pause_is_no_silence;
+    drain: reconnecting_clients_do_not_prolong_it, workers_without_connections_refuse_too,
+        a_storm_of_newcomers_does_not_prolong_it, what_waits_at_the_door_is_refused,
+        an_open_frame_does_not_prolong_it, it_takes_in_all_that_has_arrived;
     behind: a_peer_that_is_behind_and_sends_a_little_stops_no_one,
         pings_cut_in_two_take_little_memory, unfinished_requests_do_not_end_a_peer_that_pauses;
     crowd: ten_thousand_connections, connections_have_a_maximum,
         surplus_connections_have_a_maximum, a_silent_surplus_does_not_bar_the_door,
-        descriptors_run_out_and_return;
+        a_burst_over_the_maximum_is_refused_in_words, descriptors_run_out_and_return;
     storm: a_storm_leaves_nothing_behind;
     turmoil: visitors_come_and_go, visitors_come_and_go_with_few_buffers, everyone_sends_at_once;
     limits: messages_have_a_maximum, silence_is_ended, silent_peers_that_answer_pings_stay;

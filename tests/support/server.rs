@@ -129,15 +129,32 @@ impl Server {
         self.child.try_wait().expect("a child").is_none()
     }
 
+    /// Whether it still runs; a child that has ended and was not waited for does not.
+    pub(crate) fn is_alive(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        // The state follows the name in parentheses (proc(5)).
+        let stat = stat.expect("it is not waited for");
+        let (_, state) = stat.rsplit_once(") ").expect("a state");
+        !state.starts_with(['Z', 'X'])
+    }
+
     /// Its resident memory, in bytes.
     pub(crate) fn resident_bytes(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The most it has ever had resident, in bytes.
+    pub(crate) fn peak_resident_bytes(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    /// A line of `/proc/PID/status` (proc(5)), in bytes.
+    fn memory(&self, name: &str) -> u64 {
         let path = format!("/proc/{}/status", self.child.id());
         let status = std::fs::read_to_string(path).expect("the server lives");
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .expect("VmRSS");
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
         let kibibytes = line
+            .expect(name)
             .trim()
             .trim_end_matches(" kB")
             .parse::<u64>()
