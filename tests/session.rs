@@ -5,6 +5,8 @@ mod support;
 use std::time::Duration;
 
 use ringback::protocol::policy::{GreetingAfter, Policy};
+use ringback::protocol::slab::Slab;
+use ringback::protocol::{Moment, Next, Piece, Reply, Session, SlabPool, Tally, Turn, Wake};
 use support::event::{CloseSeen, Event};
 use support::frames::{self, Frame};
 use support::pretend::{Pretend, State};
@@ -261,9 +263,69 @@ fn a_greeting_comes_when_it_is_due() {
     );
 }
 
+/// What waits for the rest of a frame takes half of the memory at most; the other half is for those who
+/// are owed something.
+#[test]
+fn unfinished_frames_take_half_of_the_memory_at_most() {
+    const SLABS: usize = 8;
+    let prefixed = Policy {
+        prefix: Some("Received: ".to_owned()),
+        ..Policy::default()
+    };
+    let text = Frame::text("never whole").encode();
+    let binary = Frame::binary(b"never whole").encode();
+    let second = [
+        Frame::binary(b"").unfinished().encode(),
+        Frame::new(frames::CONTINUATION, "never whole").encode(),
+    ]
+    .concat();
+    for policy in [Policy::default(), prefixed] {
+        for unfinished in [&text[..6], &text[..7], &binary[..7], &second[..13]] {
+            let mut slabs = SlabPool::new(SLABS * size_of::<Slab>());
+            let limit = std::iter::from_fn(|| slabs.take_to_hold()).collect::<Vec<_>>();
+            let half = limit.len();
+            limit.into_iter().for_each(|slab| slabs.give(slab));
+            let tally = Tally::default();
+            let now = Moment::from_nanos(1_000);
+            let mut sessions = Vec::new();
+            for _ in 0..4 * SLABS {
+                let mut turn = Turn {
+                    now,
+                    policy: &policy,
+                    slabs: &mut slabs,
+                    tally: &tally,
+                    room: 1 << 16,
+                    refusing: false,
+                };
+                let mut session = Session::open(&policy, now);
+                for mut lent in [request::upgrade(), unfinished.to_vec()] {
+                    let mut reply = Reply::default();
+                    let step = session.receive(&mut turn, &mut lent, &mut reply);
+                    assert_eq!((step.consumed, step.next), (lent.len(), Next::Read));
+                    for piece in [reply.before, reply.after] {
+                        if let Piece::Slabs(mut chain) = piece {
+                            chain.clear(turn.slabs);
+                        }
+                    }
+                }
+                sessions.push(session);
+            }
+            assert!(
+                slabs.out() <= half,
+                "{} slabs for {} of {unfinished:?}, {half} are half",
+                slabs.out(),
+                sessions.len()
+            );
+            sessions
+                .iter_mut()
+                .for_each(|session| session.release(&mut slabs));
+            assert_eq!(slabs.out(), 0);
+        }
+    }
+}
+
 #[test]
 fn a_greeting_in_its_own_turn_is_in_a_send_of_its_own() {
-    use ringback::protocol::{Moment, Next, Reply, Session, SlabPool, Tally, Turn, Wake};
     let policy = Policy {
         greeting: Some("Hi there".to_owned()),
         greeting_after: GreetingAfter::Turn,
