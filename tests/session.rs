@@ -77,7 +77,7 @@ fn silence_is_asked_about_at_half_and_ended_at_whole() {
     pretend.wait(Duration::from_secs(2));
     assert_ne!(pretend.state, State::Open);
     let (close, pings) = ending(&pretend.release());
-    assert!(matches!(close, Some(CloseSeen::Code(_))), "{close:?}");
+    assert_eq!(close, Some(CloseSeen::Code(1001)));
     assert_eq!(pings, 1);
 }
 
@@ -172,8 +172,55 @@ fn a_drain_says_going_away() {
     let sent = pretend.release();
     assert_eq!(
         sent,
-        [b"\x81\x0alast words".as_slice(), b"\x88\x02\x03\xe9"].concat()
+        [
+            b"\x81\x0alast words".as_slice(),
+            b"\x88\x0c\x03\xe9going away"
+        ]
+        .concat()
     );
+}
+
+/// The end of a connection that is idle, drained (at once and within a reply frame) or broken, as its
+/// last bytes.
+fn endings(policy: &Policy) -> [(&'static str, Vec<u8>); 4] {
+    let mut idle = upgraded(policy);
+    idle.wait(Duration::from_secs(61));
+    let mut drained = upgraded(policy);
+    drained.drain();
+    let large = Frame::binary(&[0; 100_000]).encode();
+    let mut within = upgraded(policy);
+    within.feed(&large[..50_000]);
+    within.drain();
+    within.feed(&large[50_000..]);
+    let mut broken = upgraded(policy);
+    broken.feed(b"\x83\x80");
+    [
+        ("idle", idle.release()),
+        ("going away", drained.release()),
+        ("going away", within.release()),
+        ("reserved opcode", broken.release()),
+    ]
+}
+
+#[test]
+fn a_close_says_why() {
+    for (reason, sent) in endings(&Policy::default()) {
+        let outcome = replies::read(&sent).expect("strict frames").outcome;
+        assert_eq!(outcome.reasons, [reason]);
+    }
+}
+
+#[test]
+fn a_close_says_no_more_than_its_code_where_that_is_wanted() {
+    let policy = Policy {
+        close_reasons: false,
+        ..Policy::default()
+    };
+    for (reason, sent) in endings(&policy) {
+        let outcome = replies::read(&sent).expect("strict frames").outcome;
+        assert!(outcome.close.is_some(), "{reason}");
+        assert_eq!(outcome.reasons, [""], "{reason}");
+    }
 }
 
 /// Whether its request has begun or not, and whether the rest of it comes or not.

@@ -16,7 +16,7 @@ pub mod tally;
 pub mod tcp_echo;
 pub mod utf8;
 
-pub use close::{CloseCode, Violation};
+pub use close::{CloseCode, Ending, Violation};
 pub use moment::Moment;
 pub use policy::Policy;
 pub use reply::{Piece, Reply};

@@ -27,6 +27,8 @@ pub struct Policy {
     pub idle_timeout: Option<Duration>,
     /// How long a closing connection may take to finish.
     pub linger_timeout: Duration,
+    /// Whether a Close that the server begins says why, beside its code.
+    pub close_reasons: bool,
     /// The text message sent on connect.
     pub greeting: Option<String>,
     /// When it is sent.
@@ -44,6 +46,7 @@ impl Default for Policy {
             handshake_timeout: Duration::from_secs(10),
             idle_timeout: Some(Duration::from_secs(60)),
             linger_timeout: Duration::from_secs(5),
+            close_reasons: true,
             greeting: None,
             greeting_after: GreetingAfter::Delay(Duration::from_millis(20)),
             prefix: None,

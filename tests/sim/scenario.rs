@@ -155,7 +155,7 @@ fn policy(random: &mut Random, calm: bool) -> Policy {
             GreetingAfter::Delay(delay),
         ]),
         prefix: random.one_in(5).then(|| "Received: ".to_owned()),
-        subprotocols: Vec::new(),
+        ..Policy::default()
     }
 }
 

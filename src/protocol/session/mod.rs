@@ -18,7 +18,7 @@ mod window;
 
 use std::time::Duration;
 
-use super::close::{CloseCode, Violation};
+use super::close::{CloseCode, Ending, Violation};
 use super::frame::{FIN, PING, ServerHeader, TEXT};
 use super::handshake::Refusal;
 use super::moment::Moment;
@@ -114,7 +114,7 @@ pub struct Session {
     /// A reply frame is open whose header promised bytes that have not come: nothing else can be sent.
     cut_open: bool,
     /// What to close with once the open reply frame has ended.
-    close_due: Option<CloseCode>,
+    close_due: Option<Ending>,
     /// What is held is the first fragment of an answer (in the mode that answers with a prefix).
     first_fragment: bool,
     deadline: Moment,
@@ -226,7 +226,7 @@ impl Session {
                 Next::Read
             }
             (Wake::Drain(code), Stage::Greeting | Stage::Open) => {
-                self.close(code, reply, turn.slabs)
+                self.close(Ending::Drain(code), reply, turn)
             }
         }
     }
@@ -269,7 +269,7 @@ impl Session {
     fn silent(&mut self, turn: &mut Turn<'_>, reply: &mut Reply) -> Next {
         if self.pinged {
             turn.tally.timeouts.add(1);
-            return self.finish(CloseCode::GOING_AWAY, reply, turn.slabs);
+            return self.finish(Ending::Idle, reply, turn);
         }
         self.pinged = true;
         self.deadline = turn.now + turn.policy.idle_timeout.unwrap_or(Duration::MAX) / 2;
@@ -279,22 +279,22 @@ impl Session {
         Next::Read
     }
 
-    /// Closes with `code`, at once or, where a reply frame is open, as soon as that has ended.
-    fn close(&mut self, code: CloseCode, reply: &mut Reply, slabs: &mut SlabPool) -> Next {
+    /// Closes for `ending`, at once or, where a reply frame is open, as soon as that has ended.
+    fn close(&mut self, ending: Ending, reply: &mut Reply, turn: &mut Turn<'_>) -> Next {
         if self.cut_open {
-            self.close_due = Some(code);
+            self.close_due = Some(ending);
             return Next::Read;
         }
-        self.finish(code, reply, slabs)
+        self.finish(ending, reply, turn)
     }
 
-    /// Ends the session: with `code` where a Close can be sent, with FIN alone where a reply frame is
+    /// Ends the session: with `ending` where a Close can be sent, with FIN alone where a reply frame is
     /// open and promises bytes that will not come.
-    fn finish(&mut self, code: CloseCode, reply: &mut Reply, slabs: &mut SlabPool) -> Next {
+    fn finish(&mut self, ending: Ending, reply: &mut Reply, turn: &mut Turn<'_>) -> Next {
         self.stage = Stage::Ended;
-        self.release(slabs);
+        self.release(turn.slabs);
         if !self.cut_open {
-            reply.after.append(&code.frame(), slabs);
+            control::append_close(ending, &mut reply.after, turn);
         }
         Next::HalfClose
     }
@@ -315,7 +315,7 @@ impl Session {
             }
             Err(violation) => {
                 turn.tally.violations.add(1);
-                self.finish(violation.close_code(), reply, turn.slabs)
+                self.finish(Ending::Violation(violation), reply, turn)
             }
         }
     }
