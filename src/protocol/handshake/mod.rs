@@ -11,7 +11,9 @@ mod scan;
 mod tests;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use base64::alphabet::STANDARD as ALPHABET;
+use base64::engine::GeneralPurpose;
+use base64::engine::general_purpose::PAD;
 use sha1::{Digest, Sha1};
 
 use super::policy::Policy;
@@ -21,6 +23,10 @@ pub use refusal::Refusal;
 pub use scan::{Scan, scan};
 
 use request::{Once, Request};
+
+/// Lenient about the bits behind the last byte: the example key of RFC 6455 (section 4.1) has some set.
+const BASE64: GeneralPurpose =
+    GeneralPurpose::new(&ALPHABET, PAD.with_decode_allow_trailing_bits(true));
 
 /// The longest request head, in bytes, with the empty line that ends it.
 pub const HEAD_BYTES_MAX: usize = HOLD_BYTES_MAX;
