@@ -93,6 +93,20 @@ fn a_subprotocol_is_chosen_only_when_configured() {
     assert_eq!(chosen(&["chat"]).as_deref(), Some("chat"));
     assert_eq!(chosen(&["chat", "soap"]).as_deref(), Some("soap"));
     assert_eq!(chosen(&["*"]).as_deref(), Some("soap"));
+    let by_default = answer(&Policy::default(), &head);
+    assert_eq!(by_default.header("sec-websocket-protocol"), Some("soap"));
+}
+
+/// RFC 6455, section 4.1: its last character has bits that no byte needs.
+#[test]
+fn the_example_key_of_the_rfc_is_a_key() {
+    let head = request_but(KEY, "AQIDBAUGBwgJCgsMDQ4PEC==");
+    let response = answer(&Policy::default(), head.as_bytes());
+    assert_eq!(response.status, 101, "{response:?}");
+    assert_eq!(
+        response.header("sec-websocket-accept"),
+        Some("OfS0wDaT5NoxF2gqm7Zj2YtetzM=")
+    );
 }
 
 #[test]

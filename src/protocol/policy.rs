@@ -16,6 +16,9 @@ pub enum GreetingAfter {
 /// The longest greeting or prefix, in bytes: one slab must hold it beside its header.
 pub const TEXT_BYTES_MAX: usize = 4096;
 
+/// The name that stands for every subprotocol.
+pub const ANY_SUBPROTOCOL: &str = "*";
+
 /// The limits and manners of every session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -35,7 +38,8 @@ pub struct Policy {
     pub greeting_after: GreetingAfter,
     /// The text put in front of every message, which is then answered as text.
     pub prefix: Option<String>,
-    /// Subprotocols accepted: the first that the client offers and this names. `*` names any.
+    /// Subprotocols accepted: the first that the client offers and this names. [`ANY_SUBPROTOCOL`]
+    /// names all of them, an empty list none.
     pub subprotocols: Vec<String>,
 }
 
@@ -50,7 +54,7 @@ impl Default for Policy {
             greeting: None,
             greeting_after: GreetingAfter::Delay(Duration::from_millis(20)),
             prefix: None,
-            subprotocols: Vec::new(),
+            subprotocols: vec![ANY_SUBPROTOCOL.to_owned()],
         }
     }
 }

@@ -81,12 +81,26 @@ pub(crate) fn frames_behind_the_request_are_served(engine: &'static str) {
 }
 
 pub(crate) fn a_subprotocol_is_chosen(engine: &'static str) {
-    let server = Server::start(engine, &["--subprotocol", "mqtt", "--subprotocol", "chat"]);
-    let mut wire = Wire::connect(&server);
-    wire.send(&request::with_header(
-        "Sec-WebSocket-Protocol: soap, chat, mqtt\r\n",
-    ));
-    let response = wire.read_response();
-    response.assert_switched();
-    assert_eq!(response.header("sec-websocket-protocol"), Some("chat"));
+    for (options, chosen) in [
+        (
+            &["--subprotocol", "mqtt", "--subprotocol", "chat"][..],
+            Some("chat"),
+        ),
+        (&[], Some("soap")),
+        (&["--tutorial"], Some("soap")),
+        (&["--subprotocol", ""], None),
+    ] {
+        let server = Server::start(engine, options);
+        let mut wire = Wire::connect(&server);
+        wire.send(&request::with_header(
+            "Sec-WebSocket-Protocol: soap, chat, mqtt\r\n",
+        ));
+        let response = wire.read_response();
+        response.assert_switched();
+        assert_eq!(
+            response.header("sec-websocket-protocol"),
+            chosen,
+            "{options:?}"
+        );
+    }
 }
