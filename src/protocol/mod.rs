@@ -17,7 +17,7 @@ pub mod tcp_echo;
 pub mod utf8;
 
 pub use close::{CloseCode, Ending, Violation};
-pub use moment::Moment;
+pub use moment::{Moment, WallClock};
 pub use policy::Policy;
 pub use reply::{Piece, Reply};
 pub use session::{Next, Session, Step, Turn, Wake};

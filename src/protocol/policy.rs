@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::moment::WallClock;
+
 /// When a greeting is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GreetingAfter {
@@ -41,6 +43,9 @@ pub struct Policy {
     /// Subprotocols accepted: the first that the client offers and this names. [`ANY_SUBPROTOCOL`]
     /// names all of them, an empty list none.
     pub subprotocols: Vec<String>,
+    /// Asked only to date a refusal. None: a server without a clock, which sends no `Date` (RFC 9110,
+    /// section 6.6.1).
+    pub wall_clock: Option<WallClock>,
 }
 
 impl Default for Policy {
@@ -55,6 +60,7 @@ impl Default for Policy {
             greeting_after: GreetingAfter::Delay(Duration::from_millis(20)),
             prefix: None,
             subprotocols: vec![ANY_SUBPROTOCOL.to_owned()],
+            wall_clock: None,
         }
     }
 }

@@ -19,7 +19,12 @@ impl Session {
         reply: &mut Reply,
     ) -> Result<Option<usize>, Refusal> {
         let Some(mut held) = self.held.take() else {
-            return match handshake::scan(&lent[..lent.len().min(HEAD_BYTES_MAX)], 0) {
+            let head = &lent[..lent.len().min(HEAD_BYTES_MAX)];
+            let scanned = handshake::scan(head, 0);
+            if !matches!(scanned, Scan::Complete(_)) {
+                handshake::check_line(head)?;
+            }
+            return match scanned {
                 Scan::BareLineFeed => Err(Refusal::BareLineFeed),
                 Scan::Complete(len) => {
                     let switching = switch(turn, &lent[..len])?;
@@ -47,6 +52,9 @@ impl Session {
         held.append(lent);
         let scanned = handshake::scan(held.bytes(), had);
         let held = self.held.insert(held);
+        if !matches!(scanned, Scan::Complete(_)) {
+            handshake::check_line(held.bytes())?;
+        }
         match scanned {
             Scan::BareLineFeed => Err(Refusal::BareLineFeed),
             Scan::Incomplete if held.room() == 0 => Err(Refusal::too_large(held.bytes())),
@@ -71,7 +79,8 @@ impl Session {
         turn.tally.refusals.add(1);
         self.stage = Stage::Ended;
         let head = self.held.as_ref().map_or(lent, |slab| slab.bytes());
-        reply.before.append(&refusal.render(head), turn.slabs);
+        let now = turn.policy.wall_clock.map(|clock| clock.0());
+        reply.before.append(&refusal.render(head, now), turn.slabs);
         self.release(turn.slabs);
         Next::HalfClose
     }
@@ -80,6 +89,8 @@ impl Session {
 /// The 101 that answers a whole head.
 fn switch(turn: &mut Turn<'_>, head: &[u8]) -> Result<Box<Slab>, Refusal> {
     if turn.refusing {
+        // Not before what [`Session::receive_head`] would have said had the head come in pieces.
+        handshake::check_line(head)?;
         return Err(Refusal::Unavailable);
     }
     let accepted = handshake::answer(head, turn.policy)?;
