@@ -13,9 +13,9 @@ use tracing::{info, warn};
 use crate::choose::{choose, is_short_of_memory, refusal};
 use crate::config::{Config, ConfigError, Listen, Protocol};
 use crate::engine::{Engine, Stop, Worker};
-use crate::protocol::{SlabPool, Tally};
+use crate::protocol::{Policy, SlabPool, Tally, WallClock};
 use crate::shard::{self, Admission, Settings};
-use crate::sys::{cpu, limits, listen};
+use crate::sys::{clock, cpu, limits, listen};
 
 /// Why serving ended, other than by being told to.
 #[derive(Debug)]
@@ -120,7 +120,10 @@ fn settings(config: &Config) -> Settings {
             Protocol::WebSocket => shard::Protocol::WebSocket,
             Protocol::Tcp => shard::Protocol::Tcp,
         },
-        policy: config.policy.clone(),
+        policy: Policy {
+            wall_clock: Some(WallClock(clock::since_1970)),
+            ..config.policy.clone()
+        },
         budget: SlabPool::budget(config.buffer_memory_bytes, config.workers.get()),
         admission: Arc::new(Admission::new(config.connections_max)),
     }

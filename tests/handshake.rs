@@ -4,9 +4,12 @@ mod support;
 
 use std::time::Duration;
 
+use proptest::prelude::*;
+use ringback::protocol::WallClock;
 use ringback::protocol::policy::Policy;
 use support::pretend::{Pretend, State};
 use support::request::{self, KEY, Response};
+use support::streams::{self, Cuts};
 
 /// What answers `head`, given in one piece and byte by byte.
 fn answer(policy: &Policy, head: &[u8]) -> Response {
@@ -93,6 +96,20 @@ fn a_subprotocol_is_chosen_only_when_configured() {
     assert_eq!(chosen(&["chat"]).as_deref(), Some("chat"));
     assert_eq!(chosen(&["chat", "soap"]).as_deref(), Some("soap"));
     assert_eq!(chosen(&["*"]).as_deref(), Some("soap"));
+    let by_default = answer(&Policy::default(), &head);
+    assert_eq!(by_default.header("sec-websocket-protocol"), Some("soap"));
+}
+
+/// RFC 6455, section 4.1: its last character has bits that no byte needs.
+#[test]
+fn the_example_key_of_the_rfc_is_a_key() {
+    let head = request_but(KEY, "AQIDBAUGBwgJCgsMDQ4PEC==");
+    let response = answer(&Policy::default(), head.as_bytes());
+    assert_eq!(response.status, 101, "{response:?}");
+    assert_eq!(
+        response.header("sec-websocket-accept"),
+        Some("OfS0wDaT5NoxF2gqm7Zj2YtetzM=")
+    );
 }
 
 #[test]
@@ -118,14 +135,202 @@ fn a_plain_get_is_told_what_this_is() {
 
 #[test]
 fn another_method_is_not_allowed() {
-    for method in ["POST", "PUT", "DELETE", "HEAD", "OPTIONS"] {
-        let head = request_but("GET ", &format!("{method} "));
+    for method in [
+        "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
+    ] {
+        let response = refusal(&request_but("GET ", &format!("{method} ")), 405);
+        assert_eq!(response.header("allow"), Some("GET, HEAD"));
+    }
+    refusal(&request_but("GET /chat ", "OPTIONS * "), 405);
+    refusal(&request_but("GET /chat ", "CONNECT localhost:3000 "), 405);
+}
+
+#[test]
+fn an_unknown_method_is_not_implemented() {
+    for method in ["get", "FETCH", "PROPFIND", "Get", "HEADS"] {
+        let response = refusal(&request_but("GET ", &format!("{method} ")), 501);
+        assert_eq!(response.header("allow"), None);
+    }
+}
+
+#[test]
+fn a_head_is_answered_like_a_get_without_a_body() {
+    let visit = |method: &str| format!("{method} / HTTP/1.1\r\nHost: localhost:3000\r\n\r\n");
+    let get = refusal(&visit("GET"), 426);
+    for head in [visit("HEAD"), format!("\r\n{}", visit("HEAD"))] {
         let response = answer(&Policy::default(), head.as_bytes());
-        assert_eq!(response.status, 405);
-        assert_eq!(response.header("allow"), Some("GET"));
-        assert!(
-            method != "HEAD" || response.rest.is_empty(),
-            "a HEAD is answered without a body"
+        assert_eq!(response.status, 426);
+        assert!(response.rest.is_empty(), "{response:?}");
+        for name in ["content-length", "content-type", "upgrade", "connection"] {
+            assert_eq!(response.header(name), get.header(name), "{name}");
+        }
+    }
+    // Only a GET can be upgraded (RFC 6455, section 4.1).
+    let upgrade = request_but("GET ", "HEAD ");
+    assert_eq!(answer(&Policy::default(), upgrade.as_bytes()).status, 426);
+}
+
+#[test]
+fn a_target_that_names_nothing_here_is_refused() {
+    for target in [
+        "*",
+        "foo",
+        "/a#b",
+        "#",
+        "?a",
+        "localhost:3000",
+        "http:///a",
+        "://a",
+        "1:/a",
+    ] {
+        refusal(&request_but("/chat", target), 400);
+    }
+    for target in [
+        "/",
+        "//",
+        "/a?b=/c:d",
+        "http://localhost",
+        "HTTP://a:1/b?c",
+        "ws://a?b",
+    ] {
+        let head = request_but("/chat", target);
+        answer(&Policy::default(), head.as_bytes()).assert_switched();
+    }
+}
+
+#[test]
+fn a_socket_io_client_is_told_what_this_is() {
+    for head in [
+        request_but("/chat", "/socket.io/?EIO=4&transport=websocket"),
+        request_but("/chat", "/?transport=websocket&EIO=3"),
+        "GET /?EIO=4 HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+    ] {
+        let response = refusal(&head, 426);
+        let body = String::from_utf8(response.rest).expect("text");
+        assert!(body.contains("Socket.IO"), "{body}");
+    }
+}
+
+/// What others than HTTP clients say first, and by what name they are called.
+const STRANGERS: [(&str, &[u8]); 12] = [
+    ("TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
+    ("SSH", b"SSH-2.0-OpenSSH_9.6\r\n"),
+    ("SSH", b"SSH-2.0-OpenSSH_9.6p1 Ubuntu-3ubuntu13.5\r\n"),
+    ("SMTP", b"EHLO client.example.org\r\n"),
+    ("SMTP", b"helo localhost\n"),
+    ("Redis", b"*1\r\n$4\r\nPING\r\n"),
+    ("Redis", b"*12\r\n$7\r\nCOMMAND\r\n"),
+    ("Redis", b"PING\r\n"),
+    ("MQTT", b"\x10\x0f\x00\x04MQTT\x04\x02\x00\x3c\x00\x03abc"),
+    ("PROXY", b"PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\n"),
+    ("PROXY", b"PROXY UNKNOWN\r\n"),
+    ("PROXY", b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c"),
+];
+
+#[test]
+fn what_is_no_http_is_named_at_once() {
+    for (name, bytes) in STRANGERS {
+        let response = answer(&Policy::default(), bytes);
+        response.assert_refused(400);
+        let body = String::from_utf8(response.rest).expect("text");
+        assert!(body.contains(name), "{name}: {body}");
+    }
+}
+
+/// The first byte that no request can have there is answered, the one before it is not.
+#[test]
+fn a_request_line_is_refused_at_its_first_wrong_byte() {
+    for (right, wrong) in [
+        ("", " "),
+        ("", "\n"),
+        ("", "\u{1}"),
+        ("\r", "G"),
+        ("\r\n", "\r"),
+        ("GET", "\r"),
+        ("GET", "("),
+        ("GET ", " "),
+        ("GET /", "\r"),
+        ("GET /", "\u{7f}"),
+        ("GET / ", "h"),
+        ("GET / HTTP/", "a"),
+        ("GET / HTTP/1", "/"),
+        ("GET / HTTP/1.1", "0"),
+        ("GET / HTTP/1.1", "\n"),
+        ("GET / HTTP/1.1\r", "H"),
+    ] {
+        let policy = Policy::default();
+        let mut pretend = Pretend::open(&policy);
+        pretend.feed(right.as_bytes());
+        assert_eq!(pretend.state, State::Open, "{right:?}");
+        assert!(pretend.sent.is_empty(), "{right:?}");
+        pretend.feed(wrong.as_bytes());
+        assert_ne!(pretend.state, State::Open, "{right:?} and {wrong:?}");
+        request::read(&pretend.release())
+            .expect("a response")
+            .assert_refused(400);
+    }
+}
+
+/// Heads that are right, nearly right, or none.
+fn any_head() -> impl Strategy<Value = Vec<u8>> {
+    let damaged = (any::<prop::sample::Index>(), any::<u8>()).prop_map(|(place, byte)| {
+        let mut head = request::upgrade();
+        let place = place.index(head.len());
+        head[place] = byte;
+        head
+    });
+    let stranger = prop::sample::select(STRANGERS.to_vec()).prop_map(|(_, bytes)| bytes.to_vec());
+    let noise = proptest::collection::vec(any::<u8>(), 0..60);
+    let pieces = vec![
+        "GET", "FOO", " ", "/", "*", "HTTP/1.1", "HTTP/1.0", "\r\n", "\n", "\r", "Host: a",
+        "\r\n\r\n",
+    ];
+    let words = proptest::collection::vec(prop::sample::select(pieces), 0..12)
+        .prop_map(|words| words.concat().into_bytes());
+    prop_oneof![3 => damaged, 2 => stranger, 1 => noise, 3 => words]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_head_is_answered_alike_wherever_it_is_cut(
+        head in any_head(),
+        cuts in streams::cuts(),
+        refusing: bool,
+    ) {
+        let policy = Policy::default();
+        let answers = [Cuts::Whole, cuts].map(|cuts| {
+            let mut pretend = Pretend::open(&policy);
+            pretend.refusing = refusing;
+            for piece in cuts.pieces(head.len()) {
+                pretend.feed(&head[piece]);
+            }
+            let state = pretend.state;
+            (state, String::from_utf8_lossy(&pretend.release()).into_owned())
+        });
+        prop_assert_eq!(&answers[0], &answers[1]);
+    }
+}
+
+/// RFC 9110, section 6.6.1: a server with a clock dates what it refuses, one without does not.
+#[test]
+fn a_refusal_says_when_it_was_made() {
+    let undated = refusal("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 426);
+    assert_eq!(undated.header("date"), None);
+    let policy = Policy {
+        wall_clock: Some(WallClock(|| Duration::from_secs(784_111_777))),
+        ..Policy::default()
+    };
+    for head in [
+        &b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..],
+        b"\x16\x03",
+        b"\n",
+    ] {
+        let response = answer(&policy, head);
+        assert_eq!(
+            response.header("date"),
+            Some("Sun, 06 Nov 1994 08:49:37 GMT")
         );
     }
 }
@@ -162,10 +367,9 @@ fn malformed_requests_are_refused() {
 
 #[test]
 fn an_old_http_is_not_upgraded() {
-    let head = request_but("HTTP/1.1", "HTTP/1.0");
-    let response = answer(&Policy::default(), head.as_bytes());
-    assert!(matches!(response.status, 400 | 426 | 505), "{response:?}");
-    response.assert_refused(response.status);
+    let response = refusal(&request_but("HTTP/1.1", "HTTP/1.0"), 505);
+    let body = String::from_utf8(response.rest).expect("text");
+    assert!(body.contains("proxy_http_version 1.1"), "{body}");
 }
 
 #[test]

@@ -5,6 +5,8 @@ mod support;
 use std::time::Duration;
 
 use ringback::protocol::policy::{GreetingAfter, Policy};
+use ringback::protocol::slab::SLAB_COST_MAX;
+use ringback::protocol::{Moment, Next, Piece, Reply, Session, SlabPool, Tally, Turn, Wake};
 use support::event::{CloseSeen, Event};
 use support::frames::{self, Frame};
 use support::pretend::{Pretend, State};
@@ -75,7 +77,7 @@ fn silence_is_asked_about_at_half_and_ended_at_whole() {
     pretend.wait(Duration::from_secs(2));
     assert_ne!(pretend.state, State::Open);
     let (close, pings) = ending(&pretend.release());
-    assert!(matches!(close, Some(CloseSeen::Code(_))), "{close:?}");
+    assert_eq!(close, Some(CloseSeen::Code(1001)));
     assert_eq!(pings, 1);
 }
 
@@ -170,8 +172,55 @@ fn a_drain_says_going_away() {
     let sent = pretend.release();
     assert_eq!(
         sent,
-        [b"\x81\x0alast words".as_slice(), b"\x88\x02\x03\xe9"].concat()
+        [
+            b"\x81\x0alast words".as_slice(),
+            b"\x88\x0c\x03\xe9going away"
+        ]
+        .concat()
     );
+}
+
+/// The end of a connection that is idle, drained (at once and within a reply frame) or broken, as its
+/// last bytes.
+fn endings(policy: &Policy) -> [(&'static str, Vec<u8>); 4] {
+    let mut idle = upgraded(policy);
+    idle.wait(Duration::from_secs(61));
+    let mut drained = upgraded(policy);
+    drained.drain();
+    let large = Frame::binary(&[0; 100_000]).encode();
+    let mut within = upgraded(policy);
+    within.feed(&large[..50_000]);
+    within.drain();
+    within.feed(&large[50_000..]);
+    let mut broken = upgraded(policy);
+    broken.feed(b"\x83\x80");
+    [
+        ("idle", idle.release()),
+        ("going away", drained.release()),
+        ("going away", within.release()),
+        ("reserved opcode", broken.release()),
+    ]
+}
+
+#[test]
+fn a_close_says_why() {
+    for (reason, sent) in endings(&Policy::default()) {
+        let outcome = replies::read(&sent).expect("strict frames").outcome;
+        assert_eq!(outcome.reasons, [reason]);
+    }
+}
+
+#[test]
+fn a_close_says_no_more_than_its_code_where_that_is_wanted() {
+    let policy = Policy {
+        close_reasons: false,
+        ..Policy::default()
+    };
+    for (reason, sent) in endings(&policy) {
+        let outcome = replies::read(&sent).expect("strict frames").outcome;
+        assert!(outcome.close.is_some(), "{reason}");
+        assert_eq!(outcome.reasons, [""], "{reason}");
+    }
 }
 
 /// Whether its request has begun or not, and whether the rest of it comes or not.
@@ -261,9 +310,68 @@ fn a_greeting_comes_when_it_is_due() {
     );
 }
 
+/// What waits for the rest of a frame takes a quarter of the memory at most; all else is for those who are
+/// owed something.
+#[test]
+fn unfinished_frames_take_a_quarter_of_the_memory_at_most() {
+    const SLABS: usize = 8;
+    let prefixed = Policy {
+        prefix: Some("Received: ".to_owned()),
+        ..Policy::default()
+    };
+    let text = Frame::text("never whole").encode();
+    let binary = Frame::binary(b"never whole").encode();
+    let second = [
+        Frame::binary(b"").unfinished().encode(),
+        Frame::new(frames::CONTINUATION, "never whole").encode(),
+    ]
+    .concat();
+    for policy in [Policy::default(), prefixed] {
+        for unfinished in [&text[..6], &text[..7], &binary[..7], &second[..13]] {
+            let mut slabs = SlabPool::new(SlabPool::budget(SLABS * SLAB_COST_MAX, 1));
+            let quarter = SLABS * SLAB_COST_MAX / 4;
+            let tally = Tally::default();
+            let now = Moment::from_nanos(1_000);
+            let mut sessions = Vec::new();
+            for _ in 0..50 * SLABS {
+                let mut turn = Turn {
+                    now,
+                    policy: &policy,
+                    slabs: &mut slabs,
+                    tally: &tally,
+                    room: 1 << 16,
+                    refusing: false,
+                    cause: None,
+                };
+                let mut session = Session::open(&policy, now);
+                for mut lent in [request::upgrade(), unfinished.to_vec()] {
+                    let mut reply = Reply::default();
+                    let step = session.receive(&mut turn, &mut lent, &mut reply);
+                    assert_eq!((step.consumed, step.next), (lent.len(), Next::Read));
+                    for piece in [reply.before, reply.after] {
+                        if let Piece::Slabs(mut chain) = piece {
+                            chain.clear(turn.slabs);
+                        }
+                    }
+                }
+                sessions.push(session);
+            }
+            assert!(
+                slabs.out_bytes() <= quarter,
+                "{} bytes for {} of {unfinished:?}",
+                slabs.out_bytes(),
+                sessions.len()
+            );
+            sessions
+                .iter_mut()
+                .for_each(|session| session.release(&mut slabs));
+            assert_eq!(slabs.out_bytes(), 0);
+        }
+    }
+}
+
 #[test]
 fn a_greeting_in_its_own_turn_is_in_a_send_of_its_own() {
-    use ringback::protocol::{Moment, Next, Reply, Session, SlabPool, Tally, Turn, Wake};
     let policy = Policy {
         greeting: Some("Hi there".to_owned()),
         greeting_after: GreetingAfter::Turn,

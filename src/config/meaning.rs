@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use super::layers::{Given, Layers};
+use super::layers::{Given, Layers, Level};
 use super::listen::{Listen, listen};
 use super::policy::policy;
 use super::units::{Refusal, duration, size};
@@ -312,7 +312,10 @@ fn plain(say: &Said<'_>, config: Config) -> Result<Config, ConfigError> {
     let wishes = [
         ("greeting", policy.greeting.is_some()),
         ("prefix", policy.prefix.is_some()),
-        ("subprotocol", !policy.subprotocols.is_empty()),
+        (
+            "subprotocol",
+            say.required("subprotocol").level > Level::Default && !policy.subprotocols.is_empty(),
+        ),
         ("max-message-size", policy.message_bytes_max.is_some()),
     ];
     match wishes.into_iter().find(|(_, wished)| *wished) {

@@ -119,8 +119,12 @@ fn answers() -> Vec<Arg> {
             )
             .default_value("20ms"),
         option("subprotocol", "NAME")
-            .help("Subprotocol to accept, the first that the client offers; * is any; repeatable")
-            .action(ArgAction::Append),
+            .help(
+                "Subprotocol to accept, the first that the client offers; * is any, empty none; \
+                 repeatable",
+            )
+            .action(ArgAction::Append)
+            .default_value("*"),
         option("close-reasons", "on|off")
             .help("Whether a Close of the server's own says in words why")
             .default_value("on"),

@@ -29,11 +29,7 @@ pub(super) fn policy(say: &Said<'_>) -> Result<Policy, ConfigError> {
         greeting: tutorial_text(say, "greeting", TUTORIAL_GREETING)?,
         greeting_after: say.required("greeting-after").read(greeting_after)?,
         prefix: tutorial_text(say, "prefix", TUTORIAL_PREFIX)?,
-        subprotocols: say
-            .get("subprotocol")
-            .map(subprotocols)
-            .transpose()?
-            .unwrap_or_default(),
+        subprotocols: subprotocols(say.required("subprotocol"))?,
         ..Policy::default()
     })
 }
@@ -122,8 +118,12 @@ fn text(given: &Given) -> Result<Option<String>, ConfigError> {
     Ok(Some(text.to_owned()).filter(|text| !text.is_empty()))
 }
 
-/// Each a token of HTTP (RFC 6455, section 4.1; RFC 9110, section 5.6.2), or `*`, once.
+/// Each a token of HTTP (RFC 6455, section 4.1; RFC 9110, section 5.6.2), or `*`, once. An empty text
+/// alone is none at all.
 fn subprotocols(given: &Given) -> Result<Vec<String>, ConfigError> {
+    if matches!(given.values.as_slice(), [only] if only.is_empty()) {
+        return Ok(Vec::new());
+    }
     let token = |name: &str| {
         name.bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))

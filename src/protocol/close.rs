@@ -1,4 +1,4 @@
-//! Close codes, and violations: what the peer did wrong and the code that answers it.
+//! Close codes, violations (what the peer did wrong), and how a connection's end is told.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ impl CloseCode {
         matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999).then_some(CloseCode(code))
     }
 
-    /// The whole Close frame that carries this code, as a server sends it: unmasked, no reason.
+    /// The whole Close frame that carries this code alone, as a server sends it: unmasked.
     pub const fn frame(self) -> [u8; 4] {
         let code = self.0.to_be_bytes();
         [0x88, 2, code[0], code[1]]
@@ -89,19 +89,66 @@ impl Violation {
             | Violation::CloseCode => CloseCode::PROTOCOL_ERROR,
         }
     }
+
+    /// The same in words, for the Close and the log.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Violation::ReservedBits => "reserved bits set",
+            Violation::ReservedOpcode => "reserved opcode",
+            Violation::Unmasked => "unmasked frame",
+            Violation::FragmentedControl => "fragmented control frame",
+            Violation::LongControl => "control frame over 125 bytes",
+            Violation::UnexpectedContinuation => "continuation without a message",
+            Violation::ExpectedContinuation => "new message inside a message",
+            Violation::NonMinimalLength => "length not in its shortest form",
+            Violation::NegativeLength => "length with its highest bit set",
+            Violation::ShortClose => "Close of one byte",
+            Violation::CloseCode => "invalid close code",
+            Violation::CloseReason => "close reason is not UTF-8",
+            Violation::Utf8 => "text is not UTF-8",
+            Violation::MessageTooBig => "message too big",
+        }
+    }
 }
 
-/// Why the server ended a connection, where it was not the peer that did.
+/// Why the server ends a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The peer has been silent for too long.
+    Idle,
+    /// The server is going down, with this code.
+    Drain(CloseCode),
+    /// The peer broke the protocol.
+    Violation(Violation),
+}
+
+impl Ending {
+    /// The code of the Close.
+    pub const fn code(self) -> CloseCode {
+        match self {
+            Ending::Idle => CloseCode::GOING_AWAY,
+            Ending::Drain(code) => code,
+            Ending::Violation(violation) => violation.close_code(),
+        }
+    }
+
+    /// The reason in the Close (RFC 6455, section 7.1.6): ASCII, far below the 123 bytes that fit.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Ending::Idle => "idle",
+            Ending::Drain(_) => "going away",
+            Ending::Violation(violation) => violation.reason(),
+        }
+    }
+}
+
+/// What the operator is told of a connection that the server ended, or never served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// The request was answered with this status code instead of 101.
     Refused(u16),
-    /// The request head was not whole in time.
-    Handshake,
-    /// The peer broke the protocol.
-    Violation(Violation),
-    /// The peer was silent for the idle timeout.
-    Idle,
+    /// The session was closed in words.
+    Closed(Ending),
     /// The peer acknowledged nothing of what it was owed for the stall timeout.
     Stalled,
     /// The peer kept most of the memory for what is queued, and that was spent.
@@ -111,24 +158,22 @@ pub enum Cause {
 impl fmt::Display for Cause {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Cause::Refused(status) => write!(formatter, "the request was refused with {status}"),
-            Cause::Handshake => write!(formatter, "the request did not come in time"),
-            Cause::Violation(violation) => {
+            Cause::Refused(status) => write!(formatter, "refused with {status}"),
+            Cause::Closed(ending) => {
                 write!(
                     formatter,
-                    "closed with {}: {violation:?}",
-                    violation.close_code()
+                    "closed with {}: {}",
+                    ending.code(),
+                    ending.reason()
                 )
             }
-            Cause::Idle => write!(formatter, "closed for silence"),
-            Cause::Stalled => write!(
-                formatter,
-                "reset: it is owed something, and acknowledges nothing"
-            ),
-            Cause::Memory => write!(
-                formatter,
-                "reset: it reads too little, and --buffer-memory is spent"
-            ),
+            Cause::Stalled => write!(formatter, "reset: acknowledges nothing of what it is owed"),
+            Cause::Memory => {
+                write!(
+                    formatter,
+                    "reset: reads too little, and --buffer-memory is spent"
+                )
+            }
         }
     }
 }

@@ -18,8 +18,8 @@ pub mod tcp_echo;
 pub mod utf8;
 
 pub use budget::Budget;
-pub use close::{Cause, CloseCode, Violation};
-pub use moment::Moment;
+pub use close::{Cause, CloseCode, Ending, Violation};
+pub use moment::{Moment, WallClock};
 pub use policy::Policy;
 pub use reply::{Piece, Reply};
 pub use session::{Next, Session, Step, Timer, Turn, Wake};

@@ -1,7 +1,21 @@
 //! Time, as an argument.
 
 use std::ops::Add;
+use std::ptr::fn_addr_eq;
 use std::time::Duration;
+
+/// The time of day: what tells the time since 1970, whenever it is asked. Unlike a [`Moment`] it is wanted
+/// so seldom that to ask for it in each turn would be a waste.
+#[derive(Clone, Copy, Debug)]
+pub struct WallClock(pub fn() -> Duration);
+
+impl PartialEq for WallClock {
+    fn eq(&self, other: &WallClock) -> bool {
+        fn_addr_eq(self.0, other.0)
+    }
+}
+
+impl Eq for WallClock {}
 
 /// A point in time, in nanoseconds since an arbitrary start that never moves (`CLOCK_MONOTONIC` in an
 /// engine, a number in a test).

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::moment::WallClock;
+
 /// When a greeting is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GreetingAfter {
@@ -15,6 +17,9 @@ pub enum GreetingAfter {
 
 /// The longest greeting or prefix, in bytes: one slab must hold it beside its header.
 pub const TEXT_BYTES_MAX: usize = 4096;
+
+/// The name that stands for every subprotocol.
+pub const ANY_SUBPROTOCOL: &str = "*";
 
 /// The limits and manners of every session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,8 +42,12 @@ pub struct Policy {
     pub greeting_after: GreetingAfter,
     /// The text put in front of every message, which is then answered as text.
     pub prefix: Option<String>,
-    /// Subprotocols accepted: the first that the client offers and this names. `*` names any.
+    /// Subprotocols accepted: the first that the client offers and this names. [`ANY_SUBPROTOCOL`]
+    /// names all of them, an empty list none.
     pub subprotocols: Vec<String>,
+    /// Asked only to date a refusal. None: a server without a clock, which sends no `Date` (RFC 9110,
+    /// section 6.6.1).
+    pub wall_clock: Option<WallClock>,
 }
 
 impl Default for Policy {
@@ -53,7 +62,8 @@ impl Default for Policy {
             greeting: None,
             greeting_after: GreetingAfter::Delay(Duration::from_millis(20)),
             prefix: None,
-            subprotocols: Vec::new(),
+            subprotocols: vec![ANY_SUBPROTOCOL.to_owned()],
+            wall_clock: None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The TCP echo of RFC 862: bytes back as they come. Useful by itself, and the yardstick for what the
 //! WebSocket layer costs.
 
-use super::close::Cause;
+use super::close::{Cause, Ending};
 use super::moment::Moment;
 use super::policy::Policy;
 use super::reply::Reply;
@@ -44,7 +44,7 @@ impl TcpEcho {
             Wake::PeerFinished => Next::Close,
             Wake::Deadline => {
                 turn.tally.timeouts.add(1);
-                turn.cause = Some(Cause::Idle);
+                turn.cause = Some(Cause::Closed(Ending::Idle));
                 Next::HalfClose
             }
             Wake::Drain(_) => Next::HalfClose,

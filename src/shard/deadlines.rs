@@ -108,6 +108,9 @@ impl<Io> Shard<Io> {
                 policy.stall_timeout / LOOKS_PER_STALL
             };
             self.arm(id, gives_up.min(now + patience));
+            if grows {
+                self.unpark(id);
+            }
             return grows;
         }
         match connection.phase {

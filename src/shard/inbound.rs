@@ -149,9 +149,10 @@ impl<Io> Shard<Io> {
 
     /// Whether the queue has room for more replies.
     pub(super) fn has_room(&self, id: SlotId) -> bool {
-        self.slots
-            .get(id)
-            .is_some_and(|connection| connection.outbox.is_empty())
+        self.slots.get(id).is_some_and(|connection| {
+            let queued = connection.outbox.bytes();
+            queued == 0 || queued < self.queue_bytes_max(connection)
+        })
     }
 
     /// Keeps input that the session does not take yet.
@@ -177,16 +178,19 @@ impl<Io> Shard<Io> {
         }
     }
 
-    /// Offers parked input again once the queue is empty.
+    /// Offers parked input again once there is room for its answer.
     pub(super) fn unpark(&mut self, id: SlotId) {
         loop {
+            let waits = self
+                .slots
+                .get(id)
+                .is_some_and(|connection| connection.held && connection.phase == Phase::Talking);
+            if !waits || !self.has_room(id) {
+                return;
+            }
             let Some(connection) = self.slots.get_mut(id) else {
                 return;
             };
-            let waits = connection.held && connection.phase == Phase::Talking;
-            if !waits || !connection.outbox.is_empty() {
-                return;
-            }
             let Some(mut slab) = connection.parked.pop() else {
                 connection.held = false;
                 if connection.peer_finished {

@@ -1,4 +1,6 @@
-//! The clock of the engines.
+//! The clocks of the engines.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -9,4 +11,11 @@ use crate::protocol::Moment;
 pub fn now() -> Moment {
     let time = clock_gettime(ClockId::Monotonic);
     Moment::from_nanos(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+}
+
+/// The time of day, for people; it may jump.
+pub fn since_1970() -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
 }

@@ -10,8 +10,8 @@ use crate::support::frames::{self, Frame};
 use crate::support::request;
 use crate::wire::{Wire, echo_of};
 
-/// A Close with 1001.
-const GOING_AWAY: &[u8] = b"\x88\x02\x03\xe9";
+/// A Close with 1001 and its reason.
+const GOING_AWAY: &[u8] = b"\x88\x0c\x03\xe9going away";
 
 pub(crate) fn a_drain_finishes_what_was_received(engine: &'static str) {
     drain(engine, Signal::TERM);

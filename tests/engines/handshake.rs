@@ -12,7 +12,10 @@ fn refuse(server: &Server, head: &[u8]) -> Response {
     wire.send(head);
     wire.finish();
     let answer = wire.read_to_end();
-    request::read(&answer).unwrap_or_else(|| panic!("no response in {answer:?}"))
+    let response = request::read(&answer).unwrap_or_else(|| panic!("no response in {answer:?}"));
+    let date = response.header("date").expect("a server with a clock");
+    httpdate::parse_http_date(date).expect("a date of HTTP");
+    response
 }
 
 pub(crate) fn refusals_are_whole_responses(engine: &'static str) {
@@ -25,6 +28,8 @@ pub(crate) fn refusals_are_whole_responses(engine: &'static str) {
         ("GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), 426),
         (valid.replace("Version: 13", "Version: 8"), 426),
         (valid.replace("GET", "POST"), 405),
+        (valid.replace("GET", "FETCH"), 501),
+        (valid.replace("/chat", "*"), 400),
         (valid.replace("Host: localhost:3000\r\n", ""), 400),
         (valid.replace("\r\nUpgrade", "\nUpgrade"), 400),
         (valid.replace("/chat", &"/long".repeat(5000)), 414),
@@ -40,6 +45,23 @@ pub(crate) fn refusals_are_whole_responses(engine: &'static str) {
         refuse(&server, head.as_bytes()).assert_refused(status);
     }
     Wire::upgrade(&server).assert_echoes("still serving");
+}
+
+/// They are told so, rather than let wait for a 408.
+pub(crate) fn what_is_no_http_is_answered(engine: &'static str) {
+    let server = Server::start(engine, &[]);
+    for bytes in [
+        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"EHLO localhost\r\n",
+    ] {
+        let mut wire = Wire::connect(&server);
+        wire.send(bytes);
+        let answer = wire.read_to_end();
+        request::read(&answer)
+            .expect("a response")
+            .assert_refused(400);
+    }
 }
 
 pub(crate) fn a_trickle_does_not_hold_a_connection(engine: &'static str) {
@@ -81,12 +103,26 @@ pub(crate) fn frames_behind_the_request_are_served(engine: &'static str) {
 }
 
 pub(crate) fn a_subprotocol_is_chosen(engine: &'static str) {
-    let server = Server::start(engine, &["--subprotocol", "mqtt", "--subprotocol", "chat"]);
-    let mut wire = Wire::connect(&server);
-    wire.send(&request::with_header(
-        "Sec-WebSocket-Protocol: soap, chat, mqtt\r\n",
-    ));
-    let response = wire.read_response();
-    response.assert_switched();
-    assert_eq!(response.header("sec-websocket-protocol"), Some("chat"));
+    for (options, chosen) in [
+        (
+            &["--subprotocol", "mqtt", "--subprotocol", "chat"][..],
+            Some("chat"),
+        ),
+        (&[], Some("soap")),
+        (&["--tutorial"], Some("soap")),
+        (&["--subprotocol", ""], None),
+    ] {
+        let server = Server::start(engine, options);
+        let mut wire = Wire::connect(&server);
+        wire.send(&request::with_header(
+            "Sec-WebSocket-Protocol: soap, chat, mqtt\r\n",
+        ));
+        let response = wire.read_response();
+        response.assert_switched();
+        assert_eq!(
+            response.header("sec-websocket-protocol"),
+            chosen,
+            "{options:?}"
+        );
+    }
 }

@@ -32,7 +32,8 @@ pub(crate) fn silence_is_ended(engine: &'static str) {
     let silent = Wire::upgrade(&server);
     let seen = silent.replies_to_end().outcome;
     assert!(matches!(seen.events[..], [Event::Ping(_)]), "{seen:?}");
-    assert!(seen.close.is_some(), "{seen:?}");
+    assert_eq!(seen.close, Some(CloseSeen::Code(1001)));
+    assert_eq!(seen.reasons, ["idle"]);
 }
 
 pub(crate) fn silent_peers_that_answer_pings_stay(engine: &'static str) {

@@ -46,7 +46,8 @@ on_every_engine! {
     libraries: every_size_comes_back, sixteen_mebibytes_come_back, pings_are_answered,
         a_close_is_completed, a_close_with_a_reason_is_completed, many_clients_at_once;
     handshake: refusals_are_whole_responses, a_trickle_does_not_hold_a_connection,
-        frames_behind_the_request_are_served, a_subprotocol_is_chosen;
+        frames_behind_the_request_are_served, a_subprotocol_is_chosen,
+        what_is_no_http_is_answered;
     modes: the_tutorial_is_served, a_greeting_comes_when_asked, tcp_comes_back_as_it_went,
         large_messages_are_prefixed, invalid_bytes_around_the_limit_are_prefixed;
     pressure: a_peer_that_does_not_read_is_nobody_elses_problem, a_peer_that_never_reads_is_ended,

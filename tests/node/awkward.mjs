@@ -47,8 +47,9 @@ const FRAGMENTED = [
   [noise(20_000, 3), noise(50_000, 4), noise(3, 5)],
 ];
 
-const peer = new Peer(process.argv[2]);
+const peer = new Peer(process.argv[2], { protocols: ['one', 'two'] });
 await peer.next('open');
+console.log(JSON.stringify(peer.socket.protocol));
 for (const message of MESSAGES) {
   peer.socket.send(message);
 }

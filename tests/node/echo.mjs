@@ -74,6 +74,18 @@ async function compressionIsDeclined() {
   peer.socket.terminate();
 }
 
-for (const scenario of [messages, fragments, pings, closes, compressionIsDeclined]) {
+// A client that offers subprotocols and is answered none fails the connection, as a browser does.
+async function theFirstSubprotocolIsTaken() {
+  const peer = new Peer(url, { protocols: ['one', 'two'] });
+  await peer.next('open');
+  assert.equal(peer.socket.protocol, 'one');
+  await comesBack(peer, 'with a subprotocol');
+  peer.socket.terminate();
+}
+
+const scenarios = [
+  messages, fragments, pings, closes, compressionIsDeclined, theFirstSubprotocolIsTaken,
+];
+for (const scenario of scenarios) {
   await scenario();
 }

@@ -9,8 +9,8 @@ export class Peer {
   #events = [];
   #waiting = [];
 
-  constructor(url, options = {}) {
-    this.socket = new WebSocket(url, { perMessageDeflate: false, maxPayload: 0, ...options });
+  constructor(url, { protocols = [], ...options } = {}) {
+    this.socket = new WebSocket(url, protocols, { perMessageDeflate: false, maxPayload: 0, ...options });
     this.socket.on('open', () => this.#push({ type: 'open' }));
     this.socket.on('message', (data, isBinary) => this.#push({ type: 'message', data, isBinary }));
     this.socket.on('pong', (data) => this.#push({ type: 'pong', data }));

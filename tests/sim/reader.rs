@@ -248,9 +248,9 @@ impl Reader {
         match frame.first {
             0x88 => {
                 let close = match payload[..] {
-                    [high, low] => CloseSeen::Code(u16::from_be_bytes([high, low])),
+                    [high, low, ..] => CloseSeen::Code(u16::from_be_bytes([high, low])),
                     [] => CloseSeen::Empty,
-                    _ => return Err("a Close with a reason".into()),
+                    [_] => return Err("a Close of one byte".into()),
                 };
                 let owed = self.outcome().and_then(|it| it.close);
                 // Whether the server might go away is judged elsewhere.

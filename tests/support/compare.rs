@@ -40,6 +40,13 @@ pub(crate) fn same(seen: &Replies, expected: &Outcome, freedom: Freedom) -> Resu
             outcome.close, expected.close
         ));
     }
+    let wrong = |reason| !expected.reasons.contains(reason);
+    if let Some(reason) = outcome.reasons.iter().find(|reason| wrong(reason)) {
+        return Err(format!(
+            "closed for {reason:?} instead of {:?}",
+            expected.reasons
+        ));
+    }
     match (&outcome.partial, &expected.partial) {
         (None, _) => Ok(()),
         (Some(seen), Some(whole)) if whole.bytes.starts_with(&seen.bytes) => Ok(()),

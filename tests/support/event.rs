@@ -45,6 +45,8 @@ pub(crate) struct Outcome {
     pub(crate) partial: Option<Message>,
     /// The Close that ended it; none: it is open.
     pub(crate) close: Option<CloseSeen>,
+    /// Its reason. Of what must be seen: each that is right, where several faults come at once.
+    pub(crate) reasons: Vec<String>,
 }
 
 impl Outcome {

@@ -52,6 +52,9 @@ struct Oracle<'a> {
     outcome: Outcome,
 }
 
+/// What a Close says that answers another: nothing but the code.
+const NO_REASON: &str = "";
+
 const PROTOCOL_ERROR: u16 = 1002;
 const INVALID_PAYLOAD: u16 = 1007;
 const MESSAGE_TOO_BIG: u16 = 1009;
@@ -88,9 +91,10 @@ impl<'a> Oracle<'a> {
     /// RFC 6455, section 5.2, from the first byte on.
     fn look_at_header(&mut self) {
         let whole = self.header.len() == header_bytes(&self.header);
-        if let Some(code) = self.header_fault() {
+        let faults = self.header_faults();
+        if !faults.is_empty() {
             if whole || self.patience == Patience::None {
-                self.fail(code);
+                self.close(PROTOCOL_ERROR, &faults);
             }
             return;
         }
@@ -110,7 +114,7 @@ impl<'a> Oracle<'a> {
                 .message_bytes_max
                 .is_some_and(|limit| total > u128::from(limit))
             {
-                return self.fail(MESSAGE_TOO_BIG);
+                return self.close(MESSAGE_TOO_BIG, &["message too big"]);
             }
             let text = self.opcode() == 1;
             self.open.get_or_insert_with(|| Message {
@@ -118,31 +122,37 @@ impl<'a> Oracle<'a> {
                 ..Message::default()
             });
         } else if self.opcode() == 8 && declared == 1 && self.patience == Patience::None {
-            self.fail(PROTOCOL_ERROR);
+            self.close(PROTOCOL_ERROR, &["Close of one byte"]);
         }
     }
 
-    /// What is wrong with as much of the header as there is.
-    fn header_fault(&self) -> Option<u16> {
-        let first = self.header[0];
-        let fin = first & 0x80 != 0;
-        let reserved_bits = first & 0x70 != 0;
-        let reserved_opcode = !matches!(self.opcode(), 0 | 1 | 2 | 8 | 9 | 10);
-        let fragmented_control = self.is_control() && !fin;
-        let out_of_place = match self.opcode() {
-            0 => self.open.is_none(),
-            1 | 2 => self.open.is_some(),
-            _ => false,
+    /// What is wrong with as much of the header as there is, each a violation of the protocol.
+    fn header_faults(&self) -> Vec<&'static str> {
+        let (first, opcode) = (self.header[0], self.opcode());
+        let mut faults = Vec::new();
+        let mut note = |wrong: bool, fault| faults.extend(wrong.then_some(fault));
+        note(first & 0x70 != 0, "reserved bits set");
+        note(!matches!(opcode, 0 | 1 | 2 | 8 | 9 | 10), "reserved opcode");
+        note(
+            self.is_control() && first & 0x80 == 0,
+            "fragmented control frame",
+        );
+        note(
+            opcode == 0 && self.open.is_none(),
+            "continuation without a message",
+        );
+        note(
+            matches!(opcode, 1 | 2) && self.open.is_some(),
+            "new message inside a message",
+        );
+        let Some(second) = self.header.get(1) else {
+            return faults;
         };
-        if reserved_bits || reserved_opcode || fragmented_control || out_of_place {
-            return Some(PROTOCOL_ERROR);
-        }
-        let second = *self.header.get(1)?;
-        let unmasked = second & 0x80 == 0;
-        let long_control = self.is_control() && second & 0x7f > 125;
-        if unmasked || long_control {
-            return Some(PROTOCOL_ERROR);
-        }
+        note(second & 0x80 == 0, "unmasked frame");
+        note(
+            self.is_control() && second & 0x7f > 125,
+            "control frame over 125 bytes",
+        );
         let negative = second & 0x7f == 127 && self.header.get(2).is_some_and(|byte| *byte >= 0x80);
         let declared = if negative {
             None
@@ -154,7 +164,9 @@ impl<'a> Oracle<'a> {
             (127, Some(length)) => length < 65_536,
             _ => false,
         };
-        (negative || not_minimal).then_some(PROTOCOL_ERROR)
+        note(negative, "length with its highest bit set");
+        note(not_minimal, "length not in its shortest form");
+        faults
     }
 
     fn look_at_payload(&mut self, plain: u8) {
@@ -170,7 +182,7 @@ impl<'a> Oracle<'a> {
             self.character.push(plain);
             match std::str::from_utf8(&self.character) {
                 Ok(_) => self.character.clear(),
-                Err(error) if error.error_len().is_some() => self.fail(INVALID_PAYLOAD),
+                Err(error) if error.error_len().is_some() => self.close_for_text(),
                 Err(_) => {}
             }
         }
@@ -202,7 +214,7 @@ impl<'a> Oracle<'a> {
             return;
         }
         if !self.character.is_empty() {
-            return self.fail(INVALID_PAYLOAD);
+            return self.close_for_text();
         }
         let message = self.open.take().expect("a data frame belongs to a message");
         let message = self.answer(message);
@@ -211,21 +223,20 @@ impl<'a> Oracle<'a> {
 
     /// RFC 6455, sections 5.5.1 and 7.4.
     fn end_with_close(&mut self, payload: &[u8]) {
-        let answer = match payload {
-            [] => CloseSeen::Empty,
-            [_] => CloseSeen::Code(PROTOCOL_ERROR),
+        match payload {
+            [] => self.outcome.close = Some(CloseSeen::Empty),
+            [_] => self.close(PROTOCOL_ERROR, &["Close of one byte"]),
             [high, low, reason @ ..] => {
                 let code = u16::from_be_bytes([*high, *low]);
                 if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
-                    CloseSeen::Code(PROTOCOL_ERROR)
+                    self.close(PROTOCOL_ERROR, &["invalid close code"]);
                 } else if std::str::from_utf8(reason).is_err() {
-                    CloseSeen::Code(INVALID_PAYLOAD)
+                    self.close(INVALID_PAYLOAD, &["close reason is not UTF-8"]);
                 } else {
-                    CloseSeen::Code(code)
+                    self.close(code, &[NO_REASON]);
                 }
             }
-        };
-        self.outcome.close = Some(answer);
+        }
     }
 
     /// The message as it is answered.
@@ -253,8 +264,13 @@ impl<'a> Oracle<'a> {
         self.outcome
     }
 
-    fn fail(&mut self, code: u16) {
+    fn close_for_text(&mut self) {
+        self.close(INVALID_PAYLOAD, &["text is not UTF-8"]);
+    }
+
+    fn close(&mut self, code: u16, reasons: &[&str]) {
         self.outcome.close = Some(CloseSeen::Code(code));
+        self.outcome.reasons = reasons.iter().map(ToString::to_string).collect();
     }
 
     fn opcode(&self) -> u8 {

@@ -135,10 +135,12 @@ fn take_control(
 ) -> Result<(), String> {
     match (opcode, payload) {
         (8, []) => outcome.close = Some(CloseSeen::Empty),
-        (8, [high, low]) => {
+        (8, [high, low, reason @ ..]) => {
+            let reason = std::str::from_utf8(reason).map_err(|error| error.to_string())?;
             outcome.close = Some(CloseSeen::Code(u16::from_be_bytes([*high, *low])));
+            outcome.reasons = vec![reason.to_owned()];
         }
-        (8, _) => return Err(format!("a Close of {} bytes", payload.len())),
+        (8, [_]) => return Err("a Close of one byte".to_owned()),
         (9, _) => outcome.events.push(Event::Ping(payload.to_vec())),
         _ => {
             let inside = open.as_ref().map(|message| message.bytes.len());

@@ -356,7 +356,13 @@ fn words_for_none() {
     assert_eq!(file("idle-timeout = 0").policy.idle_timeout, None);
     assert_eq!(flags(&["--drain-timeout=0"]).drain_timeout, Duration::ZERO);
     assert_eq!(flags(&["--greeting="]).policy.greeting, None);
-    assert_eq!(file("subprotocol = []").policy.subprotocols, [""; 0]);
+    for none in [
+        flags(&["--subprotocol="]),
+        file("subprotocol = []"),
+        file("subprotocol = ''"),
+    ] {
+        assert_eq!(none.policy.subprotocols, [""; 0]);
+    }
     let start = Start {
         args: &[
             "--config=ringback.toml",

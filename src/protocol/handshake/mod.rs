@@ -1,9 +1,12 @@
 //! The upgrade from HTTP/1.1 (RFC 6455, section 4.2): a request head in, a 101 or a clear refusal out.
 //!
-//! [`scan()`] finds the end of the head however it comes in pieces, [`answer`] parses the whole head
-//! once, [`write_switching`] writes the 101, and [`Refusal::render`] whatever else there is to say.
-//! Nothing here keeps a byte or a state; the caller holds the head until it is whole.
+//! [`scan()`] finds the end of the head however it comes in pieces, [`check_line`] tells early what will
+//! never be one, [`answer`] parses the whole head once, [`write_switching`] writes the 101, and
+//! [`Refusal::render`] whatever else there is to say. Nothing here keeps a byte or a state; the caller
+//! holds the head until it is whole.
 
+mod foreign;
+mod line;
 mod refusal;
 mod request;
 mod scan;
@@ -11,16 +14,24 @@ mod scan;
 mod tests;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use base64::alphabet::STANDARD as ALPHABET;
+use base64::engine::GeneralPurpose;
+use base64::engine::general_purpose::PAD;
 use sha1::{Digest, Sha1};
 
 use super::policy::Policy;
 use super::slab::HOLD_BYTES_MAX;
 
+pub use foreign::Foreign;
 pub use refusal::Refusal;
 pub use scan::{Scan, scan};
 
+use line::Progress;
 use request::{Once, Request};
+
+/// Lenient about the bits behind the last byte: the example key of RFC 6455 (section 4.1) has some set.
+const BASE64: GeneralPurpose =
+    GeneralPurpose::new(&ALPHABET, PAD.with_decode_allow_trailing_bits(true));
 
 /// The longest request head, in bytes, with the empty line that ends it.
 pub const HEAD_BYTES_MAX: usize = HOLD_BYTES_MAX;
@@ -50,15 +61,23 @@ pub struct Accepted<'a> {
 ///
 /// # Errors
 /// A [`Refusal`] that names the first thing wrong, from the general to the particular: syntax, HTTP
-/// version, method, `Host`, body, `Upgrade`, `Connection`, WebSocket version, key.
+/// version, method, target, `Host`, body, Engine.IO, `Upgrade`, `Connection`, WebSocket version, key.
 pub fn answer<'a>(head: &'a [u8], policy: &Policy) -> Result<Accepted<'a>, Refusal> {
     let request = Request::parse(head, &policy.subprotocols)?;
     // A recipient takes a later minor version for its own (RFC 9110, section 2.5).
-    if !matches!(request.version, (1, 1..)) {
+    if !matches!(request.line.version, (1, 1..)) {
         return Err(Refusal::HttpVersion);
     }
-    if request.method != b"GET" {
-        return Err(Refusal::Method);
+    match request.line.method {
+        b"GET" | b"HEAD" => {}
+        // RFC 9110, section 9.3, and RFC 5789.
+        b"POST" | b"PUT" | b"DELETE" | b"CONNECT" | b"OPTIONS" | b"TRACE" | b"PATCH" => {
+            return Err(Refusal::Method);
+        }
+        _ => return Err(Refusal::UnknownMethod),
+    }
+    if !request.line.names_a_resource() {
+        return Err(Refusal::Target);
     }
     if !matches!(request.host, Once::Value(host) if request::is_host(host)) {
         return Err(Refusal::Host);
@@ -66,11 +85,12 @@ pub fn answer<'a>(head: &'a [u8], policy: &Policy) -> Result<Accepted<'a>, Refus
     if request.has_body {
         return Err(Refusal::Body);
     }
-    if !request.upgrades_to_websocket {
-        return Err(match request.speaks_engine_io() {
-            true => Refusal::SocketIo,
-            false => Refusal::UpgradeRequired,
-        });
+    if request.line.speaks_engine_io() {
+        return Err(Refusal::SocketIo);
+    }
+    // A HEAD is answered as the GET that asks for nothing would be; it cannot be upgraded itself.
+    if !request.upgrades_to_websocket || request.line.method == b"HEAD" {
+        return Err(Refusal::UpgradeRequired);
     }
     if !request.connection_upgrades {
         return Err(Refusal::Connection);
@@ -87,7 +107,24 @@ pub fn answer<'a>(head: &'a [u8], policy: &Policy) -> Result<Accepted<'a>, Refus
     }
 }
 
-/// Whether `key` is sixteen bytes in base64, in its one canonical form.
+/// Checks the request line, as far as `head` has it: whoever speaks another protocol shows it there, and
+/// need not wait for an answer until the head's deadline.
+///
+/// # Errors
+/// The same that [`answer`] would give once the head is whole.
+pub fn check_line(head: &[u8]) -> Result<(), Refusal> {
+    match line::read(head) {
+        Progress::Fault(place) => Err(Refusal::of_line(&head[..=place])),
+        Progress::Partial | Progress::Whole(..) => Ok(()),
+    }
+}
+
+/// Whether `byte` may stand in a token (RFC 9110, section 5.6.2).
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Whether `key` is sixteen bytes in base64, padded.
 fn is_key(key: &[u8]) -> bool {
     // The decoder wants room for what as many characters could be without padding.
     let mut decoded = [0; KEY_BYTES + 2];

@@ -1,7 +1,9 @@
 //! Why an upgrade is refused, and how that is said.
 
 use std::borrow::Cow;
+use std::time::{Duration, UNIX_EPOCH};
 
+use super::foreign::Foreign;
 use super::{HEAD_BYTES_MAX, HEADERS_MAX};
 
 /// The longest `Host` that is repeated to whoever sent it, in bytes: longer ones are no names.
@@ -12,8 +14,12 @@ const HOST_BYTES_MAX: usize = 255;
 pub enum Refusal {
     /// The head is not that of an HTTP/1 request (RFC 9112): 400.
     Malformed,
+    /// It begins like another protocol: 400.
+    Foreign(Foreign),
     /// A line feed without its carriage return (RFC 9112, section 2.2): 400.
     BareLineFeed,
+    /// The target is neither a path nor a URI (RFC 9112, section 3.2): 400.
+    Target,
     /// `Host` is missing, repeated, or not a host (RFC 9112, section 3.2): 400.
     Host,
     /// The request has a body, which would be taken for frames: 400.
@@ -22,7 +28,7 @@ pub enum Refusal {
     Connection,
     /// `Sec-WebSocket-Key` is missing, repeated, or not sixteen bytes in base64 (section 4.2.1): 400.
     Key,
-    /// A method other than GET: 405.
+    /// A method other than GET and HEAD: 405.
     Method,
     /// The head did not come in time: 408.
     Timeout,
@@ -38,6 +44,8 @@ pub enum Refusal {
     HeadTooLarge,
     /// The head has more than [`HEADERS_MAX`] fields (RFC 6585, section 5): 431.
     TooManyHeaders,
+    /// A method that is none of HTTP's (RFC 9110, section 9.1): 501.
+    UnknownMethod,
     /// The server is going down, is full, or has no memory left: 503.
     Unavailable,
     /// A version of HTTP other than 1.1 and what may follow it in 1: 505.
@@ -45,6 +53,15 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// What is wrong with a request line that its last byte makes none.
+    pub(super) fn of_line(seen: &[u8]) -> Refusal {
+        match (Foreign::of(seen), seen) {
+            (Some(foreign), _) => Refusal::Foreign(foreign),
+            (None, [.., b'\n']) => Refusal::BareLineFeed,
+            (None, _) => Refusal::Malformed,
+        }
+    }
+
     /// What is too long about a head that did not end within [`HEAD_BYTES_MAX`].
     pub fn too_large(head: &[u8]) -> Refusal {
         if head.contains(&b'\n') {
@@ -58,7 +75,9 @@ impl Refusal {
     pub const fn status(self) -> u16 {
         match self {
             Refusal::Malformed
+            | Refusal::Foreign(_)
             | Refusal::BareLineFeed
+            | Refusal::Target
             | Refusal::Host
             | Refusal::Body
             | Refusal::Connection
@@ -68,17 +87,22 @@ impl Refusal {
             Refusal::TargetTooLong => 414,
             Refusal::UpgradeRequired | Refusal::SocketIo | Refusal::WebSocketVersion => 426,
             Refusal::HeadTooLarge | Refusal::TooManyHeaders => 431,
+            Refusal::UnknownMethod => 501,
             Refusal::Unavailable => 503,
             Refusal::HttpVersion => 505,
         }
     }
 
     /// The whole HTTP/1.1 response. `head` is the request as far as it came; only its `Host` is
-    /// repeated, and only if it is harmless.
-    pub fn render(&self, head: &[u8]) -> Vec<u8> {
+    /// repeated, and only if it is harmless. `now` is the time since 1970, where there is a clock.
+    pub fn render(&self, head: &[u8], now: Option<Duration>) -> Vec<u8> {
         let text = self.text(head);
+        let date = now.map_or_else(String::new, |now| {
+            format!("Date: {}\r\n", httpdate::fmt_http_date(UNIX_EPOCH + now))
+        });
         let mut response = format!(
             "HTTP/1.1 {} {}\r\n\
+            {date}\
             Content-Type: text/plain; charset=utf-8\r\n\
             Content-Length: {}\r\n\
             Cache-Control: no-store\r\n\
@@ -89,7 +113,8 @@ impl Refusal {
             self.fields(),
         );
         // The response to HEAD describes a body and has none (RFC 9110, section 9.3.2).
-        if !head.starts_with(b"HEAD ") {
+        let line = head.strip_prefix(b"\r\n").unwrap_or(head);
+        if !line.starts_with(b"HEAD ") {
             response.push_str(&text);
         }
         response.into_bytes()
@@ -102,6 +127,7 @@ impl Refusal {
             414 => "URI Too Long",
             426 => "Upgrade Required",
             431 => "Request Header Fields Too Large",
+            501 => "Not Implemented",
             503 => "Service Unavailable",
             505 => "HTTP Version Not Supported",
             _ => "Bad Request",
@@ -112,7 +138,7 @@ impl Refusal {
     /// names it in `Connection` (RFC 9110, section 7.8).
     const fn fields(self) -> &'static str {
         match self {
-            Refusal::Method => "Connection: close\r\nAllow: GET\r\n",
+            Refusal::Method => "Connection: close\r\nAllow: GET, HEAD\r\n",
             Refusal::Unavailable => "Connection: close\r\nRetry-After: 1\r\n",
             Refusal::UpgradeRequired | Refusal::SocketIo => {
                 "Connection: close, Upgrade\r\nUpgrade: websocket\r\n"
@@ -121,7 +147,9 @@ impl Refusal {
                 "Connection: close, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
             }
             Refusal::Malformed
+            | Refusal::Foreign(_)
             | Refusal::BareLineFeed
+            | Refusal::Target
             | Refusal::Host
             | Refusal::Body
             | Refusal::Connection
@@ -130,6 +158,7 @@ impl Refusal {
             | Refusal::TargetTooLong
             | Refusal::HeadTooLarge
             | Refusal::TooManyHeaders
+            | Refusal::UnknownMethod
             | Refusal::HttpVersion => "Connection: close\r\n",
         }
     }
@@ -139,6 +168,10 @@ impl Refusal {
         match self {
             Refusal::Malformed => "This is not the head of an HTTP/1.1 request: a request line, then \
                 header fields of the form `Name: value`, unfolded, each line ended by CR LF.\n"
+                .into(),
+            Refusal::Foreign(foreign) => foreign.text().into(),
+            Refusal::Target => "The request needs a path, such as / or /chat, or a whole URI, without \
+                a fragment (#).\n"
                 .into(),
             Refusal::BareLineFeed => "A line of the request ended in LF alone. Each line of the \
                 head must end in CR LF.\n"
@@ -156,6 +189,9 @@ impl Refusal {
                 random bytes in base64 (24 characters).\n"
                 .into(),
             Refusal::Method => "A WebSocket upgrade is a GET; no other method is allowed.\n".into(),
+            Refusal::UnknownMethod => "This is no method of HTTP. A WebSocket upgrade is a GET, in \
+                capital letters.\n"
+                .into(),
             Refusal::Timeout => "The head of the request did not arrive in time. Send it whole, \
                 directly after connecting.\n"
                 .into(),
@@ -189,7 +225,8 @@ impl Refusal {
                 in a second.\n"
                 .into(),
             Refusal::HttpVersion => "This version of HTTP is not spoken here. A WebSocket upgrade is \
-                an HTTP/1.1 request.\n"
+                an HTTP/1.1 request. If a proxy on the way speaks HTTP/1.0, as nginx does by itself, \
+                it needs `proxy_http_version 1.1`, and must pass on Upgrade and Connection.\n"
                 .into(),
         }
     }
@@ -224,13 +261,26 @@ mod tests {
     use super::super::tests::{head_of, read_response};
     use super::*;
 
+    /// The example of RFC 9110, section 5.6.7.
+    const NOW: Duration = Duration::from_secs(784_111_777);
+
     /// Every refusal. The match makes a new one fail here until it is listed.
     fn refusals() -> Vec<Refusal> {
         let mut all = vec![Refusal::Malformed];
         while let Some(last) = all.last() {
             all.push(match last {
-                Refusal::Malformed => Refusal::BareLineFeed,
-                Refusal::BareLineFeed => Refusal::Host,
+                Refusal::Malformed => Refusal::Foreign(Foreign::Tls),
+                Refusal::Foreign(foreign) => match foreign {
+                    Foreign::Tls => Refusal::Foreign(Foreign::Ssh),
+                    Foreign::Ssh => Refusal::Foreign(Foreign::Smtp),
+                    Foreign::Smtp => Refusal::Foreign(Foreign::Redis),
+                    Foreign::Redis => Refusal::Foreign(Foreign::Mqtt),
+                    Foreign::Mqtt => Refusal::Foreign(Foreign::ProxyV1),
+                    Foreign::ProxyV1 => Refusal::Foreign(Foreign::ProxyV2),
+                    Foreign::ProxyV2 => Refusal::BareLineFeed,
+                },
+                Refusal::BareLineFeed => Refusal::Target,
+                Refusal::Target => Refusal::Host,
                 Refusal::Host => Refusal::Body,
                 Refusal::Body => Refusal::Connection,
                 Refusal::Connection => Refusal::Key,
@@ -242,7 +292,8 @@ mod tests {
                 Refusal::WebSocketVersion => Refusal::TargetTooLong,
                 Refusal::TargetTooLong => Refusal::HeadTooLarge,
                 Refusal::HeadTooLarge => Refusal::TooManyHeaders,
-                Refusal::TooManyHeaders => Refusal::Unavailable,
+                Refusal::TooManyHeaders => Refusal::UnknownMethod,
+                Refusal::UnknownMethod => Refusal::Unavailable,
                 Refusal::Unavailable => Refusal::HttpVersion,
                 Refusal::HttpVersion => return all,
             });
@@ -258,7 +309,7 @@ mod tests {
                 b"GET / HT",
                 &head_of("GET / HTTP/1.1", &["Host: a"]),
             ] {
-                let (status, fields, body) = read_response(&refusal.render(head));
+                let (status, fields, body) = read_response(&refusal.render(head, Some(NOW)));
                 let field = |name: &str| {
                     let mut values = fields.iter().filter(|field| field.0 == name);
                     let value = values.next().map(|field| field.1.as_str());
@@ -276,6 +327,7 @@ mod tests {
                 );
                 assert_eq!(field("content-type"), Some("text/plain; charset=utf-8"));
                 assert_eq!(field("cache-control"), Some("no-store"));
+                assert_eq!(field("date"), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
                 let upgrade = (status == 426).then_some("websocket");
                 assert_eq!(field("upgrade"), upgrade, "{refusal:?}");
                 let connection = if status == 426 {
@@ -288,7 +340,7 @@ mod tests {
                 assert_eq!(field("sec-websocket-version"), version, "{refusal:?}");
                 assert_eq!(
                     field("allow"),
-                    (status == 405).then_some("GET"),
+                    (status == 405).then_some("GET, HEAD"),
                     "{refusal:?}"
                 );
                 assert_eq!(
@@ -302,7 +354,8 @@ mod tests {
 
     #[test]
     fn invites_by_the_name_it_was_called() {
-        let invitation = |head: &[u8]| read_response(&Refusal::UpgradeRequired.render(head)).2;
+        let invitation =
+            |head: &[u8]| read_response(&Refusal::UpgradeRequired.render(head, None)).2;
         for host in ["echo.example:8080", "[::1]:3000", "127.0.0.1"] {
             let text = invitation(&head_of("GET / HTTP/1.1", &[format!("HOST:  {host} ")]));
             assert!(
@@ -334,7 +387,7 @@ mod tests {
             );
         }
         assert!(invitation(b"").contains("ws://localhost"));
-        let text = read_response(&Refusal::SocketIo.render(b"")).2;
+        let text = read_response(&Refusal::SocketIo.render(b"", None)).2;
         assert!(
             text.contains("not Socket.IO") && text.contains("ws://localhost"),
             "{text}"
@@ -343,9 +396,10 @@ mod tests {
 
     #[test]
     fn the_response_to_head_has_no_body() {
-        let response = Refusal::Method.render(&head_of("HEAD / HTTP/1.1", &["Host: a"]));
+        let head = head_of("HEAD / HTTP/1.1", &["Host: a"]);
+        let response = Refusal::UpgradeRequired.render(&head, None);
         let (status, fields, body) = read_response(&response);
-        assert_eq!((status, body.as_str()), (405, ""));
+        assert_eq!((status, body.as_str()), (426, ""));
         assert!(
             fields
                 .iter()

@@ -1,14 +1,15 @@
 //! What a request head says, as far as an upgrade cares.
 
 use httparse::{EMPTY_HEADER, Status};
-use memchr::memchr;
 
-use super::{HEADERS_MAX, Refusal};
+use crate::protocol::policy::ANY_SUBPROTOCOL;
+
+use super::line::{self, Progress, RequestLine};
+use super::{HEADERS_MAX, Refusal, is_token_byte};
 
 /// A field that must come exactly once.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Once<'a> {
-    #[default]
     Missing,
     Value(&'a [u8]),
     Repeated,
@@ -24,12 +25,9 @@ impl<'a> Once<'a> {
 }
 
 /// A head that is well formed; whether it is acceptable is decided elsewhere.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Request<'a> {
-    pub(super) method: &'a [u8],
-    target: &'a [u8],
-    /// Major and minor.
-    pub(super) version: (u8, u8),
+    pub(super) line: RequestLine<'a>,
     pub(super) host: Once<'a>,
     pub(super) has_body: bool,
     pub(super) upgrades_to_websocket: bool,
@@ -43,7 +41,21 @@ pub(super) struct Request<'a> {
 impl<'a> Request<'a> {
     /// Reads a whole head.
     pub(super) fn parse(head: &'a [u8], subprotocols: &[String]) -> Result<Self, Refusal> {
-        let (mut request, fields) = Request::parse_line(head).ok_or(Refusal::Malformed)?;
+        let (line, fields) = match line::read(head) {
+            Progress::Whole(line, fields) => (line, fields),
+            Progress::Fault(place) => return Err(Refusal::of_line(&head[..=place])),
+            Progress::Partial => return Err(Refusal::Malformed),
+        };
+        let mut request = Request {
+            line,
+            host: Once::Missing,
+            has_body: false,
+            upgrades_to_websocket: false,
+            connection_upgrades: false,
+            websocket_version: Once::Missing,
+            key: Once::Missing,
+            subprotocol: None,
+        };
         let mut headers = [EMPTY_HEADER; HEADERS_MAX];
         match httparse::parse_headers(fields, &mut headers) {
             Ok(Status::Complete((_, headers))) => {
@@ -55,37 +67,6 @@ impl<'a> Request<'a> {
             Err(httparse::Error::TooManyHeaders) => Err(Refusal::TooManyHeaders),
             Ok(Status::Partial) | Err(_) => Err(Refusal::Malformed),
         }
-    }
-
-    /// Reads the request line (RFC 9112, section 3) and returns what is behind it. Not by `httparse`,
-    /// which knows no minor version after 1.
-    fn parse_line(head: &'a [u8]) -> Option<(Self, &'a [u8])> {
-        let head = head.strip_prefix(b"\r\n").unwrap_or(head);
-        let (line, rest) = head.split_at(memchr(b'\r', head)?);
-        let fields = rest.strip_prefix(b"\r\n")?;
-        let mut words = line.split(|&byte| byte == b' ');
-        let (method, target) = (words.next()?, words.next()?);
-        let [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] = *words.next()? else {
-            return None;
-        };
-        let well_formed = words.next().is_none()
-            && is_token(method)
-            && !target.is_empty()
-            && target.iter().all(u8::is_ascii_graphic)
-            && major.is_ascii_digit()
-            && minor.is_ascii_digit();
-        let version = (major.wrapping_sub(b'0'), minor.wrapping_sub(b'0'));
-        well_formed.then(|| {
-            (
-                Request {
-                    method,
-                    target,
-                    version,
-                    ..Request::default()
-                },
-                fields,
-            )
-        })
     }
 
     fn take(&mut self, name: &str, value: &'a [u8], subprotocols: &[String]) {
@@ -108,15 +89,6 @@ impl<'a> Request<'a> {
             self.has_body = true;
         }
     }
-
-    /// Whether the target's query is that of Engine.IO, the layer under Socket.IO.
-    pub(super) fn speaks_engine_io(&self) -> bool {
-        let mut parts = self.target.splitn(2, |&byte| byte == b'?');
-        let query = parts.nth(1).unwrap_or_default();
-        query
-            .split(|&byte| byte == b'&')
-            .any(|pair| pair.starts_with(b"EIO="))
-    }
 }
 
 /// The elements of a list (RFC 9110, section 5.6.1).
@@ -136,14 +108,16 @@ fn choose<'a>(value: &'a [u8], known: &[String]) -> Option<&'a str> {
     elements(value)
         .filter(|offered| is_token(offered))
         .filter_map(|offered| std::str::from_utf8(offered).ok())
-        .find(|offered| known.iter().any(|name| name == "*" || name == offered))
+        .find(|offered| {
+            known
+                .iter()
+                .any(|name| name == ANY_SUBPROTOCOL || name == offered)
+        })
 }
 
 /// Whether `bytes` are a token (RFC 9110, section 5.6.2).
 fn is_token(bytes: &[u8]) -> bool {
-    let is_token_byte =
-        |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    !bytes.is_empty() && bytes.iter().all(is_token_byte)
+    !bytes.is_empty() && bytes.iter().copied().all(is_token_byte)
 }
 
 /// Whether `value` may be a host and port (RFC 9110, section 7.2), by its characters. It may be empty.

@@ -197,6 +197,9 @@ fn refuses_what_the_fields_say() {
 fn refuses_every_other_key() {
     let key = |value: &str| head_with(&[&format!("Sec-WebSocket-Key: {value}")]);
     accepted(&key("AAAAAAAAAAAAAAAAAAAAAA=="));
+    // The example of section 4.1, whose last character has bits behind the last byte.
+    accepted(&key("AQIDBAUGBwgJCgsMDQ4PEC=="));
+    accepted(&key("dGhlIHNhbXBsZSBub25jZR=="));
     accepted(&key("//////////////////////w=="
         .get(1..)
         .expect("it is ASCII")));
@@ -204,7 +207,6 @@ fn refuses_every_other_key() {
         "",
         "dGhlIHNhbXBsZSBub25jZQ",     // no padding
         "dGhlIHNhbXBsZSBub25jZQ=",    // half of it
-        "dGhlIHNhbXBsZSBub25jZR==",   // bits behind the last byte
         "dGhlIHNhbXBsZSBub25jZ===",   // too much padding
         "dGhlIHNhbXBsZSBub25jZQ==x",  // a byte more
         "dGhlIHNhbXBsZSBub25jZTE=",   // seventeen bytes
@@ -225,13 +227,17 @@ fn refuses_every_other_key() {
 fn reads_the_request_line_strictly() {
     let with_line = |line: &str| head_of(line, &FIELDS);
     accepted(&with_line("GET / HTTP/1.1"));
-    accepted(&with_line("GET /?a=b&c#d HTTP/1.2"));
+    accepted(&with_line("GET /?a=b&c HTTP/1.2"));
     accepted(&with_line("GET http://server.example.com/ HTTP/1.9"));
     accepted(&with_line("\r\nGET / HTTP/1.1"));
     for (line, expected) in [
         ("POST / HTTP/1.1", Refusal::Method),
-        ("get / HTTP/1.1", Refusal::Method),
-        ("HEAD / HTTP/1.1", Refusal::Method),
+        ("get / HTTP/1.1", Refusal::UnknownMethod),
+        ("HEAD / HTTP/1.1", Refusal::UpgradeRequired),
+        ("OPTIONS * HTTP/1.1", Refusal::Method),
+        ("GET * HTTP/1.1", Refusal::Target),
+        ("GET /#d HTTP/1.1", Refusal::Target),
+        ("SSH-2 / http", Refusal::Foreign(Foreign::Ssh)),
         ("GET / HTTP/1.0", Refusal::HttpVersion),
         ("GET / HTTP/0.9", Refusal::HttpVersion),
         ("PRI * HTTP/2.0", Refusal::HttpVersion),
@@ -251,6 +257,11 @@ fn reads_the_request_line_strictly() {
         ("", Refusal::Malformed),
     ] {
         let head = with_line(line);
+        let early = match expected {
+            Refusal::Malformed | Refusal::Foreign(_) => Err(expected),
+            _ => Ok(()),
+        };
+        assert_eq!(check_line(&head), early, "{line:?}");
         assert_eq!(answer(&head, &policy(&[])), Err(expected), "{line:?}");
     }
     // Two empty lines in front are a head by themselves.
@@ -258,7 +269,10 @@ fn reads_the_request_line_strictly() {
         scan(&with_line("\r\n\r\nGET / HTTP/1.1"), 0),
         Scan::Complete(4)
     );
-    assert_eq!(answer(b"\r\n\r\n", &policy(&[])), Err(Refusal::Malformed));
+    assert_eq!(
+        answer(b"\r\n\r\n", &policy(&[])),
+        Err(Refusal::Foreign(Foreign::ProxyV2))
+    );
 }
 
 #[test]
@@ -343,10 +357,8 @@ fn tells_socket_io_from_other_visitors() {
     refused(&visit("/?transport=polling&EIO=4"), Refusal::SocketIo);
     refused(&visit("/EIO=4"), Refusal::UpgradeRequired);
     refused(&visit("/?VIDEIO=4"), Refusal::UpgradeRequired);
-    accepted(&head_of(
-        "GET /?EIO=4&transport=websocket HTTP/1.1",
-        &FIELDS,
-    ));
+    let upgrade = head_of("GET /?EIO=4&transport=websocket HTTP/1.1", &FIELDS);
+    refused(&upgrade, Refusal::SocketIo);
 }
 
 /// A response as a client reads it: status, fields with lower-case names, body.
@@ -385,7 +397,7 @@ proptest! {
                 prop_assert_eq!(scan(&response, 0), Scan::Complete(response.len()));
             }
             Err(refusal) => {
-                let response = refusal.render(&head);
+                let response = refusal.render(&head, None);
                 prop_assert_eq!(read_response(&response).0, refusal.status());
             }
         }
@@ -397,7 +409,7 @@ proptest! {
     ) {
         let _ = scan(&head, 0);
         if let Err(refusal) = answer(&head, &policy(&["*"])) {
-            read_response(&refusal.render(&head));
+            read_response(&refusal.render(&head, None));
         }
     }
 }

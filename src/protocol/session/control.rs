@@ -1,6 +1,6 @@
 //! Control frames: at most 125 bytes, answered whole, never cut (RFC 6455, section 5.5).
 
-use crate::protocol::close::{CloseCode, Violation};
+use crate::protocol::close::{CloseCode, Ending, Violation};
 use crate::protocol::frame::{CLOSE, CONTROL_BYTES_MAX, FIN, Header, PING, PONG, ServerHeader};
 use crate::protocol::reply::{Piece, Reply};
 use crate::protocol::slab::SlabPool;
@@ -84,6 +84,23 @@ impl Session {
             turn.slabs,
         )
     }
+}
+
+/// Appends the Close that tells `ending`. One for silence or a drain stays inline; the reasons of
+/// violations are longer and take a slab.
+pub(super) fn append_close(ending: Ending, after: &mut Piece, turn: &mut Turn<'_>) {
+    let reason = if turn.policy.close_reasons {
+        ending.reason().as_bytes()
+    } else {
+        &[]
+    };
+    let mut frame = [0; 2 + CONTROL_BYTES_MAX];
+    let code_frame = ending.code().frame();
+    let (head, room) = frame.split_at_mut(code_frame.len());
+    head.copy_from_slice(&code_frame);
+    head[1] += reason.len() as u8;
+    room[..reason.len()].copy_from_slice(reason);
+    after.append(&frame[..code_frame.len() + reason.len()], turn.slabs);
 }
 
 /// Answers a whole control frame outside of the window.

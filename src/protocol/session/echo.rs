@@ -7,7 +7,7 @@ use crate::protocol::slab::HOLD_BYTES_MAX;
 
 use super::inbound::{Frame, Kind, Way};
 use super::window::Window;
-use super::{Flow, Session, Step, Turn};
+use super::{Flow, Session, Step, Turn, control};
 
 impl Session {
     /// Echoes `lent[from..]`.
@@ -117,8 +117,8 @@ impl Session {
         *messages += u64::from(self.inbound.end(&frame));
         self.cut_open = false;
         match self.close_due.take() {
-            Some(code) => {
-                reply.after.append(&code.frame(), turn.slabs);
+            Some(ending) => {
+                control::append_close(ending, &mut reply.after, turn);
                 Ok(Some(Flow::Ended))
             }
             None => Ok(None),

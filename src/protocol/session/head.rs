@@ -20,7 +20,12 @@ impl Session {
         reply: &mut Reply,
     ) -> Result<Option<usize>, Refusal> {
         let Some(held) = self.held.take() else {
-            return match handshake::scan(&lent[..lent.len().min(HEAD_BYTES_MAX)], 0) {
+            let head = &lent[..lent.len().min(HEAD_BYTES_MAX)];
+            let scanned = handshake::scan(head, 0);
+            if !matches!(scanned, Scan::Complete(_)) {
+                handshake::check_line(head)?;
+            }
+            return match scanned {
                 Scan::BareLineFeed => Err(Refusal::BareLineFeed),
                 Scan::Complete(len) => {
                     let switching = switch(turn, &lent[..len])?;
@@ -51,6 +56,9 @@ impl Session {
         held.append(more);
         let scanned = handshake::scan(held.bytes(), had);
         let held = self.held.insert(held);
+        if !matches!(scanned, Scan::Complete(_)) {
+            handshake::check_line(held.bytes())?;
+        }
         match scanned {
             Scan::BareLineFeed => Err(Refusal::BareLineFeed),
             Scan::Incomplete if held.len() == HEAD_BYTES_MAX => {
@@ -75,10 +83,11 @@ impl Session {
         reply: &mut Reply,
     ) -> Next {
         turn.tally.refusals.add(1);
-        turn.cause.get_or_insert(Cause::Refused(refusal.status()));
+        turn.cause = Some(Cause::Refused(refusal.status()));
         self.stage = Stage::Ended;
         let head = self.held.as_ref().map_or(lent, |slab| slab.bytes());
-        reply.before.append(&refusal.render(head), turn.slabs);
+        let now = turn.policy.wall_clock.map(|clock| clock.0());
+        reply.before.append(&refusal.render(head, now), turn.slabs);
         self.release(turn.slabs);
         Next::HalfClose
     }
@@ -90,6 +99,8 @@ const SWITCHING_BYTES: usize = 256;
 /// The 101 that answers a whole head.
 fn switch(turn: &mut Turn<'_>, head: &[u8]) -> Result<Box<Slab>, Refusal> {
     if turn.refusing {
+        // Not before what [`Session::receive_head`] would have said had the head come in pieces.
+        handshake::check_line(head)?;
         return Err(Refusal::Unavailable);
     }
     let accepted = handshake::answer(head, turn.policy)?;

@@ -18,7 +18,7 @@ mod window;
 
 use std::time::Duration;
 
-use super::close::{Cause, CloseCode, Violation};
+use super::close::{Cause, CloseCode, Ending, Violation};
 use super::frame::{FIN, PING, ServerHeader, TEXT};
 use super::handshake::Refusal;
 use super::moment::Moment;
@@ -127,7 +127,7 @@ pub struct Session {
     /// A reply frame is open whose header promised bytes that have not come: nothing else can be sent.
     cut_open: bool,
     /// What to close with once the open reply frame has ended.
-    close_due: Option<CloseCode>,
+    close_due: Option<Ending>,
     /// What is held is the first fragment of an answer (in the mode that answers with a prefix).
     first_fragment: bool,
     deadline: Moment,
@@ -218,7 +218,6 @@ impl Session {
             }
             (Wake::Deadline, Stage::Head) => {
                 turn.tally.timeouts.add(1);
-                turn.cause = Some(Cause::Handshake);
                 let refusal = if turn.refusing {
                     Refusal::Unavailable
                 } else {
@@ -237,12 +236,13 @@ impl Session {
                 Next::Read
             }
             (Wake::Drain(code), Stage::Greeting | Stage::Open) => {
+                let ending = Ending::Drain(code);
                 if self.cut_open {
-                    self.close_due = Some(code);
+                    self.close_due = Some(ending);
                     self.heard(turn.policy, turn.now);
                     return Next::Read;
                 }
-                self.finish(code, reply, turn.slabs)
+                self.finish(ending, reply, turn)
             }
         }
     }
@@ -295,8 +295,7 @@ impl Session {
     fn silent(&mut self, turn: &mut Turn<'_>, reply: &mut Reply) -> Next {
         if self.pinged || self.close_due.is_some() {
             turn.tally.timeouts.add(1);
-            turn.cause = Some(Cause::Idle);
-            return self.finish(CloseCode::GOING_AWAY, reply, turn.slabs);
+            return self.finish(Ending::Idle, reply, turn);
         }
         self.pinged = true;
         self.deadline = turn.now + turn.policy.idle_timeout.unwrap_or(Duration::MAX) / 2;
@@ -306,13 +305,17 @@ impl Session {
         Next::Read
     }
 
-    /// Ends the session: with `code` where a Close can be sent, with FIN alone where a reply frame is
+    /// Ends the session: with `ending` where a Close can be sent, with FIN alone where a reply frame is
     /// open and promises bytes that will not come.
-    fn finish(&mut self, code: CloseCode, reply: &mut Reply, slabs: &mut SlabPool) -> Next {
+    fn finish(&mut self, ending: Ending, reply: &mut Reply, turn: &mut Turn<'_>) -> Next {
         self.stage = Stage::Ended;
-        self.release(slabs);
+        self.release(turn.slabs);
+        // A drain ends all, and is told once.
+        if !matches!(ending, Ending::Drain(_)) {
+            turn.cause = Some(Cause::Closed(ending));
+        }
         if !self.cut_open {
-            reply.after.append(&code.frame(), slabs);
+            control::append_close(ending, &mut reply.after, turn);
         }
         Next::HalfClose
     }
@@ -333,8 +336,7 @@ impl Session {
             }
             Err(violation) => {
                 turn.tally.violations.add(1);
-                turn.cause = Some(Cause::Violation(violation));
-                self.finish(violation.close_code(), reply, turn.slabs)
+                self.finish(Ending::Violation(violation), reply, turn)
             }
         }
     }

@@ -105,8 +105,16 @@ impl Session {
         input: &mut Window<'_>,
         reply: &mut Reply,
     ) -> Result<Option<Flow>, Violation> {
+        // What is held from an earlier receive was taken to be held.
+        let mut may_wait = true;
         loop {
-            self.open_fragment(turn, &mut frame);
+            if self.held.is_none() {
+                if frame.remaining > 0 && input.unread_len() == 0 {
+                    self.inbound.frame = Some(frame);
+                    return Ok(None);
+                }
+                may_wait = self.open_fragment(turn, &mut frame, input.unread_len());
+            }
             if frame.remaining > 0 && self.is_fragment_full() {
                 self.emit_fragment(turn, false, reply);
                 if reply.before.byte_count() >= turn.room {
@@ -117,7 +125,7 @@ impl Session {
             }
             if !self.gather(&mut frame, input)? {
                 self.inbound.frame = Some(frame);
-                self.keep_or_emit(turn, reply);
+                self.keep_or_emit(turn, may_wait, reply);
                 return Ok(None);
             }
             if frame.remaining == 0 {
@@ -135,12 +143,21 @@ impl Session {
             .is_some_and(|slab| slab.room() < FRAGMENT_ROOM_MIN)
     }
 
-    /// Makes sure that there is a slab to gather into. A message's first begins with the prefix.
-    fn open_fragment(&mut self, turn: &mut Turn<'_>, frame: &mut Frame) {
-        if self.held.is_some() {
-            return;
-        }
-        let mut slab = turn.slabs.take(HOLD_BYTES_MAX);
+    /// Takes a slab to gather into; whether it may be held until more comes. A message's first begins
+    /// with the prefix. `here` bytes of input are left.
+    fn open_fragment(&mut self, turn: &mut Turn<'_>, frame: &mut Frame, here: usize) -> bool {
+        let will_wait = (here as u64) < frame.remaining && here < HOLD_BYTES_MAX;
+        let to_hold = if will_wait {
+            let prefix_len = turn.policy.prefix.as_ref().map_or(0, String::len);
+            let wanted = prefix_len as u64 + FRAGMENT_ROOM_MIN as u64;
+            let wanted = wanted.saturating_add(frame.remaining.saturating_mul(GROWTH_MAX as u64));
+            turn.slabs
+                .take_to_hold(wanted.min(HOLD_BYTES_MAX as u64) as usize)
+        } else {
+            None
+        };
+        let may_wait = to_hold.is_some();
+        let mut slab = to_hold.unwrap_or_else(|| turn.slabs.take(HOLD_BYTES_MAX));
         if frame.way == (Way::Fragments { begun: false }) {
             frame.way = Way::Fragments { begun: true };
             slab.append(turn.policy.prefix.as_deref().unwrap_or_default().as_bytes());
@@ -153,6 +170,7 @@ impl Session {
             }
         }
         self.held = Some(slab);
+        may_wait
     }
 
     /// Moves payload into the open fragment; false when there is no more input while the frame goes on.
@@ -185,10 +203,10 @@ impl Session {
     }
 
     /// At the end of the input, within a frame: keeps the open fragment if that is affordable.
-    fn keep_or_emit(&mut self, turn: &mut Turn<'_>, reply: &mut Reply) {
+    fn keep_or_emit(&mut self, turn: &mut Turn<'_>, may_wait: bool, reply: &mut Reply) {
         match &self.held {
             Some(slab) if slab.is_empty() => self.release(turn.slabs),
-            Some(_) if turn.slabs.overdraft() > 0 => self.emit_fragment(turn, false, reply),
+            Some(_) if !may_wait => self.emit_fragment(turn, false, reply),
             _ => {}
         }
     }
