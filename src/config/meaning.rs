@@ -129,6 +129,7 @@ const PROTOCOLS: [(&str, Protocol); 2] =
 const LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
 const INCREMENTAL: [(&str, Option<bool>); 3] =
     [("auto", None), ("on", Some(true)), ("off", Some(false))];
+pub(super) const ON_OR_OFF: [(&str, bool); 2] = [("on", true), ("off", false)];
 const SWITCH: [(&str, bool); 8] = [
     ("true", true),
     ("false", false),
@@ -141,7 +142,7 @@ const SWITCH: [(&str, bool); 8] = [
 ];
 
 /// One of a few words.
-fn choice<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Refusal> {
+pub(super) fn choice<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Refusal> {
     words
         .iter()
         .find(|(word, _)| *word == text)

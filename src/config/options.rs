@@ -84,6 +84,12 @@ fn limits() -> Vec<Arg> {
         option("idle-timeout", "DURATION")
             .help("Silence before a connection is given up, pinged at half of it; or off")
             .default_value("60s"),
+        option("stall-timeout", "DURATION")
+            .help(
+                "Time without any acknowledged byte after which a peer that is owed some is \
+                 given up",
+            )
+            .default_value("30s"),
         option("drain-timeout", "DURATION")
             .help("Time that connections have to finish once the server is told to stop")
             .default_value("10s"),
@@ -115,6 +121,9 @@ fn answers() -> Vec<Arg> {
         option("subprotocol", "NAME")
             .help("Subprotocol to accept, the first that the client offers; * is any; repeatable")
             .action(ArgAction::Append),
+        option("close-reasons", "on|off")
+            .help("Whether a Close of the server's own says in words why")
+            .default_value("on"),
     ]
 }
 

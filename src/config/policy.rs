@@ -7,7 +7,7 @@ use crate::protocol::policy::{GreetingAfter, TEXT_BYTES_MAX};
 
 use super::ConfigError;
 use super::layers::Given;
-use super::meaning::Said;
+use super::meaning::{ON_OR_OFF, Said, choice};
 use super::units::{Refusal, duration, size};
 
 /// What the tutorial's server sends on connect.
@@ -22,6 +22,10 @@ pub(super) fn policy(say: &Said<'_>) -> Result<Policy, ConfigError> {
         message_bytes_max: say.required("max-message-size").read(message_size)?,
         handshake_timeout: say.required("handshake-timeout").read(handshake_timeout)?,
         idle_timeout: say.required("idle-timeout").read(idle_timeout)?,
+        stall_timeout: say.required("stall-timeout").read(stall_timeout)?,
+        close_reasons: say
+            .required("close-reasons")
+            .read(|text| choice(text, &ON_OR_OFF))?,
         greeting: tutorial_text(say, "greeting", TUTORIAL_GREETING)?,
         greeting_after: say.required("greeting-after").read(greeting_after)?,
         prefix: tutorial_text(say, "prefix", TUTORIAL_PREFIX)?,
@@ -61,6 +65,16 @@ fn idle_timeout(text: &str) -> Result<Option<Duration>, Refusal> {
     match text {
         "off" => Ok(None),
         _ => duration(text).map(|time| Some(time).filter(|time| !time.is_zero())),
+    }
+}
+
+fn stall_timeout(text: &str) -> Result<Duration, Refusal> {
+    match duration(text)? {
+        Duration::ZERO => Err(Refusal::new(
+            "leaves no time to read",
+            "write one such as 30s",
+        )),
+        time => Ok(time),
     }
 }
 

@@ -27,6 +27,10 @@ pub struct Policy {
     pub idle_timeout: Option<Duration>,
     /// How long a closing connection may take to finish.
     pub linger_timeout: Duration,
+    /// How long a peer that is owed something may go without acknowledging a byte before it is given up.
+    pub stall_timeout: Duration,
+    /// Whether a Close of the server's own says in words why.
+    pub close_reasons: bool,
     /// The text message sent on connect.
     pub greeting: Option<String>,
     /// When it is sent.
@@ -44,6 +48,8 @@ impl Default for Policy {
             handshake_timeout: Duration::from_secs(10),
             idle_timeout: Some(Duration::from_secs(60)),
             linger_timeout: Duration::from_secs(5),
+            stall_timeout: Duration::from_secs(30),
+            close_reasons: true,
             greeting: None,
             greeting_after: GreetingAfter::Delay(Duration::from_millis(20)),
             prefix: None,

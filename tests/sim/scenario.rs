@@ -156,6 +156,7 @@ fn policy(random: &mut Random, calm: bool) -> Policy {
         ]),
         prefix: random.one_in(5).then(|| "Received: ".to_owned()),
         subprotocols: Vec::new(),
+        ..Policy::default()
     }
 }
 

@@ -44,6 +44,8 @@ max-message-size | 16EiB | `16EiB` is too large; write a size below 8EiB.
 max-message-size | big | `big` is not a size; write bytes or a size such as 64KiB, 1MiB or 10kB.
 handshake-timeout | 0s | `0s` leaves no time to connect; write one such as 10s.
 handshake-timeout | 30M | `30M` is longer than a week; write at most 7d (`m` is a minute, `M` a month).
+stall-timeout | 0s | `0s` leaves no time to read; write one such as 30s.
+close-reasons | true | `true` is none of its values; write on or off.
 idle-timeout | soon | `soon` is not a duration; write a number with its unit, such as 1500ms, 30s, 2m or 1h.
 greeting-after | 20 | `20` lacks a unit; write 20s for seconds or 20ms for milliseconds, or 101, or turn.
 subprotocol | a b | `a b` is no subprotocol; write a token without spaces such as chat.v1, or * for any.

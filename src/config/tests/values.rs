@@ -80,6 +80,8 @@ fn every_option_as_a_flag() {
         "--max-message-size=64KiB",
         "--handshake-timeout=5s",
         "--idle-timeout=2m",
+        "--stall-timeout=3s",
+        "--close-reasons=off",
         "--greeting=hello",
         "--greeting-after=101",
         "--prefix=> ",
@@ -117,6 +119,8 @@ fn every_option_as_a_flag() {
                 message_bytes_max: Some(65_536),
                 handshake_timeout: Duration::from_secs(5),
                 idle_timeout: Some(Duration::from_secs(120)),
+                stall_timeout: Duration::from_secs(3),
+                close_reasons: false,
                 greeting: Some("hello".into()),
                 greeting_after: GreetingAfter::Handshake,
                 prefix: Some("> ".into()),
@@ -128,7 +132,7 @@ fn every_option_as_a_flag() {
 }
 
 /// A value for each option that is not its default, as a variable has it and as the file does.
-const SAID: [(&str, &str, &str); 21] = [
+const SAID: [(&str, &str, &str); 23] = [
     (
         "listen",
         "127.0.0.1:1,127.0.0.1:2",
@@ -143,6 +147,7 @@ const SAID: [(&str, &str, &str); 21] = [
     ("max-message-size", "1000", "1000"),
     ("handshake-timeout", "1s", "'1s'"),
     ("idle-timeout", "off", "'off'"),
+    ("stall-timeout", "2s", "'2s'"),
     ("drain-timeout", "0", "0"),
     ("buffer-memory", "64MiB", "'64MiB'"),
     ("greeting", "hi, you", "'hi, you'"),
@@ -150,6 +155,7 @@ const SAID: [(&str, &str, &str); 21] = [
     ("tutorial", "true", "true"),
     ("greeting-after", "101", "101"),
     ("subprotocol", "a, b", "['a', 'b']"),
+    ("close-reasons", "off", "'off'"),
     ("log-format", "json", "'json'"),
     ("uring-incremental", "on", "'on'"),
     ("uring-entries", "64", "64"),
