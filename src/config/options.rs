@@ -41,7 +41,7 @@ fn listening() -> Vec<Arg> {
         option("listen", "ADDR")
             .help(
                 "Address and port to listen on; localhost is 127.0.0.1 and, where the host has \
-                 it, ::1; port 0 is any free one; repeatable",
+                 it, ::1; [::] is all of IPv6 and IPv4; port 0 is any free one; repeatable",
             )
             .action(ArgAction::Append)
             .default_value("localhost:3000"),

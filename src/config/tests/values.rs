@@ -18,6 +18,7 @@ fn defaults() {
     let loopback = |text: &str, optional| Listen {
         address: text.parse::<SocketAddr>().unwrap(),
         optional,
+        only_v6: true,
     };
     let expected = Config {
         listen: vec![
