@@ -119,14 +119,18 @@ fn number(port: &str) -> Option<u16> {
 }
 
 fn usable(address: SocketAddr) -> Result<SocketAddr, Refusal> {
-    let ip = address.ip();
+    let ip = address.ip().to_canonical();
     if ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST) {
         return Err(Refusal::new(
             "is no address of one host",
             "write an address of this machine, such as 127.0.0.1:3000",
         ));
     }
-    Ok(address)
+    // An IPv4 address as IPv6 writes it (RFC 4291, section 2.5.5.2) is bound as what it is.
+    match ip {
+        IpAddr::V4(_) => Ok(SocketAddr::new(ip, address.port())),
+        IpAddr::V6(_) => Ok(address),
+    }
 }
 
 /// Says what is missing rather than that something is.
@@ -216,6 +220,7 @@ mod tests {
     #[test]
     fn addresses_and_localhost() {
         assert_eq!(addresses(&["127.0.0.1:3000"]), ["127.0.0.1:3000"]);
+        assert_eq!(addresses(&["[::ffff:127.0.0.1]:1"]), ["127.0.0.1:1"]);
         assert_eq!(
             addresses(&["[::1]:0", "0.0.0.0:80"]),
             ["[::1]:0", "0.0.0.0:80"]
