@@ -8,14 +8,19 @@ use anyhow::Context;
 use mimalloc::MiMalloc;
 use ringback::config::{self, Command, Config, ConfigError, LogFormat};
 use ringback::probe::Report;
-use ringback::serve::{ServeError, serve};
+use ringback::serve::{Inbox, ServeError, serve};
 use ringback::sys::memory;
+use tracing_appender::non_blocking::NonBlockingBuilder;
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// The exit status where the operator has to change something.
 const USAGE: u8 = 2;
+
+/// Lines of the log that may wait for whoever reads it: some hundred kilobytes of text. What is said of
+/// peers is said so often at most that a burst is a few lines for each worker.
+const LOG_LINES_MAX: usize = 1024;
 
 fn main() -> ExitCode {
     memory::keep_to_small_pages();
@@ -34,13 +39,17 @@ fn main() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<()> {
+    // Before anything that takes time: until then a signal kills, or is lost where this is process 1.
+    let mut inbox = Inbox::open().context("cannot watch for signals")?;
     match config::from_process()? {
-        Command::Serve(config) => run_server(&config),
+        Command::Serve(config) => run_server(&config, &mut inbox),
         Command::Probe { json } => {
+            drop(inbox);
             let report = Report::new(&config::UringTuning::default());
-            let text = match json {
-                true => serde_json::to_string_pretty(&report)? + "\n",
-                false => report.to_string(),
+            let text = if json {
+                serde_json::to_string_pretty(&report)? + "\n"
+            } else {
+                report.to_string()
             };
             std::io::stdout()
                 .write_all(text.as_bytes())
@@ -49,10 +58,12 @@ fn run() -> anyhow::Result<()> {
     }
 }
 
-fn run_server(config: &Config) -> anyhow::Result<()> {
+fn run_server(config: &Config, inbox: &mut Inbox) -> anyhow::Result<()> {
     // A thread of its own writes the log: no worker waits for whoever reads it, and a full or closed
     // pipe costs lines, not service.
-    let (writer, _flushes_at_the_end) = tracing_appender::non_blocking(std::io::stderr());
+    let (writer, _flushes_at_the_end) = NonBlockingBuilder::default()
+        .buffered_lines_limit(LOG_LINES_MAX)
+        .finish(std::io::stderr());
     let log = tracing_subscriber::fmt()
         .with_writer(writer)
         .with_target(false)
@@ -61,8 +72,9 @@ fn run_server(config: &Config) -> anyhow::Result<()> {
         LogFormat::Text => log.with_ansi(false).init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
     }
-    serve(config).map_err(|error| match error {
+    serve(config, inbox).map_err(|error| match error {
         ServeError::Config(error) => anyhow::Error::new(error),
+        ServeError::Listen(error) => anyhow::anyhow!("{error}"),
         ServeError::Worker { number, cause } => {
             anyhow::anyhow!("worker {number} has died: {cause}; the process ends with it")
         }

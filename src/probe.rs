@@ -61,8 +61,8 @@ impl Report {
                 .into_iter()
                 .map(EngineReport::from)
                 .collect(),
-            auto: chosen.as_ref().ok().map(|(engine, _)| engine.name),
-            auto_reason: chosen.map_or_else(|error| error.to_string(), |(_, reason)| reason),
+            auto: chosen.as_ref().ok().map(|choice| choice.engine.name),
+            auto_reason: chosen.map_or_else(|error| error.to_string(), |choice| choice.why),
             limits: LimitsReport {
                 open_files_soft: files.soft,
                 open_files_hard: files.hard,

@@ -1,27 +1,42 @@
 //! Serving: addresses bound, a worker started per core, signals waited for.
 
+mod inbox;
+
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 use tracing::{info, warn};
 
-use crate::choose::{choose, is_short_of_memory, refusal};
+use crate::choose::{Choice, choose, is_shortage, refusal};
 use crate::config::{Config, ConfigError, Listen, Protocol};
 use crate::engine::{Engine, Stop, Worker};
 use crate::protocol::{Policy, SlabPool, Tally, WallClock};
 use crate::shard::{self, Admission, Settings};
 use crate::sys::{clock, cpu, limits, listen};
+pub use inbox::Inbox;
+use inbox::{Event, Events};
+
+/// How long an address that is in use is tried again: the kernel closes the listeners of a process that
+/// was killed only with its rings, which is after it has ended.
+const BIND_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often it is tried.
+const BINDS_APART: Duration = Duration::from_millis(20);
+
+/// What follows a signal within this time is the same wish: `timeout` and other wrappers signal the process
+/// and then its group, which the process is in.
+const REPEAT_AFTER: Duration = Duration::from_millis(250);
 
 /// Why serving ended, other than by being told to.
 #[derive(Debug)]
 pub enum ServeError {
     /// The operator has to change something.
     Config(ConfigError),
+    /// An address is not to be had now; it may be later, with nothing changed.
+    Listen(ConfigError),
     /// A worker died, and took the process with it: never a silently dead core.
     Worker {
         /// Which one.
@@ -45,25 +60,31 @@ impl From<io::Error> for ServeError {
     }
 }
 
-/// What the main thread waits for.
-enum Event {
-    Ready,
-    Ended(usize, io::Result<()>),
-    Signal(i32),
-}
-
-/// Serves until a signal says otherwise. A second signal ends the process at once.
+/// Serves until a signal says otherwise. A second signal ends the process at once, unless it comes on the
+/// heels of the first.
 ///
 /// # Errors
 /// What the operator has to change, or what a worker died of.
-pub fn serve(config: &Config) -> Result<(), ServeError> {
+pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
     let files = limits::raise_open_files();
-    let (engine, why) = choose(config.engine, &config.uring)?;
     let workers = config.workers.get();
-    let (addresses, mut listeners) = bind(config, workers)?;
+    let prepared = choose(config.engine, &config.uring)
+        .map_err(ServeError::from)
+        .and_then(|choice| Ok((choice, bind(config, workers, inbox)?)));
+    if inbox.is_told_within(Duration::ZERO) {
+        info!("stopping: told to before serving");
+        return Ok(());
+    }
+    let (choice, (addresses, mut listeners)) = prepared?;
+    let Choice {
+        engine,
+        why,
+        warnings,
+    } = choice;
+    for warning in warnings {
+        warn!("{warning}");
+    }
     let stop = Arc::new(Stop::new(workers, config.drain_timeout)?);
-    let (events, inbox) = mpsc::channel();
-    watch_signals(events.clone())?;
     let settings = settings(config);
     let cpus = if config.pin {
         cpu::allowed()?
@@ -81,30 +102,31 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
             stop: stop.clone(),
             tuning: config.uring,
             cpu: cpus.get(number).copied(),
-            events: events.clone(),
+            events: inbox.events(),
         };
         thread::Builder::new()
             .name(format!("worker-{number}"))
             .spawn(move || job.run())?;
     }
-    await_ready(&inbox, workers, engine)?;
-    for address in addresses {
-        info!("listening on {}://{address}", scheme(config.protocol));
-    }
-    info!(
-        "engine {} ({why}), {workers} {}{}, up to {} open files",
-        engine.name,
-        if workers == 1 { "worker" } else { "workers" },
-        if config.pin {
-            ", each on a CPU of its own"
-        } else {
-            ""
-        },
-        files
-            .soft
-            .map_or("any number of".to_owned(), |files| files.to_string()),
-    );
-    let served = await_end(&inbox, workers, &stop);
+    let announce = || {
+        for address in &addresses {
+            info!("listening on {}://{address}", scheme(config.protocol));
+        }
+        info!(
+            "engine {} ({why}), {workers} {}{}, up to {} open files",
+            engine.name,
+            if workers == 1 { "worker" } else { "workers" },
+            if config.pin {
+                ", each on a CPU of its own"
+            } else {
+                ""
+            },
+            files
+                .soft
+                .map_or("any number of".to_owned(), |files| files.to_string()),
+        );
+    };
+    let served = supervise(inbox, workers, engine, &stop, announce);
     let sum = |count: fn(&Tally) -> u64| tallies.iter().map(|tally| count(tally)).sum::<u64>();
     info!(
         "served {} connections and {} messages",
@@ -136,11 +158,11 @@ fn scheme(protocol: Protocol) -> &'static str {
     }
 }
 
-/// The addresses served, and each worker's listeners.
-type Bound = (Vec<SocketAddr>, Vec<Vec<TcpListener>>);
+/// The addresses served, for people, and each worker's listeners.
+type Bound = (Vec<String>, Vec<Vec<TcpListener>>);
 
-/// Binds every address once per worker.
-fn bind(config: &Config, workers: usize) -> Result<Bound, ConfigError> {
+/// Binds every address once per worker. A signal cuts the waiting for an address short.
+fn bind(config: &Config, workers: usize, inbox: &mut Inbox) -> Result<Bound, ServeError> {
     let congestion_control = config.congestion_control.as_deref();
     if let Some(name) = congestion_control {
         listen::check_congestion_control(name).map_err(|error| {
@@ -153,25 +175,55 @@ fn bind(config: &Config, workers: usize) -> Result<Bound, ConfigError> {
     }
     let mut addresses = Vec::new();
     let mut per_worker: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
-    for Listen { address, optional } in &config.listen {
-        match listen::listeners(*address, workers, congestion_control) {
+    let mut patience = BIND_PATIENCE;
+    for wanted in &config.listen {
+        let address = wanted.address;
+        let started = Instant::now();
+        let mut bound = listen::listeners(address, wanted.only_v6, workers, congestion_control);
+        if is_in_use(&bound) && !patience.is_zero() {
+            info!("{address} is in use: trying again for {patience:?}");
+        }
+        while is_in_use(&bound)
+            && started.elapsed() < patience
+            && !inbox.is_told_within(BINDS_APART)
+        {
+            bound = listen::listeners(address, wanted.only_v6, workers, congestion_control);
+        }
+        patience = patience.saturating_sub(started.elapsed());
+        match bound {
             Ok((address, listeners)) => {
-                addresses.push(address);
+                addresses.push(format!("{address}{}", families(wanted)));
                 for (worker, listener) in per_worker.iter_mut().zip(listeners) {
                     worker.push(listener);
                 }
             }
-            Err(error) if *optional && listen::is_family_absent(&error) => {
+            Err(error) if wanted.optional && listen::is_family_absent(&error) => {
                 info!("not listening on {address}: this host has no such address");
             }
-            Err(error) => return Err(unusable(*address, &error)),
+            Err(error) => return Err(ServeError::Listen(unusable(address, &error))),
         }
     }
     if addresses.is_empty() {
         let problem = "none of the addresses exists on this host";
-        return Err(ConfigError::new("--listen", problem, "name one that does"));
+        let error = ConfigError::new("--listen", problem, "name one that does");
+        return Err(ServeError::Listen(error));
     }
     Ok((addresses, per_worker))
+}
+
+fn is_in_use<T>(bound: &io::Result<T>) -> bool {
+    matches!(bound, Err(error) if error.kind() == io::ErrorKind::AddrInUse)
+}
+
+/// Whom a wildcard of IPv6 lets in, which its text does not tell.
+fn families(listen: &Listen) -> &'static str {
+    if !(listen.address.is_ipv6() && listen.address.ip().is_unspecified()) {
+        ""
+    } else if listen.only_v6 {
+        " (IPv6 only)"
+    } else {
+        " (IPv6 and IPv4)"
+    }
 }
 
 fn unusable(address: SocketAddr, error: &io::Error) -> ConfigError {
@@ -192,21 +244,6 @@ fn unusable(address: SocketAddr, error: &io::Error) -> ConfigError {
     )
 }
 
-/// Passes signals on to the main thread.
-fn watch_signals(events: Sender<Event>) -> io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
-    thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || {
-            for signal in signals.forever() {
-                if events.send(Event::Signal(signal)).is_err() {
-                    return;
-                }
-            }
-        })?;
-    Ok(())
-}
-
 /// A worker's thread.
 struct Job {
     number: usize,
@@ -217,7 +254,7 @@ struct Job {
     stop: Arc<Stop>,
     tuning: crate::config::UringTuning,
     cpu: Option<usize>,
-    events: Sender<Event>,
+    events: Events,
 }
 
 impl Job {
@@ -245,8 +282,7 @@ impl Job {
             tuning: self.tuning,
         };
         let ready = || {
-            // Nobody listens any more only where another worker has died already.
-            let _ = events.send(Event::Ready);
+            events.send(Event::Ready);
         };
         last_words.outcome = (self.engine.run)(&worker, &ready);
     }
@@ -256,53 +292,53 @@ impl Job {
 struct LastWords {
     number: usize,
     outcome: io::Result<()>,
-    events: Sender<Event>,
+    events: Events,
 }
 
 impl Drop for LastWords {
     fn drop(&mut self) {
         let outcome = std::mem::replace(&mut self.outcome, Ok(()));
-        let _ = self.events.send(Event::Ended(self.number, outcome));
+        self.events.send(Event::Ended(self.number, outcome));
     }
 }
 
-/// Waits until every worker serves.
-fn await_ready(inbox: &Receiver<Event>, workers: usize, engine: &Engine) -> Result<(), ServeError> {
-    let mut ready = 0;
-    while ready < workers {
-        match inbox.recv() {
-            Ok(Event::Ready) => ready += 1,
+/// Waits for every worker to serve, which is announced, for a signal, and for every worker to say goodbye.
+/// A signal that comes before all of them serve is obeyed once they do.
+fn supervise(
+    inbox: &Inbox,
+    workers: usize,
+    engine: &Engine,
+    stop: &Stop,
+    announce: impl Fn(),
+) -> Result<(), ServeError> {
+    let (mut starting, mut serving) = (workers, workers);
+    let mut told: Option<Instant> = None;
+    while serving > 0 {
+        match inbox.next() {
+            Event::Ready => {
+                starting -= 1;
+                if starting == 0 && told.is_none() {
+                    announce();
+                }
+            }
+            Event::Signal(signal) => match told {
+                None => {
+                    told = Some(Instant::now());
+                    stop.drain();
+                    info!(
+                        "stopping: closing connections, for at most {:?}",
+                        stop.drain_timeout
+                    );
+                }
+                Some(first) if first.elapsed() < REPEAT_AFTER => {}
+                Some(_) => std::process::exit(128 + signal),
+            },
+            Event::Ended(_, Ok(())) if told.is_some() => serving -= 1,
             // One ring was to be had when the engine was chosen, and now there are more of them.
-            Ok(Event::Ended(_, Err(error))) if is_short_of_memory(&error) => {
+            Event::Ended(_, Err(error)) if starting > 0 && is_shortage(&error) => {
                 return Err(refusal(engine, &error).into());
             }
-            Ok(Event::Ended(number, outcome)) => return Err(died(number, outcome)),
-            Ok(Event::Signal(signal)) => std::process::exit(128 + signal),
-            Err(_) => break,
-        }
-    }
-    Ok(())
-}
-
-/// Waits for a signal, and then for every worker to say goodbye.
-fn await_end(inbox: &Receiver<Event>, workers: usize, stop: &Stop) -> Result<(), ServeError> {
-    let mut serving = workers;
-    let mut draining = false;
-    while serving > 0 {
-        match inbox.recv() {
-            Ok(Event::Signal(signal)) if draining => std::process::exit(128 + signal),
-            Ok(Event::Signal(_)) => {
-                draining = true;
-                stop.drain();
-                info!(
-                    "stopping: closing connections, for at most {:?}",
-                    stop.drain_timeout
-                );
-            }
-            Ok(Event::Ended(_, Ok(()))) if draining => serving -= 1,
-            Ok(Event::Ended(number, outcome)) => return Err(died(number, outcome)),
-            Ok(Event::Ready) => {}
-            Err(_) => break,
+            Event::Ended(number, outcome) => return Err(died(number, outcome)),
         }
     }
     Ok(())

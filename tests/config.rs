@@ -138,11 +138,27 @@ fn a_bad_file_is_named_in_one_line() {
 }
 
 #[test]
+fn a_file_that_would_never_end_or_begin_is_refused() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let pipe = directory.path().join("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("mkfifo runs").success());
+    for path in [pipe.as_path(), Path::new("/dev/zero")] {
+        let path = path.to_str().expect("UTF-8");
+        let sentence = sentence(&ringback(&["--config", path], &[]));
+        assert!(
+            sentence.contains("cannot be read (it is no regular file)"),
+            "{sentence}"
+        );
+    }
+}
+
+#[test]
 fn help_and_version_are_no_mistakes() {
     for (args, start) in [
         (
             &["--version"][..],
-            concat!("ringback ", env!("CARGO_PKG_VERSION"), "\n"),
+            concat!("ringback ", env!("CARGO_PKG_VERSION"), " (commit "),
         ),
         (&["--help"], env!("CARGO_PKG_DESCRIPTION")),
         (&["serve", "-h"], "Serve"),

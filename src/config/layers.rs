@@ -10,7 +10,7 @@ use clap::{Arg, ArgAction, ArgMatches};
 
 use super::ConfigError;
 use super::error::quote;
-use super::options::options;
+use super::options::{names_an_address, options};
 use super::units::Refusal;
 
 const VARIABLE_PREFIX: &str = "RINGBACK_";
@@ -337,6 +337,10 @@ fn nearest(
             .to_lowercase()
     };
     let likeness = |known: &String| strsim::jaro(&own(wrong), &own(known));
+    if names_an_address(&own(wrong)) {
+        let listen = spelling("listen");
+        return format!("write {listen}, which takes address and port");
+    }
     match spellings().max_by(|a, b| likeness(a).total_cmp(&likeness(b))) {
         Some(known) if own(&known) == "no-pin" && likeness(&known) > LIKENESS_MIN => {
             format!("write {instead_of_no_pin}")

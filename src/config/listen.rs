@@ -12,6 +12,20 @@ pub struct Listen {
     pub address: SocketAddr,
     /// Whether a host without this address may go without it: the `::1` half of `localhost`.
     pub optional: bool,
+    /// Whether an IPv6 address is reached over IPv6 alone. Of `[::]` that is so only beside an IPv4 address
+    /// with the same port; alone it stands for both, as it does by default on Linux (RFC 3493, section
+    /// 5.3).
+    pub only_v6: bool,
+}
+
+impl Listen {
+    fn new(address: SocketAddr) -> Self {
+        Listen {
+            address,
+            optional: false,
+            only_v6: address.ip() != Ipv6Addr::UNSPECIFIED,
+        }
+    }
 }
 
 /// Reads a list of addresses. What is named twice is listened on once; port 0 is a port of its own
@@ -28,6 +42,15 @@ pub(super) fn listen(texts: &[String]) -> Result<Vec<Listen>, (String, Refusal)>
                 None => all.push(new),
             }
         }
+    }
+    let v4_ports: Vec<u16> = all
+        .iter()
+        .filter(|listen| listen.address.is_ipv4())
+        .map(|listen| listen.address.port())
+        .collect();
+    for listen in &mut all {
+        let port = listen.address.port();
+        listen.only_v6 |= port != 0 && v4_ports.contains(&port);
     }
     match covered(&all) {
         Some((wide, narrow)) => Err((
@@ -63,22 +86,14 @@ fn covered(all: &[Listen]) -> Option<(SocketAddr, SocketAddr)> {
 /// change between two starts.
 fn one(text: &str) -> Result<Vec<Listen>, Refusal> {
     if let Ok(address) = text.parse::<SocketAddr>() {
-        return usable(address).map(|address| {
-            vec![Listen {
-                address,
-                optional: false,
-            }]
-        });
+        return usable(address).map(|address| vec![Listen::new(address)]);
     }
     if let Some(port) = localhost_port(text) {
         return Ok(vec![
+            Listen::new((Ipv4Addr::LOCALHOST, port).into()),
             Listen {
-                address: (Ipv4Addr::LOCALHOST, port).into(),
-                optional: false,
-            },
-            Listen {
-                address: (Ipv6Addr::LOCALHOST, port).into(),
                 optional: true,
+                ..Listen::new((Ipv6Addr::LOCALHOST, port).into())
             },
         ]);
     }
@@ -104,14 +119,18 @@ fn number(port: &str) -> Option<u16> {
 }
 
 fn usable(address: SocketAddr) -> Result<SocketAddr, Refusal> {
-    let ip = address.ip();
+    let ip = address.ip().to_canonical();
     if ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST) {
         return Err(Refusal::new(
             "is no address of one host",
             "write an address of this machine, such as 127.0.0.1:3000",
         ));
     }
-    Ok(address)
+    // An IPv4 address as IPv6 writes it (RFC 4291, section 2.5.5.2) is bound as what it is.
+    match ip {
+        IpAddr::V4(_) => Ok(SocketAddr::new(ip, address.port())),
+        IpAddr::V6(_) => Ok(address),
+    }
 }
 
 /// Says what is missing rather than that something is.
@@ -163,7 +182,7 @@ fn named(host: &str, port: &str) -> Refusal {
     match host {
         "" | "*" => Refusal::new(
             "does not say which addresses",
-            format!("write 0.0.0.0:{port} for all of IPv4, [::]:{port} for all of IPv6"),
+            format!("write 0.0.0.0:{port} for all of IPv4, [::]:{port} for IPv6 and IPv4"),
         ),
         _ if host.contains(':') => {
             Refusal::new("is not an IPv6 address", "write one such as [::1]:3000")
@@ -201,6 +220,7 @@ mod tests {
     #[test]
     fn addresses_and_localhost() {
         assert_eq!(addresses(&["127.0.0.1:3000"]), ["127.0.0.1:3000"]);
+        assert_eq!(addresses(&["[::ffff:127.0.0.1]:1"]), ["127.0.0.1:1"]);
         assert_eq!(
             addresses(&["[::1]:0", "0.0.0.0:80"]),
             ["[::1]:0", "0.0.0.0:80"]
@@ -234,9 +254,23 @@ mod tests {
         assert_eq!(value, "127.0.0.1:80");
         assert_eq!(refusal.problem, "is already covered by 0.0.0.0:80");
         assert!(read(&["[::]:80", "[::1]:80"]).is_err());
-        assert_eq!(addresses(&["0.0.0.0:80", "[::]:80"]).len(), 2);
         assert_eq!(addresses(&["0.0.0.0:80", "127.0.0.1:81"]).len(), 2);
         assert_eq!(addresses(&["0.0.0.0:0", "127.0.0.1:0"]).len(), 2);
+    }
+
+    #[test]
+    fn any_of_ipv6_is_any_of_ipv4_too_unless_that_is_named() {
+        for (texts, only_v6) in [
+            (&["[::]:80"][..], &[false][..]),
+            (&["[::]:80", "0.0.0.0:80"], &[true, true]),
+            (&["127.0.0.1:80", "[::]:80"], &[true, true]),
+            (&["[::]:80", "0.0.0.0:81"], &[false, true]),
+            (&["[::]:0", "0.0.0.0:0"], &[false, true]),
+            (&["[::1]:80"], &[true]),
+        ] {
+            let read: Vec<_> = read(texts).unwrap().iter().map(|it| it.only_v6).collect();
+            assert_eq!(read, only_v6, "{texts:?}");
+        }
     }
 
     #[test]

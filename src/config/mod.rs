@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod file;
 mod layers;
 mod listen;
 mod meaning;
@@ -172,8 +173,7 @@ impl From<ConfigError> for ParseStop {
 ///
 /// The first mistake found, as the operator should read it. Exit status 2 is its custom.
 pub fn from_process() -> Result<Command, ConfigError> {
-    let read_file = |path: &Path| std::fs::read_to_string(path);
-    match parse(std::env::args_os(), &environment()?, read_file) {
+    match parse(std::env::args_os(), &environment()?, file::read) {
         Ok(command) => Ok(command),
         Err(ParseStop::Error(error)) => Err(error),
         Err(ParseStop::Show(text)) => text.exit(),

@@ -10,6 +10,14 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use super::error::quote;
 use super::{ConfigError, ParseStop};
 
+/// The commit is told by the build script, for a release build.
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (commit ",
+    env!("SOURCE_COMMIT"),
+    ")"
+);
+
 const EXAMPLES: &str = "\
 Examples:
   ringback --listen 0.0.0.0:3000 --max-message-size 1MiB
@@ -41,7 +49,7 @@ fn listening() -> Vec<Arg> {
         option("listen", "ADDR")
             .help(
                 "Address and port to listen on; localhost is 127.0.0.1 and, where the host has \
-                 it, ::1; port 0 is any free one; repeatable",
+                 it, ::1; [::] is all of IPv6 and IPv4; port 0 is any free one; repeatable",
             )
             .action(ArgAction::Append)
             .default_value("localhost:3000"),
@@ -66,10 +74,8 @@ fn workers() -> Vec<Arg> {
             .default_value("auto"),
         switch("pin")
             .help("Keep each worker on its own CPU; the default where every CPU has its worker")
-            .overrides_with("no-pin"),
-        switch("no-pin")
-            .help("Let the kernel move workers between CPUs")
-            .overrides_with("pin"),
+            .conflicts_with("no-pin"),
+        switch("no-pin").help("Let the kernel move workers between CPUs"),
     ]
 }
 
@@ -186,7 +192,7 @@ pub(super) fn command() -> Command {
         .about("Tell which engines and kernel features there are, without listening")
         .arg(switch("json").help("As JSON"));
     Command::new("ringback")
-        .version(env!("CARGO_PKG_VERSION"))
+        .version(VERSION)
         .about(env!("CARGO_PKG_DESCRIPTION"))
         .args(options())
         .after_help(EXAMPLES)
@@ -206,6 +212,12 @@ pub(super) fn matches(args: impl IntoIterator<Item = OsString>) -> Result<ArgMat
         })
 }
 
+/// What other servers call the parts of `--listen`, as a flag, a variable or a key.
+pub(super) fn names_an_address(name: &str) -> bool {
+    let name = name.trim_start_matches('-').to_ascii_lowercase();
+    ["port", "p", "host", "bind", "address", "addr"].contains(&name.as_str())
+}
+
 /// One sentence for what clap says on several lines.
 fn misuse(error: &clap::Error) -> ConfigError {
     let context = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
@@ -216,14 +228,24 @@ fn misuse(error: &clap::Error) -> ConfigError {
     match error.kind() {
         ErrorKind::UnknownArgument if argument.starts_with('-') => {
             let suggested = context(ContextKind::SuggestedArg);
-            let remedy = match suggested.is_empty() {
-                true => help.to_owned(),
-                false => format!("write {suggested} if that is meant"),
+            let remedy = if names_an_address(&argument) {
+                "write --listen 127.0.0.1:3000 for this machine, --listen [::]:3000 for all"
+                    .to_owned()
+            } else if suggested.is_empty() {
+                help.to_owned()
+            } else {
+                format!("write {suggested} if that is meant")
             };
             ConfigError::new(quote(&argument), "is no option", remedy)
         }
         ErrorKind::ArgumentConflict if !option.is_empty() => {
-            ConfigError::new(option, "is given more than once", "give it once")
+            let other = context(ContextKind::PriorArg);
+            if other.is_empty() || other == argument {
+                ConfigError::new(option, "is given more than once", "give it once")
+            } else {
+                let problem = format!("does not go with {other}");
+                ConfigError::new(option, problem, "leave out one of the two")
+            }
         }
         ErrorKind::ArgumentConflict if matches!(command.as_str(), "serve" | "probe") => {
             ConfigError::new(

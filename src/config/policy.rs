@@ -8,7 +8,7 @@ use crate::protocol::policy::{GreetingAfter, TEXT_BYTES_MAX};
 use super::ConfigError;
 use super::layers::Given;
 use super::meaning::{ON_OR_OFF, Said, choice};
-use super::units::{Refusal, duration, size};
+use super::units::{Refusal, duration, size, timeout};
 
 /// What the tutorial's server sends on connect.
 const TUTORIAL_GREETING: &str = "Hi there";
@@ -48,7 +48,7 @@ fn message_size(text: &str) -> Result<Option<u64>, Refusal> {
 }
 
 fn handshake_timeout(text: &str) -> Result<Duration, Refusal> {
-    match duration(text)? {
+    match timeout(text)? {
         Duration::ZERO => Err(Refusal::new(
             "leaves no time to connect",
             "write one such as 10s",
@@ -60,12 +60,12 @@ fn handshake_timeout(text: &str) -> Result<Duration, Refusal> {
 fn idle_timeout(text: &str) -> Result<Option<Duration>, Refusal> {
     match text {
         "off" => Ok(None),
-        _ => duration(text).map(|time| Some(time).filter(|time| !time.is_zero())),
+        _ => timeout(text).map(|time| Some(time).filter(|time| !time.is_zero())),
     }
 }
 
 fn stall_timeout(text: &str) -> Result<Duration, Refusal> {
-    match duration(text)? {
+    match timeout(text)? {
         Duration::ZERO => Err(Refusal::new(
             "leaves no time to read",
             "write one such as 30s",

@@ -12,6 +12,9 @@ const SIZE_BYTES_MAX: u64 = i64::MAX as u64;
 /// one.
 const DURATION_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
+/// Whoever writes less has slipped in the unit.
+const TIMEOUT_MIN: Duration = Duration::from_millis(10);
+
 const SIZE_REMEDY: &str = "write bytes or a size such as 64KiB, 1MiB or 10kB";
 const DURATION_REMEDY: &str = "write a number with its unit, such as 1500ms, 30s, 2m or 1h";
 
@@ -32,8 +35,21 @@ impl Refusal {
     }
 }
 
-/// A size in bytes.
+/// A size in bytes. A prefix without its unit is refused: `64K` is 65,536 to some programs and 64,000 to
+/// others, and `64M` might be meant as either.
 pub(super) fn size(text: &str) -> Result<u64, Refusal> {
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    if let [prefix] = text.as_bytes()[number.len()..]
+        && b"KMGTPE".contains(&prefix.to_ascii_uppercase())
+        && !number.is_empty()
+    {
+        let prefix = char::from(prefix).to_ascii_uppercase();
+        let decimal = if prefix == 'K' { 'k' } else { prefix };
+        return Err(Refusal::new(
+            "may mean two sizes",
+            format!("write {number}{prefix}iB (by 1024) or {number}{decimal}B (by 1000)"),
+        ));
+    }
     let bytes = text
         .parse::<bytesize::ByteSize>()
         .map_err(|_| Refusal::new("is not a size", SIZE_REMEDY))?
@@ -41,6 +57,17 @@ pub(super) fn size(text: &str) -> Result<u64, Refusal> {
     match bytes {
         0..=SIZE_BYTES_MAX => Ok(bytes),
         _ => Err(Refusal::new("is too large", "write a size below 8EiB")),
+    }
+}
+
+/// How long to wait for a peer, where zero has been seen to: nothing shorter than a network's own pauses.
+pub(super) fn timeout(text: &str) -> Result<Duration, Refusal> {
+    match duration(text)? {
+        short if !short.is_zero() && short < TIMEOUT_MIN => Err(Refusal::new(
+            "is too short",
+            "write at least 10ms, or rather seconds",
+        )),
+        time => Ok(time),
     }
 }
 
@@ -108,6 +135,28 @@ mod tests {
         }
         for text in ["9223372036854775808", "8EiB", "16EiB", "99999999999EB"] {
             assert_eq!(size(text).unwrap_err().problem, "is too large", "{text}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_alone_means_no_size() {
+        for (text, remedy) in [
+            ("64K", "write 64KiB (by 1024) or 64kB (by 1000)"),
+            ("64k", "write 64KiB (by 1024) or 64kB (by 1000)"),
+            ("1.5G", "write 1.5GiB (by 1024) or 1.5GB (by 1000)"),
+        ] {
+            let refusal = Refusal::new("may mean two sizes", remedy);
+            assert_eq!(size(text), Err(refusal), "{text}");
+        }
+        assert_eq!(size("64B"), Ok(64));
+    }
+
+    #[test]
+    fn a_timeout_is_long_enough_for_a_network() {
+        assert_eq!(timeout("0"), Ok(Duration::ZERO));
+        assert_eq!(timeout("10ms"), Ok(Duration::from_millis(10)));
+        for text in ["1us", "1ns", "9999us"] {
+            assert_eq!(timeout(text).unwrap_err().problem, "is too short", "{text}");
         }
     }
 

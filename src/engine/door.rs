@@ -1,6 +1,7 @@
 //! When to accept: what every engine does when it may not, or cannot.
 
 use std::io;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -28,13 +29,14 @@ const PASSING: [Errno; 10] = [
     Errno::NETUNREACH,
 ];
 
+/// When a shortage was last reported. What is short is the process's, so one worker says it for all.
+static WARNED: Mutex<Option<Moment>> = Mutex::new(None);
+
 /// Whether a worker accepts.
 #[derive(Debug, Default)]
 pub(super) struct Door {
     /// Until when it rests.
     resting: Option<Moment>,
-    /// When a shortage was last reported.
-    warned: Option<Moment>,
 }
 
 impl Door {
@@ -61,11 +63,7 @@ impl Door {
             return;
         }
         self.rest(now);
-        if self
-            .warned
-            .is_none_or(|warned| warned + WARNINGS_APART <= now)
-        {
-            self.warned = Some(now);
+        if is_worth_a_warning(now) {
             warn!(
                 "cannot accept connections: {error}; those that are open go on, new ones wait until \
                  one ends (see `ulimit -n` and --max-connections)"
@@ -81,4 +79,14 @@ impl Door {
         }
         over
     }
+}
+
+/// Whether nobody has said so for a while.
+fn is_worth_a_warning(now: Moment) -> bool {
+    let mut warned = WARNED.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_due = warned.is_none_or(|last| last + WARNINGS_APART <= now);
+    if is_due {
+        *warned = Some(now);
+    }
+    is_due
 }

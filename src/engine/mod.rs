@@ -68,6 +68,8 @@ pub struct Feature {
     pub since: &'static str,
     /// Whether it is here.
     pub found: bool,
+    /// The option that asks for it, if one was given.
+    pub wanted: Option<&'static str>,
 }
 
 /// The engines. `--engine auto` tries its own in this order.
@@ -94,11 +96,13 @@ pub const ENGINES: &[Engine] = &[
 
 /// Whether an engine's failure to start means that it is not to be had here, so that the next one may
 /// be tried: an old kernel (`ENOSYS`, `EINVAL`), a seccomp profile or `kernel.io_uring_disabled`
-/// (`EPERM`). Anything else, a limit above all, is for the operator to see.
+/// (`EPERM`), a security module such as SELinux (`EACCES`). Anything else, a limit above all, is for the
+/// operator to see.
 pub fn is_absent(error: &io::Error) -> bool {
     let absent = [
         rustix::io::Errno::NOSYS,
         rustix::io::Errno::PERM,
+        rustix::io::Errno::ACCESS,
         rustix::io::Errno::INVAL,
     ];
     absent

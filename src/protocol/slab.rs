@@ -223,6 +223,10 @@ impl SlabChain {
 /// The budget bounds what may be *kept* across a wait for a peer. Memory that is used and returned within
 /// one turn may pass it, for holding is a courtesy and sending is not.
 #[derive(Debug)]
+#[expect(
+    clippy::vec_box,
+    reason = "a slab is a link of a chain, and moves as one"
+)]
 pub struct SlabPool {
     warm: [Vec<Box<Slab>>; CLASSES.len()],
     budget: Arc<Budget>,

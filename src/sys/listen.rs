@@ -11,28 +11,25 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;
 
-/// Opens `count` listeners on `address`, and says which port it is if that was left open.
+/// Opens `count` listeners on `address`, and says which port it is if that was left open. One on `[::]` is
+/// reached over IPv4 as well, unless it is to be `only_v6`.
 ///
-/// `SO_REUSEPORT` lets any process of the same user join silently and take a share of the connections,
-/// so the address is first bound without it: another server there is an error, not a partner.
+/// `SO_REUSEPORT` lets any process of the same user join silently and take a share of the connections. So
+/// the first of them binds and listens without it, which fails beside any other listener, whatever options
+/// that has (`EADDRINUSE`); only then may the others join. There is no probe to be closed again: a client
+/// that comes in this instant waits in the first one's queue.
 ///
 /// # Errors
 /// What the system says of the address (`EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`, ...).
 pub fn listeners(
     address: SocketAddr,
+    only_v6: bool,
     count: usize,
     congestion_control: Option<&str>,
 ) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
-    let probe = socket(address)?;
-    probe.bind(&address.into())?;
-    // Binding alone does not clash with a listener that also has SO_REUSEADDR; listening does.
-    probe.listen(1)?;
-    let address = probe.local_addr()?.as_socket().unwrap_or(address);
-    drop(probe);
-    let mut listeners = Vec::with_capacity(count);
-    for _ in 0..count {
-        let socket = socket(address)?;
-        socket.set_reuse_port(true)?;
+    let open = |address: SocketAddr, joins: bool| -> io::Result<Socket> {
+        let socket = socket(address, only_v6)?;
+        socket.set_reuse_port(joins)?;
         // Accepted sockets inherit both of these.
         socket.set_tcp_nodelay(true)?;
         if let Some(name) = congestion_control {
@@ -40,7 +37,14 @@ pub fn listeners(
         }
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
-        listeners.push(socket.into());
+        Ok(socket)
+    };
+    let first = open(address, false)?;
+    first.set_reuse_port(count > 1)?;
+    let address = first.local_addr()?.as_socket().unwrap_or(address);
+    let mut listeners = vec![TcpListener::from(first)];
+    for _ in 1..count {
+        listeners.push(open(address, true)?.into());
     }
     Ok((address, listeners))
 }
@@ -71,7 +75,7 @@ pub fn is_family_absent(error: &io::Error) -> bool {
         .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
-fn socket(address: SocketAddr) -> io::Result<Socket> {
+fn socket(address: SocketAddr, only_v6: bool) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -80,24 +84,54 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
-        socket.set_only_v6(true)?;
+        socket.set_only_v6(only_v6)?;
     }
     Ok(socket)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpStream;
+
     use super::*;
+
+    fn open() -> SocketAddr {
+        "127.0.0.1:0".parse().unwrap()
+    }
 
     #[test]
     fn workers_share_an_address_and_a_stranger_does_not() {
-        let open = "127.0.0.1:0".parse().unwrap();
-        let (address, listeners) = listeners(open, 3, None).unwrap();
-        assert_eq!(listeners.len(), 3);
-        for listener in &listeners {
+        let (address, shared) = listeners(open(), true, 3, None).unwrap();
+        assert_eq!(shared.len(), 3);
+        for listener in &shared {
             assert_eq!(listener.local_addr().unwrap(), address);
         }
-        let error = super::listeners(address, 1, None).unwrap_err();
+        let clients: Vec<_> = (0..100)
+            .map(|_| TcpStream::connect(address).unwrap())
+            .collect();
+        let taken = shared
+            .iter()
+            .map(|listener| std::iter::from_fn(|| listener.accept().ok()).count());
+        let taken: Vec<_> = taken.collect();
+        assert_eq!(taken.iter().sum::<usize>(), clients.len());
+        assert!(!taken.contains(&0), "one of the three is idle: {taken:?}");
+        let error = listeners(address, true, 1, None).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn another_listener_is_an_error_whatever_its_options() {
+        for (reuse_address, reuse_port) in
+            [(false, false), (true, false), (false, true), (true, true)]
+        {
+            let other = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            other.set_reuse_address(reuse_address).unwrap();
+            other.set_reuse_port(reuse_port).unwrap();
+            other.bind(&open().into()).unwrap();
+            other.listen(1).unwrap();
+            let address = other.local_addr().unwrap().as_socket().unwrap();
+            let error = listeners(address, true, 2, None).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        }
     }
 }

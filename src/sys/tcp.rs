@@ -13,7 +13,8 @@ const CLOSED: u8 = 7;
 
 /// The address of a connection's peer; of one that is broken, none.
 pub fn peer(socket: impl AsFd) -> Option<SocketAddr> {
-    SocketAddr::try_from(getpeername(socket).ok()??).ok()
+    let address = SocketAddr::try_from(getpeername(socket).ok()??).ok()?;
+    Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
 }
 
 /// How the peer of a connection stands; of one that is broken, nothing.
@@ -28,8 +29,8 @@ pub fn standing(socket: impl AsFd) -> Standing {
     }
 }
 
-/// `TCP_INFO`. Linux has had `tcpi_bytes_acked` and `tcpi_bytes_received` since 4.1 and `tcpi_notsent_bytes` since 4.6; what a kernel
-/// does not fill stays zero.
+/// `TCP_INFO`. Linux has had `tcpi_bytes_acked` and `tcpi_bytes_received` since 4.1, and `tcpi_notsent_bytes`
+/// since 4.6; what a kernel does not fill stays zero.
 fn info(socket: &impl AsFd) -> Option<libc::tcp_info> {
     // SAFETY: it is numbers throughout.
     let mut info: libc::tcp_info = unsafe { zeroed() };

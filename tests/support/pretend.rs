@@ -24,6 +24,7 @@ pub(crate) enum State {
 }
 
 /// One connection and the worker around it.
+#[expect(clippy::vec_box, reason = "slabs move in boxes")]
 pub(crate) struct Pretend<'a> {
     policy: &'a Policy,
     session: Session,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_ringback");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_ringback");
 
 /// How long anything may take before a test gives up. Never a measure of speed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -77,7 +77,8 @@ impl Server {
         }
     }
 
-    fn run(command: Command) -> Self {
+    /// What `command` starts, once it serves.
+    pub(crate) fn run(command: Command) -> Self {
         let mut child = spawn(command);
         let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
         let log = Arc::new(Mutex::new(Vec::new()));
@@ -113,7 +114,7 @@ impl Server {
         kill_process(self.pid(), signal).expect("the server lives");
     }
 
-    fn pid(&self) -> Pid {
+    pub(crate) fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }
 

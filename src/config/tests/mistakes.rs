@@ -43,6 +43,9 @@ max-message-size | 0 | `0` leaves no message; write a size such as 1MiB, or unli
 max-message-size | 16EiB | `16EiB` is too large; write a size below 8EiB.
 max-message-size | big | `big` is not a size; write bytes or a size such as 64KiB, 1MiB or 10kB.
 handshake-timeout | 0s | `0s` leaves no time to connect; write one such as 10s.
+handshake-timeout | 1us | `1us` is too short; write at least 10ms, or rather seconds.
+idle-timeout | 1us | `1us` is too short; write at least 10ms, or rather seconds.
+max-message-size | 64K | `64K` may mean two sizes; write 64KiB (by 1024) or 64kB (by 1000).
 handshake-timeout | 30M | `30M` is longer than a week; write at most 7d (`m` is a minute, `M` a month).
 stall-timeout | 0s | `0s` leaves no time to read; write one such as 30s.
 close-reasons | true | `true` is none of its values; write on or off.
@@ -133,7 +136,7 @@ RINGBACK_LISTENS | x | write RINGBACK_LISTEN if that is meant
 RINGBACK_IDLE_TIME_OUT | x | write RINGBACK_IDLE_TIMEOUT if that is meant
 RINGBACK_listen | x | write RINGBACK_LISTEN if that is meant
 RINGBACK_NO_PIN | 1 | write RINGBACK_PIN=false
-RINGBACK_PORT | 3000 | see ringback --help for all there are
+RINGBACK_PORT | 3000 | write RINGBACK_LISTEN, which takes address and port
 RINGBACK_ |  | see ringback --help for all there are
 ";
 
@@ -147,6 +150,7 @@ fn unknown_variables() {
 
 const UNUSABLE_KEYS: &str = r#"
 listens = [] | `listens` | is no option; write listen if that is meant.
+port = 3000 | `port` | is no option; write listen, which takes address and port.
 no-pin = true | `no-pin` | is no option; write pin = false.
 server.x = 1 | `server` | is no option; see ringback --help for all there are.
 "a\nb" = 1 | `a\nb` | is no option; see ringback --help for all there are.
@@ -202,6 +206,11 @@ fn a_file_that_cannot_be_read() {
 const MISUSES: &str = "
 --listne | `--listne`: is no option; write --listen if that is meant.
 --listen 127.0.0.1:1 --zzz | `--zzz`: is no option; see ringback --help.
+--port 3000 | `--port`: is no option; write --listen 127.0.0.1:3000 for this machine, --listen [::]:3000 for all.
+-p 3000 | `-p`: is no option; write --listen 127.0.0.1:3000 for this machine, --listen [::]:3000 for all.
+--pin --no-pin | --pin: does not go with --no-pin; leave out one of the two.
+--no-pin --workers 2 --pin | --no-pin: does not go with --pin; leave out one of the two.
+--pin --pin | --pin: is given more than once; give it once.
 probe --pin | `--pin`: is no option; see ringback --help.
 srve | `srve`: is no command; write serve, probe, or options that start with --.
 serve x | `x`: is no command; write serve, probe, or options that start with --.

@@ -41,5 +41,6 @@ pub fn probe(_: &UringTuning) -> io::Result<Vec<Feature>> {
         name: "level-triggered epoll",
         since: "2.6",
         found: true,
+        wanted: None,
     }])
 }

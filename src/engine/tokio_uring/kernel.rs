@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use ::tokio_uring::buf::IoBuf;
 use ::tokio_uring::{Runtime, net};
+use io_uring::IoUring;
 use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -101,17 +102,20 @@ pub fn run(worker: &Worker<'_>, ready: &dyn Fn()) -> io::Result<()> {
     is_over.map(|_| ())
 }
 
-/// Whether the engine works here, by setting up a ring, and with which features.
+/// Whether the engine works here, by setting up a ring and entering one, and with which features.
 ///
 /// # Errors
 /// What stands in the way.
 pub fn probe(tuning: &UringTuning) -> io::Result<Vec<Feature>> {
     let (_, best) = open(tuning.entries)?;
+    // The runtime keeps its ring and the errors of entering it to itself (tokio-uring 0.5.0).
+    IoUring::new(1)?.submit()?;
     let features = SETUPS.iter().enumerate().rev();
     let features = features.map(|(rank, setup)| Feature {
         name: setup.name,
         since: setup.since,
         found: rank >= best,
+        wanted: None,
     });
     Ok(features.collect())
 }

@@ -355,10 +355,10 @@ impl<'a, K: Kernel> Driver<'a, K> {
         let io = &mut connection.io;
         io.greedy |= behind;
         match io.receiving {
+            Receiving::Off if io.queued => {}
             Receiving::Off if wants.read && io.greedy => {
-                if !std::mem::replace(&mut io.queued, true) {
-                    self.greedy.push_back(id);
-                }
+                io.queued = true;
+                self.greedy.push_back(id);
             }
             Receiving::Off if wants.read => {
                 io.receiving = Receiving::On;

@@ -45,13 +45,7 @@ const UNREGISTER_RING_FDS: u8 = 21;
 /// reached.
 pub(super) fn set_up(tuning: &UringTuning) -> io::Result<Setup> {
     let ring = ring::open(tuning.entries)?;
-    if !tuning.min_wait.is_zero() && !ring.params().is_feature_min_timeout() {
-        return Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            "bounded waiting needs Linux 6.12",
-        ));
-    }
-    let buffers = provide_buffers(&ring, tuning)?;
+    let buffers = provide_buffers(tuning, |buffers| buffers.register(&ring.submitter()))?;
     let submitter = ring.submitter();
     submitter.register_restrictions(&mut [
         Restriction::sqe_op(opcode::Accept::CODE),
@@ -64,37 +58,58 @@ pub(super) fn set_up(tuning: &UringTuning) -> io::Result<Setup> {
         Restriction::register_op(UNREGISTER_RING_FDS),
     ])?;
     submitter.register_enable_rings()?;
+    // A seccomp profile may permit all but this.
+    submitter.submit()?;
     Ok(Setup { ring, buffers })
 }
 
 /// Incremental buffers where the kernel has them and nobody asked otherwise, classic ones elsewhere.
-fn provide_buffers(ring: &IoUring, tuning: &UringTuning) -> io::Result<Buffers> {
-    let tuned = |layout: Layout| Layout {
-        count: tuning.buffers.unwrap_or(layout.count),
-        bytes: tuning.buffer_bytes.unwrap_or(layout.bytes),
-        ..layout
+fn provide_buffers(
+    tuning: &UringTuning,
+    register: impl Fn(&Buffers) -> io::Result<()>,
+) -> io::Result<Buffers> {
+    let provide = |layout: Layout| {
+        let buffers = allocate(Layout {
+            count: tuning.buffers.unwrap_or(layout.count),
+            bytes: tuning.buffer_bytes.unwrap_or(layout.bytes),
+            ..layout
+        })?;
+        register(&buffers).map(|()| buffers)
     };
-    if tuning.incremental != Some(false) {
-        let buffers = Buffers::new(tuned(INCREMENTAL_LAYOUT))?;
-        match buffers.register(&ring.submitter()) {
-            Ok(()) => return Ok(buffers),
-            Err(error) if tuning.incremental == Some(true) => return Err(error),
-            Err(_) => {}
-        }
+    if tuning.incremental != Some(false)
+        && let Ok(buffers) = provide(INCREMENTAL_LAYOUT)
+    {
+        return Ok(buffers);
     }
-    let buffers = Buffers::new(tuned(CLASSIC_LAYOUT))?;
-    buffers.register(&ring.submitter())?;
-    Ok(buffers)
+    provide(CLASSIC_LAYOUT)
 }
 
-/// Whether the engine works here, by setting up a ring, and with which features.
+/// Want of memory for buffers is not want of locked memory for a ring, though the kernel's word for both is
+/// `ENOMEM`.
+fn allocate(layout: Layout) -> io::Result<Buffers> {
+    Buffers::new(layout).map_err(|error| {
+        let said = format!(
+            "no memory for {} receive buffers of {} KiB: {error}",
+            layout.count,
+            layout.bytes / 1024
+        );
+        io::Error::new(io::ErrorKind::OutOfMemory, said)
+    })
+}
+
+/// Whether the engine works here, by setting up a ring and entering it, and with which features.
 ///
 /// # Errors
 /// What stands in the way.
 pub fn probe(tuning: &UringTuning) -> io::Result<Vec<Feature>> {
     let setup = set_up(tuning)?;
     let parameters = setup.ring.params();
-    let feature = |name, since, found| Feature { name, since, found };
+    let feature = |name, since, found| Feature {
+        name,
+        since,
+        found,
+        wanted: None,
+    };
     Ok(vec![
         feature("single issuer, deferred task work", "6.1", true),
         feature("operations restricted to those in use", "5.10", true),
@@ -108,15 +123,47 @@ pub fn probe(tuning: &UringTuning) -> io::Result<Vec<Feature>> {
             "6.10",
             parameters.is_feature_recvsend_bundle(),
         ),
+        Feature {
+            wanted: (tuning.incremental == Some(true)).then_some("--uring-incremental"),
+            ..feature(
+                "incremental provided buffers",
+                "6.12",
+                setup.buffers.layout().incremental,
+            )
+        },
+        Feature {
+            wanted: (!tuning.min_wait.is_zero()).then_some("--uring-min-wait"),
+            ..feature(
+                "bounded waiting for more completions",
+                "6.12",
+                parameters.is_feature_min_timeout(),
+            )
+        },
         feature(
-            "incremental provided buffers",
-            "6.12",
-            setup.buffers.layout().incremental,
-        ),
-        feature(
-            "bounded waiting for more completions",
-            "6.12",
-            parameters.is_feature_min_timeout(),
+            "idle waits that do not count as waiting for a disk",
+            "6.15",
+            parameters.is_feature_no_iowait(),
         ),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_without_incremental_buffers_gives_classic_ones() {
+        let before_6_12 = |buffers: &Buffers| match buffers.layout().incremental {
+            true => Err(io::Error::from_raw_os_error(libc::EINVAL)),
+            false => Ok(()),
+        };
+        for incremental in [None, Some(false), Some(true)] {
+            let tuning = UringTuning {
+                incremental,
+                ..UringTuning::default()
+            };
+            let buffers = provide_buffers(&tuning, before_6_12).unwrap();
+            assert!(!buffers.layout().incremental);
+        }
+    }
 }

@@ -36,7 +36,15 @@ const SUBMITS_MAX: usize = 100;
 const SLEEP_MAX: Duration = Duration::from_secs(3600);
 
 /// Completions that end a wait for more of them.
-const BATCH_COMPLETIONS: usize = 64;
+const BATCH_COMPLETIONS: u32 = 64;
+
+/// The flags of `io_uring_enter(2)` for a wait: for completions, with a timeout (5.11).
+const ENTER_GETEVENTS: u32 = 1 << 0;
+const ENTER_EXT_ARG: u32 = 1 << 3;
+
+/// A wait for peers is no wait for a disk (6.15): without it an idle server shows as a CPU in iowait, and
+/// as pressure on I/O.
+const ENTER_NO_IOWAIT: u32 = 1 << 7;
 
 /// The smallest submission queue worth having.
 const ENTRIES_MIN: u32 = 64;
@@ -125,12 +133,24 @@ pub(super) struct Ring<'a> {
     waker: &'a Waker,
     /// How long to wait for [`BATCH_COMPLETIONS`] before one is enough.
     min_wait: Duration,
+    /// What every wait says to the kernel.
+    wait_flags: u32,
     /// Why a full queue could not be emptied: an operation has been lost.
     failed: Option<io::Error>,
 }
 
 impl<'a> Ring<'a> {
     pub(super) fn new(setup: &'a mut Setup, worker: &'a Worker<'_>) -> Self {
+        let parameters = setup.ring.params();
+        let min_wait = if parameters.is_feature_min_timeout() {
+            worker.tuning.min_wait
+        } else {
+            Duration::ZERO
+        };
+        let mut wait_flags = ENTER_GETEVENTS | ENTER_EXT_ARG;
+        if parameters.is_feature_no_iowait() {
+            wait_flags |= ENTER_NO_IOWAIT;
+        }
         let (mut submitter, submission, completion) = setup.ring.split();
         // Spares the lookup of the ring's descriptor (5.18); without it everything works as well.
         let _ = submitter.register_ring_fd();
@@ -141,7 +161,8 @@ impl<'a> Ring<'a> {
             buffers: &mut setup.buffers,
             listeners: &worker.listeners,
             waker: worker.stop.waker(worker.number),
-            min_wait: worker.tuning.min_wait,
+            min_wait,
+            wait_flags,
             failed: None,
         }
     }
@@ -196,14 +217,19 @@ impl Kernel for Ring<'_> {
         self.completion.sync();
         let patience = patience.unwrap_or(SLEEP_MAX);
         let timeout = Timespec::from(patience);
-        let arguments = SubmitArgs::new().timespec(&timeout);
+        let mut arguments = SubmitArgs::new().timespec(&timeout);
+        let mut completions = 1;
         // The kernel does not look at a timeout before the shortest wait is over.
-        let entered = if patience <= self.min_wait || self.min_wait.is_zero() {
-            self.submitter.submit_with_args(1, &arguments)
-        } else {
-            let arguments = arguments.min_wait_usec(self.min_wait.as_micros() as u32);
+        if patience > self.min_wait && !self.min_wait.is_zero() {
+            arguments = arguments.min_wait_usec(self.min_wait.as_micros() as u32);
+            completions = BATCH_COMPLETIONS;
+        }
+        let queued = self.submission.len() as u32;
+        // SAFETY: the argument is what `ENTER_EXT_ARG` announces, and outlives the call with what it
+        // names; the entries are those of `push`.
+        let entered = unsafe {
             self.submitter
-                .submit_with_args(BATCH_COMPLETIONS, &arguments)
+                .enter(queued, completions, self.wait_flags, Some(&arguments))
         };
         self.submission.sync();
         self.completion.sync();
