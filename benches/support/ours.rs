@@ -18,10 +18,15 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn new() -> Self {
+        Worker::of(Policy::default())
+    }
+
+    /// A worker whose connections are treated by `policy`.
+    pub(crate) fn of(policy: Policy) -> Self {
         Worker {
             slabs: SlabPool::new(SlabPool::budget(1 << 20, 1)),
             tally: Tally::default(),
-            policy: Policy::default(),
+            policy,
         }
     }
 
@@ -30,23 +35,53 @@ impl Worker {
         Session::open(&self.policy, Moment::from_nanos(0))
     }
 
-    /// What `session` answers to `lent`, written over it.
+    /// What `session` answers to `lent`. The slabs of the reply come back by [`send`](Self::send).
     ///
     /// # Panics
-    /// If some of the answer is elsewhere: in these benches nothing straddles receives.
-    #[inline(never)] // A symbol of its own, so that its instructions can be counted.
-    pub(crate) fn receive<'a>(&mut self, session: &mut Session, lent: &'a mut [u8]) -> &'a [u8] {
+    /// If some of `lent` is left: no bench sends more than can be answered at once.
+    pub(crate) fn answer(&mut self, session: &mut Session, lent: &mut [u8]) -> Reply {
         let mut reply = Reply::default();
         let mut turn = Turn {
             now: Moment::from_nanos(1),
             policy: &self.policy,
             slabs: &mut self.slabs,
             tally: &self.tally,
-            room: 0,
+            room: 64 << 10,
             refusing: false,
             cause: None,
         };
-        session.receive(&mut turn, lent, &mut reply);
+        let step = session.receive(&mut turn, lent, &mut reply);
+        assert_eq!(step.consumed, lent.len());
+        reply
+    }
+
+    /// Shows `peer` the reply to `lent` in sending order, and takes its slabs back.
+    pub(crate) fn send(&mut self, reply: Reply, lent: &[u8], mut peer: impl FnMut(&[u8])) {
+        self.send_piece(reply.before, &mut peer);
+        peer(&lent[reply.window]);
+        self.send_piece(reply.after, &mut peer);
+    }
+
+    fn send_piece(&mut self, piece: Piece, peer: &mut impl FnMut(&[u8])) {
+        match piece {
+            Piece::None => {}
+            Piece::Inline(bytes) => peer(bytes.as_slice()),
+            Piece::Slabs(mut chain) => {
+                while let Some(slab) = chain.pop() {
+                    peer(slab.bytes());
+                    self.slabs.give(slab);
+                }
+            }
+        }
+    }
+
+    /// What `session` answers to `lent`, written over it.
+    ///
+    /// # Panics
+    /// If some of the answer is elsewhere: in these benches nothing straddles receives.
+    #[inline(never)] // A symbol of its own, so that its instructions can be counted.
+    pub(crate) fn receive<'a>(&mut self, session: &mut Session, lent: &'a mut [u8]) -> &'a [u8] {
+        let reply = self.answer(session, lent);
         assert!(matches!(
             (&reply.before, &reply.after),
             (Piece::None, Piece::None)
