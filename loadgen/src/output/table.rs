@@ -26,6 +26,11 @@ impl Table {
     }
 }
 
+/// A figure of one digit behind the point; `-` for one that is not known.
+pub(crate) fn known(figure: Option<f64>) -> String {
+    figure.map_or_else(|| "-".to_owned(), |figure| format!("{figure:.1}"))
+}
+
 /// The table of a run.
 pub(crate) fn run_table(document: &RunDocument) -> String {
     let mut table = Table::default();
@@ -193,8 +198,9 @@ fn result_rows(table: &mut Table, load: &Load, result: &RunResult) {
     table.row(
         "steal, others",
         format!(
-            "{:.1} % of CPU time, {:.1} % of one CPU",
-            result.steal_percent, result.others_percent
+            "{} % of CPU time, {} % of one CPU",
+            known(result.steal_percent),
+            known(result.others_percent)
         ),
     );
     table.row(

@@ -85,7 +85,7 @@ pub(super) fn result(
         generator,
         server,
         steal_percent: window.steal_percent,
-        others_percent: others.percent,
+        others_percent: others.map(|others| others.percent),
         headroom,
         verdict,
         verdict_reason,

@@ -190,7 +190,7 @@ impl<'a> Series<'a> {
     }
 
     /// What others used of `cpus` in the window so far.
-    pub(super) fn others(&self, cpus: &BTreeSet<usize>) -> Others {
+    pub(super) fn others(&self, cpus: &BTreeSet<usize>) -> Option<Others> {
         let last = &self.edges[self.edges.len() - 1];
         others_between(self.observed, cpus, &self.edges[0], last)
     }

@@ -172,9 +172,9 @@ pub(crate) struct RunResult {
     pub(crate) generator: Side,
     /// `None` without a readable `--server-pid`.
     pub(crate) server: Option<Server>,
-    pub(crate) steal_percent: f64,
+    pub(crate) steal_percent: Option<f64>,
     /// CPU time that neither side used, of the CPUs that both may use, in percent of one.
-    pub(crate) others_percent: f64,
+    pub(crate) others_percent: Option<f64>,
     /// What `ringload selftest` says that this generator can do; `None` without `--selftest`.
     pub(crate) headroom: Option<Headroom>,
     pub(crate) verdict: Verdict,
