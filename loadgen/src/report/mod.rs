@@ -31,6 +31,7 @@ use self::input::Results;
 use self::view::View;
 use crate::options::report::ReportOptions;
 use crate::output::document::Status;
+use crate::output::{print, tell};
 
 /// Renders and writes; says where.
 pub(crate) fn run(options: &ReportOptions) -> anyhow::Result<Status> {
@@ -46,9 +47,9 @@ pub(crate) fn run(options: &ReportOptions) -> anyhow::Result<Status> {
         _ => render(results)?,
     };
     rendered.write(out)?;
-    println!("{}", out.join(&rendered.page).display());
+    print(&format!("{}\n", out.join(&rendered.page).display()))?;
     for note in &rendered.missing {
-        eprintln!("note: {note}");
+        tell(format_args!("note: {note}"));
     }
     Ok(Status::Ok)
 }

@@ -18,6 +18,7 @@ use hdrhistogram::Histogram;
 
 use self::conduct::{Conductor, Course, DRAIN_TIMEOUT, Stretch};
 use self::live::Live;
+use self::series::Series;
 use self::threads::{Gathered, gather};
 use crate::alarm;
 use crate::engine::select;
@@ -40,6 +41,8 @@ pub(crate) struct Measured {
     pub(crate) document: RunDocument,
     /// Its latencies in nanoseconds, if it came to a window.
     pub(crate) latency: Option<Histogram<u64>>,
+    /// Whether the log of its slices could be written.
+    log: anyhow::Result<()>,
 }
 
 /// Runs and reports. The status says how it ended; errors are those that left nothing to
@@ -53,20 +56,26 @@ pub(crate) fn run(options: &RunOptions) -> anyhow::Result<Status> {
         check_writable(file)?;
     }
     let interrupt = Interrupt::install().context("taking over signals")?;
-    let Measured { document, latency } = measure(options, &interrupt)?;
-    if let Some((path, result)) = options.csv.as_ref().zip(document.result.as_ref()) {
-        csv::write_file(path, &result.series)?;
-    }
-    if let Some((path, latency)) = options.histogram.as_ref().zip(latency) {
-        histogram::write_file(path, &latency)?;
-    }
-    deliver(
+    let Measured {
+        document,
+        latency,
+        log,
+    } = measure(options, &interrupt)?;
+    let mut written = vec![deliver(
         &document,
         || table::run_table(&document),
         document.error.as_deref(),
         options.output.json.as_deref(),
         options.output.quiet,
-    )?;
+    )];
+    if let Some((path, result)) = options.csv.as_ref().zip(document.result.as_ref()) {
+        written.push(csv::write_file(path, &result.series));
+    }
+    if let Some((path, latency)) = options.histogram.as_ref().zip(latency) {
+        written.push(histogram::write_file(path, &latency));
+    }
+    written.push(log);
+    written.into_iter().collect::<anyhow::Result<()>>()?;
     Ok(document.status)
 }
 
@@ -136,8 +145,13 @@ pub(crate) fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Re
         checks: gathered.checks,
         error,
     };
+    let log = course.series.as_mut().map_or(Ok(()), Series::finish_log);
     let latency = course.series.map(|series| series.latency);
-    Ok(Measured { document, latency })
+    Ok(Measured {
+        document,
+        latency,
+        log,
+    })
 }
 
 /// Conducts from a thread of its own that lets the load threads go first, since they have a schedule to

@@ -87,9 +87,6 @@ pub(super) fn gather(
             gathered.add_fault(fault.to_string());
         }
     }
-    if let Some(series) = &mut series {
-        series.finish()?;
-    }
     Ok(gathered)
 }
 

@@ -21,6 +21,7 @@ use super::{certificate, left, planned};
 use crate::interrupt::Interrupt;
 use crate::output::document::Status;
 use crate::output::document::suite::{RunLine, ServerStatus, SuiteDocument};
+use crate::output::{print, tell};
 use crate::trial::agenda::Agenda;
 use crate::trial::generator::Generator;
 use crate::trial::placement::{Placement, cpu_list};
@@ -373,7 +374,7 @@ impl Conductor<'_> {
 
     fn say(&self, text: &str) {
         if !self.quiet {
-            eprintln!("{text}");
+            tell(text);
         }
     }
 
@@ -405,13 +406,13 @@ pub(super) fn report(results: &Results, quiet: bool) -> anyhow::Result<()> {
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         let why = said.trim().trim_start_matches("ringload: ");
-        eprintln!("ringload: there is no report: {why}");
+        anyhow::bail!("{} has no report: {why}", results.shown());
     }
-    if !quiet {
-        print!("{}", String::from_utf8_lossy(&output.stdout));
-        println!("{}", results.shown());
+    if quiet {
+        return Ok(());
     }
-    Ok(())
+    let page = String::from_utf8_lossy(&output.stdout);
+    print(&format!("{page}{}\n", results.shown()))
 }
 
 #[cfg(test)]

@@ -43,6 +43,7 @@ use crate::options::suite::SuiteOptions;
 use crate::options::{UsageError, make_room_for};
 use crate::output::document::suite::{RunLine, SUITE_SCHEMA, ServerStatus, SuiteDocument};
 use crate::output::document::{Environment as Written, Status};
+use crate::output::{print, tell};
 use crate::trial::agenda::short;
 use crate::trial::placement::Placement;
 
@@ -86,7 +87,7 @@ pub(crate) fn run(options: &SuiteOptions) -> anyhow::Result<Status> {
     let lines = results.as_ref().map(Results::runs).unwrap_or_default();
     let table = plan_table(&selection, &left(&steps, &lines, &document, &selection));
     if options.dry_run {
-        print!("{table}");
+        print(&table)?;
         return Ok(Status::Ok);
     }
     let (results, document) = match results {
@@ -94,8 +95,8 @@ pub(crate) fn run(options: &SuiteOptions) -> anyhow::Result<Status> {
         None => create(options, &places, document, &scrubber, &interrupt)?,
     };
     if !options.quiet {
-        eprint!("{table}");
-        eprintln!("seed {}; writing {}", document.seed, results.shown());
+        let (seed, shown) = (document.seed, results.shown());
+        tell(format_args!("{table}seed {seed}; writing {shown}"));
     }
     let conductor = Conductor {
         selection: &selection,
@@ -109,11 +110,11 @@ pub(crate) fn run(options: &SuiteOptions) -> anyhow::Result<Status> {
     };
     let status = conductor.conduct(&steps)?;
     if status == Status::Interrupted {
-        eprintln!(
+        tell(format_args!(
             "ringload: interrupted; go on with ringload suite {} --resume {}",
             options.file.display(),
             results.shown()
-        );
+        ));
     } else {
         conduct::report(&results, options.quiet)?;
     }

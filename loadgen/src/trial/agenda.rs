@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::output::tell;
+
 /// Steps of a bar.
 const STEPS: u64 = 1000;
 
@@ -66,7 +68,8 @@ impl Agenda {
             Voice::Lines(last) => {
                 if last.is_none_or(|last| last.elapsed() >= LINES_EVERY) {
                     *last = Some(Instant::now());
-                    eprintln!("{:3.0} %  {left} left  {text}", 100.0 * share);
+                    let percent = 100.0 * share;
+                    tell(format_args!("{percent:3.0} %  {left} left  {text}"));
                 }
             }
         }
@@ -76,8 +79,8 @@ impl Agenda {
     pub(crate) fn say(&self, text: &str) {
         match &self.voice {
             Voice::Quiet => {}
-            Voice::Bar(bar) => bar.suspend(|| eprintln!("{text}")),
-            Voice::Lines(_) => eprintln!("{text}"),
+            Voice::Bar(bar) => bar.suspend(|| tell(text)),
+            Voice::Lines(_) => tell(text),
         }
     }
 

@@ -19,6 +19,7 @@ use io_uring::{
 
 use self::buffers::Buffers;
 use crate::control::Bell;
+use crate::output::tell;
 use crate::pacer::Patience;
 use crate::worker::{Fault, Order, Worker};
 
@@ -343,7 +344,7 @@ impl Drop for Ring<'_> {
             }
             if let Err(fault) = self.submit(1) {
                 // The kernel still has addresses that would be freed next.
-                eprintln!("ringload: {fault}");
+                tell(format_args!("ringload: {fault}"));
                 std::process::abort();
             }
         }
