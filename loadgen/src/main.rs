@@ -20,6 +20,7 @@ mod control;
 mod dial;
 mod echo;
 mod engine;
+mod fault;
 mod idle;
 mod interrupt;
 mod knee;

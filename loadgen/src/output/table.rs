@@ -171,6 +171,24 @@ fn result_rows(table: &mut Table, load: &Load, result: &RunResult) {
     } else {
         latency_rows(table, "latency", &result.latency);
     }
+    if let Some((heavy, load)) = result.heavy.zip(load.heavy) {
+        let share = |by_mean: Option<f64>| {
+            by_mean.map_or_else(|| "-".to_owned(), |by_mean| format!("{by_mean:.2}"))
+        };
+        table.row(
+            "heavy",
+            format!(
+                "{} connections x {}: {} messages/s, {}/s each way; of a mean share the most {}, the \
+                 least {}",
+                grouped(load.connections as u64),
+                bytes(load.message_bytes as f64),
+                rate(heavy.messages_per_second),
+                bytes(heavy.payload_bytes_per_second),
+                share(heavy.most_by_mean),
+                share(heavy.least_by_mean)
+            ),
+        );
+    }
     if let Some(ping) = &result.ping {
         latency_rows(table, "ping to pong", ping);
     }

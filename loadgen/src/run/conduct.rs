@@ -192,9 +192,13 @@ impl<'a> Conductor<'a> {
         })
     }
 
-    /// Messages that have their reply, right or wrong.
+    /// Messages that have their reply, right or wrong, those of heavy connections too.
     fn replies(&self) -> u64 {
-        self.control.total(|line| &line.messages) + self.control.total(|line| &line.wrong)
+        let lines = self.control.lines.iter();
+        let counters = lines.flat_map(|line| [&line.messages, &line.wrong]);
+        counters
+            .map(|counter| counter.load(Ordering::Relaxed))
+            .sum()
     }
 
     /// Stops the load and waits while replies come in; threads that do not finish in time are told to

@@ -82,7 +82,8 @@ pub(crate) fn run(options: &RunOptions) -> anyhow::Result<Status> {
 /// Loads as asked and sums up; prints nothing but the live view.
 pub(crate) fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Result<Measured> {
     let traffic = &options.traffic;
-    make_room_for(traffic.connections.saturating_add(traffic.slow_readers))?;
+    let beside = traffic.slow_readers.saturating_add(traffic.heavy);
+    make_room_for(traffic.connections.saturating_add(beside))?;
     options.check()?;
     let observed = observe(&traffic.server_pids)?;
     let selftest = traffic
@@ -110,16 +111,18 @@ pub(crate) fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Re
         observed: &observed,
         timeline,
         parties,
-        connections: traffic.connections,
+        connections: traffic.connections + traffic.heavy,
         warmup: options.warmup,
         duration: plan::duration(options),
         hdr_log: options.hdr_log.as_deref(),
         start_at: options.start_at,
         live: Live::new(options.output.quiet),
     };
-    let mut course = match plan.schedule {
-        None => conductor.conduct()?,
-        Some(_) => conduct_politely(&mut conductor)?,
+    // Beside heavy connections, who goes last may wait for a CPU until long after the window should end.
+    let is_polite = plan.schedule.is_some() && plan.heavy.is_none();
+    let mut course = match is_polite {
+        false => conductor.conduct()?,
+        true => conduct_politely(&mut conductor)?,
     };
     conductor.live.finish();
     let mut gathered = gather(threads, course.series.as_mut())?;
@@ -173,7 +176,9 @@ fn slow_readers(plan: &Plan, count: usize) -> anyhow::Result<Option<SlowReaders>
     if count == 0 {
         return Ok(None);
     }
-    let numbers = plan.connections..plan.connections + count;
+    let heavy = plan.heavy.as_ref().map_or(0, |heavy| heavy.connections);
+    let first = plan.connections + heavy;
+    let numbers = first..first + count;
     let readers = SlowReaders::start(&plan.dialer, &plan.control, numbers, plan.seed);
     readers.map(Some).context("starting a thread")
 }

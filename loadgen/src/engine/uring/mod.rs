@@ -19,9 +19,10 @@ use io_uring::{
 
 use self::buffers::Buffers;
 use crate::control::Bell;
+use crate::fault::Fault;
 use crate::output::tell;
 use crate::pacer::Patience;
-use crate::worker::{Fault, Order, Worker};
+use crate::worker::{Order, Worker};
 
 /// Submission queue entries; a fuller batch is submitted in parts.
 const SUBMISSIONS: u32 = 256;
@@ -74,7 +75,7 @@ pub(super) fn probe() -> io::Result<()> {
 
 /// See [`super::Engine::drive`].
 pub(super) fn drive(worker: &mut Worker, sockets: &[TcpStream], wake: &Bell) -> Result<(), Fault> {
-    let setup = |error| Worker::engine_fault("setting up io_uring", error);
+    let setup = |error| Fault::engine("setting up io_uring", error);
     let mut ring = open(sockets.len()).map_err(setup)?;
     let buffers = Buffers::register(&ring.submitter()).map_err(setup)?;
     let fds: Vec<i32> = sockets.iter().map(AsRawFd::as_raw_fd).collect();
@@ -118,7 +119,7 @@ impl Ring<'_> {
     fn run(&mut self, worker: &mut Worker) -> Result<(), Fault> {
         self.push(&self.wake_entry())?;
         self.disarmed.extend(0..self.sockets.len());
-        worker.start()?;
+        worker.start();
         self.touched.extend(0..self.sockets.len());
         loop {
             self.arm(worker)?;
@@ -311,7 +312,7 @@ impl Ring<'_> {
             Err(error) => match error.raw_os_error() {
                 // Interrupted, out of time, or completions must be taken first: they are, next.
                 Some(libc::EINTR | libc::EBUSY | libc::EAGAIN | libc::ETIME) => Ok(()),
-                _ => Err(Worker::engine_fault("submitting to io_uring", error)),
+                _ => Err(Fault::engine("submitting to io_uring", error)),
             },
         }
     }
