@@ -47,7 +47,8 @@ pub(crate) fn run(options: &ReportOptions) -> anyhow::Result<Status> {
         _ => render(results)?,
     };
     rendered.write(out)?;
-    print(&format!("{}\n", out.join(&rendered.page).display()))?;
+    let page = out.join(&rendered.page);
+    print(&format!("{}{}\n", rendered.tables, page.display()))?;
     for note in &rendered.missing {
         tell(format_args!("note: {note}"));
     }
@@ -60,6 +61,8 @@ pub(crate) struct Rendered {
     page: String,
     /// Contents by name.
     files: BTreeMap<String, String>,
+    /// The figures for a terminal.
+    tables: String,
     /// What is missing or could not be read; the page says so too.
     pub(crate) missing: Vec<String>,
 }
@@ -94,11 +97,17 @@ pub(crate) fn render(directory: &Path) -> anyhow::Result<Rendered> {
     {
         files.insert("main.svg".to_owned(), figure.plot.standalone());
     }
+    let tables = view.tables.iter().map(|table| {
+        let title = &table.workload.title;
+        format!("{title}\n{}\n", tables::figures(&view, table).text())
+    });
+    let tables = tables.collect();
     files.insert("report.html".to_owned(), page::page(&view));
     files.insert("summary.md".to_owned(), summary::summary(&view));
     Ok(Rendered {
         page: "report.html".to_owned(),
         files,
+        tables,
         missing: view.missing,
     })
 }
@@ -125,6 +134,7 @@ fn render_comparison(earlier: &Path, later: &Path) -> anyhow::Result<Rendered> {
             ("compare.html".to_owned(), comparison.html),
             ("compare.md".to_owned(), comparison.markdown),
         ]),
+        tables: String::new(),
         missing: [earlier.missing, later.missing].concat(),
     })
 }

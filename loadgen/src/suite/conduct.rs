@@ -10,14 +10,14 @@ use rustix::process::{Resource, getrlimit};
 use super::environment::now;
 use super::install::Installer;
 use super::peers::Places;
-use super::plan::{Step, time_of};
+use super::plan::{Step, times};
 use super::results::{Results, SELFTEST, raw_path};
 use super::scrub::Scrubber;
 use super::selection::Selection;
 use super::stage::{Crew, Stage};
 use super::time_wait::{visits_max, wait_for_room};
 use super::workload::{Kind, Workload};
-use super::{certificate, left, planned};
+use super::{certificate, left};
 use crate::interrupt::Interrupt;
 use crate::output::document::Status;
 use crate::output::document::suite::{RunLine, ServerStatus, SuiteDocument};
@@ -264,18 +264,20 @@ impl Conductor<'_> {
 
     fn measure(&mut self, stage: &Stage<'_>, steps: &[Step]) -> anyhow::Result<()> {
         let workloads: Vec<Workload> = self.workloads().cloned().collect();
-        let mut agenda = Agenda::new(planned(self.selection, steps), self.quiet);
+        let times = times(steps, &workloads.iter().collect::<Vec<_>>());
+        let mut agenda = Agenda::new(times.iter().sum(), self.quiet);
         let mut crew = stage.crew();
         let mut strikes = vec![0; stage.peers.len()];
         for (at, &step) in steps.iter().enumerate() {
             if strikes[step.server] >= STRIKES_MAX {
+                agenda.leave_out(times[at]);
                 continue;
             }
             let workload = &workloads[step.workload];
             let name = &stage.peers[step.server].name;
             let text = format!("round {}  {}  {name}", step.round, workload.name);
             let run = format!("{name}, {}, round {}", workload.name, step.round);
-            agenda.step(time_of(workload), &text);
+            agenda.step(times[at], &text);
             match self.step(&mut crew, step, workload) {
                 Ok(()) => {
                     strikes[step.server] = 0;

@@ -22,7 +22,6 @@ mod time_wait;
 mod toml_file;
 pub(crate) mod workload;
 
-use std::collections::HashSet;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -33,11 +32,11 @@ use self::conduct::Conductor;
 use self::environment::Environment;
 use self::origin::Origin;
 use self::peers::Places;
-use self::plan::{START_OVERHEAD, Step, is_done, order, time_of};
+use self::plan::{START_OVERHEAD, Step, is_done, order, time_of, times};
 use self::results::Results;
 use self::scrub::Scrubber;
 use self::selection::Selection;
-use self::workload::{Kind, Suite};
+use self::workload::{Suite, Workload};
 use crate::interrupt::Interrupt;
 use crate::options::suite::SuiteOptions;
 use crate::options::{UsageError, make_room_for};
@@ -314,20 +313,12 @@ fn plan_table(selection: &Selection, steps: &[Step]) -> String {
 
 /// How long `steps` take together, and what comes before them.
 fn planned(selection: &Selection, steps: &[Step]) -> Duration {
-    let runs: Duration = steps
-        .iter()
-        .map(|step| time_of(&selection.workloads[step.workload].0))
-        .sum();
-    let processes: HashSet<_> = steps
-        .iter()
-        .filter(|step| selection.workloads[step.workload].0.kind != Kind::Idle)
-        .map(|step| {
-            let tls = selection.workloads[step.workload].0.tls;
-            (step.round, step.server, tls)
-        })
-        .collect();
-    let starts = u32::try_from(processes.len() + selection.servers.len()).unwrap_or(u32::MAX);
-    PREPARATION + runs + START_OVERHEAD * starts
+    let workloads = selection.workloads.iter();
+    let workloads: Vec<&Workload> = workloads.map(|(workload, _)| workload).collect();
+    let runs: Duration = times(steps, &workloads).iter().sum();
+    // Each has to echo before anything is timed.
+    let starts = u32::try_from(selection.servers.len()).unwrap_or(u32::MAX);
+    PREPARATION + START_OVERHEAD * starts + runs
 }
 
 #[cfg(test)]

@@ -75,6 +75,11 @@ impl Agenda {
         }
     }
 
+    /// A step that should have taken `planned` does not come.
+    pub(crate) fn leave_out(&mut self, planned: Duration) {
+        self.planned = self.planned.saturating_sub(planned);
+    }
+
     /// Says something besides, at once.
     pub(crate) fn say(&self, text: &str) {
         match &self.voice {
