@@ -1,7 +1,6 @@
 //! `ringload suite` with fake servers that are programs of their own.
 
 mod fake;
-#[path = "fake/project.rs"]
 mod project;
 
 use std::fs;
