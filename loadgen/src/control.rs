@@ -137,15 +137,17 @@ pub(crate) struct Control {
     pub(crate) news: Bell,
     /// What was settled with the server when the first connection opened.
     pub(crate) agreed: OnceLock<Agreed>,
-    /// One per load thread.
+    /// One per load thread: first those whose messages are measured, then those of the heavy connections.
     pub(crate) lines: Vec<Line>,
+    /// How many are measured.
+    measured: usize,
     /// The run's clock.
     pub(crate) clock: Clock,
 }
 
 impl Control {
-    /// For `threads` load threads.
-    pub(crate) fn new(threads: usize) -> std::io::Result<Control> {
+    /// For `measured` load threads, and beside them as many with `heavy` connections.
+    pub(crate) fn new(measured: usize, heavy: usize) -> std::io::Result<Control> {
         let line = || {
             Ok(Line {
                 wake: Bell::new()?,
@@ -175,9 +177,10 @@ impl Control {
             failed: AtomicBool::new(false),
             news: Bell::new()?,
             agreed: OnceLock::new(),
-            lines: (0..threads)
+            lines: (0..measured + heavy)
                 .map(|_| line())
                 .collect::<std::io::Result<_>>()?,
+            measured,
             clock: Clock::new(),
         })
     }
@@ -248,9 +251,14 @@ impl Control {
         }
     }
 
-    /// What all load threads together have shown of one counter.
+    /// The load threads whose messages are measured.
+    pub(crate) fn measured(&self) -> &[Line] {
+        &self.lines[..self.measured]
+    }
+
+    /// What those together have shown of one counter.
     pub(crate) fn total(&self, counter: fn(&Line) -> &AtomicU64) -> u64 {
-        let lines = self.lines.iter();
+        let lines = self.measured().iter();
         lines
             .map(|line| counter(line).load(Ordering::Relaxed))
             .sum()

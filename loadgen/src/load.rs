@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Sender, channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
@@ -10,14 +11,15 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::alarm::precise_timers;
 use crate::control::{Control, Phase};
-use crate::dial::Dialer;
+use crate::dial::{Dialed, Dialer};
 use crate::echo::payload::Random;
 use crate::echo::tally::Tally;
 use crate::echo::workload::{Limits, Workload};
-use crate::engine::Engine;
+use crate::engine::{Driver, Engine};
+use crate::fault::Fault;
 use crate::pacer::Pacer;
 use crate::schedule::{Arrivals, Timeline};
-use crate::worker::{Fault, Worker};
+use crate::worker::Worker;
 
 /// What every load thread is given.
 #[derive(Clone)]
@@ -34,23 +36,48 @@ pub(crate) struct Plan {
     pub(crate) ping_every: Option<Duration>,
     /// How to move bytes.
     pub(crate) engine: Engine,
-    /// Connections in all.
+    /// Connections in all, but for the heavy ones.
     pub(crate) connections: usize,
+    /// What presses beside them, on a thread of its own.
+    pub(crate) heavy: Option<Heavy>,
     /// Seed of the run; each thread takes a stream of its own.
     pub(crate) seed: u64,
     /// CPUs to run on, in turn; empty leaves it to the kernel.
     pub(crate) cpus: Vec<usize>,
 }
 
-/// Which connections of a run are this thread's.
-#[derive(Clone, Debug)]
+/// Connections that keep both directions full beside the load.
+#[derive(Clone)]
+pub(crate) struct Heavy {
+    pub(crate) connections: usize,
+    pub(crate) workload: Workload,
+}
+
+/// Which connections of a run are this thread's: they are dealt out in turn, so that of messages that are
+/// due one after the other each thread has its share.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Share {
     /// The thread's line.
     pub(crate) line: usize,
-    /// Numbers of its connections within the run.
-    pub(crate) connections: std::ops::Range<usize>,
-    /// Connections of the run in all.
-    pub(crate) of: usize,
+    /// The number within the run of its first connection, and how far on the next one is.
+    pub(crate) first: usize,
+    pub(crate) step: usize,
+    /// No connection that it is dealt from has this number or a higher one.
+    pub(crate) end: usize,
+    /// Whether they are the heavy ones.
+    pub(crate) is_heavy: bool,
+}
+
+impl Share {
+    /// Number within the run of this thread's connection number `index`.
+    pub(crate) fn ordinal(self, index: usize) -> usize {
+        self.first + index * self.step
+    }
+
+    /// The numbers of all its connections.
+    pub(crate) fn ordinals(self) -> impl ExactSizeIterator<Item = usize> {
+        (self.first..self.end).step_by(self.step)
+    }
 }
 
 /// What was still owed when a thread left.
@@ -74,6 +101,8 @@ pub(crate) struct Harvest {
     pub(crate) given_up: GivenUp,
     /// Why it failed, if it did.
     pub(crate) fault: Option<Fault>,
+    /// Of the heavy connections: messages answered within the window, by connection.
+    pub(crate) heavy_shares: Option<Vec<u64>>,
 }
 
 /// CPUs that this process may use.
@@ -117,92 +146,117 @@ impl Plan {
     }
 
     fn work(&self, line: usize) -> Harvest {
-        let threads = self.control.lines.len();
-        let first = self.connections * line / threads;
-        let last = self.connections * (line + 1) / threads;
-        let share = Share {
-            line,
-            connections: first..last,
-            of: self.connections,
-        };
+        let share = self.share(line);
+        let heavy = self.heavy.as_ref().filter(|_| share.is_heavy);
         let workload = Workload {
-            limits: Limits::for_connections(last - first),
-            ..self.workload.clone()
+            limits: Limits::for_connections(share.ordinals().len()),
+            ..heavy
+                .map_or(&self.workload, |heavy| &heavy.workload)
+                .clone()
         };
         let random = Random::new(self.seed, 1 + line as u64);
         let mut worker = Worker::new(self.control.clone(), share, workload, random);
-        if let Some((timeline, arrivals)) = &self.schedule {
+        if let Some((timeline, arrivals)) = self.schedule.as_ref().filter(|_| !share.is_heavy) {
             let pacer = Pacer::new(
                 Arc::clone(timeline),
                 *arrivals,
-                first..last,
+                share.ordinals(),
                 self.connections,
                 worker.random(),
             );
             worker.follow(pacer);
         }
-        if let Some(period) = self.ping_every {
+        if let Some(period) = self.ping_every.filter(|_| !share.is_heavy) {
             worker.ping_every(period);
         }
-        let fault = self.connect_and_drive(line, first..last, &mut worker).err();
+        let fault = self.connect_and_drive(share, &mut worker).err();
         worker.publish();
         let given_up = worker.give_up();
         Harvest {
+            heavy_shares: share.is_heavy.then(|| worker.answered_within()),
             tally: worker.tally,
             given_up,
             fault,
         }
     }
 
-    fn connect_and_drive(
-        &self,
-        line: usize,
-        ordinals: std::ops::Range<usize>,
-        worker: &mut Worker,
-    ) -> Result<(), Fault> {
+    fn share(&self, line: usize) -> Share {
+        let threads = self.control.measured().len();
+        let heavy = self.heavy.as_ref().filter(|_| line >= threads);
+        let (first, step, end) = match heavy {
+            None => (line, threads, self.connections),
+            Some(heavy) => (self.connections, 1, self.connections + heavy.connections),
+        };
+        Share {
+            line,
+            first,
+            step,
+            end,
+            is_heavy: heavy.is_some(),
+        }
+    }
+
+    fn connect_and_drive(&self, share: Share, worker: &mut Worker) -> Result<(), Fault> {
+        let line = &self.control.lines[share.line];
         let thread_id = rustix::thread::gettid().as_raw_nonzero().get();
-        self.control.lines[line]
-            .thread_id
-            .store(thread_id, Ordering::Relaxed);
+        line.thread_id.store(thread_id, Ordering::Relaxed);
         if !self.cpus.is_empty() {
-            let cpu = self.cpus[line % self.cpus.len()];
-            pin(&[cpu]).map_err(|error| Worker::engine_fault("pinning a thread", error))?;
+            let cpu = self.cpus[share.line % self.cpus.len()];
+            pin(&[cpu]).map_err(|error| Fault::engine("pinning a thread", error))?;
         }
         if self.schedule.is_some() {
             precise_timers();
         }
+        // Who dials has to wait; those who have come have pings to be answered meanwhile.
+        let mut driver = Driver::new(worker, &line.wake)?;
+        std::thread::scope(|scope| {
+            let (dialed, arrivals) = channel();
+            Builder::new()
+                .name(format!("dial-{}", share.line))
+                .spawn_scoped(scope, move || {
+                    self.dial(share, &dialed);
+                    line.wake.ring();
+                })
+                .map_err(|error| Fault::engine("starting a thread", error))?;
+            driver.attend(&arrivals)
+        })?;
+        match self.control.phase() {
+            Phase::Abandon => Ok(()),
+            _ => self.engine.drive(driver),
+        }
+    }
+
+    /// Makes the connections one after the other, and hands them over as they come.
+    fn dial(&self, share: Share, dialed: &Sender<Result<Dialed, Fault>>) {
         // Streams below the number of threads serve the load; nonces get one of their own.
-        let mut nonces = Random::new(self.seed, u64::MAX - line as u64);
-        let mut sockets = Vec::with_capacity(ordinals.len());
-        for ordinal in ordinals {
+        let mut nonces = Random::new(self.seed, u64::MAX - share.line as u64);
+        for ordinal in share.ordinals() {
             if self.control.phase() == Phase::Abandon {
-                return Ok(());
+                return;
             }
-            let dialed = self
+            let made = self
                 .dialer
                 .dial(ordinal, &mut nonces)
                 .map_err(|failure| Fault {
                     connection: Some(ordinal),
                     failure,
-                })?;
-            let unblock = dialed.stream.set_nonblocking(true);
-            unblock.map_err(|error| Worker::engine_fault("preparing a socket", error))?;
-            worker.add(dialed.link, &dialed.agreed, dialed.early);
-            if ordinal == 0 {
+                });
+            if let Ok(made) = &made
+                && ordinal == 0
+            {
                 // Nobody else sets it.
-                let _ = self.control.agreed.set(dialed.agreed);
+                let _ = self.control.agreed.set(made.agreed.clone());
             }
-            sockets.push(dialed.stream);
+            let is_last = made.is_err();
+            // Nobody takes it any more if one that came before has failed.
+            if dialed.send(made).is_err() || is_last {
+                return;
+            }
             self.control.connected.fetch_add(1, Ordering::Relaxed);
+            self.control.lines[share.line].wake.ring();
         }
         self.control.ready.fetch_add(1, Ordering::Release);
         self.control.news.ring();
-        self.await_phase(line, Phase::WarmUp);
-        if self.control.phase() == Phase::Abandon {
-            return Ok(());
-        }
-        self.engine
-            .drive(worker, &sockets, &self.control.lines[line].wake)
     }
 
     fn await_phase(&self, line: usize, phase: Phase) {
@@ -214,5 +268,40 @@ impl Plan {
             }
             wake.hush();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::Rates;
+
+    #[test]
+    fn messages_that_are_due_one_after_the_other_are_spread_over_the_threads() {
+        let timeline = Arc::new(Rates::constant(1000.0).timeline(Duration::ZERO));
+        let mut whose = Vec::new();
+        for line in 0..3 {
+            let share = Share {
+                line,
+                first: line,
+                step: 3,
+                end: 8,
+                is_heavy: false,
+            };
+            let mut random = Random::new(1, 0);
+            let arrivals = Arrivals::Even;
+            let ordinals = share.ordinals();
+            assert!((2..=3).contains(&ordinals.len()));
+            let mut pacer = Pacer::new(Arc::clone(&timeline), arrivals, ordinals, 8, &mut random);
+            pacer.start(0);
+            while let Some((index, due)) = pacer.pop(7_000_000) {
+                assert_eq!(share.ordinal(index) as u64 * 1_000_000, due);
+                whose.push((due, line));
+                pacer.taken(index, &mut random);
+            }
+        }
+        whose.sort_unstable();
+        let lines: Vec<usize> = whose.iter().map(|(_, line)| *line).collect();
+        assert_eq!(lines, [0, 1, 2, 0, 1, 2, 0, 1]);
     }
 }

@@ -11,6 +11,8 @@
 //! Exit status: 0 all went well, 1 the run failed, 2 bad arguments, 3 what was asked for
 //! (`--fail-if`, `--slo`) is not met, 130 interrupted.
 #![deny(unsafe_code)]
+// They panic where nobody reads; `output` has what tells of it.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 mod alarm;
 mod compare;
@@ -18,6 +20,7 @@ mod control;
 mod dial;
 mod echo;
 mod engine;
+mod fault;
 mod idle;
 mod interrupt;
 mod knee;
@@ -51,6 +54,7 @@ use clap::Parser;
 use crate::interrupt::Interrupted;
 use crate::options::{Command, Options, UsageError};
 use crate::output::document::Status;
+use crate::output::tell;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -91,7 +95,7 @@ fn main() -> ExitCode {
         Ok(Status::Interrupted) => ExitCode::from(EXIT_INTERRUPTED),
         Ok(Status::Missed) => ExitCode::from(EXIT_MISSED),
         Err(error) => {
-            eprintln!("ringload: {error:#}");
+            tell(format_args!("ringload: {error:#}"));
             ExitCode::from(if error.is::<UsageError>() {
                 EXIT_USAGE
             } else if error.is::<Interrupted>() {

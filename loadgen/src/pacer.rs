@@ -54,16 +54,17 @@ pub(crate) struct Pacer {
 }
 
 impl Pacer {
-    /// For the connections `range` of `connections`; nothing is due before [`Pacer::start`].
+    /// For those connections of `connections` that have these numbers; nothing is due before
+    /// [`Pacer::start`].
     pub(crate) fn new(
         timeline: Arc<Timeline>,
         arrivals: Arrivals,
-        range: std::ops::Range<usize>,
+        ordinals: impl Iterator<Item = usize>,
         connections: usize,
         random: &mut Random,
     ) -> Pacer {
-        let streams: Vec<Stream> = range
-            .map(|index| Stream::new(arrivals, index, connections, random))
+        let streams: Vec<Stream> = ordinals
+            .map(|ordinal| Stream::new(arrivals, ordinal, connections, random))
             .collect();
         Pacer {
             timeline,

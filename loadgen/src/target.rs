@@ -57,7 +57,10 @@ impl Target {
                 ));
             }
         };
-        let rest = rest.split('#').next().unwrap_or_default();
+        // RFC 6455 section 3: "Fragment identifiers [...] MUST NOT be used on these URIs".
+        if rest.contains('#') {
+            return Err("a fragment (#...) means nothing here; a # of the path is %23".to_owned());
+        }
         let path_start = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(path_start);
         let (host, port) = parse_authority(authority, default_port)?;
@@ -137,7 +140,7 @@ mod tests {
 
     #[test]
     fn reads_hosts_ports_and_paths() {
-        let target = Target::parse("ws://127.0.0.1:3000/echo?x=1#part").unwrap();
+        let target = Target::parse("ws://127.0.0.1:3000/echo?x=1").unwrap();
         assert_eq!((target.host.as_str(), target.port), ("127.0.0.1", 3000));
         assert_eq!(
             (target.path.as_str(), target.authority.as_str()),
@@ -182,6 +185,9 @@ mod tests {
             "ws://zoë.example",
             "ws://h h/",
             "wss://:443",
+            "ws://h/#part",
+            "ws://h#",
+            "ws://h/?q#part",
         ] {
             assert!(Target::parse(wrong).is_err(), "{wrong:?}");
         }

@@ -1,42 +1,22 @@
 //! The engine-free half of a load thread: its connections, what they count, the phases, the schedule.
 
-use std::fmt;
 use std::io;
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::control::{Control, Phase};
-use crate::dial::Agreed;
+use crate::dial::Dialed;
 use crate::echo::connection::{Connection, Turn};
 use crate::echo::failure::Failure;
 use crate::echo::payload::Random;
 use crate::echo::tally::Tally;
-use crate::echo::workload::Workload;
-use crate::link::Link;
+use crate::echo::workload::{Pace, Workload};
+use crate::fault::Fault;
 use crate::load::{GivenUp, Share};
 use crate::pacer::{Pacer, Patience, Pinger, thread_cpu_ns};
 use crate::tunnel::Tunnel;
-
-/// A failure and where it happened.
-#[derive(Debug)]
-pub(crate) struct Fault {
-    /// Connection number within the run, if one is to blame.
-    pub(crate) connection: Option<usize>,
-    /// What happened.
-    pub(crate) failure: Failure,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(connection) = self.connection {
-            write!(f, "connection {connection}: ")?;
-        }
-        self.failure.fmt(f)
-    }
-}
-
-impl std::error::Error for Fault {}
 
 /// What an engine is to do after looking at the phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,14 +35,14 @@ const OVERDUE_MAX: u64 = 1_000_000;
 /// State of one load thread.
 pub(crate) struct Worker {
     workload: Workload,
+    /// The workload's own pace, once the load has begun.
+    pace: Pace,
     random: Random,
     /// What was counted.
     pub(crate) tally: Tally,
     connections: Vec<Connection>,
     /// By connection; `None` where its bytes go over the wire as they are.
     tunnels: Vec<Option<Box<Tunnel>>>,
-    /// Bytes that came behind a handshake's answer, by connection.
-    early: Vec<(usize, Vec<u8>)>,
     /// When messages are due, in an open loop.
     pacer: Option<Pacer>,
     /// Nanoseconds between two pings of a connection, if there are pings.
@@ -70,6 +50,8 @@ pub(crate) struct Worker {
     pinger: Option<Pinger>,
     share: Share,
     closed: usize,
+    /// Messages answered on each connection before the window, and until its end; empty before either.
+    answered: [Vec<u64>; 2],
     wire_bytes_sent: u64,
     wire_bytes_received: u64,
     polled_ns: u64,
@@ -89,18 +71,24 @@ impl Worker {
         workload: Workload,
         random: Random,
     ) -> Worker {
+        // Until the load begins, and without a schedule, nothing is sent but answers.
+        let (pace, waiting) = (workload.pace, Pace::Scheduled);
         Worker {
-            workload,
+            workload: Workload {
+                pace: waiting,
+                ..workload
+            },
+            pace,
             random,
             tally: Tally::new(),
             connections: Vec::new(),
             tunnels: Vec::new(),
-            early: Vec::new(),
             pacer: None,
             ping_period: None,
             pinger: None,
             share,
             closed: 0,
+            answered: Default::default(),
             wire_bytes_sent: 0,
             wire_bytes_received: 0,
             polled_ns: 0,
@@ -128,21 +116,24 @@ impl Worker {
         self.ping_period = Some(period.as_nanos() as u64);
     }
 
-    /// Adds an opened connection.
-    pub(crate) fn add(&mut self, link: Link, agreed: &Agreed, early: Vec<u8>) {
-        self.tunnels.push(Tunnel::through(link));
-        if !early.is_empty() {
-            self.early.push((self.connections.len(), early));
-        }
-        let deflate = agreed.deflate.as_ref();
+    /// Takes in an opened connection, and hands back its socket.
+    pub(crate) fn add(&mut self, dialed: Dialed) -> Result<TcpStream, Fault> {
+        let index = self.connections.len();
+        self.tunnels.push(Tunnel::through(dialed.link));
+        let deflate = dialed.agreed.deflate.as_ref();
         self.connections.push(Connection::with(deflate));
+        self.receive_plain(index, &dialed.early)?;
+        Ok(dialed.stream)
+    }
+
+    /// Whether the load has begun, or will never.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.control.phase() > Phase::Connect
     }
 
     /// Begins the load: queues the first messages of every connection, unless a schedule has them.
-    pub(crate) fn start(&mut self) -> Result<(), Fault> {
-        for (index, bytes) in std::mem::take(&mut self.early) {
-            self.receive_plain(index, &bytes)?;
-        }
+    pub(crate) fn start(&mut self) {
+        self.workload.pace = self.pace;
         let start = self.control.load_start();
         if let Some(pacer) = &mut self.pacer {
             pacer.start(start);
@@ -153,7 +144,6 @@ impl Worker {
         for index in 0..self.connections.len() {
             self.with(index, |connection, turn| connection.fill(turn));
         }
-        Ok(())
     }
 
     /// Reads the clock: once per batch of receives and once per batch of sends.
@@ -236,7 +226,10 @@ impl Worker {
             self.phase = phase;
             match phase {
                 Phase::Connect | Phase::WarmUp => {}
-                Phase::Measure => self.tally.counts_from = self.control.window_start(),
+                Phase::Measure => {
+                    self.tally.counts_from = self.control.window_start();
+                    self.answered[0] = self.answered_by_now();
+                }
                 Phase::Drain => {
                     self.begin_drain();
                     return self.leave_or(Order::FlushAll);
@@ -252,6 +245,7 @@ impl Worker {
         // The window may have closed before this thread saw it open.
         self.tally.counts_from = self.control.window_start();
         let end = self.control.window_end();
+        self.answered[1] = self.answered_by_now();
         self.pinger = None;
         if let Some(pacer) = &mut self.pacer {
             pacer.stop_at(end);
@@ -362,8 +356,23 @@ impl Worker {
         show(&line.polled_ns, self.polled_ns);
     }
 
-    /// Gives the main thread what was counted in the slice that is over.
+    fn answered_by_now(&self) -> Vec<u64> {
+        self.connections.iter().map(Connection::answered).collect()
+    }
+
+    /// Messages that were answered on each connection while the window was open.
+    pub(crate) fn answered_within(&self) -> Vec<u64> {
+        let [before, until] = &self.answered;
+        let edges = before.iter().zip(until);
+        edges.map(|(before, until)| until - before).collect()
+    }
+
+    /// Gives the main thread what was counted in the slice that is over. Of heavy connections it is told
+    /// nothing.
     pub(crate) fn hand_over(&mut self) {
+        if self.share.is_heavy {
+            return;
+        }
         let now = self.control.clock.now();
         let in_flight: usize = self
             .connections
@@ -391,7 +400,7 @@ impl Worker {
             return 0;
         };
         let queued: usize = self.connections.iter().map(Connection::unsent).sum();
-        queued as u64 + pacer.overdue_count(now, self.share.of)
+        queued as u64 + pacer.overdue_count(now, self.share.end)
     }
 
     /// Messages without their whole reply, and the age in nanoseconds of the oldest. They count as
@@ -418,7 +427,7 @@ impl Worker {
             ..
         } = self;
         if let Some(pacer) = pacer {
-            let (overdue, each) = pacer.overdue(now, share.of, OVERDUE_MAX, random);
+            let (overdue, each) = pacer.overdue(now, share.end, OVERDUE_MAX, random);
             for due in overdue {
                 given_up.unsent += each;
                 self.tally.given_up(due, now, each);
@@ -427,17 +436,9 @@ impl Worker {
         given_up
     }
 
-    /// A fault of the thread rather than of one connection.
-    pub(crate) fn engine_fault(doing: &'static str, error: io::Error) -> Fault {
-        Fault {
-            connection: None,
-            failure: Failure::Io(doing, error),
-        }
-    }
-
     fn fault(&self, index: usize, failure: Failure) -> Fault {
         Fault {
-            connection: Some(self.share.connections.start + index),
+            connection: Some(self.share.ordinal(index)),
             failure,
         }
     }
@@ -467,7 +468,7 @@ impl Worker {
         act(
             &mut connections[index],
             &mut Turn {
-                connection: share.connections.start + index,
+                connection: share.ordinal(index),
                 now: *now,
                 workload,
                 random,

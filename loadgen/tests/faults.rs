@@ -135,7 +135,7 @@ fn replies_in_the_wrong_place_are_found() {
     fails(
         Habit::Greeting,
         "",
-        &["answers none of ours (message 0", "77 65 6c 63 6f 6d 65"],
+        &["the server spoke first: ", "77 65 6c 63 6f 6d 65"],
     );
 }
 
@@ -157,7 +157,7 @@ fn frames_that_a_server_must_not_send_are_named() {
         (
             Habit::SwapKinds,
             "--text",
-            "a Text message came back as Binary",
+            "a Text message came back as Binary; it is the first on the connection",
         ),
         (Habit::SwapKinds, "", "a Binary message came back as Text"),
         (Habit::Masked, "", "a masked frame from a server"),

@@ -212,6 +212,64 @@ fn a_full_disk_is_told() {
 }
 
 #[test]
+fn one_output_that_cannot_be_written_costs_no_other() {
+    let Ok(full) = fs::File::create("/dev/full") else {
+        eprintln!("skipped: there is no /dev/full here");
+        return;
+    };
+    for option in ["", "--csv", "--histogram", "--hdr-log"] {
+        let folder = tempfile::tempdir().unwrap();
+        let (json, link) = (folder.path().join("run.json"), folder.path().join("full"));
+        std::os::unix::fs::symlink("/dev/full", &link).unwrap();
+        let server = Server::websocket(Script::default());
+        let mut command = command(&format!(
+            "run {} --connections 1 --warmup 0s --duration 50ms --json {}",
+            server.url(),
+            json.display()
+        ));
+        if option.is_empty() {
+            command.stdout(full.try_clone().unwrap());
+        } else {
+            command.arg(option).arg(&link);
+        }
+        let output = command.output().unwrap();
+        let told = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{option}: {told}");
+        assert!(told.contains("No space left"), "{option}: {told}");
+        let document: Value = serde_json::from_slice(&fs::read(json).unwrap()).unwrap();
+        assert!(document["result"].is_object(), "{option}");
+        let table = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(table.contains("messages/s"), !option.is_empty(), "{table}");
+    }
+}
+
+/// Progress and errors go to standard error: of a search, and of a run that cannot connect.
+#[test]
+fn nobody_who_listens_is_no_reason_to_end() {
+    let server = Server::websocket(Script::default());
+    let knee = format!(
+        "knee {} --slo max<60s --from 500 --to 501 --step 1s --warmup 0s --connections 1",
+        server.url()
+    );
+    for (arguments, ended) in [
+        // A machine that is busy may miss any rate.
+        (&knee[..], [0, 3]),
+        ("run ws://127.0.0.1:1 --connections 1", [1, 1]),
+        ("run", [2, 2]),
+    ] {
+        let mut child = command(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stderr.take());
+        let output = child.wait_with_output().unwrap();
+        let code = output.status.code().unwrap_or(128);
+        assert!(ended.contains(&code), "{arguments}: {code}");
+    }
+}
+
+#[test]
 fn an_output_that_nobody_reads_is_no_reason_to_panic() {
     for arguments in ["", "--json -"] {
         let server = Server::websocket(Script::default());

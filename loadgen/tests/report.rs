@@ -193,6 +193,42 @@ fn bare(directory: &Path, runs: &[(&str, u32, Value)]) {
 }
 
 #[test]
+fn the_terminal_gets_a_table_of_each_workload_and_then_the_page() {
+    let directory = TempDir::new().unwrap();
+    let mut heavy = fixture::run(&[1_000_000; 100], 1600.0, None, "server-bound");
+    heavy["result"]["heavy"] = serde_json::json!({
+        "messages": 50_000, "messages_per_second": 25_000.0, "payload_bytes_per_second": 1e9,
+        "most_by_mean": 1.254, "least_by_mean": 0.5,
+    });
+    bare(directory.path(), &[("a", 1, heavy)]);
+    let output = report(directory.path());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "w", "{text}");
+    let columns = ["p50", "Worst", "Heavy messages/s", "Most by mean share"];
+    assert!(
+        columns.iter().all(|column| lines[1].contains(column)),
+        "{text}"
+    );
+    assert!(
+        lines[2].contains("25,000") && lines[2].contains("1.25×"),
+        "{text}"
+    );
+    assert!(lines[lines.len() - 1].ends_with("report.html"), "{text}");
+}
+
+#[test]
+fn idle_memory_has_its_base() {
+    let (_directory, _, summary) = rendered(1);
+    let head = summary.lines().find(|line| line.contains("| Resident |"));
+    assert!(
+        head.is_some_and(|head| head.contains("| Base |")),
+        "{head:?}"
+    );
+    assert!(summary.contains("| 7.5 MiB |"), "{summary}");
+}
+
+#[test]
 fn nothing_of_a_result_becomes_markup() {
     let (directory, page, summary) = rendered(3);
     for text in ["<script", "<b>its", "<i>now", "alert('x')<"] {

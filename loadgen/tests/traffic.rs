@@ -454,28 +454,6 @@ fn a_wrong_byte_inside_a_compressed_reply_is_found() {
 }
 
 #[test]
-fn slow_readers_are_beside_the_load_and_do_not_count() {
-    for engine in engines() {
-        let server = Server::websocket(Script::default());
-        let outcome = run(
-            &server.url(),
-            engine,
-            "--connections 2 --slow-readers 2 --size 4KiB --warmup 100ms --duration 300ms",
-        );
-        outcome.expect_ok();
-        let document = &outcome.document;
-        assert_eq!(whole(document, "/load/slow_readers"), 2);
-        let log = server.log_without_complaints();
-        assert_eq!(log.requests.len(), 4);
-        let all: usize = (0..4)
-            .filter(|&connection| log.messages_of(connection) > 0)
-            .count();
-        assert_eq!(all, 4, "slow readers send");
-        assert!(whole(document, "/checks/messages_verified") < log.records.len() as u64);
-    }
-}
-
-#[test]
 fn the_name_of_a_host_is_resolved() {
     let server = Server::websocket(Script::default());
     let output = ringload(&format!(

@@ -66,6 +66,7 @@ fn every_result_has_a_verdict_and_a_reason_with_figures() {
 fn without_a_server_to_look_at_it_is_not_called_the_limit() {
     // A closed loop whose replies come late leaves the generator idle.
     let document = run(Habit::Late(20), "--depth 1");
+    assert!(document["result"]["others_percent"].is_null());
     let (verdict, reason) = verdict(&document);
     // Unless others kept the generator from its CPU.
     match verdict {

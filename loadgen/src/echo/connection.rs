@@ -250,6 +250,11 @@ impl Connection {
         self.exchange.stage == Stage::Closed
     }
 
+    /// Messages that have their whole reply, right or wrong.
+    pub(crate) fn answered(&self) -> u64 {
+        self.exchange.answered
+    }
+
     /// Messages still without their whole reply.
     pub(crate) fn unanswered(&self) -> usize {
         self.exchange.pending.len()

@@ -245,8 +245,23 @@ fn a_message_nobody_sent_is_found() {
         .receive(&frame(0x81, b"Hi there"))
         .unwrap_err()
         .to_string();
-    assert!(text.contains("answers none of ours"), "{text}");
+    assert!(text.contains("the server spoke first"), "{text}");
     assert!(text.contains("48 69 20 74 68 65 72 65"), "{text}");
+}
+
+#[test]
+fn a_greeting_in_the_place_of_a_reply_is_called_one() {
+    let mut play = Play::new(Protocol::Websocket, Kind::Binary, 32, 1);
+    let sent = play.start();
+    let text = play.receive(&frame(0x81, b"hello")).unwrap_err();
+    let text = text.to_string();
+    assert!(text.contains("the server may have spoken first"), "{text}");
+    // Once a reply has come it is none.
+    let mut play = Play::new(Protocol::Websocket, Kind::Binary, 32, 2);
+    let both = play.start();
+    play.receive(&frame(0x82, &both[0])).unwrap();
+    let text = play.receive(&frame(0x81, &sent[0])).unwrap_err();
+    assert!(!text.to_string().contains("spoken first"), "{text}");
 }
 
 #[test]

@@ -263,7 +263,10 @@ impl Exchange {
         self.in_message = false;
     }
 
-    fn mismatch(&self, what: String) -> Mismatch {
+    fn mismatch(&self, mut what: String) -> Mismatch {
+        if self.answered == 0 && self.verified == 0 {
+            what += "; it is the first on the connection, so the server may have spoken first (a greeting)";
+        }
         Mismatch {
             what,
             message: self.answered,
@@ -275,10 +278,14 @@ impl Exchange {
     }
 
     fn unasked(&self, bytes: &[u8]) -> Failure {
-        let what = "the server sent a message that answers none of ours".to_owned();
+        let what = match self.answered {
+            0 => "the server spoke first: a message came before it was sent any",
+            _ => "the server sent a message that answers none of ours",
+        };
         Failure::Mismatch(Box::new(Mismatch {
+            what: what.to_owned(),
             received: bytes[..bytes.len().min(EXCERPT_BYTES)].to_vec(),
-            ..self.mismatch(what)
+            ..self.mismatch(String::new())
         }))
     }
 }

@@ -1,7 +1,10 @@
-//! The fallback: level-triggered readiness, one hot receive buffer, send at once.
+//! Level-triggered readiness, one hot receive buffer, send at once: the fallback, and what serves every
+//! connection until the load begins.
 
 use std::mem::MaybeUninit;
 use std::net::TcpStream;
+use std::os::fd::AsFd;
+use std::sync::mpsc::Receiver;
 
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -11,8 +14,10 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use crate::alarm::Alarm;
 use crate::control::Bell;
+use crate::dial::Dialed;
+use crate::fault::Fault;
 use crate::pacer::Patience;
-use crate::worker::{Fault, Order, Worker};
+use crate::worker::{Order, Worker};
 
 /// Receive buffer of the thread.
 const RECEIVE_BYTES: usize = 256 * 1024;
@@ -24,34 +29,6 @@ const EVENTS_MAX: usize = 256;
 const WAKE: u64 = u64::MAX;
 const ALARM: u64 = u64::MAX - 1;
 
-/// See [`super::Engine::drive`].
-pub(super) fn drive(worker: &mut Worker, sockets: &[TcpStream], wake: &Bell) -> Result<(), Fault> {
-    let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(setup_fault)?;
-    epoll::add(&epoll, wake, EventData::new_u64(WAKE), EventFlags::IN).map_err(setup_fault)?;
-    for (index, socket) in sockets.iter().enumerate() {
-        epoll::add(
-            &epoll,
-            socket,
-            EventData::new_u64(index as u64),
-            EventFlags::IN,
-        )
-        .map_err(setup_fault)?;
-    }
-    let alarm = Alarm::new().map_err(|error| Worker::engine_fault("setting up a timer", error))?;
-    epoll::add(&epoll, &alarm, EventData::new_u64(ALARM), EventFlags::IN).map_err(setup_fault)?;
-    let mut driver = Driver {
-        worker,
-        sockets,
-        epoll,
-        alarm,
-        touched: Vec::new(),
-        waits_to_write: vec![false; sockets.len()],
-    };
-    driver.worker.start()?;
-    driver.flush_all()?;
-    driver.run(wake)
-}
-
 /// The alarm ends a wait that is to end; a poll does not wait.
 fn timeout(patience: Patience) -> Option<&'static Timespec> {
     const NO_TIME: Timespec = Timespec {
@@ -62,24 +39,85 @@ fn timeout(patience: Patience) -> Option<&'static Timespec> {
 }
 
 fn setup_fault(error: Errno) -> Fault {
-    Worker::engine_fault("setting up epoll", error.into())
+    Fault::engine("setting up epoll", error.into())
 }
 
-struct Driver<'a> {
+/// A worker's connections and what waits for them.
+pub(crate) struct Driver<'a> {
     worker: &'a mut Worker,
-    sockets: &'a [TcpStream],
+    /// Rings when the phase has changed, or a connection has arrived.
+    wake: &'a Bell,
+    sockets: Vec<TcpStream>,
     epoll: OwnedFd,
     /// Goes off when something is due.
     alarm: Alarm,
     /// Connections that have something new to send.
     touched: Vec<usize>,
     waits_to_write: Vec<bool>,
+    buffer: Box<[u8]>,
 }
 
-impl Driver<'_> {
-    fn run(&mut self, wake: &Bell) -> Result<(), Fault> {
-        let mut events = [MaybeUninit::<epoll::Event>::uninit(); EVENTS_MAX];
-        let mut buffer = vec![0u8; RECEIVE_BYTES];
+impl<'a> Driver<'a> {
+    /// Without connections yet.
+    pub(crate) fn new(worker: &'a mut Worker, wake: &'a Bell) -> Result<Driver<'a>, Fault> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(setup_fault)?;
+        let alarm = Alarm::new().map_err(|error| Fault::engine("setting up a timer", error))?;
+        let watch = |fd, data| epoll::add(&epoll, fd, EventData::new_u64(data), EventFlags::IN);
+        watch(wake.as_fd(), WAKE).map_err(setup_fault)?;
+        watch(alarm.as_fd(), ALARM).map_err(setup_fault)?;
+        Ok(Driver {
+            worker,
+            wake,
+            sockets: Vec::new(),
+            epoll,
+            alarm,
+            touched: Vec::new(),
+            waits_to_write: Vec::new(),
+            buffer: vec![0; RECEIVE_BYTES].into_boxed_slice(),
+        })
+    }
+
+    /// Takes in connections as they arrive, and answers what their servers ask meanwhile, until the load
+    /// begins.
+    pub(crate) fn attend(
+        &mut self,
+        arrivals: &Receiver<Result<Dialed, Fault>>,
+    ) -> Result<(), Fault> {
+        loop {
+            // Before the arrivals: the load begins after the last of them.
+            let has_begun = self.worker.has_begun();
+            for dialed in arrivals.try_iter() {
+                self.add(dialed?)?;
+            }
+            if has_begun {
+                return Ok(());
+            }
+            self.turn(None)?;
+        }
+    }
+
+    fn add(&mut self, dialed: Dialed) -> Result<(), Fault> {
+        let index = self.sockets.len();
+        let socket = self.worker.add(dialed)?;
+        socket
+            .set_nonblocking(true)
+            .map_err(|error| Fault::engine("preparing a socket", error))?;
+        let data = EventData::new_u64(index as u64);
+        epoll::add(&self.epoll, &socket, data, EventFlags::IN).map_err(setup_fault)?;
+        self.sockets.push(socket);
+        self.waits_to_write.push(false);
+        self.flush(index)
+    }
+
+    /// What another engine needs to go on.
+    pub(super) fn into_parts(self) -> (&'a mut Worker, Vec<TcpStream>, &'a Bell) {
+        (self.worker, self.sockets, self.wake)
+    }
+
+    /// See [`super::Engine::drive`].
+    pub(super) fn drive(mut self) -> Result<(), Fault> {
+        self.worker.start();
+        self.flush_all()?;
         loop {
             self.pace()?;
             self.worker.publish();
@@ -87,40 +125,10 @@ impl Driver<'_> {
             if let Patience::Until(patience) = patience {
                 self.alarm
                     .set(patience)
-                    .map_err(|error| Worker::engine_fault("setting a timer", error))?;
+                    .map_err(|error| Fault::engine("setting a timer", error))?;
             }
-            let (ready, _) = match epoll::wait(&self.epoll, &mut events, timeout(patience)) {
-                Ok(ready) => ready,
-                Err(Errno::INTR) => continue,
-                Err(error) => {
-                    return Err(Worker::engine_fault("waiting for events", error.into()));
-                }
-            };
-            if ready.is_empty() && patience == Patience::Poll {
+            if !self.turn(timeout(patience))? && patience == Patience::Poll {
                 self.worker.polled_in_vain();
-            }
-            for event in &*ready {
-                let data = event.data.u64();
-                match data {
-                    WAKE => {
-                        wake.hush();
-                        continue;
-                    }
-                    ALARM => {
-                        self.alarm.hush();
-                        continue;
-                    }
-                    _ => {}
-                }
-                let index = data as usize;
-                let flags = event.flags;
-                if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
-                    self.receive(index, &mut buffer)?;
-                }
-                // A full socket would refuse again until it says that it has room.
-                if !self.waits_to_write[index] || flags.contains(EventFlags::OUT) {
-                    self.flush(index)?;
-                }
             }
             match self.worker.look() {
                 Order::Continue => {}
@@ -133,13 +141,49 @@ impl Driver<'_> {
         }
     }
 
-    fn receive(&mut self, index: usize, buffer: &mut [u8]) -> Result<(), Fault> {
-        let received = recv(&self.sockets[index], &mut *buffer, RecvFlags::DONTWAIT);
+    /// Waits for events and handles them; says whether there were any.
+    fn turn(&mut self, timeout: Option<&Timespec>) -> Result<bool, Fault> {
+        let mut events = [MaybeUninit::<epoll::Event>::uninit(); EVENTS_MAX];
+        let (ready, _) = match epoll::wait(&self.epoll, &mut events, timeout) {
+            Ok(ready) => ready,
+            Err(Errno::INTR) => return Ok(true),
+            Err(error) => {
+                return Err(Fault::engine("waiting for events", error.into()));
+            }
+        };
+        for event in &*ready {
+            let data = event.data.u64();
+            match data {
+                WAKE => {
+                    self.wake.hush();
+                    continue;
+                }
+                ALARM => {
+                    self.alarm.hush();
+                    continue;
+                }
+                _ => {}
+            }
+            let index = data as usize;
+            let flags = event.flags;
+            if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
+                self.receive(index)?;
+            }
+            // A full socket would refuse again until it says that it has room.
+            if !self.waits_to_write[index] || flags.contains(EventFlags::OUT) {
+                self.flush(index)?;
+            }
+        }
+        Ok(!ready.is_empty())
+    }
+
+    fn receive(&mut self, index: usize) -> Result<(), Fault> {
+        let received = recv(&self.sockets[index], &mut *self.buffer, RecvFlags::DONTWAIT);
         // A system call lies between two receives here, so each has its own time.
         self.worker.tick();
         match received {
             Ok((0, _)) => self.worker.end_of_stream(index)?,
-            Ok((bytes, _)) => self.worker.receive(index, &buffer[..bytes])?,
+            Ok((bytes, _)) => self.worker.receive(index, &self.buffer[..bytes])?,
             Err(Errno::AGAIN | Errno::INTR) => return Ok(()),
             Err(error) => self.worker.io_error(index, "receiving", error.into())?,
         }

@@ -1,19 +1,20 @@
 //! Moves bytes between sockets and a [`Worker`]; decides nothing about them.
 //!
 //! An engine is a function of one thread: it sends what each connection has to send, hands the
-//! worker what comes back, and returns when the worker says `Leave` or something fails.
+//! worker what comes back, and returns when the worker says `Leave` or something fails. Until the load
+//! begins, epoll's serves every connection as it arrives.
 
 mod epoll;
 mod uring;
 
 use std::fmt;
 use std::io;
-use std::net::TcpStream;
 
 use rustix::io::Errno;
 
-use crate::control::Bell;
-use crate::worker::{Fault, Worker};
+use crate::fault::Fault;
+
+pub(crate) use self::epoll::Driver;
 
 /// What the user asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -88,17 +89,14 @@ pub(crate) fn select(choice: Choice) -> io::Result<Selection> {
 }
 
 impl Engine {
-    /// Runs `worker` over `sockets` (same numbering) until it is done; `wake` rings when the
-    /// phase has changed.
-    pub(crate) fn drive(
-        self,
-        worker: &mut Worker,
-        sockets: &[TcpStream],
-        wake: &Bell,
-    ) -> Result<(), Fault> {
+    /// Runs the load over the connections that `driver` has attended until now, until its worker is done.
+    pub(crate) fn drive(self, driver: Driver<'_>) -> Result<(), Fault> {
         match self {
-            Engine::Uring => uring::drive(worker, sockets, wake),
-            Engine::Epoll => epoll::drive(worker, sockets, wake),
+            Engine::Uring => {
+                let (worker, sockets, wake) = driver.into_parts();
+                uring::drive(worker, &sockets, wake)
+            }
+            Engine::Epoll => driver.drive(),
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::options::knee::KneeOptions;
 use crate::output::document::knee::{Best, KNEE_SCHEMA, KneeDocument, Point};
 use crate::output::document::run::{Load, Rate};
 use crate::output::document::{Environment, Status};
-use crate::output::{check_writable, deliver};
+use crate::output::{check_writable, deliver, tell};
 use crate::run::measure;
 
 /// Runs and reports.
@@ -44,7 +44,7 @@ pub(crate) fn run(options: &KneeOptions) -> anyhow::Result<Status> {
     };
     let tell = |point: &Point| {
         if !options.output.quiet {
-            eprintln!("ringload: {}", report::progress_line(point));
+            tell(format_args!("ringload: {}", report::progress_line(point)));
         }
     };
     let terms = Terms {
@@ -58,16 +58,17 @@ pub(crate) fn run(options: &KneeOptions) -> anyhow::Result<Status> {
     };
     let course = climb(range, &terms, measure_at, tell)?;
     let document = document(options, load, course);
-    deliver(
+    let delivered = deliver(
         &document,
         || report::table(&document),
         document.error.as_deref(),
         options.output.json.as_deref(),
         options.output.quiet,
-    )?;
+    );
     if let Some(path) = &options.csv {
         report::write_csv(path, &document.points)?;
     }
+    delivered?;
     Ok(document.status)
 }
 

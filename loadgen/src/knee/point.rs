@@ -53,7 +53,9 @@ pub(super) struct Counts {
 impl Step {
     /// What was measured at `rate`.
     pub(super) fn of(rate: f64, measured: Measured) -> Step {
-        let Measured { document, latency } = measured;
+        let Measured {
+            document, latency, ..
+        } = measured;
         let failed = document.status != Status::Ok;
         let failure = failed.then(|| {
             let error = document.error.clone();

@@ -101,8 +101,8 @@ impl CpuTimes {
     }
 
     /// What the hypervisor withheld since `earlier` of `cpus`, in percent of their time; of all CPUs if
-    /// nothing is known of those.
-    pub(crate) fn steal_percent(&self, earlier: &CpuTimes, cpus: &BTreeSet<usize>) -> f64 {
+    /// nothing is known of those. `None` without a tick.
+    pub(crate) fn steal_percent(&self, earlier: &CpuTimes, cpus: &BTreeSet<usize>) -> Option<f64> {
         let of = |is_counted: &dyn Fn(&usize) -> bool| {
             let (mut stolen_ns, mut all_ns) = (0, 0);
             for (cpu, to) in self.0.iter().filter(|(cpu, _)| is_counted(cpu)) {
@@ -115,7 +115,7 @@ impl CpuTimes {
             (all_ns > 0).then(|| 100.0 * stolen_ns as f64 / all_ns as f64)
         };
         let of_those = of(&|cpu| cpus.contains(cpu));
-        of_those.or_else(|| of(&|_| true)).unwrap_or_default()
+        of_those.or_else(|| of(&|_| true))
     }
 }
 
@@ -160,19 +160,19 @@ fn missing_share() -> Option<f64> {
     };
     let mut buffer = [0; 64];
     // Whoever interrupts between two of these readings makes more seem to be missing, never less.
-    let (start, used, waited) = (Instant::now(), cpu(), account()?.wait_ns);
+    let (start, used, waited) = (Instant::now(), cpu(), account()?.wait_ns?);
     while start.elapsed() < TRIAL {
         socket.send(&[0; 32]).ok()?;
         socket.recv(&mut buffer).ok()?;
     }
-    let waited = account()?.wait_ns.saturating_sub(waited) as f64 / 1e9;
+    let waited = account()?.wait_ns?.saturating_sub(waited) as f64 / 1e9;
     let used = cpu() - used;
     let elapsed = start.elapsed().as_secs_f64();
     Some(1.0 - (used + waited) / elapsed)
 }
 
 /// What others used.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Others {
     /// Their CPU time, in percent of one CPU.
     pub(crate) percent: f64,
@@ -183,7 +183,7 @@ pub(crate) struct Others {
 }
 
 /// What others used on `cpus` between `from` and `to`, `seconds` apart, of which the two sides together
-/// used `sides_ns`.
+/// used `sides_ns`; `None` of no time.
 pub(crate) fn others(
     from: &CpuTimes,
     to: &CpuTimes,
@@ -191,9 +191,9 @@ pub(crate) fn others(
     sides_ns: u64,
     seconds: f64,
     interrupts: InterruptTime,
-) -> Others {
+) -> Option<Others> {
     if seconds <= 0.0 {
-        return Others::default();
+        return None;
     }
     let (mut used_ns, mut variance) = (0.0, 0.0);
     for cpu in cpus {
@@ -211,11 +211,11 @@ pub(crate) fn others(
         let share = (cpu_ns / 1e9 / seconds).clamp(0.0, 1.0);
         variance += share * (1.0 - share) / (SAMPLES_PER_SECOND * seconds);
     }
-    Others {
+    Some(Others {
         percent: (100.0 * (used_ns - sides_ns as f64) / 1e9 / seconds).max(0.0),
         error_percent: 100.0 * DEVIATIONS * variance.sqrt(),
         is_judged: seconds >= WINDOW_SECONDS_MIN,
-    }
+    })
 }
 
 /// CPUs that any thread of these processes may use; processes that cannot be read add none.
@@ -306,8 +306,9 @@ mod tests {
             [200, 0, 0, 0, 0, 0, 0, 0],
         ]);
         let both = BTreeSet::from([0, 1]);
-        let others =
-            |sides_ms: u64, interrupts| others(&from, &to, &both, sides_ms * MS, 2.0, interrupts);
+        let others = |sides_ms: u64, interrupts| {
+            others(&from, &to, &both, sides_ms * MS, 2.0, interrupts).unwrap()
+        };
         let in_tasks = others(2800, InterruptTime::InTasks);
         assert!((in_tasks.percent - 10.0).abs() < 1e-9, "{in_tasks:?}");
         assert!(in_tasks.is_judged);
@@ -330,7 +331,7 @@ mod tests {
         let to = stat(&rows.map(|row| row.map(|ticks| ticks + 7)));
         let percent = |cpus: &[usize]| {
             let cpus = cpus.iter().copied().collect();
-            to.steal_percent(&from, &cpus)
+            to.steal_percent(&from, &cpus).unwrap()
         };
         assert_eq!(percent(&[5]), 50.0);
         assert_eq!(percent(&[4, 5]), 25.0);
@@ -339,19 +340,19 @@ mod tests {
         for unknown in [&[][..], &[64, 1000]] {
             assert_eq!(percent(unknown), 50.0 / 64.0);
         }
-        assert_eq!(from.steal_percent(&from, &BTreeSet::from([5])), 0.0);
+        assert_eq!(from.steal_percent(&from, &BTreeSet::from([5])), None);
         let nothing = CpuTimes::default();
-        assert_eq!(nothing.steal_percent(&nothing, &BTreeSet::new()), 0.0);
+        assert_eq!(nothing.steal_percent(&nothing, &BTreeSet::new()), None);
     }
 
     #[test]
     fn a_short_window_is_not_judged() {
         let (from, to) = (stat(&[[0; 8]]), stat(&[[10, 0, 0, 0, 0, 0, 0, 0]]));
         let cpus = BTreeSet::from([0, 7]);
-        let short = others(&from, &to, &cpus, 0, 0.5, InterruptTime::InTasks);
+        let others = |seconds| others(&from, &to, &cpus, 0, seconds, InterruptTime::InTasks);
+        let short = others(0.5).unwrap();
         assert!((short.percent - 20.0).abs() < 1e-9 && !short.is_judged);
-        let none = others(&from, &to, &cpus, 0, 0.0, InterruptTime::InTasks);
-        assert_eq!(none, Others::default());
+        assert_eq!(others(0.0), None);
     }
 
     #[test]
@@ -376,7 +377,7 @@ mod tests {
         let to = CpuTimes::read();
         child.kill().unwrap();
         child.wait().unwrap();
-        let seen = others(&from, &to, &cpus, 0, seconds, InterruptTime::InTasks);
+        let seen = others(&from, &to, &cpus, 0, seconds, InterruptTime::InTasks).unwrap();
         let least = 100.0 * (after - before) as f64 / 1e9 / seconds;
         assert!(seen.percent > 0.5 * least, "{seen:?}, {least}");
     }

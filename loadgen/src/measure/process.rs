@@ -23,8 +23,8 @@ pub(crate) enum CpuSource {
 pub(crate) struct TaskTime {
     /// Nanoseconds on a CPU.
     pub(crate) cpu_ns: u64,
-    /// Nanoseconds runnable and waiting for a CPU; 0 where only ticks are known.
-    pub(crate) wait_ns: u64,
+    /// Nanoseconds runnable and waiting for a CPU; `None` where only ticks are known.
+    pub(crate) wait_ns: Option<u64>,
 }
 
 impl TaskTime {
@@ -32,7 +32,10 @@ impl TaskTime {
     pub(crate) fn since(self, earlier: TaskTime) -> TaskTime {
         TaskTime {
             cpu_ns: self.cpu_ns.saturating_sub(earlier.cpu_ns),
-            wait_ns: self.wait_ns.saturating_sub(earlier.wait_ns),
+            // A thread that is new has no earlier account.
+            wait_ns: self
+                .wait_ns
+                .map(|wait_ns| wait_ns.saturating_sub(earlier.wait_ns.unwrap_or_default())),
         }
     }
 }
@@ -140,16 +143,19 @@ fn task(pid: i32, id: i32, source: CpuSource) -> io::Result<TaskTime> {
 
 /// The better source that this kernel has.
 pub(crate) fn cpu_source() -> CpuSource {
-    // Our own process has run, so zero means that nobody counts.
-    let counted = fs::read_to_string("/proc/self/schedstat")
-        .ok()
-        .and_then(|text| parse_schedstat(&text))
-        .is_some_and(|time| time.cpu_ns > 0);
-    if counted {
+    let own = fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    if is_accounted(&own) {
         CpuSource::Schedstat
     } else {
         CpuSource::StatTicks
     }
+}
+
+/// Whether the kernel keeps the account that a thread which runs has in its schedstat. Its nanoseconds
+/// are 0 until the first tick; but that it was given a CPU, which is the third figure, is counted at once.
+fn is_accounted(schedstat: &str) -> bool {
+    let slices = schedstat.split_ascii_whitespace().nth(2);
+    slices.is_some_and(|slices| slices != "0")
 }
 
 /// `cpu_ns wait_ns slices`.
@@ -157,7 +163,10 @@ fn parse_schedstat(text: &str) -> Option<TaskTime> {
     let mut fields = text.split_ascii_whitespace();
     let cpu_ns = fields.next()?.parse().ok()?;
     let wait_ns = fields.next()?.parse().ok()?;
-    Some(TaskTime { cpu_ns, wait_ns })
+    Some(TaskTime {
+        cpu_ns,
+        wait_ns: Some(wait_ns),
+    })
 }
 
 /// Fields 14 and 15 of proc_pid_stat(5); the name in parentheses may hold anything.
@@ -169,7 +178,7 @@ fn parse_stat(text: &str) -> Option<TaskTime> {
     let tick_ns = 1_000_000_000 / rustix::param::clock_ticks_per_second();
     Some(TaskTime {
         cpu_ns: (user + system) * tick_ns,
-        wait_ns: 0,
+        wait_ns: None,
     })
 }
 
@@ -246,14 +255,18 @@ mod tests {
             time,
             TaskTime {
                 cpu_ns: 643_588,
-                wait_ns: 44_234
+                wait_ns: Some(44_234)
             }
         );
         assert_eq!(parse_schedstat(""), None);
+        // A process that is younger than a tick, and a kernel without scheduler statistics.
+        assert!(is_accounted("0 63657 1\n"));
+        assert!(!is_accounted("0 0 0\n") && !is_accounted(""));
 
         let stat = "42 (a) b (c)) S 1 42 42 0 -1 4194560 100 0 0 0 7 5 0 0 20 0 1 0 1 1 1";
         let tick_ns = 1_000_000_000 / rustix::param::clock_ticks_per_second();
-        assert_eq!(parse_stat(stat).unwrap().cpu_ns, 12 * tick_ns);
+        let ticks = parse_stat(stat).unwrap();
+        assert_eq!((ticks.cpu_ns, ticks.wait_ns), (12 * tick_ns, None));
 
         let status = "Name:\tx\nVmHWM:\t  2000 kB\nVmRSS:\t  1000 kB\nRssAnon:\t 10 kB\n";
         assert_eq!(kibibytes(status, "VmRSS:"), Some(1_024_000));

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::others::Others;
 use super::process::TaskTime;
 use crate::output::document::run::Headroom;
+use crate::output::table::known;
 
 /// A thread on a CPU for this share of the window has nothing left to give: what is missing are the
 /// moments between a message's end and the next one's arrival.
@@ -95,9 +96,9 @@ pub(crate) struct Evidence {
     pub(crate) seconds: f64,
     pub(crate) generator: Busy,
     pub(crate) server: Option<Busy>,
-    pub(crate) steal_percent: f64,
+    pub(crate) steal_percent: Option<f64>,
     /// What others used on the CPUs of both sides.
-    pub(crate) others: Others,
+    pub(crate) others: Option<Others>,
     /// How the halves of the window disagree, if they do.
     pub(crate) unstable: Option<String>,
     /// What went wrong, if anything did.
@@ -177,8 +178,8 @@ pub(crate) struct Busy {
     pub(crate) threads: usize,
     /// Mean share of the window those threads were on a CPU, in percent.
     pub(crate) on_cpu_percent: f64,
-    /// Mean share of the window they were runnable but waited for a CPU, in percent.
-    pub(crate) cpu_wait_percent: f64,
+    /// Mean share of the window they were runnable but waited for a CPU, in percent; `None` if unknown.
+    pub(crate) cpu_wait_percent: Option<f64>,
     /// Share of the window the busiest of them was on a CPU, in percent.
     #[serde(default)]
     pub(crate) busiest_on_cpu_percent: f64,
@@ -216,10 +217,11 @@ impl Busy {
         }
         let percent = |total: u64| 100.0 * total as f64 / (seconds * 1e9);
         let mean = |total: u64| percent(total) / workers.len() as f64;
+        let waited: Option<u64> = workers.iter().map(|task| task.wait_ns).sum();
         Busy {
             threads: workers.len(),
             on_cpu_percent: mean(workers.iter().map(|task| task.cpu_ns).sum()),
-            cpu_wait_percent: mean(workers.iter().map(|task| task.wait_ns).sum()),
+            cpu_wait_percent: waited.map(mean),
             busiest_on_cpu_percent: percent(most),
             cpus: None,
         }
@@ -278,7 +280,8 @@ impl Busy {
     }
 
     fn shared(self) -> bool {
-        self.cpu_wait_percent >= SHARED_PERCENT && !self.has_fewer_cpus_than_threads()
+        let waited = self.cpu_wait_percent;
+        waited.is_some_and(|waited| waited >= SHARED_PERCENT) && !self.has_fewer_cpus_than_threads()
     }
 }
 
@@ -392,30 +395,29 @@ fn generator_exhausted(evidence: &Evidence) -> Option<String> {
 
 /// Why figures of wall-clock time are not to be trusted, if so.
 fn disturbance(evidence: &Evidence) -> Option<String> {
-    if evidence.steal_percent >= STEAL_PERCENT {
-        let steal = evidence.steal_percent;
+    let steal = evidence.steal_percent;
+    if let Some(steal) = steal.filter(|steal| *steal >= STEAL_PERCENT) {
         return Some(format!(
             "the hypervisor withheld {steal:.1} % of the CPU time"
         ));
     }
-    let others = evidence.others;
-    let others_took_part =
-        others.is_judged && others.percent - others.error_percent >= OTHERS_PERCENT;
-    if others_took_part {
+    let judged = evidence.others.filter(|others| others.is_judged);
+    let took_part = |others: &Others| others.percent - others.error_percent >= OTHERS_PERCENT;
+    if let Some(others) = judged.filter(took_part) {
         return Some(format!(
             "other tasks used {:.1} % of a CPU (± {:.1}) where the two sides ran",
             others.percent, others.error_percent
         ));
     }
     let waited = |name: &str, busy: Busy| {
-        let percent = busy.cpu_wait_percent;
-        let whose = match others.is_judged {
+        let percent = known(busy.cpu_wait_percent);
+        let whose = match judged.is_some() {
             true => {
                 "; no other task used much, so the two sides shared one: keep them apart (--cpu)"
             }
             false => "",
         };
-        format!("{name} had to wait for a CPU for {percent:.1} % of the time{whose}")
+        format!("{name} had to wait for a CPU for {percent} % of the time{whose}")
     };
     if evidence.generator.shared() {
         return Some(waited("the generator", evidence.generator));
@@ -437,8 +439,9 @@ fn figures(evidence: &Evidence) -> String {
             _ => format!(", the busiest {:.1} %", busy.busiest_on_cpu_percent),
         };
         format!(
-            "{name} {:.1} % on CPU and {:.1} % waiting for one ({threads} thread{plural}{busiest})",
-            busy.on_cpu_percent, busy.cpu_wait_percent
+            "{name} {:.1} % on CPU and {} % waiting for one ({threads} thread{plural}{busiest})",
+            busy.on_cpu_percent,
+            known(busy.cpu_wait_percent)
         )
     };
     let generator = figures("generator", evidence.generator);

@@ -6,7 +6,7 @@ use super::*;
 fn task(cpu_percent: u64, wait_percent: u64) -> TaskTime {
     TaskTime {
         cpu_ns: cpu_percent * 10_000_000,
-        wait_ns: wait_percent * 10_000_000,
+        wait_ns: Some(wait_percent * 10_000_000),
     }
 }
 
@@ -27,11 +27,11 @@ fn calm() -> Evidence {
         seconds: 5.0,
         generator: busy(50, 1),
         server: Some(busy(50, 1)),
-        others: Others {
+        others: Some(Others {
             percent: 1.0,
             error_percent: 2.0,
             is_judged: true,
-        },
+        }),
         ..Evidence::default()
     }
 }
@@ -81,11 +81,11 @@ fn headroom(used_percent: f64, evidence: Evidence) -> Evidence {
 
 fn others(percent: f64, error_percent: f64, is_judged: bool) -> Evidence {
     Evidence {
-        others: Others {
+        others: Some(Others {
             percent,
             error_percent,
             is_judged,
-        },
+        }),
         ..calm()
     }
 }
@@ -114,7 +114,7 @@ fn what_was_seen_and_what_is_said_of_it() {
         ..evidence
     };
     let steal = |steal_percent, evidence| Evidence {
-        steal_percent,
+        steal_percent: Some(steal_percent),
         ..evidence
     };
     let failed = |evidence| Evidence {
@@ -189,6 +189,19 @@ fn a_short_window_says_so() {
     };
     assert!(judge(&short).1.contains("under 1 s"));
     assert!(!judge(&calm()).1.contains("under 1 s"));
+}
+
+#[test]
+fn what_is_not_known_is_not_called_nothing() {
+    let ticks = TaskTime {
+        wait_ns: None,
+        ..task(50, 0)
+    };
+    let side = Busy::of(&[task(50, 9), ticks], 1.0);
+    assert_eq!(side.cpu_wait_percent, None);
+    let (verdict, why) = judge(&server(side));
+    assert_eq!(verdict, Verdict::LoadBound, "{why}");
+    assert!(why.contains("- % waiting for one"), "{why}");
 }
 
 #[test]

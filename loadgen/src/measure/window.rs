@@ -108,8 +108,8 @@ pub(crate) struct Window {
     /// Accounts of the server's threads, busiest first; `None` without a readable server.
     pub(crate) server: Option<Vec<TaskTime>>,
     /// CPU time that the hypervisor withheld of the CPUs that both sides may use, in percent of theirs;
-    /// of all CPUs where those are not known.
-    pub(crate) steal_percent: f64,
+    /// of all CPUs where those are not known; `None` if the kernel does not say.
+    pub(crate) steal_percent: Option<f64>,
 }
 
 impl Window {
@@ -164,10 +164,8 @@ pub(crate) fn others_between(
     cpus: &BTreeSet<usize>,
     from: &Snapshot,
     to: &Snapshot,
-) -> Others {
-    let Some(server) = server_accounts(from, to) else {
-        return Others::default();
-    };
+) -> Option<Others> {
+    let server = server_accounts(from, to)?;
     // All threads of this process, not only those that load.
     let own = to.own.keys().map(|id| account(&from.own, &to.own, *id));
     let sides_ns = own.chain(server).map(|task| task.cpu_ns).sum();

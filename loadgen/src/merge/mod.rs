@@ -20,15 +20,15 @@ pub(crate) fn run(options: &MergeOptions) -> anyhow::Result<Status> {
     let inputs = files::gather(options)?;
     let merged = combine::combine(&inputs, options.force)?;
     let document = &merged.document;
-    deliver(
+    let mut written = vec![deliver(
         document,
         || table::merge_table(document),
         document.error.as_deref(),
         options.output.json.as_deref(),
         options.output.quiet,
-    )?;
+    )];
     if let Some(path) = &options.histogram {
-        histogram::write_file(path, &merged.latency)?;
+        written.push(histogram::write_file(path, &merged.latency));
     }
     if let Some(path) = &options.csv {
         let parts: Vec<csv::Part<'_>> = inputs
@@ -42,7 +42,8 @@ pub(crate) fn run(options: &MergeOptions) -> anyhow::Result<Status> {
                 })
             })
             .collect();
-        csv::write_parts(path, &parts)?;
+        written.push(csv::write_parts(path, &parts));
     }
+    written.into_iter().collect::<anyhow::Result<()>>()?;
     Ok(document.status)
 }

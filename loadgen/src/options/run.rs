@@ -10,7 +10,7 @@ use super::{UsageError, at_least_one};
 use crate::echo::payload::Kinds;
 use crate::echo::size::Sizes;
 use crate::engine::Choice;
-use crate::quantity::{CpuList, parse_cpu_list, parse_duration};
+use crate::quantity::{CpuList, parse_cpu_list, parse_duration, parse_size};
 use crate::schedule::{Arrivals, Rates};
 use crate::target::Protocol;
 
@@ -72,6 +72,15 @@ pub(crate) struct TrafficOptions {
     /// others is what is measured
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) slow_readers: usize,
+
+    /// Further connections that send as much as their sockets take and read all of it, on one more thread:
+    /// what they do to the others is what is measured, and whether they get the same share
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) heavy: usize,
+
+    /// Payload of each of their messages
+    #[arg(long, default_value = "64KiB", value_name = "SIZE", value_parser = parse_size, requires = "heavy")]
+    pub(crate) heavy_size: usize,
 
     /// Load threads; auto is one for each CPU that may be used
     #[arg(long, default_value = "auto", value_name = "N|auto", value_parser = parse_threads)]
@@ -239,7 +248,7 @@ impl TrafficOptions {
             ));
         }
         if protocol == Protocol::Tcp {
-            if self.size.bytes_min() == 0 {
+            if self.size.bytes_min() == 0 || self.heavy_size == 0 {
                 return Err(UsageError(
                     "--size is 0, which a TCP echo cannot answer; give at least 1".to_owned(),
                 ));

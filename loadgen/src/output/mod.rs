@@ -6,6 +6,7 @@ pub(crate) mod hdr_log;
 pub(crate) mod histogram;
 pub(crate) mod table;
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -15,8 +16,28 @@ use serde::Serialize;
 
 use crate::options::UsageError;
 
+/// Says a line on standard error. If that fails, nobody is left who could be told.
+pub(crate) fn tell(line: impl Display) {
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+}
+
+/// Writes to standard output. Somebody who reads no further, such as head, is no failure.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    let mut stdout = io::stdout();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("writing to standard output")
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Hands a finished document to whoever asked for it: the table to standard output, the error
-/// to standard error, the JSON to `json` (`-` is standard output, which then gets no table).
+/// to standard error, the JSON to `json` (`-` is standard output, which then gets no table). What
+/// cannot be written keeps the rest from nobody.
 pub(crate) fn deliver(
     document: &impl Serialize,
     table: impl FnOnce() -> String,
@@ -25,14 +46,13 @@ pub(crate) fn deliver(
     quiet: bool,
 ) -> anyhow::Result<()> {
     let json_on_stdout = json.is_some_and(|path| path.as_os_str() == "-");
-    if !quiet && !json_on_stdout {
-        // Somebody who reads no further, such as head, is no failure of the run.
-        let _ = io::stdout().write_all(table().as_bytes());
-    }
+    let is_shown = !quiet && !json_on_stdout;
+    let shown = if is_shown { print(&table()) } else { Ok(()) };
     if let Some(error) = error {
-        eprintln!("ringload: {error}");
+        tell(format_args!("ringload: {error}"));
     }
-    json.map_or(Ok(()), |path| write_json(path, document))
+    let written = json.map_or(Ok(()), |path| write_json(path, document));
+    shown.and(written)
 }
 
 fn write_json(path: &Path, document: &impl Serialize) -> anyhow::Result<()> {

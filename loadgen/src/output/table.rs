@@ -26,6 +26,11 @@ impl Table {
     }
 }
 
+/// A figure of one digit behind the point; `-` for one that is not known.
+pub(crate) fn known(figure: Option<f64>) -> String {
+    figure.map_or_else(|| "-".to_owned(), |figure| format!("{figure:.1}"))
+}
+
 /// The table of a run.
 pub(crate) fn run_table(document: &RunDocument) -> String {
     let mut table = Table::default();
@@ -166,6 +171,24 @@ fn result_rows(table: &mut Table, load: &Load, result: &RunResult) {
     } else {
         latency_rows(table, "latency", &result.latency);
     }
+    if let Some((heavy, load)) = result.heavy.zip(load.heavy) {
+        let share = |by_mean: Option<f64>| {
+            by_mean.map_or_else(|| "-".to_owned(), |by_mean| format!("{by_mean:.2}"))
+        };
+        table.row(
+            "heavy",
+            format!(
+                "{} connections x {}: {} messages/s, {}/s each way; of a mean share the most {}, the \
+                 least {}",
+                grouped(load.connections as u64),
+                bytes(load.message_bytes as f64),
+                rate(heavy.messages_per_second),
+                bytes(heavy.payload_bytes_per_second),
+                share(heavy.most_by_mean),
+                share(heavy.least_by_mean)
+            ),
+        );
+    }
     if let Some(ping) = &result.ping {
         latency_rows(table, "ping to pong", ping);
     }
@@ -193,8 +216,9 @@ fn result_rows(table: &mut Table, load: &Load, result: &RunResult) {
     table.row(
         "steal, others",
         format!(
-            "{:.1} % of CPU time, {:.1} % of one CPU",
-            result.steal_percent, result.others_percent
+            "{} % of CPU time, {} % of one CPU",
+            known(result.steal_percent),
+            known(result.others_percent)
         ),
     );
     table.row(

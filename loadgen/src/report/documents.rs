@@ -104,9 +104,17 @@ pub(super) struct RunResult {
     pub(super) latency: Option<Latency>,
     pub(super) service: Option<Latency>,
     pub(super) server: Option<RunServer>,
+    pub(super) heavy: Option<RunHeavy>,
     verdict: Option<Verdict>,
     #[serde(default)]
     verdict_reason: String,
+}
+
+/// What the connections beside a run's load did.
+#[derive(Deserialize)]
+pub(super) struct RunHeavy {
+    pub(super) messages_per_second: Option<f64>,
+    pub(super) most_by_mean: Option<f64>,
 }
 
 /// What a run cost its server.
@@ -155,8 +163,15 @@ pub(super) struct Idle {
     pub(super) error: Option<String>,
     #[serde(default)]
     environment: Value,
+    pub(super) memory_before: Option<IdleMemory>,
     pub(super) growth: Option<PerConnection>,
     pub(super) kept: Option<PerConnection>,
+}
+
+/// Memory of a server.
+#[derive(Deserialize)]
+pub(super) struct IdleMemory {
+    pub(super) rss_bytes: f64,
 }
 
 /// Memory by the number of connections.

@@ -27,6 +27,12 @@ pub(super) enum Metric {
     BestRate,
     /// 99th percentile of a round, in nanoseconds; only for the spread between rounds.
     P99,
+    /// Messages of heavy connections per second.
+    Heavy,
+    /// What the one that got most got, by the mean of all.
+    MostByMean,
+    /// Resident memory of a server without connections.
+    Base,
     /// Growth of memory per idle connection.
     Rss,
     /// Anonymous pages of it.
@@ -50,9 +56,10 @@ impl Metric {
     /// A value with its unit.
     pub(super) fn text(self, value: f64) -> String {
         match self {
-            Metric::Throughput | Metric::Offered | Metric::BestRate => {
+            Metric::Throughput | Metric::Offered | Metric::BestRate | Metric::Heavy => {
                 grouped(value.round().max(0.0) as u64)
             }
+            Metric::MostByMean => format!("{value:.2}×"),
             Metric::Cpu | Metric::P99 => time(value),
             // Memory may shrink, and a unit must not hide the sign.
             _ if value < 0.0 => format!("−{}", bytes(-value)),
@@ -249,6 +256,8 @@ fn count<'a>(cell: &mut Cell<'a>, run: &'a Run) -> Result<(), String> {
         Document::Run(document) => count_run(cell, round, document),
         Document::Storm(storm) => count_storm(cell, round, storm),
         Document::Idle(idle) => {
+            let base = idle.memory_before.as_ref().map(|memory| memory.rss_bytes);
+            cell.put(Metric::Base, round, base);
             let growth = |of: fn(&PerConnection) -> Option<f64>| idle.growth.as_ref().and_then(of);
             cell.put(
                 Metric::Rss,
@@ -295,6 +304,10 @@ fn count_run(cell: &mut Cell<'_>, round: u32, run: &documents::Run) -> Result<()
     };
     cell.put(Metric::Throughput, round, result.messages_per_second);
     cell.put(Metric::Offered, round, result.offered_messages_per_second);
+    if let Some(heavy) = &result.heavy {
+        cell.put(Metric::Heavy, round, heavy.messages_per_second);
+        cell.put(Metric::MostByMean, round, heavy.most_by_mean);
+    }
     let server = result.server.as_ref();
     let cpu = server.and_then(|server| server.cpu_ns_per_message);
     cell.put(Metric::Cpu, round, cpu);

@@ -1,4 +1,4 @@
-//! A table of cells, as HTML and as Markdown: written once, so that both say the same.
+//! A table of cells, as HTML, as Markdown and for a terminal: written once, so that all say the same.
 
 use maud::{Markup, html};
 
@@ -122,6 +122,29 @@ impl Grid {
         }
     }
 
+    /// As columns for a terminal, without what is said more quietly.
+    pub(super) fn text(&self) -> String {
+        let titles = self.head.iter().map(|column| &column.title[..]);
+        let mut lines: Vec<Vec<&str>> = vec![titles.collect()];
+        let rows = self.rows.iter();
+        lines.extend(rows.map(|row| row.iter().map(|entry| &entry.text[..]).collect()));
+        let width = |at: usize| {
+            let cells = lines.iter().filter_map(|line| line.get(at));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..self.head.len()).map(width).collect();
+        let line = |cells: &Vec<&str>| {
+            let columns = cells.iter().zip(&self.head).zip(&widths);
+            let padded = columns.map(|((cell, column), &width)| match column.is_number {
+                true => format!("{cell:>width$}"),
+                false => format!("{cell:<width$}"),
+            });
+            let text = padded.collect::<Vec<_>>().join("  ");
+            format!("{}\n", text.trim_end())
+        };
+        lines.iter().map(line).collect()
+    }
+
     /// As a table of GitHub's Markdown.
     pub(super) fn markdown(&self) -> String {
         let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
@@ -205,6 +228,15 @@ mod tests {
             markdown.contains("&lt;b&gt;\\|\\`x\\` \\[y\\](z) &#64;all | 1,000 (900–1,100) |"),
             "{markdown}"
         );
+    }
+
+    #[test]
+    fn a_terminal_gets_columns() {
+        let mut grid = Grid::new(&["Server", "#p50"]);
+        grid.row(vec![Entry::of("x"), Entry::with("104 µs", "(90–120 µs)")]);
+        grid.row(vec![Entry::of("longer one"), Entry::unknown()]);
+        let text = "Server         p50\nx           104 µs\nlonger one       –\n";
+        assert_eq!(grid.text(), text);
     }
 
     #[test]

@@ -31,6 +31,7 @@ use self::input::Results;
 use self::view::View;
 use crate::options::report::ReportOptions;
 use crate::output::document::Status;
+use crate::output::{print, tell};
 
 /// Renders and writes; says where.
 pub(crate) fn run(options: &ReportOptions) -> anyhow::Result<Status> {
@@ -46,9 +47,10 @@ pub(crate) fn run(options: &ReportOptions) -> anyhow::Result<Status> {
         _ => render(results)?,
     };
     rendered.write(out)?;
-    println!("{}", out.join(&rendered.page).display());
+    let page = out.join(&rendered.page);
+    print(&format!("{}{}\n", rendered.tables, page.display()))?;
     for note in &rendered.missing {
-        eprintln!("note: {note}");
+        tell(format_args!("note: {note}"));
     }
     Ok(Status::Ok)
 }
@@ -59,6 +61,8 @@ pub(crate) struct Rendered {
     page: String,
     /// Contents by name.
     files: BTreeMap<String, String>,
+    /// The figures for a terminal.
+    tables: String,
     /// What is missing or could not be read; the page says so too.
     pub(crate) missing: Vec<String>,
 }
@@ -93,11 +97,17 @@ pub(crate) fn render(directory: &Path) -> anyhow::Result<Rendered> {
     {
         files.insert("main.svg".to_owned(), figure.plot.standalone());
     }
+    let tables = view.tables.iter().map(|table| {
+        let title = &table.workload.title;
+        format!("{title}\n{}\n", tables::figures(&view, table).text())
+    });
+    let tables = tables.collect();
     files.insert("report.html".to_owned(), page::page(&view));
     files.insert("summary.md".to_owned(), summary::summary(&view));
     Ok(Rendered {
         page: "report.html".to_owned(),
         files,
+        tables,
         missing: view.missing,
     })
 }
@@ -124,6 +134,7 @@ fn render_comparison(earlier: &Path, later: &Path) -> anyhow::Result<Rendered> {
             ("compare.html".to_owned(), comparison.html),
             ("compare.md".to_owned(), comparison.markdown),
         ]),
+        tables: String::new(),
         missing: [earlier.missing, later.missing].concat(),
     })
 }

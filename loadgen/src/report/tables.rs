@@ -21,6 +21,9 @@ pub(super) fn figures(view: &View<'_>, table: &Table<'_>) -> Grid {
             "#p50",
             "#p99",
             "#p99.9",
+            "#Worst",
+            "#Heavy messages/s",
+            "#Most by mean share",
             "#CPU per message",
             "#CPU × baseline",
             "#Rounds",
@@ -32,7 +35,10 @@ pub(super) fn figures(view: &View<'_>, table: &Table<'_>) -> Grid {
             "#p50",
             "#p99",
             "#p99.9",
+            "#Worst",
             "#p99 since sent",
+            "#Heavy messages/s",
+            "#Most by mean share",
             "#CPU per message",
             "#CPU × baseline",
             "#Rounds",
@@ -54,6 +60,7 @@ pub(super) fn figures(view: &View<'_>, table: &Table<'_>) -> Grid {
         ],
         Kind::Idle => &[
             "Server",
+            "#Base",
             "#Resident",
             "#Anonymous",
             "#Proportional",
@@ -89,6 +96,11 @@ fn entries(view: &View<'_>, table: &Table<'_>, number: usize, cell: &Cell<'_>) -
         cell.percentile_ns(phase, quantile)
             .map_or_else(Entry::unknown, |ns| Entry::of(time(ns)))
     };
+    // Beside heavy connections the question is whether anybody starves.
+    let worst = || match cell.metrics.contains_key(&Metric::Heavy) {
+        true => percentile(Phase::Message, 1.0),
+        false => Entry::unknown(),
+    };
     let ratio = |metric| match view.baseline == Some(number) {
         true => Entry::of("1"),
         false => ratio(table.ratio(metric, number, view.baseline)),
@@ -100,6 +112,9 @@ fn entries(view: &View<'_>, table: &Table<'_>, number: usize, cell: &Cell<'_>) -
             percentile(Phase::Message, 0.5),
             p99(cell),
             percentile(Phase::Message, 0.999),
+            worst(),
+            spread(Metric::Heavy),
+            spread(Metric::MostByMean),
             spread(Metric::Cpu),
             ratio(Metric::Cpu),
             rounds,
@@ -110,7 +125,10 @@ fn entries(view: &View<'_>, table: &Table<'_>, number: usize, cell: &Cell<'_>) -
             percentile(Phase::Message, 0.5),
             p99(cell),
             percentile(Phase::Message, 0.999),
+            worst(),
             percentile(Phase::Service, 0.99),
+            spread(Metric::Heavy),
+            spread(Metric::MostByMean),
             spread(Metric::Cpu),
             ratio(Metric::Cpu),
             rounds,
@@ -130,6 +148,7 @@ fn entries(view: &View<'_>, table: &Table<'_>, number: usize, cell: &Cell<'_>) -
             verdicts(cell),
         ],
         Kind::Idle => vec![
+            spread(Metric::Base),
             spread(Metric::Rss),
             spread(Metric::Anonymous),
             spread(Metric::Pss),

@@ -11,6 +11,7 @@ use crate::control::{Control, Phase};
 use crate::interrupt::{Interrupt, Interrupted, Woken};
 use crate::measure::process::{Memory, family_memory};
 use crate::measure::window::{Observed, cpus_of_both};
+use crate::output::tell;
 use crate::schedule::Timeline;
 
 /// How long nothing may be answered, once the load has stopped, before the rest is given up.
@@ -97,7 +98,7 @@ impl<'a> Conductor<'a> {
             self.wind_up(Phase::Drain, &mut course)?;
             return Ok(course);
         }
-        let mut series = Series::open(self.control, self.observed, self.timeline, self.hdr_log)?;
+        let mut series = Series::open(self.control, self.observed, self.timeline, self.hdr_log);
         let measured = self.measure(&mut series)?;
         // Threads that end take what is known of their CPUs with them.
         course.cpus = cpus_of_both(self.control, self.observed);
@@ -131,9 +132,9 @@ impl<'a> Conductor<'a> {
         let now = UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64();
         if start_at < now {
             let late = now - start_at;
-            eprintln!(
+            tell(format_args!(
                 "ringload: the connections stood {late:.1} s after --start-at: the load begins late"
-            );
+            ));
         }
         let left = Duration::try_from_secs_f64(start_at - now).unwrap_or_default();
         self.stretch("waiting", left)
@@ -191,9 +192,13 @@ impl<'a> Conductor<'a> {
         })
     }
 
-    /// Messages that have their reply, right or wrong.
+    /// Messages that have their reply, right or wrong, those of heavy connections too.
     fn replies(&self) -> u64 {
-        self.control.total(|line| &line.messages) + self.control.total(|line| &line.wrong)
+        let lines = self.control.lines.iter();
+        let counters = lines.flat_map(|line| [&line.messages, &line.wrong]);
+        counters
+            .map(|counter| counter.load(Ordering::Relaxed))
+            .sum()
     }
 
     /// Stops the load and waits while replies come in; threads that do not finish in time are told to

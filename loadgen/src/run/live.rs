@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::series::Series;
 use crate::output::table::{grouped, time};
+use crate::output::tell;
 use crate::progress::{Progress, TICK};
 
 /// Time between two lines where there is no terminal. Shorter runs say nothing.
@@ -54,7 +55,8 @@ impl Live {
         let message = figures(series);
         if is_due {
             self.last_line = Instant::now();
-            eprintln!("ringload: {:.0} % measured, {message}", 100.0 * share);
+            let percent = 100.0 * share;
+            tell(format_args!("ringload: {percent:.0} % measured, {message}"));
         }
         self.progress.show("measuring", share, message);
     }

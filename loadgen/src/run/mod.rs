@@ -18,6 +18,7 @@ use hdrhistogram::Histogram;
 
 use self::conduct::{Conductor, Course, DRAIN_TIMEOUT, Stretch};
 use self::live::Live;
+use self::series::Series;
 use self::threads::{Gathered, gather};
 use crate::alarm;
 use crate::engine::select;
@@ -40,6 +41,8 @@ pub(crate) struct Measured {
     pub(crate) document: RunDocument,
     /// Its latencies in nanoseconds, if it came to a window.
     pub(crate) latency: Option<Histogram<u64>>,
+    /// Whether the log of its slices could be written.
+    log: anyhow::Result<()>,
 }
 
 /// Runs and reports. The status says how it ended; errors are those that left nothing to
@@ -53,27 +56,34 @@ pub(crate) fn run(options: &RunOptions) -> anyhow::Result<Status> {
         check_writable(file)?;
     }
     let interrupt = Interrupt::install().context("taking over signals")?;
-    let Measured { document, latency } = measure(options, &interrupt)?;
-    if let Some((path, result)) = options.csv.as_ref().zip(document.result.as_ref()) {
-        csv::write_file(path, &result.series)?;
-    }
-    if let Some((path, latency)) = options.histogram.as_ref().zip(latency) {
-        histogram::write_file(path, &latency)?;
-    }
-    deliver(
+    let Measured {
+        document,
+        latency,
+        log,
+    } = measure(options, &interrupt)?;
+    let mut written = vec![deliver(
         &document,
         || table::run_table(&document),
         document.error.as_deref(),
         options.output.json.as_deref(),
         options.output.quiet,
-    )?;
+    )];
+    if let Some((path, result)) = options.csv.as_ref().zip(document.result.as_ref()) {
+        written.push(csv::write_file(path, &result.series));
+    }
+    if let Some((path, latency)) = options.histogram.as_ref().zip(latency) {
+        written.push(histogram::write_file(path, &latency));
+    }
+    written.push(log);
+    written.into_iter().collect::<anyhow::Result<()>>()?;
     Ok(document.status)
 }
 
 /// Loads as asked and sums up; prints nothing but the live view.
 pub(crate) fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Result<Measured> {
     let traffic = &options.traffic;
-    make_room_for(traffic.connections.saturating_add(traffic.slow_readers))?;
+    let beside = traffic.slow_readers.saturating_add(traffic.heavy);
+    make_room_for(traffic.connections.saturating_add(beside))?;
     options.check()?;
     let observed = observe(&traffic.server_pids)?;
     let selftest = traffic
@@ -101,16 +111,18 @@ pub(crate) fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Re
         observed: &observed,
         timeline,
         parties,
-        connections: traffic.connections,
+        connections: traffic.connections + traffic.heavy,
         warmup: options.warmup,
         duration: plan::duration(options),
         hdr_log: options.hdr_log.as_deref(),
         start_at: options.start_at,
         live: Live::new(options.output.quiet),
     };
-    let mut course = match plan.schedule {
-        None => conductor.conduct()?,
-        Some(_) => conduct_politely(&mut conductor)?,
+    // Beside heavy connections, who goes last may wait for a CPU until long after the window should end.
+    let is_polite = plan.schedule.is_some() && plan.heavy.is_none();
+    let mut course = match is_polite {
+        false => conductor.conduct()?,
+        true => conduct_politely(&mut conductor)?,
     };
     conductor.live.finish();
     let mut gathered = gather(threads, course.series.as_mut())?;
@@ -136,8 +148,13 @@ pub(crate) fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Re
         checks: gathered.checks,
         error,
     };
+    let log = course.series.as_mut().map_or(Ok(()), Series::finish_log);
     let latency = course.series.map(|series| series.latency);
-    Ok(Measured { document, latency })
+    Ok(Measured {
+        document,
+        latency,
+        log,
+    })
 }
 
 /// Conducts from a thread of its own that lets the load threads go first, since they have a schedule to
@@ -159,7 +176,9 @@ fn slow_readers(plan: &Plan, count: usize) -> anyhow::Result<Option<SlowReaders>
     if count == 0 {
         return Ok(None);
     }
-    let numbers = plan.connections..plan.connections + count;
+    let heavy = plan.heavy.as_ref().map_or(0, |heavy| heavy.connections);
+    let first = plan.connections + heavy;
+    let numbers = first..first + count;
     let readers = SlowReaders::start(&plan.dialer, &plan.control, numbers, plan.seed);
     readers.map(Some).context("starting a thread")
 }

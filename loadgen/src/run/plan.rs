@@ -8,11 +8,12 @@ use anyhow::Context;
 use crate::control::Control;
 use crate::dial::Dialer;
 use crate::echo::payload::{Pool, Random};
+use crate::echo::size::Sizes;
 use crate::echo::workload::{Limits, Pace, Workload};
 use crate::engine::Selection;
-use crate::load::{Plan, allowed_cpus};
+use crate::load::{Heavy, Plan, allowed_cpus};
 use crate::options::run::{RunOptions, Threads, Verify};
-use crate::output::document::run::{Load, Loop, MessageSize, Rate};
+use crate::output::document::run::{HeavyLoad, Load, Loop, MessageSize, Rate};
 use crate::schedule::Timeline;
 
 /// How long is measured if nobody says.
@@ -50,26 +51,41 @@ pub(super) fn plan(options: &RunOptions, selection: &Selection, seed: u64) -> an
     let protocol = options.target.protocol();
     let dialer = Dialer::from_options(&options.target)?;
     let kinds = traffic.kinds();
-    let pool = Pool::new(kinds, traffic.size.bytes_max(), &mut Random::new(seed, 0));
+    let bytes_max = match traffic.heavy {
+        0 => traffic.size.bytes_max(),
+        _ => traffic.size.bytes_max().max(traffic.heavy_size),
+    };
+    let pool = Pool::new(kinds, bytes_max, &mut Random::new(seed, 0));
     let pace = match (&options.rate, options.duplex) {
         (Some(_), _) => Pace::Scheduled,
         (None, true) => Pace::Duplex,
         (None, false) => Pace::Depth(options.depth()),
     };
-    Ok(Plan {
-        control: Arc::new(Control::new(threads(options)).context("creating an event fd")?),
-        dialer: Arc::new(dialer),
+    let workload = Workload {
+        protocol,
+        kinds,
+        sizes: traffic.size.clone(),
+        pool: Arc::new(pool),
+        pace,
+        fragments: traffic.fragments,
+        keep_going: traffic.keep_going,
+        verify_all: traffic.verify == Verify::Full,
+        limits: Limits::for_connections(traffic.connections),
+    };
+    let heavy = (traffic.heavy > 0).then(|| Heavy {
+        connections: traffic.heavy,
         workload: Workload {
-            protocol,
-            kinds,
-            sizes: traffic.size.clone(),
-            pool: Arc::new(pool),
-            pace,
-            fragments: traffic.fragments,
-            keep_going: traffic.keep_going,
-            verify_all: traffic.verify == Verify::Full,
-            limits: Limits::for_connections(traffic.connections),
+            sizes: Sizes::fixed(traffic.heavy_size),
+            pace: Pace::Duplex,
+            ..workload.clone()
         },
+    });
+    let control = Control::new(threads(options), usize::from(heavy.is_some()));
+    Ok(Plan {
+        control: Arc::new(control.context("creating an event fd")?),
+        dialer: Arc::new(dialer),
+        workload,
+        heavy,
         schedule: timeline(options).map(|timeline| (timeline, options.arrivals)),
         ping_every: traffic.ping_every,
         engine: selection.engine,
@@ -128,7 +144,11 @@ pub(super) fn describe(options: &RunOptions, plan: &Plan, selection: &Selection)
         keep_going: traffic.keep_going,
         connections: traffic.connections,
         slow_readers: traffic.slow_readers,
-        threads: plan.control.lines.len(),
+        heavy: plan.heavy.as_ref().map(|heavy| HeavyLoad {
+            connections: heavy.connections,
+            message_bytes: traffic.heavy_size,
+        }),
+        threads: plan.control.measured().len(),
         cpus: plan.cpus.clone(),
         engine: selection.engine.to_string(),
         engine_reason: selection.reason.clone(),

@@ -8,7 +8,7 @@ use crate::measure::stability::stability;
 use crate::measure::verdict::{Busy, Due, Evidence, Schedule, judge};
 use crate::measure::window::{Observed, Window};
 use crate::output::document::latency::Latency;
-use crate::output::document::run::{Backlog, Load, RunResult, Server, Side};
+use crate::output::document::run::{Backlog, HeavyResult, Load, RunResult, Server, Side};
 use crate::output::document::selftest::SelftestDocument;
 use crate::selftest::headroom;
 
@@ -29,9 +29,14 @@ pub(super) fn result(
     };
     let (generator_cpus, server_cpus) = &course.cpus;
     let others = series.others(&(generator_cpus | server_cpus));
-    let mut generator = generator(&window);
+    // What a message costs cannot be told from what the heavy connections' messages cost.
+    let counted = match load.heavy {
+        None => window.messages,
+        Some(_) => 0,
+    };
+    let mut generator = generator(&window, counted);
     generator.busy = generator.busy.within(generator_cpus.len());
-    let mut server = server(&window, observed, course.memory);
+    let mut server = server(&window, counted, observed, course.memory);
     if let Some(server) = &mut server {
         server.busy = server.busy.within(server_cpus.len());
     }
@@ -80,12 +85,13 @@ pub(super) fn result(
         ping: gathered.ping.as_ref().map(Latency::of),
         lateness,
         backlog,
+        heavy: heavy(gathered, load, window.seconds),
         series: series.slices().to_vec(),
         stability,
         generator,
         server,
         steal_percent: window.steal_percent,
-        others_percent: others.percent,
+        others_percent: others.map(|others| others.percent),
         headroom,
         verdict,
         verdict_reason,
@@ -96,27 +102,47 @@ fn cpu_ns(tasks: &[TaskTime]) -> u64 {
     tasks.iter().map(|task| task.cpu_ns).sum()
 }
 
-fn per_message(window: &Window, ns: f64) -> Option<f64> {
-    (window.messages > 0).then(|| ns / window.messages as f64)
+fn heavy(gathered: &Gathered, load: &Load, seconds: f64) -> Option<HeavyResult> {
+    let (shares, load) = gathered.heavy_shares.as_ref().zip(load.heavy)?;
+    let messages = shares.iter().sum::<u64>();
+    let per_second = messages as f64 / seconds.max(1e-9);
+    let mean = messages as f64 / load.connections as f64;
+    let by_mean = |share: Option<&u64>| Some(*share.filter(|_| messages > 0)? as f64 / mean);
+    Some(HeavyResult {
+        messages,
+        messages_per_second: per_second,
+        payload_bytes_per_second: per_second * load.message_bytes as f64,
+        most_by_mean: by_mean(shares.iter().max()),
+        least_by_mean: by_mean(shares.iter().min()),
+    })
 }
 
-fn generator(window: &Window) -> Side {
+fn per_message(messages: u64, ns: f64) -> Option<f64> {
+    (messages > 0).then(|| ns / messages as f64)
+}
+
+fn generator(window: &Window, messages: u64) -> Side {
     let ns = cpu_ns(&window.generator) as f64;
     let user_share = window.generator_user_share;
     Side {
-        cpu_ns_per_message: per_message(window, ns),
-        cpu_user_ns_per_message: per_message(window, ns * user_share),
-        cpu_system_ns_per_message: per_message(window, ns * (1.0 - user_share)),
+        cpu_ns_per_message: per_message(messages, ns),
+        cpu_user_ns_per_message: per_message(messages, ns * user_share),
+        cpu_system_ns_per_message: per_message(messages, ns * (1.0 - user_share)),
         busy: Busy::of(&window.generator, window.seconds),
     }
 }
 
-fn server(window: &Window, observed: &Observed, memory: Option<Memory>) -> Option<Server> {
+fn server(
+    window: &Window,
+    messages: u64,
+    observed: &Observed,
+    memory: Option<Memory>,
+) -> Option<Server> {
     let tasks = window.server.as_ref()?;
     let ns = cpu_ns(tasks) as f64;
     Some(Server {
         pids: observed.server_pids.clone(),
-        cpu_ns_per_message: per_message(window, ns),
+        cpu_ns_per_message: per_message(messages, ns),
         cpu_percent_of_one: ns / window.seconds.max(1e-9) / 1e7,
         cpu_source: observed.source,
         busy: Busy::of(tasks, window.seconds),

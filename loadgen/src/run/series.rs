@@ -57,8 +57,8 @@ pub(super) struct Series<'a> {
     /// At the window's opening, and at the end of each slice.
     edges: Vec<Snapshot>,
     slices: Vec<Slice>,
-    /// A row for each slice, if somebody asked for a log.
-    log: Option<HdrLog>,
+    /// A row for each slice, if somebody asked for a log; or why it could not be written.
+    log: anyhow::Result<Option<HdrLog>>,
     /// Latencies in nanoseconds of all slices that were handed over.
     pub(super) latency: Histogram<u64>,
     /// Those that belong to no slice.
@@ -74,12 +74,12 @@ impl<'a> Series<'a> {
         observed: &'a Observed,
         timeline: Option<&'a Timeline>,
         log: Option<&Path>,
-    ) -> anyhow::Result<Series<'a>> {
+    ) -> Series<'a> {
         let now = UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64();
-        let log = log.map(|path| HdrLog::create(path, now)).transpose()?;
+        let log = log.map(|path| HdrLog::create(path, now)).transpose();
         let from = snapshot(control, observed);
         control.open_window(from.at);
-        Ok(Series {
+        Series {
             control,
             observed,
             timeline,
@@ -89,7 +89,7 @@ impl<'a> Series<'a> {
             latency: latency_histogram(),
             rest: latency_histogram(),
             latest: latency_histogram(),
-        })
+        }
     }
 
     /// Ends a slice. The threads hand over their part of it at their next turn.
@@ -146,12 +146,10 @@ impl<'a> Series<'a> {
         if let Some(last) = self.slices.last_mut() {
             last.backlog = backlog;
             last.in_flight = in_flight;
-            if let Some(log) = &mut self.log {
+            if let Ok(Some(log)) = &mut self.log {
                 let start = last.until_seconds - last.seconds;
                 if let Err(error) = log.append(start, last.seconds, slice) {
-                    // The run is worth more than its log.
-                    eprintln!("ringload: {error:#}; the log ends there");
-                    self.log = None;
+                    self.log = Err(error);
                 }
             }
             if !slice.is_empty() {
@@ -169,9 +167,9 @@ impl<'a> Series<'a> {
     }
 
     /// Ends the log with a row for what belongs to no slice: messages that were answered, or given up,
-    /// after the window.
-    pub(super) fn finish(&mut self) -> anyhow::Result<()> {
-        let Some(mut log) = self.log.take() else {
+    /// after the window. The error is that of any row.
+    pub(super) fn finish_log(&mut self) -> anyhow::Result<()> {
+        let Some(mut log) = std::mem::replace(&mut self.log, Ok(None))? else {
             return Ok(());
         };
         let (first, last) = (self.edges[0].at, self.edges[self.edges.len() - 1].at);
@@ -190,7 +188,7 @@ impl<'a> Series<'a> {
     }
 
     /// What others used of `cpus` in the window so far.
-    pub(super) fn others(&self, cpus: &BTreeSet<usize>) -> Others {
+    pub(super) fn others(&self, cpus: &BTreeSet<usize>) -> Option<Others> {
         let last = &self.edges[self.edges.len() - 1];
         others_between(self.observed, cpus, &self.edges[0], last)
     }

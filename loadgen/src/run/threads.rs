@@ -7,9 +7,9 @@ use hdrhistogram::Histogram;
 
 use super::series::Series;
 use crate::echo::failure::Failure;
+use crate::fault::Fault;
 use crate::load::Harvest;
 use crate::output::document::run::Checks;
-use crate::worker::Fault;
 
 /// Most faults, and most wrong replies, that a result tells one by one.
 const FAULTS_MAX: usize = 20;
@@ -23,6 +23,8 @@ pub(super) struct Gathered {
     /// Only with pings.
     pub(super) ping: Option<Histogram<u64>>,
     pub(super) checks: Checks,
+    /// Messages of each heavy connection within the window.
+    pub(super) heavy_shares: Option<Vec<u64>>,
     /// The faults in all, of which `checks` has the first.
     pub(super) faults: usize,
 }
@@ -54,13 +56,18 @@ pub(super) fn gather(
             tally,
             given_up,
             fault,
+            heavy_shares,
         } = harvest;
-        if let Some(series) = &mut series {
-            series.add(&tally.latency);
+        if heavy_shares.is_some() {
+            gathered.heavy_shares = heavy_shares;
+        } else {
+            if let Some(series) = &mut series {
+                series.add(&tally.latency);
+            }
+            add(&mut gathered.service, tally.service)?;
+            add(&mut gathered.lateness, tally.lateness)?;
+            add(&mut gathered.ping, tally.ping)?;
         }
-        add(&mut gathered.service, tally.service)?;
-        add(&mut gathered.lateness, tally.lateness)?;
-        add(&mut gathered.ping, tally.ping)?;
         let checks = &mut gathered.checks;
         checks.messages_verified += tally.messages;
         checks.messages_wrong += tally.wrong;
@@ -86,9 +93,6 @@ pub(super) fn gather(
         if let Some(fault) = fault {
             gathered.add_fault(fault.to_string());
         }
-    }
-    if let Some(series) = &mut series {
-        series.finish()?;
     }
     Ok(gathered)
 }

@@ -31,7 +31,7 @@ use crate::output::document::run::RunDocument;
 use crate::output::document::selftest::{Case, SELFTEST_SCHEMA, ScheduleTest, SelftestDocument};
 use crate::output::document::{Environment, Status};
 use crate::output::table::{grouped, time};
-use crate::output::{check_writable, deliver};
+use crate::output::{check_writable, deliver, tell};
 use crate::run::measure;
 
 /// Messages per second of the schedule that one thread is to hold.
@@ -202,7 +202,9 @@ impl Bench<'_> {
 
     fn tell(&self, name: &str) {
         if !self.options.output.quiet {
-            eprintln!("ringload: {name}, with every byte compared and with a sample");
+            tell(format_args!(
+                "ringload: {name}, with every byte compared and with a sample"
+            ));
         }
     }
 

@@ -37,7 +37,7 @@ pub(super) struct Course {
     pub(super) offered: Option<f64>,
     pub(super) backlog_max: u64,
     /// What others used meanwhile of the CPUs of both sides, and how many CPUs either side may use.
-    pub(super) others: Others,
+    pub(super) others: Option<Others>,
     pub(super) cpus: (usize, usize),
     pub(super) interrupted: bool,
 }
@@ -70,7 +70,7 @@ impl Storm<'_> {
             window_start_unix_seconds: 0.0,
             offered: None,
             backlog_max: 0,
-            others: Others::default(),
+            others: None,
             cpus: (0, 0),
             interrupted: false,
         };

@@ -73,7 +73,7 @@ pub(crate) fn run(options: &StormOptions) -> anyhow::Result<Status> {
     let threads = options.threads();
     let storm = Storm {
         options,
-        control: Control::new(threads).context("creating an event fd")?,
+        control: Control::new(threads, 0).context("creating an event fd")?,
         dialer: Arc::new(dialer),
         pool: Crew::pool(options.size, &mut Random::new(seed, 0)),
         observed,

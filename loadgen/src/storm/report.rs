@@ -12,7 +12,7 @@ use crate::output::document::storm::{
     STORM_SCHEMA, StormBacklog, StormDocument, StormLoad, StormResult,
 };
 use crate::output::document::{Environment, Status};
-use crate::output::table::{Table, bytes, grouped, latency_rows, time};
+use crate::output::table::{Table, bytes, grouped, known, latency_rows, time};
 
 /// Sums up.
 pub(super) fn document(storm: &Storm<'_>, course: &Course) -> StormDocument {
@@ -161,7 +161,7 @@ fn result(
         server,
         cpu_source: storm.observed.source,
         steal_percent: window.steal_percent,
-        others_percent: course.others.percent,
+        others_percent: course.others.map(|others| others.percent),
         verdict,
         verdict_reason,
     }
@@ -264,8 +264,9 @@ fn result_rows(table: &mut Table, load: &StormLoad, result: &StormResult) {
     table.row(
         "steal, others",
         format!(
-            "{:.1} % of CPU time, {:.1} % of one CPU",
-            result.steal_percent, result.others_percent
+            "{} % of CPU time, {} % of one CPU",
+            known(result.steal_percent),
+            known(result.others_percent)
         ),
     );
     let verdict = result.verdict.name();

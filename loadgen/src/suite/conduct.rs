@@ -10,17 +10,18 @@ use rustix::process::{Resource, getrlimit};
 use super::environment::now;
 use super::install::Installer;
 use super::peers::Places;
-use super::plan::{Step, time_of};
+use super::plan::{Step, times};
 use super::results::{Results, SELFTEST, raw_path};
 use super::scrub::Scrubber;
 use super::selection::Selection;
 use super::stage::{Crew, Stage};
 use super::time_wait::{visits_max, wait_for_room};
 use super::workload::{Kind, Workload};
-use super::{certificate, left, planned};
+use super::{certificate, left};
 use crate::interrupt::Interrupt;
 use crate::output::document::Status;
 use crate::output::document::suite::{RunLine, ServerStatus, SuiteDocument};
+use crate::output::{print, tell};
 use crate::trial::agenda::Agenda;
 use crate::trial::generator::Generator;
 use crate::trial::placement::{Placement, cpu_list};
@@ -263,18 +264,20 @@ impl Conductor<'_> {
 
     fn measure(&mut self, stage: &Stage<'_>, steps: &[Step]) -> anyhow::Result<()> {
         let workloads: Vec<Workload> = self.workloads().cloned().collect();
-        let mut agenda = Agenda::new(planned(self.selection, steps), self.quiet);
+        let times = times(steps, &workloads.iter().collect::<Vec<_>>());
+        let mut agenda = Agenda::new(times.iter().sum(), self.quiet);
         let mut crew = stage.crew();
         let mut strikes = vec![0; stage.peers.len()];
         for (at, &step) in steps.iter().enumerate() {
             if strikes[step.server] >= STRIKES_MAX {
+                agenda.leave_out(times[at]);
                 continue;
             }
             let workload = &workloads[step.workload];
             let name = &stage.peers[step.server].name;
             let text = format!("round {}  {}  {name}", step.round, workload.name);
             let run = format!("{name}, {}, round {}", workload.name, step.round);
-            agenda.step(time_of(workload), &text);
+            agenda.step(times[at], &text);
             match self.step(&mut crew, step, workload) {
                 Ok(()) => {
                     strikes[step.server] = 0;
@@ -373,7 +376,7 @@ impl Conductor<'_> {
 
     fn say(&self, text: &str) {
         if !self.quiet {
-            eprintln!("{text}");
+            tell(text);
         }
     }
 
@@ -405,13 +408,13 @@ pub(super) fn report(results: &Results, quiet: bool) -> anyhow::Result<()> {
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         let why = said.trim().trim_start_matches("ringload: ");
-        eprintln!("ringload: there is no report: {why}");
+        anyhow::bail!("{} has no report: {why}", results.shown());
     }
-    if !quiet {
-        print!("{}", String::from_utf8_lossy(&output.stdout));
-        println!("{}", results.shown());
+    if quiet {
+        return Ok(());
     }
-    Ok(())
+    let page = String::from_utf8_lossy(&output.stdout);
+    print(&format!("{page}{}\n", results.shown()))
 }
 
 #[cfg(test)]

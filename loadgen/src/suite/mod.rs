@@ -22,7 +22,6 @@ mod time_wait;
 mod toml_file;
 pub(crate) mod workload;
 
-use std::collections::HashSet;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -33,16 +32,17 @@ use self::conduct::Conductor;
 use self::environment::Environment;
 use self::origin::Origin;
 use self::peers::Places;
-use self::plan::{START_OVERHEAD, Step, is_done, order, time_of};
+use self::plan::{START_OVERHEAD, Step, is_done, order, time_of, times};
 use self::results::Results;
 use self::scrub::Scrubber;
 use self::selection::Selection;
-use self::workload::{Kind, Suite};
+use self::workload::{Suite, Workload};
 use crate::interrupt::Interrupt;
 use crate::options::suite::SuiteOptions;
 use crate::options::{UsageError, make_room_for};
 use crate::output::document::suite::{RunLine, SUITE_SCHEMA, ServerStatus, SuiteDocument};
 use crate::output::document::{Environment as Written, Status};
+use crate::output::{print, tell};
 use crate::trial::agenda::short;
 use crate::trial::placement::Placement;
 
@@ -86,7 +86,7 @@ pub(crate) fn run(options: &SuiteOptions) -> anyhow::Result<Status> {
     let lines = results.as_ref().map(Results::runs).unwrap_or_default();
     let table = plan_table(&selection, &left(&steps, &lines, &document, &selection));
     if options.dry_run {
-        print!("{table}");
+        print(&table)?;
         return Ok(Status::Ok);
     }
     let (results, document) = match results {
@@ -94,8 +94,8 @@ pub(crate) fn run(options: &SuiteOptions) -> anyhow::Result<Status> {
         None => create(options, &places, document, &scrubber, &interrupt)?,
     };
     if !options.quiet {
-        eprint!("{table}");
-        eprintln!("seed {}; writing {}", document.seed, results.shown());
+        let (seed, shown) = (document.seed, results.shown());
+        tell(format_args!("{table}seed {seed}; writing {shown}"));
     }
     let conductor = Conductor {
         selection: &selection,
@@ -109,11 +109,11 @@ pub(crate) fn run(options: &SuiteOptions) -> anyhow::Result<Status> {
     };
     let status = conductor.conduct(&steps)?;
     if status == Status::Interrupted {
-        eprintln!(
+        tell(format_args!(
             "ringload: interrupted; go on with ringload suite {} --resume {}",
             options.file.display(),
             results.shown()
-        );
+        ));
     } else {
         conduct::report(&results, options.quiet)?;
     }
@@ -313,20 +313,12 @@ fn plan_table(selection: &Selection, steps: &[Step]) -> String {
 
 /// How long `steps` take together, and what comes before them.
 fn planned(selection: &Selection, steps: &[Step]) -> Duration {
-    let runs: Duration = steps
-        .iter()
-        .map(|step| time_of(&selection.workloads[step.workload].0))
-        .sum();
-    let processes: HashSet<_> = steps
-        .iter()
-        .filter(|step| selection.workloads[step.workload].0.kind != Kind::Idle)
-        .map(|step| {
-            let tls = selection.workloads[step.workload].0.tls;
-            (step.round, step.server, tls)
-        })
-        .collect();
-    let starts = u32::try_from(processes.len() + selection.servers.len()).unwrap_or(u32::MAX);
-    PREPARATION + runs + START_OVERHEAD * starts
+    let workloads = selection.workloads.iter();
+    let workloads: Vec<&Workload> = workloads.map(|(workload, _)| workload).collect();
+    let runs: Duration = times(steps, &workloads).iter().sum();
+    // Each has to echo before anything is timed.
+    let starts = u32::try_from(selection.servers.len()).unwrap_or(u32::MAX);
+    PREPARATION + START_OVERHEAD * starts + runs
 }
 
 #[cfg(test)]

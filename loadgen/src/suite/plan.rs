@@ -3,6 +3,7 @@
 //! In each round every workload comes once, in random order, and under each the servers, in random order:
 //! so what slows the machine for a while slows neighbours alike, and the ratios inside a round cancel it.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::workload::{Kind, Workload};
@@ -89,10 +90,22 @@ pub(crate) fn time_of(workload: &Workload) -> Duration {
         }
 }
 
+/// How long each of `steps` takes: in each round the first that needs a server has its start besides.
+pub(crate) fn times(steps: &[Step], workloads: &[&Workload]) -> Vec<Duration> {
+    let mut up = HashSet::new();
+    let time = |step: &Step| {
+        let workload = workloads[step.workload];
+        // One that is to hold idle connections is started for that alone.
+        let is_started =
+            workload.kind != Kind::Idle && up.insert((step.round, step.server, workload.tls));
+        time_of(workload) + START_OVERHEAD * u32::from(is_started)
+    };
+    steps.iter().map(time).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::HashSet;
 
     fn taking_part() -> Vec<(u32, Vec<usize>)> {
         vec![(3, vec![0, 1, 2, 3]), (1, vec![1, 2]), (2, vec![0])]
@@ -124,6 +137,37 @@ mod tests {
             let distinct: HashSet<_> = workloads.iter().collect();
             assert_eq!(workloads.len(), distinct.len());
         }
+    }
+
+    #[test]
+    fn a_server_is_started_once_a_round_and_that_is_a_part_of_what_is_left() {
+        let workload = |kind: Kind| Workload {
+            name: "w".to_owned(),
+            kind,
+            title: String::new(),
+            rounds: 2,
+            servers: None,
+            tls: false,
+            options: Default::default(),
+        };
+        let (run, idle) = (workload(Kind::Run), workload(Kind::Idle));
+        let workloads = [&run, &run, &idle];
+        let step = |round, workload, server| Step {
+            round,
+            workload,
+            server,
+            position: 0,
+        };
+        let steps = [
+            step(1, 2, 0),
+            step(1, 0, 0),
+            step(1, 0, 1),
+            step(1, 1, 0),
+            step(2, 1, 0),
+        ];
+        let started = time_of(&run) + START_OVERHEAD;
+        let expected = [time_of(&idle), started, started, time_of(&run), started];
+        assert_eq!(times(&steps, &workloads), expected);
     }
 
     #[test]

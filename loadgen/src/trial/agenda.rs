@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::output::tell;
+
 /// Steps of a bar.
 const STEPS: u64 = 1000;
 
@@ -66,18 +68,24 @@ impl Agenda {
             Voice::Lines(last) => {
                 if last.is_none_or(|last| last.elapsed() >= LINES_EVERY) {
                     *last = Some(Instant::now());
-                    eprintln!("{:3.0} %  {left} left  {text}", 100.0 * share);
+                    let percent = 100.0 * share;
+                    tell(format_args!("{percent:3.0} %  {left} left  {text}"));
                 }
             }
         }
+    }
+
+    /// A step that should have taken `planned` does not come.
+    pub(crate) fn leave_out(&mut self, planned: Duration) {
+        self.planned = self.planned.saturating_sub(planned);
     }
 
     /// Says something besides, at once.
     pub(crate) fn say(&self, text: &str) {
         match &self.voice {
             Voice::Quiet => {}
-            Voice::Bar(bar) => bar.suspend(|| eprintln!("{text}")),
-            Voice::Lines(_) => eprintln!("{text}"),
+            Voice::Bar(bar) => bar.suspend(|| tell(text)),
+            Voice::Lines(_) => tell(text),
         }
     }
 

@@ -50,6 +50,8 @@ pub(crate) struct Log {
     pub(crate) requests: Vec<String>,
     /// Ordinals of the connections that pings came from, in the order of arrival.
     pub(crate) pings: Vec<usize>,
+    /// Connections that answered the ping which came first.
+    pub(crate) pongs: usize,
     /// When the server stood still.
     pub(crate) stall: Option<(Instant, Instant)>,
     /// What the client did against RFC 6455.

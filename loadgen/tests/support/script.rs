@@ -16,6 +16,9 @@ pub(crate) enum Habit {
     UnaskedPongs,
     /// Every reply comes this many milliseconds late.
     Late(u64),
+    /// A ping comes right behind the handshake's answer, and no further handshake is answered before its
+    /// pong.
+    PingFirst,
 
     // Reply number N has the wrong content.
     /// Its last byte changed.
@@ -72,6 +75,8 @@ pub(crate) enum Habit {
     // The connection ends instead of reply number N.
     /// By a Close frame (1001, "going").
     Close(u64),
+    /// By the same, before any message.
+    CloseFirst,
     /// By a Close frame without a code.
     CloseWithoutCode(u64),
     /// By a Close frame with half a code.

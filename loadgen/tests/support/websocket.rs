@@ -63,8 +63,27 @@ pub(super) fn serve(stream: TcpStream, ordinal: usize, shared: &Arc<Shared>) -> 
     let mut input = BufReader::with_capacity(16 * 1024, Paced::new(stream.try_clone()?, shared));
     let head = read_head(&mut input)?;
     shared.log().requests.push(head.clone());
+    let habit = shared.script.habit;
+    while habit == Habit::PingFirst && shared.log().pongs < ordinal {
+        thread::sleep(Duration::from_millis(5));
+    }
     if !shake_hands(&stream, &head, shared)? {
         return linger(&stream);
+    }
+    match habit {
+        Habit::PingFirst => {
+            (&stream).write_all(&frame(FIN | PING, b"there?"))?;
+            let pong = read_frame(&mut input)?;
+            if (pong.opcode(), &pong.payload[..]) != (PONG, b"there?") {
+                return Err(io::Error::other("no pong"));
+            }
+            shared.log().pongs += 1;
+        }
+        Habit::CloseFirst => {
+            (&stream).write_all(&frame(FIN | CLOSE, GOING))?;
+            return linger(&stream);
+        }
+        _ => {}
     }
     let mut conversation = Conversation {
         shared,

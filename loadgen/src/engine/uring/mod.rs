@@ -13,13 +13,16 @@ use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, AsRawFd};
 
 use io_uring::{
-    CompletionQueue, EnterFlags, IoUring, SubmissionQueue, Submitter, cqueue, opcode, squeue, types,
+    CompletionQueue, EnterFlags, IoUring, Parameters, SubmissionQueue, Submitter, cqueue, opcode,
+    squeue, types,
 };
 
 use self::buffers::Buffers;
 use crate::control::Bell;
+use crate::fault::Fault;
+use crate::output::tell;
 use crate::pacer::Patience;
-use crate::worker::{Fault, Order, Worker};
+use crate::worker::{Order, Worker};
 
 /// Submission queue entries; a fuller batch is submitted in parts.
 const SUBMISSIONS: u32 = 256;
@@ -56,6 +59,14 @@ fn open(connections: usize) -> io::Result<IoUring> {
         .build(SUBMISSIONS)
 }
 
+/// How this kernel is entered. A wait for a socket is no wait for a disk, which it counts as by default:
+/// idle threads would show as iowait and as I/O pressure. Linux 6.15 lets a wait say so.
+fn enter_flags(parameters: &Parameters) -> EnterFlags {
+    let mut flags = EnterFlags::GETEVENTS;
+    flags.set(EnterFlags::NO_IOWAIT, parameters.is_feature_no_iowait());
+    flags
+}
+
 /// Whether rings and buffer rings work here.
 pub(super) fn probe() -> io::Result<()> {
     let ring = open(1)?;
@@ -64,11 +75,12 @@ pub(super) fn probe() -> io::Result<()> {
 
 /// See [`super::Engine::drive`].
 pub(super) fn drive(worker: &mut Worker, sockets: &[TcpStream], wake: &Bell) -> Result<(), Fault> {
-    let setup = |error| Worker::engine_fault("setting up io_uring", error);
+    let setup = |error| Fault::engine("setting up io_uring", error);
     let mut ring = open(sockets.len()).map_err(setup)?;
     let buffers = Buffers::register(&ring.submitter()).map_err(setup)?;
     let fds: Vec<i32> = sockets.iter().map(AsRawFd::as_raw_fd).collect();
     ring.submitter().register_files(&fds).map_err(setup)?;
+    let enter_flags = enter_flags(ring.params());
     let (mut submitter, submissions, completions) = ring.split();
     // Saves a table look-up per system call; kernels before 5.18 do without.
     let _ = submitter.register_ring_fd();
@@ -76,6 +88,7 @@ pub(super) fn drive(worker: &mut Worker, sockets: &[TcpStream], wake: &Bell) -> 
         submitter,
         submissions,
         completions,
+        enter_flags,
         buffers,
         sockets,
         wake,
@@ -90,6 +103,7 @@ struct Ring<'a> {
     submitter: Submitter<'a>,
     submissions: SubmissionQueue<'a>,
     completions: CompletionQueue<'a>,
+    enter_flags: EnterFlags,
     buffers: Buffers,
     sockets: &'a [TcpStream],
     wake: &'a Bell,
@@ -105,7 +119,7 @@ impl Ring<'_> {
     fn run(&mut self, worker: &mut Worker) -> Result<(), Fault> {
         self.push(&self.wake_entry())?;
         self.disarmed.extend(0..self.sockets.len());
-        worker.start()?;
+        worker.start();
         self.touched.extend(0..self.sockets.len());
         loop {
             self.arm(worker)?;
@@ -255,37 +269,39 @@ impl Ring<'_> {
         Ok(())
     }
 
-    /// Submits what is queued and waits for a completion as `patience` says.
+    /// Submits what is queued and waits for a completion as `patience` says. With DEFER_TASKRUN they are
+    /// only made while this thread asks for them: hence for one even with no time.
     fn wait(&mut self, patience: Patience) -> Result<(), Fault> {
-        let patience = match patience {
-            Patience::Endless => return self.submit(1),
-            Patience::Poll => return self.poll(),
-            Patience::Until(patience) => patience,
-        };
-        self.submissions.sync();
-        let timeout = types::Timespec::from(patience);
-        // Completions are only made while this thread asks for one, hence for one even with no time.
-        let arguments = types::SubmitArgs::new().timespec(&timeout);
-        let result = self.submitter.submit_with_args(1, &arguments);
-        self.submissions.sync();
-        Ring::judge(result)
+        match patience {
+            Patience::Endless => self.submit(1),
+            Patience::Poll => self.submit(0),
+            Patience::Until(patience) => {
+                let timeout = types::Timespec::from(patience);
+                let arguments = types::SubmitArgs::new().timespec(&timeout);
+                self.enter(1, Some(&arguments))
+            }
+        }
     }
 
-    /// Submits what is queued and takes what completions there are. With DEFER_TASKRUN they are only made
-    /// while this thread asks for them.
-    fn poll(&mut self) -> Result<(), Fault> {
+    fn submit(&mut self, want: u32) -> Result<(), Fault> {
+        self.enter(want, None)
+    }
+
+    fn enter(
+        &mut self,
+        want: u32,
+        arguments: Option<&types::SubmitArgs<'_, '_>>,
+    ) -> Result<(), Fault> {
         self.submissions.sync();
         let to_submit = self.submissions.len() as u32;
-        let flags = EnterFlags::GETEVENTS.bits();
-        // SAFETY: there is no argument, so no pointer; what is submitted was judged in `push`.
-        let result = unsafe { self.submitter.enter::<()>(to_submit, 0, flags, None) };
-        self.submissions.sync();
-        Ring::judge(result)
-    }
-
-    fn submit(&mut self, want: usize) -> Result<(), Fault> {
-        self.submissions.sync();
-        let result = self.submitter.submit_and_wait(want);
+        let mut flags = self.enter_flags;
+        flags.set(EnterFlags::EXT_ARG, arguments.is_some());
+        // SAFETY: the arguments, which the flag announces, outlive the call; what is submitted was judged
+        // in `push`.
+        let result = unsafe {
+            self.submitter
+                .enter(to_submit, want, flags.bits(), arguments)
+        };
         self.submissions.sync();
         Ring::judge(result)
     }
@@ -296,7 +312,7 @@ impl Ring<'_> {
             Err(error) => match error.raw_os_error() {
                 // Interrupted, out of time, or completions must be taken first: they are, next.
                 Some(libc::EINTR | libc::EBUSY | libc::EAGAIN | libc::ETIME) => Ok(()),
-                _ => Err(Worker::engine_fault("submitting to io_uring", error)),
+                _ => Err(Fault::engine("submitting to io_uring", error)),
             },
         }
     }
@@ -329,9 +345,28 @@ impl Drop for Ring<'_> {
             }
             if let Err(fault) = self.submit(1) {
                 // The kernel still has addresses that would be freed next.
-                eprintln!("ringload: {fault}");
+                tell(format_args!("ringload: {fault}"));
                 std::process::abort();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_are_no_iowait_where_the_kernel_can_tell_them_apart() {
+        let ring = match open(1) {
+            Ok(ring) => ring,
+            Err(error) => return eprintln!("skipped: {error}"),
+        };
+        let flags = enter_flags(ring.params());
+        let can = ring.params().is_feature_no_iowait();
+        assert_eq!(flags.contains(EnterFlags::NO_IOWAIT), can);
+        // SAFETY: nothing is submitted and there is no argument, so no pointer.
+        let entered = unsafe { ring.submitter().enter::<()>(0, 0, flags.bits(), None) };
+        assert_eq!(entered.unwrap(), 0);
     }
 }

@@ -69,8 +69,8 @@ pub(crate) struct Figures {
     pub(crate) generator_cpu_ns_per_message: Option<f64>,
     /// Of an open loop, from when a message was due.
     pub(crate) latency: Latency,
-    pub(crate) steal_percent: f64,
-    pub(crate) others_percent: f64,
+    pub(crate) steal_percent: Option<f64>,
+    pub(crate) others_percent: Option<f64>,
     pub(crate) verdict: Verdict,
     pub(crate) verdict_reason: String,
 }

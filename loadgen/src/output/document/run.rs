@@ -61,6 +61,9 @@ pub(crate) struct Load {
     pub(crate) connections: usize,
     /// Further connections that send and hardly read, and whose messages do not count.
     pub(crate) slow_readers: usize,
+    /// Further connections that keep both directions full, on one more thread.
+    #[serde(default)]
+    pub(crate) heavy: Option<HeavyLoad>,
     pub(crate) threads: usize,
     pub(crate) cpus: Vec<usize>,
     pub(crate) engine: String,
@@ -68,6 +71,13 @@ pub(crate) struct Load {
     pub(crate) seed: u64,
     pub(crate) warmup_seconds: f64,
     pub(crate) duration_seconds: f64,
+}
+
+/// What presses beside the load.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub(crate) struct HeavyLoad {
+    pub(crate) connections: usize,
+    pub(crate) message_bytes: usize,
 }
 
 /// What decides when a message is sent.
@@ -165,6 +175,9 @@ pub(crate) struct RunResult {
     pub(crate) lateness: Option<Latency>,
     /// Open loop: what was due and not yet given to the kernel.
     pub(crate) backlog: Option<Backlog>,
+    /// What the heavy connections did; `None` without.
+    #[serde(default)]
+    pub(crate) heavy: Option<HeavyResult>,
     /// The window in slices, at most 600.
     pub(crate) series: Vec<Slice>,
     /// Whether the halves of the window agree.
@@ -172,13 +185,26 @@ pub(crate) struct RunResult {
     pub(crate) generator: Side,
     /// `None` without a readable `--server-pid`.
     pub(crate) server: Option<Server>,
-    pub(crate) steal_percent: f64,
+    pub(crate) steal_percent: Option<f64>,
     /// CPU time that neither side used, of the CPUs that both may use, in percent of one.
-    pub(crate) others_percent: f64,
+    pub(crate) others_percent: Option<f64>,
     /// What `ringload selftest` says that this generator can do; `None` without `--selftest`.
     pub(crate) headroom: Option<Headroom>,
     pub(crate) verdict: Verdict,
     pub(crate) verdict_reason: String,
+}
+
+/// What the heavy connections did within the window.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub(crate) struct HeavyResult {
+    pub(crate) messages: u64,
+    pub(crate) messages_per_second: f64,
+    /// One way.
+    pub(crate) payload_bytes_per_second: f64,
+    /// What the one that got most got, and the one that got least, by the mean of all; `None` if none got
+    /// anything.
+    pub(crate) most_by_mean: Option<f64>,
+    pub(crate) least_by_mean: Option<f64>,
 }
 
 /// Messages due and not yet given to the kernel.

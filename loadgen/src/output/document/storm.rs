@@ -101,9 +101,9 @@ pub(crate) struct StormResult {
     pub(crate) cpu_source: CpuSource,
     /// CPU time that the hypervisor withheld of the CPUs that both sides may use, in percent of theirs;
     /// of all CPUs where those are not known.
-    pub(crate) steal_percent: f64,
+    pub(crate) steal_percent: Option<f64>,
     /// CPU time that neither side used, of the CPUs that both may use, in percent of one.
-    pub(crate) others_percent: f64,
+    pub(crate) others_percent: Option<f64>,
     pub(crate) verdict: Verdict,
     pub(crate) verdict_reason: String,
 }
