@@ -236,3 +236,186 @@ impl<Io> Shard<Io> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::policy::GreetingAfter;
+    use crate::protocol::{Policy, SlabPool, Tally};
+    use crate::shard::readiness::{Immediate, Wire};
+    use crate::shard::{Admission, Protocol, Sent, Settings, Write};
+    use std::sync::Arc;
+
+    const REQUEST: &[u8] =
+        b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+    /// Takes as many bytes as are left.
+    struct Narrow(usize);
+
+    impl Wire<()> for Narrow {
+        fn send(&mut self, (): &mut (), bytes: &[u8], _: bool) -> Sent {
+            match bytes.len().min(self.0) {
+                0 => Sent::Blocked,
+                count => {
+                    self.0 -= count;
+                    Sent::Bytes(count)
+                }
+            }
+        }
+    }
+
+    struct World {
+        shard: Shard<()>,
+        now: Moment,
+        standing: Standing,
+    }
+
+    impl World {
+        fn new(policy: Policy) -> (Self, SlotId) {
+            let settings = Settings {
+                protocol: Protocol::WebSocket,
+                policy,
+                budget: SlabPool::budget(1 << 20, 1),
+                admission: Arc::new(Admission::new(None)),
+            };
+            let mut world = World {
+                shard: Shard::new(settings, Arc::new(Tally::default())),
+                now: Moment::from_nanos(1),
+                standing: Standing::default(),
+            };
+            world.shard.set_now(world.now);
+            let id = world.shard.open(());
+            (world, id)
+        }
+
+        /// Bytes come while the peer takes `window` of what it is sent.
+        fn receive(&mut self, id: SlotId, bytes: &[u8], window: usize) {
+            self.standing.received += bytes.len() as u64;
+            let mut lent = bytes.to_vec();
+            let mut carrier = Immediate(Narrow(window));
+            self.shard.receive(id, &mut lent, &mut carrier);
+            self.shard.flush(id, &mut carrier.0);
+        }
+
+        /// Time passes in steps, at each of which everything due is done; whether the connection lives.
+        fn pass(
+            &mut self,
+            id: SlotId,
+            span: Duration,
+            mut each: impl FnMut(&mut Standing),
+        ) -> bool {
+            for _ in 0..100 {
+                self.now = self.now + span / 100;
+                self.shard.set_now(self.now);
+                each(&mut self.standing);
+                let standing = self.standing;
+                while self.shard.pop_due(|()| standing).is_some() {}
+                let wants = self.shard.wants(id).write;
+                if matches!(wants, Write::Close { .. } | Write::HalfClose) {
+                    return false;
+                }
+            }
+            true
+        }
+    }
+
+    /// An empty binary message and its echo.
+    const MESSAGE: &[u8] = b"\x82\x80\0\0\0\0";
+
+    fn behind(policy: Policy) -> (World, SlotId) {
+        let (mut world, id) = World::new(policy);
+        world.receive(id, REQUEST, usize::MAX);
+        world.receive(id, MESSAGE, 0);
+        world.standing.outstanding = true;
+        assert!(world.shard.is_behind(id));
+        (world, id)
+    }
+
+    #[test]
+    fn whoever_acknowledges_is_not_given_up_however_slow() {
+        let (mut world, id) = behind(Policy {
+            idle_timeout: Some(Duration::from_secs(2)),
+            ..Policy::default()
+        });
+        let mut step = 0;
+        let lives = world.pass(id, Duration::from_secs(1000), |standing| {
+            step += 1;
+            standing.acknowledged += u64::from(step % 2 == 0);
+        });
+        assert!(lives, "one byte in twenty seconds");
+        assert!(
+            !world.pass(id, Duration::from_secs(45), |_| {}),
+            "and none in 45"
+        );
+        assert_eq!(world.shard.take_cause(id), Some(Cause::Stalled));
+    }
+
+    #[test]
+    fn a_peer_that_is_behind_is_greeted_though_nothing_else_is_due() {
+        let (mut world, id) = World::new(Policy {
+            idle_timeout: None,
+            greeting: Some("Hi there".to_owned()),
+            greeting_after: GreetingAfter::Delay(Duration::from_millis(20)),
+            ..Policy::default()
+        });
+        world.receive(id, REQUEST, 10);
+        assert!(world.shard.is_behind(id));
+        let queued = world.shard.queued_bytes(id);
+        assert!(world.pass(id, Duration::from_millis(21), |_| {}));
+        assert_eq!(world.shard.queued_bytes(id), queued + 10);
+    }
+
+    #[test]
+    fn a_word_that_has_come_is_heard_before_silence_is_judged() {
+        let (mut world, id) = World::new(Policy::default());
+        world.standing.received = 10;
+        assert!(world.pass(id, Duration::from_secs(60), |_| {}), "no 408");
+        world.standing.received = 0;
+        assert!(
+            !world.pass(id, Duration::from_secs(1), |_| {}) || world.shard.queued_bytes(id) > 0
+        );
+    }
+
+    #[test]
+    fn a_peer_that_writes_and_does_not_read_may_be_owed_more() {
+        let (mut world, id) = behind(Policy::default());
+        let message = [&b"\x82\xfe\x40\0\0\0\0\0"[..], &[7; 16_384]].concat();
+        while world.shard.wants(id).read {
+            world.receive(id, &message, 0);
+        }
+        let first = world.shard.queued_bytes(id);
+        assert!(first < 100_000, "{first} bytes");
+        world.standing.received += 1;
+        world.pass(id, Duration::from_millis(100), |_| {});
+        while world.shard.wants(id).read {
+            world.receive(id, &message, 0);
+        }
+        let second = world.shard.queued_bytes(id);
+        assert!(
+            second > 120_000 && second < 200_000,
+            "a share of 768 KiB: {second}"
+        );
+    }
+
+    #[test]
+    fn what_had_come_before_a_drain_is_answered() {
+        let (mut world, id) = World::new(Policy::default());
+        world.receive(id, REQUEST, usize::MAX);
+        world.standing.received += 2 * MESSAGE.len() as u64;
+        let standing = world.standing;
+        world.shard.drain(CloseCode::GOING_AWAY, |()| standing);
+        assert!(world.pass(id, Duration::from_millis(1), |_| {}));
+        world.receive(id, MESSAGE, usize::MAX);
+        assert_eq!(
+            world.shard.wants(id).write,
+            Write::Rest,
+            "one is still to come"
+        );
+        world.receive(id, MESSAGE, usize::MAX);
+        assert_eq!(world.shard.wants(id).write, Write::HalfClose);
+        assert_eq!(world.shard.residents(), 1);
+        world.shard.release(id, |_| {});
+        assert_eq!(world.shard.residents(), 0);
+    }
+}

@@ -41,3 +41,40 @@ impl Keepers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_top_keeps_at_least_half_of_the_most(
+            changes in proptest::collection::vec((0..8_u32, 0..1_000_000_usize), 1..200),
+        ) {
+            let mut keepers = Keepers::default();
+            let mut kept = [(0_usize, 0_u32); 8];
+            for (index, bytes) in changes {
+                let place = &mut kept[index as usize];
+                place.0 = bytes;
+                let id = SlotId { index, generation: 1 };
+                keepers.enter(id, bytes, &mut place.1);
+            }
+            let most = kept.iter().map(|(bytes, _)| *bytes).max().unwrap_or(0);
+            while let Some((entered, id)) = keepers.pop() {
+                let (bytes, ranked) = &mut kept[id.index as usize];
+                if *ranked != entered {
+                    continue;
+                }
+                *ranked = 0;
+                if *bytes > 0 && *bytes >= entered as usize {
+                    prop_assert!(*bytes >= most / 2, "{bytes} of {most}");
+                    return Ok(());
+                }
+                keepers.enter(id, *bytes, ranked);
+            }
+            prop_assert_eq!(most, 0);
+        }
+    }
+}

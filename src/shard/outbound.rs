@@ -163,7 +163,7 @@ impl<Io> Shard<Io> {
             }
             connection.ranked = 0;
             let bytes = connection.kept_bytes();
-            if bytes == 0 || bytes < entered as usize / 2 {
+            if bytes == 0 || bytes < entered as usize {
                 self.keepers.enter(id, bytes, &mut connection.ranked);
                 continue;
             }

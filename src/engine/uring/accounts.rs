@@ -129,3 +129,32 @@ impl Lender for Desk<'_> {
         Some(Lease::new(self.lent.buffer(), start as u32..end as u32))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_free_returns_with_the_last_claim() {
+        let mut accounts = Accounts::new(2, 100);
+        let first = accounts.fill(0, 60, true);
+        let last = accounts.fill(0, 40, false);
+        assert_eq!((accounts.free_bytes(), accounts.claims()), (100, 2));
+        assert!(!accounts.reaches_end(&first) && accounts.reaches_end(&last));
+        assert_eq!(accounts.release(last), None);
+        assert_eq!(accounts.release(first), Some(0));
+        assert_eq!((accounts.free_bytes(), accounts.claims()), (200, 0));
+    }
+
+    #[test]
+    #[should_panic(expected = "window.end <= lent.len()")]
+    fn no_more_is_lent_than_was_received() {
+        let mut accounts = Accounts::new(1, 100);
+        let lent = accounts.fill(0, 10, true);
+        let mut desk = Desk {
+            accounts: &mut accounts,
+            lent: &lent,
+        };
+        let _ = desk.lend(5..11);
+    }
+}
