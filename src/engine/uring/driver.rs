@@ -16,7 +16,7 @@ use crate::shard::{Lease, Sent, Shard, SlotId, Write};
 use crate::sys::memory;
 
 /// A greedy connection receives one part in so many of all buffers at a time.
-const GREEDY_PART: usize = 16;
+const GREEDY_PART: usize = 8;
 
 /// Half of all buffers are for those that are not greedy.
 const RESERVED_PART: usize = 2;
