@@ -15,8 +15,9 @@ use super::outbound::Queue;
 use super::slots::SlotId;
 use super::{QUEUE_BYTES, Shard, Standing};
 
-/// A peer that is owed something is looked at this many times within a stall timeout.
-const LOOKS_PER_STALL: u32 = 4;
+/// A peer that is owed something, or whose FIN is waited for, is looked at this many times within the timeout
+/// that is for it.
+pub(super) const LOOKS: u32 = 4;
 
 /// A peer that acknowledges nothing for so long, while more of what it writes has come, writes before it reads.
 const WRITES_FIRST: Duration = Duration::from_millis(10);
@@ -102,16 +103,15 @@ impl<Io> Shard<Io> {
             if timer == Some(Timer::Idle) {
                 connection.dialogue.heard(policy, now);
             }
-            let patience = if is_full && (has_read || grows) {
-                WRITES_FIRST
-            } else {
-                policy.stall_timeout / LOOKS_PER_STALL
+            let patience = match connection.phase {
+                Phase::Talking if is_full && (has_read || grows) => WRITES_FIRST,
+                Phase::Talking => policy.stall_timeout / LOOKS,
+                _ => policy.stall_timeout.min(policy.linger_timeout) / LOOKS,
             };
             self.arm(id, gives_up.min(now + patience));
-            if grows {
-                self.unpark(id);
-            }
-            return grows;
+            // There may be room by now because others have left, which nothing else tells this one.
+            self.unpark(id);
+            return grows || self.wants(id).read;
         }
         match connection.phase {
             Phase::Talking if timer.is_some() => {
@@ -145,7 +145,7 @@ impl<Io> Shard<Io> {
         if !connection.owed && !connection.outbox.is_empty() {
             connection.owed = true;
             connection.progress = self.now;
-            let look = self.now + self.settings.policy.stall_timeout / LOOKS_PER_STALL;
+            let look = self.now + self.settings.policy.stall_timeout / LOOKS;
             self.arm(id, look);
         }
     }

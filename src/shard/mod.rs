@@ -27,6 +27,7 @@ use crate::protocol::{Budget, Cause, CloseCode, Moment, Next, Policy, SlabChain,
 pub use admission::Admission;
 pub use connection::{Connection, Protocol, Standing};
 use connection::{Dialogue, End, Phase};
+use deadlines::LOOKS;
 pub use inbound::Carrier;
 use inbound::RECEIVE_BYTES_MIN;
 use keepers::Keepers;
@@ -359,7 +360,7 @@ impl<Io> Shard<Io> {
             true => Phase::Gone { reset: false },
             false => Phase::Lingering,
         };
-        self.arm(id, self.now + self.settings.policy.linger_timeout);
+        self.arm(id, self.now + self.settings.policy.linger_timeout / LOOKS);
     }
 
     /// What is to be done for the connection now.

@@ -2,7 +2,8 @@
 
 use ringback::engine::{epoll, uring};
 use ringback::protocol::Tally;
-use ringback::shard::{SURPLUS_CONNECTIONS_MAX, Shard, UNDERWAY_BYTES_MAX};
+use ringback::protocol::slab::SLAB_COST_MAX;
+use ringback::shard::{SURPLUS_CONNECTIONS_MAX, Shard, SlotId, UNDERWAY_BYTES_MAX, Wants, Write};
 
 use crate::history::{View, views};
 use crate::network::{Line, Side};
@@ -10,13 +11,14 @@ use crate::peer::{End, Peer};
 use crate::reader::{GOING_AWAY, Stage};
 use crate::readiness::Sockets;
 use crate::ring::Ring;
+use crate::scenario::UNREAD_PATIENCE;
 use crate::world::World;
 
-/// A slab, as much as it takes of the allocator.
-const SLAB_BYTES: usize = 20 * 1024;
+/// One part in so many of the budget is for unfinished input.
+const UNFINISHED_PART: usize = 4;
 
-/// The least memory that may be configured for a worker.
-const BUDGET_BYTES_MIN: usize = 256 * 1024;
+/// Longer replies are not copied while they are under way.
+const COPIED_BYTES_MAX: usize = 1024;
 
 /// What one receive may add to a queue: a hot buffer.
 const RECEIVE_BYTES_MAX: usize = 128 * 1024;
@@ -39,6 +41,9 @@ pub(crate) trait Engine {
     /// What the shard and the kernel must agree on after every turn.
     fn check_step(&self, world: &World);
 
+    /// Whether what a connection wants is under way.
+    fn check_wants(&self, id: SlotId, wants: Wants) -> Result<(), String>;
+
     /// What must be under way when nothing moves.
     fn check_quiet(&self, world: &World);
 
@@ -47,6 +52,9 @@ pub(crate) trait Engine {
 
     /// How many connections there are.
     fn connections(&self) -> usize;
+
+    /// Whether the server has begun to go down.
+    fn is_draining(&self) -> bool;
 
     /// How each connection stands.
     fn views(&self) -> Vec<View>;
@@ -72,22 +80,22 @@ impl Engine for uring::Driver<'_, Ring> {
 
     fn check_step(&self, world: &World) {
         check_limits(self.shard(), world);
-        check_memory(self.shard(), world, false);
+        check_memory(self.shard(), world, 0, false);
         if let Err((line, why)) = self.kernel().check_sends(self.shard()) {
             world.fail(Some(line), &why);
         }
     }
 
     fn check_quiet(&self, world: &World) {
-        check_memory(self.shard(), world, true);
+        check_memory(self.shard(), world, 0, true);
         if !self.kernel().hears() {
             world.fail(None, "the waker is not watched");
         }
-        for id in self.shard().ids() {
-            let (wants, discards) = (self.shard().wants(id), self.shard().discards(id));
-            let checked = self.kernel().check_wants(id, wants, discards);
-            checked.unwrap_or_else(|why| world.fail(None, &why));
-        }
+    }
+
+    fn check_wants(&self, id: SlotId, wants: Wants) -> Result<(), String> {
+        let discards = self.shard().discards(id);
+        self.kernel().check_wants(id, wants, discards)
     }
 
     fn check_end(&self, world: &World) {
@@ -101,6 +109,10 @@ impl Engine for uring::Driver<'_, Ring> {
 
     fn connections(&self) -> usize {
         self.shard().len()
+    }
+
+    fn is_draining(&self) -> bool {
+        self.shard().is_draining()
     }
 
     fn views(&self) -> Vec<View> {
@@ -123,15 +135,15 @@ impl Engine for epoll::Driver<'_, Sockets> {
 
     fn check_step(&self, world: &World) {
         check_limits(self.shard(), world);
-        check_memory(self.shard(), world, false);
+        check_memory(self.shard(), world, 0, false);
     }
 
     fn check_quiet(&self, world: &World) {
-        check_memory(self.shard(), world, true);
-        for id in self.shard().ids() {
-            let checked = self.kernel().check_wants(id, self.shard().wants(id));
-            checked.unwrap_or_else(|why| world.fail(None, &why));
-        }
+        check_memory(self.shard(), world, 0, true);
+    }
+
+    fn check_wants(&self, id: SlotId, wants: Wants) -> Result<(), String> {
+        self.kernel().check_wants(id, wants)
     }
 
     fn check_end(&self, world: &World) {
@@ -140,6 +152,10 @@ impl Engine for epoll::Driver<'_, Sockets> {
 
     fn connections(&self) -> usize {
         self.shard().len()
+    }
+
+    fn is_draining(&self) -> bool {
+        self.shard().is_draining()
     }
 
     fn views(&self) -> Vec<View> {
@@ -152,7 +168,9 @@ pub(crate) fn check_limits<Io>(shard: &Shard<Io>, world: &World) {
         .scenario
         .connections_max
         .map_or(usize::MAX, Into::into);
-    if shard.len() > max.saturating_add(SURPLUS_CONNECTIONS_MAX) {
+    // Each listener may have an accept under way when the last place is taken.
+    let surplus_max = SURPLUS_CONNECTIONS_MAX + world.scenario.listeners;
+    if shard.len() > max.saturating_add(surplus_max) {
         world.fail(
             None,
             &format!("{} connections, and {max} are allowed", shard.len()),
@@ -160,45 +178,54 @@ pub(crate) fn check_limits<Io>(shard: &Shard<Io>, world: &World) {
     }
     // What has been received when it shows that a peer is behind is kept.
     let buffers = world.scenario.buffers;
-    let received_max = RECEIVE_BYTES_MAX.max(usize::from(buffers.count_max) * buffers.bytes);
+    let received_max = RECEIVE_BYTES_MAX.max(usize::from(buffers.count) * buffers.bytes);
+    let queued_max = UNDERWAY_BYTES_MAX.max(world.scenario.buffer_memory_bytes / 4);
     for id in shard.ids() {
         let queued = shard.queued_bytes(id);
-        if queued > UNDERWAY_BYTES_MAX + received_max {
+        if queued > queued_max + received_max {
             world.fail(None, &format!("{queued} bytes are queued for {id:?}"));
         }
     }
 }
 
-/// What is kept stays within its limit in every mode, but for the piece that is under way to each peer;
-/// what waits for the rest of a frame or head, within half of it. When nothing moves, all that is queued
-/// waits for peers that do not read.
-pub(crate) fn check_memory<Io>(shard: &Shard<Io>, world: &World, quiet: bool) {
-    let queued: Vec<_> = shard
-        .ids()
-        .iter()
-        .map(|id| shard.queued_bytes(*id))
-        .filter(|bytes| *bytes > 0)
-        .collect();
+/// All slabs together stay within the budget, less what the engine has `reserved` of it; where nothing is
+/// queued, within the part that is for unfinished input. Not counted is what is under way to a peer that is
+/// not known to be behind, and what comes back once a connection is closed. When nothing moves, nothing is
+/// under way (`quiet`).
+pub(crate) fn check_memory<Io>(shard: &Shard<Io>, world: &World, reserved: usize, quiet: bool) {
     let budget = world.scenario.buffer_memory_bytes;
-    let max = match queued.len() {
-        0 => budget / 2 + SLAB_BYTES,
-        _ if quiet => budget.max(SLAB_BYTES),
-        some => budget.max(BUDGET_BYTES_MIN) + some * SLAB_BYTES,
-    };
-    let kept = shard.kept_bytes();
+    let unfinished = budget / UNFINISHED_PART;
+    let queued = (budget - unfinished).max(SLAB_COST_MAX) - reserved;
+    let mut max = unfinished.max(SLAB_COST_MAX);
+    let mut keeps = false;
+    for id in shard.ids() {
+        let bytes = shard.queued_bytes(id);
+        let closes = matches!(shard.wants(id).write, Write::Close { reset: true });
+        keeps |= bytes > 0 || closes;
+        if closes {
+            max += 2 * (bytes + RECEIVE_BYTES_MAX + SLAB_COST_MAX);
+        } else if bytes > 0 && !quiet && !shard.is_behind(id) {
+            // A short reply between two that are not copied takes a slab.
+            max += (bytes / COPIED_BYTES_MAX + 2) * SLAB_COST_MAX;
+        }
+    }
+    if keeps {
+        max += queued;
+    }
+    let kept = shard.slab_bytes();
     if kept > max {
-        let why = format!("{kept} bytes are kept, and {max} are allowed; queued {queued:?}");
+        let why = format!("slabs take {kept} bytes, and {max} are allowed");
         world.fail(None, &why);
     }
 }
 
 /// `unseen`: sockets that the engine has not been told of.
 pub(crate) fn check_empty<Io>(shard: &Shard<Io>, world: &World, unseen: usize) {
-    if !shard.is_empty() || shard.slabs_out() > 0 {
-        let (connections, slabs) = (shard.len(), shard.slabs_out());
+    if !shard.is_empty() || shard.slab_bytes() > 0 {
+        let (connections, bytes) = (shard.len(), shard.slab_bytes());
         world.fail(
             None,
-            &format!("{connections} connections, {slabs} slabs are left"),
+            &format!("{connections} connections, {bytes} bytes of slabs are left"),
         );
     }
     if world.network.open > unseen {
@@ -213,6 +240,7 @@ pub(crate) fn check_deadlines(world: &World) {
     let policy = &scenario.policy;
     let clock = world.network.clock;
     let handshake = policy.handshake_timeout.as_nanos() as u64 + SLACK;
+    let unread = UNREAD_PATIENCE.as_nanos() as u64 + SLACK;
     let ending = scenario.ending_max().as_nanos() as u64 + SLACK;
     for (line, connection) in world.network.connections.iter().enumerate() {
         if connection.server != Side::Open || connection.leaving {
@@ -229,8 +257,10 @@ pub(crate) fn check_deadlines(world: &World) {
             late("it is silent, and lives for ever");
         }
         let request = scenario.protocol == ringback::shard::Protocol::WebSocket;
-        let unheard = request && !connection.answered;
-        if unheard && clock.since(connection.accepted_at) > handshake {
+        let unheard = request && !connection.answered && world.network.unread(line) == 0;
+        // Where there is something to read, the deadline is put off.
+        let read = clock.since(connection.touched_at) <= unread;
+        if unheard && !read && clock.since(connection.accepted_at) > handshake {
             late("no request has come, and it is not told so");
         }
         if connection.finished_at.is_some_and(|at| since(at) > ending) {
@@ -299,12 +329,12 @@ fn judge_silence(world: &World, line: Line, peer: &Peer) {
     // There are no close codes in RFC 862: whoever has not sent FIN and is left is told so by that.
     let refusable = world.scenario.connections_max.is_some();
     let left = peer.reader.stage == Stage::Echo && !farewell.answered && !refusable;
-    if drained || farewell.broken || !(away || left) {
+    if drained || farewell.reset || farewell.broken || !(away || left) {
         return;
     }
     let idle = world.scenario.policy.idle_timeout;
     let idle = idle.map_or(u64::MAX, |idle| idle.as_nanos() as u64);
-    let stall = world.scenario.stall_timeout.as_nanos() as u64;
+    let stall = world.scenario.policy.stall_timeout.as_nanos() as u64;
     if farewell.silent < idle {
         world.fail(
             Some(line),
@@ -352,6 +382,14 @@ fn judge_fair(world: &World, line: Line, peer: &Peer) {
         let speaks = peer.reader.stage == Stage::Frames && !peer.reader.is_inside();
         if speaks && peer.reader.close.is_none() && !peer.finished {
             wrong("the server goes down, and does not say so");
+        }
+        let (had, _) = peer.balance();
+        let last_words = world.network.connections[line].last_words;
+        let owed = last_words.map_or(0, |said| peer.owed(said as usize));
+        if had < owed {
+            wrong(&format!(
+                "it has had {had} of the {owed} it had asked for before the drain"
+            ));
         }
         return;
     }

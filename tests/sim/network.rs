@@ -50,6 +50,16 @@ impl Stream {
         self.written - self.bytes.len() as u64
     }
 
+    /// Bytes that have arrived so far.
+    fn arrived(&self) -> u64 {
+        self.acknowledged
+    }
+
+    /// FIN has arrived.
+    fn is_at_fin(&self) -> bool {
+        self.finished && self.acknowledged == self.written
+    }
+
     /// What the window allows goes over. It opens again in steps worth a segment (RFC 9293, section
     /// 3.8.6.2.2).
     fn travel(&mut self) {
@@ -115,6 +125,8 @@ pub(crate) struct Connection {
     pub(crate) leaving: bool,
     /// The server has ever had something to send.
     pub(crate) answered: bool,
+    /// How many bytes had come from it when the server was told to stop, if it was answered by then.
+    pub(crate) last_words: Option<u64>,
     /// When it was accepted.
     pub(crate) accepted_at: Stamp,
     /// When the server last had anything to do with it.
@@ -127,7 +139,7 @@ pub(crate) struct Connection {
     pub(crate) progress_at: Stamp,
     /// How it stood when the server decided to give it up.
     given_up: Option<Farewell>,
-    /// How it stood when the server sent FIN.
+    /// How it stood when the server had said its last, or closed.
     pub(crate) farewell: Option<Farewell>,
 }
 
@@ -211,6 +223,7 @@ impl Network {
             cut: false,
             leaving: false,
             answered: false,
+            last_words: None,
             accepted_at: Stamp::default(),
             touched_at: Stamp::default(),
             finished_at: None,
@@ -261,6 +274,15 @@ impl Network {
         self.connections[line].heard_at = self.clock;
     }
 
+    /// The server is told to stop.
+    pub(crate) fn drain(&mut self) {
+        for connection in &mut self.connections {
+            if connection.answered {
+                connection.last_words = Some(connection.up.arrived());
+            }
+        }
+    }
+
     /// Bytes that the server has read.
     pub(crate) fn heard(&self, line: Line) -> u64 {
         self.connections[line].up.taken()
@@ -286,6 +308,12 @@ impl Network {
         let connection = &mut self.connections[line];
         connection.leaving = true;
         connection.given_up.get_or_insert(farewell);
+    }
+
+    /// The dialogue is over, as far as the server is concerned.
+    pub(crate) fn begin_end(&mut self, line: Line) {
+        let farewell = self.farewell(line, false);
+        self.connections[line].farewell.get_or_insert(farewell);
     }
 
     /// Whether a read has something to say.
@@ -347,12 +375,14 @@ impl Network {
         let Connection {
             up, down, broken, ..
         } = &self.connections[line];
+        let outstanding = down.acknowledged < down.written;
         match broken {
             true => Standing::default(),
+            // FIN has a sequence number, too (RFC 9293, section 3.4), and Linux counts it.
             false => Standing {
-                acknowledged: down.acknowledged,
-                outstanding: down.acknowledged < down.written,
-                unread: up.there(),
+                acknowledged: down.acknowledged + u64::from(down.finished && !outstanding),
+                outstanding,
+                received: up.arrived() + u64::from(up.is_at_fin()),
             },
         }
     }
@@ -360,9 +390,8 @@ impl Network {
     /// The server sends FIN.
     pub(crate) fn finish(&mut self, line: Line) {
         self.touch(line);
-        let farewell = self.farewell(line, false);
+        self.begin_end(line);
         let connection = &mut self.connections[line];
-        connection.farewell = Some(farewell);
         connection.down.finished = true;
         connection.finished_at = Some(self.clock);
     }

@@ -171,9 +171,18 @@ impl Peer {
 
     /// How many events it has, and how many are owed by what it has said.
     pub(crate) fn balance(&self) -> (usize, usize) {
+        let has = match self.script.expected {
+            Expected::Itself => self.reader.received(),
+            _ => self.reader.events,
+        };
+        (has, self.owed(self.sent))
+    }
+
+    /// How many events are owed by the first `said` bytes.
+    pub(crate) fn owed(&self, said: usize) -> usize {
         match self.script.expected {
-            Expected::Itself => (self.reader.received(), self.sent),
-            _ => (self.reader.events, self.script.owed(self.sent)),
+            Expected::Itself => said,
+            _ => self.script.owed(said),
         }
     }
 

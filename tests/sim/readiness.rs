@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use ringback::engine::epoll::{Event, Interest, Kernel, Received, Token};
@@ -281,6 +282,10 @@ impl Kernel for Sockets {
 
     fn standing(&self, socket: &Socket) -> Standing {
         self.world.borrow().network.standing(socket.0)
+    }
+
+    fn peer(&self, _: &Socket) -> Option<SocketAddr> {
+        None
     }
 
     fn shut_down(&mut self, socket: &Socket) {

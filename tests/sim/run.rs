@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use ringback::config::UringTuning;
 use ringback::engine::{Stop, Worker, epoll, uring};
-use ringback::protocol::Tally;
+use ringback::protocol::{SlabPool, Tally};
 use ringback::shard::{Admission, Settings};
 
 use crate::checks::{self, Engine};
-use crate::history::History;
+use crate::history::{self, History};
+use crate::network::Stamp;
 use crate::readiness::Sockets;
 use crate::ring::Ring;
 use crate::tasks::Tasks;
@@ -18,6 +19,9 @@ use crate::world::{Shared, World};
 
 /// More turns than any run needs.
 const TURNS_MAX: usize = 400_000;
+
+/// Nanoseconds that those may take who came while the server went down, once all others are gone.
+pub(crate) const LAST_CALL: u64 = 1_000_000_000;
 
 /// How the I/O is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +48,7 @@ pub(crate) fn run(seed: u64, style: Style, whole_trace: bool) -> String {
         settings: Settings {
             protocol: scenario.protocol,
             policy: scenario.policy.clone(),
-            buffer_memory_bytes: scenario.buffer_memory_bytes,
+            budget: SlabPool::budget(scenario.buffer_memory_bytes, 1),
             admission: admission.clone(),
         },
         tally: Arc::new(Tally::default()),
@@ -95,7 +99,12 @@ fn live(engine: &mut impl Engine, world: &Shared, tally: &Tally) -> usize {
         world.borrow_mut().hear();
         engine.check_step(&world.borrow());
         checks::check_deadlines(&world.borrow());
-        history.check(&engine.views(), &mut world.borrow_mut(), tally);
+        let views = engine.views();
+        history.check(&views, &mut world.borrow_mut(), tally);
+        history.check_waiting(engine, &views, &world.borrow());
+        if engine.is_draining() && !engine.is_done() {
+            history.check_residents(&views, &world.borrow());
+        }
         if engine.is_done() {
             engine.finish().expect("a simulated kernel goes on");
             conclude(engine, &world.borrow());
@@ -106,6 +115,7 @@ fn live(engine: &mut impl Engine, world: &Shared, tally: &Tally) -> usize {
             continue;
         }
         engine.check_quiet(&world);
+        history::check_wants(engine, &views, &world);
         checks::check_progress(&world);
         if world.stalled {
             go_on(engine, &mut world);
@@ -136,7 +146,9 @@ fn conclude(engine: &impl Engine, world: &World) {
     let clock = world.network.clock;
     let took = clock.since(heard_at);
     let timeout = world.scenario.drain_timeout.as_nanos() as u64;
-    if engine.connections() > 0 && clock.now - drained_at.now < timeout {
+    let called = |at: Stamp| clock.now - at.now >= LAST_CALL;
+    let over = clock.now - drained_at.now >= timeout || world.closing_at.is_some_and(called);
+    if engine.connections() > 0 && !over {
         world.fail(None, "the drain ends, and peers are left");
     }
     if took > timeout + engine.grace() {
@@ -144,6 +156,10 @@ fn conclude(engine: &impl Engine, world: &World) {
             None,
             &format!("the drain takes {took} ns, and {timeout} are allowed"),
         );
+    }
+    let closing = world.closing_at.map_or(0, |at| clock.since(at));
+    if closing > LAST_CALL + engine.grace() {
+        world.fail(None, &format!("the last call takes {closing} ns"));
     }
     if engine.connections() == 0 {
         engine.check_end(world);

@@ -11,6 +11,9 @@ use crate::random::Random;
 
 const MILLISECOND: u64 = 1_000_000;
 
+/// By how much a deadline is put off that passes while there is something to read.
+pub(crate) const UNREAD_PATIENCE: Duration = Duration::from_millis(10);
+
 /// How often something goes wrong: once in so many times; never for zero.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Faults {
@@ -49,7 +52,6 @@ impl Faults {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Buffers {
     pub(crate) count: u16,
-    pub(crate) count_max: u16,
     pub(crate) bytes: usize,
     pub(crate) incremental: bool,
 }
@@ -59,8 +61,6 @@ pub(crate) struct Buffers {
 pub(crate) struct Scenario {
     pub(crate) protocol: Protocol,
     pub(crate) policy: Policy,
-    /// How long a peer that is owed something may acknowledge nothing.
-    pub(crate) stall_timeout: Duration,
     pub(crate) drain_timeout: Duration,
     pub(crate) connections_max: Option<NonZeroUsize>,
     pub(crate) buffer_memory_bytes: usize,
@@ -103,7 +103,6 @@ impl Scenario {
                 Protocol::WebSocket
             },
             policy: policy(random, calm),
-            stall_timeout: span(random, calm),
             drain_timeout: span(random, calm),
             connections_max: limited
                 .then(|| NonZeroUsize::new(random.within(1..5)))
@@ -139,14 +138,15 @@ impl Scenario {
     /// for ever.
     pub(crate) fn silence_max(&self) -> Option<u64> {
         let idle = self.policy.idle_timeout?;
-        let silence = idle.max(self.policy.handshake_timeout);
+        let silence = idle.max(self.policy.handshake_timeout) + UNREAD_PATIENCE;
         Some((silence + self.ending_max()).as_nanos() as u64 + MILLISECOND)
     }
 
-    /// How long a closing connection may take while its peer acknowledges nothing new: what it
-    /// acknowledged is looked at once in a stall timeout, and then there is FIN to wait for.
+    /// How long a closing connection may take while its peer acknowledges nothing new: its last progress is
+    /// noticed a quarter of either timeout later.
     pub(crate) fn ending_max(&self) -> Duration {
-        2 * self.stall_timeout + self.policy.linger_timeout
+        let timeouts = self.policy.stall_timeout + self.policy.linger_timeout;
+        timeouts * 5 / 4 + UNREAD_PATIENCE
     }
 }
 
@@ -167,6 +167,7 @@ fn policy(random: &mut Random, calm: bool) -> Policy {
         handshake_timeout: span(random, calm),
         idle_timeout: (!random.one_in(3)).then(|| span(random, calm)),
         linger_timeout: span(random, calm),
+        stall_timeout: span(random, calm),
         greeting: random.one_in(6).then(|| "Hi there".to_owned()),
         greeting_after: random.pick(&[
             GreetingAfter::Handshake,
@@ -180,11 +181,9 @@ fn policy(random: &mut Random, calm: bool) -> Policy {
 }
 
 fn buffers(random: &mut Random) -> Buffers {
-    let count = random.within(1..6) as u16;
     Buffers {
-        count,
-        count_max: count * random.pick(&[1, 2, 8]),
-        bytes: random.pick(&[16, 200, 1024, 4096, 65_536, 65_536]),
+        count: random.within(1..6) as u16 * random.pick(&[1, 2, 8]),
+        bytes: random.pick(&[1024, 1024, 4096, 20_000, 65_536, 65_536]),
         incremental: random.one_in(2),
     }
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use ringback::engine::Stop;
+use ringback::engine::{Stop, StopPhase};
 use ringback::protocol::Moment;
 
 use crate::network::{Line, Network, Side, Stamp};
@@ -61,6 +61,8 @@ pub(crate) struct World {
     pub(crate) stalled: bool,
     /// When the server had heard that it is to stop.
     pub(crate) heard_at: Option<Stamp>,
+    /// When all were gone that were there when the server began to go down.
+    pub(crate) closing_at: Option<Stamp>,
     /// Nothing is due.
     patient: bool,
     /// How often time has passed in a row without anything but that.
@@ -96,6 +98,7 @@ impl World {
             quiet: false,
             stalled: false,
             heard_at: None,
+            closing_at: None,
             patient: false,
             idle: 0,
             owners: Vec::new(),
@@ -158,6 +161,7 @@ impl World {
         if self.drained_at.is_none() {
             self.note(None, "the server is told to stop", 0);
             self.drained_at = Some(self.network.clock);
+            self.network.drain();
             self.stop.drain();
             self.woken = true;
             self.idle = 0;
@@ -169,6 +173,9 @@ impl World {
     pub(crate) fn hear(&mut self) {
         if self.drained_at.is_some() {
             self.heard_at = self.heard_at.or(Some(self.network.clock));
+        }
+        if self.stop.phase() == StopPhase::Closing {
+            self.closing_at = self.closing_at.or(Some(self.network.clock));
         }
     }
 

@@ -97,7 +97,9 @@ async fn converse<W: World>(shared: &Shared<W>, id: SlotId, stream: &W::Stream) 
             Write::HalfClose => {
                 shared.core().tell(id, stream, shared.world.now());
                 stream.half_close();
-                shared.core_now().shard.half_closed(id);
+                let mut core = shared.core_now();
+                core.shard.half_closed(id);
+                core.pass_on();
                 continue;
             }
             Write::Close { reset } if progress.offered.is_none() && !progress.reading => {

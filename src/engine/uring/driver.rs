@@ -68,6 +68,8 @@ pub struct Driver<'a, K: Kernel> {
     accepting: Vec<bool>,
     /// Greedy connections that want to receive, first come first served, each once.
     greedy: VecDeque<SlotId>,
+    /// Those of them that had their turn and found no buffer: they keep it.
+    unserved: VecDeque<SlotId>,
     ended: Ended,
     leaving: Leaving,
     now: Moment,
@@ -88,6 +90,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
             door: Door::default(),
             accepting: vec![false; listeners],
             greedy: VecDeque::new(),
+            unserved: VecDeque::new(),
             ended: Ended::default(),
             leaving: Leaving::default(),
             now,
@@ -193,7 +196,8 @@ impl<'a, K: Kernel> Driver<'a, K> {
     /// When something is due next; none: when something completes.
     fn next_due(&self) -> Option<Moment> {
         // Where nothing is claimed, no buffer comes back that would say that it is their turn.
-        let greedy = !self.greedy.is_empty() && self.accounts.claims() == 0;
+        let waits = !self.greedy.is_empty() || !self.unserved.is_empty();
+        let greedy = waits && self.accounts.claims() == 0;
         let next = [
             self.shard.next_due(),
             self.door.reopens(),
@@ -271,11 +275,22 @@ impl<'a, K: Kernel> Driver<'a, K> {
         }
         match -completion.result {
             0 => self.shard.peer_finished(id),
-            libc::ENOBUFS => self.is_greedy(id, true),
+            libc::ENOBUFS => self.find_none(id, limit.is_some()),
             ..0 | libc::ECANCELED => {}
             _ => self.shard.fail(id),
         }
         self.settle(id);
+    }
+
+    /// A receive has found no buffer. If it was this one's turn, it is still.
+    fn find_none(&mut self, id: SlotId, had_turn: bool) {
+        self.is_greedy(id, true);
+        if let Some(connection) = self.shard.get_mut(id)
+            && had_turn
+            && !std::mem::replace(&mut connection.io.queued, true)
+        {
+            self.unserved.push_back(id);
+        }
     }
 
     fn is_greedy(&mut self, id: SlotId, greedy: bool) {
@@ -433,7 +448,8 @@ impl<'a, K: Kernel> Driver<'a, K> {
         // Where nothing is claimed no buffer will come back, so at least one goes on.
         let mut is_urged = self.accounts.claims() == 0;
         while spare >= part || is_urged {
-            let Some(id) = self.greedy.pop_front() else {
+            let next = self.unserved.pop_front();
+            let Some(id) = next.or_else(|| self.greedy.pop_front()) else {
                 return;
             };
             let max = part.min(self.shard.receive_bytes_max(id)) as u32;

@@ -36,6 +36,13 @@ pub(crate) struct Filling {
     pub(crate) more: bool,
 }
 
+impl Filling {
+    /// Which bytes of the buffer.
+    pub(crate) fn bytes(&self) -> Range<usize> {
+        self.range.start as usize..self.range.end as usize
+    }
+}
+
 impl Memory {
     pub(crate) fn new(layout: scenario::Buffers) -> Self {
         let mut memory = Memory {
@@ -54,15 +61,6 @@ impl Memory {
             filled: 0,
             provided: true,
         });
-    }
-
-    /// Adds a buffer if there may be one more.
-    pub(crate) fn add(&mut self) -> bool {
-        let may = self.buffers.len() < usize::from(self.layout.count_max);
-        if may {
-            self.push();
-        }
-        may
     }
 
     /// Whether there is one to fill.
@@ -109,15 +107,18 @@ impl Memory {
 
     /// The bytes that a claim names. They must be such as have been filled.
     pub(crate) fn claimed(&self, lease: &Lease) -> Option<&[u8]> {
-        let buffer = self.buffers.get(lease.buffer as usize)?;
-        let range = lease.bytes.start as usize..lease.bytes.end as usize;
-        buffer.bytes[..buffer.filled].get(range)
+        let buffer = self.buffers.get(lease.buffer() as usize)?;
+        buffer.bytes[..buffer.filled].get(lease.bytes())
     }
 
     pub(crate) fn claimed_mut(&mut self, lease: &Lease) -> Option<&mut [u8]> {
-        let buffer = self.buffers.get_mut(lease.buffer as usize)?;
-        let range = lease.bytes.start as usize..lease.bytes.end as usize;
-        buffer.bytes[..buffer.filled].get_mut(range)
+        let buffer = self.buffers.get_mut(lease.buffer() as usize)?;
+        buffer.bytes[..buffer.filled].get_mut(lease.bytes())
+    }
+
+    /// The size of each.
+    pub(crate) fn buffer_bytes(&self) -> u32 {
+        self.layout.bytes as u32
     }
 
     /// How many there are.

@@ -14,6 +14,7 @@ mod operations;
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use ringback::engine::uring::{Completion, Kernel, Key};
@@ -189,6 +190,17 @@ impl Ring {
         }
     }
 
+    /// The bytes of a claim.
+    fn claim(&self, lease: &Lease) -> &[u8] {
+        match self.memory.claimed(lease) {
+            Some(bytes) => bytes,
+            None => self
+                .world
+                .borrow()
+                .fail(None, "a claim on a buffer that was given back"),
+        }
+    }
+
     /// Where a piece lies.
     fn place(&self, load: &Load) -> Place {
         match load {
@@ -196,8 +208,8 @@ impl Ring {
                 address: slab.bytes().as_ptr() as usize,
             },
             Load::Lease(lease) => Place::Buffer {
-                number: lease.buffer,
-                start: lease.bytes.start,
+                number: lease.buffer(),
+                start: lease.bytes().start as u32,
             },
         }
     }
@@ -276,10 +288,6 @@ impl Kernel for Ring {
         self.begin(Key::Accept(listener), kind, None);
     }
 
-    fn cancel_accept(&mut self, listener: u32) {
-        self.requests.push(Request::Cancel(Key::Accept(listener)));
-    }
-
     fn accepted(&mut self, number: u32) -> Socket {
         let number = number as usize;
         let Some(line) = self.sockets[number] else {
@@ -290,9 +298,9 @@ impl Kernel for Ring {
         Socket { number, line }
     }
 
-    fn receive(&mut self, id: SlotId, socket: &Socket) {
+    fn receive(&mut self, id: SlotId, socket: &Socket, max: Option<u32>) {
         let line = self.line(socket, id);
-        self.begin(Key::Receive(id), Kind::Receive { max: None }, Some(line));
+        self.begin(Key::Receive(id), Kind::Receive { max }, Some(line));
     }
 
     fn cancel_receive(&mut self, id: SlotId) {
@@ -307,7 +315,7 @@ impl Kernel for Ring {
         }
         let bytes = match load {
             Load::Slab(slab) => slab.bytes().to_vec(),
-            Load::Lease(lease) => self.claimed(lease).to_vec(),
+            Load::Lease(lease) => self.claim(lease).to_vec(),
         };
         let place = self.place(load);
         self.sends.push(Underway {
@@ -351,12 +359,16 @@ impl Kernel for Ring {
         self.names.retain(|(known, _)| *known != line);
     }
 
+    fn peer(&self, _: &Socket) -> Option<SocketAddr> {
+        None
+    }
+
     fn buffers(&self) -> u16 {
         self.memory.count()
     }
 
-    fn add_buffer(&mut self) -> bool {
-        self.memory.add()
+    fn buffer_bytes(&self) -> u32 {
+        self.memory.buffer_bytes()
     }
 
     fn provide(&mut self, buffer: u16) {
@@ -372,7 +384,7 @@ impl Kernel for Ring {
 
     unsafe fn filled(&mut self, lease: &Lease) -> &mut [u8] {
         let right = self.reported.as_ref().is_some_and(|filling| {
-            u32::from(filling.buffer) == lease.buffer && filling.range == lease.bytes
+            u32::from(filling.buffer) == lease.buffer() && filling.bytes() == lease.bytes()
         });
         if !right {
             let why = format!("{lease:?} is not what was filled: {:?}", self.reported);
@@ -384,13 +396,7 @@ impl Kernel for Ring {
         }
     }
 
-    fn claimed(&self, lease: &Lease) -> &[u8] {
-        match self.memory.claimed(lease) {
-            Some(bytes) => bytes,
-            None => self
-                .world
-                .borrow()
-                .fail(None, "a claim on a buffer that was given back"),
-        }
+    unsafe fn claimed(&self, lease: &Lease) -> &[u8] {
+        self.claim(lease)
     }
 }

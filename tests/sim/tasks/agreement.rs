@@ -1,16 +1,17 @@
 //! What the operations and the shard must agree on.
 
-use ringback::engine::tokio_uring::Bell;
+use ringback::engine::tokio_uring::Seat;
 use ringback::shard::{Load, Shard, SlotId, Wants, Write};
 
 use crate::world::World;
 
 use super::operations::{Kernel, What};
+use super::sockets::Socket;
 
 impl Kernel {
     /// Checks that whatever is being written is still there: the connection, its place in the queue, and
     /// every byte.
-    pub(super) fn check_writes(&self, shard: &Shard<Bell>, world: &World) {
+    pub(super) fn check_writes(&self, shard: &Shard<Seat<Socket>>, world: &World) {
         let names = self.names.borrow();
         for operation in self.operations.borrow().iter() {
             let (What::Write(bytes, copy), Some(line)) = (&operation.what, operation.line) else {
@@ -25,7 +26,7 @@ impl Kernel {
                     let first = slab.bytes();
                     first.as_ptr() == bytes.bytes().as_ptr() && first.len() >= copy.len()
                 }
-                Some(Load::Lease(lease)) => lease.bytes.len() == copy.len(),
+                Some(Load::Lease(lease)) => lease.len() == copy.len(),
             };
             if !first {
                 lost("another piece has taken the first place");
@@ -37,26 +38,28 @@ impl Kernel {
     }
 
     /// Checks, while nothing can happen, that what a connection wants is under way.
-    pub(super) fn check_wants(&self, id: SlotId, wants: Wants, world: &World) {
-        let names = self.names.borrow();
-        let Some((line, _)) = names.iter().find(|(_, name)| *name == id) else {
-            world.fail(None, &format!("{id:?} has no task"));
+    pub(super) fn check_wants(&self, id: SlotId, wants: Wants) -> Result<(), String> {
+        let Some(line) = self.line(id) else {
+            return Err(format!("{id:?} has no task"));
         };
         let operations = self.operations.borrow();
-        let mut own = operations.iter().filter(|it| it.line == Some(*line));
+        let mut own = operations.iter().filter(|it| it.line == Some(line));
         let reads = own.clone().any(|it| matches!(it.what, What::Read(_)));
         let writes = own.any(|it| matches!(it.what, What::Write(..)));
         if wants.read && !reads {
-            world.fail(Some(*line), "it is to be read from, and nothing reads");
+            return Err(format!("{id:?} is to be read from, and nothing reads"));
         }
         let done = match wants.write {
             Write::Send => writes,
             Write::HalfClose | Write::Close { .. } => false,
             Write::Rest => true,
         };
-        if !done {
-            let why = format!("it wants {:?}, and it does not happen", wants.write);
-            world.fail(Some(*line), &why);
+        match done {
+            true => Ok(()),
+            false => Err(format!(
+                "{id:?} wants {:?}, and it does not happen",
+                wants.write
+            )),
         }
     }
 

@@ -202,7 +202,7 @@ impl Kernel {
                 let wants = shard.wants(*id).write;
                 let front = shard.front(*id).map(|front| match front.load {
                     Load::Slab(slab) => slab.bytes().as_ptr() == bytes.bytes().as_ptr(),
-                    Load::Lease(lease) => lease.bytes.len() == bytes.bytes().len(),
+                    Load::Lease(lease) => lease.len() == bytes.bytes().len(),
                 });
                 if wants != Write::Send || front != Some(true) {
                     self.fail(Some(line), "it writes what is not to be written");
@@ -333,7 +333,8 @@ impl Drop for Underway {
         let dropped = place.map(|place| operations.swap_remove(place));
         drop(operations);
         if let Some(Operation { what, line, .. }) = dropped
-            && !matches!(what, What::Sleep(_))
+            // Both are asked of the runtime, not of the ring: they may be given up at any time.
+            && !matches!(what, What::Sleep(_) | What::Wake)
         {
             let why = format!("{} is dropped under way", what.name());
             self.kernel.fail(line, &why);

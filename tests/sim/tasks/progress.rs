@@ -91,11 +91,7 @@ impl Kernel {
         let line = operation.line.unwrap_or(0);
         match &mut operation.what {
             What::Accept(listener) => self.accept(*listener, world),
-            What::Wake => {
-                world.woken = false;
-                Ok(0)
-            }
-            What::Sleep(_) | What::Turn => Ok(0),
+            What::Wake | What::Sleep(_) | What::Turn => Ok(0),
             What::Read(buffer) => read(line, buffer, world),
             What::Write(bytes, copy) => {
                 if bytes.bytes() != &copy[..] {

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use ringback::engine::tokio_uring::world::{self, Outgoing};
@@ -86,6 +87,10 @@ impl world::Stream for Socket {
         let copy = bytes.bytes().to_vec();
         let what = What::Write(bytes, copy);
         error(self.kernel.operation(what, Some(self.line)).await.0)
+    }
+
+    fn peer(&self) -> Option<SocketAddr> {
+        None
     }
 
     fn standing(&self) -> Standing {
