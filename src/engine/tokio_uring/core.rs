@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use rustix::io::Errno;
 
 use super::bell::Bell;
-use super::pool::{LARGE_BYTES, Pool};
+use super::pool::Pool;
 use super::world::{Outgoing, Stream, World};
 use crate::engine::door::Door;
 use crate::engine::ended::Ended;
@@ -18,6 +18,9 @@ use crate::protocol::{CloseCode, Moment, Tally};
 use crate::shard::completion::Deferred;
 use crate::shard::{Load, Sent, Settings, Shard, SlotId, Wants};
 use crate::sys::memory;
+
+/// Room in a connection's queue from which on a large buffer is worth while.
+const ROOM_FOR_LARGE_BYTES: usize = 16 * 1024;
 
 /// Read buffers that are not counted each may have one part in so many of the budget.
 const BUFFERS_PART: usize = 8;
@@ -149,8 +152,8 @@ impl<S: Stream> Core<S> {
 
     /// A buffer to read into.
     pub(super) fn take_buffer(&mut self, id: SlotId, busy: bool) -> Vec<u8> {
-        let max = self.shard.receive_bytes_max(id);
-        self.pool.take(busy && max >= LARGE_BYTES)
+        let has_room = self.shard.receive_bytes_max(id) >= ROOM_FOR_LARGE_BYTES;
+        self.pool.take(busy && has_room)
     }
 
     /// Tells why the server ends a connection, if it does.

@@ -14,7 +14,7 @@ use crate::shard::completion::Lender;
 pub(super) const SMALL_BYTES: usize = 2 * 1024;
 
 /// A large buffer: a message of 64 KiB with its header, or some thousands of small ones.
-pub(super) const LARGE_BYTES: usize = 68 * 1024;
+const LARGE_BYTES: usize = 68 * 1024;
 
 /// Buffers of each size that are kept for the next reads.
 const WARM_SMALL_MAX: usize = 256;
