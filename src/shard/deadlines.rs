@@ -73,9 +73,9 @@ impl<Io> Shard<Io> {
         }
         let standing = ask(&connection.io);
         if timer.is_some() && wants_read && standing.received > connection.taken_in {
-            // Its word came in time, and is about to be heard.
+            // Its word came in time, and is about to be heard: from now on, if there was no room for it before.
             self.arm(id, now + UNREAD_PATIENCE);
-            return false;
+            return true;
         }
         let owed = !connection.outbox.is_empty() || standing.outstanding;
         let has_read = standing.acknowledged != connection.acknowledged;

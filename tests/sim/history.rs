@@ -86,8 +86,16 @@ impl History {
         }
         self.check_late(views, world);
         self.check_starved(views, world);
-        let queued = views.iter().filter(|view| view.queued);
-        self.queued = queued.filter_map(|view| view.line).collect();
+        // Whoever waits to be closed stands as it did when that was decided.
+        let before = std::mem::take(&mut self.queued);
+        for view in views {
+            let Some(line) = view.line else { continue };
+            let queued = match view.wants.write {
+                Write::Close { .. } => view.queued || before.contains(&line),
+                _ => view.queued,
+            };
+            self.queued.extend(queued.then_some(line));
+        }
     }
 
     /// Nobody is given up who acknowledges what is owed to it, or is owed nothing.
@@ -103,7 +111,10 @@ impl History {
         if !farewell.reset || farewell.broken || world.peer(line).hurt || over {
             return;
         }
-        let stalls = farewell.stalled >= scenario.policy.stall_timeout.as_nanos() as u64;
+        let stall = scenario.policy.stall_timeout.as_nanos() as u64;
+        // What came and went between two looks that the clock tore apart, the server cannot know.
+        let jumped = |at: u64| farewell.at.saturating_sub(at) < stall;
+        let stalls = farewell.stalled >= stall || world.jumped_at.is_some_and(jumped);
         let owed = farewell.outstanding > 0 || self.queued.contains(&line);
         if stalls && owed {
             return;
@@ -129,7 +140,7 @@ impl History {
     pub(crate) fn check_waiting(&mut self, engine: &impl Engine, views: &[View], world: &World) {
         let clock = world.network.clock;
         let look = world.scenario.policy.stall_timeout.as_nanos() as u64 / LOOKS;
-        // One look may fall into a turn in which there was none.
+        // A look may fall into a turn in which there was none for a moment.
         let max = 2 * look + SLACK;
         let waits = |view: &&View| view.behind && view.wants.read && is_passed_over(engine, view);
         let before = std::mem::take(&mut self.waiting);

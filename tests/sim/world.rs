@@ -63,6 +63,8 @@ pub(crate) struct World {
     pub(crate) heard_at: Option<Stamp>,
     /// When all were gone that were there when the server began to go down.
     pub(crate) closing_at: Option<Stamp>,
+    /// When the clock last jumped.
+    pub(crate) jumped_at: Option<u64>,
     /// Nothing is due.
     patient: bool,
     /// How often time has passed in a row without anything but that.
@@ -99,6 +101,7 @@ impl World {
             stalled: false,
             heard_at: None,
             closing_at: None,
+            jumped_at: None,
             patient: false,
             idle: 0,
             owners: Vec::new(),
@@ -239,6 +242,7 @@ impl World {
             let mut span = self.random.below(TICK);
             if self.strikes(self.scenario.faults.jump) {
                 span = self.random.below(500_000_000);
+                self.jumped_at = Some(self.network.clock.now + span);
             }
             let over = self.advance(self.network.clock.now + span, until);
             return over || (news && self.random.one_in(3));
