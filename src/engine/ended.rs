@@ -7,15 +7,18 @@ use tracing::info;
 
 use crate::protocol::{Cause, Moment};
 
-/// So many lines in so long a time, for each worker; the others are counted.
-const LINES_MAX: u32 = 20;
+/// So many lines in so long a time, for each worker and each kind of cause; the others are counted.
+const LINES_MAX: u32 = 10;
 const PERIOD: Duration = Duration::from_secs(60);
+
+/// Refusals, violations and silence, stalled peers, memory.
+const KINDS: usize = 4;
 
 /// What a worker has told lately.
 #[derive(Debug, Default)]
 pub(super) struct Ended {
     since: Option<Moment>,
-    told: u32,
+    told: [u32; KINDS],
     untold: u64,
 }
 
@@ -23,25 +26,34 @@ impl Ended {
     /// The server ends the connection with `peer`, which the kernel may know no more.
     pub(super) fn tell(&mut self, cause: Cause, peer: Option<SocketAddr>, now: Moment) {
         if self.since.is_none_or(|since| since + PERIOD <= now) {
-            if self.untold > 0 {
-                info!(
-                    "{} more connections were ended or refused, untold",
-                    self.untold
-                );
-            }
+            // What was not told until now is told as the old account goes.
             *self = Ended {
                 since: Some(now),
                 ..Ended::default()
             };
         }
-        if self.told == LINES_MAX {
+        let told = &mut self.told[match cause {
+            Cause::Refused(_) => 0,
+            Cause::Closed(_) => 1,
+            Cause::Stalled => 2,
+            Cause::Memory => 3,
+        }];
+        if *told == LINES_MAX {
             self.untold += 1;
             return;
         }
-        self.told += 1;
+        *told += 1;
         match peer {
             Some(peer) => info!("{peer}: {cause}"),
             None => info!("a peer that is gone: {cause}"),
+        }
+    }
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        if self.untold > 0 {
+            info!("{} more connections were refused or ended", self.untold);
         }
     }
 }

@@ -59,7 +59,7 @@ impl Slab {
     }
 
     /// What it counts for in a budget, in bytes.
-    fn cost(&self) -> usize {
+    pub fn cost(&self) -> usize {
         CLASSES[usize::from(self.class)] + size_of::<Slab>()
     }
 
@@ -187,13 +187,16 @@ impl SlabChain {
 
     /// How many bytes are in all its slabs.
     pub fn byte_count(&self) -> usize {
-        let mut total = 0;
-        let mut slab = self.first.as_deref();
-        while let Some(held) = slab {
-            total += held.len();
-            slab = held.next.as_deref();
-        }
-        total
+        self.slabs().map(Slab::len).sum()
+    }
+
+    /// What all its slabs count for in a budget, in bytes.
+    pub fn cost(&self) -> usize {
+        self.slabs().map(Slab::cost).sum()
+    }
+
+    fn slabs(&self) -> impl Iterator<Item = &Slab> {
+        std::iter::successors(self.first.as_deref(), |slab| slab.next.as_deref())
     }
 
     /// Appends `bytes`, taking slabs from `pool` as needed.

@@ -68,7 +68,11 @@ mod tests {
         assert_eq!(lender.0, 1, "the one that goes next");
         assert_eq!(shard.queued_bytes(id), 100 * 100);
         assert!(shard.sent(id, Sent::Bytes(100)).is_some());
-        let front = shard.front(id).map(|front| front.load.len());
-        assert_eq!(front, Some(99 * 100), "the others go together");
+        let mut sends = 0;
+        while let Some(len) = shard.front(id).map(|front| front.load.len()) {
+            shard.sent(id, Sent::Bytes(len));
+            sends += 1;
+        }
+        assert!(sends <= 3, "the others go together, not in {sends} sends");
     }
 }

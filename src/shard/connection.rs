@@ -138,6 +138,10 @@ pub struct Connection<Io> {
     pub(super) blocked: bool,
     /// How many times the queue's limit has been doubled, since the peer writes and does not read.
     pub(super) doublings: u8,
+    /// How often it was looked at since then and found reading, with as much queued as it may have.
+    pub(super) found_reading: u8,
+    /// How often a deadline was put off, since something had come that was not taken in.
+    pub(super) put_off: u8,
     /// Something had not been acknowledged when the peer was last looked at, or was queued since.
     pub(super) owed: bool,
     /// Why the server ends it, until that has been reported.
@@ -147,10 +151,12 @@ pub struct Connection<Io> {
     pub(super) parked: SlabChain,
     /// The earliest timer entry that is out for this connection.
     pub(super) timer: Moment,
-    /// When the peer was last seen to have acknowledged something, or when `owed` last changed.
+    /// When the peer was last seen to have acknowledged or said something, or when `owed` last changed.
     pub(super) progress: Moment,
     /// [`Standing::acknowledged`] when it was last looked at.
     pub(super) acknowledged: u64,
+    /// `taken_in` then.
+    pub(super) heard: u64,
     /// How much it kept when it was last entered among the keepers, in bytes.
     pub(super) ranked: u32,
     /// Bytes taken in so far.
@@ -161,11 +167,11 @@ pub struct Connection<Io> {
 }
 
 impl<Io> Connection<Io> {
-    /// The bytes that are kept until the peer reads.
+    /// The memory that is kept until the peer reads, in bytes.
     pub(super) fn kept_bytes(&self) -> usize {
         // What is under way to a peer that keeps up lies in an engine's buffers, or will in a moment.
-        let queued = if self.blocked { self.outbox.bytes() } else { 0 };
-        queued + self.parked.byte_count()
+        let queued = if self.blocked { self.outbox.cost() } else { 0 };
+        queued + self.parked.cost()
     }
 
     /// Whether FIN follows what is queued.

@@ -8,9 +8,9 @@
 
 use std::time::Duration;
 
-use crate::protocol::{Cause, CloseCode, Moment, Reply, Timer, Turn, Wake};
+use crate::protocol::{Cause, CloseCode, Moment, Policy, Reply, Timer, Turn, Wake};
 
-use super::connection::Phase;
+use super::connection::{Connection, Phase};
 use super::outbound::Queue;
 use super::slots::SlotId;
 use super::{QUEUE_BYTES, Shard, Standing};
@@ -22,8 +22,107 @@ pub(super) const LOOKS: u32 = 4;
 /// A peer that acknowledges nothing for so long, while more of what it writes has come, writes before it reads.
 const WRITES_FIRST: Duration = Duration::from_millis(10);
 
+/// How often a deadline is put off at most: by then what had come has been received, if it ever is.
+const PUT_OFF_MAX: u8 = 200;
+
 /// How soon a deadline is looked at again that passed while something had come and was not received yet.
 const UNREAD_PATIENCE: Duration = Duration::from_millis(10);
+
+/// What follows from a look at a connection.
+enum Verdict {
+    /// Nothing: it is looked at again then.
+    Again(Moment),
+    /// The dialogue's deadline has passed.
+    Wake,
+    /// It has had its time to send FIN.
+    Close,
+    /// It makes no progress.
+    GiveUp,
+}
+
+impl<Io> Connection<Io> {
+    /// Judges a peer by how it stands. `timer`: which of the dialogue's deadlines has passed; `share`: how many
+    /// bytes may be queued for it at most.
+    fn judge(
+        &mut self,
+        now: Moment,
+        policy: &Policy,
+        timer: Option<Timer>,
+        standing: Standing,
+        wants_read: bool,
+        share: usize,
+    ) -> Verdict {
+        let talks = self.phase == Phase::Talking;
+        let owed = !self.outbox.is_empty() || standing.outstanding;
+        let has_read = standing.acknowledged != self.acknowledged;
+        let has_said = talks && self.taken_in != self.heard;
+        let has_more = talks && standing.received > self.taken_in;
+        if has_read || has_said || owed != self.owed {
+            self.progress = now;
+        }
+        if has_said {
+            self.put_off = 0;
+        }
+        self.owed = owed;
+        self.acknowledged = standing.acknowledged;
+        self.heard = self.taken_in;
+        if timer == Some(Timer::Greeting) {
+            return Verdict::Wake;
+        }
+        if timer.is_some() && wants_read && has_more && self.put_off < PUT_OFF_MAX {
+            // Its word came in time, and is about to be heard: from now on, if there was no room for it before.
+            self.put_off += 1;
+            return Verdict::Again(now + UNREAD_PATIENCE);
+        }
+        if matches!(timer, Some(Timer::Handshake | Timer::Drain)) {
+            return Verdict::Wake;
+        }
+        if owed {
+            let gives_up = self.progress + policy.stall_timeout;
+            if gives_up <= now {
+                return Verdict::GiveUp;
+            }
+            if timer == Some(Timer::Idle) {
+                self.dialogue.heard(policy, now);
+            }
+            let patience = match self.phase {
+                Phase::Talking if self.blocked && !wants_read && has_more => {
+                    self.patience_with_writer(has_read, share)
+                }
+                Phase::Talking => Duration::MAX,
+                _ => policy.linger_timeout / LOOKS,
+            };
+            let look = now + patience.min(policy.stall_timeout / LOOKS);
+            return Verdict::Again(gives_up.min(look));
+        }
+        match self.phase {
+            Phase::Talking if timer.is_some() => Verdict::Wake,
+            Phase::Talking => Verdict::Again(Moment::NEVER),
+            // All has been acknowledged, FIN included; the peer may take this long to send its own.
+            Phase::Lingering if self.progress + policy.linger_timeout <= now => Verdict::Close,
+            _ => {
+                let due = self.progress + policy.linger_timeout;
+                Verdict::Again(due.max(now + UNREAD_PATIENCE))
+            }
+        }
+    }
+
+    /// How soon a peer is looked at again for which as much is queued as may be, while more of what it writes has
+    /// come. Where it reads, it will have room; where it does not, it may be owed more.
+    fn patience_with_writer(&mut self, has_read: bool, share: usize) -> Duration {
+        if has_read {
+            self.doublings = 0;
+            self.found_reading = (self.found_reading + 1).min(16);
+            return WRITES_FIRST * (1 << self.found_reading);
+        }
+        self.found_reading = 0;
+        if QUEUE_BYTES << self.doublings >= share {
+            return Duration::MAX;
+        }
+        self.doublings += 1;
+        WRITES_FIRST
+    }
+}
 
 impl<Io> Shard<Io> {
     /// When [`Shard::pop_due`] is to be called again; none: when something else has happened.
@@ -49,7 +148,7 @@ impl<Io> Shard<Io> {
         }
     }
 
-    /// Looks at a connection, and whether anything follows from it.
+    /// Looks at a connection, and whether the engine is to. Whatever is found, it is looked at again.
     fn look(&mut self, id: SlotId, ask: &mut impl FnMut(&Io) -> Standing) -> bool {
         let wants_read = self.wants(id).read;
         let share = self.share_bytes();
@@ -60,94 +159,51 @@ impl<Io> Shard<Io> {
         let talks = connection.phase == Phase::Talking;
         let deadline = connection.dialogue.deadline().filter(|_| talks);
         let timer = (deadline.is_some_and(|due| due <= now)).then(|| connection.dialogue.timer());
-        if timer == Some(Timer::Greeting) {
-            self.wake(id, Wake::Deadline);
-            return true;
-        }
         if talks && timer.is_none() && !connection.owed {
             self.arm_at(id, deadline);
             return false;
         }
-        if matches!(connection.phase, Phase::Gone { .. }) {
-            return false;
-        }
         let standing = ask(&connection.io);
-        if timer.is_some() && wants_read && standing.received > connection.taken_in {
-            // Its word came in time, and is about to be heard: from now on, if there was no room for it before.
-            self.arm(id, now + UNREAD_PATIENCE);
-            return true;
-        }
-        let owed = !connection.outbox.is_empty() || standing.outstanding;
-        let has_read = standing.acknowledged != connection.acknowledged;
-        if has_read || owed != connection.owed {
-            connection.progress = now;
-        }
-        let has_more = standing.received > connection.taken_in;
-        let is_full = talks && connection.blocked && !wants_read && has_more;
-        let mut grows = false;
-        if has_read {
-            connection.doublings = 0;
-        } else if is_full && QUEUE_BYTES << connection.doublings < share {
-            connection.doublings += 1;
-            grows = true;
-        }
-        connection.owed = owed;
-        connection.acknowledged = standing.acknowledged;
-        if owed && timer != Some(Timer::Handshake) {
-            let gives_up = connection.progress + policy.stall_timeout;
-            if gives_up <= now {
-                self.tally.timeouts.add(1);
-                self.give_up(id, Cause::Stalled);
-                return true;
+        match connection.judge(now, policy, timer, standing, wants_read, share) {
+            Verdict::Again(due) => {
+                self.arm(id, due);
+                let deadline = self.slots.get(id).and_then(|it| it.dialogue.deadline());
+                self.arm_at(id, deadline.filter(|due| talks && *due > now));
+                // There may be room by now, because the limit has grown or others have left.
+                self.unpark(id);
+                self.wants(id).read
             }
-            if timer == Some(Timer::Idle) {
-                connection.dialogue.heard(policy, now);
-            }
-            let patience = match connection.phase {
-                Phase::Talking if is_full && (has_read || grows) => WRITES_FIRST,
-                Phase::Talking => policy.stall_timeout / LOOKS,
-                _ => policy.stall_timeout.min(policy.linger_timeout) / LOOKS,
-            };
-            self.arm(id, gives_up.min(now + patience));
-            // There may be room by now because others have left, which nothing else tells this one.
-            self.unpark(id);
-            return grows || self.wants(id).read;
-        }
-        match connection.phase {
-            Phase::Talking if timer.is_some() => {
+            Verdict::Wake => {
                 self.wake(id, Wake::Deadline);
                 self.begin_to_owe(id);
                 true
             }
-            Phase::Talking => {
-                self.arm_at(id, deadline);
-                false
-            }
-            // All has been acknowledged, FIN included; the peer may take this long to send its own.
-            Phase::Lingering if connection.progress + policy.linger_timeout <= now => {
+            Verdict::Close => {
                 self.tally.timeouts.add(1);
                 connection.phase = Phase::Gone { reset: false };
                 true
             }
-            Phase::Lingering | Phase::Flushing(_) | Phase::Gone { .. } => {
-                let due = connection.progress + policy.linger_timeout;
-                self.arm(id, due.max(now + UNREAD_PATIENCE));
-                false
+            Verdict::GiveUp => {
+                self.tally.timeouts.add(1);
+                self.give_up(id, Cause::Stalled);
+                true
             }
         }
     }
 
     /// From here on the peer is owed something, if anything is queued.
-    pub(super) fn begin_to_owe(&mut self, id: SlotId) {
+    pub fn begin_to_owe(&mut self, id: SlotId) {
         let Some(connection) = self.slots.get_mut(id) else {
             return;
         };
-        if !connection.owed && !connection.outbox.is_empty() {
-            connection.owed = true;
-            connection.progress = self.now;
-            let look = self.now + self.settings.policy.stall_timeout / LOOKS;
-            self.arm(id, look);
+        if connection.outbox.is_empty() {
+            return;
         }
+        if !std::mem::replace(&mut connection.owed, true) {
+            connection.progress = self.now;
+        }
+        let look = self.now + self.settings.policy.stall_timeout / LOOKS;
+        self.arm(id, look);
     }
 
     /// Looks soon at a peer that is behind and has as much queued as it may have, while it reads.
@@ -227,6 +283,10 @@ impl<Io> Shard<Io> {
         {
             connection.timer = due;
             self.timers.add(due, id);
+            let slots = &self.slots;
+            self.timers.sweep(slots.len(), |due, id| {
+                slots.get(id).is_some_and(|it| it.timer == due)
+            });
         }
     }
 

@@ -224,6 +224,8 @@ impl<Io> Shard<Io> {
             late: self.draining.is_some(),
             blocked: false,
             doublings: 0,
+            found_reading: 0,
+            put_off: 0,
             owed: false,
             cause: None,
             outbox: Outbox::default(),
@@ -232,6 +234,7 @@ impl<Io> Shard<Io> {
             timer: Moment::NEVER,
             progress: self.now,
             acknowledged: 0,
+            heard: 0,
             ranked: 0,
             taken_in: 0,
             last_words: 0,
@@ -239,15 +242,22 @@ impl<Io> Shard<Io> {
         if let Some(due) = deadline {
             self.arm(id, due);
         }
+        self.note_use();
         self.tell_of_drain(id);
         id
+    }
+
+    /// Takes note of how much memory is in use, and says it.
+    pub(super) fn note_use(&mut self) -> usize {
+        let used = self.slabs.out_bytes() + self.slots.len() * CONNECTION_BYTES;
+        self.peak = self.peak.max(used);
+        used
     }
 
     /// Whether memory is free that is worth returning to the system now. To be called once a turn; where it
     /// is too early, [`Shard::next_due`] says when.
     pub fn returns_memory(&mut self) -> bool {
-        let used = self.slabs.out_bytes() + self.slots.len() * CONNECTION_BYTES;
-        self.peak = self.peak.max(used);
+        let used = self.note_use();
         let free = self.peak - used;
         if free < RETURN_BYTES_MIN.max(self.peak / 2) {
             self.returns = None;
@@ -420,7 +430,6 @@ impl<Io> Shard<Io> {
         self.tally.ended.add(1);
         self.residents -= usize::from(self.draining.is_some() && !connection.late);
         let slots = &self.slots;
-        self.timers.sweep(slots.len(), |id| slots.get(id).is_some());
         self.keepers.sweep(slots.len(), |entered, id| {
             slots
                 .get(id)

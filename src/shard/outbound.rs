@@ -148,6 +148,7 @@ impl<Io> Shard<Io> {
             self.keepers
                 .enter(id, connection.kept_bytes(), &mut connection.ranked);
         }
+        self.note_use();
         self.look_soon_if_full(id);
         // What those keep that are ended already comes back once nothing is under way for them.
         while self.slabs.overdraft() > self.shedding {

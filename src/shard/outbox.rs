@@ -77,6 +77,13 @@ impl Load {
         self.len() == 0
     }
 
+    fn cost(&self) -> u32 {
+        match self {
+            Load::Slab(slab) => slab.cost() as u32,
+            Load::Lease(_) => 0,
+        }
+    }
+
     fn advance(&mut self, count: usize) {
         match self {
             Load::Slab(slab) => slab.advance(count),
@@ -91,6 +98,8 @@ pub struct Outbox {
     first: u32,
     last: u32,
     bytes: u32,
+    /// What its slabs count for in a budget, in bytes.
+    cost: u32,
 }
 
 impl Default for Outbox {
@@ -99,6 +108,7 @@ impl Default for Outbox {
             first: NONE,
             last: NONE,
             bytes: 0,
+            cost: 0,
         }
     }
 }
@@ -114,6 +124,11 @@ impl Outbox {
     #[inline]
     pub fn bytes(&self) -> usize {
         self.bytes as usize
+    }
+
+    /// The memory that they take, in bytes. What lies in an engine's buffers takes none.
+    pub fn cost(&self) -> usize {
+        self.cost as usize
     }
 }
 
@@ -143,6 +158,7 @@ impl Entries {
     /// Appends a piece.
     pub fn push(&mut self, outbox: &mut Outbox, load: Load) {
         outbox.bytes += load.len() as u32;
+        outbox.cost += load.cost();
         let entry = Entry {
             load: Some(load),
             next: NONE,
@@ -184,12 +200,8 @@ impl Entries {
             bytes = &bytes[count..];
         }
         while !bytes.is_empty() {
-            // Where others wait already, more will.
-            let len = if outbox.is_empty() {
-                bytes.len()
-            } else {
-                usize::MAX / 2
-            };
+            // Where much waits already, more will.
+            let len = bytes.len().max(outbox.bytes());
             let mut slab = slabs.take(len);
             let count = slab.append(bytes);
             self.push(outbox, Load::Slab(slab));
@@ -228,6 +240,7 @@ impl Entries {
             outbox.last = NONE;
         }
         outbox.bytes -= load.len() as u32;
+        outbox.cost -= load.cost();
         Some(load)
     }
 

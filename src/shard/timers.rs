@@ -42,10 +42,10 @@ impl Timers {
         self.heap.peek().map(|Reverse((due, _))| *due)
     }
 
-    /// Drops the entries for which `lives` is false, if there are many more than `live` connections.
-    pub(super) fn sweep(&mut self, live: usize, lives: impl Fn(SlotId) -> bool) {
+    /// Drops the entries for which `counts` is false, if there are many more than `live` connections.
+    pub(super) fn sweep(&mut self, live: usize, counts: impl Fn(Moment, SlotId) -> bool) {
         if self.heap.len() > SWEEP_ENTRIES_MIN + 4 * live {
-            self.heap.retain(|Reverse((_, id))| lives(*id));
+            self.heap.retain(|Reverse((due, id))| counts(*due, *id));
             self.heap.shrink_to(SWEEP_ENTRIES_MIN + 4 * live);
         }
     }
@@ -82,7 +82,7 @@ mod tests {
         let mut timers = Timers::default();
         for index in 0..10_000 {
             timers.add(Moment::from_nanos(u64::from(index)), id(index));
-            timers.sweep(1, |id| id.index == 7);
+            timers.sweep(1, |_, id| id.index == 7);
         }
         assert!(timers.heap.len() <= SWEEP_ENTRIES_MIN + 5);
         assert!(timers.heap.iter().any(|Reverse((_, id))| id.index == 7));

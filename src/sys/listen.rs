@@ -83,6 +83,9 @@ fn socket(address: SocketAddr, only_v6: bool) -> io::Result<Socket> {
     )?;
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
+    // Accepted sockets inherit it. An urgent byte is one like any other; kept apart, it would count as received
+    // and never be.
+    socket.set_out_of_band_inline(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(only_v6)?;
     }

@@ -1,8 +1,12 @@
 //! What the operator bounds.
 
+use rustix::net::{SendFlags, send};
+use rustix::process::Signal;
+
 use crate::server::Server;
 use crate::support::event::{CloseSeen, Event};
 use crate::support::frames::{self, Frame};
+use crate::support::request;
 use crate::wire::Wire;
 
 pub(crate) fn messages_have_a_maximum(engine: &'static str) {
@@ -46,4 +50,31 @@ pub(crate) fn silent_peers_that_answer_pings_stay(engine: &'static str) {
         };
         wire.send(&Frame::new(frames::PONG, payload.clone()).encode());
     }
+}
+
+/// A byte sent as urgent is one like any other: it neither keeps a connection alive nor holds up a drain.
+pub(crate) fn an_urgent_byte_puts_nothing_off(engine: &'static str) {
+    let options = ["--handshake-timeout", "1s", "--idle-timeout", "1s"];
+    let server = Server::start(engine, &[&options[..], &["--drain-timeout", "5m"]].concat());
+    let urgent = |wire: &Wire| {
+        let sent = send(&wire.stream, b"G", SendFlags::OOB);
+        assert_eq!(sent.expect("it goes"), 1);
+    };
+    let knocking = Wire::connect(&server);
+    urgent(&knocking);
+    let answer = knocking.read_to_end();
+    request::read(&answer)
+        .expect("a response")
+        .assert_refused(408);
+    let open = Wire::upgrade(&server);
+    urgent(&open);
+    let seen = open.replies_to_end().outcome;
+    assert!(
+        matches!(seen.close, Some(CloseSeen::Code(1001 | 1002))),
+        "{seen:?}"
+    );
+    let last = Wire::upgrade(&server);
+    urgent(&last);
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
 }

@@ -71,6 +71,7 @@ on_every_engine! { {
     slow_readers: a_close_waits_for_a_slow_reader, a_slow_reader_is_not_silent,
         a_drain_waits_for_a_slow_reader, a_peer_that_takes_nothing_is_given_up;
     sequential: one_message_may_be_written_first, the_tutorial_may_be_written_first,
+        a_message_may_be_written_first_over_a_slow_line,
         peers_that_never_read_take_nothing_from_others;
     memory: slow_readers_of_large_messages_stay_within_the_budget,
         memory_of_slow_readers_of_small_messages_returns, half_a_head_takes_little_memory,
@@ -84,7 +85,7 @@ on_every_engine! { {
         a_burst_over_the_maximum_is_refused_in_words, descriptors_run_out_and_return;
     storm: a_storm_leaves_nothing_behind;
     turmoil: visitors_come_and_go, visitors_come_and_go_with_few_buffers, everyone_sends_at_once;
-    limits: messages_have_a_maximum, silence_is_ended, silent_peers_that_answer_pings_stay;
+    limits: messages_have_a_maximum, silence_is_ended, an_urgent_byte_puts_nothing_off, silent_peers_that_answer_pings_stay;
     ending: a_drain_finishes_what_was_received, upgrades_during_a_drain_are_refused,
         a_second_signal_ends_at_once, an_interrupt_drains_too, a_drain_is_bounded,
         a_drain_does_not_wait_for_the_rest_of_a_frame, a_peer_that_stays_is_let_go,

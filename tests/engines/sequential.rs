@@ -1,5 +1,8 @@
 //! Clients that write everything before they read anything, as blocking code does.
 
+use std::thread;
+use std::time::Duration;
+
 use crate::flood::{Flood, Reading};
 use crate::server::Server;
 use crate::support::event::Event;
@@ -138,4 +141,18 @@ pub(crate) fn peers_that_never_read_take_nothing_from_others(engine: &'static st
         "{peak} bytes resident, {} of the hostile ended",
         flood.ended()
     );
+}
+
+/// Whoever still writes makes progress, though it reads nothing yet.
+pub(crate) fn a_message_may_be_written_first_over_a_slow_line(engine: &'static str) {
+    let server = Server::start(engine, &["--stall-timeout", "1s"]);
+    let message = Frame::binary(&frames::noise(12 << 20, 52));
+    let mut wire = Wire::connect_narrow(&server, 64 * 1024);
+    wire.handshake();
+    for piece in message.encode().chunks(1 << 20) {
+        wire.send(piece);
+        thread::sleep(Duration::from_millis(300));
+    }
+    let echo = echo_of(&message);
+    assert!(wire.read_exact(echo.len()) == echo, "another echo");
 }

@@ -164,7 +164,11 @@ impl<S: Stream> Core<S> {
     }
 
     /// The piece that a connection sends next.
-    pub(super) fn front(&self, id: SlotId) -> Option<Outgoing> {
+    ///
+    /// A write that waits tells nothing, so the peer counts as owed something from here on.
+    pub(super) fn begin_write(&mut self, id: SlotId) -> Option<Outgoing> {
+        self.shard.begin_to_owe(id);
+        self.pass_on();
         let bytes = match self.shard.front(id)?.load {
             Load::Slab(slab) => slab.bytes(),
             Load::Lease(lease) => self.pool.bytes(lease),
@@ -223,6 +227,7 @@ impl<S: Stream> Core<S> {
         let pool = &mut self.pool;
         self.shard.release(id, |lease| pool.release(lease));
         self.pass_on();
+        self.return_memory();
         let draining = self.shard.is_draining();
         if draining && (self.shard.is_empty() || self.shard.residents() == 0) {
             self.attendant.ring();
@@ -245,6 +250,10 @@ impl<S: Stream> Core<S> {
             self.call(id);
         }
         self.call_shed();
+        self.return_memory();
+    }
+
+    fn return_memory(&mut self) {
         if self.shard.returns_memory() {
             self.pool.cool();
             memory::give_back();

@@ -18,7 +18,7 @@ use crate::sys::memory;
 /// A greedy connection receives one part in so many of all buffers at a time.
 const GREEDY_PART: usize = 8;
 
-/// Half of all buffers are for those that are not greedy.
+/// Greedy connections begin to receive only where more than half of all buffers is free.
 const RESERVED_PART: usize = 2;
 
 /// Whether a receive is under way.
@@ -42,11 +42,13 @@ pub struct Io<S> {
     sending: bool,
     /// Everything has been cancelled.
     cancelled: bool,
-    /// It has had all the buffers that it found, or is behind: it receives a limited amount at a time, in its
-    /// turn.
+    /// It has had all the buffers that it found, or much within a turn, or is behind: it receives a limited amount
+    /// at a time, in its turn.
     greedy: bool,
     /// It waits for its turn.
     queued: bool,
+    /// What it received in the turn with that number, in bytes.
+    received: (u32, u32),
 }
 
 impl<S> Io<S> {
@@ -72,6 +74,8 @@ pub struct Driver<'a, K: Kernel> {
     unserved: VecDeque<SlotId>,
     ended: Ended,
     leaving: Leaving,
+    /// Turns made so far, by and by from zero again.
+    turns: u32,
     now: Moment,
 }
 
@@ -93,6 +97,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
             unserved: VecDeque::new(),
             ended: Ended::default(),
             leaving: Leaving::default(),
+            turns: 0,
             now,
         };
         driver.shard.set_now(now);
@@ -146,6 +151,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
     pub fn turn(&mut self) -> io::Result<()> {
         let patience = self.next_due().map(|due| due.since(self.now));
         self.kernel.enter(patience)?;
+        self.turns = self.turns.wrapping_add(1);
         self.take_over();
         while let Some(id) = self.next_due_connection() {
             self.settle(id);
@@ -248,6 +254,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
             cancelled: false,
             greedy: false,
             queued: false,
+            received: (0, 0),
         });
         self.settle(id);
     }
@@ -284,7 +291,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
 
     /// A receive has found no buffer. If it was this one's turn, it is still.
     fn find_none(&mut self, id: SlotId, had_turn: bool) {
-        self.is_greedy(id, true);
+        self.set_greedy(id, true);
         if let Some(connection) = self.shard.get_mut(id)
             && had_turn
             && !std::mem::replace(&mut connection.io.queued, true)
@@ -293,7 +300,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
         }
     }
 
-    fn is_greedy(&mut self, id: SlotId, greedy: bool) {
+    fn set_greedy(&mut self, id: SlotId, greedy: bool) {
         if let Some(connection) = self.shard.get_mut(id) {
             connection.io.greedy = greedy;
         }
@@ -305,7 +312,16 @@ impl<'a, K: Kernel> Driver<'a, K> {
         let lent = self.accounts.fill(buffer, count, more);
         if let Some(limit) = limit {
             let had_more = count >= limit / 4 || self.accounts.reaches_end(&lent);
-            self.is_greedy(id, had_more);
+            self.set_greedy(id, had_more);
+        } else if let Some(connection) = self.shard.get_mut(id) {
+            let io = &mut connection.io;
+            let before = if io.received.0 == self.turns {
+                io.received.1
+            } else {
+                0
+            };
+            io.received = (self.turns, before.saturating_add(count));
+            io.greedy |= io.received.1 as usize > self.accounts.total_bytes() / GREEDY_PART;
         }
         // SAFETY: the kernel has just reported these bytes, and nothing of them is lent on yet.
         let bytes = unsafe { self.kernel.filled(&lent) };
@@ -380,7 +396,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
                 self.kernel.receive(id, &io.socket, None);
             }
             // A connection at its end may go on receiving: what comes is discarded.
-            Receiving::On if (behind || !wants.read) && !discards => {
+            Receiving::On if (io.greedy || !wants.read) && !discards => {
                 io.greedy = true;
                 io.receiving = Receiving::Ending;
                 self.kernel.cancel_receive(id);

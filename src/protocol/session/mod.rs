@@ -92,6 +92,8 @@ pub enum Timer {
     Greeting,
     /// The peer's silence.
     Idle,
+    /// The end of the frame that a drain waits for.
+    Drain,
 }
 
 /// How far a connection has come.
@@ -140,8 +142,8 @@ pub struct Session {
     decoder: Option<Box<Decoder>>,
 }
 
-/// How long a draining server waits for a peer that is silent amid something: a request, to answer it with
-/// 503, or a frame whose reply is open, to send a Close behind it.
+/// How long a draining server waits for the end of what a peer is amid: a request, to answer it with 503, or a
+/// frame whose reply is open, to send a Close behind it.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Session {
@@ -237,9 +239,12 @@ impl Session {
             }
             (Wake::Drain(code), Stage::Greeting | Stage::Open) => {
                 let ending = Ending::Drain(code);
+                if self.close_due.is_some() {
+                    return Next::Read;
+                }
                 if self.cut_open {
                     self.close_due = Some(ending);
-                    self.heard(turn.policy, turn.now);
+                    self.deadline = turn.now + DRAIN_PATIENCE;
                     return Next::Read;
                 }
                 self.finish(ending, reply, turn)
@@ -252,6 +257,7 @@ impl Session {
         match self.stage {
             Stage::Head => Timer::Handshake,
             Stage::Greeting => Timer::Greeting,
+            Stage::Open if self.close_due.is_some() => Timer::Drain,
             Stage::Open | Stage::Ended => Timer::Idle,
         }
     }
@@ -284,8 +290,10 @@ impl Session {
     #[inline]
     pub fn heard(&mut self, policy: &Policy, now: Moment) {
         self.pinged = false;
+        if self.close_due.is_some() {
+            return;
+        }
         self.deadline = match policy.idle_timeout {
-            _ if self.close_due.is_some() => now + DRAIN_PATIENCE,
             Some(idle) => now + idle / 2,
             None => Moment::NEVER,
         };
@@ -295,7 +303,8 @@ impl Session {
     fn silent(&mut self, turn: &mut Turn<'_>, reply: &mut Reply) -> Next {
         if self.pinged || self.close_due.is_some() {
             turn.tally.timeouts.add(1);
-            return self.finish(Ending::Idle, reply, turn);
+            let ending = self.close_due.take().unwrap_or(Ending::Idle);
+            return self.finish(ending, reply, turn);
         }
         self.pinged = true;
         self.deadline = turn.now + turn.policy.idle_timeout.unwrap_or(Duration::MAX) / 2;
