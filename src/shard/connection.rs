@@ -140,6 +140,8 @@ pub struct Connection<Io> {
     pub(super) doublings: u8,
     /// How often it was looked at since then and found reading, with as much queued as it may have.
     pub(super) found_reading: u8,
+    /// How often it was looked at since it last made progress.
+    pub(super) unmoved: u8,
     /// How often a deadline was put off, since something had come that was not taken in.
     pub(super) put_off: u8,
     /// Something had not been acknowledged when the peer was last looked at, or was queued since.

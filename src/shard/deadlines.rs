@@ -22,6 +22,9 @@ pub(super) const LOOKS: u32 = 4;
 /// A peer that acknowledges nothing for so long, while more of what it writes has come, writes before it reads.
 const WRITES_FIRST: Duration = Duration::from_millis(10);
 
+/// How soon a peer that has all its share is looked at again: it grows when others leave.
+const SHARE_GROWS: Duration = Duration::from_millis(250);
+
 /// How often a deadline is put off at most: by then what had come has been received, if it ever is.
 const PUT_OFF_MAX: u8 = 200;
 
@@ -57,8 +60,10 @@ impl<Io> Connection<Io> {
         let has_read = standing.acknowledged != self.acknowledged;
         let has_said = talks && self.taken_in != self.heard;
         let has_more = talks && standing.received > self.taken_in;
+        self.unmoved = self.unmoved.saturating_add(1);
         if has_read || has_said || owed != self.owed {
             self.progress = now;
+            self.unmoved = 0;
         }
         if has_said {
             self.put_off = 0;
@@ -78,8 +83,9 @@ impl<Io> Connection<Io> {
             return Verdict::Wake;
         }
         if owed {
+            // A process that was stopped has seen nothing meanwhile, so time alone does not count.
             let gives_up = self.progress + policy.stall_timeout;
-            if gives_up <= now {
+            if gives_up <= now && u32::from(self.unmoved) >= LOOKS {
                 return Verdict::GiveUp;
             }
             if timer == Some(Timer::Idle) {
@@ -93,7 +99,11 @@ impl<Io> Connection<Io> {
                 _ => policy.linger_timeout / LOOKS,
             };
             let look = now + patience.min(policy.stall_timeout / LOOKS);
-            return Verdict::Again(gives_up.min(look));
+            return Verdict::Again(if gives_up > now {
+                gives_up.min(look)
+            } else {
+                look
+            });
         }
         match self.phase {
             Phase::Talking if timer.is_some() => Verdict::Wake,
@@ -117,7 +127,7 @@ impl<Io> Connection<Io> {
         }
         self.found_reading = 0;
         if QUEUE_BYTES << self.doublings >= share {
-            return Duration::MAX;
+            return SHARE_GROWS;
         }
         self.doublings += 1;
         WRITES_FIRST

@@ -225,6 +225,7 @@ impl<Io> Shard<Io> {
             blocked: false,
             doublings: 0,
             found_reading: 0,
+            unmoved: 0,
             put_off: 0,
             owed: false,
             cause: None,
