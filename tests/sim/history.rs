@@ -8,6 +8,9 @@ use crate::network::{Farewell, Line, Stamp};
 use crate::run::LAST_CALL;
 use crate::world::World;
 
+/// What is owed counts from when it is queued, and the kernel has it only some tasks later, in nanoseconds.
+const HANDED_ON: u64 = 1_000_000;
+
 /// Whoever is owed something is looked at so many times in a stall timeout.
 const LOOKS: u64 = 4;
 
@@ -114,7 +117,7 @@ impl History {
         let stall = scenario.policy.stall_timeout.as_nanos() as u64;
         // What came and went between two looks that the clock tore apart, the server cannot know.
         let jumped = |at: u64| farewell.at.saturating_sub(at) < stall;
-        let stalls = farewell.stalled >= stall || world.jumped_at.is_some_and(jumped);
+        let stalls = farewell.stalled + HANDED_ON >= stall || world.jumped_at.is_some_and(jumped);
         let owed = farewell.outstanding > 0 || self.queued.contains(&line);
         if stalls && owed {
             return;

@@ -96,6 +96,7 @@ impl Peer {
             _ => Reading::Eager,
         };
         let leaving = match random.below(10) {
+            _ if scenario.hoards => Leaving::Last,
             0 | 1 => Leaving::WhenSaid,
             2..=4 => Leaving::WhenAnswered,
             5 => Leaving::ResetSaid(random.within(0..long + 1)),

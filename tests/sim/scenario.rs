@@ -77,6 +77,8 @@ pub(crate) struct Scenario {
     pub(crate) arrival: u64,
     /// Most peers say more than anyone should have to keep.
     pub(crate) heavy: bool,
+    /// They say half a frame and wait.
+    pub(crate) hoards: bool,
     /// When the server is told to stop, if it is before everyone has left.
     pub(crate) drain_at: Option<u64>,
 }
@@ -86,10 +88,12 @@ impl Scenario {
         let calm = random.one_in(2);
         let crowd = random.one_in(150);
         let heavy = random.one_in(20);
-        let peers = match (crowd, heavy) {
-            (true, _) => random.within(70..90),
-            (_, true) => random.within(5..16),
-            _ => random.within(1..9),
+        let hoards = heavy && random.one_in(3);
+        let peers = match () {
+            () if crowd => random.within(70..90),
+            () if hoards => random.within(15..30),
+            () if heavy => random.within(5..16),
+            () => random.within(1..9),
         };
         let arrival = random.pick(&[0, MILLISECOND, 20 * MILLISECOND]);
         let limited = crowd || random.one_in(5);
@@ -102,7 +106,7 @@ impl Scenario {
             } else {
                 Protocol::WebSocket
             },
-            policy: policy(random, calm),
+            policy: policy(random, calm, hoards),
             drain_timeout: span(random, calm),
             connections_max: limited
                 .then(|| NonZeroUsize::new(random.within(1..5)))
@@ -125,6 +129,7 @@ impl Scenario {
             peers,
             arrival,
             heavy,
+            hoards,
             drain_at,
         }
     }
@@ -158,7 +163,7 @@ fn span(random: &mut Random, calm: bool) -> Duration {
     }
 }
 
-fn policy(random: &mut Random, calm: bool) -> Policy {
+fn policy(random: &mut Random, calm: bool, hoards: bool) -> Policy {
     let delay = Duration::from_micros(random.below(3000));
     Policy {
         message_bytes_max: random
@@ -174,7 +179,9 @@ fn policy(random: &mut Random, calm: bool) -> Policy {
             GreetingAfter::Turn,
             GreetingAfter::Delay(delay),
         ]),
-        prefix: random.one_in(5).then(|| "Received: ".to_owned()),
+        prefix: random
+            .one_in(if hoards { 2 } else { 5 })
+            .then(|| "Received: ".to_owned()),
         subprotocols: Vec::new(),
         ..Policy::default()
     }

@@ -80,6 +80,7 @@ impl Script {
             3 => frames::encode(&sample(random, streams::violation())),
             // What a prefix makes longer fills the queues.
             4..=6 if scenario.policy.prefix.is_some() => flood(random),
+            _ if scenario.hoards => half(random),
             _ if scenario.heavy && !random.one_in(4) => flood(random),
             4 if random.one_in(4) => flood(random),
             _ => usual(random),
@@ -156,6 +157,16 @@ fn flood(random: &mut Random) -> Vec<u8> {
     let size = random.within(1000..60_000);
     let mut frame = || Frame::binary(&frames::noise(size, random.next())).encode();
     [frame(), frame(), frame(), frame()].concat()
+}
+
+/// The beginning of a text that would fit a slab.
+fn half(random: &mut Random) -> Vec<u8> {
+    let text = frames::prose(15_000, random.next());
+    let frames = streams::fragment(frames::TEXT, &text, &[]);
+    let encode = |frame: Frame| frame.keyed([1, 2, 3, 4]).encode();
+    let mut stream: Vec<u8> = frames.into_iter().flat_map(encode).collect();
+    stream.truncate(random.within(9..2000));
+    stream
 }
 
 /// Messages of all sizes, mostly small, with pings between them, often ended by a Close.

@@ -87,7 +87,7 @@ async fn converse<W: World>(shared: &Shared<W>, id: SlotId, stream: &W::Stream) 
         }
         match wants.write {
             Write::Send if progress.offered.is_none() => {
-                let front = shared.core().begin_write(id);
+                let front = shared.core_now().begin_write(id);
                 if let Some(bytes) = front {
                     progress.offered = Some(bytes.len);
                     progress.write += 1;
