@@ -442,7 +442,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
         let io = &mut connection.io;
         if io.is_busy() {
             if !std::mem::replace(&mut io.cancelled, true) {
-                self.kernel.cancel_all(&io.socket);
+                self.kernel.cancel_all(id, &io.socket);
             }
             return;
         }

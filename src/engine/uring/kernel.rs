@@ -106,8 +106,8 @@ pub trait Kernel {
     /// Sends FIN, at once.
     fn shut_down(&mut self, socket: &Self::Socket);
 
-    /// Cancels all that is under way for a socket.
-    fn cancel_all(&mut self, socket: &Self::Socket);
+    /// Cancels what is under way for a connection: its receive and its send.
+    fn cancel_all(&mut self, id: SlotId, socket: &Self::Socket);
 
     /// Closes a socket, at once; with `reset` the peer gets RST. Nothing may be under way for it.
     fn close(&mut self, socket: Self::Socket, reset: bool);

@@ -333,10 +333,10 @@ impl Kernel for Ring<'_> {
         let _ = shutdown(socket, Shutdown::Write);
     }
 
-    fn cancel_all(&mut self, socket: &OwnedFd) {
-        // Should the descriptor be closed, and its number be in use again, before this is submitted: it reaches
-        // this ring's operations only, and those of the new owner come behind it in the queue.
-        self.cancel(CancelBuilder::fd(fd(socket)).all());
+    fn cancel_all(&mut self, id: SlotId, _: &OwnedFd) {
+        // By their keys, which the kernel has hashed: by descriptor it would look at all there are.
+        self.cancel(CancelBuilder::user_data(encode(Key::Receive(id))));
+        self.cancel(CancelBuilder::user_data(encode(Key::Send(id))));
     }
 
     fn close(&mut self, socket: OwnedFd, reset: bool) {

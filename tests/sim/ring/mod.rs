@@ -337,7 +337,7 @@ impl Kernel for Ring {
         world.network.finish(socket.line);
     }
 
-    fn cancel_all(&mut self, socket: &Socket) {
+    fn cancel_all(&mut self, _: SlotId, socket: &Socket) {
         let Socket { number, line } = *socket;
         self.world.borrow_mut().network.give_up(line);
         self.requests.push(Request::CancelAll { number });
