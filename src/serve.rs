@@ -128,10 +128,16 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
     };
     let served = supervise(inbox, workers, engine, &stop, announce);
     let sum = |count: fn(&Tally) -> u64| tallies.iter().map(|tally| count(tally)).sum::<u64>();
+    let accepted = sum(|tally| tally.accepted.get());
     info!(
-        "served {} connections and {} messages",
-        sum(|tally| tally.accepted.get()),
+        "served {accepted} connections and {} messages; refused {}, closed {} for violations, timed out {}, \
+         reset {} for want of memory, left {} unfinished",
         sum(|tally| tally.messages.get()),
+        sum(|tally| tally.refusals.get()),
+        sum(|tally| tally.violations.get()),
+        sum(|tally| tally.timeouts.get()),
+        sum(|tally| tally.shed.get()),
+        accepted - sum(|tally| tally.ended.get()),
     );
     served
 }
