@@ -1,10 +1,10 @@
 //! What the engine decides: completions to the shard's verbs, and what the shard wants to operations.
 
-use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
 use super::accounts::{Accounts, Desk};
+use super::connection::{GREEDY_PART, Io, Line, RESERVED_PART, Receiving};
 use super::kernel::{Completion, Kernel, Key};
 use crate::engine::Worker;
 use crate::engine::door::Door;
@@ -14,49 +14,6 @@ use crate::protocol::{CloseCode, Moment};
 use crate::shard::completion::Deferred;
 use crate::shard::{Lease, Sent, Shard, SlotId, Write};
 use crate::sys::memory;
-
-/// A greedy connection receives one part in so many of all buffers at a time.
-const GREEDY_PART: usize = 8;
-
-/// Greedy connections begin to receive only where more than half of all buffers is free.
-const RESERVED_PART: usize = 2;
-
-/// Whether a receive is under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Receiving {
-    Off,
-    /// One that goes on.
-    On,
-    /// One that ends with what it delivers, at most so many bytes.
-    Once(u32),
-    /// Cancelled; its final completion has not come.
-    Ending,
-}
-
-/// What this engine keeps per connection.
-#[derive(Debug)]
-pub struct Io<S> {
-    socket: S,
-    receiving: Receiving,
-    /// A send is under way. There is never more than one: two may overtake each other.
-    sending: bool,
-    /// Everything has been cancelled.
-    cancelled: bool,
-    /// It has had all the buffers that it found, or much within a turn, or is behind: it receives a limited amount
-    /// at a time, in its turn.
-    greedy: bool,
-    /// It waits for its turn.
-    queued: bool,
-    /// What it received in the turn with that number, in bytes.
-    received: (u32, u32),
-}
-
-impl<S> Io<S> {
-    /// Whether the kernel may still name this connection, or memory of its.
-    fn is_busy(&self) -> bool {
-        self.receiving != Receiving::Off || self.sending
-    }
-}
 
 /// An io_uring engine over `K`.
 #[derive(Debug)]
@@ -68,10 +25,8 @@ pub struct Driver<'a, K: Kernel> {
     door: Door,
     /// Which listeners are accepting.
     accepting: Vec<bool>,
-    /// Greedy connections that want to receive, first come first served, each once.
-    greedy: VecDeque<SlotId>,
-    /// Those of them that had their turn and found no buffer: they keep it.
-    unserved: VecDeque<SlotId>,
+    /// Greedy connections that want to receive.
+    line: Line,
     ended: Ended,
     leaving: Leaving,
     /// Turns made so far, by and by from zero again.
@@ -93,8 +48,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
             accounts,
             door: Door::default(),
             accepting: vec![false; listeners],
-            greedy: VecDeque::new(),
-            unserved: VecDeque::new(),
+            line: Line::default(),
             ended: Ended::default(),
             leaving: Leaving::default(),
             turns: 0,
@@ -202,8 +156,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
     /// When something is due next; none: when something completes.
     fn next_due(&self) -> Option<Moment> {
         // Where nothing is claimed, no buffer comes back that would say that it is their turn.
-        let waits = !self.greedy.is_empty() || !self.unserved.is_empty();
-        let greedy = waits && self.accounts.claims() == 0;
+        let greedy = !self.line.is_empty() && self.accounts.claims() == 0;
         let next = [
             self.shard.next_due(),
             self.door.reopens(),
@@ -247,15 +200,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
     }
 
     fn open(&mut self, socket: K::Socket) {
-        let id = self.shard.open(Io {
-            socket,
-            receiving: Receiving::Off,
-            sending: false,
-            cancelled: false,
-            greedy: false,
-            queued: false,
-            received: (0, 0),
-        });
+        let id = self.shard.open(Io::new(socket));
         self.settle(id);
     }
 
@@ -296,7 +241,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
             && had_turn
             && !std::mem::replace(&mut connection.io.queued, true)
         {
-            self.unserved.push_back(id);
+            self.line.keep_turn(id);
         }
     }
 
@@ -314,14 +259,8 @@ impl<'a, K: Kernel> Driver<'a, K> {
             let had_more = count >= limit / 4 || self.accounts.reaches_end(&lent);
             self.set_greedy(id, had_more);
         } else if let Some(connection) = self.shard.get_mut(id) {
-            let io = &mut connection.io;
-            let before = if io.received.0 == self.turns {
-                io.received.1
-            } else {
-                0
-            };
-            io.received = (self.turns, before.saturating_add(count));
-            io.greedy |= io.received.1 as usize > self.accounts.total_bytes() / GREEDY_PART;
+            let much = self.accounts.total_bytes() / GREEDY_PART;
+            connection.io.receive_in_turn(self.turns, count, much);
         }
         // SAFETY: the kernel has just reported these bytes, and nothing of them is lent on yet.
         let bytes = unsafe { self.kernel.filled(&lent) };
@@ -389,7 +328,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
             Receiving::Off if io.queued => {}
             Receiving::Off if wants.read && io.greedy => {
                 io.queued = true;
-                self.greedy.push_back(id);
+                self.line.join(id);
             }
             Receiving::Off if wants.read => {
                 io.receiving = Receiving::On;
@@ -464,8 +403,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
         // Where nothing is claimed no buffer will come back, so at least one goes on.
         let mut is_urged = self.accounts.claims() == 0;
         while spare >= part || is_urged {
-            let next = self.unserved.pop_front();
-            let Some(id) = next.or_else(|| self.greedy.pop_front()) else {
+            let Some(id) = self.line.next() else {
                 return;
             };
             let max = part.min(self.shard.receive_bytes_max(id)) as u32;

@@ -4,6 +4,7 @@
 //! | file | what it answers |
 //! |---|---|
 //! | `driver.rs` | what is decided |
+//! | `connection.rs` | what is kept per connection, and whose turn it is to receive |
 //! | `accounts.rs` | who claims what of the receive buffers |
 //! | `kernel.rs` | what is asked of a ring, so that a simulation can answer |
 //! | `ring.rs` | the real ring |
@@ -12,6 +13,7 @@
 
 mod accounts;
 mod buffers;
+mod connection;
 mod driver;
 mod features;
 mod kernel;
@@ -22,7 +24,8 @@ use std::mem::ManuallyDrop;
 
 use super::Worker;
 pub use accounts::Accounts;
-pub use driver::{Driver, Io};
+pub use connection::Io;
+pub use driver::Driver;
 pub use features::probe;
 pub use kernel::{Completion, Kernel, Key};
 use ring::Ring;
