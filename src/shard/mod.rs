@@ -311,6 +311,12 @@ impl<Io> Shard<Io> {
         self.slabs.free_bytes() / SHARE_PART
     }
 
+    /// Whether a peer that turned out not to read could be owed so many bytes.
+    #[inline]
+    pub fn may_keep(&self, bytes: usize) -> bool {
+        self.share_bytes() >= bytes
+    }
+
     /// How many bytes may be queued for a connection before no more is read from it. One that has taken all
     /// that it was owed may go on, however little memory there is.
     #[inline]

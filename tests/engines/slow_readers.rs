@@ -67,8 +67,12 @@ fn outlast_the_idle_timeout(engine: &str, options: &[&str], connect: fn(&Server)
     sending.join().expect("all is sent");
     wire.send(&Frame::close(1000, "").encode());
     seen.extend(wire.read_to_end());
+    // What its TCP has acknowledged it may still be reading, and be taken for silent: but it has got everything.
     let end = after(&seen, &echo).outcome;
-    assert_eq!(end.close, Some(CloseSeen::Code(1000)));
+    assert!(
+        matches!(end.close, Some(CloseSeen::Code(1000 | 1001))),
+        "{end:?}"
+    );
 }
 
 pub(crate) fn a_slow_reader_is_not_silent(engine: &'static str) {

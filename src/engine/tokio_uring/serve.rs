@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::connection;
 use super::core::{Presence, Shared};
 use super::world::{Listener, World};
-use crate::engine::Stop;
 use crate::engine::leaving::Leaving;
+use crate::engine::{Stop, StopPhase};
 use crate::protocol::Moment;
 
 /// Turns in which tasks that are to end do so: what the first of them finds complete is acted on before the
@@ -40,6 +40,10 @@ pub async fn serve<W: World>(
     let mut leaving = Leaving::default();
     loop {
         attend(shared, leaving.next_due(), woken()).await;
+        if stop.phase() == StopPhase::Closing {
+            // Who waits to be accepted is, once the kernel has been asked.
+            shared.world.turn().await;
+        }
         let mut core = shared.core_now();
         let now = shared.world.now();
         if leaving.begins(stop, now) {

@@ -317,7 +317,9 @@ impl<'a, K: Kernel> Driver<'a, K> {
             }
             break wants;
         };
+        // A receive that goes on may bring all buffers at once, and what is brought may have to be kept.
         let behind = self.shard.is_behind(id);
+        let limited = behind || !self.shard.may_keep(self.accounts.total_bytes());
         let discards = !wants.read && self.shard.discards(id);
         let Some(connection) = self.shard.get_mut(id) else {
             return;
@@ -326,7 +328,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
         io.greedy |= behind;
         match io.receiving {
             Receiving::Off if io.queued => {}
-            Receiving::Off if wants.read && io.greedy => {
+            Receiving::Off if wants.read && (io.greedy || limited) => {
                 io.queued = true;
                 self.line.join(id);
             }
