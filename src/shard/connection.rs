@@ -176,6 +176,12 @@ impl<Io> Connection<Io> {
         queued + self.parked.cost()
     }
 
+    /// Whether the peer does not keep up with what it is sent.
+    #[inline]
+    pub fn is_behind(&self) -> bool {
+        self.blocked
+    }
+
     /// Whether FIN follows what is queued.
     pub(super) fn finishes(&self) -> bool {
         matches!(self.phase, Phase::Flushing(_))

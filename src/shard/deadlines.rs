@@ -398,7 +398,7 @@ mod tests {
         world.receive(id, REQUEST, usize::MAX);
         world.receive(id, MESSAGE, 0);
         world.standing.outstanding = true;
-        assert!(world.shard.is_behind(id));
+        assert!(world.shard.get(id).is_some_and(Connection::is_behind));
         (world, id)
     }
 
@@ -430,7 +430,7 @@ mod tests {
             ..Policy::default()
         });
         world.receive(id, REQUEST, 10);
-        assert!(world.shard.is_behind(id));
+        assert!(world.shard.get(id).is_some_and(Connection::is_behind));
         let queued = world.shard.queued_bytes(id);
         assert!(world.pass(id, Duration::from_millis(21), |_| {}));
         assert_eq!(world.shard.queued_bytes(id), queued + 10);

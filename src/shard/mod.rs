@@ -184,14 +184,6 @@ impl<Io> Shard<Io> {
         self.settings.admission.is_limited()
     }
 
-    /// Whether the peer does not keep up with what it is sent.
-    #[inline]
-    pub fn is_behind(&self, id: SlotId) -> bool {
-        self.slots
-            .get(id)
-            .is_some_and(|connection| connection.blocked)
-    }
-
     /// Whether there are as many connections as there may be, over all shards.
     pub fn is_full(&self) -> bool {
         !self.settings.admission.has_room()

@@ -3,7 +3,9 @@
 use ringback::engine::{epoll, uring};
 use ringback::protocol::Tally;
 use ringback::protocol::slab::SLAB_COST_MAX;
-use ringback::shard::{SURPLUS_CONNECTIONS_MAX, Shard, SlotId, UNDERWAY_BYTES_MAX, Wants, Write};
+use ringback::shard::{
+    Connection, SURPLUS_CONNECTIONS_MAX, Shard, SlotId, UNDERWAY_BYTES_MAX, Wants, Write,
+};
 
 use crate::history::{View, views};
 use crate::network::{Line, Side};
@@ -204,7 +206,7 @@ pub(crate) fn check_memory<Io>(shard: &Shard<Io>, world: &World, reserved: usize
         keeps |= bytes > 0 || closes;
         if closes {
             max += 2 * (bytes + RECEIVE_BYTES_MAX + SLAB_COST_MAX);
-        } else if bytes > 0 && !quiet && !shard.is_behind(id) {
+        } else if bytes > 0 && !quiet && !shard.get(id).is_some_and(Connection::is_behind) {
             // A short reply between two that are not copied takes a slab.
             max += (bytes / COPIED_BYTES_MAX + 2) * SLAB_COST_MAX;
         }

@@ -1,7 +1,7 @@
 //! What must hold over time: nobody is ended too early, nobody stays too long, and nobody is passed over.
 
 use ringback::protocol::Tally;
-use ringback::shard::{Shard, SlotId, Wants, Write};
+use ringback::shard::{Connection, Shard, SlotId, Wants, Write};
 
 use crate::checks::{Engine, SLACK};
 use crate::network::{Farewell, Line, Stamp};
@@ -39,7 +39,7 @@ pub(crate) fn views<Io>(shard: &Shard<Io>, line: impl Fn(SlotId) -> Option<Line>
         wants: shard.wants(id),
         discards: shard.discards(id),
         queued: shard.queued_bytes(id) > 0,
-        behind: shard.is_behind(id),
+        behind: shard.get(id).is_some_and(Connection::is_behind),
     };
     shard.ids().into_iter().map(view).collect()
 }

@@ -212,17 +212,20 @@ impl<'a, K: Kernel> Driver<'a, K> {
     }
 
     fn on_received(&mut self, id: SlotId, completion: &Completion) {
+        let count = u32::try_from(completion.result).unwrap_or(0);
+        let much = self.accounts.total_bytes() / GREEDY_PART;
         let mut limit = None;
-        if let Some(connection) = self.shard.get_mut(id)
-            && !completion.more
-        {
-            if let Receiving::Once(max) = connection.io.receiving {
-                limit = Some(max);
+        if let Some(connection) = self.shard.get_mut(id) {
+            let io = &mut connection.io;
+            match io.receiving {
+                Receiving::Once(max) => limit = Some(max),
+                _ => io.receive_in_turn(self.turns, count, much),
             }
-            connection.io.receiving = Receiving::Off;
+            if !completion.more {
+                io.receiving = Receiving::Off;
+            }
         }
         if let Some(buffer) = completion.buffer {
-            let count = u32::try_from(completion.result).unwrap_or(0);
             self.take_in(id, buffer, count, completion.buffer_more, limit);
         }
         match -completion.result {
@@ -258,9 +261,6 @@ impl<'a, K: Kernel> Driver<'a, K> {
         if let Some(limit) = limit {
             let had_more = count >= limit / 4 || self.accounts.reaches_end(&lent);
             self.set_greedy(id, had_more);
-        } else if let Some(connection) = self.shard.get_mut(id) {
-            let much = self.accounts.total_bytes() / GREEDY_PART;
-            connection.io.receive_in_turn(self.turns, count, much);
         }
         // SAFETY: the kernel has just reported these bytes, and nothing of them is lent on yet.
         let bytes = unsafe { self.kernel.filled(&lent) };
@@ -317,18 +317,18 @@ impl<'a, K: Kernel> Driver<'a, K> {
             }
             break wants;
         };
-        // A receive that goes on may bring all buffers at once, and what is brought may have to be kept.
-        let behind = self.shard.is_behind(id);
-        let limited = behind || !self.shard.may_keep(self.accounts.total_bytes());
         let discards = !wants.read && self.shard.discards(id);
+        // A receive that goes on may bring all buffers at once, and what is brought may have to be kept.
+        let may_burst = self.shard.may_keep(self.accounts.total_bytes());
         let Some(connection) = self.shard.get_mut(id) else {
             return;
         };
+        let behind = connection.is_behind();
         let io = &mut connection.io;
         io.greedy |= behind;
         match io.receiving {
             Receiving::Off if io.queued => {}
-            Receiving::Off if wants.read && (io.greedy || limited) => {
+            Receiving::Off if wants.read && (io.greedy || !may_burst) => {
                 io.queued = true;
                 self.line.join(id);
             }
