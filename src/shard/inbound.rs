@@ -16,7 +16,7 @@ pub(super) const RECEIVE_BYTES_MIN: usize = 4 * 1024;
 pub trait Carrier<Io> {
     /// Sends the window of the lent bytes, or queues it, in whatever way the engine owns memory.
     ///
-    /// `outbox` may hold pieces that go first. Everything that is not sent is queued when this returns.
+    /// `queue` may hold pieces that go first. Everything that is not sent is queued when this returns.
     fn carry(
         &mut self,
         io: &mut Io,

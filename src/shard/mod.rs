@@ -12,6 +12,7 @@ pub mod completion;
 mod connection;
 mod deadlines;
 mod inbound;
+mod judge;
 mod keepers;
 mod outbound;
 mod outbox;

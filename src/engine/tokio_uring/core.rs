@@ -228,8 +228,7 @@ impl<S: Stream> Core<S> {
         self.shard.release(id, |lease| pool.release(lease));
         self.pass_on();
         self.return_memory();
-        let draining = self.shard.is_draining();
-        if draining && (self.shard.is_empty() || self.shard.residents() == 0) {
+        if self.shard.is_draining() && self.shard.residents() == 0 {
             self.attendant.ring();
         }
     }
