@@ -2,7 +2,8 @@
 
 use std::io;
 
-use crate::config::{ConfigError, EngineChoice, UringTuning};
+use crate::config::{ConfigError, EngineChoice};
+use crate::engine::UringTuning;
 use crate::engine::{self, ENGINES, Engine, Feature};
 use crate::sys::limits;
 

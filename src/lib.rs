@@ -5,6 +5,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
+//! | [`memory`] | slabs, chains of them, the budget: what connections share |
 //! | [`protocol`] | bytes in, bytes out: sessions, frames, the handshake. No socket, no clock |
 //! | [`shard`] | the engine-free half of a core's thread: connections, queues, deadlines |
 //! | [`sys`] | small skins over the operating system |
@@ -19,6 +20,8 @@
 pub mod choose;
 pub mod config;
 pub mod engine;
+#[forbid(unsafe_code)]
+pub mod memory;
 #[forbid(unsafe_code)]
 pub mod probe;
 #[forbid(unsafe_code)]

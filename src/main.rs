@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use mimalloc::MiMalloc;
 use ringback::config::{self, Command, Config, ConfigError, LogFormat};
+use ringback::engine::UringTuning;
 use ringback::probe::Report;
 use ringback::serve::{Inbox, ServeError, serve};
 use ringback::sys::memory;
@@ -45,7 +46,7 @@ fn run() -> anyhow::Result<()> {
         Command::Serve(config) => run_server(&config, &mut inbox),
         Command::Probe { json } => {
             drop(inbox);
-            let report = Report::new(&config::UringTuning::default());
+            let report = Report::new(&UringTuning::default());
             let text = if json {
                 serde_json::to_string_pretty(&report)? + "\n"
             } else {

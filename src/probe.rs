@@ -5,7 +5,8 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::choose::{self, Trial};
-use crate::config::{EngineChoice, UringTuning};
+use crate::config::EngineChoice;
+use crate::engine::UringTuning;
 use crate::sys::{cpu, limits};
 
 /// The report of `ringback probe`.

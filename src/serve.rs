@@ -13,7 +13,8 @@ use tracing::{info, warn};
 use crate::choose::{Choice, choose, is_shortage, refusal};
 use crate::config::{Config, ConfigError, Listen, Protocol};
 use crate::engine::{Engine, Stop, Worker};
-use crate::protocol::{Policy, SlabPool, Tally, WallClock};
+use crate::memory::SlabPool;
+use crate::protocol::{Policy, Tally, WallClock};
 use crate::shard::{self, Admission, Settings};
 use crate::sys::{clock, cpu, limits, listen};
 pub use inbox::Inbox;
@@ -258,7 +259,7 @@ struct Job {
     tally: Arc<Tally>,
     listeners: Vec<TcpListener>,
     stop: Arc<Stop>,
-    tuning: crate::config::UringTuning,
+    tuning: crate::engine::UringTuning,
     cpu: Option<usize>,
     events: Events,
 }

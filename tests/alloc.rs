@@ -5,8 +5,9 @@ mod support;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use ringback::memory::SlabPool;
 use ringback::protocol::policy::Policy;
-use ringback::protocol::{Moment, Next, Piece, Reply, Session, SlabPool, Tally, Turn};
+use ringback::protocol::{Moment, Next, Piece, Reply, Session, Tally, Turn};
 use support::frames::{self, Frame};
 use support::request;
 

@@ -4,9 +4,10 @@ mod support;
 
 use std::time::Duration;
 
+use ringback::memory::SlabPool;
+use ringback::memory::slab::SLAB_COST_MAX;
 use ringback::protocol::policy::{GreetingAfter, Policy};
-use ringback::protocol::slab::SLAB_COST_MAX;
-use ringback::protocol::{Moment, Next, Piece, Reply, Session, SlabPool, Tally, Turn, Wake};
+use ringback::protocol::{Moment, Next, Piece, Reply, Session, Tally, Turn, Wake};
 use support::event::{CloseSeen, Event};
 use support::frames::{self, Frame};
 use support::pretend::{Pretend, State};

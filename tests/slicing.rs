@@ -5,8 +5,8 @@ mod support;
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
+use ringback::memory::slab::SLAB_COST_MAX;
 use ringback::protocol::policy::{GreetingAfter, Policy};
-use ringback::protocol::slab::SLAB_COST_MAX;
 use support::compare::{Freedom, same};
 use support::event::{CloseSeen, Event, Outcome};
 use support::frames::{self, Frame};

@@ -27,26 +27,27 @@ const UNSAFE_PLACES: [&str; 7] = [
 ];
 
 /// Who must not know what. A path is forbidden with everything below it.
-const IMPORT_RULES: [(&str, &[&str]); 3] = [
+const IMPORT_RULES: [(&str, &[&str]); 8] = [
+    ("src/memory/", PURE),
+    (
+        "src/memory/",
+        &[
+            "crate::protocol",
+            "crate::shard",
+            "crate::engine",
+            "crate::config",
+            "crate::sys",
+        ],
+    ),
+    ("src/protocol/", PURE),
     (
         "src/protocol/",
         &[
-            "std::net",
-            "std::os",
-            "std::fs",
-            "std::thread",
-            "std::time::Instant",
-            "std::time::SystemTime",
-            "rustix",
-            "libc",
-            "io_uring",
-            "socket2",
-            "tokio",
-            "clap",
             "crate::shard",
             "crate::engine",
-            "crate::sys",
             "crate::config",
+            "crate::sys",
+            "crate::serve",
         ],
     ),
     (
@@ -57,11 +58,52 @@ const IMPORT_RULES: [(&str, &[&str]); 3] = [
             "libc",
             "io_uring",
             "socket2",
+            "tokio",
+            "clap",
             "crate::engine",
             "crate::sys",
+            "crate::config",
+            "crate::serve",
+        ],
+    ),
+    (
+        "src/engine/",
+        &[
+            "clap",
+            "crate::config",
+            "crate::choose",
+            "crate::serve",
+            "crate::probe",
+        ],
+    ),
+    (
+        "src/sys/",
+        &[
+            "crate::memory",
+            "crate::protocol::session",
+            "crate::shard",
+            "crate::engine",
+            "crate::config",
+            "crate::serve",
         ],
     ),
     ("loadgen/", &["ringback", "ringback_mask"]),
+];
+
+/// What nothing pure may know.
+const PURE: &[&str] = &[
+    "std::net",
+    "std::os",
+    "std::fs",
+    "std::thread",
+    "std::time::Instant",
+    "std::time::SystemTime",
+    "rustix",
+    "libc",
+    "io_uring",
+    "socket2",
+    "tokio",
+    "clap",
 ];
 
 const ENGINES: [&str; 3] = ["epoll", "uring", "tokio_uring"];

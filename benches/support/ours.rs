@@ -2,7 +2,8 @@
 
 use std::hint::black_box;
 
-use ringback::protocol::{Moment, Piece, Policy, Reply, Session, SlabPool, Tally, Turn};
+use ringback::memory::SlabPool;
+use ringback::protocol::{Moment, Piece, Policy, Reply, Session, Tally, Turn};
 
 use super::handshakes::MINIMAL;
 use super::rivals::Echo;

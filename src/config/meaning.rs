@@ -7,7 +7,9 @@ use super::layers::{Given, Layers, Level};
 use super::listen::{Listen, listen};
 use super::policy::policy;
 use super::units::{Refusal, duration, size};
-use super::{Config, ConfigError, EngineChoice, EngineName, LogFormat, Protocol, UringTuning};
+use crate::engine::UringTuning;
+
+use super::{Config, ConfigError, EngineChoice, EngineName, LogFormat, Protocol};
 
 /// More threads than any machine has CPUs for.
 const WORKERS_MAX: usize = 1024;

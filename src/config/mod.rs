@@ -25,6 +25,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::engine::UringTuning;
 use crate::protocol::Policy;
 
 pub use error::ConfigError;
@@ -122,33 +123,6 @@ pub enum LogFormat {
     Text,
     /// One object a line.
     Json,
-}
-
-/// How the io_uring engine is sized, for each worker. What is none, the engine chooses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UringTuning {
-    /// Provided buffers: a power of two, at most 32768.
-    pub buffers: Option<u16>,
-    /// The size of each, in bytes: 1 KiB to 16 MiB.
-    pub buffer_bytes: Option<u32>,
-    /// Whether several receives share a buffer (Linux 6.12).
-    pub incremental: Option<bool>,
-    /// Submission queue entries: a power of two, at most 512.
-    pub entries: u32,
-    /// How long to wait for 64 completions before one is enough (Linux 6.12): at most 10 ms.
-    pub min_wait: Duration,
-}
-
-impl Default for UringTuning {
-    fn default() -> Self {
-        UringTuning {
-            buffers: None,
-            buffer_bytes: None,
-            incremental: None,
-            entries: 512,
-            min_wait: Duration::ZERO,
-        }
-    }
 }
 
 /// Why [`parse`] has no [`Command`].

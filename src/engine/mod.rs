@@ -2,7 +2,7 @@
 //!
 //! An engine maps what its kernel interface reports to the shard's verbs, and what the shard wants to
 //! system calls. What can be decided without a system call is decided in `shard`. An engine may import
-//! `shard`, `protocol` and `sys`; never another engine.
+//! `shard`, `protocol`, `memory` and `sys`; never another engine, nor who reads flags.
 
 #[forbid(unsafe_code)]
 mod door;
@@ -12,39 +12,21 @@ mod ended;
 pub mod epoll;
 #[forbid(unsafe_code)]
 mod leaving;
+#[allow(unsafe_code)]
+mod socket;
 #[forbid(unsafe_code)]
 mod stop;
 #[allow(unsafe_code)]
 pub mod tokio_uring;
 #[allow(unsafe_code)]
 pub mod uring;
+#[forbid(unsafe_code)]
+mod worker;
 
 use std::io;
-use std::net::TcpListener;
-use std::sync::Arc;
-
-use crate::config::UringTuning;
-use crate::protocol::Tally;
-use crate::shard::Settings;
 
 pub use stop::{Stop, StopPhase};
-
-/// What an engine needs to serve on one core.
-#[derive(Debug)]
-pub struct Worker<'a> {
-    /// Its number, from 0.
-    pub number: usize,
-    /// What its shard is made from.
-    pub settings: Settings,
-    /// Its counters.
-    pub tally: Arc<Tally>,
-    /// Its own listeners, non-blocking.
-    pub listeners: Vec<TcpListener>,
-    /// When to stop.
-    pub stop: &'a Stop,
-    /// How the engines with a ring lay it out.
-    pub tuning: UringTuning,
-}
+pub use worker::{UringTuning, Worker};
 
 /// A way of doing the I/O.
 #[derive(Debug)]

@@ -4,7 +4,6 @@
 //! argument, and so does the time. It may import `core`, `alloc`, and pure parsers; it must never know
 //! an engine, a shard, a file descriptor or the configuration's flags.
 
-pub mod budget;
 pub mod close;
 pub mod frame;
 pub mod handshake;
@@ -12,16 +11,13 @@ pub mod moment;
 pub mod policy;
 pub mod reply;
 pub mod session;
-pub mod slab;
 pub mod tally;
 pub mod tcp_echo;
 pub mod utf8;
 
-pub use budget::Budget;
 pub use close::{Cause, CloseCode, Ending, Violation};
 pub use moment::{Moment, WallClock};
 pub use policy::Policy;
 pub use reply::{Piece, Reply};
 pub use session::{Next, Session, Step, Timer, Turn, Wake};
-pub use slab::{Slab, SlabChain, SlabPool};
 pub use tally::Tally;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::slab::{Slab, SlabChain, SlabPool};
+use crate::memory::slab::{Slab, SlabChain, SlabPool};
 
 /// The longest piece kept inline, in bytes: a frame header (10) or a Close with its code (4) fits.
 const INLINE_BYTES_MAX: usize = 15;

@@ -1,9 +1,8 @@
 //! What a shard knows of one connection.
 
+use crate::memory::{SlabChain, SlabPool};
 use crate::protocol::tcp_echo::TcpEcho;
-use crate::protocol::{
-    Cause, Moment, Next, Policy, Reply, Session, SlabChain, SlabPool, Step, Timer, Turn, Wake,
-};
+use crate::protocol::{Cause, Moment, Next, Policy, Reply, Session, Step, Timer, Turn, Wake};
 
 use super::outbox::Outbox;
 

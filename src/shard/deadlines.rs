@@ -197,8 +197,9 @@ impl<Io> Shard<Io> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::SlabPool;
     use crate::protocol::policy::GreetingAfter;
-    use crate::protocol::{Policy, SlabPool, Tally};
+    use crate::protocol::{Policy, Tally};
     use crate::shard::readiness::{Immediate, Wire};
     use crate::shard::{Admission, Connection, Protocol, Sent, Settings, Write};
     use std::sync::Arc;

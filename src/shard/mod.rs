@@ -23,7 +23,8 @@ mod timers;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::protocol::{Budget, Cause, CloseCode, Moment, Next, Policy, SlabChain, SlabPool, Tally};
+use crate::memory::{Budget, SlabChain, SlabPool};
+use crate::protocol::{Cause, CloseCode, Moment, Next, Policy, Tally};
 
 pub use admission::Admission;
 pub use connection::{Connection, Protocol, Standing};

@@ -1,6 +1,7 @@
 //! Output: what is queued, offered to the kernel piece by piece.
 
-use crate::protocol::{Cause, Piece, SlabPool};
+use crate::memory::SlabPool;
+use crate::protocol::{Cause, Piece};
 
 use super::Shard;
 use super::connection::Phase;

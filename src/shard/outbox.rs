@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::protocol::{Slab, SlabPool};
+use crate::memory::{Slab, SlabPool};
 
 const NONE: u32 = u32::MAX;
 

@@ -13,6 +13,5 @@ pub mod listen;
 #[allow(unsafe_code)]
 pub mod memory;
 #[allow(unsafe_code)]
-pub mod tcp;
 #[forbid(unsafe_code)]
 pub mod wake;

@@ -1,8 +1,8 @@
 //! What must hold, after every step, whenever nothing moves, and at the end.
 
 use ringback::engine::{epoll, uring};
+use ringback::memory::slab::SLAB_COST_MAX;
 use ringback::protocol::Tally;
-use ringback::protocol::slab::SLAB_COST_MAX;
 use ringback::shard::{
     Connection, SURPLUS_CONNECTIONS_MAX, Shard, SlotId, UNDERWAY_BYTES_MAX, Wants, Write,
 };

@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use ringback::config::UringTuning;
+use ringback::engine::UringTuning;
 use ringback::engine::{Stop, Worker, epoll, uring};
-use ringback::protocol::{SlabPool, Tally};
+use ringback::memory::SlabPool;
+use ringback::protocol::Tally;
 use ringback::shard::{Admission, Settings};
 
 use crate::checks::{self, Engine};

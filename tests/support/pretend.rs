@@ -3,11 +3,10 @@
 
 use std::time::Duration;
 
+use ringback::memory::SlabPool;
+use ringback::memory::slab::{SLAB_COST_MAX, Slab};
 use ringback::protocol::policy::Policy;
-use ringback::protocol::slab::{SLAB_COST_MAX, Slab};
-use ringback::protocol::{
-    CloseCode, Moment, Next, Piece, Reply, Session, SlabPool, Tally, Turn, Wake,
-};
+use ringback::protocol::{CloseCode, Moment, Next, Piece, Reply, Session, Tally, Turn, Wake};
 
 const GUARD: [u8; 32] = [0xa5; 32];
 

@@ -16,7 +16,7 @@ use std::io;
 use rustix::event::epoll::{CreateFlags, create};
 
 use super::{Feature, Worker};
-use crate::config::UringTuning;
+use crate::engine::UringTuning;
 pub use driver::{Driver, Io};
 pub use kernel::{Event, Interest, Kernel, Received, Token};
 use sockets::Sockets;

@@ -13,10 +13,10 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketFlags, accept_with, recv
 
 use super::kernel::{Event, Interest, Kernel, Received, Token};
 use crate::engine::Worker;
+use crate::engine::socket::{self, reset_on_close};
 use crate::protocol::Moment;
 use crate::shard::{Sent, SlotId, Standing};
 use crate::sys::clock;
-use crate::sys::tcp;
 use crate::sys::wake::Waker;
 
 /// Events taken from the kernel at a time.
@@ -184,7 +184,7 @@ impl Kernel for Sockets<'_> {
     }
 
     fn standing(&self, socket: &OwnedFd) -> Standing {
-        tcp::standing(socket)
+        socket::standing(socket)
     }
 
     fn shut_down(&mut self, socket: &OwnedFd) {
@@ -193,14 +193,12 @@ impl Kernel for Sockets<'_> {
     }
 
     fn peer(&self, socket: &OwnedFd) -> Option<SocketAddr> {
-        tcp::peer(socket)
+        socket::peer(socket)
     }
 
     fn close(&mut self, socket: OwnedFd, reset: bool) {
         if reset {
-            // Without lingering, close sends RST: the peer learns that bytes were lost.
-            let linger = Some(Duration::ZERO);
-            let _ = rustix::net::sockopt::set_socket_linger(&socket, linger);
+            reset_on_close(&socket);
         }
     }
 }

@@ -19,12 +19,12 @@ use tracing::warn;
 use super::core::Shared;
 use super::serve::serve;
 use super::world::{Listener, Outgoing, Stream, World};
-use crate::config::UringTuning;
+use crate::engine::UringTuning;
+use crate::engine::socket::{self, reset_on_close};
 use crate::engine::{Feature, Worker};
 use crate::protocol::Moment;
 use crate::shard::Standing;
 use crate::sys::clock;
-use crate::sys::tcp;
 
 /// Completions that the ring holds for each entry of its submission queue. A connection has up to two
 /// operations under way, and many connections may have something at once.
@@ -232,11 +232,11 @@ impl Stream for Socket {
     }
 
     fn peer(&self) -> Option<SocketAddr> {
-        tcp::peer(descriptor(&self.0))
+        socket::peer(descriptor(&self.0))
     }
 
     fn standing(&self) -> Standing {
-        tcp::standing(descriptor(&self.0))
+        socket::standing(descriptor(&self.0))
     }
 
     fn half_close(&self) {
@@ -254,9 +254,7 @@ impl Stream for Socket {
 
     fn close(self, reset: bool) {
         if reset {
-            // Without lingering, close sends RST: the peer learns that bytes were lost.
-            let linger = Some(Duration::ZERO);
-            let _ = rustix::net::sockopt::set_socket_linger(descriptor(&self.0), linger);
+            reset_on_close(descriptor(&self.0));
         }
     }
 }

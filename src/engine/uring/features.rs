@@ -9,7 +9,7 @@ use io_uring::{IoUring, opcode};
 use super::super::Feature;
 use super::buffers::{Buffers, Layout};
 use super::ring;
-use crate::config::UringTuning;
+use crate::engine::UringTuning;
 
 /// Buffers of an incremental ring. They are few, since the kernel walks through all there are, and large,
 /// since a buffer's end cuts more messages than the one that meets it: a receive that has found nothing

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{CompletionQueue, IoUring, SubmissionQueue, Submitter, cqueue, opcode};
-use rustix::net::sockopt::set_socket_linger;
 use rustix::net::{Shutdown, shutdown};
 use tracing::warn;
 
@@ -19,10 +18,10 @@ use super::buffers::{Buffers, GROUP};
 use super::features::Setup;
 use super::kernel::{Completion, Kernel, Key};
 use crate::engine::Worker;
+use crate::engine::socket::{self, reset_on_close};
 use crate::protocol::Moment;
 use crate::shard::{Lease, Load, SlotId, Standing};
 use crate::sys::clock;
-use crate::sys::tcp;
 use crate::sys::wake::Waker;
 
 /// How long ring creation is tried again when locked memory is short: the kernel releases what an
@@ -324,7 +323,7 @@ impl Kernel for Ring<'_> {
     }
 
     fn standing(&self, socket: &OwnedFd) -> Standing {
-        tcp::standing(socket)
+        socket::standing(socket)
     }
 
     fn shut_down(&mut self, socket: &OwnedFd) {
@@ -341,13 +340,12 @@ impl Kernel for Ring<'_> {
 
     fn close(&mut self, socket: OwnedFd, reset: bool) {
         if reset {
-            // Without lingering, close sends RST: the peer learns that bytes were lost.
-            let _ = set_socket_linger(&socket, Some(Duration::ZERO));
+            reset_on_close(&socket);
         }
     }
 
     fn peer(&self, socket: &OwnedFd) -> Option<SocketAddr> {
-        tcp::peer(socket)
+        socket::peer(socket)
     }
 
     fn buffers(&self) -> u16 {

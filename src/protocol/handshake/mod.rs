@@ -20,7 +20,7 @@ use base64::engine::general_purpose::PAD;
 use sha1::{Digest, Sha1};
 
 use super::policy::Policy;
-use super::slab::HOLD_BYTES_MAX;
+use crate::memory::slab::HOLD_BYTES_MAX;
 
 pub use foreign::Foreign;
 pub use refusal::Refusal;

@@ -1,9 +1,9 @@
 //! Control frames: at most 125 bytes, answered whole, never cut (RFC 6455, section 5.5).
 
+use crate::memory::slab::SlabPool;
 use crate::protocol::close::{CloseCode, Ending, Violation};
 use crate::protocol::frame::{CLOSE, CONTROL_BYTES_MAX, FIN, Header, PING, PONG, ServerHeader};
 use crate::protocol::reply::{Piece, Reply};
-use crate::protocol::slab::SlabPool;
 use crate::protocol::utf8;
 
 use super::window::Window;

@@ -1,9 +1,9 @@
 //! Frames answered by themselves: unmasked, four bytes shorter, written over where they came.
 
+use crate::memory::slab::HOLD_BYTES_MAX;
 use crate::protocol::close::Violation;
 use crate::protocol::frame::{self, CONTINUATION, FIN, ServerHeader};
 use crate::protocol::reply::Reply;
-use crate::protocol::slab::HOLD_BYTES_MAX;
 
 use super::inbound::{Frame, Kind, Way};
 use super::window::Window;

@@ -3,10 +3,10 @@
 //! Where the whole head is in the lent bytes, the 101 is written over it, like any reply; it is never
 //! longer than the request that it answers.
 
+use crate::memory::slab::Slab;
 use crate::protocol::close::Cause;
 use crate::protocol::handshake::{self, HEAD_BYTES_MAX, Refusal, Scan};
 use crate::protocol::reply::Reply;
-use crate::protocol::slab::Slab;
 
 use super::{Next, Session, Stage, Turn};
 

@@ -3,10 +3,10 @@
 //! Here a reply is longer than its request, so it cannot be written over it. It is gathered in slabs,
 //! a fragment at a time and never more than there is room for; the message is never collected.
 
+use crate::memory::slab::HOLD_BYTES_MAX;
 use crate::protocol::close::Violation;
 use crate::protocol::frame::{CONTINUATION, FIN, ServerHeader, TEXT};
 use crate::protocol::reply::Reply;
-use crate::protocol::slab::HOLD_BYTES_MAX;
 
 use super::inbound::{Frame, Kind, Way};
 use super::window::Window;

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use ringback_mask::unmask_within;
 
+use crate::memory::slab::SlabPool;
 use crate::protocol::frame::{SHORT_HEADER_BYTES, ServerHeader, ShortMessage};
 use crate::protocol::reply::Piece;
-use crate::protocol::slab::SlabPool;
 
 /// Lent bytes, read from the left and written over further left.
 ///

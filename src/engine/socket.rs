@@ -1,10 +1,12 @@
-//! What the kernel knows of a TCP connection.
+//! What the kernel knows of a TCP connection, and how it is reset.
 
 use std::mem::{size_of, zeroed};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
 
 use rustix::net::getpeername;
+use rustix::net::sockopt::set_socket_linger;
 
 use crate::shard::Standing;
 
@@ -12,13 +14,13 @@ use crate::shard::Standing;
 const CLOSED: u8 = 7;
 
 /// The address of a connection's peer; of one that is broken, none.
-pub fn peer(socket: impl AsFd) -> Option<SocketAddr> {
+pub(super) fn peer(socket: impl AsFd) -> Option<SocketAddr> {
     let address = SocketAddr::try_from(getpeername(socket).ok()??).ok()?;
     Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
 }
 
 /// How the peer of a connection stands; of one that is broken, nothing.
-pub fn standing(socket: impl AsFd) -> Standing {
+pub(super) fn standing(socket: impl AsFd) -> Standing {
     let Some(info) = info(&socket).filter(|info| info.tcpi_state != CLOSED) else {
         return Standing::default();
     };
@@ -27,6 +29,12 @@ pub fn standing(socket: impl AsFd) -> Standing {
         outstanding: info.tcpi_unacked > 0 || info.tcpi_notsent_bytes > 0,
         received: info.tcpi_bytes_received,
     }
+}
+
+/// Has the close that follows send RST: the peer learns that bytes were lost.
+pub(super) fn reset_on_close(socket: impl AsFd) {
+    // Without lingering, close sends RST. Of a connection that is broken already nobody learns anything.
+    let _ = set_socket_linger(&socket, Some(Duration::ZERO));
 }
 
 /// `TCP_INFO`. Linux has had `tcpi_bytes_acked` and `tcpi_bytes_received` since 4.1, and `tcpi_notsent_bytes`
@@ -102,7 +110,7 @@ mod tests {
         let (mut server, peer) = pair();
         server.write_all(&[7; 1000]).unwrap();
         SockRef::from(&peer)
-            .set_linger(Some(std::time::Duration::ZERO))
+            .set_linger(Some(Duration::ZERO))
             .unwrap();
         drop(peer);
         while standing(&server) != Standing::default() {
