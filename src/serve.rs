@@ -15,7 +15,7 @@ use crate::config::{Config, ConfigError, Listen, Protocol};
 use crate::engine::{Engine, Stop, Worker};
 use crate::memory::SlabPool;
 use crate::protocol::{Policy, Tally, WallClock};
-use crate::shard::{self, Admission, Settings};
+use crate::shard::{self, Admission, Entrance, Settings};
 use crate::sys::{clock, cpu, limits, listen};
 pub use inbox::Inbox;
 use inbox::{Event, Events};
@@ -100,6 +100,7 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
             settings: settings.clone(),
             tally: tally.clone(),
             listeners: std::mem::take(&mut listeners[number]),
+            entrance: entrance(config),
             stop: stop.clone(),
             tuning: config.uring,
             cpu: cpus.get(number).copied(),
@@ -145,16 +146,21 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
 
 fn settings(config: &Config) -> Settings {
     Settings {
-        protocol: match config.protocol {
-            Protocol::WebSocket => shard::Protocol::WebSocket,
-            Protocol::Tcp => shard::Protocol::Tcp,
-        },
         policy: Policy {
             wall_clock: Some(WallClock(clock::since_1970)),
             ..config.policy.clone()
         },
         budget: SlabPool::budget(config.buffer_memory_bytes, config.workers.get()),
         admission: Arc::new(Admission::new(config.connections_max)),
+    }
+}
+
+fn entrance(config: &Config) -> Entrance {
+    Entrance {
+        protocol: match config.protocol {
+            Protocol::WebSocket => shard::Protocol::WebSocket,
+            Protocol::Tcp => shard::Protocol::Tcp,
+        },
     }
 }
 
@@ -258,6 +264,7 @@ struct Job {
     settings: Settings,
     tally: Arc<Tally>,
     listeners: Vec<TcpListener>,
+    entrance: Entrance,
     stop: Arc<Stop>,
     tuning: crate::engine::UringTuning,
     cpu: Option<usize>,
@@ -284,6 +291,7 @@ impl Job {
             number: self.number,
             settings: self.settings,
             tally: self.tally,
+            entrances: vec![self.entrance; self.listeners.len()],
             listeners: self.listeners,
             stop: &self.stop,
             tuning: self.tuning,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Stop;
 use crate::protocol::Tally;
-use crate::shard::Settings;
+use crate::shard::{Entrance, Settings};
 
 /// What an engine needs to serve on one core.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub struct Worker<'a> {
     pub tally: Arc<Tally>,
     /// Its own listeners, non-blocking.
     pub listeners: Vec<TcpListener>,
+    /// What each of them says of those who come in by it.
+    pub entrances: Vec<Entrance>,
     /// When to stop.
     pub stop: &'a Stop,
     /// How the engines with a ring lay it out.

@@ -1,6 +1,7 @@
 //! The limit on connections, over all shards.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Counts connections against a limit. It is asked once per connection, never on the hot path.
@@ -19,17 +20,12 @@ impl Admission {
         }
     }
 
-    /// Whether there is a place, which is then taken.
-    pub fn enter(&self) -> bool {
+    /// A place, if there is one.
+    pub fn enter(self: &Arc<Self>) -> Option<Permit> {
         let admitted = self.present.fetch_update(Relaxed, Relaxed, |present| {
             (present < self.max).then(|| present + 1)
         });
-        admitted.is_ok()
-    }
-
-    /// Gives a place back.
-    pub fn leave(&self) {
-        self.present.fetch_sub(1, Relaxed);
+        admitted.ok().map(|_| Permit(self.clone()))
     }
 
     /// How many places are taken.
@@ -44,7 +40,17 @@ impl Admission {
 
     /// Whether there is a place now.
     pub fn has_room(&self) -> bool {
-        self.present.load(Relaxed) < self.max
+        self.present() < self.max
+    }
+}
+
+/// A connection's place. It goes where the connection goes, and gives itself back.
+#[derive(Debug)]
+pub struct Permit(Arc<Admission>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.present.fetch_sub(1, Relaxed);
     }
 }
 
@@ -54,11 +60,12 @@ mod tests {
 
     #[test]
     fn a_full_house_admits_again_when_someone_has_left() {
-        let admission = Admission::new(NonZeroUsize::new(2));
-        assert!(admission.enter() && admission.enter());
-        assert!(!admission.enter());
-        admission.leave();
-        assert!(admission.enter());
-        assert!(!admission.has_room());
+        let admission = Arc::new(Admission::new(NonZeroUsize::new(2)));
+        let (one, other) = (admission.enter(), admission.enter());
+        assert!(one.is_some() && other.is_some());
+        assert!(admission.enter().is_none());
+        drop(one);
+        assert!(admission.enter().is_some(), "and gives its place back");
+        assert!(admission.has_room());
     }
 }

@@ -45,7 +45,7 @@ impl<Io, L: Lender> Carrier<Io> for Deferred<L> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shard::tcp_shard;
+    use crate::shard::{TCP, tcp_shard};
 
     #[derive(Default)]
     struct Counting(usize);
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn short_replies_that_wait_for_their_turn_keep_no_buffer() {
         let (mut shard, _) = tcp_shard(1 << 20);
-        let id = shard.open(());
+        let id = shard.open((), TCP);
         let mut lender = Counting::default();
         for _ in 0..100 {
             shard.receive(id, &mut [7; 100], &mut Deferred(&mut lender));

@@ -1,18 +1,35 @@
 //! What a shard knows of one connection.
 
-use crate::memory::{SlabChain, SlabPool};
+use crate::memory::{Slab, SlabChain, SlabPool};
 use crate::protocol::tcp_echo::TcpEcho;
 use crate::protocol::{Cause, Moment, Next, Policy, Reply, Session, Step, Timer, Turn, Wake};
 
+use super::admission::Permit;
 use super::outbox::Outbox;
 
-/// Which protocol a shard speaks.
+/// Which protocol is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// RFC 6455.
     WebSocket,
     /// The TCP echo of RFC 862.
     Tcp,
+}
+
+/// What a listener says of those who come in by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entrance {
+    /// Which protocol they speak.
+    pub protocol: Protocol,
+}
+
+/// Where a connection goes that is put down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// To whoever answers ordinary HTTP.
+    Http,
+    /// To the worker of that number.
+    Worker(u16),
 }
 
 /// The protocol state of one connection.
@@ -74,6 +91,14 @@ impl Dialogue {
         }
     }
 
+    /// What it holds of a request that is to be answered by somebody else.
+    pub(super) fn take_held(&mut self) -> Option<Box<Slab>> {
+        match self {
+            Dialogue::WebSocket(session) => session.take_held(),
+            Dialogue::Tcp(_) => None,
+        }
+    }
+
     pub(super) fn release(&mut self, slabs: &mut SlabPool) {
         if let Dialogue::WebSocket(session) = self {
             session.release(slabs);
@@ -125,12 +150,12 @@ pub struct Connection<Io> {
     /// The engine's part.
     pub io: Io,
     pub(super) phase: Phase,
+    /// It is to be put down, for whoever is to pick it up.
+    pub(super) leaving: Option<Destination>,
     /// The session takes no input until there is room; it waits in `parked`.
     pub(super) held: bool,
     /// The peer's FIN has come.
     pub(super) peer_finished: bool,
-    /// Over the connection limit: its upgrade will be refused.
-    pub(super) surplus: bool,
     /// It came when the server was going down already.
     pub(super) late: bool,
     /// Queued bytes wait for the peer to read.
@@ -145,8 +170,12 @@ pub struct Connection<Io> {
     pub(super) put_off: u8,
     /// Something had not been acknowledged when the peer was last looked at, or was queued since.
     pub(super) owed: bool,
+    /// Something has been taken in since it was last looked at.
+    pub(super) said: bool,
     /// Why the server ends it, until that has been reported.
     pub(super) cause: Option<Cause>,
+    /// Its place among the connections there may be; none: it is over the limit, and its upgrade is refused.
+    pub(super) permit: Option<Permit>,
     pub(super) outbox: Outbox,
     pub(super) dialogue: Dialogue,
     pub(super) parked: SlabChain,
@@ -156,8 +185,6 @@ pub struct Connection<Io> {
     pub(super) progress: Moment,
     /// [`Standing::acknowledged`] when it was last looked at.
     pub(super) acknowledged: u64,
-    /// `taken_in` then.
-    pub(super) heard: u64,
     /// How much it kept when it was last entered among the keepers, in bytes.
     pub(super) ranked: u32,
     /// Bytes taken in so far.
@@ -168,11 +195,47 @@ pub struct Connection<Io> {
 }
 
 impl<Io> Connection<Io> {
+    /// One of which nothing is known yet.
+    pub(super) fn new(io: Io, dialogue: Dialogue, now: Moment) -> Self {
+        Connection {
+            io,
+            phase: Phase::Talking,
+            leaving: None,
+            held: false,
+            peer_finished: false,
+            late: false,
+            blocked: false,
+            doublings: 0,
+            found_reading: 0,
+            unmoved: 0,
+            put_off: 0,
+            owed: false,
+            cause: None,
+            permit: None,
+            outbox: Outbox::default(),
+            dialogue,
+            parked: SlabChain::default(),
+            timer: Moment::NEVER,
+            progress: now,
+            acknowledged: 0,
+            said: false,
+            ranked: 0,
+            taken_in: 0,
+            last_words: 0,
+        }
+    }
+
     /// The memory that is kept until the peer reads, in bytes.
     pub(super) fn kept_bytes(&self) -> usize {
         // What is under way to a peer that keeps up lies in an engine's buffers, or will in a moment.
         let queued = if self.blocked { self.outbox.cost() } else { 0 };
         queued + self.parked.cost()
+    }
+
+    /// Whether its dialogue goes on here.
+    #[inline]
+    pub(super) fn talks(&self) -> bool {
+        self.phase == Phase::Talking && self.leaving.is_none()
     }
 
     /// Whether the peer does not keep up with what it is sent.
@@ -183,6 +246,6 @@ impl<Io> Connection<Io> {
 
     /// Whether FIN follows what is queued.
     pub(super) fn finishes(&self) -> bool {
-        matches!(self.phase, Phase::Flushing(_))
+        matches!(self.phase, Phase::Flushing(_)) && self.leaving.is_none()
     }
 }

@@ -6,13 +6,13 @@
 //! silence counts only while it is owed nothing. The kernel is asked when a deadline comes due, and never
 //! for a message.
 
-use crate::protocol::{Cause, CloseCode, Moment, Reply, Turn, Wake};
+use crate::protocol::{Cause, CloseCode, Moment, Wake};
 
 use super::connection::Phase;
+use super::inbound::Copying;
 use super::judge::{Verdict, WRITES_FIRST};
-use super::outbound::Queue;
 use super::slots::SlotId;
-use super::{Shard, Standing};
+use super::{Handle, Shard, Standing};
 
 /// A peer that is owed something, or whose FIN is waited for, is looked at this many times within the timeout
 /// that is for it.
@@ -21,176 +21,135 @@ pub(super) const LOOKS: u32 = 4;
 impl<Io> Shard<Io> {
     /// When [`Shard::pop_due`] is to be called again; none: when something else has happened.
     pub fn next_due(&self) -> Option<Moment> {
-        self.timers.next().into_iter().chain(self.returns).min()
+        let timer = self.common.timers.next();
+        timer.into_iter().chain(self.returns.due).min()
     }
 
     /// Wakes a connection whose deadline has passed, and names it. To be called until it names none. `ask`
     /// tells how a peer stands.
     pub fn pop_due(&mut self, mut ask: impl FnMut(&Io) -> Standing) -> Option<SlotId> {
+        let slots = &self.slots;
+        self.common.timers.sweep(slots.len(), |due, id| {
+            slots.get(id).is_some_and(|it| it.timer == due)
+        });
         loop {
-            let (due, id) = self.timers.pop_due(self.now)?;
-            let Some(connection) = self.slots.get_mut(id) else {
+            let (due, id) = self.common.timers.pop_due(self.common.now)?;
+            let Some(mut handle) = self.at(id).filter(|it| it.connection.timer == due) else {
                 continue;
             };
-            if connection.timer != due {
-                continue;
-            }
-            connection.timer = Moment::NEVER;
-            if self.look(id, &mut ask) {
+            handle.connection.timer = Moment::NEVER;
+            if handle.look(&mut ask) {
                 return Some(id);
             }
-        }
-    }
-
-    /// Looks at a connection, and whether the engine is to. Unless it is over, it will be looked at again.
-    fn look(&mut self, id: SlotId, ask: &mut impl FnMut(&Io) -> Standing) -> bool {
-        let wants_read = self.wants(id).read;
-        let share = self.share_bytes();
-        let (now, policy) = (self.now, &self.settings.policy);
-        let Some(connection) = self.slots.get_mut(id) else {
-            return false;
-        };
-        if matches!(connection.phase, Phase::Gone { .. }) {
-            return false;
-        }
-        let talks = connection.phase == Phase::Talking;
-        let deadline = connection.dialogue.deadline().filter(|_| talks);
-        let timer = (deadline.is_some_and(|due| due <= now)).then(|| connection.dialogue.timer());
-        if talks && timer.is_none() && !connection.owed {
-            self.arm_at(id, deadline);
-            return false;
-        }
-        let standing = ask(&connection.io);
-        match connection.judge(now, policy, timer, standing, wants_read, share) {
-            Verdict::Again(due) => {
-                self.arm(id, due);
-                let deadline = self.slots.get(id).and_then(|it| it.dialogue.deadline());
-                self.arm_at(id, deadline.filter(|due| talks && *due > now));
-                // There may be room by now, because the limit has grown or others have left.
-                self.unpark(id);
-                self.wants(id).read
-            }
-            Verdict::Wake => {
-                self.wake(id, Wake::Deadline);
-                self.begin_to_owe(id);
-                true
-            }
-            Verdict::Close => {
-                self.tally.timeouts.add(1);
-                connection.phase = Phase::Gone { reset: false };
-                true
-            }
-            Verdict::GiveUp => {
-                self.tally.timeouts.add(1);
-                self.give_up(id, Cause::Stalled);
-                true
-            }
-        }
-    }
-
-    /// From here on the peer is owed something, if anything is queued.
-    pub fn begin_to_owe(&mut self, id: SlotId) {
-        let Some(connection) = self.slots.get_mut(id) else {
-            return;
-        };
-        if connection.outbox.is_empty() {
-            return;
-        }
-        if !std::mem::replace(&mut connection.owed, true) {
-            connection.progress = self.now;
-        }
-        let look = self.now + self.settings.policy.stall_timeout / LOOKS;
-        self.arm(id, look);
-    }
-
-    /// Looks soon at a peer that is behind and has as much queued as it may have, while it reads.
-    pub(super) fn look_soon_if_full(&mut self, id: SlotId) {
-        if let Some(connection) = self.slots.get(id)
-            && connection.outbox.bytes() > self.queue_bytes_max(connection)
-        {
-            self.arm(id, self.now + WRITES_FIRST);
         }
     }
 
     /// The server is going down. Each session is told once what has arrived from its peer by now has been
     /// taken in; new ones are refused. `ask` tells how a peer stands.
     pub fn drain(&mut self, code: CloseCode, mut ask: impl FnMut(&Io) -> Standing) {
-        self.draining = Some(code);
-        self.residents = self.slots.len();
+        self.common.draining = Some(code);
+        self.common.residents = self.slots.len();
         for id in self.slots.ids() {
-            if let Some(connection) = self.slots.get_mut(id) {
-                connection.last_words = ask(&connection.io).received;
+            if let Some(mut handle) = self.at(id) {
+                handle.connection.last_words = ask(&handle.connection.io).received;
+                handle.tell_of_drain();
             }
-            self.tell_of_drain(id);
         }
     }
 
     /// How many connections are left of those that were there when the server began to go down.
     pub fn residents(&self) -> usize {
-        self.residents
+        self.common.residents
+    }
+}
+
+impl<Io> Handle<'_, Io> {
+    /// Looks at a connection, and whether the engine is to. Unless it is over, or leaves, it will be looked at
+    /// again.
+    fn look(&mut self, ask: &mut impl FnMut(&Io) -> Standing) -> bool {
+        let connection = &*self.connection;
+        if matches!(connection.phase, Phase::Gone { .. }) || connection.leaving.is_some() {
+            return false;
+        }
+        let now = self.common.now;
+        let talks = connection.phase == Phase::Talking;
+        let deadline = connection.dialogue.deadline().filter(|_| talks);
+        let timer = (deadline.is_some_and(|due| due <= now)).then(|| connection.dialogue.timer());
+        if talks && timer.is_none() && !connection.owed {
+            self.arm_for_dialogue();
+            return false;
+        }
+        let wants_read = self.wants().read;
+        let share = self.common.share_bytes();
+        let policy = &self.common.settings.policy;
+        let connection = &mut *self.connection;
+        let standing = ask(&connection.io);
+        match connection.judge(now, policy, timer, standing, wants_read, share) {
+            Verdict::Again(due) => {
+                self.arm(due);
+                let deadline = self.connection.dialogue.deadline();
+                if let Some(due) = deadline.filter(|due| talks && *due > now) {
+                    self.arm(due);
+                }
+                // There may be room by now, because the limit has grown or others have left.
+                self.unpark();
+                self.wants().read
+            }
+            Verdict::Wake => {
+                self.wake(Wake::Deadline);
+                self.begin_to_owe();
+                true
+            }
+            Verdict::Close => {
+                self.common.tally.timeouts.add(1);
+                self.connection.phase = Phase::Gone { reset: false };
+                true
+            }
+            Verdict::GiveUp => {
+                self.common.tally.timeouts.add(1);
+                self.give_up(Cause::Stalled);
+                true
+            }
+        }
+    }
+
+    /// From here on the peer is owed something, if anything is queued.
+    pub fn begin_to_owe(&mut self) {
+        if self.connection.outbox.is_empty() {
+            return;
+        }
+        if !std::mem::replace(&mut self.connection.owed, true) {
+            self.connection.progress = self.common.now;
+        }
+        self.arm(self.common.now + self.common.settings.policy.stall_timeout / LOOKS);
+    }
+
+    /// Looks soon at a peer that is behind and has as much queued as it may have, while it reads.
+    pub(super) fn look_soon_if_full(&mut self) {
+        if self.connection.outbox.bytes() > self.common.queue_bytes_max(self.connection) {
+            self.arm(self.common.now + WRITES_FIRST);
+        }
     }
 
     /// Tells a session that the server is going down, if it is, and if all has been taken in that comes
     /// before.
-    pub(super) fn tell_of_drain(&mut self, id: SlotId) {
-        if let Some(code) = self.draining
-            && let Some(connection) = self.slots.get(id)
-            && connection.phase == Phase::Talking
-            && !connection.held
-            && connection.taken_in >= connection.last_words
+    #[inline]
+    pub(super) fn tell_of_drain(&mut self) {
+        if let Some(code) = self.common.draining
+            && self.connection.talks()
+            && !self.connection.held
+            && self.connection.taken_in >= self.connection.last_words
         {
-            self.wake(id, Wake::Drain(code));
+            self.wake(Wake::Drain(code));
         }
     }
 
     /// Wakes a session and queues what it answers.
-    pub(super) fn wake(&mut self, id: SlotId, why: Wake) {
-        let Some(connection) = self.slots.get_mut(id) else {
-            return;
-        };
-        let mut reply = Reply::default();
-        let mut turn = Turn {
-            now: self.now,
-            policy: &self.settings.policy,
-            slabs: &mut self.slabs,
-            tally: &self.tally,
-            room: 0,
-            refusing: self.draining.is_some() || connection.surplus,
-            cause: None,
-        };
-        let next = connection.dialogue.resume(&mut turn, why, &mut reply);
-        connection.cause = connection.cause.or(turn.cause);
-        let mut queue = Queue {
-            outbox: &mut connection.outbox,
-            entries: &mut self.entries,
-            slabs: &mut self.slabs,
-            blocked: connection.blocked,
-        };
-        queue.push_piece(reply.before);
-        queue.push_piece(reply.after);
-        let deadline = connection.dialogue.deadline();
-        self.arm_at(id, deadline);
-        self.follow(id, next);
-    }
-
-    /// Has the connection looked at again at `due`, unless it will be sooner anyway.
-    pub(super) fn arm(&mut self, id: SlotId, due: Moment) {
-        if let Some(connection) = self.slots.get_mut(id)
-            && due < connection.timer
-        {
-            connection.timer = due;
-            self.timers.add(due, id);
-            let slots = &self.slots;
-            self.timers.sweep(slots.len(), |due, id| {
-                slots.get(id).is_some_and(|it| it.timer == due)
-            });
-        }
-    }
-
-    fn arm_at(&mut self, id: SlotId, due: Option<Moment>) {
-        if let Some(due) = due {
-            self.arm(id, due);
-        }
+    pub(super) fn wake(&mut self, why: Wake) {
+        let (next, reply) =
+            self.converse(0, |dialogue, turn, reply| dialogue.resume(turn, why, reply));
+        self.deliver(reply, &[], &mut Copying);
+        self.follow(next);
     }
 }
 
@@ -201,7 +160,7 @@ mod tests {
     use crate::protocol::policy::GreetingAfter;
     use crate::protocol::{Policy, Tally};
     use crate::shard::readiness::{Immediate, Wire};
-    use crate::shard::{Admission, Connection, Protocol, Sent, Settings, Write};
+    use crate::shard::{Admission, Connection, Entrance, Protocol, Sent, Settings, Write};
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -233,7 +192,6 @@ mod tests {
     impl World {
         fn new(policy: Policy) -> (Self, SlotId) {
             let settings = Settings {
-                protocol: Protocol::WebSocket,
                 policy,
                 budget: SlabPool::budget(1 << 20, 1),
                 admission: Arc::new(Admission::new(None)),
@@ -244,7 +202,12 @@ mod tests {
                 standing: Standing::default(),
             };
             world.shard.set_now(world.now);
-            let id = world.shard.open(());
+            let id = world.shard.open(
+                (),
+                Entrance {
+                    protocol: Protocol::WebSocket,
+                },
+            );
             (world, id)
         }
 
@@ -382,7 +345,7 @@ mod tests {
     fn whoever_is_ended_already_is_not_judged_again() {
         let (mut world, id) = behind(Policy::default());
         world.shard.fail(id);
-        let timeouts = world.shard.tally.timeouts.get();
+        let timeouts = world.shard.common.tally.timeouts.get();
         world.pass(id, Duration::from_secs(100), |_| {});
         for _ in 0..10 {
             world.now = world.now + Duration::from_secs(100);
@@ -390,7 +353,7 @@ mod tests {
             let standing = world.standing;
             assert_eq!(world.shard.pop_due(|()| standing), None);
         }
-        assert_eq!(world.shard.tally.timeouts.get(), timeouts);
+        assert_eq!(world.shard.common.tally.timeouts.get(), timeouts);
         assert_eq!(world.shard.take_cause(id), None);
     }
 }

@@ -4,10 +4,9 @@ use std::ops::Range;
 
 use crate::protocol::{Next, Reply, Turn, Wake};
 
-use super::Shard;
-use super::connection::Phase;
+use super::Handle;
+use super::connection::{Dialogue, Phase};
 use super::outbound::{Queue, Sent};
-use super::slots::SlotId;
 
 /// The least that is read from a peer at a time, in bytes, and the least room that there is for an answer.
 pub(super) const RECEIVE_BYTES_MIN: usize = 4 * 1024;
@@ -26,8 +25,8 @@ pub trait Carrier<Io> {
     ) -> Sent;
 }
 
-/// Carries by copying: for lent bytes that are the shard's own.
-struct Copying;
+/// Carries by copying: for lent bytes that are the shard's own, and for where none are lent.
+pub(super) struct Copying;
 
 impl<Io> Carrier<Io> for Copying {
     fn carry(
@@ -42,173 +41,154 @@ impl<Io> Carrier<Io> for Copying {
     }
 }
 
-impl<Io> Shard<Io> {
+impl<Io> Handle<'_, Io> {
     /// Bytes have come.
     ///
     /// Replies that lie in `lent` go through `carrier`, which says who owns that memory; everything else
     /// is queued here.
     #[inline]
-    pub fn receive(&mut self, id: SlotId, lent: &mut [u8], carrier: &mut impl Carrier<Io>) {
-        self.tally.received_bytes.add(lent.len() as u64);
-        let Some(connection) = self.slots.get_mut(id) else {
-            return;
-        };
+    pub fn receive(&mut self, lent: &mut [u8], carrier: &mut impl Carrier<Io>) {
+        let connection = &mut *self.connection;
+        self.common.tally.received_bytes.add(lent.len() as u64);
         if connection.phase != Phase::Talking {
             return;
         }
         connection.taken_in += lent.len() as u64;
-        if connection.held {
-            return self.hold(id, lent);
+        connection.said = true;
+        if connection.held || connection.leaving.is_some() {
+            return self.hold(lent);
         }
-        if connection.surplus && self.settings.admission.enter() {
-            connection.surplus = false;
-            self.surplus -= 1;
+        if connection.permit.is_none() {
+            connection.permit = self.common.settings.admission.enter();
+            self.common.surplus -= usize::from(connection.permit.is_some());
         }
         let mut from = 0;
         while from < lent.len() {
-            let Some((consumed, next)) = self.take_in(id, lent, from, carrier) else {
+            let Some((consumed, next)) = self.take_in(lent, from, carrier) else {
                 return;
             };
             from += consumed;
-            if next == Next::Hold && !self.has_room(id) {
-                self.hold(id, &lent[from..]);
-                return;
+            if next == Next::HandOver {
+                self.leave_for_http();
+                return self.hold(&lent[from..]);
+            }
+            if next == Next::Hold && !self.has_room() {
+                return self.hold(&lent[from..]);
             }
         }
-        self.tell_of_drain(id);
+        self.tell_of_drain();
     }
 
     /// One call of the session with `lent[from..]`, and its reply taken away; none when the dialogue is
     /// over.
     #[inline]
-    pub(super) fn take_in(
+    fn take_in(
         &mut self,
-        id: SlotId,
         lent: &mut [u8],
         from: usize,
         carrier: &mut impl Carrier<Io>,
     ) -> Option<(usize, Next)> {
-        let room = self.receive_bytes_max(id);
-        let connection = self.slots.get_mut(id)?;
-        if connection.phase != Phase::Talking {
+        if self.connection.phase != Phase::Talking {
             return None;
         }
-        let mut reply = Reply::default();
-        let mut turn = Turn {
-            now: self.now,
-            policy: &self.settings.policy,
-            slabs: &mut self.slabs,
-            tally: &self.tally,
-            room,
-            refusing: self.draining.is_some() || connection.surplus,
-            cause: None,
-        };
-        let timer = connection.timer;
-        let behind = connection.blocked;
-        let step = connection
-            .dialogue
-            .receive(&mut turn, &mut lent[from..], &mut reply);
-        let deadline = connection.dialogue.deadline();
-        connection.cause = connection.cause.or(turn.cause);
-        let mut queue = Queue {
-            outbox: &mut connection.outbox,
-            entries: &mut self.entries,
-            slabs: &mut self.slabs,
-            blocked: connection.blocked,
-        };
-        queue.push_piece(reply.before);
-        let mut sent = Sent::Bytes(0);
-        if !reply.window.is_empty() {
-            let window = from + reply.window.start..from + reply.window.end;
-            sent = carrier.carry(&mut connection.io, &mut queue, lent, window);
-        }
-        queue.push_piece(reply.after);
-        if let Some(due) = deadline
-            && due < timer
-        {
-            self.arm(id, due);
-        }
-        self.follow(id, step.next);
-        self.note(id, sent);
+        let behind = self.connection.blocked;
+        let room = self.receive_bytes_max();
+        let (step, mut reply) = self.converse(room, |dialogue, turn, reply| {
+            dialogue.receive(turn, &mut lent[from..], reply)
+        });
+        reply.window = from + reply.window.start..from + reply.window.end;
+        self.deliver(reply, lent, carrier);
+        self.follow(step.next);
         if behind {
-            self.keep(id);
+            self.note_kept();
         }
         Some((step.consumed, step.next))
+    }
+
+    /// Asks the dialogue, with `room` bytes for what it answers beyond the bytes it is lent.
+    #[inline]
+    pub(super) fn converse<T>(
+        &mut self,
+        room: usize,
+        ask: impl FnOnce(&mut Dialogue, &mut Turn<'_>, &mut Reply) -> T,
+    ) -> (T, Reply) {
+        let connection = &mut *self.connection;
+        let mut reply = Reply::default();
+        let mut turn = Turn {
+            now: self.common.now,
+            policy: &self.common.settings.policy,
+            slabs: &mut self.common.slabs,
+            tally: &self.common.tally,
+            room,
+            refusing: self.common.draining.is_some() || connection.permit.is_none(),
+            cause: None,
+        };
+        let said = ask(&mut connection.dialogue, &mut turn, &mut reply);
+        connection.cause = connection.cause.or(turn.cause);
+        self.arm_for_dialogue();
+        (said, reply)
     }
 
     /// How many bytes may be received from the connection at a time: where memory is short, no more than the
     /// peer may keep of it if it turns out not to read.
     #[inline]
-    pub fn receive_bytes_max(&self, id: SlotId) -> usize {
-        let room = self.slots.get(id).map_or(0, |connection| {
-            let max = self.queue_bytes_max(connection);
-            max.saturating_sub(connection.outbox.bytes())
-        });
+    pub fn receive_bytes_max(&self) -> usize {
+        let room = self.common.queue_bytes_max(self.connection);
+        let room = room.saturating_sub(self.connection.outbox.bytes());
         room.max(RECEIVE_BYTES_MIN)
     }
 
     /// Whether the queue has room for more replies.
-    pub(super) fn has_room(&self, id: SlotId) -> bool {
-        self.slots.get(id).is_some_and(|connection| {
-            let queued = connection.outbox.bytes();
-            queued == 0 || queued < self.queue_bytes_max(connection)
-        })
+    fn has_room(&self) -> bool {
+        let queued = self.connection.outbox.bytes();
+        queued == 0 || queued < self.common.queue_bytes_max(self.connection)
     }
 
     /// Keeps input that the session does not take yet.
-    pub(super) fn hold(&mut self, id: SlotId, rest: &[u8]) {
-        let Some(connection) = self.slots.get_mut(id) else {
-            return;
-        };
-        connection.held = true;
-        connection.parked.append(rest, &mut self.slabs);
-        self.keep(id);
+    fn hold(&mut self, rest: &[u8]) {
+        self.connection.held = true;
+        let slabs = &mut self.common.slabs;
+        self.connection.parked.append(rest, slabs);
+        self.note_kept();
     }
 
     /// The peer's FIN has come.
-    pub fn peer_finished(&mut self, id: SlotId) {
-        let Some(connection) = self.slots.get_mut(id) else {
-            return;
-        };
-        connection.peer_finished = true;
-        match connection.phase {
-            Phase::Talking if !connection.held => self.wake(id, Wake::PeerFinished),
-            Phase::Lingering => connection.phase = Phase::Gone { reset: false },
+    pub fn peer_finished(&mut self) {
+        self.connection.peer_finished = true;
+        match self.connection.phase {
+            Phase::Talking if self.connection.talks() && !self.connection.held => {
+                self.wake(Wake::PeerFinished);
+            }
+            Phase::Lingering => self.connection.phase = Phase::Gone { reset: false },
             _ => {}
         }
     }
 
     /// Offers parked input again once there is room for its answer.
-    pub(super) fn unpark(&mut self, id: SlotId) {
-        loop {
-            let waits = self
-                .slots
-                .get(id)
-                .is_some_and(|connection| connection.held && connection.phase == Phase::Talking);
-            if !waits || !self.has_room(id) {
-                return;
-            }
-            let Some(connection) = self.slots.get_mut(id) else {
-                return;
-            };
-            let Some(mut slab) = connection.parked.pop() else {
-                connection.held = false;
-                if connection.peer_finished {
-                    self.wake(id, Wake::PeerFinished);
+    pub(super) fn unpark(&mut self) {
+        while self.connection.held && self.connection.talks() && self.has_room() {
+            let Some(mut slab) = self.connection.parked.pop() else {
+                self.connection.held = false;
+                if self.connection.peer_finished {
+                    self.wake(Wake::PeerFinished);
                 } else {
-                    self.tell_of_drain(id);
+                    self.tell_of_drain();
                 }
                 return;
             };
-            let taken = self.take_in(id, slab.bytes_mut(), 0, &mut Copying);
-            match taken {
-                Some((consumed, Next::Hold)) if consumed < slab.len() => {
-                    slab.advance(consumed);
-                    if let Some(connection) = self.slots.get_mut(id) {
-                        connection.parked.push_front(slab);
-                    }
-                }
-                _ => self.slabs.give(slab),
+            let taken = self.take_in(slab.bytes_mut(), 0, &mut Copying);
+            let Some((consumed, next @ (Next::Hold | Next::HandOver))) = taken else {
+                self.common.slabs.give(slab);
+                continue;
+            };
+            slab.advance(consumed);
+            if slab.is_empty() {
+                self.common.slabs.give(slab);
+            } else {
+                self.connection.parked.push_front(slab);
+            }
+            if next == Next::HandOver {
+                self.leave_for_http();
             }
         }
     }

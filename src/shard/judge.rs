@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use crate::protocol::{Moment, Policy, Timer};
 
+use super::Standing;
 use super::connection::{Connection, Phase};
 use super::deadlines::LOOKS;
-use super::{QUEUE_BYTES, Standing};
+use super::retention::QUEUE_BYTES;
 
 /// A peer that acknowledges nothing for so long, while more of what it writes has come, writes before it reads.
 pub(super) const WRITES_FIRST: Duration = Duration::from_millis(10);
@@ -47,7 +48,7 @@ impl<Io> Connection<Io> {
         let talks = self.phase == Phase::Talking;
         let owed = !self.outbox.is_empty() || standing.outstanding;
         let has_read = standing.acknowledged != self.acknowledged;
-        let has_said = talks && self.taken_in != self.heard;
+        let has_said = std::mem::take(&mut self.said) && talks;
         let has_more = talks && standing.received > self.taken_in;
         self.unmoved = self.unmoved.saturating_add(1);
         if has_read || has_said || owed != self.owed {
@@ -59,7 +60,6 @@ impl<Io> Connection<Io> {
         }
         self.owed = owed;
         self.acknowledged = standing.acknowledged;
-        self.heard = self.taken_in;
         if timer == Some(Timer::Greeting) {
             return Verdict::Wake;
         }

@@ -1,12 +1,11 @@
 //! Output: what is queued, offered to the kernel piece by piece.
 
 use crate::memory::SlabPool;
-use crate::protocol::{Cause, Piece};
+use crate::protocol::{Piece, Reply};
 
-use super::Shard;
-use super::connection::Phase;
+use super::inbound::Carrier;
 use super::outbox::{Entries, Lease, Load, Outbox};
-use super::slots::SlotId;
+use super::{Common, Connection, Handle};
 
 /// What became of a send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,117 +69,92 @@ pub struct Front<'a> {
     pub may_wait: bool,
 }
 
-impl<Io> Shard<Io> {
+impl<Io> Handle<'_, Io> {
+    /// The one way out for what a dialogue says. `lent` is what its window names a part of; `carrier` takes
+    /// that away.
+    #[inline]
+    pub(super) fn deliver(&mut self, reply: Reply, lent: &[u8], carrier: &mut impl Carrier<Io>) {
+        let (io, mut queue) = self.queue();
+        queue.push_piece(reply.before);
+        let sent = if reply.window.is_empty() {
+            Sent::Bytes(0)
+        } else {
+            carrier.carry(io, &mut queue, lent, reply.window)
+        };
+        queue.push_piece(reply.after);
+        self.note_sent(sent);
+    }
+
     /// The piece to be sent next, whether another follows it, and whether it may wait for the peer: what
     /// lies in an engine's buffer must not, since all peers share those.
     #[inline]
-    pub fn front(&self, id: SlotId) -> Option<Front<'_>> {
-        let connection = self.slots.get(id)?;
+    pub fn front(&self) -> Option<Front<'_>> {
+        self.common.front(self.connection)
+    }
+
+    /// The front piece has been offered to the kernel, which took this much. A claim on a buffer comes
+    /// back when it is done with.
+    #[inline]
+    pub fn sent(&mut self, sent: Sent) -> Option<Lease> {
+        let mut finished = None;
+        if let Sent::Bytes(count) = sent {
+            let outbox = &mut self.connection.outbox;
+            match self.common.entries.advance(outbox, count) {
+                Some(Load::Slab(slab)) => self.common.slabs.give(slab),
+                Some(Load::Lease(lease)) => finished = Some(lease),
+                None => {}
+            }
+        }
+        self.note_sent(sent);
+        self.unpark();
+        finished
+    }
+
+    /// Copies what is queued in an engine's buffers, so that they can be used again while the peer does
+    /// not read. `read` shows a claim's bytes and takes it back.
+    pub fn spill(&mut self, mut read: impl FnMut(Lease, &mut dyn FnMut(&[u8]))) {
+        let mut copied = Outbox::default();
+        let Common { entries, slabs, .. } = &mut *self.common;
+        while let Some(load) = entries.pop(&mut self.connection.outbox) {
+            match load {
+                Load::Slab(slab) => entries.push(&mut copied, Load::Slab(slab)),
+                Load::Lease(lease) => read(lease, &mut |bytes| {
+                    entries.push_bytes(&mut copied, bytes, slabs);
+                }),
+            }
+        }
+        self.connection.outbox = copied;
+        self.note_kept();
+    }
+
+    /// What a send means for the connection.
+    #[inline]
+    pub(super) fn note_sent(&mut self, sent: Sent) {
+        match sent {
+            Sent::Bytes(_) if self.connection.outbox.is_empty() => {
+                self.connection.blocked = false;
+                self.connection.doublings = 0;
+            }
+            Sent::Bytes(_) => {}
+            Sent::Blocked => {
+                self.connection.blocked = true;
+                self.begin_to_owe();
+                self.note_kept();
+            }
+            Sent::Failed => self.fail(),
+        }
+    }
+}
+
+impl Common {
+    #[inline]
+    pub(super) fn front<Io>(&self, connection: &Connection<Io>) -> Option<Front<'_>> {
         let (load, more) = self.entries.front(&connection.outbox)?;
         Some(Front {
             load,
             more: more || connection.finishes(),
             may_wait: connection.blocked && matches!(load, Load::Slab(_)),
         })
-    }
-
-    /// The front piece has been offered to the kernel, which took this much. A claim on a buffer comes
-    /// back when it is done with.
-    #[inline]
-    pub fn sent(&mut self, id: SlotId, sent: Sent) -> Option<Lease> {
-        let mut finished = None;
-        if let Sent::Bytes(count) = sent {
-            let connection = self.slots.get_mut(id)?;
-            match self.entries.advance(&mut connection.outbox, count) {
-                Some(Load::Slab(slab)) => self.slabs.give(slab),
-                Some(Load::Lease(lease)) => finished = Some(lease),
-                None => {}
-            }
-        }
-        self.note(id, sent);
-        self.unpark(id);
-        finished
-    }
-
-    /// Copies what is queued in an engine's buffers, so that they can be used again while the peer does
-    /// not read. `read` shows a claim's bytes and takes it back.
-    pub fn spill(&mut self, id: SlotId, mut read: impl FnMut(Lease, &mut dyn FnMut(&[u8]))) {
-        let Some(connection) = self.slots.get_mut(id) else {
-            return;
-        };
-        let mut copied = Outbox::default();
-        while let Some(load) = self.entries.pop(&mut connection.outbox) {
-            match load {
-                Load::Slab(slab) => self.entries.push(&mut copied, Load::Slab(slab)),
-                Load::Lease(lease) => read(lease, &mut |bytes| {
-                    self.entries.push_bytes(&mut copied, bytes, &mut self.slabs);
-                }),
-            }
-        }
-        connection.outbox = copied;
-        self.keep(id);
-    }
-
-    /// What a send means for the connection.
-    #[inline]
-    pub(super) fn note(&mut self, id: SlotId, sent: Sent) {
-        let Some(connection) = self.slots.get_mut(id) else {
-            return;
-        };
-        match sent {
-            Sent::Bytes(_) if connection.outbox.is_empty() => {
-                connection.blocked = false;
-                connection.doublings = 0;
-            }
-            Sent::Bytes(_) => {}
-            Sent::Blocked => {
-                connection.blocked = true;
-                self.begin_to_owe(id);
-                self.keep(id);
-            }
-            Sent::Failed => self.fail(id),
-        }
-    }
-
-    /// Takes note of what a connection keeps. Where all together keep more than they may, those that keep
-    /// most are ended: some of those that do not read, and not whoever happens to wait next.
-    pub(super) fn keep(&mut self, id: SlotId) {
-        if let Some(connection) = self.slots.get_mut(id) {
-            self.keepers
-                .enter(id, connection.kept_bytes(), &mut connection.ranked);
-        }
-        self.note_use();
-        self.look_soon_if_full(id);
-        // What those keep that are ended already comes back once nothing is under way for them.
-        while self.slabs.overdraft() > self.shedding {
-            let Some((entered, id)) = self.keepers.pop() else {
-                return;
-            };
-            let Some(connection) = self.slots.get_mut(id) else {
-                continue;
-            };
-            let is_gone = matches!(connection.phase, Phase::Gone { .. });
-            if is_gone || connection.ranked != entered {
-                continue;
-            }
-            connection.ranked = 0;
-            let bytes = connection.kept_bytes();
-            if bytes == 0 || bytes < entered as usize {
-                self.keepers.enter(id, bytes, &mut connection.ranked);
-                continue;
-            }
-            self.tally.shed.add(1);
-            self.shedding += bytes;
-            self.shed.push((id, bytes));
-            self.unsettled.push(id);
-            self.give_up(id, Cause::Memory);
-        }
-    }
-
-    /// A connection that was ended for want of memory, for its end to be carried out. To be called until
-    /// it names none.
-    pub fn pop_shed(&mut self) -> Option<SlotId> {
-        self.unsettled.pop()
     }
 }
 
@@ -190,7 +164,7 @@ mod tests {
 
     use super::*;
     use crate::shard::completion::{Deferred, Lender};
-    use crate::shard::tcp_shard;
+    use crate::shard::{TCP, tcp_shard};
 
     /// Lends from a buffer that is never used up.
     struct Endless;
@@ -204,7 +178,7 @@ mod tests {
     #[test]
     fn whoever_does_not_read_is_shed_and_not_whoever_has_much_under_way() {
         let (mut shard, tally) = tcp_shard(64 * 1024);
-        let (slow, fast) = (shard.open(()), shard.open(()));
+        let (slow, fast) = (shard.open((), TCP), shard.open((), TCP));
         shard.receive(fast, &mut vec![7; 300 * 1024], &mut Deferred(Endless));
         shard.receive(slow, &mut vec![7; 60 * 1024], &mut Deferred(Endless));
         shard.sent(slow, Sent::Blocked);

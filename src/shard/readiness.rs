@@ -5,8 +5,7 @@
 use std::ops::Range;
 
 use super::outbox::Load;
-use super::slots::SlotId;
-use super::{Carrier, Queue, Sent, Shard};
+use super::{Carrier, Handle, Queue, Sent};
 
 /// A non-blocking send.
 pub trait Wire<Io> {
@@ -71,32 +70,20 @@ fn flush<Io>(io: &mut Io, queue: &mut Queue<'_>, wire: &mut impl Wire<Io>, more:
     Sent::Bytes(0)
 }
 
-impl<Io> Shard<Io> {
+impl<Io> Handle<'_, Io> {
     /// Sends what is queued for the connection, as far as its socket takes it, and goes on with the
     /// input that waited for room.
-    pub fn flush(&mut self, id: SlotId, wire: &mut impl Wire<Io>) {
+    pub fn flush(&mut self, wire: &mut impl Wire<Io>) {
         loop {
-            let Some(connection) = self.slots.get_mut(id) else {
-                return;
-            };
-            let finishes = connection.finishes();
-            let mut queue = Queue {
-                outbox: &mut connection.outbox,
-                entries: &mut self.entries,
-                slabs: &mut self.slabs,
-                blocked: connection.blocked,
-            };
-            let sent = flush(&mut connection.io, &mut queue, wire, finishes);
-            self.note(id, sent);
+            let finishes = self.connection.finishes();
+            let (io, mut queue) = self.queue();
+            let sent = flush(io, &mut queue, wire, finishes);
+            self.note_sent(sent);
             if sent != Sent::Bytes(0) {
                 return;
             }
-            self.unpark(id);
-            if self
-                .slots
-                .get(id)
-                .is_none_or(|connection| connection.outbox.is_empty())
-            {
+            self.unpark();
+            if self.connection.outbox.is_empty() {
                 return;
             }
         }

@@ -258,7 +258,7 @@ pub(crate) fn check_deadlines(world: &World) {
         {
             late("it is silent, and lives for ever");
         }
-        let request = scenario.protocol == ringback::shard::Protocol::WebSocket;
+        let request = scenario.entrance.protocol == ringback::shard::Protocol::WebSocket;
         let unheard = request && !connection.answered && world.network.unread(line) == 0;
         // Where there is something to read, the deadline is put off.
         let read = clock.since(connection.touched_at) <= unread;

@@ -47,13 +47,13 @@ pub(crate) fn run(seed: u64, style: Style, whole_trace: bool) -> String {
     let worker = Worker {
         number: 0,
         settings: Settings {
-            protocol: scenario.protocol,
             policy: scenario.policy.clone(),
             budget: SlabPool::budget(scenario.buffer_memory_bytes, 1),
             admission: admission.clone(),
         },
         tally: Arc::new(Tally::default()),
         listeners: Vec::new(),
+        entrances: vec![scenario.entrance; scenario.listeners],
         stop: &stop,
         tuning: UringTuning::default(),
     };

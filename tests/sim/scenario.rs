@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ringback::protocol::Policy;
 use ringback::protocol::policy::GreetingAfter;
-use ringback::shard::Protocol;
+use ringback::shard::{Entrance, Protocol};
 
 use crate::random::Random;
 
@@ -59,7 +59,7 @@ pub(crate) struct Buffers {
 /// A run.
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
-    pub(crate) protocol: Protocol,
+    pub(crate) entrance: Entrance,
     pub(crate) policy: Policy,
     pub(crate) drain_timeout: Duration,
     pub(crate) connections_max: Option<NonZeroUsize>,
@@ -101,10 +101,12 @@ impl Scenario {
             .one_in(3)
             .then(|| random.below(arrival.max(MILLISECOND) * 3));
         Scenario {
-            protocol: if random.one_in(8) {
-                Protocol::Tcp
-            } else {
-                Protocol::WebSocket
+            entrance: Entrance {
+                protocol: if random.one_in(8) {
+                    Protocol::Tcp
+                } else {
+                    Protocol::WebSocket
+                },
             },
             policy: policy(random, calm, hoards),
             drain_timeout: span(random, calm),

@@ -36,7 +36,7 @@ pub(crate) struct Script {
 
 impl Script {
     pub(crate) fn new(random: &mut Random, scenario: &Scenario) -> Self {
-        if scenario.protocol == Protocol::Tcp {
+        if scenario.entrance.protocol == Protocol::Tcp {
             let count = match scenario.heavy {
                 true => 600_000,
                 false => random.pick(&[0, 1, 100, 5000, 600_000]),

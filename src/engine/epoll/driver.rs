@@ -151,7 +151,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
                 return self.kernel.listen(false);
             }
             match self.kernel.accept(listener) {
-                Ok(Some(socket)) => self.open(socket),
+                Ok(Some(socket)) => self.open(socket, listener),
                 Ok(None) => return Ok(()),
                 Err(error) => {
                     self.door.failed(&error, self.now);
@@ -164,12 +164,13 @@ impl<'a, K: Kernel> Driver<'a, K> {
         Ok(())
     }
 
-    fn open(&mut self, socket: K::Socket) {
+    fn open(&mut self, socket: K::Socket, listener: u32) {
         let interest = Interest {
             read: true,
             write: false,
         };
-        let id = self.shard.open(Io { socket, interest });
+        let entrance = self.worker.entrances[listener as usize];
+        let id = self.shard.open(Io { socket, interest }, entrance);
         if let Some(connection) = self.shard.get_mut(id)
             && self
                 .kernel
@@ -231,7 +232,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
                     self.shard.half_closed(id);
                 }
                 Write::Close { reset } => return self.close(id, reset),
-                Write::Send | Write::Rest => break wants,
+                Write::Send | Write::Rest | Write::PutDown(_) => break wants,
             }
         };
         let interest = Interest {

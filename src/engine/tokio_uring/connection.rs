@@ -10,13 +10,13 @@ use std::task::Poll;
 use super::core::{Seat, Shared};
 use super::pool::SMALL_BYTES;
 use super::world::{Stream, World};
-use crate::shard::{SlotId, Write};
+use crate::shard::{Entrance, SlotId, Write};
 
 /// Takes a connection in, for a task of its own.
-pub(super) fn open<W: World>(shared: &Rc<Shared<W>>, stream: W::Stream) {
+pub(super) fn open<W: World>(shared: &Rc<Shared<W>>, stream: W::Stream, entrance: Entrance) {
     let stream = Rc::new(stream);
     let seat = Seat::new(Rc::clone(&stream));
-    let id = shared.core_now().shard.open(seat);
+    let id = shared.core_now().shard.open(seat, entrance);
     shared.core().pass_on();
     let present = shared.presence();
     shared.world.spawn(async move {
@@ -112,7 +112,7 @@ async fn converse<W: World>(shared: &Shared<W>, id: SlotId, stream: &W::Stream) 
             }
             Write::Close { reset: false } => progress.stop(stream),
             Write::Rest if ending => progress.stop(stream),
-            Write::Send | Write::Rest => {}
+            Write::Send | Write::Rest | Write::PutDown(_) => {}
         }
         if wants.read && !progress.reading {
             progress.reading = true;

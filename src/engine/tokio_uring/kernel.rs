@@ -88,6 +88,10 @@ pub fn run(worker: &Worker<'_>, ready: &dyn Fn()) -> io::Result<()> {
             }
         };
         let listeners = worker.listeners.iter().map(Accepting::new);
+        let entrances = worker.entrances.iter().copied();
+        let listeners = listeners
+            .zip(entrances)
+            .map(|(listener, entrance)| Ok((listener?, entrance)));
         let listeners = listeners.collect::<io::Result<_>>()?;
         ready();
         io::Result::Ok(serve(&shared, listeners, worker.stop, woken).await)

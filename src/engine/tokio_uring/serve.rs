@@ -12,6 +12,7 @@ use super::world::{Listener, World};
 use crate::engine::leaving::Leaving;
 use crate::engine::{Stop, StopPhase};
 use crate::protocol::Moment;
+use crate::shard::Entrance;
 
 /// Turns in which tasks that are to end do so: what the first of them finds complete is acted on before the
 /// second begins.
@@ -28,13 +29,15 @@ const ENDING_MAX: Duration = Duration::from_secs(2);
 /// If a task did.
 pub async fn serve<W: World>(
     shared: &Rc<Shared<W>>,
-    listeners: Vec<W::Listener>,
+    listeners: Vec<(W::Listener, Entrance)>,
     stop: &Stop,
     woken: impl AsyncFn(),
 ) -> bool {
-    let listeners: Vec<_> = listeners.into_iter().map(Rc::new).collect();
-    for listener in &listeners {
-        let accepting = accept(Rc::clone(shared), shared.presence(), Rc::clone(listener));
+    let mut shut = Vec::new();
+    for (listener, entrance) in listeners {
+        let listener = Rc::new(listener);
+        shut.push(Rc::clone(&listener));
+        let accepting = accept(Rc::clone(shared), shared.presence(), listener, entrance);
         shared.world.spawn(accepting);
     }
     let mut leaving = Leaving::default();
@@ -54,7 +57,7 @@ pub async fn serve<W: World>(
             break;
         }
     }
-    end(shared, &listeners).await
+    end(shared, &shut).await
 }
 
 /// Attends to deadlines once there is something to attend to, at `until` at the latest, or once `woken`.
@@ -111,14 +114,19 @@ async fn end<W: World>(shared: &Shared<W>, listeners: &[Rc<W::Listener>]) -> boo
 }
 
 /// Accepts, one connection at a time, while there may be more.
-async fn accept<W: World>(shared: Rc<Shared<W>>, _present: Presence<W>, listener: Rc<W::Listener>) {
+async fn accept<W: World>(
+    shared: Rc<Shared<W>>,
+    _present: Presence<W>,
+    listener: Rc<W::Listener>,
+    entrance: Entrance,
+) {
     loop {
         rest(&shared).await;
         if shared.core().ending {
             return;
         }
         match listener.accept().await {
-            Ok(stream) => connection::open(&shared, stream),
+            Ok(stream) => connection::open(&shared, stream, entrance),
             Err(_) if shared.core().ending => return,
             Err(error) => shared.core().door.failed(&error, shared.world.now()),
         }

@@ -189,7 +189,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
         match u32::try_from(completion.result) {
             Ok(number) => {
                 let socket = self.kernel.accepted(number);
-                self.open(socket);
+                self.open(socket, listener);
             }
             Err(_) => {
                 let error = io::Error::from_raw_os_error(-completion.result);
@@ -199,8 +199,9 @@ impl<'a, K: Kernel> Driver<'a, K> {
         self.accept_everywhere();
     }
 
-    fn open(&mut self, socket: K::Socket) {
-        let id = self.shard.open(Io::new(socket));
+    fn open(&mut self, socket: K::Socket, listener: u32) {
+        let entrance = self.worker.entrances[listener as usize];
+        let id = self.shard.open(Io::new(socket), entrance);
         self.settle(id);
     }
 
@@ -313,7 +314,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
                     continue;
                 }
                 Write::Close { reset } => return self.close(id, reset),
-                Write::Rest => {}
+                Write::Rest | Write::PutDown(_) => {}
             }
             break wants;
         };

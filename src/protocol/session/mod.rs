@@ -61,6 +61,8 @@ pub enum Next {
     HalfClose,
     /// Send what is queued, then close.
     Close,
+    /// The request is ordinary HTTP and belongs to another owner, all of it.
+    HandOver,
 }
 
 /// What became of the lent bytes.
@@ -265,6 +267,11 @@ impl Session {
     /// When the session wants to be woken if nothing comes; none: never.
     pub fn deadline(&self) -> Option<Moment> {
         (self.deadline < Moment::NEVER && self.stage != Stage::Ended).then_some(self.deadline)
+    }
+
+    /// What is held of a head that another owner is to answer.
+    pub fn take_held(&mut self) -> Option<Box<Slab>> {
+        self.held.take()
     }
 
     /// Gives back the memory it holds. To be called at the connection's end.

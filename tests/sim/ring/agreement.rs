@@ -49,7 +49,7 @@ impl Ring {
         }
         let wanted = match wants.write {
             Write::Send => under_way(Key::Send(id)),
-            Write::HalfClose | Write::Close { .. } => false,
+            Write::HalfClose | Write::PutDown(_) | Write::Close { .. } => false,
             Write::Rest => true,
         };
         match wanted {

@@ -51,7 +51,7 @@ impl Kernel {
         }
         let done = match wants.write {
             Write::Send => writes,
-            Write::HalfClose | Write::Close { .. } => false,
+            Write::HalfClose | Write::PutDown(_) | Write::Close { .. } => false,
             Write::Rest => true,
         };
         match done {

@@ -57,16 +57,18 @@ impl Tasks {
         let over = Rc::new(Cell::new(None));
         let main = {
             let (core, kernel, over) = (core.clone(), kernel.clone(), over.clone());
-            let (stop, listeners) = {
+            let (stop, listeners, entrance) = {
                 let world = world.borrow();
-                (world.stop.clone(), 0..world.network.queues.len())
+                let listeners = 0..world.network.queues.len();
+                (world.stop.clone(), listeners, world.scenario.entrance)
             };
             async move {
                 let woken = async || {
                     let _ = kernel.operation(What::Wake, None).await;
                     kernel.world.borrow_mut().woken = false;
                 };
-                let listeners = listeners.map(|number| Door::new(kernel.clone(), number));
+                let listeners =
+                    listeners.map(|number| (Door::new(kernel.clone(), number), entrance));
                 over.set(Some(serve(&core, listeners.collect(), &stop, woken).await));
             }
         };
