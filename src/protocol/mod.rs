@@ -4,6 +4,7 @@
 //! argument, and so does the time. It may import `core`, `alloc`, and pure parsers; it must never know
 //! an engine, a shard, a file descriptor or the configuration's flags.
 
+pub mod carried;
 pub mod close;
 pub mod frame;
 pub mod handshake;

@@ -27,6 +27,10 @@ pub struct Tally {
     pub accepted: Counter,
     /// Connections that ended.
     pub ended: Counter,
+    /// Connections put down, for somebody else to go on with.
+    pub put_down: Counter,
+    /// Connections picked up, which somebody else had put down.
+    pub picked_up: Counter,
     /// Handshakes answered with 101.
     pub upgrades: Counter,
     /// Requests answered with anything else.

@@ -1,6 +1,7 @@
 //! The TCP echo of RFC 862: bytes back as they come. Useful by itself, and the yardstick for what the
 //! WebSocket layer costs.
 
+use super::carried::{Damage, Reader, Writer};
 use super::close::{Cause, Ending};
 use super::moment::Moment;
 use super::policy::Policy;
@@ -49,6 +50,22 @@ impl TcpEcho {
             }
             Wake::Drain(_) => Next::HalfClose,
         }
+    }
+
+    /// Writes it down, to be read elsewhere.
+    pub fn write(&self, writer: &mut Writer) {
+        writer.until(self.deadline.unwrap_or(Moment::NEVER));
+    }
+
+    /// Reads what [`TcpEcho::write`] wrote.
+    ///
+    /// # Errors
+    /// Where the bytes end before.
+    pub fn read(reader: &mut Reader<'_>) -> Result<Self, Damage> {
+        let deadline = reader.until("deadline")?;
+        Ok(TcpEcho {
+            deadline: (deadline < Moment::NEVER).then_some(deadline),
+        })
     }
 
     /// When the connection is given up if nothing comes; none: never.

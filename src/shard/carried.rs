@@ -1,9 +1,79 @@
 //! What is carried of a connection that was put down.
 
+use sha1::{Digest, Sha1};
+
+use crate::protocol::Moment;
+use crate::protocol::carried::{Damage, Reader, Writer};
+
 use super::admission::Permit;
+
+/// What begins the encoding of something carried, and which encoding it is. Whoever changes the fields, here or
+/// in `protocol`, counts the version up.
+const MAGIC: [u8; 4] = *b"RBcn";
+const VERSION: u16 = 1;
 
 /// A connection that was put down: all that it is but its socket.
 #[derive(Debug)]
 pub struct Carried {
-    pub(super) permit: Option<Permit>,
+    /// How far its dialogue is and how its peer was seen to stand: the fields that `moving.rs` writes.
+    pub(super) state: Vec<u8>,
+    /// Bytes that came from the peer and were not taken in.
+    pub(super) unread: Vec<u8>,
+    /// Bytes that the peer is owed and the kernel was not given.
+    pub(super) unsent: Vec<u8>,
+    /// Its place among the connections there may be, if it has one. It is no part of the encoding.
+    pub permit: Option<Permit>,
+}
+
+impl Carried {
+    /// For whoever goes on with the bytes alone: those that came and were not taken in, and its place.
+    pub fn into_unread(self) -> (Vec<u8>, Option<Permit>) {
+        debug_assert!(self.unsent.is_empty(), "nothing has been answered");
+        (self.unread, self.permit)
+    }
+
+    /// For another process, which [`Carried::decode`] reads it.
+    ///
+    /// ```text
+    /// magic 4 | version 2 | SHA-1 of the rest 20 | state | unread | unsent     (each with its length, 8, before it)
+    /// ```
+    pub fn encode(&self) -> Vec<u8> {
+        let mut body = Writer::new(Moment::default());
+        body.bytes(&self.state);
+        body.bytes(&self.unread);
+        body.bytes(&self.unsent);
+        let body = body.into_bytes();
+        let mut writer = Writer::new(Moment::default());
+        writer.array(&MAGIC);
+        writer.u16(VERSION);
+        writer.array(&Sha1::digest(&body));
+        writer.array(&body);
+        writer.into_bytes()
+    }
+
+    /// Reads what [`Carried::encode`] wrote. Its place in the limit on connections comes separately. Whether
+    /// the state is one is seen by whoever picks it up.
+    ///
+    /// # Errors
+    /// Where `bytes` are something else, or of another version, or damaged.
+    pub fn decode(bytes: &[u8], permit: Option<Permit>) -> Result<Self, Damage> {
+        let mut reader = Reader::new(bytes, Moment::default());
+        if reader.array("magic")? != MAGIC {
+            return Err(Damage::value("magic"));
+        }
+        if reader.u16("version")? != VERSION {
+            return Err(Damage::value("version"));
+        }
+        let checksum: [u8; 20] = reader.array("checksum")?;
+        if checksum[..] != Sha1::digest(reader.rest())[..] {
+            return Err(Damage::value("checksum"));
+        }
+        let carried = Carried {
+            state: reader.bytes("state", usize::MAX)?.to_vec(),
+            unread: reader.bytes("unread", usize::MAX)?.to_vec(),
+            unsent: reader.bytes("unsent", usize::MAX)?.to_vec(),
+            permit,
+        };
+        reader.end().map(|()| carried)
+    }
 }

@@ -1,6 +1,7 @@
 //! What a shard knows of one connection.
 
 use crate::memory::{Slab, SlabChain, SlabPool};
+use crate::protocol::carried::{Damage, Reader, Writer};
 use crate::protocol::tcp_echo::TcpEcho;
 use crate::protocol::{Cause, Moment, Next, Policy, Reply, Session, Step, Timer, Turn, Wake};
 
@@ -88,6 +89,33 @@ impl Dialogue {
         match self {
             Dialogue::WebSocket(session) => session.heard(policy, now),
             Dialogue::Tcp(echo) => echo.heard(policy, now),
+        }
+    }
+
+    /// Writes how far it is.
+    pub(super) fn write(&self, writer: &mut Writer) {
+        match self {
+            Dialogue::WebSocket(session) => {
+                writer.u8(0);
+                session.write(writer);
+            }
+            Dialogue::Tcp(echo) => {
+                writer.u8(1);
+                echo.write(writer);
+            }
+        }
+    }
+
+    /// Reads what [`Dialogue::write`] wrote.
+    pub(super) fn read(
+        reader: &mut Reader<'_>,
+        policy: &Policy,
+        slabs: &mut SlabPool,
+    ) -> Result<Self, Damage> {
+        match reader.u8("protocol")? {
+            0 => Session::read(reader, policy, slabs).map(Dialogue::WebSocket),
+            1 => TcpEcho::read(reader).map(Dialogue::Tcp),
+            _ => Err(Damage::value("protocol")),
         }
     }
 

@@ -82,13 +82,13 @@ impl<Io> Handle<'_, Io> {
     /// The connection's queue, with what is needed to put something in.
     #[inline]
     pub(super) fn queue(&mut self) -> (&mut Io, Queue<'_>) {
-        let queue = Queue {
-            outbox: &mut self.connection.outbox,
-            entries: &mut self.common.entries,
-            slabs: &mut self.common.slabs,
-            blocked: self.connection.blocked,
-        };
-        (&mut self.connection.io, queue)
+        let Connection {
+            io,
+            outbox,
+            blocked,
+            ..
+        } = &mut *self.connection;
+        (io, self.common.queue(outbox, *blocked))
     }
 
     /// What a dialogue's answer means for the connection.

@@ -12,6 +12,9 @@ use super::retention::QUEUE_BYTES;
 /// A peer that acknowledges nothing for so long, while more of what it writes has come, writes before it reads.
 pub(super) const WRITES_FIRST: Duration = Duration::from_millis(10);
 
+/// How often a peer's looks are put further apart, to twice the time, while it reads.
+pub(super) const FOUND_READING_MAX: u8 = 16;
+
 /// How soon a peer that has all its share is looked at again: it grows when others leave.
 const SHARE_GROWS: Duration = Duration::from_millis(250);
 
@@ -111,7 +114,7 @@ impl<Io> Connection<Io> {
     fn patience_with_writer(&mut self, has_read: bool, share: usize) -> Duration {
         if has_read {
             self.doublings = 0;
-            self.found_reading = (self.found_reading + 1).min(16);
+            self.found_reading = (self.found_reading + 1).min(FOUND_READING_MAX);
             return WRITES_FIRST * (1 << self.found_reading);
         }
         self.found_reading = 0;

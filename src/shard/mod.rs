@@ -99,6 +99,19 @@ struct Common {
     residents: usize,
 }
 
+impl Common {
+    /// A connection's queue, with what is needed to put something in.
+    #[inline]
+    fn queue<'a>(&'a mut self, outbox: &'a mut Outbox, blocked: bool) -> Queue<'a> {
+        Queue {
+            outbox,
+            entries: &mut self.entries,
+            slabs: &mut self.slabs,
+            blocked,
+        }
+    }
+}
+
 impl<Io> Shard<Io> {
     /// A shard without connections.
     pub fn new(settings: Settings, tally: Arc<Tally>) -> Self {
@@ -241,11 +254,11 @@ impl<Io> Shard<Io> {
             }
         }
         common.tally.ended.add(1);
-        Some(self.forget(id, connection))
+        Some(self.forget(id, connection).0)
     }
 
     /// Takes a connection out of all accounts whose queue is empty and that has no slot any more.
-    fn forget(&mut self, id: SlotId, mut connection: Connection<Io>) -> Io {
+    fn forget(&mut self, id: SlotId, mut connection: Connection<Io>) -> (Io, Option<Permit>) {
         let common = &mut self.common;
         connection.dialogue.release(&mut common.slabs);
         connection.parked.clear(&mut common.slabs);
@@ -260,7 +273,7 @@ impl<Io> Shard<Io> {
             "memory returns when all are gone"
         );
         self.shed.retain(|(shed, _)| *shed != id);
-        connection.io
+        (connection.io, connection.permit)
     }
 }
 

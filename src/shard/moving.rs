@@ -1,10 +1,19 @@
-//! A connection put down by one owner and picked up by another.
+//! A connection put down by one owner and picked up by another, who goes on as if nothing had happened.
 
-use super::Handle;
-use super::connection::Destination;
+use crate::protocol::Wake;
+use crate::protocol::carried::{Damage, Reader, Writer};
+
+use super::connection::{Connection, Destination, Dialogue, End, Phase};
+use super::deadlines::LOOKS;
+use super::judge::FOUND_READING_MAX;
+use super::{Carried, Handle, Lease, Load, Shard, SlotId, Standing};
+
+/// More doublings of a queue's limit than any share has room for.
+const DOUBLINGS_MAX: u8 = 32;
 
 impl<Io> Handle<'_, Io> {
-    /// The connection is to be put down for `to`: from here on nothing new is begun for it.
+    /// The connection is to be put down for `to`: from here on nothing new is begun for it. One that is broken
+    /// is closed all the same.
     pub fn leave(&mut self, to: Destination) {
         self.connection.leaving = Some(to);
     }
@@ -15,5 +24,195 @@ impl<Io> Handle<'_, Io> {
             self.connection.parked.push_front(head);
         }
         self.leave(Destination::Http);
+    }
+}
+
+impl<Io> Shard<Io> {
+    /// Puts down a connection that [`super::Write::PutDown`] is wanted for. Nothing may be under way for it any
+    /// more: whatever came or went has been told. What is queued in an engine's buffers is copied: `read` shows
+    /// a claim's bytes and takes it back.
+    pub fn put_down(
+        &mut self,
+        id: SlotId,
+        mut read: impl FnMut(Lease, &mut dyn FnMut(&[u8])),
+    ) -> Option<(Io, Carried)> {
+        let is_leaving =
+            |it: &Connection<Io>| it.leaving.is_some() && !matches!(it.phase, Phase::Gone { .. });
+        self.slots.get(id).filter(|it| is_leaving(it))?;
+        let mut connection = self.slots.remove(id)?;
+        let common = &mut self.common;
+        let mut writer = Writer::new(common.now);
+        connection.write(&mut writer);
+        let mut unsent = Vec::with_capacity(connection.outbox.bytes());
+        while let Some(load) = common.entries.pop(&mut connection.outbox) {
+            match load {
+                Load::Slab(slab) => {
+                    unsent.extend_from_slice(slab.bytes());
+                    common.slabs.give(slab);
+                }
+                Load::Lease(lease) => read(lease, &mut |bytes| unsent.extend_from_slice(bytes)),
+            }
+        }
+        let mut unread = Vec::with_capacity(connection.parked.byte_count());
+        while let Some(slab) = connection.parked.pop() {
+            unread.extend_from_slice(slab.bytes());
+            common.slabs.give(slab);
+        }
+        common.tally.put_down.add(1);
+        let (io, permit) = self.forget(id, connection);
+        let carried = Carried {
+            state: writer.into_bytes(),
+            unread,
+            unsent,
+            permit,
+        };
+        Some((io, carried))
+    }
+
+    /// Goes on with a connection that somebody put down. `ask` tells how its peer stands.
+    ///
+    /// # Errors
+    /// Where what is carried is no state that a connection can be in; its socket comes back.
+    pub fn pick_up(
+        &mut self,
+        io: Io,
+        carried: Carried,
+        ask: impl FnOnce(&Io) -> Standing,
+    ) -> Result<SlotId, (Io, Damage)> {
+        let mut connection = self.restore(io, carried)?;
+        let common = &mut self.common;
+        common.tally.picked_up.add(1);
+        common.surplus += usize::from(connection.permit.is_none());
+        if common.draining.is_some() {
+            connection.last_words = ask(&connection.io).received;
+            common.residents += 1;
+        }
+        let id = self.slots.insert(connection);
+        if let Some(mut handle) = self.at(id) {
+            handle.go_on();
+        }
+        self.note_use();
+        Ok(id)
+    }
+
+    /// The connection that was carried, with its memory.
+    fn restore(&mut self, io: Io, carried: Carried) -> Result<Connection<Io>, (Io, Damage)> {
+        let common = &mut self.common;
+        let mut reader = Reader::new(&carried.state, common.now);
+        let policy = &common.settings.policy;
+        let dialogue = match Dialogue::read(&mut reader, policy, &mut common.slabs) {
+            Ok(dialogue) => dialogue,
+            Err(damage) => return Err((io, damage)),
+        };
+        let mut connection = Connection::new(io, dialogue, common.now);
+        let read = connection.read(&mut reader);
+        if let Err(damage) = read
+            .and_then(|()| connection.check(&carried))
+            .and_then(|()| reader.end())
+        {
+            connection.dialogue.release(&mut common.slabs);
+            return Err((connection.io, damage));
+        }
+        connection.permit = carried.permit;
+        connection.parked.append(&carried.unread, &mut common.slabs);
+        let mut queue = common.queue(&mut connection.outbox, connection.blocked);
+        queue.push_bytes(&carried.unsent);
+        connection.blocked &= !carried.unsent.is_empty();
+        Ok(connection)
+    }
+}
+
+impl<Io> Handle<'_, Io> {
+    /// Goes on where the connection was put down.
+    fn go_on(&mut self) {
+        let policy = &self.common.settings.policy;
+        let (stall, linger) = (policy.stall_timeout / LOOKS, policy.linger_timeout / LOOKS);
+        if self.connection.phase == Phase::Talking {
+            self.arm_for_dialogue();
+        } else {
+            self.arm(self.common.now + linger);
+        }
+        if self.connection.owed {
+            self.arm(self.common.now + stall);
+        }
+        self.note_kept();
+        if self.connection.held {
+            self.unpark();
+        } else if self.connection.peer_finished && self.connection.talks() {
+            self.wake(Wake::PeerFinished);
+        } else {
+            self.tell_of_drain();
+        }
+    }
+}
+
+impl<Io> Connection<Io> {
+    /// Writes what the next owner has to know. Its queue and what is parked are carried as bytes, its place as
+    /// a permit; what the operator is to be told has been told.
+    fn write(&self, writer: &mut Writer) {
+        self.dialogue.write(writer);
+        writer.u8(match self.phase {
+            Phase::Talking => 0,
+            Phase::Flushing(End::HalfClose) => 1,
+            Phase::Flushing(End::Close) => 2,
+            Phase::Lingering | Phase::Gone { .. } => 3,
+        });
+        writer.flag(self.held);
+        writer.flag(self.peer_finished);
+        writer.flag(self.blocked);
+        writer.u8(self.doublings);
+        writer.u8(self.found_reading);
+        writer.u8(self.unmoved);
+        writer.u8(self.put_off);
+        writer.flag(self.owed);
+        writer.flag(self.said);
+        writer.since(self.progress);
+        writer.u64(self.acknowledged);
+        writer.u64(self.taken_in);
+    }
+
+    /// Reads what [`Connection::write`] wrote after the dialogue.
+    fn read(&mut self, reader: &mut Reader<'_>) -> Result<(), Damage> {
+        self.phase = match reader.u8("phase")? {
+            0 => Phase::Talking,
+            1 => Phase::Flushing(End::HalfClose),
+            2 => Phase::Flushing(End::Close),
+            3 => Phase::Lingering,
+            _ => return Err(Damage::value("phase")),
+        };
+        self.held = reader.flag("held")?;
+        self.peer_finished = reader.flag("peer finished")?;
+        self.blocked = reader.flag("blocked")?;
+        self.doublings = reader.u8("doublings")?;
+        if self.doublings > DOUBLINGS_MAX {
+            return Err(Damage::value("doublings"));
+        }
+        self.found_reading = reader.u8("found reading")?;
+        if self.found_reading > FOUND_READING_MAX {
+            return Err(Damage::value("found reading"));
+        }
+        self.unmoved = reader.u8("unmoved")?;
+        self.put_off = reader.u8("put off")?;
+        self.owed = reader.flag("owed")?;
+        self.said = reader.flag("said")?;
+        self.progress = reader.since("progress")?;
+        self.acknowledged = reader.u64("acknowledged")?;
+        self.taken_in = reader.u64("taken in")?;
+        Ok(())
+    }
+
+    /// Whether what is read goes together with the bytes that are carried.
+    fn check(&self, carried: &Carried) -> Result<(), Damage> {
+        let is_talking = self.phase == Phase::Talking;
+        if self.held && !is_talking {
+            return Err(Damage::value("held"));
+        }
+        if !carried.unread.is_empty() && !self.held {
+            return Err(Damage::value("unread"));
+        }
+        if !carried.unsent.is_empty() && self.phase == Phase::Lingering {
+            return Err(Damage::value("unsent"));
+        }
+        Ok(())
     }
 }

@@ -269,6 +269,23 @@ impl Session {
         (self.deadline < Moment::NEVER && self.stage != Stage::Ended).then_some(self.deadline)
     }
 
+    /// Writes it down, to be read elsewhere.
+    pub fn write(&self, writer: &mut super::carried::Writer) {
+        let _ = writer;
+    }
+
+    /// Reads what [`Session::write`] wrote.
+    ///
+    /// # Errors
+    /// Where it is not a session.
+    pub fn read(
+        _: &mut super::carried::Reader<'_>,
+        _: &Policy,
+        _: &mut SlabPool,
+    ) -> Result<Self, super::carried::Damage> {
+        Err(super::carried::Damage::value("session"))
+    }
+
     /// What is held of a head that another owner is to answer.
     pub fn take_held(&mut self) -> Option<Box<Slab>> {
         self.held.take()
