@@ -58,8 +58,7 @@ impl Door {
     /// Accepting failed. What a peer or its network did is nothing; a shortage, or whatever else will not
     /// pass at once, is reported, and accepting rests.
     pub(super) fn failed(&mut self, error: &io::Error, now: Moment) {
-        let is = |errno: &Errno| error.raw_os_error() == Some(errno.raw_os_error());
-        if PASSING.iter().any(is) {
+        if Errno::from_io_error(error).is_some_and(|errno| PASSING.contains(&errno)) {
             return;
         }
         self.rest(now);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tracing::info;
 
 use crate::protocol::{Cause, Moment};
+use crate::shard::Handle;
 
 /// So many lines in so long a time, for each worker and each kind of cause; the others are counted.
 const LINES_MAX: u32 = 10;
@@ -23,8 +24,20 @@ pub(super) struct Ended {
 }
 
 impl Ended {
-    /// The server ends the connection with `peer`, which the kernel may know no more.
-    pub(super) fn tell(&mut self, cause: Cause, peer: Option<SocketAddr>, now: Moment) {
+    /// Tells why the server ends the connection, if it does and that was not told yet. `peer` finds its address,
+    /// which the kernel may know no more.
+    pub(super) fn tell<Io>(
+        &mut self,
+        connection: &mut Handle<'_, Io>,
+        peer: impl FnOnce(&Io) -> Option<SocketAddr>,
+        now: Moment,
+    ) {
+        if let Some(cause) = connection.take_cause() {
+            self.write(cause, peer(connection.io()), now);
+        }
+    }
+
+    fn write(&mut self, cause: Cause, peer: Option<SocketAddr>, now: Moment) {
         if self.since.is_none_or(|since| since + PERIOD <= now) {
             // What was not told until now is told as the old account goes.
             *self = Ended {

@@ -12,8 +12,12 @@ mod ended;
 pub mod epoll;
 #[forbid(unsafe_code)]
 mod leaving;
+#[forbid(unsafe_code)]
+mod open_ring;
 #[allow(unsafe_code)]
 mod socket;
+#[forbid(unsafe_code)]
+mod state;
 #[forbid(unsafe_code)]
 mod stop;
 #[allow(unsafe_code)]
@@ -24,6 +28,8 @@ pub mod uring;
 mod worker;
 
 use std::io;
+
+use rustix::io::Errno;
 
 pub use stop::{Stop, StopPhase};
 pub use worker::{UringTuning, Worker};
@@ -81,13 +87,8 @@ pub const ENGINES: &[Engine] = &[
 /// (`EPERM`), a security module such as SELinux (`EACCES`). Anything else, a limit above all, is for the
 /// operator to see.
 pub fn is_absent(error: &io::Error) -> bool {
-    let absent = [
-        rustix::io::Errno::NOSYS,
-        rustix::io::Errno::PERM,
-        rustix::io::Errno::ACCESS,
-        rustix::io::Errno::INVAL,
-    ];
-    absent
-        .iter()
-        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::NOSYS | Errno::PERM | Errno::ACCESS | Errno::INVAL)
+    )
 }

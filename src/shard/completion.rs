@@ -63,14 +63,16 @@ mod tests {
         let id = shard.open((), TCP);
         let mut lender = Counting::default();
         for _ in 0..100 {
-            shard.receive(id, &mut [7; 100], &mut Deferred(&mut lender));
+            let mut carrier = Deferred(&mut lender);
+            shard.at(id).unwrap().receive(&mut [7; 100], &mut carrier);
         }
         assert_eq!(lender.0, 1, "the one that goes next");
         assert_eq!(shard.queued_bytes(id), 100 * 100);
-        assert!(shard.sent(id, Sent::Bytes(100)).is_some());
+        let mut handle = shard.at(id).unwrap();
+        assert!(handle.sent(Sent::Bytes(100)).is_some());
         let mut sends = 0;
-        while let Some(len) = shard.front(id).map(|front| front.load.len()) {
-            shard.sent(id, Sent::Bytes(len));
+        while let Some(len) = handle.front().map(|(_, front)| front.load.len()) {
+            handle.sent(Sent::Bytes(len));
             sends += 1;
         }
         assert!(sends <= 3, "the others go together, not in {sends} sends");

@@ -216,8 +216,9 @@ mod tests {
             self.standing.received += bytes.len() as u64;
             let mut lent = bytes.to_vec();
             let mut carrier = Immediate(Narrow(window));
-            self.shard.receive(id, &mut lent, &mut carrier);
-            self.shard.flush(id, &mut carrier.0);
+            let mut handle = self.shard.at(id).unwrap();
+            handle.receive(&mut lent, &mut carrier);
+            handle.flush(&mut carrier.0);
         }
 
         /// Time passes in steps, at each of which everything due is done; whether the connection lives.
@@ -270,7 +271,10 @@ mod tests {
             !world.pass(id, Duration::from_secs(45), |_| {}),
             "and none in 45"
         );
-        assert_eq!(world.shard.take_cause(id), Some(Cause::Stalled));
+        assert_eq!(
+            world.shard.at(id).unwrap().take_cause(),
+            Some(Cause::Stalled)
+        );
     }
 
     #[test]
@@ -344,7 +348,7 @@ mod tests {
     #[test]
     fn whoever_is_ended_already_is_not_judged_again() {
         let (mut world, id) = behind(Policy::default());
-        world.shard.fail(id);
+        world.shard.at(id).unwrap().fail();
         let timeouts = world.shard.common.tally.timeouts.get();
         world.pass(id, Duration::from_secs(100), |_| {});
         for _ in 0..10 {
@@ -354,6 +358,6 @@ mod tests {
             assert_eq!(world.shard.pop_due(|()| standing), None);
         }
         assert_eq!(world.shard.common.tally.timeouts.get(), timeouts);
-        assert_eq!(world.shard.take_cause(id), None);
+        assert_eq!(world.shard.at(id).unwrap().take_cause(), None);
     }
 }

@@ -63,6 +63,12 @@ impl<Io> Handle<'_, Io> {
         self.connection.blocked
     }
 
+    /// Whether a peer that turned out not to read could be owed so many bytes.
+    #[inline]
+    pub fn may_keep(&self, bytes: usize) -> bool {
+        self.common.share_bytes() >= bytes
+    }
+
     /// What is to be done for the connection now.
     #[inline]
     pub fn wants(&self) -> Wants {

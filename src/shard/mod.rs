@@ -20,7 +20,6 @@
 //! | `retention.rs`, `keepers.rs` | how much may be kept, and who is ended for it |
 
 mod admission;
-mod by_id;
 mod carried;
 pub mod completion;
 mod connection;
@@ -222,6 +221,11 @@ impl<Io> Shard<Io> {
         self.slots
             .get(id)
             .map_or(Wants::NOTHING, |connection| self.common.wants(connection))
+    }
+
+    /// The piece to be sent next on the connection.
+    pub fn front(&self, id: SlotId) -> Option<Front<'_>> {
+        self.common.front(self.slots.get(id)?)
     }
 
     /// The names of all connections.

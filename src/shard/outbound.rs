@@ -85,11 +85,11 @@ impl<Io> Handle<'_, Io> {
         self.note_sent(sent);
     }
 
-    /// The piece to be sent next, whether another follows it, and whether it may wait for the peer: what
-    /// lies in an engine's buffer must not, since all peers share those.
+    /// The piece to be sent next, with the engine's part.
     #[inline]
-    pub fn front(&self) -> Option<Front<'_>> {
-        self.common.front(self.connection)
+    pub fn front(&self) -> Option<(&Io, Front<'_>)> {
+        let front = self.common.front(self.connection)?;
+        Some((&self.connection.io, front))
     }
 
     /// The front piece has been offered to the kernel, which took this much. A claim on a buffer comes
@@ -147,6 +147,8 @@ impl<Io> Handle<'_, Io> {
 }
 
 impl Common {
+    /// The piece to be sent next for a connection. What lies in an engine's buffer must not wait for the peer,
+    /// since all peers share those.
     #[inline]
     pub(super) fn front<Io>(&self, connection: &Connection<Io>) -> Option<Front<'_>> {
         let (load, more) = self.entries.front(&connection.outbox)?;
@@ -164,7 +166,7 @@ mod tests {
 
     use super::*;
     use crate::shard::completion::{Deferred, Lender};
-    use crate::shard::{TCP, tcp_shard};
+    use crate::shard::{Shard, TCP, tcp_shard};
 
     /// Lends from a buffer that is never used up.
     struct Endless;
@@ -179,12 +181,20 @@ mod tests {
     fn whoever_does_not_read_is_shed_and_not_whoever_has_much_under_way() {
         let (mut shard, tally) = tcp_shard(64 * 1024);
         let (slow, fast) = (shard.open((), TCP), shard.open((), TCP));
-        shard.receive(fast, &mut vec![7; 300 * 1024], &mut Deferred(Endless));
-        shard.receive(slow, &mut vec![7; 60 * 1024], &mut Deferred(Endless));
-        shard.sent(slow, Sent::Blocked);
-        shard.spill(slow, |lease, copy| copy(&vec![7; lease.len()]));
+        let receive = |shard: &mut Shard<()>, id, count| {
+            let mut carrier = Deferred(Endless);
+            shard
+                .at(id)
+                .unwrap()
+                .receive(&mut vec![7; count], &mut carrier);
+        };
+        receive(&mut shard, fast, 300 * 1024);
+        receive(&mut shard, slow, 60 * 1024);
+        let mut handle = shard.at(slow).unwrap();
+        handle.sent(Sent::Blocked);
+        handle.spill(|lease, copy| copy(&vec![7; lease.len()]));
         for _ in 0..3 {
-            shard.receive(slow, &mut [7; 20 * 1024], &mut Deferred(Endless));
+            receive(&mut shard, slow, 20 * 1024);
             assert_ne!(shard.pop_shed(), Some(fast));
         }
         assert_eq!(tally.shed.get(), 1, "once, while its end is under way");

@@ -74,12 +74,6 @@ impl<Io> Handle<'_, Io> {
 }
 
 impl<Io> Shard<Io> {
-    /// Whether a peer that turned out not to read could be owed so many bytes.
-    #[inline]
-    pub fn may_keep(&self, bytes: usize) -> bool {
-        self.common.share_bytes() >= bytes
-    }
-
     /// How many bytes of slabs are in use.
     pub fn slab_bytes(&self) -> usize {
         self.common.slabs.out_bytes()

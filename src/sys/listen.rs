@@ -69,10 +69,10 @@ pub fn congestion_controls() -> String {
 
 /// Whether an error of [`listeners`] means that this host has no such address (no IPv6, mostly).
 pub fn is_family_absent(error: &io::Error) -> bool {
-    let absent = [Errno::ADDRNOTAVAIL, Errno::AFNOSUPPORT];
-    absent
-        .iter()
-        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT)
+    )
 }
 
 fn socket(address: SocketAddr, only_v6: bool) -> io::Result<Socket> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ringback::engine::epoll::{Event, Interest, Kernel, Received, Token};
 use ringback::protocol::Moment;
-use ringback::shard::{Sent, SlotId, Standing, Wants, Write};
+use ringback::shard::{Carried, Destination, Sent, SlotId, Standing, Wants, Write};
 
 use crate::network::{Line, Read};
 use crate::world::{Shared, World};
@@ -147,6 +147,14 @@ fn event(token: Token, readable: bool, broken: bool) -> Event {
 
 impl Kernel for Sockets {
     type Socket = Socket;
+
+    fn unwatch(&mut self, _: &Socket) {}
+
+    fn hand_over(&mut self, _: Socket, _: Carried, _: Destination) {}
+
+    fn next_carried(&mut self) -> Option<(Socket, Carried)> {
+        None
+    }
 
     fn now(&mut self) -> Moment {
         self.world.borrow().moment()

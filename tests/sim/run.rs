@@ -71,12 +71,8 @@ pub(crate) fn run(seed: u64, style: Style, whole_trace: bool) -> String {
             )
         }
         Style::Tasks => {
-            let (settings, tally) = (worker.settings.clone(), worker.tally.clone());
-            live(
-                &mut Tasks::new(world.clone(), settings, tally.clone()),
-                &world,
-                &tally,
-            )
+            let mut tasks = Tasks::new(world.clone(), &worker);
+            live(&mut tasks, &world, &worker.tally)
         }
     };
     let mut world = world.borrow_mut();

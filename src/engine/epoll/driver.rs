@@ -2,15 +2,14 @@
 
 use std::io;
 
+use tracing::warn;
+
 use super::kernel::{Event, Interest, Kernel, Received, Token};
 use crate::engine::Worker;
-use crate::engine::door::Door;
-use crate::engine::ended::Ended;
-use crate::engine::leaving::Leaving;
-use crate::protocol::{CloseCode, Moment};
+use crate::engine::state::State;
+use crate::protocol::Moment;
 use crate::shard::readiness::{Immediate, Wire};
-use crate::shard::{Sent, Shard, SlotId, Write};
-use crate::sys::memory;
+use crate::shard::{Carried, Destination, Handle, Sent, Shard, SlotId, Write};
 
 /// The receive buffer of a thread, in bytes: a 64 KiB message and its header fit, and it stays in L2.
 const HOT_BUFFER_BYTES: usize = 128 * 1024;
@@ -23,6 +22,16 @@ const ACCEPTS_MAX: usize = 64;
 pub struct Io<S> {
     socket: S,
     interest: Interest,
+}
+
+impl<S> Io<S> {
+    fn new(socket: S) -> Self {
+        let interest = Interest {
+            read: true,
+            write: false,
+        };
+        Io { socket, interest }
+    }
 }
 
 /// Sends at once.
@@ -40,12 +49,8 @@ impl<K: Kernel> Wire<Io<K::Socket>> for Line<'_, K> {
 pub struct Driver<'a, K: Kernel> {
     worker: &'a Worker<'a>,
     kernel: K,
-    shard: Shard<Io<K::Socket>>,
+    state: State<Io<K::Socket>>,
     hot: Vec<u8>,
-    door: Door,
-    ended: Ended,
-    leaving: Leaving,
-    now: Moment,
 }
 
 impl<'a, K: Kernel> Driver<'a, K> {
@@ -56,13 +61,9 @@ impl<'a, K: Kernel> Driver<'a, K> {
     pub fn new(worker: &'a Worker<'a>, mut kernel: K) -> io::Result<Self> {
         kernel.listen(true)?;
         Ok(Driver {
-            shard: Shard::new(worker.settings.clone(), worker.tally.clone()),
+            state: State::new(worker, kernel.now()),
             worker,
             hot: vec![0; HOT_BUFFER_BYTES],
-            door: Door::default(),
-            ended: Ended::default(),
-            leaving: Leaving::default(),
-            now: kernel.now(),
             kernel,
         })
     }
@@ -85,7 +86,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
 
     /// The connections.
     pub fn shard(&self) -> &Shard<Io<K::Socket>> {
-        &self.shard
+        &self.state.shard
     }
 
     /// One turn of the loop: waits for what happens or comes due, and acts on it.
@@ -93,69 +94,62 @@ impl<'a, K: Kernel> Driver<'a, K> {
     /// # Errors
     /// What the kernel says where the epoll instance itself fails.
     pub fn turn(&mut self) -> io::Result<()> {
-        let patience = self.next_due().map(|due| due.since(self.now));
+        let patience = self.next_due().map(|due| due.since(self.state.now()));
         self.kernel.wait(patience)?;
-        self.now = self.kernel.now();
-        self.shard.set_now(self.now);
+        self.state.set_now(self.kernel.now());
         while let Some(event) = self.kernel.next_event() {
             match event.token {
                 Token::Connection(id) => self.on_event(id, event),
                 Token::Listener(listener) => self.accept(listener)?,
-                Token::Waker => self.kernel.clear_waker(),
+                Token::Waker => self.on_woken(),
             }
         }
-        while let Some(id) = self.next_due_connection() {
+        while let Some(id) = self.next_called() {
             self.settle(id);
         }
-        if self.leaving.begins(self.worker.stop, self.now) {
-            self.drain();
-        }
-        if self.door.reopen(self.now) {
+        if self.state.door.reopen(self.state.now()) {
             self.kernel.listen(true)?;
         }
-        while let Some(id) = self.shard.pop_shed() {
-            self.settle(id);
-        }
-        if self.shard.returns_memory() {
-            memory::give_back();
-        }
-        let residents = self.shard.residents();
-        self.leaving.advance(residents, self.worker.stop, self.now);
+        self.state.end_turn(self.worker.stop, || {});
         Ok(())
     }
 
-    fn next_due_connection(&mut self) -> Option<SlotId> {
-        let kernel = &self.kernel;
-        self.shard.pop_due(|io| kernel.standing(&io.socket))
+    fn on_woken(&mut self) {
+        self.kernel.clear_waker();
+        while let Some((socket, carried)) = self.kernel.next_carried() {
+            self.pick_up(socket, carried);
+        }
     }
 
-    /// Whether all is said: the drain is over.
+    fn next_called(&mut self) -> Option<SlotId> {
+        let kernel = &self.kernel;
+        self.state
+            .next_called(self.worker.stop, |io| kernel.standing(&io.socket))
+    }
+
+    /// Whether the drain is over.
     pub fn is_done(&self) -> bool {
-        self.leaving.is_over(self.shard.is_empty(), self.now)
+        self.state.is_done()
     }
 
     /// When something is due next; none: when something happens.
     fn next_due(&self) -> Option<Moment> {
-        let next = [
-            self.shard.next_due(),
-            self.door.reopens(),
-            self.leaving.next_due(),
-        ];
+        let next = [self.state.next_due(), self.state.door.reopens()];
         next.into_iter().flatten().min()
     }
 
     fn accept(&mut self, listener: u32) -> io::Result<()> {
         for _ in 0..ACCEPTS_MAX {
-            if !self.shard.may_accept() {
-                self.door.rest(self.now);
+            if !self.state.shard.may_accept() {
+                self.state.door.rest(self.state.now());
                 return self.kernel.listen(false);
             }
             match self.kernel.accept(listener) {
                 Ok(Some(socket)) => self.open(socket, listener),
                 Ok(None) => return Ok(()),
                 Err(error) => {
-                    self.door.failed(&error, self.now);
-                    if self.door.is_resting() {
+                    self.state.door.failed(&error, self.state.now());
+                    if self.state.door.is_resting() {
                         return self.kernel.listen(false);
                     }
                 }
@@ -165,116 +159,122 @@ impl<'a, K: Kernel> Driver<'a, K> {
     }
 
     fn open(&mut self, socket: K::Socket, listener: u32) {
-        let interest = Interest {
-            read: true,
-            write: false,
-        };
         let entrance = self.worker.entrances[listener as usize];
-        let id = self.shard.open(Io { socket, interest }, entrance);
-        if let Some(connection) = self.shard.get_mut(id)
-            && self
-                .kernel
-                .watch(&connection.io.socket, id, interest)
-                .is_err()
-        {
-            self.shard.fail(id);
+        let id = self.state.shard.open(Io::new(socket), entrance);
+        self.begin(id);
+    }
+
+    /// Goes on with a connection that somebody put down.
+    fn pick_up(&mut self, socket: K::Socket, carried: Carried) {
+        let kernel = &self.kernel;
+        let standing = |io: &Io<K::Socket>| kernel.standing(&io.socket);
+        match self.state.shard.pick_up(Io::new(socket), carried, standing) {
+            Ok(id) => self.begin(id),
+            Err((io, damage)) => {
+                warn!("a connection was handed over that cannot be read, and is closed: {damage}");
+                self.kernel.close(io.socket, true);
+            }
+        }
+    }
+
+    /// Begins to watch a connection.
+    fn begin(&mut self, id: SlotId) {
+        let Some(mut connection) = self.state.shard.at(id) else {
+            return;
+        };
+        let io = connection.io();
+        if self.kernel.watch(&io.socket, id, io.interest).is_err() {
+            connection.fail();
         }
         self.settle(id);
     }
 
     fn on_event(&mut self, id: SlotId, event: Event) {
+        let Some(mut connection) = self.state.shard.at(id) else {
+            return;
+        };
         if event.readable || event.broken {
-            if self.shard.wants(id).read {
-                self.read(id);
+            if connection.wants().read {
+                read(&mut self.kernel, &mut self.hot, &mut connection);
             } else if event.broken {
-                self.shard.fail(id);
+                connection.fail();
             }
         }
         self.settle(id);
     }
 
-    /// One receive. Level-triggered: what is left is reported again.
-    #[inline]
-    fn read(&mut self, id: SlotId) {
-        let max = self.shard.receive_bytes_max(id).min(HOT_BUFFER_BYTES);
-        let Some(connection) = self.shard.get_mut(id) else {
-            return;
-        };
-        let io = &connection.io;
-        match self.kernel.receive(&io.socket, &mut self.hot[..max]) {
-            Received::Bytes(count) => {
-                let line = Line(&mut self.kernel);
-                self.shard
-                    .receive(id, &mut self.hot[..count], &mut Immediate(line));
-            }
-            Received::Finished => self.shard.peer_finished(id),
-            Received::Nothing => {}
-            Received::Failed => self.shard.fail(id),
-        }
-    }
-
     /// Does what the shard wants for a connection, as far as its socket lets it.
     #[inline]
     fn settle(&mut self, id: SlotId) {
+        let now = self.state.now();
+        let State { shard, ended, .. } = &mut self.state;
+        let Some(mut connection) = shard.at(id) else {
+            return;
+        };
+        let kernel = &mut self.kernel;
         let mut flushed = false;
         let wants = loop {
-            let wants = self.shard.wants(id);
+            let wants = connection.wants();
             match wants.write {
                 Write::Send if !flushed => {
                     flushed = true;
-                    self.shard.flush(id, &mut Line(&mut self.kernel));
+                    connection.flush(&mut Line(kernel));
+                    continue;
                 }
-                Write::HalfClose => {
-                    self.tell(id);
-                    if let Some(connection) = self.shard.get(id) {
-                        self.kernel.shut_down(&connection.io.socket);
-                    }
-                    self.shard.half_closed(id);
+                Write::Send | Write::Rest => break wants,
+                Write::HalfClose | Write::PutDown(_) | Write::Close { .. } => {
+                    ended.tell(&mut connection, |io| kernel.peer(&io.socket), now);
                 }
+            }
+            match wants.write {
+                Write::PutDown(to) => return self.put_down(id, to),
                 Write::Close { reset } => return self.close(id, reset),
-                Write::Send | Write::Rest | Write::PutDown(_) => break wants,
+                _ => {
+                    kernel.shut_down(&connection.io().socket);
+                    connection.half_closed();
+                }
             }
         };
         let interest = Interest {
             read: wants.read,
             write: wants.write == Write::Send,
         };
-        if let Some(connection) = self.shard.get_mut(id)
-            && connection.io.interest != interest
-        {
-            connection.io.interest = interest;
-            let rewatched = self.kernel.rewatch(&connection.io.socket, id, interest);
-            if rewatched.is_err() {
-                self.shard.fail(id);
-                self.close(id, true);
-            }
+        let io = connection.io();
+        if io.interest == interest {
+            return;
+        }
+        io.interest = interest;
+        if kernel.rewatch(&io.socket, id, interest).is_err() {
+            connection.fail();
+            self.close(id, true);
         }
     }
 
-    /// Tells why the server ends a connection, if it does.
-    fn tell(&mut self, id: SlotId) {
-        if let Some(cause) = self.shard.take_cause(id)
-            && let Some(connection) = self.shard.get(id)
-        {
-            let peer = self.kernel.peer(&connection.io.socket);
-            self.ended.tell(cause, peer, self.now);
+    fn put_down(&mut self, id: SlotId, to: Destination) {
+        // Nothing is queued but what is the shard's own.
+        if let Some((io, carried)) = self.state.shard.put_down(id, |_, _| {}) {
+            self.kernel.unwatch(&io.socket);
+            self.kernel.hand_over(io.socket, carried, to);
         }
     }
 
     fn close(&mut self, id: SlotId, reset: bool) {
-        self.tell(id);
-        if let Some(io) = self.shard.release(id, |_| {}) {
+        if let Some(io) = self.state.shard.release(id, |_| {}) {
             self.kernel.close(io.socket, reset);
         }
     }
+}
 
-    /// Has everyone told goodbye, each once what has arrived from it is answered.
-    fn drain(&mut self) {
-        let kernel = &self.kernel;
-        self.shard
-            .drain(CloseCode::GOING_AWAY, |io| kernel.standing(&io.socket));
-        for id in self.shard.ids() {
-            self.settle(id);
+/// One receive. Level-triggered: what is left is reported again.
+#[inline]
+fn read<K: Kernel>(kernel: &mut K, hot: &mut [u8], connection: &mut Handle<'_, Io<K::Socket>>) {
+    let max = connection.receive_bytes_max().min(hot.len());
+    match kernel.receive(&connection.io().socket, &mut hot[..max]) {
+        Received::Bytes(count) => {
+            connection.receive(&mut hot[..count], &mut Immediate(Line(kernel)));
         }
+        Received::Finished => connection.peer_finished(),
+        Received::Nothing => {}
+        Received::Failed => connection.fail(),
     }
 }

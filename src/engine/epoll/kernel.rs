@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::protocol::Moment;
-use crate::shard::{Sent, SlotId, Standing};
+use crate::shard::{Carried, Destination, Sent, SlotId, Standing};
 
 /// What an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +97,15 @@ pub trait Kernel {
     /// # Errors
     /// What the kernel says.
     fn rewatch(&mut self, socket: &Self::Socket, id: SlotId, interest: Interest) -> io::Result<()>;
+
+    /// Watches a socket no more.
+    fn unwatch(&mut self, socket: &Self::Socket);
+
+    /// Hands over a connection that was put down.
+    fn hand_over(&mut self, socket: Self::Socket, carried: Carried, to: Destination);
+
+    /// The next connection that was handed over to this worker. To be asked once the waker was heard.
+    fn next_carried(&mut self) -> Option<(Self::Socket, Carried)>;
 
     /// Receives what is there, without waiting.
     fn receive(&mut self, socket: &Self::Socket, into: &mut [u8]) -> Received;

@@ -15,7 +15,7 @@ use super::kernel::{Event, Interest, Kernel, Received, Token};
 use crate::engine::Worker;
 use crate::engine::socket::{self, reset_on_close};
 use crate::protocol::Moment;
-use crate::shard::{Sent, SlotId, Standing};
+use crate::shard::{Carried, Destination, Sent, SlotId, Standing};
 use crate::sys::clock;
 use crate::sys::wake::Waker;
 
@@ -157,6 +157,17 @@ impl Kernel for Sockets<'_> {
     fn rewatch(&mut self, socket: &OwnedFd, id: SlotId, interest: Interest) -> io::Result<()> {
         let token = encode(Token::Connection(id));
         Ok(epoll::modify(&self.epoll, socket, token, flags(interest))?)
+    }
+
+    fn unwatch(&mut self, socket: &OwnedFd) {
+        // What it is given to may have it open for longer than it is watched here.
+        let _ = epoll::delete(&self.epoll, socket);
+    }
+
+    fn hand_over(&mut self, _: OwnedFd, _: Carried, _: Destination) {}
+
+    fn next_carried(&mut self) -> Option<(OwnedFd, Carried)> {
+        None
     }
 
     #[inline]

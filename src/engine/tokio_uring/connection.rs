@@ -7,25 +7,64 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 
+use tracing::warn;
+
 use super::core::{Seat, Shared};
 use super::pool::SMALL_BYTES;
 use super::world::{Stream, World};
-use crate::shard::{Entrance, SlotId, Write};
+use crate::shard::{Carried, Destination, Entrance, SlotId, Write};
 
-/// Takes a connection in, for a task of its own.
+/// Takes a connection in that was accepted.
 pub(super) fn open<W: World>(shared: &Rc<Shared<W>>, stream: W::Stream, entrance: Entrance) {
     let stream = Rc::new(stream);
     let seat = Seat::new(Rc::clone(&stream));
-    let id = shared.core_now().shard.open(seat, entrance);
+    let id = shared.core_now().state.shard.open(seat, entrance);
+    begin(shared, id, stream);
+}
+
+/// Goes on with a connection that somebody put down.
+pub(super) fn pick_up<W: World>(shared: &Rc<Shared<W>>, stream: W::Stream, carried: Carried) {
+    let stream = Rc::new(stream);
+    let seat = Seat::new(Rc::clone(&stream));
+    match shared.core_now().pick_up(seat, carried) {
+        Ok(id) => begin(shared, id, stream),
+        Err(damage) => {
+            warn!("a connection was handed over that cannot be read, and is closed: {damage}");
+            close(stream, true);
+        }
+    }
+}
+
+/// Gives a connection a task of its own.
+fn begin<W: World>(shared: &Rc<Shared<W>>, id: SlotId, stream: Rc<W::Stream>) {
     shared.core().pass_on();
     let present = shared.presence();
     shared.world.spawn(async move {
-        let reset = converse(&present, id, &stream).await;
-        present.core().release(id);
-        if let Some(stream) = Rc::into_inner(stream) {
-            stream.close(reset);
+        match converse(&present, id, &stream).await {
+            End::Close { reset } => {
+                present.core().release(id);
+                close(stream, reset);
+            }
+            End::PutDown(to) => {
+                let carried = present.core().put_down(id);
+                if let (Some(carried), Some(stream)) = (carried, Rc::into_inner(stream)) {
+                    present.world.hand_over(stream, carried, to);
+                }
+            }
         }
     });
+}
+
+fn close(stream: Rc<impl Stream>, reset: bool) {
+    if let Some(stream) = Rc::into_inner(stream) {
+        stream.close(reset);
+    }
+}
+
+/// How a task leaves its connection.
+enum End {
+    Close { reset: bool },
+    PutDown(Destination),
 }
 
 /// What a task has waited for.
@@ -47,8 +86,8 @@ struct Progress {
     behind: Option<u64>,
     /// The last read filled its buffer, or nearly so.
     busy: bool,
-    stopped: bool,
-    aborted: bool,
+    /// What is under way has been cancelled.
+    cancelled: bool,
 }
 
 impl Progress {
@@ -58,10 +97,13 @@ impl Progress {
         self.offered.is_some() && self.behind == Some(self.write)
     }
 
-    fn stop(&mut self, stream: &impl Stream) {
-        if !std::mem::replace(&mut self.stopped, true) {
-            stream.stop_reading();
+    /// Whether nothing is under way. What is, is cancelled.
+    fn ends(&mut self, stream: &impl Stream) -> bool {
+        let is_over = self.offered.is_none() && !self.reading;
+        if !is_over && !std::mem::replace(&mut self.cancelled, true) {
+            stream.cancel();
         }
+        is_over
     }
 
     fn read(&mut self, result: &io::Result<usize>, capacity: usize) {
@@ -74,47 +116,50 @@ impl Progress {
     }
 }
 
-/// Carries a connection from its first byte to its end, and says whether it ends with a reset. Nothing is
-/// under way any more then.
-async fn converse<W: World>(shared: &Shared<W>, id: SlotId, stream: &W::Stream) -> bool {
+/// Carries a connection from its first byte to its end here, and says how it is left. Nothing is under way any
+/// more then.
+async fn converse<W: World>(shared: &Shared<W>, id: SlotId, stream: &W::Stream) -> End {
     let mut reading = pin!(None);
     let mut writing = pin!(None);
     let mut progress = Progress::default();
     loop {
         let (wants, ending) = shared.core().wants(id);
-        if let Write::Close { .. } = wants.write {
-            shared.core().tell(id, stream, shared.world.now());
-        }
         match wants.write {
             Write::Send if progress.offered.is_none() => {
                 let front = shared.core_now().begin_write(id);
                 if let Some(bytes) = front {
                     progress.offered = Some(bytes.len);
                     progress.write += 1;
+                    progress.cancelled = false;
                     writing.set(Some(stream.write(bytes)));
                 }
             }
             Write::HalfClose => {
-                shared.core().tell(id, stream, shared.world.now());
+                shared.core().tell(id);
                 stream.half_close();
-                let mut core = shared.core_now();
-                core.shard.half_closed(id);
-                core.pass_on();
+                shared.core_now().half_closed(id);
                 continue;
             }
-            Write::Close { reset } if progress.offered.is_none() && !progress.reading => {
-                return reset;
-            }
-            Write::Close { reset: true } => {
-                if !std::mem::replace(&mut progress.aborted, true) {
-                    stream.abort();
+            Write::PutDown(to) => {
+                shared.core().tell(id);
+                if progress.ends(stream) {
+                    return End::PutDown(to);
                 }
             }
-            Write::Close { reset: false } => progress.stop(stream),
-            Write::Rest if ending => progress.stop(stream),
-            Write::Send | Write::Rest | Write::PutDown(_) => {}
+            Write::Close { reset } => {
+                shared.core().tell(id);
+                if progress.ends(stream) {
+                    return End::Close { reset };
+                }
+            }
+            Write::Rest if ending => {
+                if progress.ends(stream) {
+                    return End::Close { reset: false };
+                }
+            }
+            Write::Send | Write::Rest => {}
         }
-        if wants.read && !progress.reading {
+        if wants.read && !progress.reading && !ending {
             progress.reading = true;
             progress.behind = progress.offered.map(|_| progress.write);
             let buffer = shared.core().take_buffer(id, progress.busy);

@@ -4,7 +4,6 @@ use std::cell::{Ref, RefCell, RefMut};
 use std::io;
 use std::ops::Deref;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use rustix::io::Errno;
@@ -12,12 +11,12 @@ use rustix::io::Errno;
 use super::bell::Bell;
 use super::pool::Pool;
 use super::world::{Outgoing, Stream, World};
-use crate::engine::door::Door;
-use crate::engine::ended::Ended;
-use crate::protocol::{CloseCode, Moment, Tally};
+use crate::engine::state::State;
+use crate::engine::{Stop, Worker};
+use crate::protocol::Moment;
+use crate::protocol::carried::Damage;
 use crate::shard::completion::Deferred;
-use crate::shard::{Load, Sent, Settings, Shard, SlotId, Wants};
-use crate::sys::memory;
+use crate::shard::{Carried, Lease, Load, Sent, Shard, SlotId, Wants};
 
 /// Room in a connection's queue from which on a large buffer is worth while.
 const ROOM_FOR_LARGE_BYTES: usize = 16 * 1024;
@@ -52,14 +51,12 @@ pub struct Shared<W: World> {
 
 impl<W: World> Shared<W> {
     /// A worker without connections.
-    pub fn new(world: W, settings: Settings, tally: Arc<Tally>) -> Rc<Self> {
-        let pool = Pool::new(settings.budget.reserve(BUFFERS_PART));
-        let shared = Shared {
+    pub fn new(world: W, worker: &Worker<'_>) -> Rc<Self> {
+        let pool = Pool::new(worker.settings.budget.reserve(BUFFERS_PART));
+        Rc::new(Shared {
             core: RefCell::new(Core {
-                shard: Shard::new(settings, tally),
+                state: State::new(worker, world.now()),
                 pool,
-                door: Door::default(),
-                ended: Ended::default(),
                 attendant: Bell::default(),
                 attends: None,
                 tasks: 0,
@@ -67,14 +64,12 @@ impl<W: World> Shared<W> {
                 broken: false,
             }),
             world,
-        };
-        shared.core().shard.set_now(shared.world.now());
-        Rc::new(shared)
+        })
     }
 
     /// The connections.
     pub fn shard(&self) -> Ref<'_, Shard<Seat<W::Stream>>> {
-        Ref::map(self.core.borrow(), |core| &core.shard)
+        Ref::map(self.core.borrow(), |core| &core.state.shard)
     }
 
     /// How many claims there are on read buffers.
@@ -96,7 +91,7 @@ impl<W: World> Shared<W> {
     /// The core, now: for whoever tells it what has happened.
     pub(super) fn core_now(&self) -> RefMut<'_, Core<W::Stream>> {
         let mut core = self.core.borrow_mut();
-        core.shard.set_now(self.world.now());
+        core.state.set_now(self.world.now());
         core
     }
 }
@@ -128,10 +123,8 @@ impl<W: World> Drop for Presence<W> {
 /// The state of a worker.
 #[derive(Debug)]
 pub(super) struct Core<S> {
-    pub(super) shard: Shard<Seat<S>>,
+    pub(super) state: State<Seat<S>>,
     pool: Pool,
-    pub(super) door: Door,
-    ended: Ended,
     /// Of the task that attends to deadlines and to the end.
     pub(super) attendant: Bell,
     /// When it will look at the deadlines by itself.
@@ -147,19 +140,22 @@ pub(super) struct Core<S> {
 impl<S: Stream> Core<S> {
     /// What the shard wants for a connection, and whether all are to end.
     pub(super) fn wants(&self, id: SlotId) -> (Wants, bool) {
-        (self.shard.wants(id), self.ending)
+        (self.state.shard.wants(id), self.ending)
     }
 
     /// A buffer to read into.
     pub(super) fn take_buffer(&mut self, id: SlotId, busy: bool) -> Vec<u8> {
-        let has_room = self.shard.receive_bytes_max(id) >= ROOM_FOR_LARGE_BYTES;
+        let connection = self.state.shard.at(id);
+        let has_room = connection.is_some_and(|it| it.receive_bytes_max() >= ROOM_FOR_LARGE_BYTES);
         self.pool.take(busy && has_room)
     }
 
     /// Tells why the server ends a connection, if it does.
-    pub(super) fn tell(&mut self, id: SlotId, stream: &S, now: Moment) {
-        if let Some(cause) = self.shard.take_cause(id) {
-            self.ended.tell(cause, stream.peer(), now);
+    pub(super) fn tell(&mut self, id: SlotId) {
+        let now = self.state.now();
+        let State { shard, ended, .. } = &mut self.state;
+        if let Some(mut connection) = shard.at(id) {
+            ended.tell(&mut connection, |seat| seat.stream.peer(), now);
         }
     }
 
@@ -167,9 +163,10 @@ impl<S: Stream> Core<S> {
     ///
     /// A write that waits tells nothing, so the peer counts as owed something from here on.
     pub(super) fn begin_write(&mut self, id: SlotId) -> Option<Outgoing> {
-        self.shard.begin_to_owe(id);
+        self.state.shard.at(id)?.begin_to_owe();
         self.pass_on();
-        let bytes = match self.shard.front(id)?.load {
+        let connection = self.state.shard.at(id)?;
+        let bytes = match connection.front()?.1.load {
             Load::Slab(slab) => slab.bytes(),
             Load::Lease(lease) => self.pool.bytes(lease),
         };
@@ -182,16 +179,17 @@ impl<S: Stream> Core<S> {
 
     /// A read has ended.
     pub(super) fn received(&mut self, id: SlotId, result: io::Result<usize>, mut buffer: Vec<u8>) {
-        match result {
-            Ok(0) => self.shard.peer_finished(id),
-            Ok(count) => {
-                let mut carrier = Deferred(self.pool.desk(buffer.len()));
-                self.shard.receive(id, &mut buffer[..count], &mut carrier);
-                carrier.0.close(buffer);
-                return;
+        if let Some(mut connection) = self.state.shard.at(id) {
+            match result {
+                Ok(0) => connection.peer_finished(),
+                Ok(count) => {
+                    let mut carrier = Deferred(self.pool.desk(buffer.len()));
+                    connection.receive(&mut buffer[..count], &mut carrier);
+                    return carrier.0.close(buffer);
+                }
+                Err(error) if is_passing(&error) => {}
+                Err(_) => connection.fail(),
             }
-            Err(error) if is_passing(&error) => {}
-            Err(_) => self.shard.fail(id),
         }
         self.pool.give(buffer);
     }
@@ -203,113 +201,146 @@ impl<S: Stream> Core<S> {
             Err(error) if is_passing(error) => Sent::Bytes(0),
             Err(_) => Sent::Failed,
         };
-        if let Some(lease) = self.shard.sent(id, sent) {
+        let Some(mut connection) = self.state.shard.at(id) else {
+            return;
+        };
+        if let Some(lease) = connection.sent(sent) {
             self.pool.release(lease);
         }
         if result.as_ref().is_ok_and(|count| *count < offered) {
-            self.shard.sent(id, Sent::Blocked);
-            let pool = &mut self.pool;
-            self.shard.spill(id, |lease, copy| {
-                copy(pool.bytes(&lease));
-                pool.release(lease);
-            });
+            connection.sent(Sent::Blocked);
+            connection.spill(|lease, copy| copy_out(&mut self.pool, lease, copy));
         }
     }
 
     /// A write waits for the peer. What it names is left where it is; what comes to be sent behind it will
     /// be copied, so the peer keeps no more buffers than it has now.
     pub(super) fn waits(&mut self, id: SlotId) {
-        self.shard.sent(id, Sent::Blocked);
+        if let Some(mut connection) = self.state.shard.at(id) {
+            connection.sent(Sent::Blocked);
+        }
+    }
+
+    /// FIN has been sent.
+    pub(super) fn half_closed(&mut self, id: SlotId) {
+        if let Some(mut connection) = self.state.shard.at(id) {
+            connection.half_closed();
+        }
+        self.pass_on();
+    }
+
+    /// Goes on with a connection that somebody put down.
+    ///
+    /// # Errors
+    /// Where what is carried cannot be read.
+    pub(super) fn pick_up(&mut self, seat: Seat<S>, carried: Carried) -> Result<SlotId, Damage> {
+        let picked_up = self
+            .state
+            .shard
+            .pick_up(seat, carried, |seat| seat.stream.standing());
+        picked_up.map_err(|(_, damage)| damage)
+    }
+
+    /// Puts a connection down for which nothing is under way any more.
+    pub(super) fn put_down(&mut self, id: SlotId) -> Option<Carried> {
+        let pool = &mut self.pool;
+        let copy_out = |lease, copy: &mut dyn FnMut(&[u8])| copy_out(pool, lease, copy);
+        let (_, carried) = self.state.shard.put_down(id, copy_out)?;
+        self.is_gone();
+        Some(carried)
     }
 
     /// All that was under way for a connection is done.
     pub(super) fn release(&mut self, id: SlotId) {
         let pool = &mut self.pool;
-        self.shard.release(id, |lease| pool.release(lease));
+        self.state.shard.release(id, |lease| pool.release(lease));
+        self.is_gone();
+    }
+
+    /// A connection is gone.
+    fn is_gone(&mut self) {
         self.pass_on();
         self.return_memory();
-        if self.shard.is_draining() && self.shard.residents() == 0 {
+        if self.state.shard.is_draining() && self.state.shard.residents() == 0 {
             self.attendant.ring();
         }
     }
 
     /// Has those looked at whom a connection's event concerned besides itself.
     pub(super) fn pass_on(&mut self) {
-        self.call_shed();
-        if let Some(due) = self.shard.next_due()
+        while let Some(id) = self.state.shard.pop_shed() {
+            self.call(id);
+        }
+        if let Some(due) = self.state.shard.next_due()
             && self.attends.is_none_or(|attends| due < attends)
         {
             self.attendant.ring();
         }
     }
 
-    /// Wakes everyone whose deadline has passed.
-    pub(super) fn attend(&mut self) {
-        while let Some(id) = self.shard.pop_due(|seat| seat.stream.standing()) {
+    /// Wakes everyone who is to look for another reason than an event of its own.
+    pub(super) fn attend(&mut self, stop: &Stop) {
+        while let Some(id) = self.state.next_called(stop, |seat| seat.stream.standing()) {
             self.call(id);
         }
-        self.call_shed();
         self.return_memory();
     }
 
     fn return_memory(&mut self) {
-        if self.shard.returns_memory() {
-            self.pool.cool();
-            memory::give_back();
-        }
+        let pool = &mut self.pool;
+        self.state.return_memory(|| pool.cool());
     }
 
-    /// Wakes those who are ended for want of memory.
-    fn call_shed(&mut self) {
-        while let Some(id) = self.shard.pop_shed() {
-            self.call(id);
-        }
-    }
-
-    /// Says goodbye to everyone.
-    pub(super) fn drain(&mut self) {
-        self.shard
-            .drain(CloseCode::GOING_AWAY, |seat| seat.stream.standing());
-        for id in self.shard.ids() {
-            self.call(id);
-        }
+    /// Ends a turn of the task that attends.
+    pub(super) fn end_turn(&mut self, stop: &Stop) {
+        let pool = &mut self.pool;
+        self.state.end_turn(stop, || pool.cool());
     }
 
     /// Ends everyone: those who are owed nothing more with a FIN.
     pub(super) fn end(&mut self) {
         self.ending = true;
-        for id in self.shard.ids() {
+        for id in self.state.shard.ids() {
             self.call(id);
         }
     }
 
     /// Ends who is left, with a reset.
     pub(super) fn fail_all(&mut self) {
-        for id in self.shard.ids() {
-            self.shard.fail(id);
-            self.call(id);
+        for id in self.state.shard.ids() {
+            if let Some(mut connection) = self.state.shard.at(id) {
+                connection.fail();
+                connection.io().bell.ring();
+            }
         }
     }
 
     /// Has a connection's task look again.
     fn call(&mut self, id: SlotId) {
-        if let Some(connection) = self.shard.get_mut(id) {
-            connection.io.bell.ring();
+        if let Some(mut connection) = self.state.shard.at(id) {
+            connection.io().bell.ring();
         }
     }
 
     /// Ready once a connection's task has been called.
     pub(super) fn poll_called(&mut self, id: SlotId, context: &Context<'_>) -> Poll<()> {
-        match self.shard.get_mut(id) {
-            Some(connection) => connection.io.bell.poll_rung(context),
+        match self.state.shard.at(id) {
+            Some(mut connection) => connection.io().bell.poll_rung(context),
             None => Poll::Pending,
         }
     }
 }
 
-/// Whether an operation that failed so is simply repeated.
+/// Shows the bytes of a claim from a connection's queue, and takes it back.
+fn copy_out(pool: &mut Pool, lease: Lease, copy: &mut dyn FnMut(&[u8])) {
+    copy(pool.bytes(&lease));
+    pool.release(lease);
+}
+
+/// Whether an operation that failed so is simply repeated, or was cancelled.
 fn is_passing(error: &io::Error) -> bool {
-    [Errno::AGAIN, Errno::INTR]
-        .iter()
-        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::AGAIN | Errno::INTR | Errno::CANCELED)
+    )
 }

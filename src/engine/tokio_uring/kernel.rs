@@ -5,12 +5,13 @@ use std::io;
 use std::mem::ManuallyDrop;
 use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use ::tokio_uring::buf::IoBuf;
-use ::tokio_uring::{Runtime, net};
+use ::tokio_uring::{OneshotOutputTransform, Runtime, UnsubmittedOneshot, net};
 use io_uring::IoUring;
+use io_uring_of_tokio::cqueue::Entry;
+use io_uring_of_tokio::opcode::AsyncCancel2;
+use io_uring_of_tokio::types::{CancelBuilder, Fd};
 use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -20,42 +21,29 @@ use super::core::Shared;
 use super::serve::serve;
 use super::world::{Listener, Outgoing, Stream, World};
 use crate::engine::UringTuning;
+use crate::engine::open_ring::open_ring;
 use crate::engine::socket::{self, reset_on_close};
 use crate::engine::{Feature, Worker};
 use crate::protocol::Moment;
-use crate::shard::Standing;
+use crate::shard::{Carried, Destination, Standing};
 use crate::sys::clock;
 
 /// Completions that the ring holds for each entry of its submission queue. A connection has up to two
 /// operations under way, and many connections may have something at once.
 const COMPLETIONS_PER_ENTRY: u32 = 4;
 
-/// The smallest submission queue worth having.
-const ENTRIES_MIN: u32 = 64;
-
-/// How long to wait for locked memory that a process which has just ended gives back late.
-const MEMORY_PATIENCE: Duration = Duration::from_secs(2);
-
 /// What a ring can be set up with, best first. Completions are always delivered as a system call of the
 /// thread ends; the driver waits in epoll and could not ask for deferred ones (6.1).
-const SETUPS: [Setup; 3] = [
+const SETUPS: [Setup; 2] = [
     Setup {
         name: "single issuer",
         since: "6.0",
         single_issuer: true,
-        cooperative: true,
     },
     Setup {
-        name: "cooperative task work",
+        name: "cooperative task work, operations cancelled by their socket",
         since: "5.19",
         single_issuer: false,
-        cooperative: true,
-    },
-    Setup {
-        name: "io_uring as tokio-uring needs it",
-        since: "5.11",
-        single_issuer: false,
-        cooperative: false,
     },
 ];
 
@@ -63,7 +51,6 @@ struct Setup {
     name: &'static str,
     since: &'static str,
     single_issuer: bool,
-    cooperative: bool,
 }
 
 /// Serves on this thread until told to stop.
@@ -73,7 +60,7 @@ struct Setup {
 pub fn run(worker: &Worker<'_>, ready: &dyn Fn()) -> io::Result<()> {
     // Both are dropped only with nothing under way: the driver frees the buffers of operations before it
     // cancels them (tokio-uring 0.5.0).
-    let shared = Shared::new(Tokio, worker.settings.clone(), worker.tally.clone());
+    let shared = Shared::new(Tokio, worker);
     let shared = ManuallyDrop::new(shared);
     let runtime = ManuallyDrop::new(open(worker.tuning.entries)?.0);
     let is_over = runtime.block_on(async {
@@ -124,34 +111,22 @@ pub fn probe(tuning: &UringTuning) -> io::Result<Vec<Feature>> {
     Ok(features.collect())
 }
 
-/// Opens a runtime, and says with which of the setups.
-///
-/// Where locked memory is short (`ENOMEM`) it asks for less, and waits a little.
+/// Opens a runtime, and says with which of the setups: the best that this kernel has.
 fn open(asked: u32) -> io::Result<(Runtime, usize)> {
-    let started = Instant::now();
-    let (mut entries, mut setup) = (asked, 0);
-    loop {
-        let error = match build(entries, &SETUPS[setup]) {
-            Ok(runtime) => {
-                if entries < asked {
-                    warn!(
-                        "locked memory is short: a submission queue of {entries} entries, not {asked}"
-                    );
+    let mut rank = 0;
+    open_ring(asked, |entries| {
+        loop {
+            match build(entries, &SETUPS[rank]) {
+                Err(error)
+                    if Errno::from_io_error(&error) == Some(Errno::INVAL)
+                        && rank + 1 < SETUPS.len() =>
+                {
+                    rank += 1;
                 }
-                return Ok((runtime, setup));
+                built => return built.map(|runtime| (runtime, rank)),
             }
-            Err(error) => error,
-        };
-        let is = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
-        if is(Errno::INVAL) && setup + 1 < SETUPS.len() {
-            setup += 1;
-        } else if is(Errno::NOMEM) && started.elapsed() < MEMORY_PATIENCE {
-            entries = (entries / 2).max(ENTRIES_MIN.min(asked));
-            thread::sleep(Duration::from_millis(100));
-        } else {
-            return Err(error);
         }
-    }
+    })
 }
 
 fn build(entries: u32, setup: &Setup) -> io::Result<Runtime> {
@@ -160,9 +135,7 @@ fn build(entries: u32, setup: &Setup) -> io::Result<Runtime> {
     if setup.single_issuer {
         ring.setup_single_issuer();
     }
-    if setup.cooperative {
-        ring.setup_coop_taskrun();
-    }
+    ring.setup_coop_taskrun();
     let mut builder = ::tokio_uring::builder();
     Runtime::new(builder.entries(entries).uring_builder(&ring))
 }
@@ -185,6 +158,12 @@ impl World for Tokio {
 
     async fn sleep_until(&self, due: Moment) {
         tokio::time::sleep(due.since(clock::now())).await;
+    }
+
+    fn hand_over(&self, _: Socket, _: Carried, _: Destination) {}
+
+    fn next_carried(&self) -> Option<(Socket, Carried)> {
+        None
     }
 
     async fn turn(&self) {
@@ -247,13 +226,11 @@ impl Stream for Socket {
         let _ = self.0.shutdown(Shutdown::Write);
     }
 
-    fn stop_reading(&self) {
-        let _ = self.0.shutdown(Shutdown::Read);
-    }
-
-    fn abort(&self) {
-        // Operations cannot be cancelled here, but a disconnected socket completes them (connect(2)).
-        let _ = rustix::net::connect_unspec(descriptor(&self.0));
+    fn cancel(&self) {
+        let which = CancelBuilder::fd(Fd(self.0.as_raw_fd())).all();
+        let entry = AsyncCancel2::new(which).build();
+        // It is on its way to the kernel, and nobody waits for what came of it: the operations tell.
+        drop(UnsubmittedOneshot::new((), Ignored, entry).submit());
     }
 
     fn close(self, reset: bool) {
@@ -261,6 +238,16 @@ impl Stream for Socket {
             reset_on_close(descriptor(&self.0));
         }
     }
+}
+
+/// An operation whose outcome does not matter.
+struct Ignored;
+
+impl OneshotOutputTransform for Ignored {
+    type Output = ();
+    type StoredData = ();
+
+    fn transform_oneshot_output(self, (): (), _: Entry) {}
 }
 
 // SAFETY: the bytes do not move with the value, and stay as they are until the write has completed, by the

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::connection;
 use super::core::{Presence, Shared};
 use super::world::{Listener, World};
-use crate::engine::leaving::Leaving;
+use crate::engine::state::State;
 use crate::engine::{Stop, StopPhase};
 use crate::protocol::Moment;
 use crate::shard::Entrance;
@@ -33,44 +33,40 @@ pub async fn serve<W: World>(
     stop: &Stop,
     woken: impl AsyncFn(),
 ) -> bool {
-    let mut shut = Vec::new();
+    let mut doors = Vec::new();
     for (listener, entrance) in listeners {
         let listener = Rc::new(listener);
-        shut.push(Rc::clone(&listener));
+        doors.push(Rc::clone(&listener));
         let accepting = accept(Rc::clone(shared), shared.presence(), listener, entrance);
         shared.world.spawn(accepting);
     }
-    let mut leaving = Leaving::default();
     loop {
-        attend(shared, leaving.next_due(), woken()).await;
+        let next = shared.core().state.next_due();
+        attend(shared, stop, next, woken()).await;
+        while let Some((stream, carried)) = shared.world.next_carried() {
+            connection::pick_up(shared, stream, carried);
+        }
         if stop.phase() == StopPhase::Closing {
             // Who waits to be accepted is, once the kernel has been asked.
             shared.world.turn().await;
         }
         let mut core = shared.core_now();
-        let now = shared.world.now();
-        if leaving.begins(stop, now) {
-            core.drain();
-        }
-        leaving.advance(core.shard.residents(), stop, now);
-        if leaving.is_over(core.shard.is_empty(), now) {
+        core.end_turn(stop);
+        if core.state.is_done() {
             break;
         }
     }
-    end(shared, &shut).await
+    end(shared, stop, &doors).await
 }
 
-/// Attends to deadlines once there is something to attend to, at `until` at the latest, or once `woken`.
+/// Attends to deadlines once there is something to attend to, at `next` at the latest, or once `woken`.
 async fn attend<W: World>(
     shared: &Shared<W>,
-    until: Option<Moment>,
+    stop: &Stop,
+    next: Option<Moment>,
     woken: impl Future<Output = ()>,
 ) {
-    let next = {
-        let mut core = shared.core();
-        core.attends = core.shard.next_due().into_iter().chain(until).min();
-        core.attends
-    };
+    shared.core().attends = next;
     let mut sleep = pin!(async {
         match next {
             Some(due) => shared.world.sleep_until(due).await,
@@ -91,11 +87,11 @@ async fn attend<W: World>(
     .await;
     let mut core = shared.core_now();
     assert!(!core.broken, "a task of this worker panicked");
-    core.attend();
+    core.attend(stop);
 }
 
 /// Ends what is left, and waits until all tasks have seen their operations end.
-async fn end<W: World>(shared: &Shared<W>, listeners: &[Rc<W::Listener>]) -> bool {
+async fn end<W: World>(shared: &Shared<W>, stop: &Stop, listeners: &[Rc<W::Listener>]) -> bool {
     let ends = shared.world.now() + ENDING_MAX;
     shared.core_now().end();
     for listener in listeners {
@@ -106,7 +102,9 @@ async fn end<W: World>(shared: &Shared<W>, listeners: &[Rc<W::Listener>]) -> boo
     }
     shared.core_now().fail_all();
     while shared.core().tasks > 0 && shared.world.now() < ends {
-        attend(shared, Some(ends), pending()).await;
+        let due = shared.core().state.shard.next_due();
+        let next = due.map_or(ends, |due| due.min(ends));
+        attend(shared, stop, Some(next), pending()).await;
     }
     let core = shared.core();
     assert!(!core.broken, "a task of this worker panicked");
@@ -128,7 +126,7 @@ async fn accept<W: World>(
         match listener.accept().await {
             Ok(stream) => connection::open(&shared, stream, entrance),
             Err(_) if shared.core().ending => return,
-            Err(error) => shared.core().door.failed(&error, shared.world.now()),
+            Err(error) => shared.core().state.door.failed(&error, shared.world.now()),
         }
     }
 }
@@ -139,11 +137,13 @@ async fn rest<W: World>(shared: &Shared<W>) {
         let now = shared.world.now();
         let reopens = {
             let mut core = shared.core();
-            core.door.reopen(now);
-            if !core.shard.may_accept() && !core.door.is_resting() {
-                core.door.rest(now);
+            let ending = core.ending;
+            let State { shard, door, .. } = &mut core.state;
+            door.reopen(now);
+            if !shard.may_accept() && !door.is_resting() {
+                door.rest(now);
             }
-            core.door.reopens().filter(|_| !core.ending)
+            door.reopens().filter(|_| !ending)
         };
         match reopens {
             Some(due) => shared.world.sleep_until(due).await,

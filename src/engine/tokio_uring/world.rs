@@ -15,7 +15,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use crate::protocol::Moment;
-use crate::shard::Standing;
+use crate::shard::{Carried, Destination, Standing};
 
 /// What the engine runs in.
 pub trait World: 'static {
@@ -29,6 +29,12 @@ pub trait World: 'static {
 
     /// Has `task` polled until it is ready.
     fn spawn(&self, task: impl Future<Output = ()> + 'static);
+
+    /// Hands over a connection that was put down. Nothing is under way for it.
+    fn hand_over(&self, stream: Self::Stream, carried: Carried, to: Destination);
+
+    /// The next connection that was handed over to this worker. To be asked once the worker was woken.
+    fn next_carried(&self) -> Option<(Self::Stream, Carried)>;
 
     /// Is ready at `due` or somewhat later.
     fn sleep_until(&self, due: Moment) -> impl Future<Output = ()>;
@@ -71,11 +77,9 @@ pub trait Stream: 'static {
     /// Sends FIN.
     fn half_close(&self);
 
-    /// Has a read that is under way end. The peer learns nothing of it.
-    fn stop_reading(&self);
-
-    /// Sends RST. Operations that are under way end.
-    fn abort(&self);
+    /// Has the operations end that are under way: with what they have done, or `ECANCELED`. The peer learns
+    /// nothing of it.
+    fn cancel(&self);
 
     /// Closes: with RST, or with FIN where none has been sent. Nothing is under way.
     fn close(self, reset: bool);

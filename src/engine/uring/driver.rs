@@ -3,58 +3,48 @@
 use std::io;
 use std::time::Duration;
 
+use tracing::warn;
+
 use super::accounts::{Accounts, Desk};
 use super::connection::{GREEDY_PART, Io, Line, RESERVED_PART, Receiving};
 use super::kernel::{Completion, Kernel, Key};
 use crate::engine::Worker;
-use crate::engine::door::Door;
-use crate::engine::ended::Ended;
-use crate::engine::leaving::Leaving;
-use crate::protocol::{CloseCode, Moment};
+use crate::engine::state::State;
+use crate::protocol::Moment;
 use crate::shard::completion::Deferred;
-use crate::shard::{Lease, Sent, Shard, SlotId, Write};
-use crate::sys::memory;
+use crate::shard::{Carried, Handle, Lease, Sent, Shard, SlotId, Write};
 
 /// An io_uring engine over `K`.
 #[derive(Debug)]
 pub struct Driver<'a, K: Kernel> {
     worker: &'a Worker<'a>,
     kernel: K,
-    shard: Shard<Io<K::Socket>>,
+    state: State<Io<K::Socket>>,
     accounts: Accounts,
-    door: Door,
     /// Which listeners are accepting.
     accepting: Vec<bool>,
     /// Greedy connections that want to receive.
     line: Line,
-    ended: Ended,
-    leaving: Leaving,
     /// Turns made so far, by and by from zero again.
     turns: u32,
-    now: Moment,
 }
 
 impl<'a, K: Kernel> Driver<'a, K> {
     /// An engine without connections, accepting.
     pub fn new(worker: &'a Worker<'a>, mut kernel: K) -> Self {
-        let now = kernel.now();
+        let state = State::new(worker, kernel.now());
         let listeners = kernel.listeners() as usize;
         let accounts = Accounts::new(kernel.buffers(), kernel.buffer_bytes());
         kernel.watch_waker();
         let mut driver = Driver {
             worker,
             kernel,
-            shard: Shard::new(worker.settings.clone(), worker.tally.clone()),
+            state,
             accounts,
-            door: Door::default(),
             accepting: vec![false; listeners],
             line: Line::default(),
-            ended: Ended::default(),
-            leaving: Leaving::default(),
             turns: 0,
-            now,
         };
-        driver.shard.set_now(now);
         driver.accept_everywhere();
         driver
     }
@@ -85,7 +75,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
 
     /// The connections.
     pub fn shard(&self) -> &Shard<Io<K::Socket>> {
-        &self.shard
+        &self.state.shard
     }
 
     /// The claims on the receive buffers.
@@ -95,7 +85,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
 
     /// Gives up the ring, then the connections: their memory must outlive what the ring has under way.
     pub fn into_shard(self) -> Shard<Io<K::Socket>> {
-        self.shard
+        self.state.shard
     }
 
     /// One turn of the loop: waits for what completes or comes due, and acts on it.
@@ -103,40 +93,30 @@ impl<'a, K: Kernel> Driver<'a, K> {
     /// # Errors
     /// What the kernel says of the ring.
     pub fn turn(&mut self) -> io::Result<()> {
-        let patience = self.next_due().map(|due| due.since(self.now));
+        let patience = self.next_due().map(|due| due.since(self.state.now()));
         self.kernel.enter(patience)?;
         self.turns = self.turns.wrapping_add(1);
         self.take_over();
-        while let Some(id) = self.next_due_connection() {
+        while let Some(id) = self.next_called() {
             self.settle(id);
         }
-        if self.leaving.begins(self.worker.stop, self.now) {
-            self.drain();
-        }
-        if self.door.reopen(self.now) {
+        if self.state.door.reopen(self.state.now()) {
             self.accept_everywhere();
         }
         self.feed_greedy();
-        while let Some(id) = self.shard.pop_shed() {
-            self.settle(id);
-        }
-        if self.shard.returns_memory() {
-            memory::give_back();
-        }
-        let residents = self.shard.residents();
-        self.leaving.advance(residents, self.worker.stop, self.now);
+        self.state.end_turn(self.worker.stop, || {});
         Ok(())
     }
 
-    fn next_due_connection(&mut self) -> Option<SlotId> {
+    fn next_called(&mut self) -> Option<SlotId> {
         let kernel = &self.kernel;
-        self.shard.pop_due(|io| kernel.standing(&io.socket))
+        self.state
+            .next_called(self.worker.stop, |io| kernel.standing(&io.socket))
     }
 
     /// Acts on what has completed.
     fn take_over(&mut self) {
-        self.now = self.kernel.now();
-        self.shard.set_now(self.now);
+        self.state.set_now(self.kernel.now());
         while let Some(completion) = self.kernel.next_completion() {
             match completion.key {
                 Key::Receive(id) => self.on_received(id, &completion),
@@ -148,9 +128,9 @@ impl<'a, K: Kernel> Driver<'a, K> {
         }
     }
 
-    /// Whether all is said: the drain is over.
+    /// Whether the drain is over.
     pub fn is_done(&self) -> bool {
-        self.leaving.is_over(self.shard.is_empty(), self.now)
+        self.state.is_done()
     }
 
     /// When something is due next; none: when something completes.
@@ -158,26 +138,25 @@ impl<'a, K: Kernel> Driver<'a, K> {
         // Where nothing is claimed, no buffer comes back that would say that it is their turn.
         let greedy = !self.line.is_empty() && self.accounts.claims() == 0;
         let next = [
-            self.shard.next_due(),
-            self.door.reopens(),
-            self.leaving.next_due(),
-            greedy.then_some(self.now),
+            self.state.next_due(),
+            self.state.door.reopens(),
+            greedy.then_some(self.state.now()),
         ];
         next.into_iter().flatten().min()
     }
 
     /// Accepts on every listener that is not accepting; one at a time where the next may be one too many.
     fn accept_everywhere(&mut self) {
-        if !self.shard.may_accept() {
-            self.door.rest(self.now);
+        if !self.state.shard.may_accept() {
+            self.state.door.rest(self.state.now());
         }
         for listener in 0..self.kernel.listeners() {
-            if self.accepting[listener as usize] || self.door.is_resting() {
+            if self.accepting[listener as usize] || self.state.door.is_resting() {
                 continue;
             }
             self.accepting[listener as usize] = true;
             // One that goes on takes all that wait before it can be stopped.
-            match self.shard.is_limited() {
+            match self.state.shard.is_limited() {
                 true => self.kernel.accept_one(listener),
                 false => self.kernel.accept(listener),
             }
@@ -193,7 +172,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
             }
             Err(_) => {
                 let error = io::Error::from_raw_os_error(-completion.result);
-                self.door.failed(&error, self.now);
+                self.state.door.failed(&error, self.state.now());
             }
         }
         self.accept_everywhere();
@@ -201,8 +180,21 @@ impl<'a, K: Kernel> Driver<'a, K> {
 
     fn open(&mut self, socket: K::Socket, listener: u32) {
         let entrance = self.worker.entrances[listener as usize];
-        let id = self.shard.open(Io::new(socket), entrance);
+        let id = self.state.shard.open(Io::new(socket), entrance);
         self.settle(id);
+    }
+
+    /// Goes on with a connection that somebody put down.
+    fn pick_up(&mut self, socket: K::Socket, carried: Carried) {
+        let kernel = &self.kernel;
+        let standing = |io: &Io<K::Socket>| kernel.standing(&io.socket);
+        match self.state.shard.pick_up(Io::new(socket), carried, standing) {
+            Ok(id) => self.settle(id),
+            Err((io, damage)) => {
+                warn!("a connection was handed over that cannot be read, and is closed: {damage}");
+                self.kernel.close(io.socket, true);
+            }
+        }
     }
 
     fn on_woken(&mut self, completion: &Completion) {
@@ -210,90 +202,81 @@ impl<'a, K: Kernel> Driver<'a, K> {
         if !completion.more {
             self.kernel.watch_waker();
         }
+        while let Some((socket, carried)) = self.kernel.next_carried() {
+            self.pick_up(socket, carried);
+        }
     }
 
     fn on_received(&mut self, id: SlotId, completion: &Completion) {
         let count = u32::try_from(completion.result).unwrap_or(0);
-        let much = self.accounts.total_bytes() / GREEDY_PART;
-        let mut limit = None;
-        if let Some(connection) = self.shard.get_mut(id) {
-            let io = &mut connection.io;
-            match io.receiving {
-                Receiving::Once(max) => limit = Some(max),
-                _ => io.receive_in_turn(self.turns, count, much),
-            }
-            if !completion.more {
-                io.receiving = Receiving::Off;
-            }
+        let (kernel, accounts) = (&mut self.kernel, &mut self.accounts);
+        let lent = completion
+            .buffer
+            .map(|buffer| accounts.fill(buffer, count, completion.buffer_more));
+        let Some(mut connection) = self.state.shard.at(id) else {
+            return lent
+                .into_iter()
+                .for_each(|lent| give_back(kernel, accounts, lent));
+        };
+        let io = connection.io();
+        let limit = match io.receiving {
+            Receiving::Once(max) => Some(max),
+            _ => None,
+        };
+        if !completion.more {
+            io.receiving = Receiving::Off;
         }
-        if let Some(buffer) = completion.buffer {
-            self.take_in(id, buffer, count, completion.buffer_more, limit);
+        if limit.is_none() {
+            let much = accounts.total_bytes() / GREEDY_PART;
+            io.receive_in_turn(self.turns, count, much);
+        }
+        if let (Some(limit), Some(lent)) = (limit, &lent) {
+            // There might have been more than this.
+            io.greedy = count >= limit / 4 || accounts.reaches_end(lent);
+        }
+        if let Some(lent) = lent {
+            // SAFETY: the kernel has just reported these bytes, and nothing of them is lent on yet.
+            let bytes = unsafe { kernel.filled(&lent) };
+            let desk = Desk {
+                accounts,
+                lent: &lent,
+            };
+            connection.receive(bytes, &mut Deferred(desk));
+            give_back(kernel, accounts, lent);
         }
         match -completion.result {
-            0 => self.shard.peer_finished(id),
-            libc::ENOBUFS => self.find_none(id, limit.is_some()),
+            0 => connection.peer_finished(),
+            libc::ENOBUFS => {
+                // If it was this one's turn, it is still.
+                let io = connection.io();
+                io.greedy = true;
+                if limit.is_some() && !std::mem::replace(&mut io.queued, true) {
+                    self.line.keep_turn(id);
+                }
+            }
             ..0 | libc::ECANCELED => {}
-            _ => self.shard.fail(id),
+            _ => connection.fail(),
         }
         self.settle(id);
     }
 
-    /// A receive has found no buffer. If it was this one's turn, it is still.
-    fn find_none(&mut self, id: SlotId, had_turn: bool) {
-        self.set_greedy(id, true);
-        if let Some(connection) = self.shard.get_mut(id)
-            && had_turn
-            && !std::mem::replace(&mut connection.io.queued, true)
-        {
-            self.line.keep_turn(id);
-        }
-    }
-
-    fn set_greedy(&mut self, id: SlotId, greedy: bool) {
-        if let Some(connection) = self.shard.get_mut(id) {
-            connection.io.greedy = greedy;
-        }
-    }
-
-    /// `limit`: how much there might have been.
-    #[inline]
-    fn take_in(&mut self, id: SlotId, buffer: u16, count: u32, more: bool, limit: Option<u32>) {
-        let lent = self.accounts.fill(buffer, count, more);
-        if let Some(limit) = limit {
-            let had_more = count >= limit / 4 || self.accounts.reaches_end(&lent);
-            self.set_greedy(id, had_more);
-        }
-        // SAFETY: the kernel has just reported these bytes, and nothing of them is lent on yet.
-        let bytes = unsafe { self.kernel.filled(&lent) };
-        let desk = Desk {
-            accounts: &mut self.accounts,
-            lent: &lent,
-        };
-        self.shard.receive(id, bytes, &mut Deferred(desk));
-        give_back(&mut self.kernel, &mut self.accounts, lent);
-    }
-
     fn on_sent(&mut self, id: SlotId, result: i32) {
-        let Some(connection) = self.shard.get_mut(id) else {
+        let Some(mut connection) = self.state.shard.at(id) else {
             return;
         };
-        connection.io.sending = false;
+        connection.io().sending = false;
         let sent = match result {
             count if count >= 0 => Sent::Bytes(count as usize),
             error if -error == libc::EAGAIN => Sent::Blocked,
-            error if -error == libc::EINTR => Sent::Bytes(0),
+            error if -error == libc::EINTR || -error == libc::ECANCELED => Sent::Bytes(0),
             _ => Sent::Failed,
         };
-        if let Some(lease) = self.shard.sent(id, sent) {
-            give_back(&mut self.kernel, &mut self.accounts, lease);
+        let (kernel, accounts) = (&mut self.kernel, &mut self.accounts);
+        if let Some(lease) = connection.sent(sent) {
+            give_back(kernel, accounts, lease);
         }
         if sent == Sent::Blocked {
-            let (kernel, accounts) = (&mut self.kernel, &mut self.accounts);
-            self.shard.spill(id, |lease, copy| {
-                // SAFETY: a claim of a connection's queue is counted until it is given back.
-                copy(unsafe { kernel.claimed(&lease) });
-                give_back(kernel, accounts, lease);
-            });
+            connection.spill(|lease, copy| copy_out(kernel, accounts, lease, copy));
         }
         self.settle(id);
     }
@@ -301,31 +284,43 @@ impl<'a, K: Kernel> Driver<'a, K> {
     /// Does what the shard wants for a connection, as far as nothing is under way that must end first.
     #[inline]
     fn settle(&mut self, id: SlotId) {
-        let wants = loop {
-            let wants = self.shard.wants(id);
-            match wants.write {
-                Write::Send => self.send(id),
-                Write::HalfClose => {
-                    self.tell(id);
-                    if let Some(connection) = self.shard.get(id) {
-                        self.kernel.shut_down(&connection.io.socket);
-                    }
-                    self.shard.half_closed(id);
-                    continue;
-                }
-                Write::Close { reset } => return self.close(id, reset),
-                Write::Rest | Write::PutDown(_) => {}
-            }
-            break wants;
-        };
-        let discards = !wants.read && self.shard.discards(id);
-        // A receive that goes on may bring all buffers at once, and what is brought may have to be kept.
-        let may_burst = self.shard.may_keep(self.accounts.total_bytes());
-        let Some(connection) = self.shard.get_mut(id) else {
+        let now = self.state.now();
+        let State { shard, ended, .. } = &mut self.state;
+        let Some(mut connection) = shard.at(id) else {
             return;
         };
+        let kernel = &mut self.kernel;
+        let wants = loop {
+            let wants = connection.wants();
+            match wants.write {
+                Write::Rest => break wants,
+                Write::Send => {
+                    send(kernel, id, &mut connection);
+                    break wants;
+                }
+                Write::HalfClose | Write::PutDown(_) | Write::Close { .. } => {
+                    ended.tell(&mut connection, |io| kernel.peer(&io.socket), now);
+                }
+            }
+            let io = connection.io();
+            if wants.write == Write::HalfClose {
+                kernel.shut_down(&io.socket);
+                connection.half_closed();
+                continue;
+            }
+            if io.is_busy() {
+                if !std::mem::replace(&mut io.cancelled, true) {
+                    kernel.cancel_all(id, &io.socket);
+                }
+                return;
+            }
+            return self.part(id, wants.write);
+        };
+        let discards = !wants.read && connection.discards();
+        // A receive that goes on may bring all buffers at once, and what is brought may have to be kept.
+        let may_burst = connection.may_keep(self.accounts.total_bytes());
         let behind = connection.is_behind();
-        let io = &mut connection.io;
+        let io = connection.io();
         io.greedy |= behind;
         match io.receiving {
             Receiving::Off if io.queued => {}
@@ -335,65 +330,32 @@ impl<'a, K: Kernel> Driver<'a, K> {
             }
             Receiving::Off if wants.read => {
                 io.receiving = Receiving::On;
-                self.kernel.receive(id, &io.socket, None);
+                kernel.receive(id, &io.socket, None);
             }
             // A connection at its end may go on receiving: what comes is discarded.
             Receiving::On if (io.greedy || !wants.read) && !discards => {
                 io.greedy = true;
                 io.receiving = Receiving::Ending;
-                self.kernel.cancel_receive(id);
+                kernel.cancel_receive(id);
             }
             _ => {}
         }
     }
 
-    #[inline]
-    fn send(&mut self, id: SlotId) {
-        match self.shard.get_mut(id) {
-            Some(connection) if !connection.io.sending => connection.io.sending = true,
-            _ => return,
-        }
-        if let (Some(connection), Some(front)) = (self.shard.get(id), self.shard.front(id)) {
-            let socket = &connection.io.socket;
-            // SAFETY: a piece stays in the connection's queue until its send has completed, and a
-            // connection stays in its slot until all is done that was under way for it. Only behind these
-            // bytes may a slab grow.
-            unsafe {
-                self.kernel
-                    .send(id, socket, front.load, front.may_wait, front.more);
-            }
-        }
-    }
-
-    /// Tells why the server ends a connection, if it does.
-    fn tell(&mut self, id: SlotId) {
-        if let Some(cause) = self.shard.take_cause(id)
-            && let Some(connection) = self.shard.get(id)
-        {
-            let peer = self.kernel.peer(&connection.io.socket);
-            self.ended.tell(cause, peer, self.now);
-        }
-    }
-
-    /// Closes a connection once nothing is under way for it.
-    fn close(&mut self, id: SlotId, reset: bool) {
-        self.tell(id);
-        let Some(connection) = self.shard.get_mut(id) else {
-            return;
-        };
-        let io = &mut connection.io;
-        if io.is_busy() {
-            if !std::mem::replace(&mut io.cancelled, true) {
-                self.kernel.cancel_all(id, &io.socket);
-            }
-            return;
-        }
+    /// Closes or hands over a connection for which nothing is under way.
+    fn part(&mut self, id: SlotId, how: Write) {
         let (kernel, accounts) = (&mut self.kernel, &mut self.accounts);
-        let released = self
-            .shard
-            .release(id, |lease| give_back(kernel, accounts, lease));
-        if let Some(io) = released {
-            self.kernel.close(io.socket, reset);
+        let shard = &mut self.state.shard;
+        if let Write::PutDown(to) = how {
+            let copy_out = |lease, copy: &mut dyn FnMut(&[u8])| {
+                copy_out(kernel, accounts, lease, copy);
+            };
+            if let Some((io, carried)) = shard.put_down(id, copy_out) {
+                kernel.hand_over(io.socket, carried, to);
+            }
+        } else if let Some(io) = shard.release(id, |lease| give_back(kernel, accounts, lease)) {
+            let reset = how == Write::Close { reset: true };
+            kernel.close(io.socket, reset);
         }
     }
 
@@ -409,12 +371,12 @@ impl<'a, K: Kernel> Driver<'a, K> {
             let Some(id) = self.line.next() else {
                 return;
             };
-            let max = part.min(self.shard.receive_bytes_max(id)) as u32;
-            let wants_read = self.shard.wants(id).read;
-            let Some(connection) = self.shard.get_mut(id) else {
+            let Some(mut connection) = self.state.shard.at(id) else {
                 continue;
             };
-            let io = &mut connection.io;
+            let max = part.min(connection.receive_bytes_max()) as u32;
+            let wants_read = connection.wants().read;
+            let io = connection.io();
             io.queued = false;
             if wants_read && io.receiving == Receiving::Off {
                 io.receiving = Receiving::Once(max);
@@ -424,16 +386,33 @@ impl<'a, K: Kernel> Driver<'a, K> {
             }
         }
     }
+}
 
-    /// Has everyone told goodbye, each once what has arrived from it is answered.
-    fn drain(&mut self) {
-        let kernel = &self.kernel;
-        self.shard
-            .drain(CloseCode::GOING_AWAY, |io| kernel.standing(&io.socket));
-        for id in self.shard.ids() {
-            self.settle(id);
+/// Begins to send what is next, if nothing is being sent.
+#[inline]
+fn send<K: Kernel>(kernel: &mut K, id: SlotId, connection: &mut Handle<'_, Io<K::Socket>>) {
+    if std::mem::replace(&mut connection.io().sending, true) {
+        return;
+    }
+    if let Some((io, front)) = connection.front() {
+        // SAFETY: a piece stays in the connection's queue until its send has completed, and a connection stays
+        // in its slot until all is done that was under way for it. Only behind these bytes may a slab grow.
+        unsafe {
+            kernel.send(id, &io.socket, front.load, front.may_wait, front.more);
         }
     }
+}
+
+/// Shows the bytes of a claim from a connection's queue, and takes it back.
+fn copy_out<K: Kernel>(
+    kernel: &mut K,
+    accounts: &mut Accounts,
+    lease: Lease,
+    copy: &mut dyn FnMut(&[u8]),
+) {
+    // SAFETY: such a claim is counted until it is given back.
+    copy(unsafe { kernel.claimed(&lease) });
+    give_back(kernel, accounts, lease);
 }
 
 /// Takes a claim back, and provides the buffer again if it was the last one.

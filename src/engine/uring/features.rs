@@ -10,6 +10,7 @@ use super::super::Feature;
 use super::buffers::{Buffers, Layout};
 use super::ring;
 use crate::engine::UringTuning;
+use crate::engine::open_ring::open_ring;
 
 /// Buffers of an incremental ring. They are few, since the kernel walks through all there are, and large,
 /// since a buffer's end cuts more messages than the one that meets it: a receive that has found nothing
@@ -44,7 +45,7 @@ const UNREGISTER_RING_FDS: u8 = 21;
 /// What the kernel says where it lacks something that the engine cannot do without, or where a limit is
 /// reached.
 pub(super) fn set_up(tuning: &UringTuning) -> io::Result<Setup> {
-    let ring = ring::open(tuning.entries)?;
+    let ring = open_ring(tuning.entries, ring::build)?;
     let buffers = provide_buffers(tuning, |buffers| buffers.register(&ring.submitter()))?;
     let submitter = ring.submitter();
     submitter.register_restrictions(&mut [

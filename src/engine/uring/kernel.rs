@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::protocol::Moment;
-use crate::shard::{Lease, Load, SlotId, Standing};
+use crate::shard::{Carried, Destination, Lease, Load, SlotId, Standing};
 
 /// What a completion is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +108,12 @@ pub trait Kernel {
 
     /// Cancels what is under way for a connection: its receive and its send.
     fn cancel_all(&mut self, id: SlotId, socket: &Self::Socket);
+
+    /// Hands over a connection that was put down. Nothing may be under way for it.
+    fn hand_over(&mut self, socket: Self::Socket, carried: Carried, to: Destination);
+
+    /// The next connection that was handed over to this worker. To be asked once the waker was heard.
+    fn next_carried(&mut self) -> Option<(Self::Socket, Carried)>;
 
     /// Closes a socket, at once; with `reset` the peer gets RST. Nothing may be under way for it.
     fn close(&mut self, socket: Self::Socket, reset: bool);

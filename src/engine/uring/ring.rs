@@ -6,13 +6,12 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{CompletionQueue, IoUring, SubmissionQueue, Submitter, cqueue, opcode};
 use rustix::net::{Shutdown, shutdown};
-use tracing::warn;
 
 use super::buffers::{Buffers, GROUP};
 use super::features::Setup;
@@ -20,13 +19,9 @@ use super::kernel::{Completion, Kernel, Key};
 use crate::engine::Worker;
 use crate::engine::socket::{self, reset_on_close};
 use crate::protocol::Moment;
-use crate::shard::{Lease, Load, SlotId, Standing};
+use crate::shard::{Carried, Destination, Lease, Load, SlotId, Standing};
 use crate::sys::clock;
 use crate::sys::wake::Waker;
-
-/// How long ring creation is tried again when locked memory is short: the kernel releases what an
-/// exiting process held only after a while.
-const MEMORY_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How often a full submission queue is submitted to make room for one more entry.
 const SUBMITS_MAX: usize = 100;
@@ -45,38 +40,8 @@ const ENTER_EXT_ARG: u32 = 1 << 3;
 /// as pressure on I/O.
 const ENTER_NO_IOWAIT: u32 = 1 << 7;
 
-/// The smallest submission queue worth having.
-const ENTRIES_MIN: u32 = 64;
-
-/// Opens a ring, still disabled: one issuer, completions run when asked for (6.1).
-///
-/// Where locked memory is short (`ENOMEM`) it asks for less, and waits a little.
-pub(super) fn open(asked: u32) -> io::Result<IoUring> {
-    let started = Instant::now();
-    let mut entries = asked;
-    loop {
-        match build(entries) {
-            Err(error) if error.raw_os_error() == Some(libc::ENOMEM) => {
-                if started.elapsed() > MEMORY_PATIENCE {
-                    return Err(error);
-                }
-                entries = (entries / 2).max(ENTRIES_MIN.min(asked));
-                std::thread::sleep(Duration::from_millis(100));
-            }
-            Ok(ring) => {
-                if entries < asked {
-                    warn!(
-                        "locked memory is short: a submission queue of {entries} entries, not {asked}"
-                    );
-                }
-                return Ok(ring);
-            }
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-fn build(entries: u32) -> io::Result<IoUring> {
+/// Builds a ring, still disabled: one issuer, completions run when asked for (6.1).
+pub(super) fn build(entries: u32) -> io::Result<IoUring> {
     let mut builder = IoUring::builder();
     builder
         .setup_single_issuer()
@@ -336,6 +301,12 @@ impl Kernel for Ring<'_> {
         // By their keys, which the kernel has hashed: by descriptor it would look at all there are.
         self.cancel(CancelBuilder::user_data(encode(Key::Receive(id))));
         self.cancel(CancelBuilder::user_data(encode(Key::Send(id))));
+    }
+
+    fn hand_over(&mut self, _: OwnedFd, _: Carried, _: Destination) {}
+
+    fn next_carried(&mut self) -> Option<(OwnedFd, Carried)> {
+        None
     }
 
     fn close(&mut self, socket: OwnedFd, reset: bool) {

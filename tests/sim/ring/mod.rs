@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use ringback::engine::uring::{Completion, Kernel, Key};
 use ringback::protocol::Moment;
-use ringback::shard::{Lease, Load, SlotId, Standing};
+use ringback::shard::{Carried, Destination, Lease, Load, SlotId, Standing};
 
 use crate::network::Line;
 use crate::world::{Shared, World};
@@ -217,6 +217,12 @@ impl Ring {
 
 impl Kernel for Ring {
     type Socket = Socket;
+
+    fn hand_over(&mut self, _: Socket, _: Carried, _: Destination) {}
+
+    fn next_carried(&mut self) -> Option<(Socket, Carried)> {
+        None
+    }
 
     fn now(&mut self) -> Moment {
         self.world.borrow().moment()

@@ -18,11 +18,10 @@ mod sockets;
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::Arc;
 
+use ringback::engine::Worker;
 use ringback::engine::tokio_uring::{Shared as Core, serve};
-use ringback::protocol::Tally;
-use ringback::shard::{Settings, SlotId, Wants};
+use ringback::shard::{SlotId, Wants};
 
 use crate::checks::{self, Engine};
 use crate::history::{View, views};
@@ -50,9 +49,9 @@ pub(crate) struct Tasks {
 }
 
 impl Tasks {
-    pub(crate) fn new(world: Shared, settings: Settings, tally: Arc<Tally>) -> Self {
+    pub(crate) fn new(world: Shared, worker: &Worker<'_>) -> Self {
         let kernel = Rc::new(Kernel::new(world.clone()));
-        let core = Core::new(Runtime(kernel.clone()), settings, tally);
+        let core = Core::new(Runtime(kernel.clone()), worker);
         kernel.serves(&core);
         let over = Rc::new(Cell::new(None));
         let main = {

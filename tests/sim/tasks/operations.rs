@@ -55,6 +55,8 @@ pub(super) struct Operation {
     prompt: bool,
     /// The write that is reported before this.
     pub(super) behind: Option<u64>,
+    /// It ends, though there may be nothing that it could do.
+    pub(super) cancelled: bool,
     /// What it has come to: the kernel is done with it.
     pub(super) result: Option<Result<usize, i32>>,
     /// Its task knows.
@@ -75,8 +77,6 @@ pub(super) struct Kernel {
     pub(super) names: RefCell<Vec<(Line, SlotId)>>,
     /// Listeners that accept no more.
     pub(super) shut: RefCell<Vec<usize>>,
-    /// Connections that are read from no more.
-    pub(super) stopped: RefCell<Vec<Line>>,
 }
 
 impl Kernel {
@@ -90,7 +90,6 @@ impl Kernel {
             arrived: Cell::default(),
             names: RefCell::default(),
             shut: RefCell::default(),
-            stopped: RefCell::default(),
         }
     }
 
@@ -162,6 +161,7 @@ impl Kernel {
             line,
             prompt: false,
             behind: None,
+            cancelled: false,
             result: None,
             reported: false,
             waker,
@@ -261,20 +261,12 @@ impl Kernel {
         world.network.finish(line);
     }
 
-    pub(super) fn stop_reading(&self, line: Line) {
-        self.world
-            .borrow_mut()
-            .note(Some(line), "the server stops reading", 0);
-        self.stopped.borrow_mut().push(line);
-    }
-
-    pub(super) fn abort(&self, line: Line) {
+    pub(super) fn cancel(&self, line: Line) {
         let mut world = self.world.borrow_mut();
-        world.note(Some(line), "the server sends RST", 0);
-        world.network.give_up(line);
-        // What is under way ends as after a RST of the peer's.
-        world.network.peer_reset(line, true);
-        world.network.connections[line].cut = true;
+        world.note(Some(line), "the server cancels what is under way", 0);
+        for operation in self.operations.borrow_mut().iter_mut() {
+            operation.cancelled |= operation.line == Some(line);
+        }
     }
 
     pub(super) fn close(&self, line: Line, reset: bool) {

@@ -81,14 +81,22 @@ impl Kernel {
             What::Wake => world.woken,
             What::Sleep(due) => due <= world.moment(),
             What::Turn => true,
-            What::Read(_) => network.is_readable(line) || self.stopped.borrow().contains(&line),
-            What::Write(..) => is_writable(world, line),
+            What::Read(_) => operation.cancelled || network.is_readable(line),
+            What::Write(..) => operation.cancelled || is_writable(world, line),
         }
     }
 
     /// What a ready operation comes to.
     fn perform(&self, operation: &mut Operation, world: &mut World) -> Result<usize, i32> {
         let line = operation.line.unwrap_or(0);
+        let can_do = match operation.what {
+            What::Read(_) => world.network.is_readable(line),
+            What::Write(..) => is_writable(world, line),
+            _ => true,
+        };
+        if !can_do || (operation.cancelled && world.random.one_in(2)) {
+            return Err(libc::ECANCELED);
+        }
         match &mut operation.what {
             What::Accept(listener) => self.accept(*listener, world),
             What::Wake | What::Sleep(_) | What::Turn => Ok(0),
@@ -158,7 +166,6 @@ fn read(line: Line, buffer: &mut [u8], world: &mut World) -> Result<usize, i32> 
     let max = max.min(buffer.len());
     let result = match world.network.read(line, &mut buffer[..max]) {
         Read::Bytes(count) => Ok(count),
-        // It was stopped, or the peer has finished.
         Read::Nothing | Read::Finished => Ok(0),
         Read::Failed => Err(libc::ECONNRESET),
     };

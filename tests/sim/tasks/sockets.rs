@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use ringback::engine::tokio_uring::world::{self, Outgoing};
 use ringback::protocol::Moment;
-use ringback::shard::Standing;
+use ringback::shard::{Carried, Destination, Standing};
 
 use crate::network::Line;
 
@@ -30,6 +30,12 @@ impl world::World for Runtime {
 
     async fn sleep_until(&self, due: Moment) {
         let _ = self.0.operation(What::Sleep(due), None).await;
+    }
+
+    fn hand_over(&self, _: Socket, _: Carried, _: Destination) {}
+
+    fn next_carried(&self) -> Option<(Socket, Carried)> {
+        None
     }
 
     async fn turn(&self) {
@@ -101,12 +107,8 @@ impl world::Stream for Socket {
         self.kernel.half_close(self.line);
     }
 
-    fn stop_reading(&self) {
-        self.kernel.stop_reading(self.line);
-    }
-
-    fn abort(&self) {
-        self.kernel.abort(self.line);
+    fn cancel(&self) {
+        self.kernel.cancel(self.line);
     }
 
     fn close(self, reset: bool) {

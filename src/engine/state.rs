@@ -1,0 +1,100 @@
+//! What a worker keeps, whatever its engine: its connections, whether it accepts, how far it is on its way
+//! down, and the time.
+
+use super::door::Door;
+use super::ended::Ended;
+use super::leaving::Leaving;
+use super::{Stop, Worker};
+use crate::protocol::{CloseCode, Moment};
+use crate::shard::{Shard, SlotId, Standing};
+use crate::sys::memory;
+
+/// The state of a worker; `Io` is what its engine keeps per connection.
+#[derive(Debug)]
+pub(super) struct State<Io> {
+    /// The connections.
+    pub(super) shard: Shard<Io>,
+    /// Whether it accepts.
+    pub(super) door: Door,
+    /// What the operator has been told of those whom the server ended.
+    pub(super) ended: Ended,
+    leaving: Leaving,
+    /// Those that were there when the drain began and have still to be looked at.
+    called: Vec<SlotId>,
+    now: Moment,
+}
+
+impl<Io> State<Io> {
+    /// Of a worker without connections.
+    pub(super) fn new(worker: &Worker<'_>, now: Moment) -> Self {
+        let mut shard = Shard::new(worker.settings.clone(), worker.tally.clone());
+        shard.set_now(now);
+        State {
+            shard,
+            door: Door::default(),
+            ended: Ended::default(),
+            leaving: Leaving::default(),
+            called: Vec::new(),
+            now,
+        }
+    }
+
+    /// The time, as it was set last.
+    #[inline]
+    pub(super) fn now(&self) -> Moment {
+        self.now
+    }
+
+    /// Sets the time. To be called once per turn, before anything else.
+    #[inline]
+    pub(super) fn set_now(&mut self, now: Moment) {
+        self.now = now;
+        self.shard.set_now(now);
+    }
+
+    /// The next connection that the engine has to look at though no event named it: its deadline has passed,
+    /// the server has begun to go down, or it is ended for want of memory. To be called until it names none.
+    /// `ask` tells how a peer stands.
+    pub(super) fn next_called(
+        &mut self,
+        stop: &Stop,
+        mut ask: impl FnMut(&Io) -> Standing,
+    ) -> Option<SlotId> {
+        if let Some(id) = self.shard.pop_due(&mut ask) {
+            return Some(id);
+        }
+        if self.leaving.begins(stop, self.now) {
+            self.shard.drain(CloseCode::GOING_AWAY, ask);
+            self.called = self.shard.ids();
+        }
+        self.called.pop().or_else(|| self.shard.pop_shed())
+    }
+
+    /// Ends a turn. Where memory is worth returning to the system it is; `cool` first gives up what the engine
+    /// keeps warm.
+    pub(super) fn end_turn(&mut self, stop: &Stop, cool: impl FnOnce()) {
+        self.return_memory(cool);
+        let residents = self.shard.residents();
+        self.leaving.advance(residents, stop, self.now);
+    }
+
+    /// Returns memory to the system if it is time to; `cool` first gives up what the engine keeps warm.
+    pub(super) fn return_memory(&mut self, cool: impl FnOnce()) {
+        if self.shard.returns_memory() {
+            cool();
+            memory::give_back();
+        }
+    }
+
+    /// Whether the worker may end.
+    pub(super) fn is_done(&self) -> bool {
+        self.leaving.is_over(self.shard.is_empty(), self.now)
+    }
+
+    /// When a turn is due though nothing may have happened; none: when something has. When to accept again is
+    /// the door's to say.
+    pub(super) fn next_due(&self) -> Option<Moment> {
+        let next = [self.shard.next_due(), self.leaving.next_due()];
+        next.into_iter().flatten().min()
+    }
+}
