@@ -164,6 +164,14 @@ impl<'a, K: Kernel> Driver<'a, K> {
         self.begin(id);
     }
 
+    /// Puts a connection down for `to`, as soon as nothing is under way for it.
+    pub fn leave(&mut self, id: SlotId, to: Destination) {
+        if let Some(mut connection) = self.state.shard.at(id) {
+            connection.leave(to);
+            self.settle(id);
+        }
+    }
+
     /// Goes on with a connection that somebody put down.
     fn pick_up(&mut self, socket: K::Socket, carried: Carried) {
         let kernel = &self.kernel;

@@ -16,7 +16,7 @@ use crate::engine::{Stop, Worker};
 use crate::protocol::Moment;
 use crate::protocol::carried::Damage;
 use crate::shard::completion::Deferred;
-use crate::shard::{Carried, Lease, Load, Sent, Shard, SlotId, Wants};
+use crate::shard::{Carried, Destination, Lease, Load, Sent, Shard, SlotId, Wants};
 
 /// Room in a connection's queue from which on a large buffer is worth while.
 const ROOM_FOR_LARGE_BYTES: usize = 16 * 1024;
@@ -75,6 +75,14 @@ impl<W: World> Shared<W> {
     /// How many claims there are on read buffers.
     pub fn claims(&self) -> usize {
         self.core.borrow().pool.claims()
+    }
+
+    /// Has a connection put down for `to`, as soon as nothing is under way for it.
+    pub fn leave(&self, id: SlotId, to: Destination) {
+        if let Some(mut connection) = self.core().state.shard.at(id) {
+            connection.leave(to);
+            connection.io().bell.ring();
+        }
     }
 
     /// For a task to keep while it lives: the worker's end waits for it.

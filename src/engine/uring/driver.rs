@@ -12,7 +12,7 @@ use crate::engine::Worker;
 use crate::engine::state::State;
 use crate::protocol::Moment;
 use crate::shard::completion::Deferred;
-use crate::shard::{Carried, Handle, Lease, Sent, Shard, SlotId, Write};
+use crate::shard::{Carried, Destination, Handle, Lease, Sent, Shard, SlotId, Write};
 
 /// An io_uring engine over `K`.
 #[derive(Debug)]
@@ -182,6 +182,14 @@ impl<'a, K: Kernel> Driver<'a, K> {
         let entrance = self.worker.entrances[listener as usize];
         let id = self.state.shard.open(Io::new(socket), entrance);
         self.settle(id);
+    }
+
+    /// Puts a connection down for `to`, as soon as nothing is under way for it.
+    pub fn leave(&mut self, id: SlotId, to: Destination) {
+        if let Some(mut connection) = self.state.shard.at(id) {
+            connection.leave(to);
+            self.settle(id);
+        }
     }
 
     /// Goes on with a connection that somebody put down.
