@@ -117,7 +117,7 @@ impl Peer {
     /// A connection on which each of these texts is answered with a prefix.
     fn prefixed(frames: usize, text: &str) -> &'static mut Self {
         let policy = Policy {
-            prefix: Some(PREFIX.to_owned()),
+            prefix: Some(PREFIX.into()),
             ..Policy::default()
         };
         let mut reply = header(TEXT, PREFIX.len() + text.len(), None);

@@ -188,7 +188,7 @@ fn the_warm_path_of_prefixed_text_allocates_nothing() {
     {
         for piece_bytes in PIECES {
             let policy = Policy {
-                prefix: Some("Received: ".to_owned()),
+                prefix: Some("Received: ".into()),
                 ..Policy::default()
             };
             let count = allocations(policy, &stream, piece_bytes);

@@ -317,7 +317,7 @@ fn a_greeting_comes_when_it_is_due() {
 fn unfinished_frames_take_a_quarter_of_the_memory_at_most() {
     const SLABS: usize = 8;
     let prefixed = Policy {
-        prefix: Some("Received: ".to_owned()),
+        prefix: Some("Received: ".into()),
         ..Policy::default()
     };
     let text = Frame::text("never whole").encode();

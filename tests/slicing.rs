@@ -144,7 +144,7 @@ fn setting(prefixed: bool) -> impl Strategy<Value = Setting> {
             move |(message_bytes_max, holds, room, offer_bytes_max, prefix)| Setting {
                 rules: Rules {
                     message_bytes_max,
-                    prefix: prefixed.then(|| prefix.to_owned()),
+                    prefix: prefixed.then(|| prefix.into()),
                 },
                 holds,
                 room,
@@ -310,7 +310,7 @@ fn take_greeting(outcome: &mut Outcome) -> bool {
 fn text_that_is_not_utf8_is_refused_at_its_first_bad_byte() {
     for (bad, place) in streams::NOT_UTF8 {
         for lead in [0, 1, 7, 124, 125, 126, 1000, 16_383, 16_384, 20_000, 65_536] {
-            for (holds, prefix) in [(true, None), (false, None), (true, Some("> ".to_owned()))] {
+            for (holds, prefix) in [(true, None), (false, None), (true, Some("> ".into()))] {
                 let payload = [frames::prose(lead, 5), bad.to_vec(), vec![b'.'; 9000]].concat();
                 let frame = Frame::new(frames::TEXT, payload);
                 let bad_at = frame.header().len() + lead + place;
@@ -365,7 +365,7 @@ fn a_prefixed_fragment_may_be_filled_to_its_end_in_any_steps() {
             let bad = b"\xe2\x82\xff".repeat(200);
             let payload = [vec![b'a'; 16_280 + pad], bad, frames::noise(20_000, 21)].concat();
             let mut setting = Setting::plain(true);
-            setting.rules.prefix = Some("Received: ".to_owned());
+            setting.rules.prefix = Some("Received: ".into());
             setting
                 .run(&Frame::binary(&payload).encode(), &Cuts::Each(cut))
                 .unwrap_or_else(|why| panic!("{pad} more bytes cut by {cut}: {why}"));
@@ -379,8 +379,8 @@ fn memory_does_not_depend_on_the_size_of_a_message() {
     let settings = [
         (frames::BINARY, None),
         (frames::TEXT, None),
-        (frames::TEXT, Some("Received: ".to_owned())),
-        (frames::BINARY, Some("Received: ".to_owned())),
+        (frames::TEXT, Some("Received: ".into())),
+        (frames::BINARY, Some("Received: ".into())),
     ];
     for (opcode, prefix) in settings {
         let policy = Policy {

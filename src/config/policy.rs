@@ -1,5 +1,6 @@
 //! The limits and manners of every session: the half of the options that a session sees.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::protocol::Policy;
@@ -28,7 +29,7 @@ pub(super) fn policy(say: &Said<'_>) -> Result<Policy, ConfigError> {
             .read(|text| choice(text, &ON_OR_OFF))?,
         greeting: tutorial_text(say, "greeting", TUTORIAL_GREETING)?,
         greeting_after: say.required("greeting-after").read(greeting_after)?,
-        prefix: tutorial_text(say, "prefix", TUTORIAL_PREFIX)?,
+        prefix: tutorial_text(say, "prefix", TUTORIAL_PREFIX)?.map(Arc::from),
         subprotocols: subprotocols(say.required("subprotocol"))?,
         ..Policy::default()
     })

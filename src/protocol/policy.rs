@@ -1,5 +1,6 @@
 //! What the operator decided about every connection. Plain values; who reads flags is elsewhere.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::moment::WallClock;
@@ -41,7 +42,7 @@ pub struct Policy {
     /// When it is sent.
     pub greeting_after: GreetingAfter,
     /// The text put in front of every message, which is then answered as text.
-    pub prefix: Option<String>,
+    pub prefix: Option<Arc<str>>,
     /// Subprotocols accepted: the first that the client offers and this names. [`ANY_SUBPROTOCOL`]
     /// names all of them, an empty list none.
     pub subprotocols: Vec<String>,

@@ -68,6 +68,19 @@ impl Piece {
         *self = Piece::Slabs(chain);
     }
 
+    /// Appends a slab, into the last one where it fits.
+    pub(super) fn append_slab(&mut self, slab: Box<Slab>, slabs: &mut SlabPool) {
+        if let Piece::Slabs(chain) = self
+            && let Some(last) = chain.last_mut()
+            && last.room() >= slab.len()
+        {
+            last.append(slab.bytes());
+            slabs.give(slab);
+            return;
+        }
+        self.push(slab);
+    }
+
     /// Appends a few bytes, taking a slab from `pool` only where they do not stay inline.
     pub fn append(&mut self, bytes: &[u8], pool: &mut SlabPool) {
         match self {

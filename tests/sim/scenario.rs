@@ -183,7 +183,7 @@ fn policy(random: &mut Random, calm: bool, hoards: bool) -> Policy {
         ]),
         prefix: random
             .one_in(if hoards { 2 } else { 5 })
-            .then(|| "Received: ".to_owned()),
+            .then(|| "Received: ".into()),
         subprotocols: Vec::new(),
         ..Policy::default()
     }

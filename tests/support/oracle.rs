@@ -1,6 +1,8 @@
 //! A WebSocket echo that is slow and obviously right: one byte at a time, vectors throughout, written
 //! from RFC 6455 and from nothing else.
 
+use std::sync::Arc;
+
 use super::event::{CloseSeen, Event, Message, Outcome};
 
 /// What the oracle is asked to assume.
@@ -9,7 +11,7 @@ pub(crate) struct Rules {
     /// The largest message accepted, in bytes.
     pub(crate) message_bytes_max: Option<u64>,
     /// The text put in front of every message, which is then answered as text.
-    pub(crate) prefix: Option<String>,
+    pub(crate) prefix: Option<Arc<str>>,
 }
 
 /// When a fault that the first bytes of a frame already show is answered. Both are right, and they

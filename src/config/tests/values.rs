@@ -309,7 +309,7 @@ fn the_tutorial_speaks_at_its_own_level() {
         .policy;
         (
             policy.greeting.unwrap_or_default(),
-            policy.prefix.unwrap_or_default(),
+            policy.prefix.unwrap_or_default().to_string(),
         )
     };
     let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());

@@ -141,10 +141,14 @@ fn accept(key: &[u8]) -> [u8; 28] {
     accept
 }
 
-/// Writes the 101 to the front of `out` and returns its length.
-///
-/// It is 129 bytes long, and 26 and the subprotocol's length more if there is one; so it is never
-/// longer than the head it answers, and [`HEAD_BYTES_MAX`] bytes are always enough.
+impl Accepted<'_> {
+    /// How long the 101 is that answers it, in bytes.
+    pub fn switching_len(&self) -> usize {
+        129 + self.subprotocol.map_or(0, |name| 26 + name.len())
+    }
+}
+
+/// Writes the 101 to the front of `out` and returns its length, which is [`Accepted::switching_len`].
 ///
 /// # Panics
 /// If `out` is too short.

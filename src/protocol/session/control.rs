@@ -6,8 +6,10 @@ use crate::protocol::frame::{CLOSE, CONTROL_BYTES_MAX, FIN, Header, PING, PONG, 
 use crate::protocol::reply::{Piece, Reply};
 use crate::protocol::utf8;
 
+use super::Turn;
+use super::inbound::Inbound;
+use super::open::Flow;
 use super::window::Window;
-use super::{Flow, Session, Turn};
 
 /// A control frame of which a part has come.
 ///
@@ -26,9 +28,8 @@ impl PartialControl {
     }
 }
 
-impl Session {
-    /// Takes in a control frame whose header has just been read. Where all of it is here, a Pong goes
-    /// into the window like any other frame.
+impl Inbound {
+    /// Takes in a control frame whose header has just been read.
     pub(super) fn begin_control(
         &mut self,
         turn: &mut Turn<'_>,
@@ -46,15 +47,8 @@ impl Session {
             self.control = Some(Box::new(control));
             return self.continue_control(turn, window, reply);
         }
-        match header.opcode {
-            PING if turn.policy.prefix.is_none() => {
-                let pong = ServerHeader::new(FIN | PONG, header.length);
-                let payload = window.payload(pong.as_slice().len(), length, header.key);
-                window.commit(&pong, payload, &mut reply.before, turn.slabs);
-                Ok(None)
-            }
-            opcode => answer(opcode, window.take(length, header.key), reply, turn.slabs),
-        }
+        let payload = window.take(length, header.key);
+        answer(header.opcode, payload, reply, turn.slabs)
     }
 
     /// Takes in more of a control frame.
@@ -111,10 +105,16 @@ fn answer(
     slabs: &mut SlabPool,
 ) -> Result<Option<Flow>, Violation> {
     match opcode {
-        PING => reply.before.append_frame(FIN | PONG, payload, slabs),
+        PING => {
+            let header = ServerHeader::new(FIN | PONG, payload.len() as u64);
+            let mut slab = slabs.take(header.as_slice().len() + payload.len());
+            slab.append(header.as_slice());
+            slab.append(payload);
+            reply.before.append_slab(slab, slabs);
+        }
         CLOSE => {
             answer_close(payload, &mut reply.after, slabs)?;
-            return Ok(Some(Flow::Ended));
+            return Ok(Some(Flow::Closed));
         }
         _ => {}
     }

@@ -2,14 +2,16 @@
 
 use crate::memory::slab::HOLD_BYTES_MAX;
 use crate::protocol::close::Violation;
-use crate::protocol::frame::{self, CONTINUATION, FIN, ServerHeader};
+use crate::protocol::frame::{self, CONTINUATION, FIN, PING, PONG, ServerHeader, TEXT};
 use crate::protocol::reply::Reply;
+use crate::protocol::utf8;
 
-use super::inbound::{Frame, Kind, Way};
+use super::Turn;
+use super::inbound::{Frame, Inbound, Kind, Way};
+use super::open::Flow;
 use super::window::Window;
-use super::{Flow, Session, Step, Turn, control};
 
-impl Session {
+impl Inbound {
     /// Echoes `lent[from..]`.
     pub(super) fn echo(
         &mut self,
@@ -17,15 +19,13 @@ impl Session {
         lent: &mut [u8],
         from: usize,
         reply: &mut Reply,
-    ) -> Step {
-        let consumed = lent.len();
+    ) -> Result<Flow, Violation> {
         let mut window = Window::new(lent, reply.window.clone(), from);
         let mut messages = 0;
         let outcome = self.echo_frames(turn, &mut window, reply, &mut messages);
         turn.tally.messages.add(messages);
         reply.window = window.range();
-        let next = self.conclude(turn, outcome, reply);
-        Step { consumed, next }
+        outcome
     }
 
     fn echo_frames(
@@ -40,42 +40,42 @@ impl Session {
         {
             return Ok(flow);
         }
-        if let Some(frame) = self.inbound.frame.take()
-            && let Some(flow) = self.echo_payload(turn, frame, window, reply, messages)?
-        {
-            return Ok(flow);
+        if let Some(frame) = self.frame.take() {
+            self.echo_payload(turn, frame, window, reply, messages)?;
         }
         loop {
             self.echo_short_messages(turn, window, messages)?;
             if window.unread_len() == 0 {
                 return Ok(Flow::Read);
             }
-            let Some((header, count)) = self.inbound.header(window.unread())? else {
+            let Some((header, count)) = self.header(window.unread())? else {
                 window.skip(window.unread_len());
                 return Ok(Flow::Read);
             };
             window.skip(count);
-            let flow = if header.is_control() {
-                self.begin_control(turn, header, window, reply)?
-            } else {
-                let frame = self.inbound.begin(&header, turn.policy)?;
-                self.echo_payload(turn, frame, window, reply, messages)?
-            };
-            if let Some(flow) = flow {
+            if !header.is_control() {
+                let frame = self.begin(&header, turn.policy)?;
+                self.echo_payload(turn, frame, window, reply, messages)?;
+            } else if header.opcode == PING && header.length <= window.unread_len() as u64 {
+                let pong = ServerHeader::new(FIN | PONG, header.length);
+                let length = header.length as usize;
+                let payload = window.payload(pong.as_slice().len(), length, header.key);
+                window.commit(&pong, payload, &mut reply.before, turn.slabs);
+            } else if let Some(flow) = self.begin_control(turn, header, window, reply)? {
                 return Ok(flow);
             }
         }
     }
 
-    /// Answers the short messages that come next, as [`Session::echo_payload`] would, in a straight line.
+    /// Answers the short messages that come next, as [`Inbound::echo_payload`] would, in a straight line.
     #[inline]
     fn echo_short_messages(
-        &mut self,
+        &self,
         turn: &Turn<'_>,
         window: &mut Window<'_>,
         messages: &mut u64,
     ) -> Result<(), Violation> {
-        if self.inbound.is_amid() {
+        if self.is_amid() {
             return Ok(());
         }
         let maximum = turn.policy.message_bytes_max.unwrap_or(u64::MAX);
@@ -83,7 +83,10 @@ impl Session {
             && u64::from(message.length) <= maximum
         {
             let payload = window.short_payload(&message);
-            self.inbound.check_short(&message, window.peek(&payload))?;
+            let is_text = message.first == FIN | TEXT;
+            if is_text && !utf8::is_valid(window.peek(&payload)) {
+                return Err(Violation::Utf8);
+            }
             window.commit_short(&message, payload);
             *messages += 1;
         }
@@ -99,30 +102,23 @@ impl Session {
         window: &mut Window<'_>,
         reply: &mut Reply,
         messages: &mut u64,
-    ) -> Result<Option<Flow>, Violation> {
+    ) -> Result<(), Violation> {
         let here = window.unread_len();
         if frame.way == Way::Open && frame.remaining <= here as u64 {
             let header = ServerHeader::new(frame.first, frame.length);
             let payload = window.payload(header.as_slice().len(), frame.length as usize, frame.key);
-            self.inbound.check(&frame, window.peek(&payload), true)?;
+            self.check(&frame, window.peek(&payload), true)?;
             window.commit(&header, payload, &mut reply.before, turn.slabs);
-            *messages += u64::from(self.inbound.end(&frame));
-            return Ok(None);
+            *messages += u64::from(self.end(&frame));
+            return Ok(());
         }
         self.echo_part(turn, &mut frame, window, reply)?;
         if frame.remaining > 0 {
-            self.inbound.frame = Some(frame);
-            return Ok(None);
+            self.frame = Some(frame);
+        } else {
+            *messages += u64::from(self.end(&frame));
         }
-        *messages += u64::from(self.inbound.end(&frame));
-        self.cut_open = false;
-        match self.close_due.take() {
-            Some(ending) => {
-                control::append_close(ending, &mut reply.after, turn);
-                Ok(Some(Flow::Ended))
-            }
-            None => Ok(None),
-        }
+        Ok(())
     }
 
     /// Answers a part of a frame that straddles receives.
@@ -144,7 +140,6 @@ impl Session {
                 let payload = window.payload(header.as_slice().len(), count, frame.key);
                 window.commit(&header, payload, &mut reply.before, turn.slabs);
                 frame.advance(count);
-                self.cut_open = true;
                 return Ok(());
             }
         }
@@ -208,7 +203,7 @@ impl Session {
         window: &mut Window<'_>,
     ) -> Result<(), Violation> {
         let payload = window.take(count, frame.key);
-        self.inbound.check(frame, payload, false)?;
+        self.check(frame, payload, false)?;
         if let Some(slab) = &mut self.held {
             slab.append(payload);
         }
@@ -230,7 +225,7 @@ impl Session {
         let Some(mut slab) = self.held.take() else {
             let header = ServerHeader::new(first, count as u64);
             let payload = window.payload(header.as_slice().len(), count, frame.key);
-            self.inbound.check(frame, window.peek(&payload), ends)?;
+            self.check(frame, window.peek(&payload), ends)?;
             window.commit(&header, payload, &mut reply.before, turn.slabs);
             frame.advance(count);
             return Ok(());
@@ -241,10 +236,10 @@ impl Session {
         let checked = if in_slab {
             let payload = window.take(count, frame.key);
             slab.append(payload);
-            self.inbound.check(frame, payload, ends)
+            self.check(frame, payload, ends)
         } else {
             let payload = window.payload(0, count, frame.key);
-            let checked = self.inbound.check(frame, window.peek(&payload), ends);
+            let checked = self.check(frame, window.peek(&payload), ends);
             if checked.is_ok() {
                 window.commit_bare(payload);
             }

@@ -1,113 +1,203 @@
 //! The upgrade request: found, answered, and what comes right behind it left for the frames.
 //!
-//! Where the whole head is in the lent bytes, the 101 is written over it, like any reply; it is never
-//! longer than the request that it answers.
+//! Where the whole head is in the lent bytes, the 101 is written over it where it fits, like any reply.
 
-use crate::memory::slab::Slab;
+use std::time::Duration;
+
+use crate::memory::slab::{Slab, SlabPool};
 use crate::protocol::close::Cause;
-use crate::protocol::handshake::{self, HEAD_BYTES_MAX, Refusal, Scan};
+use crate::protocol::handshake::{self, Accepted, HEAD_BYTES_MAX, Refusal, Scan};
+use crate::protocol::moment::Moment;
+use crate::protocol::policy::Policy;
 use crate::protocol::reply::Reply;
 
-use super::{Next, Session, Stage, Turn};
+use super::open::Manner;
+use super::{Next, Turn};
 
-impl Session {
-    /// Looks for the end of the head and answers it with a 101; how many of the lent bytes were the
-    /// head's, or none while it is not whole.
-    pub(super) fn receive_head(
+/// How long a draining server waits for the end of a request, to answer it with 503.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
+
+/// A request head that is not whole.
+#[derive(Debug)]
+pub(super) struct Head {
+    /// When it is refused, if it is not whole by then.
+    deadline: Moment,
+    /// What has come of it.
+    held: Option<Box<Slab>>,
+}
+
+/// What became of a head.
+pub(super) enum Outcome {
+    /// It is not whole.
+    More,
+    /// It is answered by [`Head::refuse`].
+    Refuse(Refusal),
+    /// It has been answered with a 101.
+    Upgrade {
+        /// How many of the lent bytes were the head's.
+        head_len: usize,
+        manner: Manner,
+    },
+}
+
+impl Head {
+    pub(super) fn new(policy: &Policy, now: Moment) -> Self {
+        Head {
+            deadline: now + policy.handshake_timeout,
+            held: None,
+        }
+    }
+
+    /// When it must be whole.
+    pub(super) fn deadline(&self) -> Moment {
+        self.deadline
+    }
+
+    /// Looks for the end of the head, and answers it with a 101 if that is what it asks for.
+    pub(super) fn receive(
         &mut self,
         turn: &mut Turn<'_>,
         lent: &mut [u8],
         reply: &mut Reply,
-    ) -> Result<Option<usize>, Refusal> {
-        let Some(held) = self.held.take() else {
-            let head = &lent[..lent.len().min(HEAD_BYTES_MAX)];
-            let scanned = handshake::scan(head, 0);
-            if !matches!(scanned, Scan::Complete(_)) {
-                handshake::check_line(head)?;
-            }
-            return match scanned {
-                Scan::BareLineFeed => Err(Refusal::BareLineFeed),
-                Scan::Complete(len) => {
-                    let switching = switch(turn, &lent[..len])?;
-                    // The window comes last, so it can carry the 101 only where all else is in it too.
-                    if turn.policy.greeting.is_none() && turn.policy.prefix.is_none() {
-                        lent[..switching.len()].copy_from_slice(switching.bytes());
-                        reply.window = 0..switching.len();
-                        turn.slabs.give(switching);
-                    } else {
-                        reply.before.push(switching);
-                    }
-                    self.schedule_greeting(turn, reply);
-                    Ok(Some(len))
-                }
-                Scan::Incomplete if lent.len() < HEAD_BYTES_MAX => {
-                    let slab = turn.slabs.take_to_hold(lent.len());
-                    let held = self.held.insert(slab.ok_or(Refusal::Unavailable)?);
-                    held.append(lent);
-                    Ok(None)
-                }
-                Scan::Incomplete => Err(Refusal::too_large(&lent[..HEAD_BYTES_MAX])),
-            };
+    ) -> Outcome {
+        let outcome = match self.held.take() {
+            Some(held) => self.receive_rest(turn, held, lent, reply),
+            None => self.receive_first(turn, lent, reply),
         };
+        outcome.unwrap_or_else(Outcome::Refuse)
+    }
+
+    fn receive_first(
+        &mut self,
+        turn: &mut Turn<'_>,
+        lent: &mut [u8],
+        reply: &mut Reply,
+    ) -> Result<Outcome, Refusal> {
+        let head = &lent[..lent.len().min(HEAD_BYTES_MAX)];
+        let Some(head_len) = find_end(head, 0)? else {
+            let slab = turn.slabs.take_to_hold(lent.len());
+            let held = self.held.insert(slab.ok_or(Refusal::Unavailable)?);
+            held.append(lent);
+            return Ok(Outcome::More);
+        };
+        let accepted = accept(turn, &head[..head_len])?;
+        let manner = Manner::of(turn.policy);
+        // The window comes last, so it can carry the 101 only where all else is in it too; and a subprotocol's
+        // name cannot be written over where it is read.
+        let alone = turn.policy.greeting.is_none() && matches!(manner, Manner::Echo);
+        match accepted {
+            Accepted {
+                accept,
+                subprotocol: None,
+            } if alone && accepted.switching_len() <= head_len => {
+                let accepted = Accepted {
+                    accept,
+                    subprotocol: None,
+                };
+                reply.window = 0..handshake::write_switching(&accepted, lent);
+            }
+            _ => push_switching(turn, &accepted, reply),
+        }
+        Ok(Outcome::Upgrade { head_len, manner })
+    }
+
+    fn receive_rest(
+        &mut self,
+        turn: &mut Turn<'_>,
+        held: Box<Slab>,
+        lent: &[u8],
+        reply: &mut Reply,
+    ) -> Result<Outcome, Refusal> {
         let had = held.len();
         let more = &lent[..lent.len().min(HEAD_BYTES_MAX - had)];
         let held = turn.slabs.enlarge(held, more.len());
-        let mut held = held.ok_or(Refusal::Unavailable)?;
+        let held = self.held.insert(held.ok_or(Refusal::Unavailable)?);
         held.append(more);
-        let scanned = handshake::scan(held.bytes(), had);
-        let held = self.held.insert(held);
-        if !matches!(scanned, Scan::Complete(_)) {
-            handshake::check_line(held.bytes())?;
-        }
-        match scanned {
-            Scan::BareLineFeed => Err(Refusal::BareLineFeed),
-            Scan::Incomplete if held.len() == HEAD_BYTES_MAX => {
-                Err(Refusal::too_large(held.bytes()))
-            }
-            Scan::Incomplete => Ok(None),
-            Scan::Complete(len) => {
-                reply.before.push(switch(turn, &held.bytes()[..len])?);
-                self.release(turn.slabs);
-                self.schedule_greeting(turn, reply);
-                Ok(Some(len - had))
-            }
-        }
+        let Some(head_len) = find_end(held.bytes(), had)? else {
+            return Ok(Outcome::More);
+        };
+        let accepted = accept(turn, &held.bytes()[..head_len])?;
+        push_switching(turn, &accepted, reply);
+        self.release(turn.slabs);
+        Ok(Outcome::Upgrade {
+            head_len: head_len - had,
+            manner: Manner::of(turn.policy),
+        })
     }
 
-    /// Answers with a refusal, and ends.
+    /// Answers with a refusal. `lent` is the head if none of it is held.
     pub(super) fn refuse(
         &mut self,
         turn: &mut Turn<'_>,
-        refusal: &Refusal,
+        refusal: Refusal,
         lent: &[u8],
         reply: &mut Reply,
-    ) -> Next {
+    ) {
         turn.tally.refusals.add(1);
         turn.cause = Some(Cause::Refused(refusal.status()));
-        self.stage = Stage::Ended;
         let head = self.held.as_ref().map_or(lent, |slab| slab.bytes());
         let now = turn.policy.wall_clock.map(|clock| clock.0());
         reply.before.append(&refusal.render(head, now), turn.slabs);
         self.release(turn.slabs);
+    }
+
+    /// The deadline has passed.
+    pub(super) fn expire(&mut self, turn: &mut Turn<'_>, reply: &mut Reply) -> Next {
+        turn.tally.timeouts.add(1);
+        let refusal = if turn.refusing {
+            Refusal::Unavailable
+        } else {
+            Refusal::Timeout
+        };
+        self.refuse(turn, refusal, &[], reply);
         Next::HalfClose
+    }
+
+    /// The server is going down: not much longer is waited for the rest.
+    pub(super) fn hasten(&mut self, now: Moment) -> Next {
+        self.deadline = self.deadline.min(now + DRAIN_PATIENCE);
+        Next::Read
+    }
+
+    /// Gives back what is held.
+    pub(super) fn release(&mut self, slabs: &mut SlabPool) {
+        if let Some(slab) = self.held.take() {
+            slabs.give(slab);
+        }
     }
 }
 
-/// More than a 101 takes without the name of its subprotocol, in bytes.
-const SWITCHING_BYTES: usize = 256;
+/// How long the head at the start of `bytes` is, of which `scanned` have been looked at; none while it may
+/// still become one.
+fn find_end(bytes: &[u8], scanned: usize) -> Result<Option<usize>, Refusal> {
+    let scan = handshake::scan(bytes, scanned);
+    if let Scan::Complete(head_len) = scan {
+        return Ok(Some(head_len));
+    }
+    handshake::check_line(bytes)?;
+    match scan {
+        Scan::BareLineFeed => Err(Refusal::BareLineFeed),
+        _ if bytes.len() == HEAD_BYTES_MAX => Err(Refusal::too_large(bytes)),
+        _ => Ok(None),
+    }
+}
 
-/// The 101 that answers a whole head.
-fn switch(turn: &mut Turn<'_>, head: &[u8]) -> Result<Box<Slab>, Refusal> {
+/// The upgrade that a whole head asks for, if it is agreed to.
+fn accept<'a>(turn: &mut Turn<'_>, head: &'a [u8]) -> Result<Accepted<'a>, Refusal> {
     if turn.refusing {
-        // Not before what [`Session::receive_head`] would have said had the head come in pieces.
+        // Not before what [`Head::receive`] would have said had the head come in pieces.
         handshake::check_line(head)?;
         return Err(Refusal::Unavailable);
     }
     let accepted = handshake::answer(head, turn.policy)?;
     turn.tally.upgrades.add(1);
-    let subprotocol_len = accepted.subprotocol.map_or(0, str::len);
-    let mut slab = turn.slabs.take(SWITCHING_BYTES + subprotocol_len);
-    let count = handshake::write_switching(&accepted, slab.spare());
+    Ok(accepted)
+}
+
+/// Answers with a 101 beside the lent bytes.
+fn push_switching(turn: &mut Turn<'_>, accepted: &Accepted<'_>, reply: &mut Reply) {
+    let mut slab = turn.slabs.take(accepted.switching_len());
+    let count = handshake::write_switching(accepted, slab.spare());
     slab.grow(count);
-    Ok(slab)
+    reply.before.push(slab);
 }

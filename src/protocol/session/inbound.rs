@@ -1,9 +1,12 @@
-//! Where in a frame, and in a message, the peer is.
+//! Where in a frame, and in a message, the peer is, and what is held of it.
 
+use crate::memory::slab::{Slab, SlabPool};
 use crate::protocol::close::Violation;
-use crate::protocol::frame::{self, CLIENT_HEADER_BYTES_MAX, FIN, Header, ShortMessage};
+use crate::protocol::frame::{self, CLIENT_HEADER_BYTES_MAX, FIN, Header};
 use crate::protocol::policy::Policy;
 use crate::protocol::utf8::Validator;
+
+use super::control::PartialControl;
 
 /// The kind of a message: that of its first frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +24,7 @@ pub(super) enum Way {
     Hold,
     /// The reply's header is out; payload follows as it comes.
     CutThrough,
-    /// As fragments of the message; `begun` when one is out.
+    /// As fragments of the message; `begun` when one is out, of this frame or an earlier one.
     Fragments { begun: bool },
 }
 
@@ -55,6 +58,10 @@ impl Frame {
 #[derive(Debug, Default)]
 pub(super) struct Inbound {
     pub(super) frame: Option<Frame>,
+    /// Payload held until its frame, or a fragment of it, is whole.
+    pub(super) held: Option<Box<Slab>>,
+    /// A control frame of which a part has come.
+    pub(super) control: Option<Box<PartialControl>>,
     /// The message that is open, between its first frame and the end of its last.
     message: Option<Kind>,
     /// Its payload so far, that of the current frame included, in bytes.
@@ -98,23 +105,22 @@ impl Inbound {
         }
     }
 
+    /// Whether a reply frame is open whose header promised bytes that have not come: nothing else can be sent.
+    pub(super) fn is_reply_open(&self) -> bool {
+        self.frame.is_some_and(|frame| frame.way == Way::CutThrough)
+    }
+
+    /// Gives back what is held.
+    pub(super) fn release(&mut self, slabs: &mut SlabPool) {
+        if let Some(slab) = self.held.take() {
+            slabs.give(slab);
+        }
+    }
+
     /// Whether a message is open, or a header.
     #[inline]
     pub(super) fn is_amid(&self) -> bool {
         self.message.is_some() || self.header_len > 0
-    }
-
-    /// Checks a short message's unmasked payload, all of it.
-    #[inline]
-    pub(super) fn check_short(
-        &mut self,
-        message: &ShortMessage,
-        payload: &[u8],
-    ) -> Result<(), Violation> {
-        match message.first & !FIN {
-            frame::TEXT => self.check_text(payload, true),
-            _ => Ok(()),
-        }
     }
 
     /// `ends`: the message ends with this payload.

@@ -1,34 +1,36 @@
 //! One WebSocket connection, from its first byte to its last, without a socket.
 //!
+//! ```text
+//! Head -> Open -> Ended      a 101, then a Close
+//!     \---------> Ended      a refusal
+//! ```
+//!
 //! | file | what it answers |
 //! |---|---|
 //! | `head.rs` | the upgrade request |
+//! | `open.rs` | greeting, silence, drain: all that is not about the bytes of a frame |
+//! | `inbound.rs` | where in a frame and a message the peer is |
 //! | `echo.rs` | frames, written over themselves |
 //! | `prefix.rs` | messages that grow by a prefix |
 //! | `control.rs` | Ping, Pong, Close |
-//! | `inbound.rs` | where in a frame and a message the peer is |
 //! | `window.rs` | the reply as it grows over the request |
 
 mod control;
 mod echo;
 mod head;
 mod inbound;
+mod open;
 mod prefix;
 mod window;
 
-use std::time::Duration;
-
-use super::close::{Cause, CloseCode, Ending, Violation};
-use super::frame::{FIN, PING, ServerHeader, TEXT};
-use super::handshake::Refusal;
+use super::close::{Cause, CloseCode};
 use super::moment::Moment;
-use super::policy::{GreetingAfter, Policy};
-use super::reply::{Piece, Reply};
+use super::policy::Policy;
+use super::reply::Reply;
 use super::tally::Tally;
-use crate::memory::slab::{Slab, SlabPool};
-use control::PartialControl;
-use inbound::Inbound;
-use prefix::Decoder;
+use crate::memory::slab::SlabPool;
+use head::{Head, Outcome};
+use open::Open;
 
 /// What a session may use during one call.
 #[derive(Debug)]
@@ -98,70 +100,31 @@ pub enum Timer {
     Drain,
 }
 
-/// How far a connection has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// The request head is not whole.
-    Head,
-    /// Upgraded; the greeting is still to be sent.
-    Greeting,
-    /// Frames.
-    Open,
-    /// A Close or a refusal has been sent: nothing more comes from here.
-    Ended,
-}
-
-/// How a run over some lent bytes ended.
-#[derive(Clone, Copy, Debug)]
-enum Flow {
-    /// All of them are taken in.
-    Read,
-    /// The reply has no more room.
-    Hold,
-    /// A Close was answered, or an overdue one was sent.
-    Ended,
-}
-
-/// The state of one connection.
+/// One connection.
 #[derive(Debug)]
 pub struct Session {
-    stage: Stage,
-    /// A ping is out, or was due while an open reply frame left no place for it.
-    pinged: bool,
-    /// A reply frame is open whose header promised bytes that have not come: nothing else can be sent.
-    cut_open: bool,
-    /// What to close with once the open reply frame has ended.
-    close_due: Option<Ending>,
-    /// What is held is the first fragment of an answer (in the mode that answers with a prefix).
-    first_fragment: bool,
-    deadline: Moment,
-    inbound: Inbound,
-    /// Payload held until its frame, or a fragment of it, is whole; in the handshake, the head.
-    held: Option<Box<Slab>>,
-    /// A control frame of which a part has come.
-    control: Option<Box<PartialControl>>,
-    /// Turns binary into text, in the mode that answers with a prefix.
-    decoder: Option<Box<Decoder>>,
+    state: State,
 }
 
-/// How long a draining server waits for the end of what a peer is amid: a request, to answer it with 503, or a
-/// frame whose reply is open, to send a Close behind it.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
+/// How far a connection has come, with what belongs to that stage and no other.
+#[derive(Debug)]
+enum State {
+    /// The request head is not whole.
+    Head(Head),
+    /// Upgraded: frames.
+    Open(Open),
+    /// A Close or a refusal has been sent, or the peer's FIN has come: nothing more comes from here.
+    Ended,
+}
+
+/// A connection has half a million siblings, and all may be idle.
+const _: () = assert!(size_of::<Session>() <= 96);
 
 impl Session {
     /// A connection that was accepted at `now` and has sent nothing yet.
     pub fn open(policy: &Policy, now: Moment) -> Session {
         Session {
-            stage: Stage::Head,
-            pinged: false,
-            cut_open: false,
-            close_due: None,
-            first_fragment: false,
-            deadline: now + policy.handshake_timeout,
-            inbound: Inbound::default(),
-            held: None,
-            control: None,
-            decoder: None,
+            state: State::Head(Head::new(policy, now)),
         }
     }
 
@@ -170,103 +133,98 @@ impl Session {
     /// Afterwards the session keeps nothing of `lent`; only `reply.window` names it. `reply` must be
     /// empty when it is passed.
     pub fn receive(&mut self, turn: &mut Turn<'_>, lent: &mut [u8], reply: &mut Reply) -> Step {
+        let lent_len = lent.len();
+        let all = |next| Step {
+            consumed: lent_len,
+            next,
+        };
         let mut from = 0;
-        if self.stage == Stage::Head {
-            match self.receive_head(turn, lent, reply) {
-                Ok(Some(head_len)) => from = head_len,
-                Ok(None) => {
-                    return Step {
-                        consumed: lent.len(),
-                        next: Next::Read,
-                    };
+        if let State::Head(head) = &mut self.state {
+            match head.receive(turn, lent, reply) {
+                Outcome::More => return all(Next::Read),
+                Outcome::Refuse(refusal) => {
+                    head.refuse(turn, refusal, lent, reply);
+                    self.state = State::Ended;
+                    return all(Next::HalfClose);
                 }
-                Err(refusal) => {
-                    let next = self.refuse(turn, &refusal, lent, reply);
-                    return Step {
-                        consumed: lent.len(),
-                        next,
-                    };
+                Outcome::Upgrade { head_len, manner } => {
+                    self.state = State::Open(Open::new(manner, turn, reply));
+                    if head_len == lent_len {
+                        return all(Next::Read);
+                    }
+                    from = head_len;
                 }
             }
-            if from == lent.len() {
-                return Step {
-                    consumed: from,
-                    next: Next::Read,
-                };
-            }
         }
-        if self.stage == Stage::Ended {
-            return Step {
-                consumed: lent.len(),
-                next: Next::HalfClose,
-            };
+        let State::Open(open) = &mut self.state else {
+            return all(Next::HalfClose);
+        };
+        let step = open.receive(turn, lent, from, reply);
+        if step.next == Next::HalfClose {
+            self.state = State::Ended;
         }
-        if self.stage == Stage::Greeting {
-            self.greet(turn, reply);
-        }
-        self.heard(turn.policy, turn.now);
-        if turn.policy.prefix.is_some() {
-            self.answer_with_prefix(turn, lent, from, reply)
-        } else {
-            self.echo(turn, lent, from, reply)
-        }
+        step
     }
 
     /// Goes on without bytes, for the reason given.
     pub fn resume(&mut self, turn: &mut Turn<'_>, why: Wake, reply: &mut Reply) -> Next {
-        match (why, self.stage) {
-            (_, Stage::Ended) => Next::HalfClose,
-            (Wake::PeerFinished, _) => {
-                self.stage = Stage::Ended;
+        let next = match (&mut self.state, why) {
+            (State::Ended, _) => Next::HalfClose,
+            (_, Wake::PeerFinished) => {
+                self.release(turn.slabs);
                 Next::Close
             }
-            (Wake::Deadline, Stage::Head) => {
-                turn.tally.timeouts.add(1);
-                let refusal = if turn.refusing {
-                    Refusal::Unavailable
-                } else {
-                    Refusal::Timeout
-                };
-                self.refuse(turn, &refusal, &[], reply)
-            }
-            (Wake::Deadline, Stage::Greeting) => {
-                self.greet(turn, reply);
-                self.heard(turn.policy, turn.now);
-                Next::Read
-            }
-            (Wake::Deadline, Stage::Open) => self.silent(turn, reply),
-            (Wake::Drain(_), Stage::Head) => {
-                self.deadline = self.deadline.min(turn.now + DRAIN_PATIENCE);
-                Next::Read
-            }
-            (Wake::Drain(code), Stage::Greeting | Stage::Open) => {
-                let ending = Ending::Drain(code);
-                if self.close_due.is_some() {
-                    return Next::Read;
-                }
-                if self.cut_open {
-                    self.close_due = Some(ending);
-                    self.deadline = turn.now + DRAIN_PATIENCE;
-                    return Next::Read;
-                }
-                self.finish(ending, reply, turn)
-            }
+            (State::Head(head), Wake::Deadline) => head.expire(turn, reply),
+            (State::Head(head), Wake::Drain(_)) => head.hasten(turn.now),
+            (State::Open(open), Wake::Deadline) => open.pass_deadline(turn, reply),
+            (State::Open(open), Wake::Drain(code)) => open.drain(turn, code, reply),
+        };
+        if next == Next::HalfClose {
+            self.state = State::Ended;
         }
+        next
     }
 
     /// What the deadline is for.
     pub fn timer(&self) -> Timer {
-        match self.stage {
-            Stage::Head => Timer::Handshake,
-            Stage::Greeting => Timer::Greeting,
-            Stage::Open if self.close_due.is_some() => Timer::Drain,
-            Stage::Open | Stage::Ended => Timer::Idle,
+        match &self.state {
+            State::Head(_) => Timer::Handshake,
+            State::Open(open) => open.timer(),
+            State::Ended => Timer::Idle,
         }
     }
 
     /// When the session wants to be woken if nothing comes; none: never.
     pub fn deadline(&self) -> Option<Moment> {
-        (self.deadline < Moment::NEVER && self.stage != Stage::Ended).then_some(self.deadline)
+        let due = match &self.state {
+            State::Head(head) => head.deadline(),
+            State::Open(open) => open.deadline(),
+            State::Ended => Moment::NEVER,
+        };
+        (due < Moment::NEVER).then_some(due)
+    }
+
+    /// The peer gave a sign of life: silence counts from now.
+    #[inline]
+    pub fn heard(&mut self, policy: &Policy, now: Moment) {
+        if let State::Open(open) = &mut self.state {
+            open.heard(policy, now);
+        }
+    }
+
+    /// Gives back the memory it holds: nothing more comes from it. To be called at the connection's end.
+    pub fn release(&mut self, slabs: &mut SlabPool) {
+        match &mut self.state {
+            State::Head(head) => head.release(slabs),
+            State::Open(open) => open.release(slabs),
+            State::Ended => {}
+        }
+        self.state = State::Ended;
+    }
+
+    /// What is held of a head that another owner is to answer.
+    pub fn take_held(&mut self) -> Option<Box<crate::memory::Slab>> {
+        None
     }
 
     /// Writes it down, to be read elsewhere.
@@ -284,133 +242,5 @@ impl Session {
         _: &mut SlabPool,
     ) -> Result<Self, super::carried::Damage> {
         Err(super::carried::Damage::value("session"))
-    }
-
-    /// What is held of a head that another owner is to answer.
-    pub fn take_held(&mut self) -> Option<Box<Slab>> {
-        self.held.take()
-    }
-
-    /// Gives back the memory it holds. To be called at the connection's end.
-    pub fn release(&mut self, slabs: &mut SlabPool) {
-        if let Some(slab) = self.held.take() {
-            slabs.give(slab);
-        }
-    }
-
-    /// Sends the greeting, as the first frame.
-    fn greet(&mut self, turn: &mut Turn<'_>, reply: &mut Reply) {
-        self.stage = Stage::Open;
-        if let Some(greeting) = &turn.policy.greeting {
-            let mut slab = turn.slabs.take(greeting.len());
-            slab.append(greeting.as_bytes());
-            let length = slab.len() as u64;
-            slab.prepend(ServerHeader::new(FIN | TEXT, length).as_slice());
-            reply.before.append_slab(slab, turn.slabs);
-        }
-    }
-
-    /// The peer gave a sign of life: silence counts from now.
-    #[inline]
-    pub fn heard(&mut self, policy: &Policy, now: Moment) {
-        self.pinged = false;
-        if self.close_due.is_some() {
-            return;
-        }
-        self.deadline = match policy.idle_timeout {
-            Some(idle) => now + idle / 2,
-            None => Moment::NEVER,
-        };
-    }
-
-    /// The peer has been silent for half the idle timeout, or for all of it.
-    fn silent(&mut self, turn: &mut Turn<'_>, reply: &mut Reply) -> Next {
-        if self.pinged || self.close_due.is_some() {
-            turn.tally.timeouts.add(1);
-            let ending = self.close_due.take().unwrap_or(Ending::Idle);
-            return self.finish(ending, reply, turn);
-        }
-        self.pinged = true;
-        self.deadline = turn.now + turn.policy.idle_timeout.unwrap_or(Duration::MAX) / 2;
-        if !self.cut_open {
-            reply.before.append(&[FIN | PING, 0], turn.slabs);
-        }
-        Next::Read
-    }
-
-    /// Ends the session: with `ending` where a Close can be sent, with FIN alone where a reply frame is
-    /// open and promises bytes that will not come.
-    fn finish(&mut self, ending: Ending, reply: &mut Reply, turn: &mut Turn<'_>) -> Next {
-        self.stage = Stage::Ended;
-        self.release(turn.slabs);
-        // A drain ends all, and is told once.
-        if !matches!(ending, Ending::Drain(_)) {
-            turn.cause = Some(Cause::Closed(ending));
-        }
-        if !self.cut_open {
-            control::append_close(ending, &mut reply.after, turn);
-        }
-        Next::HalfClose
-    }
-
-    /// What the engine is told after a run over lent bytes.
-    fn conclude(
-        &mut self,
-        turn: &mut Turn<'_>,
-        outcome: Result<Flow, Violation>,
-        reply: &mut Reply,
-    ) -> Next {
-        match outcome {
-            Ok(Flow::Read) => Next::Read,
-            Ok(Flow::Hold) => Next::Hold,
-            Ok(Flow::Ended) => {
-                self.stage = Stage::Ended;
-                Next::HalfClose
-            }
-            Err(violation) => {
-                turn.tally.violations.add(1);
-                self.finish(Ending::Violation(violation), reply, turn)
-            }
-        }
-    }
-
-    /// How the greeting goes out, right after the 101 was written into `switching`.
-    fn schedule_greeting(&mut self, turn: &mut Turn<'_>, reply: &mut Reply) {
-        self.heard(turn.policy, turn.now);
-        self.stage = Stage::Greeting;
-        if turn.policy.greeting.is_none() {
-            self.stage = Stage::Open;
-            return;
-        }
-        match turn.policy.greeting_after {
-            GreetingAfter::Handshake => self.greet(turn, reply),
-            // Not due in this turn, and so in the next.
-            GreetingAfter::Turn => self.deadline = turn.now + Duration::from_nanos(1),
-            GreetingAfter::Delay(delay) => self.deadline = turn.now + delay,
-        }
-    }
-}
-
-impl Piece {
-    /// Appends a Pong or another short frame.
-    fn append_frame(&mut self, first: u8, payload: &[u8], slabs: &mut SlabPool) {
-        let header = ServerHeader::new(first, payload.len() as u64);
-        let mut slab = slabs.take(header.as_slice().len() + payload.len());
-        slab.append(header.as_slice());
-        slab.append(payload);
-        self.append_slab(slab, slabs);
-    }
-
-    /// Appends a slab, into the last one where it fits.
-    fn append_slab(&mut self, slab: Box<Slab>, slabs: &mut SlabPool) {
-        if let Piece::Slabs(chain) = self
-            && let Some(last) = chain.last_mut()
-            && last.room() >= slab.len()
-        {
-            last.append(slab.bytes());
-            slabs.give(slab);
-            return;
-        }
-        self.push(slab);
     }
 }

@@ -3,14 +3,34 @@
 //! Here a reply is longer than its request, so it cannot be written over it. It is gathered in slabs,
 //! a fragment at a time and never more than there is room for; the message is never collected.
 
+use std::sync::Arc;
+
 use crate::memory::slab::HOLD_BYTES_MAX;
 use crate::protocol::close::Violation;
 use crate::protocol::frame::{CONTINUATION, FIN, ServerHeader, TEXT};
 use crate::protocol::reply::Reply;
 
-use super::inbound::{Frame, Kind, Way};
+use super::Turn;
+use super::inbound::{Frame, Inbound, Kind, Way};
+use super::open::Flow;
 use super::window::Window;
-use super::{Flow, Session, Step, Turn};
+
+/// What a connection needs whose messages are answered with a prefix.
+#[derive(Debug)]
+pub(super) struct Prefix {
+    text: Arc<str>,
+    /// Turns binary into text.
+    decoder: Decoder,
+}
+
+impl Prefix {
+    pub(super) fn new(text: Arc<str>) -> Self {
+        Prefix {
+            text,
+            decoder: Decoder::new(),
+        }
+    }
+}
 
 /// Bytes to text, invalid sequences replaced by U+FFFD, as Node's `Buffer.toString` does.
 pub(super) struct Decoder(encoding_rs::Decoder);
@@ -34,28 +54,23 @@ const GROWTH_MAX: usize = 3;
 /// earlier, and then some.
 const FRAGMENT_ROOM_MIN: usize = 64;
 
-impl Session {
+impl Inbound {
     /// Answers `lent[from..]` as far as there is room.
-    pub(super) fn answer_with_prefix(
+    pub(super) fn answer(
         &mut self,
+        prefix: &mut Prefix,
         turn: &mut Turn<'_>,
         lent: &mut [u8],
         from: usize,
         reply: &mut Reply,
-    ) -> Step {
+    ) -> Result<Flow, Violation> {
         let mut input = Window::new(lent, 0..0, from);
-        let outcome = self.answer_frames(turn, &mut input, reply);
-        let hold = matches!(outcome, Ok(Flow::Hold));
-        let consumed = input.read_len();
-        let next = self.conclude(turn, outcome, reply);
-        Step {
-            consumed: if hold { consumed } else { lent.len() },
-            next,
-        }
+        self.answer_frames(prefix, turn, &mut input, reply)
     }
 
     fn answer_frames(
         &mut self,
+        prefix: &mut Prefix,
         turn: &mut Turn<'_>,
         input: &mut Window<'_>,
         reply: &mut Reply,
@@ -66,8 +81,8 @@ impl Session {
             return Ok(flow);
         }
         loop {
-            if let Some(frame) = self.inbound.frame.take()
-                && let Some(flow) = self.answer_payload(turn, frame, input, reply)?
+            if let Some(frame) = self.frame.take()
+                && let Some(flow) = self.answer_payload(prefix, turn, frame, input, reply)?
             {
                 return Ok(flow);
             }
@@ -75,9 +90,10 @@ impl Session {
                 return Ok(Flow::Read);
             }
             if reply.before.byte_count() >= turn.room {
-                return Ok(Flow::Hold);
+                let rest = input.unread_len();
+                return Ok(Flow::Hold { rest });
             }
-            let Some((header, count)) = self.inbound.header(input.unread())? else {
+            let Some((header, count)) = self.header(input.unread())? else {
                 input.skip(input.unread_len());
                 return Ok(Flow::Read);
             };
@@ -87,19 +103,20 @@ impl Session {
                     return Ok(flow);
                 }
             } else {
-                let mut frame = self.inbound.begin(&header, turn.policy)?;
+                let mut frame = self.begin(&header, turn.policy)?;
                 frame.way = Way::Fragments {
                     begun: header.opcode == CONTINUATION,
                 };
-                self.inbound.frame = Some(frame);
+                self.frame = Some(frame);
             }
         }
     }
 
     /// Answers payload until the frame ends, the input does, or the room. A frame that is not at its
-    /// end stays in `inbound`.
+    /// end stays in `frame`.
     fn answer_payload(
         &mut self,
+        prefix: &mut Prefix,
         turn: &mut Turn<'_>,
         mut frame: Frame,
         input: &mut Window<'_>,
@@ -110,27 +127,29 @@ impl Session {
         loop {
             if self.held.is_none() {
                 if frame.remaining > 0 && input.unread_len() == 0 {
-                    self.inbound.frame = Some(frame);
+                    self.frame = Some(frame);
                     return Ok(None);
                 }
-                may_wait = self.open_fragment(turn, &mut frame, input.unread_len());
+                may_wait = self.open_fragment(prefix, turn, &frame, input.unread_len());
             }
             if frame.remaining > 0 && self.is_fragment_full() {
-                self.emit_fragment(turn, false, reply);
+                self.emit_fragment(turn, &mut frame, false, reply);
                 if reply.before.byte_count() >= turn.room {
-                    self.inbound.frame = Some(frame);
-                    return Ok(Some(Flow::Hold));
+                    self.frame = Some(frame);
+                    let rest = input.unread_len();
+                    return Ok(Some(Flow::Hold { rest }));
                 }
                 continue;
             }
-            if !self.gather(&mut frame, input)? {
-                self.inbound.frame = Some(frame);
-                self.keep_or_emit(turn, may_wait, reply);
+            if !self.gather(prefix, &mut frame, input)? {
+                self.keep_or_emit(turn, &mut frame, may_wait, reply);
+                self.frame = Some(frame);
                 return Ok(None);
             }
             if frame.remaining == 0 {
-                self.emit_fragment(turn, frame.is_final(), reply);
-                turn.tally.messages.add(u64::from(self.inbound.end(&frame)));
+                let ends = frame.is_final();
+                self.emit_fragment(turn, &mut frame, ends, reply);
+                turn.tally.messages.add(u64::from(self.end(&frame)));
                 return Ok(None);
             }
         }
@@ -145,36 +164,36 @@ impl Session {
 
     /// Takes a slab to gather into; whether it may be held until more comes. A message's first begins
     /// with the prefix. `here` bytes of input are left.
-    fn open_fragment(&mut self, turn: &mut Turn<'_>, frame: &mut Frame, here: usize) -> bool {
+    fn open_fragment(
+        &mut self,
+        prefix: &Prefix,
+        turn: &mut Turn<'_>,
+        frame: &Frame,
+        here: usize,
+    ) -> bool {
         let will_wait = (here as u64) < frame.remaining && here < HOLD_BYTES_MAX;
         let to_hold = if will_wait {
-            let prefix_len = turn.policy.prefix.as_ref().map_or(0, String::len);
-            let wanted = prefix_len as u64 + FRAGMENT_ROOM_MIN as u64;
-            let wanted = wanted.saturating_add(frame.remaining.saturating_mul(GROWTH_MAX as u64));
-            turn.slabs
-                .take_to_hold(wanted.min(HOLD_BYTES_MAX as u64) as usize)
+            let wanted = fragment_len_max(prefix.text.len(), frame.remaining);
+            turn.slabs.take_to_hold(wanted)
         } else {
             None
         };
         let may_wait = to_hold.is_some();
         let mut slab = to_hold.unwrap_or_else(|| turn.slabs.take(HOLD_BYTES_MAX));
         if frame.way == (Way::Fragments { begun: false }) {
-            frame.way = Way::Fragments { begun: true };
-            slab.append(turn.policy.prefix.as_deref().unwrap_or_default().as_bytes());
-            self.first_fragment = true;
-            if frame.kind == Kind::Binary {
-                match &mut self.decoder {
-                    Some(decoder) => **decoder = Decoder::new(),
-                    none => *none = Some(Box::new(Decoder::new())),
-                }
-            }
+            slab.append(prefix.text.as_bytes());
         }
         self.held = Some(slab);
         may_wait
     }
 
     /// Moves payload into the open fragment; false when there is no more input while the frame goes on.
-    fn gather(&mut self, frame: &mut Frame, input: &mut Window<'_>) -> Result<bool, Violation> {
+    fn gather(
+        &mut self,
+        prefix: &mut Prefix,
+        frame: &mut Frame,
+        input: &mut Window<'_>,
+    ) -> Result<bool, Violation> {
         let Some(slab) = &mut self.held else {
             return Ok(false);
         };
@@ -186,16 +205,20 @@ impl Session {
         let count = here.min(fits);
         let payload = input.take(count, frame.key);
         let ends = count as u64 == frame.remaining;
-        match &mut self.decoder {
-            Some(decoder) if frame.kind == Kind::Binary => {
+        match frame.kind {
+            Kind::Binary => {
                 let last = ends && frame.is_final();
-                let (_, read, written, _) = decoder.0.decode_to_utf8(payload, slab.spare(), last);
+                let decoder = &mut prefix.decoder.0;
+                let (_, read, written, _) = decoder.decode_to_utf8(payload, slab.spare(), last);
                 debug_assert_eq!(read, payload.len(), "there was room for all of it");
                 slab.grow(written);
+                if last {
+                    prefix.decoder = Decoder::new();
+                }
             }
-            _ => {
-                self.inbound.check(frame, payload, ends)?;
+            Kind::Text => {
                 slab.append(payload);
+                self.check(frame, payload, ends)?;
             }
         }
         frame.advance(count);
@@ -203,27 +226,48 @@ impl Session {
     }
 
     /// At the end of the input, within a frame: keeps the open fragment if that is affordable.
-    fn keep_or_emit(&mut self, turn: &mut Turn<'_>, may_wait: bool, reply: &mut Reply) {
+    fn keep_or_emit(
+        &mut self,
+        turn: &mut Turn<'_>,
+        frame: &mut Frame,
+        may_wait: bool,
+        reply: &mut Reply,
+    ) {
         match &self.held {
             Some(slab) if slab.is_empty() => self.release(turn.slabs),
-            Some(_) if !may_wait => self.emit_fragment(turn, false, reply),
+            Some(_) if !may_wait => self.emit_fragment(turn, frame, false, reply),
             _ => {}
         }
     }
 
     /// Sends the open fragment.
-    fn emit_fragment(&mut self, turn: &mut Turn<'_>, fin: bool, reply: &mut Reply) {
+    fn emit_fragment(
+        &mut self,
+        turn: &mut Turn<'_>,
+        frame: &mut Frame,
+        fin: bool,
+        reply: &mut Reply,
+    ) {
         let Some(mut slab) = self.held.take() else {
             return;
         };
-        let opcode = if std::mem::take(&mut self.first_fragment) {
+        let opcode = if frame.way == (Way::Fragments { begun: false }) {
             TEXT
         } else {
             CONTINUATION
         };
+        frame.way = Way::Fragments { begun: true };
         let first = opcode | if fin { FIN } else { 0 };
         let header = ServerHeader::new(first, slab.len() as u64);
         slab.prepend(header.as_slice());
         reply.before.append_slab(slab, turn.slabs);
     }
+}
+
+/// The most bytes that a fragment may need room for which begins with `held_len` bytes and has `remaining`
+/// bytes of payload before it, as far as one fragment goes.
+fn fragment_len_max(held_len: usize, remaining: u64) -> usize {
+    let least = held_len as u64 + FRAGMENT_ROOM_MIN as u64;
+    let wanted = least.saturating_add(remaining.saturating_mul(GROWTH_MAX as u64));
+    wanted.min(HOLD_BYTES_MAX as u64) as usize
 }

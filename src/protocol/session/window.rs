@@ -48,11 +48,6 @@ impl<'a> Window<'a> {
         self.lent.len() - self.at
     }
 
-    /// How many bytes have been read.
-    pub(super) fn read_len(&self) -> usize {
-        self.at
-    }
-
     /// Reads `count` bytes and answers nothing.
     #[inline]
     pub(super) fn skip(&mut self, count: usize) {

@@ -1,0 +1,258 @@
+//! An upgraded connection: its manner, and what it waits for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::memory::slab::SlabPool;
+use crate::protocol::close::{Cause, CloseCode, Ending, Violation};
+use crate::protocol::frame::{FIN, PING, ServerHeader, TEXT};
+use crate::protocol::moment::Moment;
+use crate::protocol::policy::{GreetingAfter, Policy};
+use crate::protocol::reply::Reply;
+
+use super::inbound::Inbound;
+use super::prefix::Prefix;
+use super::{Next, Step, Timer, Turn, control};
+
+/// How long a drain waits for the end of a frame whose reply is open, to send a Close behind it.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How messages are answered: decided at the upgrade, for as long as the connection lasts.
+#[derive(Debug)]
+pub(super) enum Manner {
+    /// By themselves.
+    Echo,
+    /// As text, with a prefix.
+    Prefix(Box<Prefix>),
+}
+
+impl Manner {
+    /// What the operator wants of new connections.
+    pub(super) fn of(policy: &Policy) -> Self {
+        match &policy.prefix {
+            None => Manner::Echo,
+            Some(text) => Manner::Prefix(Box::new(Prefix::new(Arc::clone(text)))),
+        }
+    }
+}
+
+/// What is to happen next if the peer says nothing, and when.
+#[derive(Clone, Copy, Debug)]
+enum Awaits {
+    /// The greeting goes out, or before that with the first answer.
+    Greeting { due: Moment },
+    /// A ping goes out; if `pinged`, the peer is given up. A ping that was due while an open reply frame left
+    /// no place for it counts as one.
+    Idle { due: Moment, pinged: bool },
+    /// The connection ends without a Close. If the open reply frame has ended before, a Close with this code
+    /// follows it.
+    Drain { due: Moment, code: CloseCode },
+}
+
+/// An upgraded connection.
+#[derive(Debug)]
+pub(super) struct Open {
+    awaits: Awaits,
+    manner: Manner,
+    inbound: Inbound,
+}
+
+/// How a run over some lent bytes ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Flow {
+    /// All of them are taken in.
+    Read,
+    /// The reply has no more room; so many of the bytes are left.
+    Hold { rest: usize },
+    /// A Close was answered.
+    Closed,
+}
+
+impl Open {
+    /// A connection whose head has just been answered with a 101.
+    pub(super) fn new(manner: Manner, turn: &mut Turn<'_>, reply: &mut Reply) -> Self {
+        let mut open = Open {
+            awaits: silence(turn.policy, turn.now),
+            manner,
+            inbound: Inbound::default(),
+        };
+        if turn.policy.greeting.is_some() {
+            let due = match turn.policy.greeting_after {
+                GreetingAfter::Handshake => {
+                    greet(turn, reply);
+                    return open;
+                }
+                // Not due in this turn, and so in the next.
+                GreetingAfter::Turn => turn.now + Duration::from_nanos(1),
+                GreetingAfter::Delay(delay) => turn.now + delay,
+            };
+            open.awaits = Awaits::Greeting { due };
+        }
+        open
+    }
+
+    /// Answers `lent[from..]`.
+    pub(super) fn receive(
+        &mut self,
+        turn: &mut Turn<'_>,
+        lent: &mut [u8],
+        from: usize,
+        reply: &mut Reply,
+    ) -> Step {
+        let mut end = lent.len();
+        match self.awaits {
+            Awaits::Idle { .. } => self.awaits = silence(turn.policy, turn.now),
+            Awaits::Greeting { .. } => {
+                greet(turn, reply);
+                self.awaits = silence(turn.policy, turn.now);
+            }
+            Awaits::Drain { .. } => end = self.end_of_frame(from, end),
+        }
+        let outcome = match &mut self.manner {
+            Manner::Echo => self.inbound.echo(turn, &mut lent[..end], from, reply),
+            Manner::Prefix(prefix) => self.inbound.answer(prefix, turn, lent, from, reply),
+        };
+        let mut consumed = lent.len();
+        let next = match outcome {
+            Ok(Flow::Read) => match self.awaits {
+                Awaits::Drain { code, .. } if !self.inbound.is_reply_open() => {
+                    self.close(turn, Ending::Drain(code), reply)
+                }
+                _ => Next::Read,
+            },
+            Ok(Flow::Hold { rest }) => {
+                consumed -= rest;
+                Next::Hold
+            }
+            Ok(Flow::Closed) => Next::HalfClose,
+            Err(violation) => self.fail(turn, violation, reply),
+        };
+        Step { consumed, next }
+    }
+
+    /// The deadline has passed.
+    pub(super) fn pass_deadline(&mut self, turn: &mut Turn<'_>, reply: &mut Reply) -> Next {
+        match self.awaits {
+            Awaits::Greeting { .. } => {
+                greet(turn, reply);
+                self.awaits = silence(turn.policy, turn.now);
+                Next::Read
+            }
+            Awaits::Idle { pinged: false, .. } => {
+                let idle = turn.policy.idle_timeout.unwrap_or(Duration::MAX);
+                self.awaits = Awaits::Idle {
+                    due: turn.now + idle / 2,
+                    pinged: true,
+                };
+                if !self.inbound.is_reply_open() {
+                    reply.before.append(&[FIN | PING, 0], turn.slabs);
+                }
+                Next::Read
+            }
+            Awaits::Idle { pinged: true, .. } => {
+                turn.tally.timeouts.add(1);
+                self.close(turn, Ending::Idle, reply)
+            }
+            Awaits::Drain { code, .. } => {
+                turn.tally.timeouts.add(1);
+                self.close(turn, Ending::Drain(code), reply)
+            }
+        }
+    }
+
+    /// The server is going down: says so, but not within an open reply frame.
+    pub(super) fn drain(
+        &mut self,
+        turn: &mut Turn<'_>,
+        code: CloseCode,
+        reply: &mut Reply,
+    ) -> Next {
+        if matches!(self.awaits, Awaits::Drain { .. }) {
+            return Next::Read;
+        }
+        if self.inbound.is_reply_open() {
+            let due = turn.now + DRAIN_PATIENCE;
+            self.awaits = Awaits::Drain { due, code };
+            return Next::Read;
+        }
+        self.close(turn, Ending::Drain(code), reply)
+    }
+
+    /// What the deadline is for.
+    pub(super) fn timer(&self) -> Timer {
+        match self.awaits {
+            Awaits::Greeting { .. } => Timer::Greeting,
+            Awaits::Idle { .. } => Timer::Idle,
+            Awaits::Drain { .. } => Timer::Drain,
+        }
+    }
+
+    /// When what is awaited is due.
+    pub(super) fn deadline(&self) -> Moment {
+        match self.awaits {
+            Awaits::Greeting { due } | Awaits::Idle { due, .. } | Awaits::Drain { due, .. } => due,
+        }
+    }
+
+    /// The peer gave a sign of life: silence counts from now, if it is that which is waited for.
+    #[inline]
+    pub(super) fn heard(&mut self, policy: &Policy, now: Moment) {
+        if matches!(self.awaits, Awaits::Idle { .. }) {
+            self.awaits = silence(policy, now);
+        }
+    }
+
+    /// Gives back what is held.
+    pub(super) fn release(&mut self, slabs: &mut SlabPool) {
+        self.inbound.release(slabs);
+    }
+
+    /// Where the frame ends whose reply is open, in lent bytes that go on at `from`; at most `end`. A drain takes
+    /// in nothing of what is behind it.
+    #[cold]
+    fn end_of_frame(&self, from: usize, end: usize) -> usize {
+        let remaining = self.inbound.frame.map_or(0, |frame| frame.remaining);
+        end.min(from.saturating_add(remaining as usize))
+    }
+
+    #[cold]
+    fn fail(&mut self, turn: &mut Turn<'_>, violation: Violation, reply: &mut Reply) -> Next {
+        turn.tally.violations.add(1);
+        self.close(turn, Ending::Violation(violation), reply)
+    }
+
+    /// Ends the connection: with a Close where one can be sent, with FIN alone where a reply frame is open and
+    /// promises bytes that will not come.
+    fn close(&mut self, turn: &mut Turn<'_>, ending: Ending, reply: &mut Reply) -> Next {
+        self.release(turn.slabs);
+        // A drain ends all, and is told once.
+        if !matches!(ending, Ending::Drain(_)) {
+            turn.cause = Some(Cause::Closed(ending));
+        }
+        if !self.inbound.is_reply_open() {
+            control::append_close(ending, &mut reply.after, turn);
+        }
+        Next::HalfClose
+    }
+}
+
+/// Silence counts from now; a ping is due after half of what is borne.
+#[inline]
+fn silence(policy: &Policy, now: Moment) -> Awaits {
+    let due = match policy.idle_timeout {
+        Some(idle) => now + idle / 2,
+        None => Moment::NEVER,
+    };
+    Awaits::Idle { due, pinged: false }
+}
+
+/// Sends the greeting, as the first frame.
+fn greet(turn: &mut Turn<'_>, reply: &mut Reply) {
+    if let Some(greeting) = &turn.policy.greeting {
+        let mut slab = turn.slabs.take(greeting.len());
+        slab.append(greeting.as_bytes());
+        let length = slab.len() as u64;
+        slab.prepend(ServerHeader::new(FIN | TEXT, length).as_slice());
+        reply.before.append_slab(slab, turn.slabs);
+    }
+}
