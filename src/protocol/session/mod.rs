@@ -12,6 +12,7 @@
 //! | `inbound.rs` | where in a frame and a message the peer is |
 //! | `echo.rs` | frames, written over themselves |
 //! | `prefix.rs` | messages that grow by a prefix |
+//! | `lossy.rs` | bytes that become text |
 //! | `control.rs` | Ping, Pong, Close |
 //! | `window.rs` | the reply as it grows over the request |
 
@@ -19,6 +20,7 @@ mod control;
 mod echo;
 mod head;
 mod inbound;
+mod lossy;
 mod open;
 mod prefix;
 mod window;

@@ -12,6 +12,7 @@ use crate::protocol::reply::Reply;
 
 use super::Turn;
 use super::inbound::{Frame, Inbound, Kind, Way};
+use super::lossy::{Decoder, GROWTH_MAX};
 use super::open::Flow;
 use super::window::Window;
 
@@ -27,28 +28,10 @@ impl Prefix {
     pub(super) fn new(text: Arc<str>) -> Self {
         Prefix {
             text,
-            decoder: Decoder::new(),
+            decoder: Decoder::default(),
         }
     }
 }
-
-/// Bytes to text, invalid sequences replaced by U+FFFD, as Node's `Buffer.toString` does.
-pub(super) struct Decoder(encoding_rs::Decoder);
-
-impl std::fmt::Debug for Decoder {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Decoder")
-    }
-}
-
-impl Decoder {
-    fn new() -> Self {
-        Decoder(encoding_rs::UTF_8.new_decoder_without_bom_handling())
-    }
-}
-
-/// The most bytes of text that one byte of input can become (U+FFFD is three bytes long).
-const GROWTH_MAX: usize = 3;
 
 /// Room that a fragment must have before payload is put into it: for the end of a sequence begun
 /// earlier, and then some.
@@ -208,13 +191,7 @@ impl Inbound {
         match frame.kind {
             Kind::Binary => {
                 let last = ends && frame.is_final();
-                let decoder = &mut prefix.decoder.0;
-                let (_, read, written, _) = decoder.decode_to_utf8(payload, slab.spare(), last);
-                debug_assert_eq!(read, payload.len(), "there was room for all of it");
-                slab.grow(written);
-                if last {
-                    prefix.decoder = Decoder::new();
-                }
+                prefix.decoder.decode(payload, last, slab);
             }
             Kind::Text => {
                 slab.append(payload);
