@@ -141,6 +141,15 @@ impl Slab {
         self.start += count as u32;
     }
 
+    /// Drops all but the first `len` bytes.
+    ///
+    /// # Panics
+    /// If it holds fewer.
+    pub fn truncate(&mut self, len: usize) {
+        assert!(len <= self.len(), "only bytes that are held can be dropped");
+        self.end = self.start + len as u32;
+    }
+
     fn clear(&mut self) {
         self.start = HEADROOM_BYTES as u32;
         self.end = HEADROOM_BYTES as u32;

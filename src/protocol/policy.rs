@@ -46,6 +46,8 @@ pub struct Policy {
     /// Subprotocols accepted: the first that the client offers and this names. [`ANY_SUBPROTOCOL`]
     /// names all of them, an empty list none.
     pub subprotocols: Vec<String>,
+    /// Whether somebody is there who answers ordinary HTTP: such a request is handed over rather than refused.
+    pub http: bool,
     /// Asked only to date a refusal. None: a server without a clock, which sends no `Date` (RFC 9110,
     /// section 6.6.1).
     pub wall_clock: Option<WallClock>,
@@ -64,6 +66,7 @@ impl Default for Policy {
             greeting_after: GreetingAfter::Delay(Duration::from_millis(20)),
             prefix: None,
             subprotocols: vec![ANY_SUBPROTOCOL.to_owned()],
+            http: false,
             wall_clock: None,
         }
     }

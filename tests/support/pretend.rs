@@ -20,6 +20,8 @@ pub(crate) enum State {
     /// The FIN is sent; what comes is discarded.
     HalfClosed,
     Closed,
+    /// Another owner has it.
+    HandedOver,
 }
 
 /// One connection and the worker around it.
@@ -35,6 +37,8 @@ pub(crate) struct Pretend<'a> {
     /// The most that is offered again at once after a Hold.
     pub(crate) offer_bytes_max: usize,
     pub(crate) refusing: bool,
+    /// What another owner was given.
+    pub(crate) handed_over: Vec<u8>,
     /// Everything sent so far.
     pub(crate) sent: Vec<u8>,
     pub(crate) state: State,
@@ -57,6 +61,7 @@ impl<'a> Pretend<'a> {
             room: 1 << 20,
             offer_bytes_max: usize::MAX,
             refusing: false,
+            handed_over: Vec::new(),
             sent: Vec::new(),
             state: State::Open,
             held_bytes_max: 0,
@@ -95,6 +100,9 @@ impl<'a> Pretend<'a> {
                 "stuck with {} bytes and {next:?}",
                 rest.len()
             );
+            if next == Next::HandOver {
+                return self.hand_over(rest);
+            }
             self.enter(next);
             if rest.is_empty() && next != Next::Hold {
                 break;
@@ -135,6 +143,14 @@ impl<'a> Pretend<'a> {
             "only Hold leaves bytes"
         );
         let lent = &memory[lent_range];
+        if step.next == Next::HandOver {
+            assert_eq!(
+                (step.consumed, lent),
+                (0, offered),
+                "it belongs to another owner"
+            );
+            assert!(reply.window.is_empty(), "an answer to another's request");
+        }
         if step.next == Next::Hold {
             assert!(
                 reply.window.end <= step.consumed,
@@ -162,7 +178,7 @@ impl<'a> Pretend<'a> {
     /// Time passes, and the session is woken at each of its deadlines.
     pub(crate) fn wait(&mut self, span: Duration) {
         let end = self.now + span;
-        while self.state != State::Closed {
+        while !matches!(self.state, State::Closed | State::HandedOver) {
             match self.session.deadline() {
                 Some(deadline) if deadline <= end => {
                     self.now = self.now.max(deadline);
@@ -201,7 +217,7 @@ impl<'a> Pretend<'a> {
         match self.state {
             State::Open => self.wake(Wake::PeerFinished),
             State::HalfClosed => self.state = State::Closed,
-            State::Closed => {}
+            State::Closed | State::HandedOver => {}
         }
     }
 
@@ -221,6 +237,16 @@ impl<'a> Pretend<'a> {
         self.send(std::mem::take(&mut reply.before));
         self.send(std::mem::take(&mut reply.after));
         self.enter(next);
+    }
+
+    /// What came and is not answered here goes to another owner: what is held, and then `rest`.
+    fn hand_over(&mut self, rest: &[u8]) {
+        self.state = State::HandedOver;
+        if let Some(held) = self.session.take_held() {
+            self.handed_over.extend_from_slice(held.bytes());
+            self.slabs.give(held);
+        }
+        self.handed_over.extend_from_slice(rest);
     }
 
     fn enter(&mut self, next: Next) {

@@ -102,6 +102,11 @@ impl RequestLine<'_> {
             && (self.target.starts_with(b"/") || is_absolute().unwrap_or(false))
     }
 
+    /// Whether it asks what the server can do, whatever the resource (RFC 9112, section 3.2.4).
+    pub(super) fn asks_for_options_of_all(&self) -> bool {
+        self.method == b"OPTIONS" && self.target == b"*"
+    }
+
     /// Whether the target's query is that of Engine.IO, the layer under Socket.IO.
     pub(super) fn speaks_engine_io(&self) -> bool {
         let mut parts = self.target.splitn(2, |&byte| byte == b'?');

@@ -54,6 +54,15 @@ pub struct Accepted<'a> {
     pub subprotocol: Option<&'a str>,
 }
 
+/// What is to become of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer<'a> {
+    /// It is upgraded.
+    Upgrade(Accepted<'a>),
+    /// It is ordinary HTTP, for somebody else to answer. Only where `Policy::http` says that there is somebody.
+    Http,
+}
+
 /// Reads a whole request head, one for which [`scan()`] said [`Scan::Complete`].
 ///
 /// Extensions are ignored, so none is agreed to. Of the subprotocols the first offered that
@@ -62,8 +71,48 @@ pub struct Accepted<'a> {
 /// # Errors
 /// A [`Refusal`] that names the first thing wrong, from the general to the particular: syntax, HTTP
 /// version, method, target, `Host`, body, Engine.IO, `Upgrade`, `Connection`, WebSocket version, key.
-pub fn answer<'a>(head: &'a [u8], policy: &Policy) -> Result<Accepted<'a>, Refusal> {
+pub fn answer<'a>(head: &'a [u8], policy: &Policy) -> Result<Answer<'a>, Refusal> {
     let request = Request::parse(head, &policy.subprotocols)?;
+    if policy.http && is_http(&request)? {
+        return Ok(Answer::Http);
+    }
+    upgrade(&request).map(Answer::Upgrade)
+}
+
+/// Whether a request is ordinary HTTP/1. One that looks like an attempt at a WebSocket is not, however it
+/// failed: behind a proxy that removed `Upgrade`, that is told best by the refusal.
+///
+/// # Errors
+/// Where it would be, but is malformed.
+fn is_http(request: &Request<'_>) -> Result<bool, Refusal> {
+    let line = &request.line;
+    let (1, minor_version) = line.version else {
+        return Ok(false);
+    };
+    // RFC 9110, section 9.3, and RFC 5789. Whoever connects wants a proxy.
+    let has_method = matches!(
+        line.method,
+        b"GET" | b"HEAD" | b"POST" | b"PUT" | b"DELETE" | b"OPTIONS" | b"TRACE" | b"PATCH"
+    );
+    if !has_method || request.mentions_websocket() || line.speaks_engine_io() {
+        return Ok(false);
+    }
+    if !line.names_a_resource() && !line.asks_for_options_of_all() {
+        return Err(Refusal::Target);
+    }
+    match request.host {
+        Once::Value(host) if request::is_host(host) => {}
+        Once::Missing if minor_version == 0 => {}
+        Once::Missing | Once::Value(_) | Once::Repeated => return Err(Refusal::Host),
+    }
+    if !request.body.has_clear_end(minor_version) {
+        return Err(Refusal::BodyEnd);
+    }
+    Ok(true)
+}
+
+/// The upgrade that a request asks for, if it is in order.
+fn upgrade<'a>(request: &Request<'a>) -> Result<Accepted<'a>, Refusal> {
     // A recipient takes a later minor version for its own (RFC 9110, section 2.5).
     if !matches!(request.line.version, (1, 1..)) {
         return Err(Refusal::HttpVersion);
@@ -82,7 +131,7 @@ pub fn answer<'a>(head: &'a [u8], policy: &Policy) -> Result<Accepted<'a>, Refus
     if !matches!(request.host, Once::Value(host) if request::is_host(host)) {
         return Err(Refusal::Host);
     }
-    if request.has_body {
+    if request.body.is_announced() {
         return Err(Refusal::Body);
     }
     if request.line.speaks_engine_io() {

@@ -24,6 +24,8 @@ pub enum Refusal {
     Host,
     /// The request has a body, which would be taken for frames: 400.
     Body,
+    /// It cannot be told where the body of an ordinary request ends (RFC 9112, section 6.3): 400.
+    BodyEnd,
     /// `Connection` does not name `Upgrade` (RFC 6455, section 4.2.1): 400.
     Connection,
     /// `Sec-WebSocket-Key` is missing, repeated, or not sixteen bytes in base64 (section 4.2.1): 400.
@@ -80,6 +82,7 @@ impl Refusal {
             | Refusal::Target
             | Refusal::Host
             | Refusal::Body
+            | Refusal::BodyEnd
             | Refusal::Connection
             | Refusal::Key => 400,
             Refusal::Method => 405,
@@ -152,6 +155,7 @@ impl Refusal {
             | Refusal::Target
             | Refusal::Host
             | Refusal::Body
+            | Refusal::BodyEnd
             | Refusal::Connection
             | Refusal::Key
             | Refusal::Timeout
@@ -181,6 +185,9 @@ impl Refusal {
                 .into(),
             Refusal::Body => "The request announced a body. A WebSocket upgrade has neither a \
                 Transfer-Encoding nor a Content-Length other than 0.\n"
+                .into(),
+            Refusal::BodyEnd => "It cannot be told where the body of the request ends. One Content-Length \
+                in digits says it, or in HTTP/1.1 a Transfer-Encoding; not both.\n"
                 .into(),
             Refusal::Connection => "The request asked for a WebSocket without `Connection: Upgrade`. \
                 If a proxy on the way removed it: it must pass on both Upgrade and Connection.\n"
@@ -282,7 +289,8 @@ mod tests {
                 Refusal::BareLineFeed => Refusal::Target,
                 Refusal::Target => Refusal::Host,
                 Refusal::Host => Refusal::Body,
-                Refusal::Body => Refusal::Connection,
+                Refusal::Body => Refusal::BodyEnd,
+                Refusal::BodyEnd => Refusal::Connection,
                 Refusal::Connection => Refusal::Key,
                 Refusal::Key => Refusal::Method,
                 Refusal::Method => Refusal::Timeout,

@@ -24,14 +24,44 @@ impl<'a> Once<'a> {
     }
 }
 
+/// What the fields say of the body (RFC 9112, section 6).
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Body<'a> {
+    length: Option<&'a [u8]>,
+    /// A length is no number, or there are two.
+    is_unclear: bool,
+    is_encoded: bool,
+}
+
+impl<'a> Body<'a> {
+    fn put_length(&mut self, value: &'a [u8]) {
+        let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+        let differs = self.length.is_some_and(|length| length != value);
+        self.is_unclear |= differs || !is_number;
+        self.length = Some(value);
+    }
+
+    /// Whether there is one, or might be.
+    pub(super) fn is_announced(&self) -> bool {
+        self.is_encoded || self.is_unclear || self.length.is_some_and(|length| length != b"0")
+    }
+
+    /// Whether all recipients agree on where it ends: those who speak HTTP/1.0 know no encoding.
+    pub(super) fn has_clear_end(&self, minor_version: u8) -> bool {
+        !self.is_unclear && !(self.is_encoded && (self.length.is_some() || minor_version == 0))
+    }
+}
+
 /// A head that is well formed; whether it is acceptable is decided elsewhere.
 #[derive(Debug)]
 pub(super) struct Request<'a> {
     pub(super) line: RequestLine<'a>,
     pub(super) host: Once<'a>,
-    pub(super) has_body: bool,
+    pub(super) body: Body<'a>,
     pub(super) upgrades_to_websocket: bool,
     pub(super) connection_upgrades: bool,
+    /// A subprotocol or an extension is offered.
+    negotiates: bool,
     pub(super) websocket_version: Once<'a>,
     pub(super) key: Once<'a>,
     /// The first offered that the server knows.
@@ -49,7 +79,8 @@ impl<'a> Request<'a> {
         let mut request = Request {
             line,
             host: Once::Missing,
-            has_body: false,
+            body: Body::default(),
+            negotiates: false,
             upgrades_to_websocket: false,
             connection_upgrades: false,
             websocket_version: Once::Missing,
@@ -69,6 +100,16 @@ impl<'a> Request<'a> {
         }
     }
 
+    /// Whether there is something that only WebSocket clients send, be the upgrade in order or not.
+    pub(super) fn mentions_websocket(&self) -> bool {
+        self.upgrades_to_websocket
+            || self.negotiates
+            || !matches!(
+                (self.websocket_version, self.key),
+                (Once::Missing, Once::Missing)
+            )
+    }
+
     fn take(&mut self, name: &str, value: &'a [u8], subprotocols: &[String]) {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         if is("host") {
@@ -82,11 +123,14 @@ impl<'a> Request<'a> {
         } else if is("sec-websocket-key") {
             self.key.put(value);
         } else if is("sec-websocket-protocol") {
+            self.negotiates = true;
             self.subprotocol = self.subprotocol.or_else(|| choose(value, subprotocols));
+        } else if is("sec-websocket-extensions") {
+            self.negotiates = true;
         } else if is("content-length") {
-            self.has_body |= value != b"0";
+            self.body.put_length(value);
         } else if is("transfer-encoding") {
-            self.has_body = true;
+            self.body.is_encoded = true;
         }
     }
 }

@@ -68,6 +68,13 @@ fn accepted(head: &[u8]) {
     assert_eq!(verdict(head), Ok(()), "{}", head.escape_ascii());
 }
 
+fn upgraded<'a>(answer: Result<Answer<'a>, Refusal>) -> Accepted<'a> {
+    match answer {
+        Ok(Answer::Upgrade(accepted)) => accepted,
+        other => panic!("{other:?}"),
+    }
+}
+
 fn switching(accepted: &Accepted<'_>) -> Vec<u8> {
     let mut out = vec![0; HEAD_BYTES_MAX];
     let len = write_switching(accepted, &mut out);
@@ -83,7 +90,7 @@ fn answers_the_example_of_the_specification() {
         "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits",
     ]);
     let policy = policy(&["superchat", "chat"]);
-    let accepted = answer(&head, &policy).expect("the request is valid");
+    let accepted = upgraded(answer(&head, &policy));
     assert_eq!(&accepted.accept, SAMPLE_ACCEPT);
     assert_eq!(
         String::from_utf8_lossy(&switching(&accepted)),
@@ -111,7 +118,7 @@ fn a_101_is_as_long_as_is_said_before_it_is_written() {
             fields.push(format!("Sec-WebSocket-Protocol:{subprotocol}"));
         }
         let head = head_of("GET / HTTP/1.1", &fields);
-        let accepted = answer(&head, &policy).expect("the request is valid");
+        let accepted = upgraded(answer(&head, &policy));
         assert_eq!(switching(&accepted).len(), accepted.switching_len());
     }
 }
@@ -336,7 +343,7 @@ fn chooses_the_first_subprotocol_offered_that_it_knows() {
         let fields: Vec<_> = fields.iter().map(String::as_str).collect();
         let head = head_with(&fields);
         let policy = policy(known);
-        let accepted = answer(&head, &policy).expect("a subprotocol is never an error");
+        let accepted = upgraded(answer(&head, &policy));
         assert_eq!(accepted.subprotocol, expected, "of {offers:?} by {known:?}");
     }
 }
@@ -384,7 +391,8 @@ proptest! {
         let place = place.index(head.len());
         head[place] = byte;
         match answer(&head, &policy(&["*"])) {
-            Ok(accepted) => {
+            Ok(Answer::Http) => prop_assert!(false, "nobody is there"),
+            Ok(Answer::Upgrade(accepted)) => {
                 let response = switching(&accepted);
                 let fields = if accepted.subprotocol.is_some() { 4 } else { 3 };
                 prop_assert_eq!(read_response(&response).1.len(), fields);

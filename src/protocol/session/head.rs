@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::memory::slab::{Slab, SlabPool};
 use crate::protocol::close::Cause;
-use crate::protocol::handshake::{self, Accepted, HEAD_BYTES_MAX, Refusal, Scan};
+use crate::protocol::handshake::{self, Accepted, Answer, HEAD_BYTES_MAX, Refusal, Scan};
 use crate::protocol::moment::Moment;
 use crate::protocol::policy::Policy;
 use crate::protocol::reply::Reply;
@@ -17,7 +17,7 @@ use super::{Next, Turn};
 /// How long a draining server waits for the end of a request, to answer it with 503.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
 
-/// A request head that is not whole.
+/// A request head that is not whole, or is to be handed over.
 #[derive(Debug)]
 pub(super) struct Head {
     /// When it is refused, if it is not whole by then.
@@ -30,6 +30,8 @@ pub(super) struct Head {
 pub(super) enum Outcome {
     /// It is not whole.
     More,
+    /// It is ordinary HTTP. None of the lent bytes are taken in.
+    HandOver,
     /// It is answered by [`Head::refuse`].
     Refuse(Refusal),
     /// It has been answered with a 101.
@@ -80,7 +82,9 @@ impl Head {
             held.append(lent);
             return Ok(Outcome::More);
         };
-        let accepted = accept(turn, &head[..head_len])?;
+        let Answer::Upgrade(accepted) = answer(turn, &head[..head_len])? else {
+            return Ok(Outcome::HandOver);
+        };
         let manner = Manner::of(turn.policy);
         // The window comes last, so it can carry the 101 only where all else is in it too; and a subprotocol's
         // name cannot be written over where it is read.
@@ -116,7 +120,10 @@ impl Head {
         let Some(head_len) = find_end(held.bytes(), had)? else {
             return Ok(Outcome::More);
         };
-        let accepted = accept(turn, &held.bytes()[..head_len])?;
+        let Answer::Upgrade(accepted) = answer(turn, &held.bytes()[..head_len])? else {
+            held.truncate(had);
+            return Ok(Outcome::HandOver);
+        };
         push_switching(turn, &accepted, reply);
         self.release(turn.slabs);
         Ok(Outcome::Upgrade {
@@ -159,6 +166,11 @@ impl Head {
         Next::Read
     }
 
+    /// What is held, for another owner.
+    pub(super) fn take_held(&mut self) -> Option<Box<Slab>> {
+        self.held.take()
+    }
+
     /// Gives back what is held.
     pub(super) fn release(&mut self, slabs: &mut SlabPool) {
         if let Some(slab) = self.held.take() {
@@ -182,16 +194,18 @@ fn find_end(bytes: &[u8], scanned: usize) -> Result<Option<usize>, Refusal> {
     }
 }
 
-/// The upgrade that a whole head asks for, if it is agreed to.
-fn accept<'a>(turn: &mut Turn<'_>, head: &'a [u8]) -> Result<Accepted<'a>, Refusal> {
-    if turn.refusing {
+/// What is to become of a whole head. A server that takes no upgrades can be asked how it is all the same.
+fn answer<'a>(turn: &mut Turn<'_>, head: &'a [u8]) -> Result<Answer<'a>, Refusal> {
+    let answer = handshake::answer(head, turn.policy);
+    if turn.refusing && answer != Ok(Answer::Http) {
         // Not before what [`Head::receive`] would have said had the head come in pieces.
         handshake::check_line(head)?;
         return Err(Refusal::Unavailable);
     }
-    let accepted = handshake::answer(head, turn.policy)?;
-    turn.tally.upgrades.add(1);
-    Ok(accepted)
+    if matches!(answer, Ok(Answer::Upgrade(_))) {
+        turn.tally.upgrades.add(1);
+    }
+    answer
 }
 
 /// Answers with a 101 beside the lent bytes.

@@ -3,6 +3,7 @@
 //! ```text
 //! Head -> Open -> Ended      a 101, then a Close
 //!     \---------> Ended      a refusal
+//!     \                      handed over, for somebody else to answer
 //! ```
 //!
 //! | file | what it answers |
@@ -30,7 +31,7 @@ use super::moment::Moment;
 use super::policy::Policy;
 use super::reply::Reply;
 use super::tally::Tally;
-use crate::memory::slab::SlabPool;
+use crate::memory::slab::{Slab, SlabPool};
 use head::{Head, Outcome};
 use open::Open;
 
@@ -59,20 +60,21 @@ pub struct Turn<'a> {
 pub enum Next {
     /// Read on.
     Read,
+    /// The request is ordinary HTTP and belongs to another owner, all of it: what [`Session::take_held`] returns,
+    /// and behind that the lent bytes, of which none are taken in.
+    HandOver,
     /// There is no room: keep the rest of the lent bytes, and offer them again when there is.
     Hold,
     /// Send what is queued, then FIN, then discard what comes until the peer's FIN or a deadline.
     HalfClose,
     /// Send what is queued, then close.
     Close,
-    /// The request is ordinary HTTP and belongs to another owner, all of it.
-    HandOver,
 }
 
 /// What became of the lent bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// How many were taken in. Less than all only with [`Next::Hold`].
+    /// How many were taken in. Less than all only with [`Next::Hold`] and [`Next::HandOver`].
     pub consumed: usize,
     /// What the engine does next.
     pub next: Next,
@@ -149,6 +151,12 @@ impl Session {
                     self.state = State::Ended;
                     return all(Next::HalfClose);
                 }
+                Outcome::HandOver => {
+                    return Step {
+                        consumed: 0,
+                        next: Next::HandOver,
+                    };
+                }
                 Outcome::Upgrade { head_len, manner } => {
                     self.state = State::Open(Open::new(manner, turn, reply));
                     if head_len == lent_len {
@@ -214,6 +222,14 @@ impl Session {
         }
     }
 
+    /// What is held of a head that another owner is to answer.
+    pub fn take_held(&mut self) -> Option<Box<Slab>> {
+        match &mut self.state {
+            State::Head(head) => head.take_held(),
+            State::Open(_) | State::Ended => None,
+        }
+    }
+
     /// Gives back the memory it holds: nothing more comes from it. To be called at the connection's end.
     pub fn release(&mut self, slabs: &mut SlabPool) {
         match &mut self.state {
@@ -222,11 +238,6 @@ impl Session {
             State::Ended => {}
         }
         self.state = State::Ended;
-    }
-
-    /// What is held of a head that another owner is to answer.
-    pub fn take_held(&mut self) -> Option<Box<crate::memory::Slab>> {
-        None
     }
 
     /// Writes it down, to be read elsewhere.
