@@ -1,12 +1,12 @@
 //! A connection put down by one owner and picked up by another, who goes on as if nothing had happened.
 
-use crate::protocol::Wake;
 use crate::protocol::carried::{Damage, Reader, Writer};
+use crate::protocol::{Moment, Policy, Wake};
 
 use super::connection::{Connection, Destination, Dialogue, End, Phase};
 use super::deadlines::LOOKS;
 use super::judge::FOUND_READING_MAX;
-use super::{Carried, Handle, Lease, Load, Shard, SlotId, Standing};
+use super::{Carried, Entrance, Handle, Lease, Load, Permit, Shard, SlotId, Standing};
 
 /// More doublings of a queue's limit than any share has room for.
 const DOUBLINGS_MAX: u8 = 32;
@@ -24,6 +24,31 @@ impl<Io> Handle<'_, Io> {
             self.connection.parked.push_front(head);
         }
         self.leave(Destination::Http);
+    }
+}
+
+impl Carried {
+    /// A connection of which nothing has been taken in, but whose first bytes were read by somebody else: to be
+    /// picked up by a worker as if it had just been accepted.
+    pub fn fresh(
+        entrance: Entrance,
+        policy: &Policy,
+        unread: Vec<u8>,
+        permit: Option<Permit>,
+    ) -> Self {
+        let now = Moment::default();
+        let dialogue = Dialogue::open(entrance.protocol, policy, now);
+        let mut connection = Connection::new((), dialogue, now);
+        connection.held = true;
+        connection.taken_in = unread.len() as u64;
+        let mut writer = Writer::new(now);
+        connection.write(&mut writer);
+        Carried {
+            state: writer.into_bytes(),
+            unread,
+            unsent: Vec::new(),
+            permit,
+        }
     }
 }
 
