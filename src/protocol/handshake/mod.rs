@@ -23,7 +23,7 @@ use super::policy::Policy;
 use crate::memory::slab::HOLD_BYTES_MAX;
 
 pub use foreign::Foreign;
-pub use refusal::Refusal;
+pub use refusal::{HTTP_1_1_NEEDED, Refusal, WHAT_THIS_IS, invitation};
 pub use scan::{Scan, scan};
 
 use line::Progress;

@@ -9,6 +9,14 @@ use super::{HEAD_BYTES_MAX, HEADERS_MAX};
 /// The longest `Host` that is repeated to whoever sent it, in bytes: longer ones are no names.
 const HOST_BYTES_MAX: usize = 255;
 
+/// What there is here, in a sentence.
+pub const WHAT_THIS_IS: &str = "This is a WebSocket echo endpoint: what you send comes back.";
+
+/// What whoever speaks HTTP/1.0 has to know.
+pub const HTTP_1_1_NEEDED: &str = "A WebSocket upgrade is an HTTP/1.1 request. If a proxy on the way \
+    speaks HTTP/1.0, as nginx does by itself, it needs `proxy_http_version 1.1`, and must pass on \
+    Upgrade and Connection.";
+
 /// Why an upgrade is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -203,14 +211,14 @@ impl Refusal {
                 directly after connecting.\n"
                 .into(),
             Refusal::UpgradeRequired => format!(
-                "This is a WebSocket echo endpoint: what you send comes back.\n{}",
-                invitation(head)
+                "{WHAT_THIS_IS}\n{}",
+                invitation(host_of(head))
             )
             .into(),
             Refusal::SocketIo => format!(
                 "This endpoint speaks plain WebSocket, not Socket.IO, which is a protocol of its own: \
                 its clients need a Socket.IO server.\n{}",
-                invitation(head)
+                invitation(host_of(head))
             )
             .into(),
             Refusal::WebSocketVersion => "Only version 13 of the WebSocket protocol (RFC 6455) is \
@@ -231,31 +239,34 @@ impl Refusal {
             Refusal::Unavailable => "The server takes no new connections at the moment. Try again \
                 in a second.\n"
                 .into(),
-            Refusal::HttpVersion => "This version of HTTP is not spoken here. A WebSocket upgrade is \
-                an HTTP/1.1 request. If a proxy on the way speaks HTTP/1.0, as nginx does by itself, \
-                it needs `proxy_http_version 1.1`, and must pass on Upgrade and Connection.\n"
-                .into(),
+            Refusal::HttpVersion => {
+                format!("This version of HTTP is not spoken here. {HTTP_1_1_NEEDED}\n").into()
+            }
         }
     }
 }
 
-/// How to reach the endpoint, by the name under which it was reached.
-fn invitation(head: &[u8]) -> String {
-    let host = harmless_host(head).unwrap_or("localhost");
+/// How to reach the endpoint, by the name under which it was reached: the value of a `Host` field.
+pub fn invitation(host: Option<&[u8]>) -> String {
+    let host = host.and_then(harmless_host).unwrap_or("localhost");
     format!(
         "In a browser: new WebSocket('ws://{host}')\n\
         In a terminal: npx wscat -c ws://{host}\n"
     )
 }
 
-/// The `Host` of `head`, if it is a plain host and port: nothing that could mean something in the text
-/// it is put into.
-fn harmless_host(head: &[u8]) -> Option<&str> {
-    let host = head.split(|&byte| byte == b'\n').find_map(|line| {
+/// The value of the `Host` field of `head`, as far as it came.
+fn host_of(head: &[u8]) -> Option<&[u8]> {
+    head.split(|&byte| byte == b'\n').find_map(|line| {
         let (name, value) = line.split_at_checked("host:".len())?;
         name.eq_ignore_ascii_case(b"host:")
             .then(|| value.trim_ascii())
-    })?;
+    })
+}
+
+/// `host`, the value of a `Host` field, if it is a plain host and port: nothing that could mean something
+/// in the text, the page or the shell that it is put into.
+fn harmless_host(host: &[u8]) -> Option<&str> {
     let harmless = (1..=HOST_BYTES_MAX).contains(&host.len())
         && host
             .iter()
