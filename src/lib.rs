@@ -10,6 +10,7 @@
 //! | [`shard`] | the engine-free half of a core's thread: connections, queues, deadlines |
 //! | [`sys`] | small skins over the operating system |
 //! | [`engine`] | epoll, io_uring, tokio-uring: a function each, over the same shard |
+//! | [`http`] | ordinary HTTP on the same port: a thread of its own, ordinary libraries |
 //! | [`config`] | flags, environment and file, to plain values |
 //! | [`choose`] | which engine serves, and why not the others |
 //! | [`serve`] | binds, starts a shard per core, waits for signals |
@@ -20,6 +21,8 @@
 pub mod choose;
 pub mod config;
 pub mod engine;
+#[forbid(unsafe_code)]
+pub mod http;
 #[forbid(unsafe_code)]
 pub mod memory;
 #[forbid(unsafe_code)]

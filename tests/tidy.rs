@@ -27,7 +27,7 @@ const UNSAFE_PLACES: [&str; 7] = [
 ];
 
 /// Who must not know what. A path is forbidden with everything below it.
-const IMPORT_RULES: [(&str, &[&str]); 8] = [
+const IMPORT_RULES: [(&str, &[&str]); 9] = [
     ("src/memory/", PURE),
     (
         "src/memory/",
@@ -37,6 +37,7 @@ const IMPORT_RULES: [(&str, &[&str]); 8] = [
             "crate::engine",
             "crate::config",
             "crate::sys",
+            "crate::http",
         ],
     ),
     ("src/protocol/", PURE),
@@ -48,6 +49,7 @@ const IMPORT_RULES: [(&str, &[&str]); 8] = [
             "crate::config",
             "crate::sys",
             "crate::serve",
+            "crate::http",
         ],
     ),
     (
@@ -60,20 +62,38 @@ const IMPORT_RULES: [(&str, &[&str]); 8] = [
             "socket2",
             "tokio",
             "clap",
+            "axum",
+            "hyper",
             "crate::engine",
             "crate::sys",
             "crate::config",
             "crate::serve",
+            "crate::http",
         ],
     ),
     (
         "src/engine/",
         &[
             "clap",
+            "axum",
+            "hyper",
             "crate::config",
             "crate::choose",
             "crate::serve",
             "crate::probe",
+            "crate::http",
+        ],
+    ),
+    (
+        "src/http/",
+        &[
+            "clap",
+            "crate::protocol::session",
+            "crate::shard",
+            "crate::engine",
+            "crate::config",
+            "crate::serve",
+            "crate::sys",
         ],
     ),
     (
@@ -104,6 +124,8 @@ const PURE: &[&str] = &[
     "socket2",
     "tokio",
     "clap",
+    "axum",
+    "hyper",
 ];
 
 const ENGINES: [&str; 3] = ["epoll", "uring", "tokio_uring"];
@@ -299,7 +321,7 @@ fn unsafe_is_fenced_and_explained() {
 fn the_library_denies_unsafe_where_it_is_not_allowed() {
     let map = read("src/lib.rs");
     assert!(map.contains("#![deny(unsafe_code)]"));
-    for module in ["protocol", "shard"] {
+    for module in ["http", "protocol", "shard"] {
         assert!(
             map.contains(&format!("#[forbid(unsafe_code)]\npub mod {module};")),
             "{module}"

@@ -73,6 +73,7 @@ pub(super) fn config(layers: &Layers, machine: Machine) -> Result<Config, Config
         protocol: say
             .required("protocol")
             .read(|text| choice(text, &PROTOCOLS))?,
+        http: !say.switch("no-http")?.unwrap_or(false),
         connections_max: say.required("max-connections").read(connections)?,
         drain_timeout: say.required("drain-timeout").read(duration)?,
         buffer_memory_bytes: say
@@ -321,7 +322,10 @@ fn plain(say: &Said<'_>, config: Config) -> Result<Config, ConfigError> {
         ("max-message-size", policy.message_bytes_max.is_some()),
     ];
     match wishes.into_iter().find(|(_, wished)| *wished) {
-        None => Ok(config),
+        None => Ok(Config {
+            http: false,
+            ..config
+        }),
         Some((option, _)) => {
             let taught = say
                 .get("tutorial")

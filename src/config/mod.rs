@@ -58,6 +58,8 @@ pub struct Config {
     pub pin: bool,
     /// What is spoken.
     pub protocol: Protocol,
+    /// Whether ordinary HTTP is answered on the same ports, which only [`Protocol::WebSocket`] can tell apart.
+    pub http: bool,
     /// Connections served at once, over all workers; none: as many as there are file descriptors.
     pub connections_max: Option<NonZeroUsize>,
     /// How long connections may take to finish once the server is told to stop.

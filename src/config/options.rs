@@ -56,6 +56,9 @@ fn listening() -> Vec<Arg> {
         option("protocol", "websocket|tcp")
             .help("tcp sends bytes back as they come, without WebSocket (RFC 862)")
             .default_value("websocket"),
+        switch("no-http").help(
+            "Answer no ordinary HTTP (/, /healthz, /readyz): whoever asks is told to upgrade",
+        ),
         option("max-connections", "N")
             .help("Connections served at once, over all workers")
             .default_value("unlimited"),

@@ -125,10 +125,8 @@ fn what_tcp_cannot_do() {
         "`greeting` in ringback.toml: does not go with RINGBACK_PROTOCOL tcp; \
          leave out one of the two."
     );
-    assert_eq!(
-        flags(&["--protocol=tcp", "--greeting="]).protocol,
-        Protocol::Tcp
-    );
+    let plain = flags(&["--protocol=tcp", "--greeting="]);
+    assert_eq!((plain.protocol, plain.http), (Protocol::Tcp, false));
 }
 
 const UNKNOWN_VARIABLES: &str = "

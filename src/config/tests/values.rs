@@ -29,6 +29,7 @@ fn defaults() {
         workers: NonZeroUsize::new(4).unwrap(),
         pin: true,
         protocol: Protocol::WebSocket,
+        http: true,
         connections_max: None,
         drain_timeout: Duration::from_secs(10),
         buffer_memory_bytes: 256 << 20,
@@ -68,6 +69,7 @@ fn every_option_as_a_flag() {
         "--engine=epoll",
         "--workers=3",
         "--pin",
+        "--no-http",
         "--max-connections=10000",
         "--drain-timeout=1500ms",
         "--buffer-memory=1MiB",
@@ -104,6 +106,7 @@ fn every_option_as_a_flag() {
             workers: NonZeroUsize::new(3).unwrap(),
             pin: true,
             protocol: Protocol::WebSocket,
+            http: false,
             connections_max: NonZeroUsize::new(10_000),
             drain_timeout: Duration::from_millis(1500),
             buffer_memory_bytes: 1 << 20,
@@ -133,13 +136,14 @@ fn every_option_as_a_flag() {
 }
 
 /// A value for each option that is not its default, as a variable has it and as the file does.
-const SAID: [(&str, &str, &str); 23] = [
+const SAID: [(&str, &str, &str); 24] = [
     (
         "listen",
         "127.0.0.1:1,127.0.0.1:2",
         "['127.0.0.1:1', '127.0.0.1:2']",
     ),
     ("protocol", "tcp", "'tcp'"),
+    ("no-http", "true", "true"),
     ("max-connections", "7", "7"),
     ("congestion-control", "reno", "'reno'"),
     ("engine", "uring", "'uring'"),
@@ -177,7 +181,7 @@ fn variable_and_key_say_the_same_as_the_flag() {
         assert_eq!(by_variable, by_key, "{option}");
         let flag = match (option, word) {
             ("pin", _) => "--no-pin".to_owned(),
-            ("tutorial", _) => "--tutorial".to_owned(),
+            ("tutorial" | "no-http", _) => format!("--{option}"),
             _ => format!("--{option}={word}"),
         };
         assert_eq!(by_variable, flags(&[&flag]), "{option}");

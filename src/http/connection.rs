@@ -1,0 +1,304 @@
+//! One connection, from the descriptor to its end.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::header::{CACHE_CONTROL, CONNECTION, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderValue, Request, StatusCode};
+use axum::response::Response;
+use hyper::body::{Body, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use tokio::sync::watch;
+use tokio::task::yield_now;
+use tokio::time::{Instant, timeout, timeout_at};
+use tower_service::Service;
+
+use crate::protocol::Policy;
+use crate::protocol::handshake::{HEAD_BYTES_MAX, Refusal};
+
+use super::head::{Verdict, judge};
+use super::places::{Place, Places};
+use super::routes;
+use super::wire::{self, Wire};
+use super::{Caller, Counters, Phase, Settings};
+
+/// The longest body, in bytes. No route takes one; as long as it is short, it is read, so that the connection
+/// can be kept.
+const BODY_BYTES_MAX: u64 = 64 * 1024;
+
+/// What hyper reads ahead at most, in bytes: more than a head, for it takes no head that fills it.
+const BUFFER_BYTES_MAX: usize = 2 * HEAD_BYTES_MAX;
+
+/// What all connections share.
+pub(super) struct Shared {
+    pub(super) settings: Settings,
+    pub(super) policy: Policy,
+    pub(super) counters: Arc<Counters>,
+    pub(super) places: Arc<Places>,
+    pub(super) phase: watch::Receiver<Phase>,
+    pub(super) router: Router,
+    pub(super) upgrade: Box<dyn Fn(Caller) + Send + Sync>,
+}
+
+impl Shared {
+    /// Whether a connection ends once it is answered.
+    fn keeps_none(&self) -> bool {
+        *self.phase.borrow() != Phase::Serving || self.places.are_scarce()
+    }
+
+    /// How long a response may take, with the body that it waits for.
+    fn exchange_timeout(&self) -> Duration {
+        self.settings.body_timeout + self.policy.stall_timeout
+    }
+}
+
+/// What comes next on a connection.
+enum Coming {
+    Request(usize),
+    Upgrade,
+    Refused(Refusal),
+    /// Nothing.
+    End,
+}
+
+/// Serves a connection. Its errors are its own: whoever is gone cannot be told.
+pub(super) async fn serve(caller: Caller, place: Place, shared: Arc<Shared>) {
+    let Caller {
+        socket,
+        unread,
+        permit,
+    } = caller;
+    let Ok(wire) = Wire::new(socket, unread, place) else {
+        return;
+    };
+    if let Ok(Some(wire)) = talk(wire, &shared).await
+        && let Ok((socket, unread)) = wire.into_parts()
+    {
+        (shared.upgrade)(Caller {
+            socket,
+            unread,
+            permit,
+        });
+    }
+}
+
+/// Answers request after request. Returns the connection where it asks for a WebSocket.
+async fn talk(mut wire: Wire, shared: &Arc<Shared>) -> io::Result<Option<Wire>> {
+    loop {
+        let refusal = match coming(&mut wire, shared).await? {
+            Coming::Request(len) => {
+                let (after, outcome) = exchange(wire, len, shared).await?;
+                wire = after;
+                match outcome {
+                    Outcome::Kept => {
+                        shared.counters.requests.fetch_add(1, Relaxed);
+                        // Who sends many at once is one of many.
+                        yield_now().await;
+                        continue;
+                    }
+                    Outcome::Ended => None,
+                    Outcome::NotUnderstood => Some(Refusal::Malformed),
+                }
+            }
+            Coming::Refused(refusal) => Some(refusal),
+            Coming::Upgrade => return Ok(Some(wire)),
+            Coming::End => return Ok(None),
+        };
+        shared.counters.requests.fetch_add(1, Relaxed);
+        if let Some(refusal) = refusal {
+            let now = shared.policy.wall_clock.map(|clock| clock.0());
+            let response = refusal.render(wire.unread(), now);
+            match timeout(shared.policy.stall_timeout, wire.write(&response)).await {
+                Ok(written) => written?,
+                Err(_) => {
+                    wire.reset();
+                    return Ok(None);
+                }
+            }
+        }
+        if !shared.places.are_scarce() {
+            // It is closed either way.
+            let _ = timeout(shared.policy.linger_timeout, wire.linger()).await;
+        }
+        return Ok(None);
+    }
+}
+
+/// Waits for the head of a request.
+async fn coming(wire: &mut Wire, shared: &Shared) -> io::Result<Coming> {
+    let mut phase = shared.phase.clone();
+    let mut deadline = Instant::now() + shared.settings.idle_timeout;
+    let mut scanned = 0;
+    loop {
+        if !wire.unread().is_empty() {
+            if scanned == 0 {
+                deadline = Instant::now() + shared.policy.handshake_timeout;
+            }
+            match judge(wire.unread(), scanned, &shared.policy) {
+                Verdict::More => scanned = wire.unread().len(),
+                Verdict::Http(len) => return Ok(Coming::Request(len)),
+                Verdict::Upgrade => return Ok(Coming::Upgrade),
+                Verdict::Refused(refusal) => return Ok(Coming::Refused(refusal)),
+            }
+        }
+        let drained = async {
+            // The first request of a connection is here with it; this is not one that was just taken.
+            let _ = phase.wait_for(|phase| *phase != Phase::Serving).await;
+        };
+        let read = timeout_at(deadline, wire.read_more());
+        tokio::select! {
+            biased;
+            read = read => match read {
+                Ok(Ok(0)) => return Ok(Coming::End),
+                Ok(read) => { read?; }
+                Err(_) if scanned > 0 => return Ok(Coming::Refused(Refusal::Timeout)),
+                Err(_) => return Ok(Coming::End),
+            },
+            () = drained, if scanned == 0 => return Ok(Coming::End),
+        }
+    }
+}
+
+/// What came of a request.
+enum Outcome {
+    Kept,
+    Ended,
+    /// hyper is stricter than whoever judged the head. Nothing was said yet.
+    NotUnderstood,
+}
+
+/// Has the request answered whose head is the next so many bytes.
+async fn exchange(mut wire: Wire, len: usize, shared: &Arc<Shared>) -> io::Result<(Wire, Outcome)> {
+    speak_1_1(&mut wire.unread()[..len]);
+    let request = wire::Request::of_head(len);
+    wire.request = request.clone();
+    let service = service_fn(|incoming: Request<Incoming>| {
+        let size = SizeOfBody::of(incoming.body());
+        request.grant(match size {
+            SizeOfBody::Known(bytes) => bytes,
+            SizeOfBody::Unknown => u64::MAX,
+            SizeOfBody::TooLarge => 0,
+        });
+        // Where a chunked body ends hyper knows only once it has read behind it.
+        if !matches!(size, SizeOfBody::Known(_)) {
+            request.make_last();
+        }
+        let (request, shared) = (request.clone(), shared.clone());
+        async move {
+            let answer = answer(incoming, size, &request, &shared).await;
+            Ok::<_, Infallible>(answer)
+        }
+    });
+    let mut connection = Box::new(
+        http1::Builder::new()
+            .half_close(true)
+            .header_read_timeout(None)
+            .max_buf_size(BUFFER_BYTES_MAX)
+            .serve_connection(wire, service),
+    );
+    let served = poll_fn(|context| Pin::new(&mut *connection).poll(context));
+    match timeout(shared.exchange_timeout(), served).await {
+        // Where it failed, the socket did, and will again.
+        Ok(_) => {
+            let wire = connection.into_parts().io;
+            let outcome = if !request.is_understood() {
+                Outcome::NotUnderstood
+            } else if request.is_kept() {
+                Outcome::Kept
+            } else {
+                Outcome::Ended
+            };
+            Ok((wire, outcome))
+        }
+        Err(elapsed) => {
+            connection.into_parts().io.reset();
+            Err(elapsed.into())
+        }
+    }
+}
+
+/// Makes a later minor version of HTTP the one that hyper knows (RFC 9110, section 2.5).
+fn speak_1_1(head: &mut [u8]) {
+    let line_end = head.iter().skip(2).position(|&byte| byte == b'\r');
+    if let Some(minor) = line_end.and_then(|place| head.get_mut(place + 1)) {
+        *minor = (*minor).min(b'1');
+    }
+}
+
+/// How much of a body there is to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SizeOfBody {
+    Known(u64),
+    Unknown,
+    TooLarge,
+}
+
+impl SizeOfBody {
+    fn of(body: &Incoming) -> Self {
+        match body.size_hint().exact() {
+            Some(bytes) if bytes > BODY_BYTES_MAX => SizeOfBody::TooLarge,
+            Some(bytes) => SizeOfBody::Known(bytes),
+            None => SizeOfBody::Unknown,
+        }
+    }
+}
+
+/// Answers a request, once its body has been read.
+async fn answer(
+    incoming: Request<Incoming>,
+    size: SizeOfBody,
+    request: &wire::Request,
+    shared: &Shared,
+) -> Response {
+    let (parts, body) = incoming.into_parts();
+    let read = match size {
+        SizeOfBody::Known(0) => Ok(()),
+        SizeOfBody::TooLarge => Err(StatusCode::PAYLOAD_TOO_LARGE),
+        _ if shared.places.are_scarce() => Err(StatusCode::SERVICE_UNAVAILABLE),
+        _ => timeout(shared.settings.body_timeout, throw_away(body))
+            .await
+            .unwrap_or(Err(StatusCode::REQUEST_TIMEOUT)),
+    };
+    let mut response = match read {
+        Ok(()) => {
+            let request = Request::from_parts(parts, axum::body::Body::empty());
+            let Ok(response) = shared.router.clone().call(request).await;
+            response
+        }
+        Err(status) => {
+            request.make_last();
+            routes::refuse_body(status)
+        }
+    };
+    if shared.keeps_none() {
+        request.make_last();
+    }
+    let headers = response.headers_mut();
+    if request.is_last() {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// Reads a body to its end.
+async fn throw_away(body: Incoming) -> Result<(), StatusCode> {
+    let mut body = pin!(body);
+    let mut bytes = 0;
+    while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
+        let frame = frame.map_err(|_| StatusCode::BAD_REQUEST)?;
+        bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+        if bytes > BODY_BYTES_MAX {
+            return Err(StatusCode::PAYLOAD_TOO_LARGE);
+        }
+    }
+    Ok(())
+}

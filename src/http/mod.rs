@@ -1,0 +1,266 @@
+//! The HTTP side: ordinary HTTP on the port of the echo.
+//!
+//! A worker that finds that a request is no upgrade puts the connection down: a descriptor, and the bytes
+//! that were read and not used, in a [`Caller`]. From there on it belongs to the one thread in here, which
+//! runs ordinary libraries (axum on hyper, over tokio), off the hot path. Where a kept connection asks for
+//! a WebSocket after all, it is given back the same way, the head of that request unread.
+//!
+//! It can hurt nobody: connections, bytes, and every wait have a bound, and its thread is a nice one. Over
+//! a bound a caller is told so, by the thread that brought it, and nothing is kept.
+//!
+//! ```text
+//! take ──> head ──> exchange (hyper, one request) ──> head ──> ... ──> linger ──> gone
+//!            └───> given back: the head is that of an upgrade
+//! ```
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `places` | how many there may be, and who is turned away |
+//! | `connection` | one connection: the way above |
+//! | `head` | whether a head is ordinary, an upgrade, or refused |
+//! | `wire` | unread bytes, then the socket; what hyper reads of them |
+//! | `routes` | what is answered |
+//!
+//! It may import `protocol::handshake` and the policy, whose times it obeys. It must never know an engine, a
+//! shard, a session or the configuration's flags.
+
+mod accept;
+mod connection;
+mod head;
+mod places;
+mod routes;
+mod wire;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::runtime;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use crate::protocol::Policy;
+
+use connection::Shared;
+use places::{Place, Places};
+
+/// The stack of the thread, in bytes: it was seen to use a tenth of it. Memory is taken only as it is touched.
+const STACK_BYTES: usize = 512 * 1024;
+
+/// How much the thread yields to others (`nice(2)`): a tenth of the weight of a worker that wants the same
+/// CPU, so a flood of requests cannot take from echoes.
+const NICENESS: i32 = 10;
+
+/// The bounds of the HTTP side. What else it waits for is bounded by the times of the [`Policy`]: a head by
+/// `handshake_timeout`, a response by `stall_timeout`, the FIN of a peer by `linger_timeout`.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Connections at once. A proxy keeps some dozens, a health checker one.
+    pub connections_max: usize,
+    /// What was read of all connections before they came here, in bytes.
+    pub unread_bytes_max: usize,
+    /// How long a connection is kept without a request. Proxies keep theirs for 60 s; who closes first must
+    /// not be the server, or a request is lost on the way.
+    pub idle_timeout: Duration,
+    /// How long a body may take.
+    pub body_timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            connections_max: 1024,
+            unread_bytes_max: 16 * 1024 * 1024,
+            idle_timeout: Duration::from_secs(75),
+            body_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A connection on its way from one owner to another.
+pub struct Caller {
+    /// The connection. Whether it blocks is the same when it is given back.
+    pub socket: OwnedFd,
+    /// What was read from it and not used, from the first byte of a request head on.
+    pub unread: Vec<u8>,
+    /// What is dropped when the connection ends: the place that it takes elsewhere.
+    pub permit: Option<Box<dyn Send>>,
+}
+
+/// Whom the HTTP side tells. Both are called on its thread and must not block.
+pub struct Hooks {
+    /// Gives back a connection that asks for a WebSocket.
+    pub upgrade: Box<dyn Fn(Caller) + Send + Sync>,
+    /// Says that the thread panicked.
+    pub panicked: Box<dyn FnOnce() + Send>,
+}
+
+/// What was done, counted since the start.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Requests that were answered, a malformed one included.
+    pub requests: AtomicU64,
+    /// Connections that were turned away for want of a place.
+    pub refused: AtomicU64,
+}
+
+/// How far the end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    /// Nothing is kept: who is answered is told so.
+    Draining,
+    /// As draining, and what is still there at this time is dropped.
+    Finishing(Instant),
+}
+
+/// The HTTP side: its thread, as seen from outside. Dropped, it ends at once.
+pub struct Side {
+    sender: Sender,
+    phase: watch::Sender<Phase>,
+    thread: JoinHandle<()>,
+}
+
+impl Side {
+    /// Starts the thread. `policy` is that of the workers, so that both judge a head alike.
+    ///
+    /// # Errors
+    /// Where there are no descriptors or threads left.
+    pub fn start(settings: Settings, policy: Policy, hooks: Hooks) -> io::Result<Side> {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let (callers, arriving) = mpsc::unbounded_channel();
+        let (phase, phases) = watch::channel(Phase::Serving);
+        let counters = Arc::<Counters>::default();
+        let places = Arc::new(Places::new(&settings));
+        let shared = Arc::new(Shared {
+            settings,
+            policy: policy.clone(),
+            counters: counters.clone(),
+            places: places.clone(),
+            phase: phases.clone(),
+            router: routes::router(phases),
+            upgrade: hooks.upgrade,
+        });
+        let last_words = LastWords(Some(hooks.panicked));
+        let thread = thread::Builder::new()
+            .name("http".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(move || {
+                let _last_words = last_words;
+                // Refused it is no harm.
+                let _ = rustix::process::setpriority_process(None, NICENESS);
+                runtime.block_on(run(shared, arriving));
+            })?;
+        let sender = Sender {
+            callers,
+            places,
+            counters,
+            policy: Arc::new(policy),
+        };
+        Ok(Side {
+            sender,
+            phase,
+            thread,
+        })
+    }
+
+    /// Where connections are brought.
+    pub fn sender(&self) -> Sender {
+        self.sender.clone()
+    }
+
+    /// Keeps no connection any longer: idle ones are closed, others once they are answered, and `/readyz`
+    /// says so. Who comes is still answered.
+    pub fn drain(&self) {
+        self.phase.send_replace(Phase::Draining);
+    }
+
+    /// Waits for those that are left, for at most `patience`, and ends the thread.
+    pub fn finish(self, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        self.phase.send_replace(Phase::Finishing(deadline));
+        // That it panicked was said by its last words.
+        let _ = self.thread.join();
+    }
+}
+
+/// Brings connections.
+#[derive(Clone)]
+pub struct Sender {
+    callers: mpsc::UnboundedSender<(Caller, Place)>,
+    places: Arc<Places>,
+    counters: Arc<Counters>,
+    policy: Arc<Policy>,
+}
+
+impl Sender {
+    /// Hands a connection over. Never blocks: where there is no place, the caller is told so with one write,
+    /// and closed.
+    pub fn take(&self, caller: Caller) {
+        let turned_away = match Places::enter(&self.places, caller.unread.capacity()) {
+            Some(place) => match self.callers.send((caller, place)) {
+                Ok(()) => return,
+                Err(mpsc::error::SendError((caller, _))) => caller,
+            },
+            None => caller,
+        };
+        self.counters
+            .refused
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        places::turn_away(&turned_away, &self.policy);
+    }
+
+    /// What was done so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+}
+
+/// Tells that the thread panicked.
+struct LastWords(Option<Box<dyn FnOnce() + Send>>);
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        if let Some(panicked) = self.0.take().filter(|_| thread::panicking()) {
+            panicked();
+        }
+    }
+}
+
+/// Serves whoever arrives, until the end has come.
+async fn run(shared: Arc<Shared>, mut arriving: mpsc::UnboundedReceiver<(Caller, Place)>) {
+    let mut phases = shared.phase.clone();
+    let mut connections = JoinSet::new();
+    loop {
+        let phase = *phases.borrow_and_update();
+        let deadline = match phase {
+            Phase::Finishing(_) if connections.is_empty() && arriving.is_empty() => return,
+            Phase::Finishing(deadline) => Some(deadline),
+            Phase::Serving | Phase::Draining => None,
+        };
+        tokio::select! {
+            Some((caller, place)) = arriving.recv() => {
+                connections.spawn(connection::serve(caller, place, shared.clone()));
+            }
+            Some(ended) = connections.join_next() => {
+                // A panic is the thread's own: nobody goes on with a broken invariant.
+                if let Err(error) = ended && let Ok(panic) = error.try_into_panic() {
+                    resume_unwind(panic);
+                }
+            }
+            changed = phases.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+            () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => return,
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! The bytes of a connection: those that were read before, then those of the socket; and hyper's view of
+//! them, which ends where the request does.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use hyper::rt::ReadBufCursor;
+use rustix::fs::OFlags;
+use rustix::net::{Shutdown, shutdown, sockopt};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::places::Place;
+
+/// What is read from a socket at once, in bytes: a head usually comes whole.
+const READ_BYTES: usize = 4096;
+
+/// How far hyper is with the request that it was given.
+///
+/// hyper keeps a connection and reads on; here a head is judged before anybody acts on it. So hyper is given
+/// one request at a time: it reads the head, then as much as the service grants it for a body, and what it
+/// sees behind that is the end of the stream. That it looks there is the sign that it would go on.
+#[derive(Debug, Default)]
+pub(super) struct Request {
+    /// What it may still read, in bytes.
+    granted: AtomicU64,
+    /// It looked behind the request.
+    looked_on: AtomicBool,
+    /// It understood the head, and asked the service. Otherwise what it writes is its own, and has no words.
+    is_understood: AtomicBool,
+    /// The connection ends with this request.
+    is_last: AtomicBool,
+}
+
+impl Request {
+    pub(super) fn of_head(len: usize) -> Arc<Self> {
+        Arc::new(Request {
+            granted: AtomicU64::new(len as u64),
+            ..Request::default()
+        })
+    }
+
+    /// The head was read and understood; so many bytes may be read behind it.
+    pub(super) fn grant(&self, bytes: u64) {
+        self.is_understood.store(true, Relaxed);
+        self.granted.store(bytes, Relaxed);
+    }
+
+    /// Whether the head was understood.
+    pub(super) fn is_understood(&self) -> bool {
+        self.is_understood.load(Relaxed)
+    }
+
+    /// Ends the connection with this request.
+    pub(super) fn make_last(&self) {
+        self.is_last.store(true, Relaxed);
+    }
+
+    /// Whether it does.
+    pub(super) fn is_last(&self) -> bool {
+        self.is_last.load(Relaxed)
+    }
+
+    /// Whether the connection is kept, which is asked once hyper is done.
+    pub(super) fn is_kept(&self) -> bool {
+        self.looked_on.load(Relaxed) && !self.is_last()
+    }
+}
+
+/// A connection.
+pub(super) struct Wire {
+    /// Given back before the socket is closed: who sees the end and comes again finds it free.
+    place: Place,
+    stream: TcpStream,
+    /// Whether the socket blocked before it came here.
+    was_blocking: bool,
+    /// Read, and used up to `start`; given back once all of it is used.
+    unread: Vec<u8>,
+    start: usize,
+    /// The request that hyper is given.
+    pub(super) request: Arc<Request>,
+}
+
+impl Wire {
+    pub(super) fn new(socket: OwnedFd, unread: Vec<u8>, place: Place) -> io::Result<Self> {
+        let flags = rustix::fs::fcntl_getfl(&socket)?;
+        rustix::fs::fcntl_setfl(&socket, flags | OFlags::NONBLOCK)?;
+        Ok(Wire {
+            place,
+            stream: TcpStream::from_std(socket.into())?,
+            was_blocking: !flags.contains(OFlags::NONBLOCK),
+            unread,
+            start: 0,
+            request: Arc::default(),
+        })
+    }
+
+    /// The socket and what was not used of what was read from it.
+    pub(super) fn into_parts(mut self) -> io::Result<(OwnedFd, Vec<u8>)> {
+        let socket = OwnedFd::from(self.stream.into_std()?);
+        if self.was_blocking {
+            let flags = rustix::fs::fcntl_getfl(&socket)?;
+            rustix::fs::fcntl_setfl(&socket, flags - OFlags::NONBLOCK)?;
+        }
+        self.unread.drain(..self.start);
+        Ok((socket, self.unread))
+    }
+
+    /// What was read and not used.
+    pub(super) fn unread(&mut self) -> &mut [u8] {
+        &mut self.unread[self.start..]
+    }
+
+    /// Reads more behind it; nothing at the end of the stream.
+    pub(super) async fn read_more(&mut self) -> io::Result<usize> {
+        self.unread.drain(..self.start);
+        self.start = 0;
+        let unread = &mut self.unread;
+        read(&self.stream, |chunk| unread.extend_from_slice(chunk)).await
+    }
+
+    /// Writes all of it.
+    pub(super) async fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            self.stream.writable().await?;
+            match self.stream.try_write(bytes) {
+                Ok(count) => bytes = &bytes[count..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends FIN and reads what comes until the peer's: closed with bytes unread, the kernel would reset the
+    /// connection, and the response with it.
+    pub(super) async fn linger(&self) -> io::Result<()> {
+        shutdown(&self.stream, Shutdown::Write)?;
+        while read(&self.stream, |_| {}).await? > 0 {}
+        Ok(())
+    }
+
+    /// Closes at once: what the peer did not take, it does not get.
+    pub(super) fn reset(self) {
+        // Without it the kernel keeps the bytes for a peer that does not take them.
+        let _ = sockopt::set_socket_linger(self.stream.as_fd(), Some(Duration::ZERO));
+    }
+
+    fn use_up(&mut self, count: usize) {
+        self.start += count;
+        if self.start == self.unread.len() {
+            self.unread = Vec::new();
+            self.start = 0;
+            self.place.unread_is_used();
+        }
+    }
+}
+
+/// Reads what comes first. As long as nothing comes, nothing is kept for it.
+async fn read(stream: &TcpStream, mut with: impl FnMut(&[u8])) -> io::Result<usize> {
+    loop {
+        stream.readable().await?;
+        let mut chunk = [0; READ_BYTES];
+        match stream.try_read(&mut chunk) {
+            Ok(count) => {
+                with(&chunk[..count]);
+                return Ok(count);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+impl hyper::rt::Read for Wire {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        mut buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let granted = this.request.granted.load(Relaxed);
+        let most = usize::try_from(granted).map_or(READ_BYTES, |granted| granted.min(READ_BYTES));
+        let most = most.min(buffer.remaining());
+        if granted == 0 {
+            this.request.looked_on.store(true, Relaxed);
+            return Poll::Ready(Ok(()));
+        }
+        let mut chunk = [0; READ_BYTES];
+        let mut chunk = ReadBuf::new(&mut chunk[..most]);
+        if this.start < this.unread.len() {
+            let count = most.min(this.unread.len() - this.start);
+            chunk.put_slice(&this.unread[this.start..this.start + count]);
+            this.use_up(count);
+        } else {
+            ready!(Pin::new(&mut this.stream).poll_read(context, &mut chunk))?;
+        }
+        buffer.put_slice(chunk.filled());
+        let left = granted - chunk.filled().len() as u64;
+        this.request.granted.store(left, Relaxed);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl hyper::rt::Write for Wire {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.request.is_understood() {
+            Pin::new(&mut this.stream).poll_write(context, bytes)
+        } else {
+            Poll::Ready(Ok(bytes.len()))
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// hyper is done with its request, and with nothing else.
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,7 @@
+//! The HTTP side alone: real sockets on one side, its interface on the other.
+
+mod bounds;
+mod drain;
+mod kept;
+mod rig;
+mod routes;
