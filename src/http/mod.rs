@@ -49,12 +49,12 @@ use crate::protocol::Policy;
 use connection::Shared;
 use places::{Place, Places};
 
-/// The stack of the thread, in bytes: it was seen to use a tenth of it. Memory is taken only as it is touched.
+/// The stack of the thread, in bytes. Some 24 KiB of it are used, and memory is taken only as it is touched.
 const STACK_BYTES: usize = 512 * 1024;
 
-/// How much the thread yields to others (`nice(2)`): a tenth of the weight of a worker that wants the same
+/// How much the thread yields to others (`nice(2)`): a third of the weight of a worker that wants the same
 /// CPU, so a flood of requests cannot take from echoes.
-const NICENESS: i32 = 10;
+const NICENESS: i32 = 5;
 
 /// The bounds of the HTTP side. What else it waits for is bounded by the times of the [`Policy`]: a head by
 /// `handshake_timeout`, a response by `stall_timeout`, the FIN of a peer by `linger_timeout`.

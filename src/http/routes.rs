@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::extract::State;
 use axum::http::header::{ALLOW, CONTENT_SECURITY_POLICY, HOST, RETRY_AFTER, VARY};
-use axum::http::{HeaderMap, StatusCode, Version};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, Version};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 use tokio::sync::watch;
@@ -37,8 +37,11 @@ pub(super) fn router(phase: Phases) -> Router {
 
 /// A route that is there to be read.
 fn readable(route: MethodRouter<Phases>) -> MethodRouter<Phases> {
-    let options = || async { (StatusCode::NO_CONTENT, [(ALLOW, METHODS)]) };
     route.options(options).fallback(method_not_allowed)
+}
+
+async fn options() -> Response {
+    (StatusCode::NO_CONTENT, [(ALLOW, METHODS)]).into_response()
 }
 
 /// What this is and how to reach it, for people and for programs.
@@ -70,7 +73,11 @@ async fn ready(State(phase): State<Phases>) -> Response {
     }
 }
 
-async fn not_found() -> Response {
+async fn not_found(method: Method, uri: Uri) -> Response {
+    // The server as a whole (RFC 9110, section 9.3.7).
+    if method == Method::OPTIONS && uri.path() == "*" {
+        return options().await;
+    }
     let text = "There is nothing at this path. There is / (what this is), /healthz (whether it lives) and \
         /readyz (whether it takes connections); a WebSocket may be opened at any path.\n";
     (StatusCode::NOT_FOUND, text).into_response()

@@ -86,6 +86,9 @@ impl Rig {
         let address = self.listener.local_addr().expect("an address");
         let client = TcpStream::connect(address).expect("a listener");
         client.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        client
+            .set_write_timeout(Some(PATIENCE))
+            .expect("a time-out");
         let (server, _) = self.listener.accept().expect("the client");
         self.side.sender().take(Caller {
             socket: server.into(),

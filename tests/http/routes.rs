@@ -59,6 +59,13 @@ fn every_route_answers_to_every_method() {
 }
 
 #[test]
+fn the_server_as_a_whole_tells_its_methods() {
+    let answer = Rig::start().ask("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n");
+    let allowed = answer.field("allow");
+    assert_eq!((answer.status, allowed), (204, Some("GET, HEAD, OPTIONS")));
+}
+
+#[test]
 fn the_response_to_head_has_the_fields_of_the_get() {
     let rig = Rig::start();
     for path in ["/", "/healthz", "/readyz", "/nothing"] {
