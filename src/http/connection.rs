@@ -142,10 +142,10 @@ async fn coming(wire: &mut Wire, shared: &Shared) -> io::Result<Coming> {
                 deadline = Instant::now() + shared.policy.handshake_timeout;
             }
             match judge(wire.unread(), scanned, &shared.policy) {
-                Verdict::More => scanned = wire.unread().len(),
-                Verdict::Http(len) => return Ok(Coming::Request(len)),
-                Verdict::Upgrade => return Ok(Coming::Upgrade),
-                Verdict::Refused(refusal) => return Ok(Coming::Refused(refusal)),
+                Ok(Verdict::More) => scanned = wire.unread().len(),
+                Ok(Verdict::Http(len)) => return Ok(Coming::Request(len)),
+                Ok(Verdict::Upgrade) => return Ok(Coming::Upgrade),
+                Err(refusal) => return Ok(Coming::Refused(refusal)),
             }
         }
         let drained = async {

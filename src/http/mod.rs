@@ -127,11 +127,16 @@ pub struct Side {
 }
 
 impl Side {
-    /// Starts the thread. `policy` is that of the workers, so that both judge a head alike.
+    /// Starts the thread. `policy` is that of the workers, so that both judge a head alike; that ordinary
+    /// HTTP is answered goes without saying here.
     ///
     /// # Errors
     /// Where there are no descriptors or threads left.
     pub fn start(settings: Settings, policy: Policy, hooks: Hooks) -> io::Result<Side> {
+        let policy = Policy {
+            http: true,
+            ..policy
+        };
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;

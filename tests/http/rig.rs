@@ -37,7 +37,6 @@ pub(crate) fn patient() -> (Settings, Policy) {
         ..Settings::default()
     };
     let policy = Policy {
-        //http: true,
         handshake_timeout: 2 * PATIENCE,
         stall_timeout: 2 * PATIENCE,
         linger_timeout: 2 * PATIENCE,

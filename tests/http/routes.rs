@@ -20,7 +20,9 @@ fn every_route_answers_to_every_method() {
         ("/favicon.ico", 404, "/healthz"),
         ("/healthz/", 404, "/readyz"),
     ] {
-        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+        for method in [
+            "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "OPTIONS",
+        ] {
             asked += 1;
             let answer = rig.ask(&format!(
                 "{method} {path} HTTP/1.1\r\nHost: echo.example:3000\r\n\r\n"
