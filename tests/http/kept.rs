@@ -1,7 +1,15 @@
 //! What comes behind the first request.
 
+use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+use proptest::test_runner::TestRunner;
 
 use crate::rig::{PATIENCE, Rig, UPGRADE};
 
@@ -142,4 +150,58 @@ fn garbage_behind_a_good_request_is_told_what_it_is() {
         client.shut_down();
         client.ends();
     }
+}
+
+/// A panic would end the process, so nothing that a peer sends may lead to one; and whoever has said all is let
+/// go, whatever it was.
+#[test]
+fn nothing_makes_it_panic_or_hang() {
+    let mut rig = Rig::start();
+    // Whoever is given back is closed at once.
+    let upgrades = std::mem::replace(&mut rig.upgrades, channel().1);
+    thread::spawn(move || upgrades.into_iter().for_each(drop));
+    let whole = vec![
+        HEALTH,
+        POST,
+        CHUNKED,
+        CLOSE,
+        UPGRADE,
+        "\r\n",
+        "\n",
+        "\0\u{ff}",
+        "0\r\nA: b\r\n\r\n",
+    ];
+    let lines = vec![
+        "GET / HTTP/1.0\r\n",
+        "GET /a<b HTTP/1.1\r\nHost: a\r\n",
+        "HEAD /readyz HTTP/1.7\r\nHost: a\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\n",
+    ];
+    let fields = vec![
+        "Content-Length: 3\r\n",
+        "Content-Length: 99999999999999999999\r\n",
+        "Transfer-Encoding: gzip\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "Expect: 100-continue\r\n",
+        "Connection: keep-alive, upgrade\r\n",
+        "Upgrade: h2c\r\n",
+    ];
+    let head = (select(lines), vec(select(fields), 0..3))
+        .prop_map(|(line, fields)| format!("{line}{}\r\n", fields.concat()));
+    let piece = prop_oneof![select(whole).prop_map(str::to_owned), head];
+    let requests = (vec(piece, 0..6), any::<Index>(), any::<Index>());
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(2000));
+    let outcome = runner.run(&requests, |(pieces, end, cut)| {
+        let bytes = pieces.concat().into_bytes();
+        let bytes = &bytes[..end.index(bytes.len() + 1)];
+        let (unread, later) = bytes.split_at(cut.index(bytes.len() + 1));
+        let mut client = rig.call(unread);
+        // Who was refused already may have closed.
+        let _ = client.stream.write_all(later);
+        client.shut_down();
+        client.is_ended();
+        prop_assert!(rig.panics.try_recv().is_err(), "it panicked");
+        Ok(())
+    });
+    outcome.expect("no stream hurts");
 }
