@@ -194,11 +194,13 @@ proptest! {
         bytes in requests(),
         cuts in streams::cuts(),
         refusing: bool,
+        is_carried: bool,
     ) {
         let policy = policy();
         let fates = [Cuts::Whole, cuts].map(|cuts| {
             let mut pretend = Pretend::open(&policy);
             pretend.refusing = refusing;
+            pretend.is_carried = is_carried;
             let mut behind = Vec::new();
             for piece in cuts.pieces(bytes.len()) {
                 if pretend.state == State::HandedOver {

@@ -28,6 +28,7 @@ struct Setting {
     holds: bool,
     room: usize,
     offer_bytes_max: usize,
+    is_carried: bool,
 }
 
 impl Setting {
@@ -37,6 +38,7 @@ impl Setting {
             holds,
             room: 1 << 20,
             offer_bytes_max: usize::MAX,
+            is_carried: false,
         }
     }
 
@@ -65,6 +67,7 @@ impl Setting {
         pretend.sent.clear();
         pretend.room = self.room;
         pretend.offer_bytes_max = self.offer_bytes_max;
+        pretend.is_carried = self.is_carried;
         if !self.holds {
             pretend.spend_slabs();
         }
@@ -139,9 +142,10 @@ fn setting(prefixed: bool) -> impl Strategy<Value = Setting> {
         select(rooms),
         select(offers),
         select(prefixes),
+        any::<bool>(),
     )
         .prop_map(
-            move |(message_bytes_max, holds, room, offer_bytes_max, prefix)| Setting {
+            move |(message_bytes_max, holds, room, offer_bytes_max, prefix, is_carried)| Setting {
                 rules: Rules {
                     message_bytes_max,
                     prefix: prefixed.then(|| prefix.into()),
@@ -149,6 +153,7 @@ fn setting(prefixed: bool) -> impl Strategy<Value = Setting> {
                 holds,
                 room,
                 offer_bytes_max,
+                is_carried,
             },
         )
 }

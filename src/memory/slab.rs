@@ -288,6 +288,19 @@ impl SlabPool {
         Some(slab)
     }
 
+    /// A slab that holds `bytes`, which somebody held already, with room for `len` in all; none if no slab has
+    /// that much room. Where memory for unfinished input is short, it counts as what is to be sent.
+    pub fn hold_again(&mut self, bytes: &[u8], len: usize) -> Option<Box<Slab>> {
+        let len = len.max(bytes.len()).min(HOLD_BYTES_MAX);
+        let slab = self.take_to_hold(len);
+        let mut slab = slab.unwrap_or_else(|| self.take(len));
+        if slab.append(bytes) < bytes.len() {
+            self.give(slab);
+            return None;
+        }
+        Some(slab)
+    }
+
     /// A slab with the bytes of `slab`, which holds something, and room for `more`; none, and `slab` is given
     /// back, if there is too little memory.
     pub fn enlarge(&mut self, slab: Box<Slab>, more: usize) -> Option<Box<Slab>> {

@@ -24,6 +24,11 @@ impl CloseCode {
         matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999).then_some(CloseCode(code))
     }
 
+    /// The code as it stands in a Close frame.
+    pub const fn to_wire(self) -> u16 {
+        self.0
+    }
+
     /// The whole Close frame that carries this code alone, as a server sends it: unmasked.
     pub const fn frame(self) -> [u8; 4] {
         let code = self.0.to_be_bytes();

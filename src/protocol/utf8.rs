@@ -86,6 +86,20 @@ impl Default for Validator {
 }
 
 impl Validator {
+    /// One that goes on from `state`, which [`Validator::state`] said; none if it cannot have.
+    pub fn resume(state: u8) -> Option<Self> {
+        let goes_on = matches!(
+            state,
+            BETWEEN | ONE | TWO | THREE | BEHIND_E0 | BEHIND_ED | BEHIND_F0 | BEHIND_F4
+        );
+        goes_on.then_some(Validator { state })
+    }
+
+    /// What it remembers, as a number.
+    pub fn state(self) -> u8 {
+        self.state
+    }
+
     /// Takes in the next bytes of the text.
     ///
     /// # Errors

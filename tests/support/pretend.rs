@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ringback::memory::SlabPool;
 use ringback::memory::slab::{SLAB_COST_MAX, Slab};
+use ringback::protocol::carried::{Damage, Reader, Writer};
 use ringback::protocol::policy::Policy;
 use ringback::protocol::{CloseCode, Moment, Next, Piece, Reply, Session, Tally, Turn, Wake};
 
@@ -37,6 +38,8 @@ pub(crate) struct Pretend<'a> {
     /// The most that is offered again at once after a Hold.
     pub(crate) offer_bytes_max: usize,
     pub(crate) refusing: bool,
+    /// Whether the session is written down and read back before every call.
+    pub(crate) is_carried: bool,
     /// What another owner was given.
     pub(crate) handed_over: Vec<u8>,
     /// Everything sent so far.
@@ -61,6 +64,7 @@ impl<'a> Pretend<'a> {
             room: 1 << 20,
             offer_bytes_max: usize::MAX,
             refusing: false,
+            is_carried: false,
             handed_over: Vec::new(),
             sent: Vec::new(),
             state: State::Open,
@@ -113,6 +117,7 @@ impl<'a> Pretend<'a> {
 
     /// One call of `receive`, and everything it must keep to.
     fn lend(&mut self, offered: &[u8]) -> (usize, Next) {
+        self.carry_if_asked();
         let mut memory = [&GUARD, offered, &GUARD].concat();
         let lent_range = GUARD.len()..GUARD.len() + offered.len();
         let mut reply = Reply::default();
@@ -207,6 +212,29 @@ impl<'a> Pretend<'a> {
         self.session.deadline()
     }
 
+    /// The session as another owner would get it.
+    pub(crate) fn write(&self) -> Vec<u8> {
+        let mut writer = Writer::new(self.now);
+        self.session.write(&mut writer);
+        writer.into_bytes()
+    }
+
+    /// Goes on with the session in `bytes` instead of its own.
+    pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<(), Damage> {
+        self.session.release(&mut self.slabs);
+        let mut reader = Reader::new(bytes, self.now);
+        self.session = Session::read(&mut reader, self.policy, &mut self.slabs)?;
+        reader.end()
+    }
+
+    fn carry_if_asked(&mut self) {
+        if self.is_carried {
+            let bytes = self.write();
+            self.read(&bytes).expect("what was written can be read");
+            assert_eq!(self.write(), bytes, "something is lost on the way");
+        }
+    }
+
     /// The server goes down.
     pub(crate) fn drain(&mut self) {
         self.wake(Wake::Drain(CloseCode::GOING_AWAY));
@@ -222,6 +250,7 @@ impl<'a> Pretend<'a> {
     }
 
     fn wake(&mut self, why: Wake) {
+        self.carry_if_asked();
         let mut reply = Reply::default();
         let mut turn = Turn {
             now: self.now,

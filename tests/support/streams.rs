@@ -49,6 +49,12 @@ const SHOWN_BYTES_MAX: usize = 600;
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Stream(Vec<u8>);
 
+impl From<&[u8]> for Stream {
+    fn from(bytes: &[u8]) -> Self {
+        Stream(bytes.to_vec())
+    }
+}
+
 impl Deref for Stream {
     type Target = [u8];
 

@@ -1,8 +1,11 @@
 //! Control frames: at most 125 bytes, answered whole, never cut (RFC 6455, section 5.5).
 
 use crate::memory::slab::SlabPool;
+use crate::protocol::carried::{Damage, Reader, Writer};
 use crate::protocol::close::{CloseCode, Ending, Violation};
-use crate::protocol::frame::{CLOSE, CONTROL_BYTES_MAX, FIN, Header, PING, PONG, ServerHeader};
+use crate::protocol::frame::{
+    CLOSE, CONTROL_BYTES_MAX, FIN, Header, PING, PONG, SHORT_HEADER_BYTES, ServerHeader,
+};
 use crate::protocol::reply::{Piece, Reply};
 use crate::protocol::utf8;
 
@@ -23,6 +26,39 @@ pub(super) struct PartialControl {
 }
 
 impl PartialControl {
+    pub(super) fn write(&self, writer: &mut Writer) {
+        writer.u8(self.header.opcode);
+        writer.array(&self.header.key);
+        writer.u8(self.header.length as u8);
+        writer.bytes(&self.payload[..self.len]);
+    }
+
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Box<Self>, Damage> {
+        let opcode = reader.u8("control opcode")?;
+        if !matches!(opcode, CLOSE | PING | PONG) {
+            return Err(Damage::value("control opcode"));
+        }
+        let key = reader.array("control key")?;
+        let length = reader.u8("control length")?;
+        if !(1..=CONTROL_BYTES_MAX).contains(&usize::from(length)) {
+            return Err(Damage::value("control length"));
+        }
+        let come = reader.bytes("control payload", usize::from(length) - 1)?;
+        let mut payload = [0; CONTROL_BYTES_MAX];
+        payload[..come.len()].copy_from_slice(come);
+        Ok(Box::new(PartialControl {
+            header: Header {
+                fin: true,
+                opcode,
+                key,
+                length: u64::from(length),
+                size: SHORT_HEADER_BYTES,
+            },
+            len: come.len(),
+            payload,
+        }))
+    }
+
     fn missing(&self) -> usize {
         self.header.length as usize - self.len
     }

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use crate::memory::slab::{Slab, SlabPool};
+use crate::protocol::carried::{Damage, Reader, Writer};
 use crate::protocol::close::Cause;
 use crate::protocol::handshake::{self, Accepted, Answer, HEAD_BYTES_MAX, Refusal, Scan};
 use crate::protocol::moment::Moment;
@@ -164,6 +165,25 @@ impl Head {
     pub(super) fn hasten(&mut self, now: Moment) -> Next {
         self.deadline = self.deadline.min(now + DRAIN_PATIENCE);
         Next::Read
+    }
+
+    pub(super) fn write(&self, writer: &mut Writer) {
+        writer.until(self.deadline);
+        writer.bytes(self.held.as_ref().map_or(&[], |slab| slab.bytes()));
+    }
+
+    pub(super) fn read(reader: &mut Reader<'_>, slabs: &mut SlabPool) -> Result<Self, Damage> {
+        let deadline = reader.until("handshake deadline")?;
+        let head = reader.bytes("head", HEAD_BYTES_MAX - 1)?;
+        let damage = Damage::value("head");
+        if !matches!(find_end(head, 0), Ok(None)) {
+            return Err(damage);
+        }
+        let held = match head {
+            [] => None,
+            _ => Some(slabs.hold_again(head, head.len()).ok_or(damage)?),
+        };
+        Ok(Head { deadline, held })
     }
 
     /// What is held, for another owner.

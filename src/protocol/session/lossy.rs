@@ -13,16 +13,18 @@ pub(super) const GROWTH_MAX: usize = REPLACEMENT.len();
 
 const REPLACEMENT: &str = "\u{fffd}";
 
+/// The most bytes of a sequence that is not whole.
+pub(super) const UNFINISHED_BYTES_MAX: usize = 3;
+
 /// The bytes of a sequence that more bytes may complete.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Decoder {
     len: u8,
-    bytes: [u8; 3],
+    bytes: [u8; UNFINISHED_BYTES_MAX],
 }
 
 impl Decoder {
     /// A decoder that has seen `unfinished` last; none if that is no unfinished sequence, nor nothing.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for what is carried"))]
     pub(super) fn resume(unfinished: &[u8]) -> Option<Self> {
         let mut decoder = Decoder::default();
         match from_utf8(unfinished) {

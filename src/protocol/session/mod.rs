@@ -26,6 +26,7 @@ mod open;
 mod prefix;
 mod window;
 
+use super::carried::{Damage, Reader, Writer};
 use super::close::{Cause, CloseCode};
 use super::moment::Moment;
 use super::policy::Policy;
@@ -220,6 +221,40 @@ impl Session {
         if let State::Open(open) = &mut self.state {
             open.heard(policy, now);
         }
+    }
+
+    /// Writes down how far it is, for another owner to go on.
+    pub fn write(&self, writer: &mut Writer) {
+        match &self.state {
+            State::Head(head) => {
+                writer.u8(0);
+                head.write(writer);
+            }
+            State::Open(open) => {
+                writer.u8(1);
+                open.write(writer);
+            }
+            State::Ended => writer.u8(2),
+        }
+    }
+
+    /// Reads what [`Session::write`] wrote. What has been agreed on stays, whatever `policy` says now: the manner
+    /// and the deadline that is set.
+    ///
+    /// # Errors
+    /// Where that is no state that a session can be in. No memory of `slabs` is kept then.
+    pub fn read(
+        reader: &mut Reader<'_>,
+        policy: &Policy,
+        slabs: &mut SlabPool,
+    ) -> Result<Self, Damage> {
+        let state = match reader.u8("session")? {
+            0 => State::Head(Head::read(reader, slabs)?),
+            1 => State::Open(Open::read(reader, policy, slabs)?),
+            2 => State::Ended,
+            _ => return Err(Damage::value("session")),
+        };
+        Ok(Session { state })
     }
 
     /// What is held of a head that another owner is to answer.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::memory::slab::SlabPool;
+use crate::protocol::carried::{Damage, Reader, Writer};
 use crate::protocol::close::{Cause, CloseCode, Ending, Violation};
 use crate::protocol::frame::{FIN, PING, ServerHeader, TEXT};
 use crate::protocol::moment::Moment;
@@ -27,6 +28,24 @@ pub(super) enum Manner {
 }
 
 impl Manner {
+    fn write(&self, writer: &mut Writer) {
+        match self {
+            Manner::Echo => writer.u8(0),
+            Manner::Prefix(prefix) => {
+                writer.u8(1);
+                prefix.write(writer);
+            }
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>, policy: &Policy) -> Result<Self, Damage> {
+        match reader.u8("manner")? {
+            0 => Ok(Manner::Echo),
+            1 => Ok(Manner::Prefix(Box::new(Prefix::read(reader, policy)?))),
+            _ => Err(Damage::value("manner")),
+        }
+    }
+
     /// What the operator wants of new connections.
     pub(super) fn of(policy: &Policy) -> Self {
         match &policy.prefix {
@@ -47,6 +66,45 @@ enum Awaits {
     /// The connection ends without a Close. If the open reply frame has ended before, a Close with this code
     /// follows it.
     Drain { due: Moment, code: CloseCode },
+}
+
+impl Awaits {
+    fn write(self, writer: &mut Writer) {
+        match self {
+            Awaits::Greeting { due } => {
+                writer.u8(0);
+                writer.until(due);
+            }
+            Awaits::Idle { due, pinged } => {
+                writer.u8(1);
+                writer.until(due);
+                writer.flag(pinged);
+            }
+            Awaits::Drain { due, code } => {
+                writer.u8(2);
+                writer.until(due);
+                writer.u16(code.to_wire());
+            }
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Damage> {
+        let kind = reader.u8("awaits")?;
+        let due = reader.until("deadline")?;
+        match kind {
+            0 => Ok(Awaits::Greeting { due }),
+            1 => Ok(Awaits::Idle {
+                due,
+                pinged: reader.flag("pinged")?,
+            }),
+            2 => {
+                let code = CloseCode::from_wire(reader.u16("drain code")?);
+                let code = code.ok_or(Damage::value("drain code"))?;
+                Ok(Awaits::Drain { due, code })
+            }
+            _ => Err(Damage::value("awaits")),
+        }
+    }
 }
 
 /// An upgraded connection.
@@ -200,6 +258,37 @@ impl Open {
         if matches!(self.awaits, Awaits::Idle { .. }) {
             self.awaits = silence(policy, now);
         }
+    }
+
+    pub(super) fn write(&self, writer: &mut Writer) {
+        self.awaits.write(writer);
+        self.manner.write(writer);
+        self.inbound.write(writer);
+    }
+
+    pub(super) fn read(
+        reader: &mut Reader<'_>,
+        policy: &Policy,
+        slabs: &mut SlabPool,
+    ) -> Result<Self, Damage> {
+        let awaits = Awaits::read(reader)?;
+        let manner = Manner::read(reader, policy)?;
+        let mut inbound = Inbound::read(reader, &manner, slabs)?;
+        let goes_together = match awaits {
+            // The first byte of a frame brings the greeting.
+            Awaits::Greeting { .. } => inbound.is_untouched(),
+            Awaits::Idle { .. } => true,
+            Awaits::Drain { .. } => inbound.is_reply_open(),
+        };
+        if !goes_together {
+            inbound.release(slabs);
+            return Err(Damage::value("awaits"));
+        }
+        Ok(Open {
+            awaits,
+            manner,
+            inbound,
+        })
     }
 
     /// Gives back what is held.

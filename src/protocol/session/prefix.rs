@@ -6,13 +6,15 @@
 use std::sync::Arc;
 
 use crate::memory::slab::HOLD_BYTES_MAX;
+use crate::protocol::carried::{Damage, Reader, Writer};
 use crate::protocol::close::Violation;
 use crate::protocol::frame::{CONTINUATION, FIN, ServerHeader, TEXT};
+use crate::protocol::policy::{Policy, TEXT_BYTES_MAX};
 use crate::protocol::reply::Reply;
 
 use super::Turn;
 use super::inbound::{Frame, Inbound, Kind, Way};
-use super::lossy::{Decoder, GROWTH_MAX};
+use super::lossy::{Decoder, GROWTH_MAX, UNFINISHED_BYTES_MAX};
 use super::open::Flow;
 use super::window::Window;
 
@@ -29,6 +31,42 @@ impl Prefix {
         Prefix {
             text,
             decoder: Decoder::default(),
+        }
+    }
+
+    pub(super) fn write(&self, writer: &mut Writer) {
+        writer.bytes(self.text.as_bytes());
+        writer.bytes(self.decoder.unfinished());
+    }
+
+    /// Where it is `policy`'s own, the text is shared with all that have it from there.
+    pub(super) fn read(reader: &mut Reader<'_>, policy: &Policy) -> Result<Self, Damage> {
+        let text = reader.bytes("prefix", TEXT_BYTES_MAX)?;
+        let text = str::from_utf8(text).map_err(|_| Damage::value("prefix"))?;
+        let shared = policy.prefix.clone().filter(|shared| **shared == *text);
+        let unfinished = reader.bytes("unfinished character", UNFINISHED_BYTES_MAX)?;
+        let decoder = Decoder::resume(unfinished).ok_or(Damage::value("unfinished character"))?;
+        Ok(Prefix {
+            text: shared.unwrap_or_else(|| text.into()),
+            decoder,
+        })
+    }
+
+    /// Whether a character of a binary message is not whole.
+    pub(super) fn is_amid_character(&self) -> bool {
+        !self.decoder.unfinished().is_empty()
+    }
+
+    /// Whether `held` can be what is held of an answer to `frame`, of which some payload came.
+    pub(super) fn may_hold(&self, frame: &Frame, held: &[u8]) -> bool {
+        let continues = frame.first & !FIN == CONTINUATION;
+        match (frame.way, frame.taken_in()) {
+            (Way::Fragments { begun }, 0) => held.is_empty() && begun == continues,
+            (Way::Fragments { begun: false }, _) => {
+                !continues && held.starts_with(self.text.as_bytes())
+            }
+            (Way::Fragments { begun: true }, _) => true,
+            _ => false,
         }
     }
 }
@@ -243,7 +281,7 @@ impl Inbound {
 
 /// The most bytes that a fragment may need room for which begins with `held_len` bytes and has `remaining`
 /// bytes of payload before it, as far as one fragment goes.
-fn fragment_len_max(held_len: usize, remaining: u64) -> usize {
+pub(super) fn fragment_len_max(held_len: usize, remaining: u64) -> usize {
     let least = held_len as u64 + FRAGMENT_ROOM_MIN as u64;
     let wanted = least.saturating_add(remaining.saturating_mul(GROWTH_MAX as u64));
     wanted.min(HOLD_BYTES_MAX as u64) as usize
