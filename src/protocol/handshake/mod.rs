@@ -94,7 +94,7 @@ fn is_http(request: &Request<'_>) -> Result<bool, Refusal> {
         line.method,
         b"GET" | b"HEAD" | b"POST" | b"PUT" | b"DELETE" | b"OPTIONS" | b"TRACE" | b"PATCH"
     );
-    if !has_method || request.mentions_websocket() || line.speaks_engine_io() {
+    if !has_method || request.mentions_websocket || line.speaks_engine_io() {
         return Ok(false);
     }
     if !line.names_a_resource() && !line.asks_for_options_of_all() {

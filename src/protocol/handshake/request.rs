@@ -60,8 +60,8 @@ pub(super) struct Request<'a> {
     pub(super) body: Body<'a>,
     pub(super) upgrades_to_websocket: bool,
     pub(super) connection_upgrades: bool,
-    /// A subprotocol or an extension is offered.
-    negotiates: bool,
+    /// There is something that only WebSocket clients send, be the upgrade in order or not.
+    pub(super) mentions_websocket: bool,
     pub(super) websocket_version: Once<'a>,
     pub(super) key: Once<'a>,
     /// The first offered that the server knows.
@@ -80,7 +80,7 @@ impl<'a> Request<'a> {
             line,
             host: Once::Missing,
             body: Body::default(),
-            negotiates: false,
+            mentions_websocket: false,
             upgrades_to_websocket: false,
             connection_upgrades: false,
             websocket_version: Once::Missing,
@@ -90,24 +90,17 @@ impl<'a> Request<'a> {
         let mut headers = [EMPTY_HEADER; HEADERS_MAX];
         match httparse::parse_headers(fields, &mut headers) {
             Ok(Status::Complete((_, headers))) => {
-                for header in headers {
+                for header in headers.iter() {
                     request.take(header.name, header.value, subprotocols);
                 }
+                request.mentions_websocket = request.upgrades_to_websocket
+                    || !matches!(request.key, Once::Missing)
+                    || headers.iter().any(|header| is_websocket_field(header.name));
                 Ok(request)
             }
             Err(httparse::Error::TooManyHeaders) => Err(Refusal::TooManyHeaders),
             Ok(Status::Partial) | Err(_) => Err(Refusal::Malformed),
         }
-    }
-
-    /// Whether there is something that only WebSocket clients send, be the upgrade in order or not.
-    pub(super) fn mentions_websocket(&self) -> bool {
-        self.upgrades_to_websocket
-            || self.negotiates
-            || !matches!(
-                (self.websocket_version, self.key),
-                (Once::Missing, Once::Missing)
-            )
     }
 
     fn take(&mut self, name: &str, value: &'a [u8], subprotocols: &[String]) {
@@ -123,16 +116,20 @@ impl<'a> Request<'a> {
         } else if is("sec-websocket-key") {
             self.key.put(value);
         } else if is("sec-websocket-protocol") {
-            self.negotiates = true;
             self.subprotocol = self.subprotocol.or_else(|| choose(value, subprotocols));
-        } else if is("sec-websocket-extensions") {
-            self.negotiates = true;
         } else if is("content-length") {
             self.body.put_length(value);
         } else if is("transfer-encoding") {
             self.body.is_encoded = true;
         }
     }
+}
+
+/// Whether it is a field of the opening handshake (RFC 6455, section 11.3).
+fn is_websocket_field(name: &str) -> bool {
+    const PREFIX: &str = "sec-websocket-";
+    let start = name.get(..PREFIX.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
 }
 
 /// The elements of a list (RFC 9110, section 5.6.1).

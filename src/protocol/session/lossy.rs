@@ -44,6 +44,7 @@ impl Decoder {
 
     /// Appends `bytes` to `text`, which has room for [`GROWTH_MAX`] times as much and some bytes more. `last`: the
     /// message ends with them.
+    #[inline(never)] // Text of messages that are text does not come by here.
     pub(super) fn decode(&mut self, bytes: &[u8], last: bool, text: &mut Slab) {
         let mut rest = self.complete(bytes, text);
         while let Err(error) = from_utf8(rest) {

@@ -122,7 +122,7 @@ enum State {
     Ended,
 }
 
-/// A connection has half a million siblings, and all may be idle.
+/// An idle connection may take 256 bytes in all.
 const _: () = assert!(size_of::<Session>() <= 96);
 
 impl Session {
@@ -273,22 +273,5 @@ impl Session {
             State::Ended => {}
         }
         self.state = State::Ended;
-    }
-
-    /// Writes it down, to be read elsewhere.
-    pub fn write(&self, writer: &mut super::carried::Writer) {
-        let _ = writer;
-    }
-
-    /// Reads what [`Session::write`] wrote.
-    ///
-    /// # Errors
-    /// Where it is not a session.
-    pub fn read(
-        _: &mut super::carried::Reader<'_>,
-        _: &Policy,
-        _: &mut SlabPool,
-    ) -> Result<Self, super::carried::Damage> {
-        Err(super::carried::Damage::value("session"))
     }
 }
