@@ -37,12 +37,20 @@ static WARNED: Mutex<Option<Moment>> = Mutex::new(None);
 pub(super) struct Door {
     /// Until when it rests.
     resting: Option<Moment>,
+    /// Accepting is over.
+    shut: bool,
 }
 
 impl Door {
-    /// Whether accepting rests.
-    pub(super) fn is_resting(&self) -> bool {
-        self.resting.is_some()
+    /// Whether nobody is accepted now.
+    pub(super) fn is_closed(&self) -> bool {
+        self.shut || self.resting.is_some()
+    }
+
+    /// Accepting is over. Whether it was not before.
+    pub(super) fn shut(&mut self) -> bool {
+        self.resting = None;
+        !std::mem::replace(&mut self.shut, true)
     }
 
     /// When to accept again.
@@ -52,13 +60,13 @@ impl Door {
 
     /// There are as many connections as there may be.
     pub(super) fn rest(&mut self, now: Moment) {
-        self.resting = Some(now + REST);
+        self.resting = (!self.shut).then_some(now + REST);
     }
 
     /// Accepting failed. What a peer or its network did is nothing; a shortage, or whatever else will not
-    /// pass at once, is reported, and accepting rests.
+    /// pass at once, is reported, and accepting rests. Once accepting is over, its failure is what was wanted.
     pub(super) fn failed(&mut self, error: &io::Error, now: Moment) {
-        if Errno::from_io_error(error).is_some_and(|errno| PASSING.contains(&errno)) {
+        if self.shut || Errno::from_io_error(error).is_some_and(|errno| PASSING.contains(&errno)) {
             return;
         }
         self.rest(now);

@@ -28,7 +28,7 @@ pub(super) struct Leaving {
 impl Leaving {
     /// Whether it is on its way; if it is to be and is not, it is from now on, and this says so once.
     pub(super) fn begins(&mut self, stop: &Stop, now: Moment) -> bool {
-        let begins = self.ends.is_none() && stop.phase() != StopPhase::Running;
+        let begins = self.ends.is_none() && stop.phase() >= StopPhase::Draining;
         if begins {
             self.ends = Some(now + stop.drain_timeout);
         }

@@ -70,6 +70,11 @@ impl<Io> State<Io> {
         self.called.pop().or_else(|| self.shard.pop_shed())
     }
 
+    /// Whether the engine is to stop accepting now, for good; says so once.
+    pub(super) fn stops_accepting(&mut self, stop: &Stop) -> bool {
+        !stop.accepts() && self.door.shut()
+    }
+
     /// Ends a turn. Where memory is worth returning to the system it is; `cool` first gives up what the engine
     /// keeps warm.
     pub(super) fn end_turn(&mut self, stop: &Stop, cool: impl FnOnce()) {

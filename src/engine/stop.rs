@@ -1,31 +1,40 @@
 //! How a process tells its workers to stop.
 
 use std::io;
-use std::sync::atomic::Ordering::{AcqRel, Acquire};
-use std::sync::atomic::{AtomicU8, AtomicUsize};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize};
 use std::time::Duration;
 
 use crate::sys::wake::Waker;
 
 /// How far a process is on its way down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StopPhase {
     /// It serves.
     Running,
-    /// It says goodbye to its peers, and refuses whoever comes.
+    /// It serves those who are here. Whoever comes is somebody else's who listens on the same sockets.
+    NotAccepting,
+    /// It says goodbye to its peers, and refuses whoever comes, unless that is somebody else's.
     Draining,
     /// Those that were there when the drain began are gone, on all workers. Whoever waits to be accepted is
     /// still told so.
     Closing,
 }
 
-const PHASES: [StopPhase; 3] = [StopPhase::Running, StopPhase::Draining, StopPhase::Closing];
+const PHASES: [StopPhase; 4] = [
+    StopPhase::Running,
+    StopPhase::NotAccepting,
+    StopPhase::Draining,
+    StopPhase::Closing,
+];
 
 /// Shared by all workers of a process.
 #[derive(Debug)]
 pub struct Stop {
     /// An index into [`PHASES`]: it only grows.
     phase: AtomicU8,
+    /// Whether who waits to be accepted is this process's.
+    accepting: AtomicBool,
     /// Workers that have not deserted.
     serving: AtomicUsize,
     /// How long saying goodbye may take.
@@ -43,11 +52,24 @@ impl Stop {
             .map(|_| Waker::new())
             .collect::<io::Result<_>>()?;
         Ok(Stop {
-            phase: AtomicU8::new(0),
+            phase: AtomicU8::new(StopPhase::Running as u8),
+            accepting: AtomicBool::new(true),
             serving: AtomicUsize::new(workers),
             drain_timeout,
             wakers,
         })
+    }
+
+    /// Has every worker accept nobody any more, not even to refuse: who waits is left to another process that
+    /// has the same listening sockets.
+    pub fn stop_accepting(&self) {
+        self.accepting.store(false, Release);
+        self.enter(StopPhase::NotAccepting);
+    }
+
+    /// Whether who waits to be accepted is this process's to serve, or in a drain to refuse.
+    pub fn accepts(&self) -> bool {
+        self.accepting.load(Acquire)
     }
 
     /// Has every worker say goodbye and return.

@@ -97,6 +97,9 @@ impl<'a, K: Kernel> Driver<'a, K> {
         let patience = self.next_due().map(|due| due.since(self.state.now()));
         self.kernel.wait(patience)?;
         self.state.set_now(self.kernel.now());
+        if self.state.stops_accepting(self.worker.stop) {
+            self.kernel.listen(false)?;
+        }
         while let Some(event) = self.kernel.next_event() {
             match event.token {
                 Token::Connection(id) => self.on_event(id, event),
@@ -140,6 +143,9 @@ impl<'a, K: Kernel> Driver<'a, K> {
 
     fn accept(&mut self, listener: u32) -> io::Result<()> {
         for _ in 0..ACCEPTS_MAX {
+            if self.state.door.is_closed() {
+                return Ok(());
+            }
             if !self.state.shard.may_accept() {
                 self.state.door.rest(self.state.now());
                 return self.kernel.listen(false);
@@ -149,7 +155,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
                 Ok(None) => return Ok(()),
                 Err(error) => {
                     self.state.door.failed(&error, self.state.now());
-                    if self.state.door.is_resting() {
+                    if self.state.door.is_closed() {
                         return self.kernel.listen(false);
                     }
                 }

@@ -139,7 +139,7 @@ pub(super) struct Core<S> {
     pub(super) attends: Option<Moment>,
     /// Tasks that have not ended.
     pub(super) tasks: usize,
-    /// Nothing is accepted any more, and those who are here are to go.
+    /// Those who are here are to go.
     pub(super) ending: bool,
     /// A task has panicked.
     pub(super) broken: bool,
@@ -308,6 +308,7 @@ impl<S: Stream> Core<S> {
     /// Ends everyone: those who are owed nothing more with a FIN.
     pub(super) fn end(&mut self) {
         self.ending = true;
+        self.state.door.shut();
         for id in self.state.shard.ids() {
             self.call(id);
         }

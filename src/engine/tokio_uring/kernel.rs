@@ -198,7 +198,7 @@ impl Listener for Accepting {
     }
 
     fn shut(&self) {
-        let _ = rustix::net::shutdown(descriptor(&self.0), rustix::net::Shutdown::Both);
+        cancel(&self.0);
     }
 }
 
@@ -227,10 +227,7 @@ impl Stream for Socket {
     }
 
     fn cancel(&self) {
-        let which = CancelBuilder::fd(Fd(self.0.as_raw_fd())).all();
-        let entry = AsyncCancel2::new(which).build();
-        // It is on its way to the kernel, and nobody waits for what came of it: the operations tell.
-        drop(UnsubmittedOneshot::new((), Ignored, entry).submit());
+        cancel(&self.0);
     }
 
     fn close(self, reset: bool) {
@@ -238,6 +235,14 @@ impl Stream for Socket {
             reset_on_close(descriptor(&self.0));
         }
     }
+}
+
+/// Has the operations on a socket end that are under way.
+fn cancel(socket: &impl AsRawFd) {
+    let which = CancelBuilder::fd(Fd(socket.as_raw_fd())).all();
+    let entry = AsyncCancel2::new(which).build();
+    // It is on its way to the kernel, and nobody waits for what came of it: the operations tell.
+    drop(UnsubmittedOneshot::new((), Ignored, entry).submit());
 }
 
 /// An operation whose outcome does not matter.

@@ -51,6 +51,9 @@ pub async fn serve<W: World>(
             shared.world.turn().await;
         }
         let mut core = shared.core_now();
+        if core.state.stops_accepting(stop) {
+            doors.iter().for_each(|listener| listener.shut());
+        }
         core.end_turn(stop);
         if core.state.is_done() {
             break;
@@ -111,7 +114,7 @@ async fn end<W: World>(shared: &Shared<W>, stop: &Stop, listeners: &[Rc<W::Liste
     core.tasks == 0
 }
 
-/// Accepts, one connection at a time, while there may be more.
+/// Accepts, one connection at a time, until accepting is over.
 async fn accept<W: World>(
     shared: Rc<Shared<W>>,
     _present: Presence<W>,
@@ -120,12 +123,11 @@ async fn accept<W: World>(
 ) {
     loop {
         rest(&shared).await;
-        if shared.core().ending {
+        if shared.core().state.door.is_closed() {
             return;
         }
         match listener.accept().await {
             Ok(stream) => connection::open(&shared, stream, entrance),
-            Err(_) if shared.core().ending => return,
             Err(error) => shared.core().state.door.failed(&error, shared.world.now()),
         }
     }
@@ -137,13 +139,12 @@ async fn rest<W: World>(shared: &Shared<W>) {
         let now = shared.world.now();
         let reopens = {
             let mut core = shared.core();
-            let ending = core.ending;
             let State { shard, door, .. } = &mut core.state;
             door.reopen(now);
-            if !shard.may_accept() && !door.is_resting() {
+            if !shard.may_accept() && !door.is_closed() {
                 door.rest(now);
             }
-            door.reopens().filter(|_| !ending)
+            door.reopens()
         };
         match reopens {
             Some(due) => shared.world.sleep_until(due).await,

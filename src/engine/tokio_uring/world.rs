@@ -52,10 +52,10 @@ pub trait Listener: 'static {
     /// The next connection.
     ///
     /// # Errors
-    /// What `accept(2)` says. Once shut, always an error.
+    /// What `accept(2)` says, or `ECANCELED`.
     fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>>;
 
-    /// Ends accepting, also an accept that is under way.
+    /// Has an accept end that is under way, if it has not just found somebody.
     fn shut(&self);
 }
 

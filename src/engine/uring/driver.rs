@@ -97,6 +97,9 @@ impl<'a, K: Kernel> Driver<'a, K> {
         self.kernel.enter(patience)?;
         self.turns = self.turns.wrapping_add(1);
         self.take_over();
+        if self.state.stops_accepting(self.worker.stop) {
+            self.accept_nowhere();
+        }
         while let Some(id) = self.next_called() {
             self.settle(id);
         }
@@ -151,7 +154,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
             self.state.door.rest(self.state.now());
         }
         for listener in 0..self.kernel.listeners() {
-            if self.accepting[listener as usize] || self.state.door.is_resting() {
+            if self.accepting[listener as usize] || self.state.door.is_closed() {
                 continue;
             }
             self.accepting[listener as usize] = true;
@@ -159,6 +162,15 @@ impl<'a, K: Kernel> Driver<'a, K> {
             match self.state.shard.is_limited() {
                 true => self.kernel.accept_one(listener),
                 false => self.kernel.accept(listener),
+            }
+        }
+    }
+
+    /// Stops accepting on every listener. Who was accepted before it is heard of is served.
+    fn accept_nowhere(&mut self) {
+        for listener in 0..self.kernel.listeners() {
+            if self.accepting[listener as usize] {
+                self.kernel.cancel_accept(listener);
             }
         }
     }

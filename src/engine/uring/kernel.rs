@@ -76,6 +76,9 @@ pub trait Kernel {
     /// Accepts one connection on a listener.
     fn accept_one(&mut self, listener: u32);
 
+    /// Stops accepting on a listener. Connections may still come until the final completion.
+    fn cancel_accept(&mut self, listener: u32);
+
     /// The socket that the completion of an accept names. To be called once for each.
     fn accepted(&mut self, number: u32) -> Self::Socket;
 

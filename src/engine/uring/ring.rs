@@ -246,6 +246,10 @@ impl Kernel for Ring<'_> {
         self.push(entry, Key::Accept(listener));
     }
 
+    fn cancel_accept(&mut self, listener: u32) {
+        self.cancel(CancelBuilder::user_data(encode(Key::Accept(listener))));
+    }
+
     fn accepted(&mut self, number: u32) -> OwnedFd {
         // SAFETY: the kernel has just made this descriptor for us, and named it once.
         unsafe { OwnedFd::from_raw_fd(number as RawFd) }

@@ -294,6 +294,10 @@ impl Kernel for Ring {
         self.begin(Key::Accept(listener), kind, None);
     }
 
+    fn cancel_accept(&mut self, listener: u32) {
+        self.requests.push(Request::Cancel(Key::Accept(listener)));
+    }
+
     fn accepted(&mut self, number: u32) -> Socket {
         let number = number as usize;
         let Some(line) = self.sockets[number] else {
