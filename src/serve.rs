@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use crate::choose::{Choice, choose, is_shortage, refusal};
 use crate::config::{Config, ConfigError, Listen, Protocol};
-use crate::engine::{Engine, Stop, Worker};
+use crate::engine::{Engine, Exchange, Stop, Worker};
 use crate::memory::SlabPool;
 use crate::protocol::{Policy, Tally, WallClock};
 use crate::shard::{self, Admission, Entrance, Settings};
@@ -86,6 +86,7 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
         warn!("{warning}");
     }
     let stop = Arc::new(Stop::new(workers, config.drain_timeout)?);
+    let exchange = Arc::new(Exchange::new(&stop, config.balance, config.connections_max));
     let settings = settings(config);
     let cpus = if config.pin {
         cpu::allowed()?
@@ -102,6 +103,7 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
             listeners: std::mem::take(&mut listeners[number]),
             entrance: entrance(config),
             stop: stop.clone(),
+            exchange: exchange.clone(),
             tuning: config.uring,
             cpu: cpus.get(number).copied(),
             events: inbox.events(),
@@ -266,6 +268,7 @@ struct Job {
     listeners: Vec<TcpListener>,
     entrance: Entrance,
     stop: Arc<Stop>,
+    exchange: Arc<Exchange>,
     tuning: crate::engine::UringTuning,
     cpu: Option<usize>,
     events: Events,
@@ -294,6 +297,7 @@ impl Job {
             entrances: vec![self.entrance; self.listeners.len()],
             listeners: self.listeners,
             stop: &self.stop,
+            exchange: self.exchange,
             tuning: self.tuning,
         };
         let ready = || {

@@ -69,6 +69,9 @@ pub(super) fn config(layers: &Layers, machine: Machine) -> Result<Config, Config
         listen: addresses(say.required("listen"))?,
         engine: say.required("engine").read(|text| choice(text, &ENGINES))?,
         workers,
+        balance: say
+            .required("balance")
+            .read(|text| choice(text, &ON_OR_OFF))?,
         pin: pin(&say, workers, machine)?,
         protocol: say
             .required("protocol")

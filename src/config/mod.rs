@@ -53,6 +53,8 @@ pub struct Config {
     pub engine: EngineChoice,
     /// Threads that serve.
     pub workers: NonZeroUsize,
+    /// Whether each worker serves its fair share of the connections, whoever accepted them.
+    pub balance: bool,
     /// Whether each worker stays on a CPU of its own. By default where there is one worker for
     /// every CPU of the affinity mask, and more than one.
     pub pin: bool,

@@ -75,6 +75,12 @@ fn workers() -> Vec<Arg> {
         option("workers", "N")
             .help("Threads that serve; auto is one for each CPU they may use")
             .default_value("auto"),
+        option("balance", "on|off")
+            .help(
+                "Whether workers hand new connections to whoever has the fewest; else each serves \
+                 those that the kernel gives it",
+            )
+            .default_value("on"),
         switch("pin")
             .help("Keep each worker on its own CPU; the default where every CPU has its worker")
             .conflicts_with("no-pin"),

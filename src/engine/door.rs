@@ -47,6 +47,11 @@ impl Door {
         self.shut || self.resting.is_some()
     }
 
+    /// Whether accepting is over.
+    pub(super) fn is_shut(&self) -> bool {
+        self.shut
+    }
+
     /// Accepting is over. Whether it was not before.
     pub(super) fn shut(&mut self) -> bool {
         self.resting = None;

@@ -11,6 +11,8 @@ mod ended;
 #[forbid(unsafe_code)]
 pub mod epoll;
 #[forbid(unsafe_code)]
+mod exchange;
+#[forbid(unsafe_code)]
 mod leaving;
 #[forbid(unsafe_code)]
 mod open_ring;
@@ -31,6 +33,7 @@ use std::io;
 
 use rustix::io::Errno;
 
+pub use exchange::{Exchange, Letter};
 pub use stop::{Stop, StopPhase};
 pub use worker::{UringTuning, Worker};
 

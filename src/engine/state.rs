@@ -1,12 +1,15 @@
 //! What a worker keeps, whatever its engine: its connections, whether it accepts, how far it is on its way
 //! down, and the time.
 
+use tracing::warn;
+
 use super::door::Door;
 use super::ended::Ended;
+use super::exchange::Member;
 use super::leaving::Leaving;
 use super::{Stop, Worker};
 use crate::protocol::{CloseCode, Moment};
-use crate::shard::{Shard, SlotId, Standing};
+use crate::shard::{Carried, Lease, Shard, SlotId, Standing};
 use crate::sys::memory;
 
 /// The state of a worker; `Io` is what its engine keeps per connection.
@@ -19,6 +22,7 @@ pub(super) struct State<Io> {
     /// What the operator has been told of those whom the server ended.
     pub(super) ended: Ended,
     leaving: Leaving,
+    member: Member,
     /// Those that were there when the drain began and have still to be looked at.
     called: Vec<SlotId>,
     now: Moment,
@@ -34,6 +38,7 @@ impl<Io> State<Io> {
             door: Door::default(),
             ended: Ended::default(),
             leaving: Leaving::default(),
+            member: Member::new(worker.exchange.clone(), worker.number),
             called: Vec::new(),
             now,
         }
@@ -101,5 +106,60 @@ impl<Io> State<Io> {
     pub(super) fn next_due(&self) -> Option<Moment> {
         let next = [self.shard.next_due(), self.leaving.next_due()];
         next.into_iter().flatten().min()
+    }
+
+    /// Which other worker is to serve a connection that this one has accepted; none: this one. Who is refused
+    /// is refused by whoever accepts.
+    pub(super) fn place(&self) -> Option<usize> {
+        if self.shard.is_draining() || self.door.is_shut() {
+            self.member.keep();
+            return None;
+        }
+        self.member.place()
+    }
+
+    /// What was to be `other`'s could not be handed over: this worker serves it.
+    pub(super) fn take_back(&self, other: usize) {
+        self.member.take_back(other);
+    }
+
+    /// Goes on with a connection that somebody put down. `ask` tells how its peer stands.
+    ///
+    /// # Errors
+    /// Where what is carried cannot be read; the engine's part comes back.
+    pub(super) fn pick_up(
+        &mut self,
+        io: Io,
+        carried: Carried,
+        ask: impl FnOnce(&Io) -> Standing,
+    ) -> Result<SlotId, Io> {
+        match self.shard.pick_up(io, carried, ask) {
+            Ok(id) => {
+                self.member.keep();
+                Ok(id)
+            }
+            Err((io, damage)) => {
+                warn!("a connection was handed over that cannot be read, and is closed: {damage}");
+                Err(io)
+            }
+        }
+    }
+
+    /// Puts a connection down for which nothing is under way any more. `read` shows what a claim names.
+    pub(super) fn put_down(
+        &mut self,
+        id: SlotId,
+        read: impl FnMut(Lease, &mut dyn FnMut(&[u8])),
+    ) -> Option<(Io, Carried)> {
+        let put_down = self.shard.put_down(id, read)?;
+        self.member.leave();
+        Some(put_down)
+    }
+
+    /// Nothing is under way for a connection any more, and it is gone. Claims on buffers go to `lease`.
+    pub(super) fn release(&mut self, id: SlotId, lease: impl FnMut(Lease)) -> Option<Io> {
+        // Before the tally says so: who sees that a connection has ended may count on its place.
+        self.shard.get(id).map(|_| self.member.leave())?;
+        self.shard.release(id, lease)
     }
 }

@@ -1,6 +1,7 @@
 //! How a process tells its workers to stop.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize};
 use std::time::Duration;
@@ -39,7 +40,7 @@ pub struct Stop {
     serving: AtomicUsize,
     /// How long saying goodbye may take.
     pub drain_timeout: Duration,
-    wakers: Vec<Waker>,
+    wakers: Arc<[Waker]>,
 }
 
 impl Stop {
@@ -93,6 +94,11 @@ impl Stop {
     /// How far it is.
     pub fn phase(&self) -> StopPhase {
         PHASES[usize::from(self.phase.load(Acquire))]
+    }
+
+    /// What makes each worker look at [`Stop::phase`].
+    pub(super) fn wakers(&self) -> Arc<[Waker]> {
+        self.wakers.clone()
     }
 
     /// What makes worker `number` look at [`Stop::phase`].

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Stop;
+use super::{Exchange, Stop};
 use crate::protocol::Tally;
 use crate::shard::{Entrance, Settings};
 
@@ -23,6 +23,8 @@ pub struct Worker<'a> {
     pub entrances: Vec<Entrance>,
     /// When to stop.
     pub stop: &'a Stop,
+    /// What it has to do with the other workers.
+    pub exchange: Arc<Exchange>,
     /// How the engines with a ring lay it out.
     pub tuning: UringTuning,
 }

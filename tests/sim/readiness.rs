@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use ringback::engine::Letter;
 use ringback::engine::epoll::{Event, Interest, Kernel, Received, Token};
 use ringback::protocol::Moment;
 use ringback::shard::{Carried, Destination, Sent, SlotId, Standing, Wants, Write};
@@ -152,7 +153,11 @@ impl Kernel for Sockets {
 
     fn hand_over(&mut self, _: Socket, _: Carried, _: Destination) {}
 
-    fn next_carried(&mut self) -> Option<(Socket, Carried)> {
+    fn hand_over_fresh(&mut self, _: Socket, _: u32, _: usize) -> Result<(), Socket> {
+        self.world.borrow().fail(None, "there is no other worker")
+    }
+
+    fn next_letter(&mut self) -> Option<Letter<Socket>> {
         None
     }
 

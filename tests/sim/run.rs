@@ -4,8 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use ringback::engine::UringTuning;
-use ringback::engine::{Stop, Worker, epoll, uring};
+use ringback::engine::{Exchange, Stop, UringTuning, Worker, epoll, uring};
 use ringback::memory::SlabPool;
 use ringback::protocol::Tally;
 use ringback::shard::{Admission, Settings};
@@ -55,6 +54,7 @@ pub(crate) fn run(seed: u64, style: Style, whole_trace: bool) -> String {
         listeners: Vec::new(),
         entrances: vec![scenario.entrance; scenario.listeners],
         stop: &stop,
+        exchange: Arc::new(Exchange::new(&stop, false, None)),
         tuning: UringTuning::default(),
     };
     let left = match style {

@@ -2,11 +2,9 @@
 
 use std::io;
 
-use tracing::warn;
-
 use super::kernel::{Event, Interest, Kernel, Received, Token};
-use crate::engine::Worker;
 use crate::engine::state::State;
+use crate::engine::{Letter, Worker};
 use crate::protocol::Moment;
 use crate::shard::readiness::{Immediate, Wire};
 use crate::shard::{Carried, Destination, Handle, Sent, Shard, SlotId, Write};
@@ -119,9 +117,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
 
     fn on_woken(&mut self) {
         self.kernel.clear_waker();
-        while let Some((socket, carried)) = self.kernel.next_carried() {
-            self.pick_up(socket, carried);
-        }
+        self.read_letters();
     }
 
     fn next_called(&mut self) -> Option<SlotId> {
@@ -151,7 +147,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
                 return self.kernel.listen(false);
             }
             match self.kernel.accept(listener) {
-                Ok(Some(socket)) => self.open(socket, listener),
+                Ok(Some(socket)) => self.place(socket, listener),
                 Ok(None) => return Ok(()),
                 Err(error) => {
                     self.state.door.failed(&error, self.state.now());
@@ -162,6 +158,37 @@ impl<'a, K: Kernel> Driver<'a, K> {
             }
         }
         Ok(())
+    }
+
+    /// Has a connection that was accepted here served by whoever is to.
+    fn place(&mut self, socket: K::Socket, listener: u32) {
+        let mut mine = Some(socket);
+        if let Some(other) = self.state.place()
+            && let Some(socket) = mine.take()
+        {
+            mine = self.kernel.hand_over_fresh(socket, listener, other).err();
+            if mine.is_some() {
+                self.state.take_back(other);
+            }
+        }
+        if let Some(socket) = mine {
+            self.open(socket, listener);
+        }
+    }
+
+    /// Does what others have for this worker.
+    fn read_letters(&mut self) {
+        while let Some(letter) = self.kernel.next_letter() {
+            match letter {
+                Letter::Fresh { socket, listener } => self.open(socket, listener),
+                Letter::Carried { socket, carried } => self.pick_up(socket, carried),
+                Letter::PutDown { to } => {
+                    for id in self.state.shard.ids() {
+                        self.leave(id, to);
+                    }
+                }
+            }
+        }
     }
 
     fn open(&mut self, socket: K::Socket, listener: u32) {
@@ -182,12 +209,9 @@ impl<'a, K: Kernel> Driver<'a, K> {
     fn pick_up(&mut self, socket: K::Socket, carried: Carried) {
         let kernel = &self.kernel;
         let standing = |io: &Io<K::Socket>| kernel.standing(&io.socket);
-        match self.state.shard.pick_up(Io::new(socket), carried, standing) {
+        match self.state.pick_up(Io::new(socket), carried, standing) {
             Ok(id) => self.begin(id),
-            Err((io, damage)) => {
-                warn!("a connection was handed over that cannot be read, and is closed: {damage}");
-                self.kernel.close(io.socket, true);
-            }
+            Err(io) => self.kernel.close(io.socket, true),
         }
     }
 
@@ -266,14 +290,14 @@ impl<'a, K: Kernel> Driver<'a, K> {
 
     fn put_down(&mut self, id: SlotId, to: Destination) {
         // Nothing is queued but what is the shard's own.
-        if let Some((io, carried)) = self.state.shard.put_down(id, |_, _| {}) {
+        if let Some((io, carried)) = self.state.put_down(id, |_, _| {}) {
             self.kernel.unwatch(&io.socket);
             self.kernel.hand_over(io.socket, carried, to);
         }
     }
 
     fn close(&mut self, id: SlotId, reset: bool) {
-        if let Some(io) = self.state.shard.release(id, |_| {}) {
+        if let Some(io) = self.state.release(id, |_| {}) {
             self.kernel.close(io.socket, reset);
         }
     }

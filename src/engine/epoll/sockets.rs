@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
@@ -12,8 +13,9 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketFlags, accept_with, recv, send, shutdown};
 
 use super::kernel::{Event, Interest, Kernel, Received, Token};
-use crate::engine::Worker;
+use crate::engine::exchange::Inbox;
 use crate::engine::socket::{self, reset_on_close};
+use crate::engine::{Exchange, Letter, Worker};
 use crate::protocol::Moment;
 use crate::shard::{Carried, Destination, Sent, SlotId, Standing};
 use crate::sys::clock;
@@ -58,6 +60,8 @@ pub(super) struct Sockets<'a> {
     epoll: OwnedFd,
     listeners: &'a [TcpListener],
     waker: &'a Waker,
+    exchange: Arc<Exchange>,
+    inbox: Inbox,
     events: Vec<epoll::Event>,
     /// How many of the events have been acted on.
     seen: usize,
@@ -77,6 +81,8 @@ impl<'a> Sockets<'a> {
             epoll,
             listeners: &worker.listeners,
             waker,
+            exchange: worker.exchange.clone(),
+            inbox: Inbox::new(worker.exchange.clone(), worker.number),
             events: Vec::with_capacity(EVENTS_MAX),
             seen: 0,
         })
@@ -164,10 +170,21 @@ impl Kernel for Sockets<'_> {
         let _ = epoll::delete(&self.epoll, socket);
     }
 
-    fn hand_over(&mut self, _: OwnedFd, _: Carried, _: Destination) {}
+    fn hand_over(&mut self, socket: OwnedFd, carried: Carried, to: Destination) {
+        self.exchange.hand_over(socket, carried, to);
+    }
 
-    fn next_carried(&mut self) -> Option<(OwnedFd, Carried)> {
-        None
+    fn hand_over_fresh(
+        &mut self,
+        socket: OwnedFd,
+        listener: u32,
+        to: usize,
+    ) -> Result<(), OwnedFd> {
+        self.exchange.hand_over_fresh(socket, listener, to)
+    }
+
+    fn next_letter(&mut self) -> Option<Letter<OwnedFd>> {
+        self.inbox.next()
     }
 
     #[inline]
@@ -219,14 +236,18 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
+    use crate::engine::Stop;
 
     #[test]
     fn the_next_turn_is_no_millisecond_away() {
-        let waker = Waker::new().unwrap();
+        let stop = Stop::new(1, Duration::ZERO).unwrap();
+        let exchange = Arc::new(Exchange::new(&stop, false, None));
         let mut sockets = Sockets {
             epoll: epoll::create(CreateFlags::CLOEXEC).unwrap(),
             listeners: &[],
-            waker: &waker,
+            waker: stop.waker(0),
+            inbox: Inbox::new(exchange.clone(), 0),
+            exchange,
             events: Vec::with_capacity(1),
             seen: 0,
         };

@@ -7,12 +7,32 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 
-use tracing::warn;
-
 use super::core::{Seat, Shared};
 use super::pool::SMALL_BYTES;
 use super::world::{Stream, World};
 use crate::shard::{Carried, Destination, Entrance, SlotId, Write};
+
+/// Has a connection that was accepted here served by whoever is to.
+pub(super) fn place<W: World>(
+    shared: &Rc<Shared<W>>,
+    stream: W::Stream,
+    listener: u32,
+    entrance: Entrance,
+) {
+    let mut mine = Some(stream);
+    let other = shared.core().state.place();
+    if let Some(other) = other
+        && let Some(stream) = mine.take()
+    {
+        mine = shared.world.hand_over_fresh(stream, listener, other).err();
+        if mine.is_some() {
+            shared.core().state.take_back(other);
+        }
+    }
+    if let Some(stream) = mine {
+        open(shared, stream, entrance);
+    }
+}
 
 /// Takes a connection in that was accepted.
 pub(super) fn open<W: World>(shared: &Rc<Shared<W>>, stream: W::Stream, entrance: Entrance) {
@@ -26,12 +46,10 @@ pub(super) fn open<W: World>(shared: &Rc<Shared<W>>, stream: W::Stream, entrance
 pub(super) fn pick_up<W: World>(shared: &Rc<Shared<W>>, stream: W::Stream, carried: Carried) {
     let stream = Rc::new(stream);
     let seat = Seat::new(Rc::clone(&stream));
-    match shared.core_now().pick_up(seat, carried) {
+    let picked_up = shared.core_now().pick_up(seat, carried);
+    match picked_up {
         Ok(id) => begin(shared, id, stream),
-        Err(damage) => {
-            warn!("a connection was handed over that cannot be read, and is closed: {damage}");
-            close(stream, true);
-        }
+        Err(_) => close(stream, true),
     }
 }
 

@@ -14,7 +14,6 @@ use super::world::{Outgoing, Stream, World};
 use crate::engine::state::State;
 use crate::engine::{Stop, Worker};
 use crate::protocol::Moment;
-use crate::protocol::carried::Damage;
 use crate::shard::completion::Deferred;
 use crate::shard::{Carried, Destination, Lease, Load, Sent, Shard, SlotId, Wants};
 
@@ -240,20 +239,17 @@ impl<S: Stream> Core<S> {
     /// Goes on with a connection that somebody put down.
     ///
     /// # Errors
-    /// Where what is carried cannot be read.
-    pub(super) fn pick_up(&mut self, seat: Seat<S>, carried: Carried) -> Result<SlotId, Damage> {
-        let picked_up = self
-            .state
-            .shard
-            .pick_up(seat, carried, |seat| seat.stream.standing());
-        picked_up.map_err(|(_, damage)| damage)
+    /// Where what is carried cannot be read; the seat comes back.
+    pub(super) fn pick_up(&mut self, seat: Seat<S>, carried: Carried) -> Result<SlotId, Seat<S>> {
+        self.state
+            .pick_up(seat, carried, |seat| seat.stream.standing())
     }
 
     /// Puts a connection down for which nothing is under way any more.
     pub(super) fn put_down(&mut self, id: SlotId) -> Option<Carried> {
         let pool = &mut self.pool;
         let copy_out = |lease, copy: &mut dyn FnMut(&[u8])| copy_out(pool, lease, copy);
-        let (_, carried) = self.state.shard.put_down(id, copy_out)?;
+        let (_, carried) = self.state.put_down(id, copy_out)?;
         self.is_gone();
         Some(carried)
     }
@@ -261,7 +257,7 @@ impl<S: Stream> Core<S> {
     /// All that was under way for a connection is done.
     pub(super) fn release(&mut self, id: SlotId) {
         let pool = &mut self.pool;
-        self.state.shard.release(id, |lease| pool.release(lease));
+        self.state.release(id, |lease| pool.release(lease));
         self.is_gone();
     }
 

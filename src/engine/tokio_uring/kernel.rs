@@ -1,10 +1,12 @@
 //! The seam's real side: a tokio-uring runtime.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::net::{Shutdown, SocketAddr, TcpListener};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use ::tokio_uring::buf::IoBuf;
 use ::tokio_uring::{OneshotOutputTransform, Runtime, UnsubmittedOneshot, net};
@@ -21,9 +23,10 @@ use super::core::Shared;
 use super::serve::serve;
 use super::world::{Listener, Outgoing, Stream, World};
 use crate::engine::UringTuning;
+use crate::engine::exchange::Inbox;
 use crate::engine::open_ring::open_ring;
 use crate::engine::socket::{self, reset_on_close};
-use crate::engine::{Feature, Worker};
+use crate::engine::{Exchange, Feature, Letter, Worker};
 use crate::protocol::Moment;
 use crate::shard::{Carried, Destination, Standing};
 use crate::sys::clock;
@@ -60,7 +63,7 @@ struct Setup {
 pub fn run(worker: &Worker<'_>, ready: &dyn Fn()) -> io::Result<()> {
     // Both are dropped only with nothing under way: the driver frees the buffers of operations before it
     // cancels them (tokio-uring 0.5.0).
-    let shared = Shared::new(Tokio, worker);
+    let shared = Shared::new(Tokio::new(worker), worker);
     let shared = ManuallyDrop::new(shared);
     let runtime = ManuallyDrop::new(open(worker.tuning.entries)?.0);
     let is_over = runtime.block_on(async {
@@ -142,7 +145,19 @@ fn build(entries: u32, setup: &Setup) -> io::Result<Runtime> {
 
 /// The runtime of this thread.
 #[derive(Debug)]
-struct Tokio;
+struct Tokio {
+    exchange: Arc<Exchange>,
+    inbox: RefCell<Inbox>,
+}
+
+impl Tokio {
+    fn new(worker: &Worker<'_>) -> Self {
+        Tokio {
+            exchange: worker.exchange.clone(),
+            inbox: RefCell::new(Inbox::new(worker.exchange.clone(), worker.number)),
+        }
+    }
+}
 
 impl World for Tokio {
     type Listener = Accepting;
@@ -160,10 +175,31 @@ impl World for Tokio {
         tokio::time::sleep(due.since(clock::now())).await;
     }
 
-    fn hand_over(&self, _: Socket, _: Carried, _: Destination) {}
+    fn hand_over(&self, stream: Socket, carried: Carried, to: Destination) {
+        match stream.give_away() {
+            Ok(socket) => self.exchange.hand_over(socket, carried, to),
+            Err(stream) => stream.close(true),
+        }
+    }
 
-    fn next_carried(&self) -> Option<(Socket, Carried)> {
-        None
+    fn hand_over_fresh(&self, stream: Socket, listener: u32, to: usize) -> Result<(), Socket> {
+        let socket = stream.give_away()?;
+        let handed_over = self.exchange.hand_over_fresh(socket, listener, to);
+        handed_over.map_err(Socket::adopt)
+    }
+
+    fn next_letter(&self) -> Option<Letter<Socket>> {
+        Some(match self.inbox.borrow_mut().next()? {
+            Letter::Fresh { socket, listener } => Letter::Fresh {
+                socket: Socket::adopt(socket),
+                listener,
+            },
+            Letter::Carried { socket, carried } => Letter::Carried {
+                socket: Socket::adopt(socket),
+                carried,
+            },
+            Letter::PutDown { to } => Letter::PutDown { to },
+        })
     }
 
     async fn turn(&self) {
@@ -203,6 +239,17 @@ impl Listener for Accepting {
 }
 
 struct Socket(net::TcpStream);
+
+impl Socket {
+    fn adopt(socket: OwnedFd) -> Self {
+        Socket(net::TcpStream::from_std(socket.into()))
+    }
+
+    /// Its descriptor, or rather a copy: a stream does not give its own away (tokio-uring 0.5.0).
+    fn give_away(self) -> Result<OwnedFd, Self> {
+        descriptor(&self.0).try_clone_to_owned().map_err(|_| self)
+    }
+}
 
 // What fails below fails because the peer is gone already, which the next read or write tells.
 impl Stream for Socket {

@@ -10,7 +10,7 @@ use super::connection;
 use super::core::{Presence, Shared};
 use super::world::{Listener, World};
 use crate::engine::state::State;
-use crate::engine::{Stop, StopPhase};
+use crate::engine::{Letter, Stop, StopPhase};
 use crate::protocol::Moment;
 use crate::shard::Entrance;
 
@@ -33,19 +33,23 @@ pub async fn serve<W: World>(
     stop: &Stop,
     woken: impl AsyncFn(),
 ) -> bool {
-    let mut doors = Vec::new();
-    for (listener, entrance) in listeners {
+    let (mut doors, mut entrances) = (Vec::new(), Vec::new());
+    for (number, (listener, entrance)) in (0..).zip(listeners) {
         let listener = Rc::new(listener);
         doors.push(Rc::clone(&listener));
-        let accepting = accept(Rc::clone(shared), shared.presence(), listener, entrance);
+        entrances.push(entrance);
+        let way_in = WayIn {
+            listener,
+            number,
+            entrance,
+        };
+        let accepting = accept(Rc::clone(shared), shared.presence(), way_in);
         shared.world.spawn(accepting);
     }
     loop {
         let next = shared.core().state.next_due();
         attend(shared, stop, next, woken()).await;
-        while let Some((stream, carried)) = shared.world.next_carried() {
-            connection::pick_up(shared, stream, carried);
-        }
+        read_letters(shared, &entrances);
         if stop.phase() == StopPhase::Closing {
             // Who waits to be accepted is, once the kernel has been asked.
             shared.world.turn().await;
@@ -114,20 +118,45 @@ async fn end<W: World>(shared: &Shared<W>, stop: &Stop, listeners: &[Rc<W::Liste
     core.tasks == 0
 }
 
+/// Does what others have for this worker.
+fn read_letters<W: World>(shared: &Rc<Shared<W>>, entrances: &[Entrance]) {
+    while let Some(letter) = shared.world.next_letter() {
+        match letter {
+            Letter::Fresh { socket, listener } => {
+                connection::open(shared, socket, entrances[listener as usize]);
+            }
+            Letter::Carried { socket, carried } => connection::pick_up(shared, socket, carried),
+            Letter::PutDown { to } => {
+                let ids = shared.shard().ids();
+                ids.into_iter().for_each(|id| shared.leave(id, to));
+            }
+        }
+    }
+}
+
+/// By what connections come in.
+struct WayIn<L> {
+    listener: Rc<L>,
+    /// The listener's number.
+    number: u32,
+    entrance: Entrance,
+}
+
 /// Accepts, one connection at a time, until accepting is over.
 async fn accept<W: World>(
     shared: Rc<Shared<W>>,
     _present: Presence<W>,
-    listener: Rc<W::Listener>,
-    entrance: Entrance,
+    way_in: WayIn<W::Listener>,
 ) {
     loop {
         rest(&shared).await;
         if shared.core().state.door.is_closed() {
             return;
         }
-        match listener.accept().await {
-            Ok(stream) => connection::open(&shared, stream, entrance),
+        match way_in.listener.accept().await {
+            Ok(stream) => {
+                connection::place(&shared, stream, way_in.number, way_in.entrance);
+            }
             Err(error) => shared.core().state.door.failed(&error, shared.world.now()),
         }
     }

@@ -14,6 +14,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 
+use crate::engine::Letter;
 use crate::protocol::Moment;
 use crate::shard::{Carried, Destination, Standing};
 
@@ -33,8 +34,19 @@ pub trait World: 'static {
     /// Hands over a connection that was put down. Nothing is under way for it.
     fn hand_over(&self, stream: Self::Stream, carried: Carried, to: Destination);
 
-    /// The next connection that was handed over to this worker. To be asked once the worker was woken.
-    fn next_carried(&self) -> Option<(Self::Stream, Carried)>;
+    /// Hands over a connection that was accepted here to the worker of that number.
+    ///
+    /// # Errors
+    /// Where that cannot be: the stream.
+    fn hand_over_fresh(
+        &self,
+        stream: Self::Stream,
+        listener: u32,
+        to: usize,
+    ) -> Result<(), Self::Stream>;
+
+    /// The next of what others have for this worker. To be asked until there is none once it was woken.
+    fn next_letter(&self) -> Option<Letter<Self::Stream>>;
 
     /// Is ready at `due` or somewhat later.
     fn sleep_until(&self, due: Moment) -> impl Future<Output = ()>;

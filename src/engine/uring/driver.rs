@@ -3,13 +3,11 @@
 use std::io;
 use std::time::Duration;
 
-use tracing::warn;
-
 use super::accounts::{Accounts, Desk};
 use super::connection::{GREEDY_PART, Io, Line, RESERVED_PART, Receiving};
 use super::kernel::{Completion, Kernel, Key};
-use crate::engine::Worker;
 use crate::engine::state::State;
+use crate::engine::{Letter, Worker};
 use crate::protocol::Moment;
 use crate::shard::completion::Deferred;
 use crate::shard::{Carried, Destination, Handle, Lease, Sent, Shard, SlotId, Write};
@@ -180,7 +178,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
         match u32::try_from(completion.result) {
             Ok(number) => {
                 let socket = self.kernel.accepted(number);
-                self.open(socket, listener);
+                self.place(socket, listener);
             }
             Err(_) => {
                 let error = io::Error::from_raw_os_error(-completion.result);
@@ -188,6 +186,37 @@ impl<'a, K: Kernel> Driver<'a, K> {
             }
         }
         self.accept_everywhere();
+    }
+
+    /// Has a connection that was accepted here served by whoever is to.
+    fn place(&mut self, socket: K::Socket, listener: u32) {
+        let mut mine = Some(socket);
+        if let Some(other) = self.state.place()
+            && let Some(socket) = mine.take()
+        {
+            mine = self.kernel.hand_over_fresh(socket, listener, other).err();
+            if mine.is_some() {
+                self.state.take_back(other);
+            }
+        }
+        if let Some(socket) = mine {
+            self.open(socket, listener);
+        }
+    }
+
+    /// Does what others have for this worker.
+    fn read_letters(&mut self) {
+        while let Some(letter) = self.kernel.next_letter() {
+            match letter {
+                Letter::Fresh { socket, listener } => self.open(socket, listener),
+                Letter::Carried { socket, carried } => self.pick_up(socket, carried),
+                Letter::PutDown { to } => {
+                    for id in self.state.shard.ids() {
+                        self.leave(id, to);
+                    }
+                }
+            }
+        }
     }
 
     fn open(&mut self, socket: K::Socket, listener: u32) {
@@ -208,12 +237,9 @@ impl<'a, K: Kernel> Driver<'a, K> {
     fn pick_up(&mut self, socket: K::Socket, carried: Carried) {
         let kernel = &self.kernel;
         let standing = |io: &Io<K::Socket>| kernel.standing(&io.socket);
-        match self.state.shard.pick_up(Io::new(socket), carried, standing) {
+        match self.state.pick_up(Io::new(socket), carried, standing) {
             Ok(id) => self.settle(id),
-            Err((io, damage)) => {
-                warn!("a connection was handed over that cannot be read, and is closed: {damage}");
-                self.kernel.close(io.socket, true);
-            }
+            Err(io) => self.kernel.close(io.socket, true),
         }
     }
 
@@ -222,9 +248,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
         if !completion.more {
             self.kernel.watch_waker();
         }
-        while let Some((socket, carried)) = self.kernel.next_carried() {
-            self.pick_up(socket, carried);
-        }
+        self.read_letters();
     }
 
     fn on_received(&mut self, id: SlotId, completion: &Completion) {
@@ -365,15 +389,17 @@ impl<'a, K: Kernel> Driver<'a, K> {
     /// Closes or hands over a connection for which nothing is under way.
     fn part(&mut self, id: SlotId, how: Write) {
         let (kernel, accounts) = (&mut self.kernel, &mut self.accounts);
-        let shard = &mut self.state.shard;
         if let Write::PutDown(to) = how {
             let copy_out = |lease, copy: &mut dyn FnMut(&[u8])| {
                 copy_out(kernel, accounts, lease, copy);
             };
-            if let Some((io, carried)) = shard.put_down(id, copy_out) {
+            if let Some((io, carried)) = self.state.put_down(id, copy_out) {
                 kernel.hand_over(io.socket, carried, to);
             }
-        } else if let Some(io) = shard.release(id, |lease| give_back(kernel, accounts, lease)) {
+        } else if let Some(io) = self
+            .state
+            .release(id, |lease| give_back(kernel, accounts, lease))
+        {
             let reset = how == Write::Close { reset: true };
             kernel.close(io.socket, reset);
         }

@@ -7,6 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::engine::Letter;
 use crate::protocol::Moment;
 use crate::shard::{Carried, Destination, Lease, Load, SlotId, Standing};
 
@@ -115,8 +116,19 @@ pub trait Kernel {
     /// Hands over a connection that was put down. Nothing may be under way for it.
     fn hand_over(&mut self, socket: Self::Socket, carried: Carried, to: Destination);
 
-    /// The next connection that was handed over to this worker. To be asked once the waker was heard.
-    fn next_carried(&mut self) -> Option<(Self::Socket, Carried)>;
+    /// Hands over a connection that was accepted here to the worker of that number.
+    ///
+    /// # Errors
+    /// Where that cannot be: the socket.
+    fn hand_over_fresh(
+        &mut self,
+        socket: Self::Socket,
+        listener: u32,
+        to: usize,
+    ) -> Result<(), Self::Socket>;
+
+    /// The next of what others have for this worker. To be asked until there is none once the waker was cleared.
+    fn next_letter(&mut self) -> Option<Letter<Self::Socket>>;
 
     /// Closes a socket, at once; with `reset` the peer gets RST. Nothing may be under way for it.
     fn close(&mut self, socket: Self::Socket, reset: bool);

@@ -6,6 +6,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use io_uring::squeue::{Entry, Flags};
@@ -16,8 +17,9 @@ use rustix::net::{Shutdown, shutdown};
 use super::buffers::{Buffers, GROUP};
 use super::features::Setup;
 use super::kernel::{Completion, Kernel, Key};
-use crate::engine::Worker;
+use crate::engine::exchange::Inbox;
 use crate::engine::socket::{self, reset_on_close};
+use crate::engine::{Exchange, Letter, Worker};
 use crate::protocol::Moment;
 use crate::shard::{Carried, Destination, Lease, Load, SlotId, Standing};
 use crate::sys::clock;
@@ -95,6 +97,8 @@ pub(super) struct Ring<'a> {
     buffers: &'a mut Buffers,
     listeners: &'a [TcpListener],
     waker: &'a Waker,
+    exchange: Arc<Exchange>,
+    inbox: Inbox,
     /// How long to wait for [`BATCH_COMPLETIONS`] before one is enough.
     min_wait: Duration,
     /// What every wait says to the kernel.
@@ -125,6 +129,8 @@ impl<'a> Ring<'a> {
             buffers: &mut setup.buffers,
             listeners: &worker.listeners,
             waker: worker.stop.waker(worker.number),
+            exchange: worker.exchange.clone(),
+            inbox: Inbox::new(worker.exchange.clone(), worker.number),
             min_wait,
             wait_flags,
             failed: None,
@@ -307,10 +313,21 @@ impl Kernel for Ring<'_> {
         self.cancel(CancelBuilder::user_data(encode(Key::Send(id))));
     }
 
-    fn hand_over(&mut self, _: OwnedFd, _: Carried, _: Destination) {}
+    fn hand_over(&mut self, socket: OwnedFd, carried: Carried, to: Destination) {
+        self.exchange.hand_over(socket, carried, to);
+    }
 
-    fn next_carried(&mut self) -> Option<(OwnedFd, Carried)> {
-        None
+    fn hand_over_fresh(
+        &mut self,
+        socket: OwnedFd,
+        listener: u32,
+        to: usize,
+    ) -> Result<(), OwnedFd> {
+        self.exchange.hand_over_fresh(socket, listener, to)
+    }
+
+    fn next_letter(&mut self) -> Option<Letter<OwnedFd>> {
+        self.inbox.next()
     }
 
     fn close(&mut self, socket: OwnedFd, reset: bool) {

@@ -17,6 +17,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use ringback::engine::Letter;
 use ringback::engine::uring::{Completion, Kernel, Key};
 use ringback::protocol::Moment;
 use ringback::shard::{Carried, Destination, Lease, Load, SlotId, Standing};
@@ -220,7 +221,11 @@ impl Kernel for Ring {
 
     fn hand_over(&mut self, _: Socket, _: Carried, _: Destination) {}
 
-    fn next_carried(&mut self) -> Option<(Socket, Carried)> {
+    fn hand_over_fresh(&mut self, _: Socket, _: u32, _: usize) -> Result<(), Socket> {
+        self.world.borrow().fail(None, "there is no other worker")
+    }
+
+    fn next_letter(&mut self) -> Option<Letter<Socket>> {
         None
     }
 

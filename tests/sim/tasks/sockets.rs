@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use ringback::engine::Letter;
 use ringback::engine::tokio_uring::world::{self, Outgoing};
 use ringback::protocol::Moment;
 use ringback::shard::{Carried, Destination, Standing};
@@ -34,7 +35,11 @@ impl world::World for Runtime {
 
     fn hand_over(&self, _: Socket, _: Carried, _: Destination) {}
 
-    fn next_carried(&self) -> Option<(Socket, Carried)> {
+    fn hand_over_fresh(&self, _: Socket, _: u32, _: usize) -> Result<(), Socket> {
+        self.0.world.borrow().fail(None, "there is no other worker")
+    }
+
+    fn next_letter(&self) -> Option<Letter<Socket>> {
         None
     }
 

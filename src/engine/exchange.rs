@@ -1,0 +1,371 @@
+//! What the workers of a process have to do with each other: fair shares, and mailboxes.
+//!
+//! The kernel spreads connections over the listeners of all workers by a hash, so that one of them may have
+//! half as many again as another. Here a worker that has accepted a connection learns who is to serve it, and
+//! puts it into that worker's mailbox. It costs a look at a number for each worker whenever a connection comes
+//! and a store when it goes; nothing is shared between.
+//!
+//! What is put down for somebody else goes the same way, or to whoever answers ordinary HTTP.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::vec;
+
+use super::Stop;
+use super::socket::reset_on_close;
+use crate::shard::{Carried, Destination};
+use crate::sys::wake::Waker;
+
+/// What one worker has for another.
+#[derive(Debug)]
+pub enum Letter<Socket> {
+    /// A connection that has been accepted and that nothing is known of.
+    Fresh {
+        /// Its socket.
+        socket: Socket,
+        /// The number of the listener by which it came, which is the same on all workers.
+        listener: u32,
+    },
+    /// A connection that was put down.
+    Carried {
+        /// Its socket.
+        socket: Socket,
+        /// All the rest of it.
+        carried: Carried,
+    },
+    /// Every connection that the worker has is to be put down.
+    PutDown {
+        /// For whom.
+        to: Destination,
+    },
+}
+
+/// How many connections a worker serves, or is about to. Each has its own cache line, and the one that the
+/// processor fetches with it: other workers look at it rarely.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Load(AtomicUsize);
+
+/// What waits for a worker; none: it has ended.
+type Mailbox = Mutex<Option<Vec<Letter<OwnedFd>>>>;
+
+/// Takes a connection over whose request is ordinary HTTP. It must not block.
+type Http = Box<dyn Fn(OwnedFd, Carried) + Send + Sync>;
+
+/// Shared by all workers of a process.
+pub struct Exchange {
+    /// One for each worker; none: everyone serves whom it accepts.
+    loads: Vec<Load>,
+    /// With so many connections in all, whoever accepts another refuses it, and nothing is handed on.
+    connections_max: usize,
+    mailboxes: Vec<Mailbox>,
+    wakers: Arc<[Waker]>,
+    http: Option<Http>,
+}
+
+impl Exchange {
+    /// For the workers of `stop`. With `balance` each gets its fair share of all connections, up to
+    /// `connections_max` of them.
+    pub fn new(stop: &Stop, balance: bool, connections_max: Option<NonZeroUsize>) -> Self {
+        let wakers = stop.wakers();
+        let workers = wakers.len();
+        let shares = if balance && workers > 1 { workers } else { 0 };
+        Exchange {
+            loads: (0..shares).map(|_| Load::default()).collect(),
+            connections_max: connections_max.map_or(usize::MAX, NonZeroUsize::get),
+            mailboxes: (0..workers).map(|_| Mutex::new(Some(Vec::new()))).collect(),
+            wakers,
+            http: None,
+        }
+    }
+
+    /// Has `take` take over the connections whose requests are ordinary HTTP; without it they are closed. It
+    /// must not block.
+    #[must_use]
+    pub fn with_http(mut self, take: impl Fn(OwnedFd, Carried) + Send + Sync + 'static) -> Self {
+        self.http = Some(Box::new(take));
+        self
+    }
+
+    /// Has a worker put down every connection that it has, for `to`.
+    pub fn put_down(&self, worker: usize, to: Destination) {
+        // A worker that has ended has none.
+        let _ = self.post(worker, Letter::PutDown { to });
+    }
+
+    /// Hands over a connection that was put down. Where there is nobody to take it, it ends with a reset: its
+    /// peer may be in the middle of something.
+    pub(super) fn hand_over(&self, socket: OwnedFd, carried: Carried, to: Destination) {
+        let left = match (to, &self.http) {
+            (Destination::Worker(number), _) => {
+                let letter = Letter::Carried { socket, carried };
+                self.post(number.into(), letter).err()
+            }
+            (Destination::Http, Some(take)) => return take(socket, carried),
+            (Destination::Http, None) => Some(Letter::Carried { socket, carried }),
+        };
+        if let Some(Letter::Carried { socket, .. }) = left {
+            reset_on_close(&socket);
+        }
+    }
+
+    /// Hands a connection that has just been accepted to another worker.
+    ///
+    /// # Errors
+    /// Where that worker has ended: the socket.
+    pub(super) fn hand_over_fresh(
+        &self,
+        socket: OwnedFd,
+        listener: u32,
+        to: usize,
+    ) -> Result<(), OwnedFd> {
+        match self.post(to, Letter::Fresh { socket, listener }) {
+            Err(Letter::Fresh { socket, .. }) => Err(socket),
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts something into a worker's mailbox, and wakes the worker if it was empty.
+    ///
+    /// # Errors
+    /// Where that worker has ended, or there is none of that number: what was to be put there.
+    fn post(&self, to: usize, letter: Letter<OwnedFd>) -> Result<(), Letter<OwnedFd>> {
+        let Some(mailbox) = self.mailboxes.get(to) else {
+            return Err(letter);
+        };
+        let mut mailbox = mailbox.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(letters) = &mut *mailbox else {
+            return Err(letter);
+        };
+        letters.push(letter);
+        if letters.len() == 1 {
+            self.wakers[to].wake();
+        }
+        Ok(())
+    }
+
+    /// Empties a worker's mailbox, or closes it.
+    fn collect(&self, worker: usize, closes: bool) -> Vec<Letter<OwnedFd>> {
+        let mut mailbox = self.mailboxes[worker]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let letters = mailbox.take();
+        if letters.is_some() && !closes {
+            *mailbox = Some(Vec::new());
+        }
+        letters.unwrap_or_default()
+    }
+
+    /// Who serves a connection that `own` has accepted, and counts it there: `own`, unless another worker has
+    /// fewer; then whoever has the fewest.
+    fn place(&self, own: usize) -> usize {
+        let Some(load) = self.loads.get(own) else {
+            return own;
+        };
+        loop {
+            let (mut least, mut fewest) = (own, load.0.load(Relaxed));
+            let mut total = 0_usize;
+            for (number, load) in self.loads.iter().enumerate() {
+                let count = load.0.load(Relaxed);
+                total += count;
+                if count < fewest {
+                    (least, fewest) = (number, count);
+                }
+            }
+            if total >= self.connections_max {
+                self.count(own);
+                return own;
+            }
+            // Where somebody else was faster, another may have the fewest now.
+            let counted =
+                self.loads[least]
+                    .0
+                    .compare_exchange(fewest, fewest + 1, Relaxed, Relaxed);
+            if counted.is_ok() {
+                return least;
+            }
+        }
+    }
+
+    fn count(&self, worker: usize) {
+        if let Some(load) = self.loads.get(worker) {
+            load.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn discount(&self, worker: usize) {
+        if let Some(load) = self.loads.get(worker) {
+            load.0.fetch_sub(1, Relaxed);
+        }
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Exchange");
+        shown.field("loads", &self.loads).finish_non_exhaustive()
+    }
+}
+
+/// What waits for a worker, one after the other.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    exchange: Arc<Exchange>,
+    number: usize,
+    letters: vec::IntoIter<Letter<OwnedFd>>,
+}
+
+impl Inbox {
+    /// Of worker `number`.
+    pub(super) fn new(exchange: Arc<Exchange>, number: usize) -> Self {
+        Inbox {
+            exchange,
+            number,
+            letters: Vec::new().into_iter(),
+        }
+    }
+
+    /// What came first; none: nothing is left. To be asked until then once the waker was cleared.
+    pub(super) fn next(&mut self) -> Option<Letter<OwnedFd>> {
+        if self.letters.len() == 0 {
+            self.letters = self.exchange.collect(self.number, false).into_iter();
+        }
+        self.letters.next()
+    }
+}
+
+/// A worker's part in the exchange. When it ends, what waits in its mailbox is closed, and nobody puts anything
+/// there any more.
+#[derive(Debug)]
+pub(super) struct Member {
+    exchange: Arc<Exchange>,
+    number: usize,
+}
+
+impl Member {
+    /// Of worker `number`.
+    pub(super) fn new(exchange: Arc<Exchange>, number: usize) -> Self {
+        Member { exchange, number }
+    }
+
+    /// Which other worker is to serve a connection that this one has accepted; none: this one. It counts as
+    /// that worker's from now on.
+    pub(super) fn place(&self) -> Option<usize> {
+        let worker = self.exchange.place(self.number);
+        (worker != self.number).then_some(worker)
+    }
+
+    /// This worker serves a connection whatever its share: one that was put down for it, or one that it has
+    /// accepted to refuse it.
+    pub(super) fn keep(&self) {
+        self.exchange.count(self.number);
+    }
+
+    /// What was to be `other`'s could not be handed over: this worker keeps it.
+    pub(super) fn take_back(&self, other: usize) {
+        self.exchange.discount(other);
+        self.keep();
+    }
+
+    /// A connection of this worker's has ended, or was put down.
+    pub(super) fn leave(&self) {
+        self.exchange.discount(self.number);
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        drop(self.exchange.collect(self.number, true));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn exchange(workers: usize, connections_max: Option<usize>) -> Arc<Exchange> {
+        let stop = Stop::new(workers, Duration::ZERO).unwrap();
+        let max = connections_max.and_then(NonZeroUsize::new);
+        Arc::new(Exchange::new(&stop, true, max))
+    }
+
+    fn loads(exchange: &Exchange) -> Vec<usize> {
+        let loads = exchange.loads.iter().map(|load| load.0.load(Relaxed));
+        loads.collect()
+    }
+
+    #[test]
+    fn shares_are_equal_however_many_accept_at_once() {
+        let exchange = exchange(4, None);
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for _ in 0..10_000 {
+                        exchange.place(3);
+                    }
+                });
+            }
+        });
+        assert_eq!(loads(&exchange), [5000; 4]);
+    }
+
+    #[test]
+    fn whoever_has_no_more_than_others_keeps_what_it_accepts() {
+        let exchange = exchange(3, None);
+        let member = Member::new(exchange.clone(), 1);
+        assert_eq!(member.place(), None);
+        assert_eq!(member.place(), Some(0));
+        assert_eq!(member.place(), Some(2));
+        assert_eq!(member.place(), None);
+        member.leave();
+        assert_eq!(loads(&exchange), [1, 1, 1]);
+        member.leave();
+        member.keep();
+        member.keep();
+        assert_eq!(member.place(), Some(0));
+        member.take_back(0);
+        assert_eq!(loads(&exchange), [1, 3, 1]);
+    }
+
+    #[test]
+    fn nothing_is_handed_on_where_it_would_be_refused() {
+        let exchange = exchange(2, Some(3));
+        for _ in 0..5 {
+            exchange.place(0);
+        }
+        assert_eq!(loads(&exchange), [4, 1]);
+    }
+
+    #[test]
+    fn what_waits_for_a_worker_that_ends_is_closed() {
+        let exchange = exchange(2, None);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let letter = || Letter::Fresh {
+            socket: OwnedFd::from(listener.accept().unwrap().0),
+            listener: 0,
+        };
+        let member = Member::new(exchange.clone(), 1);
+        assert!(exchange.post(1, letter()).is_ok());
+        drop(member);
+        assert_eq!(peer.read(&mut [0]).unwrap(), 0);
+        let _other = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert!(exchange.post(1, letter()).is_err());
+        assert!(exchange.collect(1, false).is_empty());
+        let nobody = exchange.post(
+            2,
+            Letter::PutDown {
+                to: Destination::Http,
+            },
+        );
+        assert!(nobody.is_err());
+    }
+}
