@@ -79,6 +79,9 @@ fn run_server(config: &Config, inbox: &mut Inbox) -> anyhow::Result<()> {
         ServeError::Worker { number, cause } => {
             anyhow::anyhow!("worker {number} has died: {cause}; the process ends with it")
         }
+        ServeError::Http => {
+            anyhow::anyhow!("the thread of the HTTP side has panicked; the process ends with it")
+        }
         ServeError::System(error) => anyhow::Error::new(error).context("cannot start"),
     })
 }

@@ -1,5 +1,6 @@
 //! Serving: addresses bound, a worker started per core, signals waited for.
 
+mod http;
 mod inbox;
 
 use std::io;
@@ -45,6 +46,8 @@ pub enum ServeError {
         /// What it died of.
         cause: String,
     },
+    /// The thread of the HTTP side panicked, and took the process with it.
+    Http,
     /// The system refused something that serving needs.
     System(io::Error),
 }
@@ -86,8 +89,13 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
         warn!("{warning}");
     }
     let stop = Arc::new(Stop::new(workers, config.drain_timeout)?);
-    let exchange = Arc::new(Exchange::new(&stop, config.balance, config.connections_max));
     let settings = settings(config);
+    let (http, exchange) = http::join(
+        Exchange::new(&stop, config.balance, config.connections_max),
+        entrance(config),
+        &settings.policy,
+        inbox.events(),
+    )?;
     let cpus = if config.pin {
         cpu::allowed()?
     } else {
@@ -130,26 +138,44 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
                 .map_or("any number of".to_owned(), |files| files.to_string()),
         );
     };
-    let served = supervise(inbox, workers, engine, &stop, announce);
+    let drain = || {
+        stop.drain();
+        http.drain();
+        info!(
+            "stopping: closing connections, for at most {:?}",
+            stop.drain_timeout
+        );
+        Instant::now()
+    };
+    let served = supervise(inbox, workers, engine, drain, announce);
+    let since = served
+        .as_ref()
+        .ok()
+        .map_or(Duration::MAX, |told| told.elapsed());
+    let requests = http.finish(stop.drain_timeout.saturating_sub(since));
     let sum = |count: fn(&Tally) -> u64| tallies.iter().map(|tally| count(tally)).sum::<u64>();
     let accepted = sum(|tally| tally.accepted.get());
     info!(
-        "served {accepted} connections and {} messages; refused {}, closed {} for violations, timed out {}, \
-         reset {} for want of memory, left {} unfinished",
+        "served {accepted} connections, {} messages and {requests} HTTP requests; refused {}, closed {} for \
+         violations, timed out {}, reset {} for want of memory, left {} unfinished",
         sum(|tally| tally.messages.get()),
         sum(|tally| tally.refusals.get()),
         sum(|tally| tally.violations.get()),
         sum(|tally| tally.timeouts.get()),
         sum(|tally| tally.shed.get()),
-        accepted - sum(|tally| tally.ended.get()),
+        accepted + sum(|tally| tally.picked_up.get())
+            - sum(|tally| tally.ended.get())
+            - sum(|tally| tally.put_down.get()),
     );
-    served
+    served.map(|_| ())
 }
 
 fn settings(config: &Config) -> Settings {
     Settings {
         policy: Policy {
             wall_clock: Some(WallClock(clock::since_1970)),
+            // RFC 862 knows no requests.
+            http: config.http && config.protocol == Protocol::WebSocket,
             ..config.policy.clone()
         },
         budget: SlabPool::budget(config.buffer_memory_bytes, config.workers.get()),
@@ -321,15 +347,15 @@ impl Drop for LastWords {
     }
 }
 
-/// Waits for every worker to serve, which is announced, for a signal, and for every worker to say goodbye.
-/// A signal that comes before all of them serve is obeyed once they do.
+/// Waits for every worker to serve, which is announced, for a signal, upon which all are to `drain`, and for every
+/// worker to say goodbye. A signal that comes before all of them serve is obeyed once they do. When it came.
 fn supervise(
     inbox: &Inbox,
     workers: usize,
     engine: &Engine,
-    stop: &Stop,
+    drain: impl Fn() -> Instant,
     announce: impl Fn(),
-) -> Result<(), ServeError> {
+) -> Result<Instant, ServeError> {
     let (mut starting, mut serving) = (workers, workers);
     let mut told: Option<Instant> = None;
     while serving > 0 {
@@ -341,14 +367,7 @@ fn supervise(
                 }
             }
             Event::Signal(signal) => match told {
-                None => {
-                    told = Some(Instant::now());
-                    stop.drain();
-                    info!(
-                        "stopping: closing connections, for at most {:?}",
-                        stop.drain_timeout
-                    );
-                }
+                None => told = Some(drain()),
                 Some(first) if first.elapsed() < REPEAT_AFTER => {}
                 Some(_) => std::process::exit(128 + signal),
             },
@@ -358,9 +377,10 @@ fn supervise(
                 return Err(refusal(engine, &error).into());
             }
             Event::Ended(number, outcome) => return Err(died(number, outcome)),
+            Event::HttpPanicked => return Err(ServeError::Http),
         }
     }
-    Ok(())
+    Ok(told.unwrap_or_else(Instant::now))
 }
 
 fn died(number: usize, outcome: io::Result<()>) -> ServeError {

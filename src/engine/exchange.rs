@@ -90,6 +90,16 @@ impl Exchange {
         self
     }
 
+    /// Hands over a connection that no worker had, to the one that has the fewest. Where none takes it, it ends.
+    pub fn bring(&self, socket: OwnedFd, carried: Carried) {
+        let count = |load: &Load| load.0.load(Relaxed);
+        let least = (0_u16..)
+            .zip(&self.loads)
+            .min_by_key(|(_, load)| count(load));
+        let to = least.map_or(0, |(number, _)| number);
+        self.hand_over(socket, carried, Destination::Worker(to));
+    }
+
     /// Has a worker put down every connection that it has, for `to`.
     pub fn put_down(&self, worker: usize, to: Destination) {
         // A worker that has ended has none.

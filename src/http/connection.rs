@@ -70,22 +70,14 @@ enum Coming {
 
 /// Serves a connection. Its errors are its own: whoever is gone cannot be told.
 pub(super) async fn serve(caller: Caller, place: Place, shared: Arc<Shared>) {
-    let Caller {
-        socket,
-        unread,
-        permit,
-    } = caller;
+    let Caller { socket, unread } = caller;
     let Ok(wire) = Wire::new(socket, unread, place) else {
         return;
     };
     if let Ok(Some(wire)) = talk(wire, &shared).await
         && let Ok((socket, unread)) = wire.into_parts()
     {
-        (shared.upgrade)(Caller {
-            socket,
-            unread,
-            permit,
-        });
+        (shared.upgrade)(Caller { socket, unread });
     }
 }
 

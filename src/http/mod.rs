@@ -88,8 +88,6 @@ pub struct Caller {
     pub socket: OwnedFd,
     /// What was read from it and not used, from the first byte of a request head on.
     pub unread: Vec<u8>,
-    /// What is dropped when the connection ends: the place that it takes elsewhere.
-    pub permit: Option<Box<dyn Send>>,
 }
 
 /// Whom the HTTP side tells. Both are called on its thread and must not block.

@@ -14,6 +14,8 @@ pub(super) enum Event {
     Ready,
     /// A worker has ended, with what came of it.
     Ended(usize, io::Result<()>),
+    /// The thread of the HTTP side has panicked.
+    HttpPanicked,
     /// The process was told to stop, by this signal.
     Signal(i32),
 }

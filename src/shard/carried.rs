@@ -26,10 +26,10 @@ pub struct Carried {
 }
 
 impl Carried {
-    /// For whoever goes on with the bytes alone: those that came and were not taken in, and its place.
-    pub fn into_unread(self) -> (Vec<u8>, Option<Permit>) {
+    /// For whoever goes on with the bytes alone: those that came and were not taken in.
+    pub fn into_unread(self) -> Vec<u8> {
         debug_assert!(self.unsent.is_empty(), "nothing has been answered");
-        (self.unread, self.permit)
+        self.unread
     }
 
     /// For another process, which [`Carried::decode`] reads it.

@@ -6,7 +6,7 @@ use crate::protocol::{Moment, Policy, Wake};
 use super::connection::{Connection, Destination, Dialogue, End, Phase};
 use super::deadlines::LOOKS;
 use super::judge::FOUND_READING_MAX;
-use super::{Carried, Entrance, Handle, Lease, Load, Permit, Shard, SlotId, Standing};
+use super::{Carried, Entrance, Handle, Lease, Load, Shard, SlotId, Standing};
 
 /// More doublings of a queue's limit than any share has room for.
 const DOUBLINGS_MAX: u8 = 32;
@@ -30,12 +30,7 @@ impl<Io> Handle<'_, Io> {
 impl Carried {
     /// A connection of which nothing has been taken in, but whose first bytes were read by somebody else: to be
     /// picked up by a worker as if it had just been accepted.
-    pub fn fresh(
-        entrance: Entrance,
-        policy: &Policy,
-        unread: Vec<u8>,
-        permit: Option<Permit>,
-    ) -> Self {
+    pub fn fresh(entrance: Entrance, policy: &Policy, unread: Vec<u8>) -> Self {
         let now = Moment::default();
         let dialogue = Dialogue::open(entrance.protocol, policy, now);
         let mut connection = Connection::new((), dialogue, now);
@@ -47,7 +42,7 @@ impl Carried {
             state: writer.into_bytes(),
             unread,
             unsent: Vec::new(),
-            permit,
+            permit: None,
         }
     }
 }
@@ -138,7 +133,7 @@ impl<Io> Shard<Io> {
             connection.dialogue.release(&mut common.slabs);
             return Err((connection.io, damage));
         }
-        connection.permit = carried.permit;
+        connection.permit = carried.permit.or_else(|| common.settings.admission.enter());
         connection.parked.append(&carried.unread, &mut common.slabs);
         let mut queue = common.queue(&mut connection.outbox, connection.blocked);
         queue.push_bytes(&carried.unsent);

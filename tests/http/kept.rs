@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd};
-use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread;
 
@@ -92,17 +91,15 @@ fn a_kept_connection_is_given_back_where_it_asks_for_a_websocket() {
     let behind = b"\x81\x85\0\0\0\0hello";
     let wanted = [UPGRADE.as_bytes(), behind].concat();
     for (cut, is_at_once) in [(0, true), (0, false), (20, false), (wanted.len(), false)] {
-        let permit = Arc::new(());
         let (now, later) = wanted.split_at(if is_at_once { wanted.len() } else { cut });
         let unread = [HEALTH.as_bytes(), now].concat();
-        let mut client = rig.call_with(unread, Some(Box::new(permit.clone())));
+        let mut client = rig.call(unread);
         assert_eq!(client.answer(false).body, "ok\n");
         client.send(later);
         let caller = rig
             .upgrades
             .recv_timeout(PATIENCE)
             .expect("it is given back");
-        assert_eq!(Arc::strong_count(&permit), 2, "its place is still taken");
         let flags = rustix::fs::fcntl_getfl(caller.socket.as_fd()).expect("flags");
         assert!(
             !flags.contains(rustix::fs::OFlags::NONBLOCK),

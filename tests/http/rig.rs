@@ -73,15 +73,6 @@ impl Rig {
 
     /// A client of whom `unread` has been read.
     pub(crate) fn call(&self, unread: impl AsRef<[u8]>) -> Client {
-        self.call_with(unread, None)
-    }
-
-    /// A client that holds a place elsewhere.
-    pub(crate) fn call_with(
-        &self,
-        unread: impl AsRef<[u8]>,
-        permit: Option<Box<dyn Send>>,
-    ) -> Client {
         let address = self.listener.local_addr().expect("an address");
         let client = TcpStream::connect(address).expect("a listener");
         client.set_read_timeout(Some(PATIENCE)).expect("a time-out");
@@ -92,7 +83,6 @@ impl Rig {
         self.side.sender().take(Caller {
             socket: server.into(),
             unread: unread.as_ref().to_vec(),
-            permit,
         });
         Client {
             stream: client,

@@ -139,7 +139,7 @@ fn every_option_as_a_flag() {
 }
 
 /// A value for each option that is not its default, as a variable has it and as the file does.
-const SAID: [(&str, &str, &str); 24] = [
+const SAID: [(&str, &str, &str); 25] = [
     (
         "listen",
         "127.0.0.1:1,127.0.0.1:2",

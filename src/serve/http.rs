@@ -1,0 +1,73 @@
+//! The HTTP side, beside the workers: they bring it their ordinary requests, and it brings back who asks for a
+//! WebSocket after all.
+
+use std::io;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use super::inbox::{Event, Events};
+use crate::engine::Exchange;
+use crate::http::{self, Caller, Hooks, Sender, Side};
+use crate::protocol::Policy;
+use crate::shard::{Carried, Entrance};
+
+/// The HTTP side, if there is one.
+pub(super) struct Http(Option<(Side, Sender)>);
+
+/// Starts the HTTP side, if the policy says so, and joins it and the workers of `exchange` together.
+///
+/// # Errors
+/// Where there are no descriptors or threads left.
+pub(super) fn join(
+    exchange: Exchange,
+    entrance: Entrance,
+    policy: &Policy,
+    events: Events,
+) -> io::Result<(Http, Arc<Exchange>)> {
+    if !policy.http {
+        return Ok((Http(None), Arc::new(exchange)));
+    }
+    let workers: Arc<OnceLock<Arc<Exchange>>> = Arc::default();
+    let known = workers.clone();
+    let of_workers = policy.clone();
+    let upgrade = move |caller: Caller| {
+        let carried = Carried::fresh(entrance, &of_workers, caller.unread);
+        if let Some(workers) = known.get() {
+            workers.bring(caller.socket, carried);
+        }
+    };
+    let hooks = Hooks {
+        upgrade: Box::new(upgrade),
+        panicked: Box::new(move || events.send(Event::HttpPanicked)),
+    };
+    let side = Side::start(http::Settings::default(), policy.clone(), hooks)?;
+    let sender = side.sender();
+    let exchange = Arc::new(exchange.with_http(move |socket, carried| {
+        let unread = carried.into_unread();
+        sender.take(Caller { socket, unread });
+    }));
+    // Nobody has been brought before.
+    let _ = workers.set(exchange.clone());
+    let sender = side.sender();
+    Ok((Http(Some((side, sender))), exchange))
+}
+
+impl Http {
+    /// Keeps no connection any longer, and says that the server goes down.
+    pub(super) fn drain(&self) {
+        if let Some((side, _)) = &self.0 {
+            side.drain();
+        }
+    }
+
+    /// Ends it, once those that are left have their answer, after `patience` at the latest; how many requests it
+    /// has answered.
+    pub(super) fn finish(self, patience: Duration) -> u64 {
+        let Some((side, sender)) = self.0 else {
+            return 0;
+        };
+        side.finish(patience);
+        sender.counters().requests.load(Relaxed)
+    }
+}
