@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::flood::{Flood, Reading};
+use crate::flood::{self, Flood, Reading};
 use crate::quiet::Quiet;
 use crate::server::Server;
 use crate::support::event::CloseSeen;
@@ -69,9 +69,12 @@ pub(crate) fn peers_that_never_read_silence_no_one(engine: &'static str) {
 
 /// Whoever speaks all the time is not closed for silence because others are louder.
 pub(crate) fn quiet_peers_are_not_taken_for_silent(engine: &'static str) {
+    // Whoever waits for its turn now is silent meanwhile.
+    let turn = flood::turn();
     let server = Server::start(engine, &["--idle-timeout", "3s"]);
     let mut quiet = Quiet::gather(&server, QUIET);
-    let _flood = Flood::start(&server, 8, 64 * 1024, Reading::All);
+    let wires = (0..8).map(|_| Wire::upgrade(&server)).collect();
+    let _flood = Flood::in_turn(turn, wires, 64 * 1024, Reading::All);
     quiet.join(Quiet::gather(&server, QUIET));
     quiet.talk_for(Duration::from_secs(5));
 }

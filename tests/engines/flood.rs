@@ -30,6 +30,13 @@ const LOOK: Timespec = Timespec {
 /// One flood at a time: two would leave a small machine no time for those beside them.
 static FLOODED: Mutex<()> = Mutex::new(());
 
+/// Waits until nobody floods.
+pub(crate) fn turn() -> MutexGuard<'static, ()> {
+    FLOODED
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
 /// What flooding peers do with their echoes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
@@ -90,9 +97,16 @@ impl Flood {
 
     /// The same on connections that are there.
     pub(crate) fn of(wires: Vec<Wire>, message_bytes: usize, reading: Reading) -> Self {
-        let alone = FLOODED
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        Self::in_turn(turn(), wires, message_bytes, reading)
+    }
+
+    /// The same for whoever has waited for its turn before its connections were made.
+    pub(crate) fn in_turn(
+        alone: MutexGuard<'static, ()>,
+        wires: Vec<Wire>,
+        message_bytes: usize,
+        reading: Reading,
+    ) -> Self {
         let message = Frame::binary(&frames::noise(message_bytes, 31)).encode();
         let stream = Stream::of(&message.repeat(PIECE_BYTES.div_ceil(message.len())));
         let progress: Arc<[Progress]> = wires.iter().map(|_| Progress::default()).collect();
