@@ -77,10 +77,10 @@ fn workers() -> Vec<Arg> {
             .default_value("auto"),
         option("balance", "on|off")
             .help(
-                "Whether workers hand new connections to whoever has the fewest; else each serves \
-                 those that the kernel gives it",
+                "Whether workers hand new connections to whoever has the fewest, at some cost for each; \
+                 else each serves those that the kernel gives it",
             )
-            .default_value("on"),
+            .default_value("off"),
         switch("pin")
             .help("Keep each worker on its own CPU; the default where every CPU has its worker")
             .conflicts_with("no-pin"),

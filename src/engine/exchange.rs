@@ -247,8 +247,8 @@ impl Inbox {
     }
 }
 
-/// A worker's part in the exchange. When it ends, what waits in its mailbox is closed, and nobody puts anything
-/// there any more.
+/// A worker's part in the exchange. When it ends, what waits in its mailbox is closed, with a reset where the peer
+/// may be in the middle of something, and nobody puts anything there any more.
 #[derive(Debug)]
 pub(super) struct Member {
     exchange: Arc<Exchange>,
@@ -288,7 +288,11 @@ impl Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        drop(self.exchange.collect(self.number, true));
+        for letter in self.exchange.collect(self.number, true) {
+            if let Letter::Carried { socket, .. } = letter {
+                reset_on_close(&socket);
+            }
+        }
     }
 }
 

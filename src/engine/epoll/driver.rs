@@ -162,16 +162,11 @@ impl<'a, K: Kernel> Driver<'a, K> {
 
     /// Has a connection that was accepted here served by whoever is to.
     fn place(&mut self, socket: K::Socket, listener: u32) {
-        let mut mine = Some(socket);
-        if let Some(other) = self.state.place()
-            && let Some(socket) = mine.take()
-        {
-            mine = self.kernel.hand_over_fresh(socket, listener, other).err();
-            if mine.is_some() {
-                self.state.take_back(other);
-            }
-        }
-        if let Some(socket) = mine {
+        let Some(other) = self.state.place() else {
+            return self.open(socket, listener);
+        };
+        if let Err(socket) = self.kernel.hand_over_fresh(socket, listener, other) {
+            self.state.take_back(other);
             self.open(socket, listener);
         }
     }

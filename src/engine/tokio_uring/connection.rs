@@ -19,17 +19,12 @@ pub(super) fn place<W: World>(
     listener: u32,
     entrance: Entrance,
 ) {
-    let mut mine = Some(stream);
     let other = shared.core().state.place();
-    if let Some(other) = other
-        && let Some(stream) = mine.take()
-    {
-        mine = shared.world.hand_over_fresh(stream, listener, other).err();
-        if mine.is_some() {
-            shared.core().state.take_back(other);
-        }
-    }
-    if let Some(stream) = mine {
+    let Some(other) = other else {
+        return open(shared, stream, entrance);
+    };
+    if let Err(stream) = shared.world.hand_over_fresh(stream, listener, other) {
+        shared.core().state.take_back(other);
         open(shared, stream, entrance);
     }
 }
