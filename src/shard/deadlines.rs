@@ -8,7 +8,7 @@
 
 use crate::protocol::{Cause, CloseCode, Moment, Wake};
 
-use super::connection::Phase;
+use super::connection::{Connection, Phase};
 use super::inbound::Copying;
 use super::judge::{Verdict, WRITES_FIRST};
 use super::slots::SlotId;
@@ -34,7 +34,9 @@ impl<Io> Shard<Io> {
         });
         loop {
             let (due, id) = self.common.timers.pop_due(self.common.now)?;
-            let Some(mut handle) = self.at(id).filter(|it| it.connection.timer == due) else {
+            // Whoever leaves takes along what has come due.
+            let is_due = |it: &Connection<Io>| it.timer == due && it.leaving.is_none();
+            let Some(mut handle) = self.at(id).filter(|it| is_due(it.connection)) else {
                 continue;
             };
             handle.connection.timer = Moment::NEVER;
@@ -64,11 +66,10 @@ impl<Io> Shard<Io> {
 }
 
 impl<Io> Handle<'_, Io> {
-    /// Looks at a connection, and whether the engine is to. Unless it is over, or leaves, it will be looked at
-    /// again.
+    /// Looks at a connection, and whether the engine is to. Unless it is over it will be looked at again.
     fn look(&mut self, ask: &mut impl FnMut(&Io) -> Standing) -> bool {
         let connection = &*self.connection;
-        if matches!(connection.phase, Phase::Gone { .. }) || connection.leaving.is_some() {
+        if matches!(connection.phase, Phase::Gone { .. }) {
             return false;
         }
         let now = self.common.now;
@@ -160,7 +161,7 @@ mod tests {
     use crate::protocol::policy::GreetingAfter;
     use crate::protocol::{Policy, Tally};
     use crate::shard::readiness::{Immediate, Wire};
-    use crate::shard::{Admission, Connection, Entrance, Protocol, Sent, Settings, Write};
+    use crate::shard::{Admission, Entrance, Protocol, Sent, Settings, Write};
     use std::sync::Arc;
     use std::time::Duration;
 

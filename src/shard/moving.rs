@@ -4,7 +4,6 @@ use crate::protocol::carried::{Damage, Reader, Writer};
 use crate::protocol::{Moment, Policy, Wake};
 
 use super::connection::{Connection, Destination, Dialogue, End, Phase};
-use super::deadlines::LOOKS;
 use super::judge::FOUND_READING_MAX;
 use super::{Carried, Entrance, Handle, Lease, Load, Shard, SlotId, Standing};
 
@@ -145,15 +144,11 @@ impl<Io> Shard<Io> {
 impl<Io> Handle<'_, Io> {
     /// Goes on where the connection was put down.
     fn go_on(&mut self) {
-        let policy = &self.common.settings.policy;
-        let (stall, linger) = (policy.stall_timeout / LOOKS, policy.linger_timeout / LOOKS);
+        // What was to happen next is not put off by moving, however often.
+        let due = std::mem::replace(&mut self.connection.timer, Moment::NEVER);
+        self.arm(due);
         if self.connection.phase == Phase::Talking {
             self.arm_for_dialogue();
-        } else {
-            self.arm(self.common.now + linger);
-        }
-        if self.connection.owed {
-            self.arm(self.common.now + stall);
         }
         self.note_kept();
         if self.connection.held {
@@ -186,6 +181,7 @@ impl<Io> Connection<Io> {
         writer.u8(self.put_off);
         writer.flag(self.owed);
         writer.flag(self.said);
+        writer.until(self.timer);
         writer.since(self.progress);
         writer.u64(self.acknowledged);
         writer.u64(self.taken_in);
@@ -215,6 +211,7 @@ impl<Io> Connection<Io> {
         self.put_off = reader.u8("put off")?;
         self.owed = reader.flag("owed")?;
         self.said = reader.flag("said")?;
+        self.timer = reader.until("timer")?;
         self.progress = reader.since("progress")?;
         self.acknowledged = reader.u64("acknowledged")?;
         self.taken_in = reader.u64("taken in")?;
