@@ -102,7 +102,8 @@ impl<Io> Shard<Io> {
         let common = &mut self.common;
         common.tally.picked_up.add(1);
         common.surplus += usize::from(connection.permit.is_none());
-        if common.draining.is_some() {
+        connection.late &= common.draining.is_some();
+        if common.draining.is_some() && !connection.late {
             connection.last_words = ask(&connection.io).received;
             common.residents += 1;
         }
@@ -174,6 +175,7 @@ impl<Io> Connection<Io> {
         });
         writer.flag(self.held);
         writer.flag(self.peer_finished);
+        writer.flag(self.late);
         writer.flag(self.blocked);
         writer.u8(self.doublings);
         writer.u8(self.found_reading);
@@ -198,6 +200,7 @@ impl<Io> Connection<Io> {
         };
         self.held = reader.flag("held")?;
         self.peer_finished = reader.flag("peer finished")?;
+        self.late = reader.flag("late")?;
         self.blocked = reader.flag("blocked")?;
         self.doublings = reader.u8("doublings")?;
         if self.doublings > DOUBLINGS_MAX {
