@@ -4,7 +4,8 @@ use ringback::engine::{epoll, uring};
 use ringback::memory::slab::SLAB_COST_MAX;
 use ringback::protocol::Tally;
 use ringback::shard::{
-    Connection, SURPLUS_CONNECTIONS_MAX, Shard, SlotId, UNDERWAY_BYTES_MAX, Wants, Write,
+    Connection, Destination, SURPLUS_CONNECTIONS_MAX, Shard, SlotId, UNDERWAY_BYTES_MAX, Wants,
+    Write,
 };
 
 use crate::history::{View, views};
@@ -37,6 +38,9 @@ pub(crate) trait Engine {
 
     fn is_done(&self) -> bool;
 
+    /// Has a connection put down.
+    fn leave(&mut self, id: SlotId, to: Destination);
+
     /// Submits what is left to be, once it is done.
     fn finish(&mut self) -> std::io::Result<()>;
 
@@ -55,6 +59,11 @@ pub(crate) trait Engine {
     /// How many connections there are.
     fn connections(&self) -> usize;
 
+    /// How many sockets the engine has not been told of.
+    fn unseen(&self) -> usize {
+        0
+    }
+
     /// Whether the server has begun to go down.
     fn is_draining(&self) -> bool;
 
@@ -67,6 +76,9 @@ pub(crate) trait Engine {
     }
 }
 
+/// The engines of all workers.
+pub(crate) type Engines<'a> = [Box<dyn Engine + 'a>];
+
 impl Engine for uring::Driver<'_, Ring> {
     fn turn(&mut self) -> std::io::Result<()> {
         uring::Driver::turn(self)
@@ -78,6 +90,10 @@ impl Engine for uring::Driver<'_, Ring> {
 
     fn finish(&mut self) -> std::io::Result<()> {
         self.serve()
+    }
+
+    fn leave(&mut self, id: SlotId, to: Destination) {
+        uring::Driver::leave(self, id, to);
     }
 
     fn check_step(&self, world: &World) {
@@ -101,7 +117,7 @@ impl Engine for uring::Driver<'_, Ring> {
     }
 
     fn check_end(&self, world: &World) {
-        check_empty(self.shard(), world, self.kernel().unseen());
+        check_empty(self.shard(), world);
         if self.accounts().claims() > 0 {
             world.fail(None, "claims on receive buffers are left");
         }
@@ -113,12 +129,18 @@ impl Engine for uring::Driver<'_, Ring> {
         self.shard().len()
     }
 
+    fn unseen(&self) -> usize {
+        self.kernel().unseen()
+    }
+
     fn is_draining(&self) -> bool {
         self.shard().is_draining()
     }
 
     fn views(&self) -> Vec<View> {
-        views(self.shard(), |id| self.kernel().line_of(id))
+        views(self.kernel().worker, self.shard(), |id| {
+            self.kernel().line_of(id)
+        })
     }
 }
 
@@ -135,6 +157,10 @@ impl Engine for epoll::Driver<'_, Sockets> {
         self.serve()
     }
 
+    fn leave(&mut self, id: SlotId, to: Destination) {
+        epoll::Driver::leave(self, id, to);
+    }
+
     fn check_step(&self, world: &World) {
         check_limits(self.shard(), world);
         check_memory(self.shard(), world, 0, false);
@@ -149,7 +175,7 @@ impl Engine for epoll::Driver<'_, Sockets> {
     }
 
     fn check_end(&self, world: &World) {
-        check_empty(self.shard(), world, 0);
+        check_empty(self.shard(), world);
     }
 
     fn connections(&self) -> usize {
@@ -161,7 +187,9 @@ impl Engine for epoll::Driver<'_, Sockets> {
     }
 
     fn views(&self) -> Vec<View> {
-        views(self.shard(), |id| self.kernel().line(id))
+        views(self.kernel().worker, self.shard(), |id| {
+            self.kernel().line(id)
+        })
     }
 }
 
@@ -172,7 +200,8 @@ pub(crate) fn check_limits<Io>(shard: &Shard<Io>, world: &World) {
         .map_or(usize::MAX, Into::into);
     // Each listener may have an accept under way when the last place is taken.
     let surplus_max = SURPLUS_CONNECTIONS_MAX + world.scenario.listeners;
-    if shard.len() > max.saturating_add(surplus_max) {
+    let picked_up = world.network.picked_up();
+    if shard.len() > max.saturating_add(surplus_max + picked_up) {
         world.fail(
             None,
             &format!("{} connections, and {max} are allowed", shard.len()),
@@ -197,13 +226,17 @@ pub(crate) fn check_limits<Io>(shard: &Shard<Io>, world: &World) {
 pub(crate) fn check_memory<Io>(shard: &Shard<Io>, world: &World, reserved: usize, quiet: bool) {
     let budget = world.scenario.buffer_memory_bytes;
     let unfinished = budget / UNFINISHED_PART;
-    let queued = (budget - unfinished).max(SLAB_COST_MAX) - reserved;
-    let mut max = unfinished.max(SLAB_COST_MAX);
+    let least = world.workers.len() * SLAB_COST_MAX;
+    let queued = (budget - unfinished).max(least) - reserved;
+    let mut max = unfinished.max(least);
     let mut keeps = false;
     for id in shard.ids() {
         let bytes = shard.queued_bytes(id);
-        let closes = matches!(shard.wants(id).write, Write::Close { reset: true });
-        keeps |= bytes > 0 || closes;
+        let wants = shard.wants(id);
+        let closes = matches!(wants.write, Write::Close { reset: true });
+        // What comes for one that is to be put down is kept.
+        let leaves = matches!(wants.write, Write::PutDown(_));
+        keeps |= bytes > 0 || closes || leaves;
         if closes {
             max += 2 * (bytes + RECEIVE_BYTES_MAX + SLAB_COST_MAX);
         } else if bytes > 0 && !quiet && !shard.get(id).is_some_and(Connection::is_behind) {
@@ -214,6 +247,8 @@ pub(crate) fn check_memory<Io>(shard: &Shard<Io>, world: &World, reserved: usize
     if keeps {
         max += queued;
     }
+    // What was held of a connection that is picked up is held again, though others have taken its place.
+    max += world.network.picked_up() * SLAB_COST_MAX;
     let kept = shard.slab_bytes();
     if kept > max {
         let why = format!("slabs take {kept} bytes, and {max} are allowed");
@@ -221,8 +256,7 @@ pub(crate) fn check_memory<Io>(shard: &Shard<Io>, world: &World, reserved: usize
     }
 }
 
-/// `unseen`: sockets that the engine has not been told of.
-pub(crate) fn check_empty<Io>(shard: &Shard<Io>, world: &World, unseen: usize) {
+pub(crate) fn check_empty<Io>(shard: &Shard<Io>, world: &World) {
     if !shard.is_empty() || shard.slab_bytes() > 0 {
         let (connections, bytes) = (shard.len(), shard.slab_bytes());
         world.fail(
@@ -230,8 +264,16 @@ pub(crate) fn check_empty<Io>(shard: &Shard<Io>, world: &World, unseen: usize) {
             &format!("{connections} connections, {bytes} bytes of slabs are left"),
         );
     }
-    if world.network.open > unseen {
-        let leaked = world.network.open - unseen;
+}
+
+/// Every socket is somebody's.
+pub(crate) fn check_sockets(engines: &Engines<'_>, world: &World) {
+    let mut known = world.moves.lines().count();
+    for engine in engines {
+        known += engine.connections() + engine.unseen();
+    }
+    if world.network.open > known {
+        let leaked = world.network.open - known;
         world.fail(None, &format!("{leaked} sockets leaked"));
     }
 }
@@ -245,7 +287,7 @@ pub(crate) fn check_deadlines(world: &World) {
     let unread = UNREAD_PATIENCE.as_nanos() as u64 + SLACK;
     let ending = scenario.ending_max().as_nanos() as u64 + SLACK;
     for (line, connection) in world.network.connections.iter().enumerate() {
-        if connection.server != Side::Open || connection.leaving {
+        if connection.server != Side::Open || connection.leaving || connection.away.is_some() {
             continue;
         }
         let late = |why: &str| world.fail(Some(line), why);
@@ -275,15 +317,17 @@ pub(crate) fn check_deadlines(world: &World) {
 pub(crate) fn check_progress(world: &World) {
     for peer in &world.peers {
         let Some(line) = peer.line else { continue };
-        let open = world.network.connections[line].server == Side::Open;
-        if !open || peer.over || peer.end.is_some() || !peer.is_eager() {
+        let connection = &world.network.connections[line];
+        // A server that ends picks nobody up any more.
+        let here = connection.server == Side::Open && connection.away.is_none();
+        if !here || peer.over || peer.end.is_some() || !peer.is_eager() {
             continue;
         }
         let late = |why: &str| world.fail(Some(line), why);
         if peer.reader.close.is_some() || matches!(peer.reader.stage, Stage::Refused(_)) {
             late("it was told to leave, and sees no FIN");
         }
-        if world.network.unread(line) > 0 && world.network.connections[line].finished_at.is_none() {
+        if world.network.unread(line) > 0 && connection.finished_at.is_none() {
             late("the server does not read");
         }
         let (has, owed) = peer.balance();

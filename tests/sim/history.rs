@@ -3,7 +3,7 @@
 use ringback::protocol::Tally;
 use ringback::shard::{Connection, Shard, SlotId, Wants, Write};
 
-use crate::checks::{Engine, SLACK};
+use crate::checks::{Engines, SLACK};
 use crate::network::{Farewell, Line, Stamp};
 use crate::run::LAST_CALL;
 use crate::world::World;
@@ -19,10 +19,14 @@ const LOOKS: u64 = 4;
 const PATIENCE_TURNS: usize = 64;
 const TURNS_PER_CONNECTION: usize = 4;
 
+/// What a connection is called: by which worker, and how.
+pub(crate) type Name = (usize, SlotId);
+
 /// How a connection stands after a turn.
 pub(crate) struct View {
-    id: SlotId,
-    line: Option<Line>,
+    /// Which worker's, and what it is called there.
+    pub(crate) name: Name,
+    pub(crate) line: Option<Line>,
     wants: Wants,
     /// Its dialogue is over.
     discards: bool,
@@ -32,9 +36,13 @@ pub(crate) struct View {
     behind: bool,
 }
 
-pub(crate) fn views<Io>(shard: &Shard<Io>, line: impl Fn(SlotId) -> Option<Line>) -> Vec<View> {
+pub(crate) fn views<Io>(
+    worker: usize,
+    shard: &Shard<Io>,
+    line: impl Fn(SlotId) -> Option<Line>,
+) -> Vec<View> {
     let view = |id| View {
-        id,
+        name: (worker, id),
         line: line(id),
         wants: shard.wants(id),
         discards: shard.discards(id),
@@ -44,20 +52,32 @@ pub(crate) fn views<Io>(shard: &Shard<Io>, line: impl Fn(SlotId) -> Option<Line>
     shard.ids().into_iter().map(view).collect()
 }
 
+/// Whoever is to be closed stands as it does now, however long that takes.
+pub(crate) fn note_ends(views: &[View], world: &mut World) {
+    let closes = |view: &&View| matches!(view.wants.write, Write::Close { .. });
+    for line in views.iter().filter(closes).filter_map(|view| view.line) {
+        world.network.give_up(line);
+    }
+}
+
 /// Whether reading is all that a connection wants or does not want, and does not have.
-fn is_passed_over(engine: &impl Engine, view: &View) -> bool {
+fn is_passed_over(engines: &Engines<'_>, view: &View) -> bool {
     let read = !view.wants.read;
     let otherwise = Wants { read, ..view.wants };
-    engine.check_wants(view.id, view.wants).is_err()
-        && engine.check_wants(view.id, otherwise).is_ok()
+    check(engines, view, view.wants).is_err() && check(engines, view, otherwise).is_ok()
+}
+
+fn check(engines: &Engines<'_>, view: &View, wants: Wants) -> Result<(), String> {
+    let (worker, id) = view.name;
+    engines[worker].check_wants(id, wants)
 }
 
 /// Checks, while nothing can happen, that what each connection wants is under way. Who is behind may be read
 /// from or not: how much may be queued for it depends on what others keep, and it does not hear of that.
-pub(crate) fn check_wants(engine: &impl Engine, views: &[View], world: &World) {
+pub(crate) fn check_wants(engines: &Engines<'_>, views: &[View], world: &World) {
     for view in views {
-        if let Err(why) = engine.check_wants(view.id, view.wants)
-            && !(view.behind && is_passed_over(engine, view))
+        if let Err(why) = check(engines, view, view.wants)
+            && !(view.behind && is_passed_over(engines, view))
         {
             world.fail(view.line, &why);
         }
@@ -68,15 +88,17 @@ pub(crate) fn check_wants(engine: &impl Engine, views: &[View], world: &World) {
 #[derive(Default)]
 pub(crate) struct History {
     /// Since when each has been at its end.
-    ending: Vec<(SlotId, Stamp)>,
+    ending: Vec<(Line, Stamp)>,
     /// Who is behind, has room, and is not read from: since when.
-    waiting: Vec<(SlotId, Stamp)>,
+    waiting: Vec<(Line, Stamp)>,
     /// To whom bytes were queued after the last turn.
     queued: Vec<Line>,
     /// Who has something to say and has not been heard: since which byte, and for how many turns.
-    unheard: Vec<(Line, u64, usize)>,
-    /// Who was there when the server began to go down.
-    residents: Option<Vec<(SlotId, Option<Line>)>>,
+    unheard: Vec<(Name, u64, usize)>,
+    /// Who was there when the server began to go down, or on the way: by either name.
+    residents: Option<(Vec<Name>, Vec<Line>)>,
+    /// For how many turns nobody of them has been there.
+    deserted: usize,
     /// Resets for which there was no reason but want of memory.
     shed: u64,
 }
@@ -89,8 +111,11 @@ impl History {
         }
         self.check_late(views, world);
         self.check_starved(views, world);
-        // Whoever waits to be closed stands as it did when that was decided.
+        // Whoever waits to be closed, or is on the way, stands as it did when that was decided.
         let before = std::mem::take(&mut self.queued);
+        let away = world.moves.lines();
+        self.queued
+            .extend(away.filter(|line| before.contains(line)));
         for view in views {
             let Some(line) = view.line else { continue };
             let queued = match view.wants.write {
@@ -135,37 +160,46 @@ impl History {
 
     /// Whether a connection was there when the server began to go down.
     fn is_resident(&self, line: Line) -> bool {
-        let mut residents = self.residents.iter().flatten();
-        residents.any(|(_, known)| *known == Some(line))
+        let residents = self.residents.as_ref();
+        residents.is_some_and(|(_, lines)| lines.contains(&line))
     }
 
     /// Where room has come from others' leaving, it is found by the next look at whoever waits for it.
-    pub(crate) fn check_waiting(&mut self, engine: &impl Engine, views: &[View], world: &World) {
+    pub(crate) fn check_waiting(&mut self, engines: &Engines<'_>, views: &[View], world: &World) {
         let clock = world.network.clock;
         let look = world.scenario.policy.stall_timeout.as_nanos() as u64 / LOOKS;
         // A look may fall into a turn in which there was none for a moment.
         let max = 2 * look + SLACK;
-        let waits = |view: &&View| view.behind && view.wants.read && is_passed_over(engine, view);
+        let waits = |view: &&View| view.behind && view.wants.read && is_passed_over(engines, view);
         let before = std::mem::take(&mut self.waiting);
-        for View { id, line, .. } in views.iter().filter(waits) {
-            let since = before.iter().find(|(known, _)| known == id);
+        for line in views.iter().filter(waits).filter_map(|view| view.line) {
+            let since = before.iter().find(|(known, _)| *known == line);
             let since = since.map_or(clock, |(_, since)| *since);
             if clock.since(since) > max {
-                world.fail(*line, "it has room, and is not read from");
+                world.fail(Some(line), "it has room, and is not read from");
             }
-            self.waiting.push((*id, since));
+            self.waiting.push((line, since));
         }
     }
 
     /// The last call begins when all are gone that were there when the server began to go down.
     pub(crate) fn check_residents(&mut self, views: &[View], world: &World) {
-        let there = || views.iter().map(|view| (view.id, view.line)).collect();
-        let residents: &mut Vec<_> = self.residents.get_or_insert_with(there);
-        let stays = |view: &View| residents.iter().any(|(id, _)| *id == view.id);
+        let (names, lines) = self.residents.get_or_insert_with(|| {
+            let names = views.iter().map(|view| view.name);
+            let lines = views.iter().filter_map(|view| view.line);
+            (names.collect(), lines.chain(world.moves.lines()).collect())
+        });
+        let stays = |view: &View| {
+            let is_known = |line: Line| lines.contains(&line);
+            names.contains(&view.name) || view.line.is_some_and(is_known)
+        };
         let drain = world.scenario.drain_timeout.as_nanos() as u64;
         let over = |at: Stamp| world.network.clock.now - at.now >= drain;
         let over = world.drained_at.is_some_and(over);
-        if world.closing_at.is_none() && !over && !views.iter().any(stays) {
+        let deserted = world.closing_at.is_none() && !over && !views.iter().any(stays);
+        self.deserted = if deserted { self.deserted + 1 } else { 0 };
+        // Of several workers, the one that was left may have to wait for its turn.
+        if self.deserted > PATIENCE_TURNS * (world.workers.len() - 1) {
             world.fail(
                 None,
                 "all are gone that were there, and no last call is made",
@@ -179,44 +213,42 @@ impl History {
             return;
         }
         let max = PATIENCE_TURNS + TURNS_PER_CONNECTION * views.len();
+        let max = max * world.workers.len();
         let before = std::mem::take(&mut self.unheard);
         for view in views.iter().filter(|view| view.wants.read && !view.behind) {
             let Some(line) = view.line.filter(|line| world.network.unread(*line) > 0) else {
                 continue;
             };
             let heard = world.network.heard(line);
-            let waits = |known: &&(Line, u64, usize)| (known.0, known.1) == (line, heard);
+            let waits = |known: &&(Name, u64, usize)| (known.0, known.1) == (view.name, heard);
             let turns = before.iter().find(waits).map_or(0, |known| known.2 + 1);
             if turns > max {
                 world.fail(Some(line), &format!("it is not heard in {turns} turns"));
             }
-            self.unheard.push((line, heard, turns));
+            self.unheard.push((view.name, heard, turns));
         }
     }
 
     /// Whoever is at its end is gone a while after its peer has last acknowledged something.
     fn check_late(&mut self, views: &[View], world: &mut World) {
         let ends = |view: &&View| view.discards && !matches!(view.wants.write, Write::Close { .. });
-        let ending: Vec<_> = views.iter().filter(ends).collect();
-        self.ending
-            .retain(|(id, _)| ending.iter().any(|view| view.id == *id));
+        let ending = views.iter().filter(ends);
+        let ending: Vec<_> = ending.filter_map(|view| view.line).collect();
+        self.ending.retain(|(line, _)| ending.contains(line));
         let clock = world.network.clock;
         let max = world.scenario.ending_max().as_nanos() as u64 + SLACK;
-        for View { id, line, .. } in ending {
-            let since = match self.ending.iter().find(|(known, _)| known == id) {
+        for line in ending {
+            let since = match self.ending.iter().find(|(known, _)| *known == line) {
                 Some((_, since)) => clock.since(*since),
                 None => {
-                    self.ending.push((*id, clock));
-                    if let Some(line) = line {
-                        world.network.begin_end(*line);
-                    }
+                    self.ending.push((line, clock));
+                    world.network.begin_end(line);
                     0
                 }
             };
-            let progress = line.map(|line| world.network.connections[line].progress_at);
-            let stalled = progress.map_or(u64::MAX, |at| clock.since(at));
+            let stalled = clock.since(world.network.connections[line].progress_at);
             if since.min(stalled) > max {
-                world.fail(*line, "it is at its end for too long");
+                world.fail(Some(line), "it is at its end for too long");
             }
         }
     }

@@ -6,6 +6,7 @@
 //! | `checks.rs` | what must hold at any moment |
 //! | `history.rs` | what must hold over time |
 //! | `scenario.rs` | the circumstances |
+//! | `moves.rs` | connections that are put down and picked up |
 //! | `world.rs` | the clock, the crowd, the trace |
 //! | `network.rs` | TCP |
 //! | `peer.rs`, `script.rs`, `reader.rs` | how a peer behaves, what it says, what it must be answered |
@@ -18,6 +19,7 @@ mod support;
 
 mod checks;
 mod history;
+mod moves;
 mod network;
 mod peer;
 mod random;

@@ -125,6 +125,10 @@ pub(crate) struct Connection {
     pub(crate) leaving: bool,
     /// The server has ever had something to send.
     pub(crate) answered: bool,
+    /// When the server put it down, until it is picked up.
+    pub(crate) away: Option<Stamp>,
+    /// It has been picked up.
+    pub(crate) moved: bool,
     /// How many bytes had come from it when the server was told to stop, if it was answered by then.
     pub(crate) last_words: Option<u64>,
     /// When it was accepted.
@@ -134,7 +138,7 @@ pub(crate) struct Connection {
     /// When the server sent FIN.
     pub(crate) finished_at: Option<Stamp>,
     /// When the server last learned that the peer had said something.
-    heard_at: Stamp,
+    pub(crate) heard_at: Stamp,
     /// When the peer's TCP last acknowledged something, or something was owed to it after a while.
     pub(crate) progress_at: Stamp,
     /// How it stood when the server decided to give it up.
@@ -223,6 +227,8 @@ impl Network {
             cut: false,
             leaving: false,
             answered: false,
+            away: None,
+            moved: false,
             last_words: None,
             accepted_at: Stamp::default(),
             touched_at: Stamp::default(),

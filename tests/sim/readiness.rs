@@ -29,15 +29,18 @@ struct Watch {
 /// An epoll instance.
 pub(crate) struct Sockets {
     world: Shared,
+    /// Of which worker.
+    pub(crate) worker: usize,
     watches: Vec<Watch>,
     listening: bool,
     events: VecDeque<Event>,
 }
 
 impl Sockets {
-    pub(crate) fn new(world: Shared) -> Self {
+    pub(crate) fn new(world: Shared, worker: usize) -> Self {
         Sockets {
             world,
+            worker,
             watches: Vec::new(),
             listening: false,
             events: VecDeque::new(),
@@ -48,7 +51,7 @@ impl Sockets {
     fn look(&mut self, world: &mut World) {
         let faults = world.scenario.faults;
         let mut events = Vec::new();
-        if world.woken || world.strikes(faults.spurious) {
+        if world.workers[self.worker].woken || world.strikes(faults.spurious) {
             events.push(event(Token::Waker, true, false));
         }
         for listener in 0..world.network.queues.len() {
@@ -96,7 +99,7 @@ impl Sockets {
                 || (watch.interest.read && network.is_readable(watch.line))
                 || (watch.interest.write && network.room(watch.line) > 0)
         };
-        world.woken
+        world.workers[self.worker].woken
             || (self.listening && network.queues.iter().any(|queue| !queue.is_empty()))
             || self.watches.iter().any(waits)
     }
@@ -149,34 +152,43 @@ fn event(token: Token, readable: bool, broken: bool) -> Event {
 impl Kernel for Sockets {
     type Socket = Socket;
 
-    fn unwatch(&mut self, _: &Socket) {}
+    fn unwatch(&mut self, socket: &Socket) {
+        self.watches.retain(|watch| watch.line != socket.0);
+    }
 
-    fn hand_over(&mut self, _: Socket, _: Carried, _: Destination) {}
+    fn hand_over(&mut self, socket: Socket, carried: Carried, to: Destination) {
+        let mut world = self.world.borrow_mut();
+        if self.watches.iter().any(|watch| watch.line == socket.0) {
+            world.fail(Some(socket.0), "handed over while it is watched");
+        }
+        world.hand_over(socket.0, carried, to);
+    }
 
     fn hand_over_fresh(&mut self, _: Socket, _: u32, _: usize) -> Result<(), Socket> {
         self.world.borrow().fail(None, "there is no other worker")
     }
 
     fn next_letter(&mut self) -> Option<Letter<Socket>> {
-        None
+        let (line, carried) = self.world.borrow_mut().next_carried(self.worker)?;
+        let socket = Socket(line);
+        Some(Letter::Carried { socket, carried })
     }
 
     fn now(&mut self) -> Moment {
-        self.world.borrow().moment()
+        self.world.borrow_mut().tell(self.worker)
     }
 
     fn wait(&mut self, patience: Option<Duration>) -> io::Result<()> {
         let world = self.world.clone();
         let mut world = world.borrow_mut();
         self.events.clear();
-        let now = world.network.clock.now;
-        let until = patience.map(|patience| now.saturating_add(patience.as_nanos() as u64));
+        let until = world.until(self.worker, patience);
         loop {
             let stirred = world.stir();
             self.events.clear();
             self.look(&mut world);
             let active = stirred || self.has_news(&world);
-            if world.pass(active, !self.events.is_empty(), until) {
+            if world.pass(self.worker, active, !self.events.is_empty(), until) {
                 return Ok(());
             }
         }
@@ -187,7 +199,7 @@ impl Kernel for Sockets {
     }
 
     fn clear_waker(&mut self) {
-        self.world.borrow_mut().woken = false;
+        self.world.borrow_mut().workers[self.worker].woken = false;
     }
 
     fn listen(&mut self, on: bool) -> io::Result<()> {

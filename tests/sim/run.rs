@@ -9,11 +9,13 @@ use ringback::memory::SlabPool;
 use ringback::protocol::Tally;
 use ringback::shard::{Admission, Settings};
 
-use crate::checks::{self, Engine};
-use crate::history::{self, History};
+use crate::checks::{self, Engine, Engines};
+use crate::history::{self, History, View};
+use crate::moves;
 use crate::network::Stamp;
 use crate::readiness::Sockets;
 use crate::ring::Ring;
+use crate::scenario::Scenario;
 use crate::tasks::Tasks;
 use crate::world::{Shared, World};
 
@@ -31,112 +33,149 @@ pub(crate) enum Style {
     Tasks,
 }
 
+impl Style {
+    pub(crate) const ALL: [Style; 3] = [Style::Readiness, Style::Completion, Style::Tasks];
+}
+
 /// Runs it; the trace, if all of it is wanted.
 ///
 /// # Panics
 /// Where an invariant does not hold.
 pub(crate) fn run(seed: u64, style: Style, whole_trace: bool) -> String {
-    let stop = |scenario: &crate::scenario::Scenario| {
-        Rc::new(Stop::new(1, scenario.drain_timeout).expect("descriptors for a waker"))
+    let stop = |scenario: &Scenario, workers: usize| {
+        Rc::new(Stop::new(workers, scenario.drain_timeout).expect("descriptors for a waker"))
     };
-    let world: Shared = Rc::new(RefCell::new(World::new(seed, stop, whole_trace)));
+    let world: Shared = Rc::new(RefCell::new(World::new(seed, style, stop, whole_trace)));
     let stop = world.borrow().stop.clone();
     let scenario = world.borrow().scenario.clone();
+    let styles = world.borrow().moves.styles.clone();
     let admission = Arc::new(Admission::new(scenario.connections_max));
-    let worker = Worker {
-        number: 0,
+    let tally = Arc::new(Tally::default());
+    let budget = SlabPool::budget(scenario.buffer_memory_bytes, styles.len());
+    let worker = |number| Worker {
+        number,
         settings: Settings {
             policy: scenario.policy.clone(),
-            budget: SlabPool::budget(scenario.buffer_memory_bytes, 1),
+            budget: budget.clone(),
             admission: admission.clone(),
         },
-        tally: Arc::new(Tally::default()),
+        tally: tally.clone(),
         listeners: Vec::new(),
         entrances: vec![scenario.entrance; scenario.listeners],
         stop: &stop,
         exchange: Arc::new(Exchange::new(&stop, false, None)),
         tuning: UringTuning::default(),
     };
-    let left = match style {
-        Style::Completion => {
-            let mut driver = uring::Driver::new(&worker, Ring::new(world.clone()));
-            live(&mut driver, &world, &worker.tally)
-        }
-        Style::Readiness => {
-            let driver = epoll::Driver::new(&worker, Sockets::new(world.clone()));
-            live(
-                &mut driver.expect("listeners can be watched"),
-                &world,
-                &worker.tally,
-            )
-        }
-        Style::Tasks => {
-            let mut tasks = Tasks::new(world.clone(), &worker);
-            live(&mut tasks, &world, &worker.tally)
-        }
-    };
+    let workers: Vec<_> = (0..styles.len()).map(worker).collect();
+    let engine = |(worker, style)| engine(style, worker, &world);
+    let mut engines: Vec<_> = workers.iter().zip(styles).map(engine).collect();
+    live(&mut engines, &world, &tally);
+    let left: usize = engines.iter().map(|engine| engine.connections()).sum();
     let mut world = world.borrow_mut();
-    let counted = worker.tally.accepted.get() - worker.tally.ended.get();
+    let counted = tally.accepted.get() + tally.picked_up.get();
+    let counted = counted - tally.ended.get() - tally.put_down.get();
     if left == 0 && (counted > 0 || admission.present() > 0) {
         world.fail(None, "there is nobody, and somebody is counted");
     }
     world.conclude();
-    checks::judge(&world, &worker.tally);
+    checks::judge(&world, &tally);
     match whole_trace {
         true => format!("{:#?}\n{}", world.scenario, world.recount(None, usize::MAX)),
         false => String::new(),
     }
 }
 
-/// Turn by turn, to the end; how many connections are left.
-fn live(engine: &mut impl Engine, world: &Shared, tally: &Tally) -> usize {
+/// A worker's engine over a simulated kernel.
+fn engine<'a>(style: Style, worker: &'a Worker<'a>, world: &Shared) -> Box<dyn Engine + 'a> {
+    let (world, number) = (world.clone(), worker.number);
+    match style {
+        Style::Completion => Box::new(uring::Driver::new(worker, Ring::new(world, number))),
+        Style::Readiness => {
+            let driver = epoll::Driver::new(worker, Sockets::new(world, number));
+            Box::new(driver.expect("listeners can be watched"))
+        }
+        Style::Tasks => Box::new(Tasks::new(world, worker)),
+    }
+}
+
+/// Turn by turn, to the end.
+fn live(engines: &mut Engines<'_>, world: &Shared, tally: &Tally) {
     let mut history = History::default();
     for _ in 0..TURNS_MAX {
+        let number = world.borrow_mut().next_worker();
+        let engine = &mut engines[number];
         engine.turn().expect("a simulated kernel goes on");
         world.borrow_mut().hear();
         engine.check_step(&world.borrow());
-        checks::check_deadlines(&world.borrow());
-        let views = engine.views();
+        let is_done = engine.is_done();
+        let views = views(engines, &world.borrow());
+        history::note_ends(&views, &mut world.borrow_mut());
+        if world.borrow().serving().count() == engines.len() {
+            checks::check_deadlines(&world.borrow());
+        }
         history.check(&views, &mut world.borrow_mut(), tally);
-        history.check_waiting(engine, &views, &world.borrow());
-        if engine.is_draining() && !engine.is_done() {
+        history.check_waiting(engines, &views, &world.borrow());
+        if !is_done && engines.iter().all(|engine| engine.is_draining()) {
             history.check_residents(&views, &world.borrow());
         }
-        if engine.is_done() {
+        if is_done {
+            world.borrow_mut().strand(number);
+            let engine = &mut engines[number];
             engine.finish().expect("a simulated kernel goes on");
-            conclude(engine, &world.borrow());
-            return engine.connections();
-        }
-        let mut world = world.borrow_mut();
-        if !world.quiet {
+            conclude(&**engine, &world.borrow());
+            let left = engine.views().into_iter().filter_map(|view| view.line);
+            world.borrow_mut().lose(left);
+            if world.borrow().serving().next().is_none() {
+                return checks::check_sockets(engines, &world.borrow());
+            }
             continue;
         }
-        engine.check_quiet(&world);
-        history::check_wants(engine, &views, &world);
-        checks::check_progress(&world);
-        if world.stalled {
-            go_on(engine, &mut world);
+        if world.borrow().is_quiet() {
+            check_quiet(engines, &views, &mut world.borrow_mut());
         }
+        moves::unsettle(&mut *engines[number], world);
     }
     world.borrow().fail(None, "it does not end");
 }
 
+/// The connections of all workers that have not ended.
+fn views(engines: &Engines<'_>, world: &World) -> Vec<View> {
+    let engines = engines.iter().zip(&world.workers);
+    let serving = engines.filter(|(_, worker)| !worker.ended);
+    serving.flat_map(|(engine, _)| engine.views()).collect()
+}
+
+/// Nothing happens before time has passed.
+fn check_quiet(engines: &Engines<'_>, views: &[View], world: &mut World) {
+    for (engine, worker) in engines.iter().zip(&world.workers) {
+        if !worker.ended {
+            engine.check_quiet(world);
+        }
+    }
+    history::check_wants(engines, views, world);
+    checks::check_progress(world);
+    if world.stalled {
+        go_on(engines, world);
+    }
+}
+
 /// Nobody will do anything any more.
-fn go_on(engine: &impl Engine, world: &mut World) {
+fn go_on(engines: &Engines<'_>, world: &mut World) {
     if !world.winding_up {
         // Whoever must not live for ever had a timer, so nobody is left that must not.
         world.expect_patience();
         return world.wind_up();
     }
-    if !world.is_deserted() || engine.connections() > 0 {
+    if !world.is_deserted() || engines.iter().any(|engine| engine.connections() > 0) {
         world.fail(None, "it stands still");
     }
-    engine.check_end(world);
+    engines.iter().for_each(|engine| engine.check_end(world));
+    checks::check_sockets(engines, world);
     world.drain();
 }
 
 /// The drain is over.
-fn conclude(engine: &impl Engine, world: &World) {
+fn conclude(engine: &dyn Engine, world: &World) {
     let (Some(drained_at), Some(heard_at)) = (world.drained_at, world.heard_at) else {
         world.fail(None, "the server stops by itself");
     };

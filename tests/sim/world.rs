@@ -3,13 +3,16 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::Duration;
 
 use ringback::engine::{Stop, StopPhase};
 use ringback::protocol::Moment;
 
+use crate::moves::Moves;
 use crate::network::{Line, Network, Side, Stamp};
 use crate::peer::Peer;
 use crate::random::Random;
+use crate::run::Style;
 use crate::scenario::Scenario;
 
 /// Events kept, unless all are asked for.
@@ -30,6 +33,21 @@ const IDLE_MAX: u32 = 200;
 /// Bytes that are much to come at once.
 const HANDFUL: usize = 30_000;
 
+/// What is known of a worker while it waits.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    /// Its waker has been rung and not been heard.
+    pub(crate) woken: bool,
+    /// It has found nothing to do that can be done before time passes.
+    quiet: bool,
+    /// When it last looked at the clock.
+    now: u64,
+    /// Until when it waits.
+    until: Option<u64>,
+    /// It has ended.
+    pub(crate) ended: bool,
+}
+
 /// Something that happened.
 #[derive(Clone, Copy, Debug)]
 struct Event {
@@ -48,15 +66,13 @@ pub(crate) struct World {
     pub(crate) scenario: Scenario,
     pub(crate) network: Network,
     pub(crate) peers: Vec<Peer>,
+    pub(crate) moves: Moves,
     pub(crate) stop: Rc<Stop>,
-    /// The waker has been rung and not been heard.
-    pub(crate) woken: bool,
+    pub(crate) workers: Vec<Waiting>,
     /// When the server was told to stop.
     pub(crate) drained_at: Option<Stamp>,
     /// Peers leave, whatever they were about.
     pub(crate) winding_up: bool,
-    /// Nothing more will happen before time has passed.
-    pub(crate) quiet: bool,
     /// Nothing more will happen at all, but perhaps what the server does by itself now and then.
     pub(crate) stalled: bool,
     /// When the server had heard that it is to stop.
@@ -78,26 +94,28 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(
         seed: u64,
-        stop: impl FnOnce(&Scenario) -> Rc<Stop>,
+        style: Style,
+        stop: impl FnOnce(&Scenario, usize) -> Rc<Stop>,
         whole_trace: bool,
     ) -> Self {
         let mut random = Random::new(seed);
         let scenario = Scenario::new(&mut random);
+        let moves = Moves::new(seed, style);
         let mut network = Network::new(scenario.listeners, scenario.queue_max);
         let peers = (0..scenario.peers)
             .map(|_| Peer::new(&mut random, &scenario))
             .collect();
         network.clock.now = 0;
         World {
-            stop: stop(&scenario),
+            stop: stop(&scenario, moves.styles.len()),
             random,
             network,
             peers,
+            workers: moves.styles.iter().map(|_| Waiting::default()).collect(),
+            moves,
             scenario,
-            woken: false,
             drained_at: None,
             winding_up: false,
-            quiet: false,
             stalled: false,
             heard_at: None,
             closing_at: None,
@@ -113,6 +131,18 @@ impl World {
     /// The time as the server knows it.
     pub(crate) fn moment(&self) -> Moment {
         Moment::from_nanos(BEGINNING + self.network.clock.now)
+    }
+
+    /// A worker looks at the clock.
+    pub(crate) fn tell(&mut self, worker: usize) -> Moment {
+        self.workers[worker].now = self.network.clock.now;
+        self.moment()
+    }
+
+    /// Until when a worker waits that does so for that long since it looked at the clock.
+    pub(crate) fn until(&self, worker: usize, patience: Option<Duration>) -> Option<u64> {
+        let patience = patience?.as_nanos() as u64;
+        Some(self.workers[worker].now.saturating_add(patience))
     }
 
     /// Whether one of these faults happens now.
@@ -166,7 +196,7 @@ impl World {
             self.drained_at = Some(self.network.clock);
             self.network.drain();
             self.stop.drain();
-            self.woken = true;
+            self.workers.iter_mut().for_each(|it| it.woken = true);
             self.idle = 0;
             self.stalled = false;
         }
@@ -177,8 +207,13 @@ impl World {
         if self.drained_at.is_some() {
             self.heard_at = self.heard_at.or(Some(self.network.clock));
         }
-        if self.stop.phase() == StopPhase::Closing {
-            self.closing_at = self.closing_at.or(Some(self.network.clock));
+        if self.stop.phase() == StopPhase::Closing && self.closing_at.is_none() {
+            self.closing_at = Some(self.network.clock);
+            if self.workers.len() > 1 {
+                // The one that was last says so to the other.
+                self.workers.iter_mut().for_each(|it| it.woken = true);
+                self.awaken();
+            }
         }
     }
 
@@ -193,6 +228,7 @@ impl World {
             self.drain();
             return true;
         }
+        let travels = self.travel();
         let first = self.random.within(0..self.peers.len());
         for number in 0..self.peers.len() {
             let number = (first + number) % self.peers.len();
@@ -216,7 +252,7 @@ impl World {
                 Err(why) => self.fail(line, &why),
             }
         }
-        false
+        travels
     }
 
     /// An invariant does not hold.
@@ -235,23 +271,41 @@ impl World {
     }
 
     /// Lets time pass. `active`: something happened just now, or could have. `news`: there is something to
-    /// report to the server, which waits until `until` at most. Whether it goes on now.
-    pub(crate) fn pass(&mut self, active: bool, news: bool, until: Option<u64>) -> bool {
+    /// report to the worker, which waits until `until` at most. Whether it goes on now.
+    pub(crate) fn pass(
+        &mut self,
+        worker: usize,
+        active: bool,
+        news: bool,
+        until: Option<u64>,
+    ) -> bool {
+        let is_alone = self.workers.len() == 1;
+        self.workers[worker].until = until;
+        let until = self.serving().filter_map(|it| it.until).min();
         if active {
-            self.quiet = false;
+            self.awaken();
             let mut span = self.random.below(TICK);
             if self.strikes(self.scenario.faults.jump) {
                 span = self.random.below(500_000_000);
                 self.jumped_at = Some(self.network.clock.now + span);
             }
             let over = self.advance(self.network.clock.now + span, until);
-            return over || (news && self.random.one_in(3));
+            let goes_on = over || (news && self.random.one_in(3));
+            // Where there is another it has its turn, and this one had nothing.
+            if goes_on || (!is_alone && self.random.one_in(2)) {
+                self.workers[worker].until = Some(self.network.clock.now);
+                return true;
+            }
+            return false;
         }
         if news {
+            if !is_alone {
+                self.awaken();
+                self.workers[worker].until = Some(self.network.clock.now);
+            }
             return true;
         }
-        if !self.quiet {
-            self.quiet = true;
+        if !std::mem::replace(&mut self.workers[worker].quiet, true) || !self.is_quiet() {
             return true;
         }
         let now = self.network.clock.now;
@@ -265,8 +319,8 @@ impl World {
             self.stalled = true;
             return true;
         };
-        self.quiet = false;
-        self.advance(target.max(now), until)
+        self.awaken();
+        self.advance(target.max(now), until) || !is_alone
     }
 
     /// Moves the clock; whether the server has waited long enough.
@@ -291,23 +345,51 @@ impl World {
         crate::checks::check_deadlines(self);
     }
 
+    /// Something is to happen, though nothing did that could happen by itself.
+    pub(crate) fn awaken(&mut self) {
+        self.workers.iter_mut().for_each(|it| it.quiet = false);
+        self.stalled = false;
+    }
+
+    /// The worker that has the next turn.
+    pub(crate) fn next_worker(&mut self) -> usize {
+        let number = self.moves.turn();
+        let ended = self.workers[number].ended;
+        // There are two at most.
+        if ended { 1 - number } else { number }
+    }
+
+    /// The workers that have not ended.
+    pub(crate) fn serving(&self) -> impl Iterator<Item = &Waiting> {
+        self.workers.iter().filter(|worker| !worker.ended)
+    }
+
+    /// Nothing more will happen before time has passed.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.serving().all(|worker| worker.quiet)
+    }
+
     /// Has everyone leave.
     pub(crate) fn wind_up(&mut self) {
         self.note(None, "everyone leaves", 0);
         self.winding_up = true;
         self.idle = 0;
-        self.quiet = false;
-        self.stalled = false;
+        self.awaken();
     }
 
     /// The server is gone, and the kernel closes what it left open. Everyone sees that.
     pub(crate) fn conclude(&mut self) {
-        for line in 0..self.network.connections.len() {
+        self.lose(0..self.network.connections.len());
+        while self.stir() {}
+    }
+
+    /// A worker is gone, and the kernel closes what it left open.
+    pub(crate) fn lose(&mut self, lines: impl IntoIterator<Item = Line>) {
+        for line in lines {
             if self.network.connections[line].server == Side::Open {
                 self.network.close(line, false);
             }
         }
-        while self.stir() {}
     }
 
     /// Whether nobody is left, or will come.

@@ -87,6 +87,8 @@ struct Underway {
 /// A ring.
 pub(crate) struct Ring {
     world: Shared,
+    /// Of which worker.
+    pub(crate) worker: usize,
     memory: Memory,
     requests: Vec<Request>,
     operations: Vec<Operation>,
@@ -103,10 +105,11 @@ pub(crate) struct Ring {
 }
 
 impl Ring {
-    pub(crate) fn new(world: Shared) -> Self {
+    pub(crate) fn new(world: Shared, worker: usize) -> Self {
         let layout = world.borrow().scenario.buffers;
         Ring {
             world,
+            worker,
             memory: Memory::new(layout),
             requests: Vec::new(),
             operations: Vec::new(),
@@ -202,6 +205,37 @@ impl Ring {
         }
     }
 
+    /// A number for a socket.
+    fn number(&mut self, line: Line) -> usize {
+        let free = self.sockets.iter().position(Option::is_none);
+        let number = free.unwrap_or_else(|| {
+            self.sockets.push(None);
+            self.sockets.len() - 1
+        });
+        self.sockets[number] = Some(line);
+        number
+    }
+
+    /// The engine gives a socket away, for which nothing may be under way, or have completed and not be reported.
+    fn forget(&mut self, socket: &Socket, how: &str) {
+        let line = socket.line;
+        let id = self.names.iter().find(|(known, _)| *known == line);
+        let keys = id.map(|(_, id)| [Key::Receive(*id), Key::Send(*id)]);
+        let names = |key: Key| keys.is_some_and(|keys| keys.contains(&key));
+        let asks = |request: &Request| matches!(request, Request::Begin(Operation { line: Some(it), .. }) if *it == line);
+        if self.sends.iter().any(|send| send.line == line)
+            || self.operations.iter().any(|it| it.line == Some(line))
+            || self.requests.iter().any(asks)
+            || self.late.iter().any(|it| names(it.key))
+            || self.visible.iter().any(|(it, _)| names(it.key))
+        {
+            let why = format!("{how} while something is under way for it");
+            self.world.borrow().fail(Some(line), &why);
+        }
+        self.sockets[socket.number] = None;
+        self.names.retain(|(known, _)| *known != line);
+    }
+
     /// Where a piece lies.
     fn place(&self, load: &Load) -> Place {
         match load {
@@ -219,18 +253,25 @@ impl Ring {
 impl Kernel for Ring {
     type Socket = Socket;
 
-    fn hand_over(&mut self, _: Socket, _: Carried, _: Destination) {}
+    fn hand_over(&mut self, socket: Socket, carried: Carried, to: Destination) {
+        self.forget(&socket, "handed over");
+        let mut world = self.world.borrow_mut();
+        world.hand_over(socket.line, carried, to);
+    }
 
     fn hand_over_fresh(&mut self, _: Socket, _: u32, _: usize) -> Result<(), Socket> {
         self.world.borrow().fail(None, "there is no other worker")
     }
 
     fn next_letter(&mut self) -> Option<Letter<Socket>> {
-        None
+        let (line, carried) = self.world.borrow_mut().next_carried(self.worker)?;
+        let number = self.number(line);
+        let socket = Socket { number, line };
+        Some(Letter::Carried { socket, carried })
     }
 
     fn now(&mut self) -> Moment {
-        self.world.borrow().moment()
+        self.world.borrow_mut().tell(self.worker)
     }
 
     fn listeners(&self) -> u32 {
@@ -241,8 +282,7 @@ impl Kernel for Ring {
         let world = self.world.clone();
         let mut world = world.borrow_mut();
         self.submit(&mut world);
-        let now = world.network.clock.now;
-        let until = patience.map(|patience| now.saturating_add(patience.as_nanos() as u64));
+        let until = world.until(self.worker, patience);
         loop {
             let stirred = world.stir();
             let worked = self.work(&mut world);
@@ -251,7 +291,12 @@ impl Kernel for Ring {
                 if !self.visible.is_empty() || !worked {
                     return Ok(());
                 }
-            } else if world.pass(stirred || worked, !self.visible.is_empty(), until) {
+            } else if world.pass(
+                self.worker,
+                stirred || worked,
+                !self.visible.is_empty(),
+                until,
+            ) {
                 return Ok(());
             }
         }
@@ -280,7 +325,7 @@ impl Kernel for Ring {
     }
 
     fn clear_waker(&mut self) {
-        self.world.borrow_mut().woken = false;
+        self.world.borrow_mut().workers[self.worker].woken = false;
     }
 
     fn accept(&mut self, listener: u32) {
@@ -353,25 +398,19 @@ impl Kernel for Ring {
     }
 
     fn cancel_all(&mut self, _: SlotId, socket: &Socket) {
-        let Socket { number, line } = *socket;
-        self.world.borrow_mut().network.give_up(line);
+        let number = socket.number;
         self.requests.push(Request::CancelAll { number });
     }
 
     fn close(&mut self, socket: Socket, reset: bool) {
-        let Socket { number, line } = socket;
-        let names = |request: &Request| matches!(request, Request::Begin(Operation { line: Some(it), .. }) if *it == line);
-        let begun = |operation: &Operation| operation.line == Some(line);
-        let sent = self.sends.iter().any(|send| send.line == line);
-        if sent || self.operations.iter().any(begun) || self.requests.iter().any(names) {
-            let why = "closed while something is under way for it";
-            self.world.borrow().fail(Some(line), why);
-        }
+        self.forget(&socket, "closed");
         let mut world = self.world.borrow_mut();
-        world.note(Some(line), "the server closes, reset", i64::from(reset));
-        world.network.close(line, reset);
-        self.sockets[number] = None;
-        self.names.retain(|(known, _)| *known != line);
+        world.note(
+            Some(socket.line),
+            "the server closes, reset",
+            i64::from(reset),
+        );
+        world.network.close(socket.line, reset);
     }
 
     fn peer(&self, _: &Socket) -> Option<SocketAddr> {

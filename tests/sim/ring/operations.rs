@@ -19,7 +19,7 @@ impl Ring {
             return;
         };
         let receives = matches!(operation.kind, Kind::Receive { .. });
-        if receives && world.scenario.faults.keep_order() && is_ready(operation, world) {
+        if receives && world.scenario.faults.keep_order() && self.is_ready(operation, world) {
             self.go_on(self.operations.len() - 1, world);
         }
     }
@@ -31,14 +31,14 @@ impl Ring {
             self.report_stale(world);
         }
         // Somebody else's signal, or the same once more.
-        world.woken |= world.random.one_in(faults.spurious * 10);
+        world.workers[self.worker].woken |= world.random.one_in(faults.spurious * 10);
         if !self.late.is_empty() && !world.strikes(faults.late) {
             let number = world.random.within(0..self.late.len());
             let completion = self.late.swap_remove(number);
             self.visible.push_back((completion, None));
             return true;
         }
-        let ready = |operation: &Operation| is_ready(operation, world);
+        let ready = |operation: &Operation| self.is_ready(operation, world);
         let ready: Vec<_> = (0..self.operations.len())
             .filter(|number| ready(&self.operations[*number]))
             .collect();
@@ -66,7 +66,7 @@ impl Ring {
         let (key, line) = (operation.key, operation.line.unwrap_or(0));
         let ends = world.strikes(world.scenario.faults.ends);
         let passes = world.random.one_in(3)
-            && is_ready(
+            && self.is_ready(
                 &Operation {
                     cancelled: false,
                     ..operation
@@ -128,12 +128,7 @@ impl Ring {
         let Some(line) = world.network.accept(listener as usize) else {
             return;
         };
-        let free = self.sockets.iter().position(Option::is_none);
-        let socket = free.unwrap_or_else(|| {
-            self.sockets.push(None);
-            self.sockets.len() - 1
-        });
-        self.sockets[socket] = Some(line);
+        let socket = self.number(line);
         world.note(Some(line), "is accepted as socket", socket as i64);
         self.report(number, socket as i32, last, world);
     }
@@ -265,19 +260,19 @@ impl Ring {
         };
         self.visible.push_back((completion, None));
     }
-}
 
-/// Whether an operation has something to report, now or after a cancel.
-fn is_ready(operation: &Operation, world: &World) -> bool {
-    let line = operation.line.unwrap_or(0);
-    let network = &world.network;
-    operation.cancelled
-        || match operation.kind {
-            Kind::Wake => world.woken,
-            Kind::Accept { listener, .. } => !network.queues[listener as usize].is_empty(),
-            Kind::Receive { .. } => network.is_readable(line),
-            Kind::Send { wait } => {
-                !wait || network.room(line) > 0 || network.connections[line].broken
+    /// Whether an operation has something to report, now or after a cancel.
+    fn is_ready(&self, operation: &Operation, world: &World) -> bool {
+        let line = operation.line.unwrap_or(0);
+        let network = &world.network;
+        operation.cancelled
+            || match operation.kind {
+                Kind::Wake => world.workers[self.worker].woken,
+                Kind::Accept { listener, .. } => !network.queues[listener as usize].is_empty(),
+                Kind::Receive { .. } => network.is_readable(line),
+                Kind::Send { wait } => {
+                    !wait || network.room(line) > 0 || network.connections[line].broken
+                }
             }
-        }
+    }
 }

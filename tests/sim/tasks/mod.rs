@@ -21,7 +21,7 @@ use std::rc::Rc;
 
 use ringback::engine::Worker;
 use ringback::engine::tokio_uring::{Shared as Core, serve};
-use ringback::shard::{SlotId, Wants};
+use ringback::shard::{Destination, SlotId, Wants};
 
 use crate::checks::{self, Engine};
 use crate::history::{View, views};
@@ -50,7 +50,7 @@ pub(crate) struct Tasks {
 
 impl Tasks {
     pub(crate) fn new(world: Shared, worker: &Worker<'_>) -> Self {
-        let kernel = Rc::new(Kernel::new(world.clone()));
+        let kernel = Rc::new(Kernel::new(world.clone(), worker.number));
         let core = Core::new(Runtime(kernel.clone()), worker);
         kernel.serves(&core);
         let over = Rc::new(Cell::new(None));
@@ -64,7 +64,7 @@ impl Tasks {
             async move {
                 let woken = async || {
                     let _ = kernel.operation(What::Wake, None).await;
-                    kernel.world.borrow_mut().woken = false;
+                    kernel.world.borrow_mut().workers[kernel.worker].woken = false;
                 };
                 let listeners =
                     listeners.map(|number| (Door::new(kernel.clone(), number), entrance));
@@ -85,7 +85,7 @@ impl Tasks {
 
 /// What the engine takes of the budget for its read buffers.
 fn reserved(world: &World) -> usize {
-    world.scenario.buffer_memory_bytes / BUFFERS_PART
+    world.scenario.buffer_memory_bytes / world.workers.len() / BUFFERS_PART
 }
 
 /// The engine has no part in how long it takes until it is told of a completion.
@@ -109,7 +109,7 @@ impl Engine for Tasks {
                 }
                 let news = self.executor.has_ready() || self.kernel.has_spawned();
                 let before = world.network.clock;
-                let over = world.pass(stirred || worked, news, until);
+                let over = world.pass(self.kernel.worker, stirred || worked, news, until);
                 if worked || news {
                     forgive(&mut world.network.clock, before);
                 }
@@ -120,6 +120,10 @@ impl Engine for Tasks {
         }
         self.executor.run(&self.kernel, &self.world);
         Ok(())
+    }
+
+    fn leave(&mut self, id: SlotId, to: Destination) {
+        self.core.leave(id, to);
     }
 
     fn is_done(&self) -> bool {
@@ -154,7 +158,7 @@ impl Engine for Tasks {
     }
 
     fn check_end(&self, world: &World) {
-        checks::check_empty(&self.core.shard(), world, self.kernel.unseen());
+        checks::check_empty(&self.core.shard(), world);
         if self.core.claims() > 0 {
             world.fail(None, "claims on read buffers are left");
         }
@@ -165,12 +169,18 @@ impl Engine for Tasks {
         self.core.shard().len()
     }
 
+    fn unseen(&self) -> usize {
+        self.kernel.unseen()
+    }
+
     fn is_draining(&self) -> bool {
         self.core.shard().is_draining()
     }
 
     fn views(&self) -> Vec<View> {
-        views(&self.core.shard(), |id| self.kernel.line(id))
+        views(self.kernel.worker, &self.core.shard(), |id| {
+            self.kernel.line(id)
+        })
     }
 
     fn grace(&self) -> u64 {

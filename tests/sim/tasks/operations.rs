@@ -67,6 +67,8 @@ pub(super) struct Operation {
 /// The kernel's side.
 pub(super) struct Kernel {
     pub(super) world: Shared,
+    /// Of which worker.
+    pub(super) worker: usize,
     pub(super) operations: RefCell<Vec<Operation>>,
     begun: Cell<u64>,
     spawned: RefCell<Vec<Task>>,
@@ -80,9 +82,10 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    pub(super) fn new(world: Shared) -> Self {
+    pub(super) fn new(world: Shared, worker: usize) -> Self {
         Kernel {
             world,
+            worker,
             operations: RefCell::default(),
             begun: Cell::default(),
             spawned: RefCell::default(),
@@ -140,7 +143,6 @@ impl Kernel {
     /// The engine knows of a connection.
     pub(super) fn arrive(&self, line: Line) {
         self.arrived.set(Some(line));
-        self.world.borrow_mut().network.enter(line);
     }
 
     /// An operation, once it is polled.
@@ -269,15 +271,21 @@ impl Kernel {
         }
     }
 
-    pub(super) fn close(&self, line: Line, reset: bool) {
+    /// The engine gives a socket away, for which nothing may be under way.
+    pub(super) fn forget(&self, line: Line, how: &str) {
         let operations = self.operations.borrow();
         if operations.iter().any(|it| it.line == Some(line)) {
-            self.fail(Some(line), "closed while something is under way for it");
+            let why = format!("{how} while something is under way for it");
+            self.fail(Some(line), &why);
         }
         if self.arrived.get() == Some(line) {
             self.arrived.set(None);
         }
         self.names.borrow_mut().retain(|(known, _)| *known != line);
+    }
+
+    pub(super) fn close(&self, line: Line, reset: bool) {
+        self.forget(line, "closed");
         let mut world = self.world.borrow_mut();
         world.note(Some(line), "the server closes, reset", i64::from(reset));
         world.network.close(line, reset);

@@ -10,7 +10,7 @@ impl Kernel {
     /// Lets one operation go on, or be reported; whether there was any that could.
     pub(super) fn work(&self, world: &mut World) -> bool {
         let faults = world.scenario.faults;
-        world.woken |= world.random.one_in(faults.spurious * 10);
+        world.workers[self.worker].woken |= world.random.one_in(faults.spurious * 10);
         let mut operations = self.operations.borrow_mut();
         let able = self.able(&operations, world);
         if able.is_empty() {
@@ -78,7 +78,7 @@ impl Kernel {
                 let shut = self.shut.borrow().contains(&listener);
                 shut || !network.queues[listener].is_empty()
             }
-            What::Wake => world.woken,
+            What::Wake => world.workers[self.worker].woken,
             What::Sleep(due) => due <= world.moment(),
             What::Turn => true,
             What::Read(_) => operation.cancelled || network.is_readable(line),

@@ -33,14 +33,22 @@ impl world::World for Runtime {
         let _ = self.0.operation(What::Sleep(due), None).await;
     }
 
-    fn hand_over(&self, _: Socket, _: Carried, _: Destination) {}
+    fn hand_over(&self, socket: Socket, carried: Carried, to: Destination) {
+        self.0.forget(socket.line, "handed over");
+        let mut world = self.0.world.borrow_mut();
+        world.hand_over(socket.line, carried, to);
+    }
 
     fn hand_over_fresh(&self, _: Socket, _: u32, _: usize) -> Result<(), Socket> {
         self.0.world.borrow().fail(None, "there is no other worker")
     }
 
     fn next_letter(&self) -> Option<Letter<Socket>> {
-        None
+        let (line, carried) = self.0.world.borrow_mut().next_carried(self.0.worker)?;
+        self.0.arrive(line);
+        let kernel = self.0.clone();
+        let socket = Socket { kernel, line };
+        Some(Letter::Carried { socket, carried })
     }
 
     async fn turn(&self) {
@@ -68,6 +76,7 @@ impl world::Listener for Door {
         let (result, _) = self.kernel.operation(what, None).await;
         let line = error(result)?;
         self.kernel.arrive(line);
+        self.kernel.world.borrow_mut().network.enter(line);
         let kernel = self.kernel.clone();
         Ok(Socket { kernel, line })
     }
