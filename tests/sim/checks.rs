@@ -405,7 +405,8 @@ fn judge_fair(world: &World, line: Line, peer: &Peer) {
     let allowed = match peer.reader.stage {
         Stage::Refused(503) => unavailable,
         Stage::Refused(408) => !scenario.calm || !peer.script.has_head,
-        Stage::Refused(_) | Stage::Frames | Stage::Echo => true,
+        Stage::Refused(_) => !(scenario.policy.http && peer.script.is_ordinary_http()),
+        Stage::Frames | Stage::Echo => true,
         Stage::Head => !peer.script.has_head || !scenario.calm || drained,
     };
     if !allowed {

@@ -84,6 +84,14 @@ pub(crate) fn check_wants(engines: &Engines<'_>, views: &[View], world: &World) 
     }
 }
 
+/// Who was there, or on the way, when the server began to go down: by either name.
+struct Residents {
+    names: Vec<Name>,
+    lines: Vec<Line>,
+    /// All lines that were open. For one of them nothing may have been begun, so that it was not known which.
+    open: Vec<Line>,
+}
+
 /// What has been seen of the connections so far.
 #[derive(Default)]
 pub(crate) struct History {
@@ -95,8 +103,8 @@ pub(crate) struct History {
     queued: Vec<Line>,
     /// Who has something to say and has not been heard: since which byte, and for how many turns.
     unheard: Vec<(Name, u64, usize)>,
-    /// Who was there when the server began to go down, or on the way: by either name.
-    residents: Option<(Vec<Name>, Vec<Line>)>,
+    /// Who was there when the server began to go down.
+    residents: Option<Residents>,
     /// For how many turns nobody of them has been there.
     deserted: usize,
     /// Resets for which there was no reason but want of memory.
@@ -161,7 +169,7 @@ impl History {
     /// Whether a connection was there when the server began to go down.
     fn is_resident(&self, line: Line) -> bool {
         let residents = self.residents.as_ref();
-        residents.is_some_and(|(_, lines)| lines.contains(&line))
+        residents.is_some_and(|residents| residents.lines.contains(&line))
     }
 
     /// Where room has come from others' leaving, it is found by the next look at whoever waits for it.
@@ -184,14 +192,20 @@ impl History {
 
     /// The last call begins when all are gone that were there when the server began to go down.
     pub(crate) fn check_residents(&mut self, views: &[View], world: &World) {
-        let (names, lines) = self.residents.get_or_insert_with(|| {
-            let names = views.iter().map(|view| view.name);
-            let lines = views.iter().filter_map(|view| view.line);
-            (names.collect(), lines.chain(world.moves.lines()).collect())
+        let residents = self.residents.get_or_insert_with(|| Residents {
+            names: views.iter().map(|view| view.name).collect(),
+            lines: {
+                let lines = views.iter().filter_map(|view| view.line);
+                lines.chain(world.moves.lines()).collect()
+            },
+            open: world.network.open_lines().collect(),
         });
         let stays = |view: &View| {
-            let is_known = |line: Line| lines.contains(&line);
-            names.contains(&view.name) || view.line.is_some_and(is_known)
+            residents.names.contains(&view.name)
+                || view.line.is_none_or(|line| {
+                    let moved = world.network.connections[line].moved;
+                    residents.lines.contains(&line) || (moved && residents.open.contains(&line))
+                })
         };
         let drain = world.scenario.drain_timeout.as_nanos() as u64;
         let over = |at: Stamp| world.network.clock.now - at.now >= drain;

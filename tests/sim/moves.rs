@@ -26,6 +26,8 @@ pub(crate) struct Moves {
     random: Random,
     /// How each worker does its I/O. All have the same peers.
     pub(crate) styles: Vec<Style>,
+    /// Somebody answers ordinary HTTP.
+    pub(crate) http: bool,
     /// Turns in which none is put down yet.
     rests: u64,
     /// From then on, once in so many turns.
@@ -49,6 +51,7 @@ impl Moves {
         Moves {
             styles: [style].into_iter().chain(others).collect(),
             left: if moves { left } else { 0 },
+            http: moves && random.one_in(3),
             rests: random.pick(&[0, 20, 200]),
             one_in: random.pick(&[1, 4, 20]),
             same: random.one_in(4),
@@ -105,6 +108,12 @@ pub(crate) fn unsettle(engine: &mut dyn Engine, world: &Shared) {
 }
 
 impl Network {
+    /// The lines that the server has.
+    pub(crate) fn open_lines(&self) -> impl Iterator<Item = Line> {
+        let lines = self.connections.iter().enumerate();
+        lines.filter_map(|(line, it)| (it.server == Side::Open).then_some(line))
+    }
+
     /// The server has put it down.
     pub(crate) fn put_down(&mut self, line: Line) {
         self.connections[line].away = Some(self.clock);
@@ -139,7 +148,7 @@ impl World {
     /// The server has put a connection down.
     pub(crate) fn hand_over(&mut self, line: Line, mut carried: Carried, to: Destination) {
         let Destination::Worker(to) = to else {
-            self.fail(Some(line), "nobody here answers ordinary HTTP");
+            return self.answer_http(line, carried);
         };
         let to = usize::from(to);
         let permit = carried.permit.take();
@@ -157,6 +166,25 @@ impl World {
         if self.workers[to].ended {
             self.strand(to);
         }
+    }
+
+    /// Somebody else answers a request that is ordinary HTTP: all that has come of it.
+    fn answer_http(&mut self, line: Line, carried: Carried) {
+        let unread = carried.into_unread();
+        self.note(Some(line), "is ordinary HTTP, bytes", unread.len() as i64);
+        let said = self.network.heard(line) as usize;
+        let script = &self.peer(line).script;
+        let connection = &self.network.connections[line];
+        // What was lost with a connection does not count.
+        let is_whole = unread.len() == said || connection.broken;
+        if !is_whole || !script.bytes.starts_with(&unread) {
+            self.fail(Some(line), "a request is handed over, and not all of it");
+        }
+        if !script.is_ordinary_http() || connection.answered {
+            self.fail(Some(line), "it is handed over, and was to be answered");
+        }
+        self.peer_mut(line).hurt = true;
+        self.network.close(line, false);
     }
 
     /// A connection that has arrived, for the server to pick up.

@@ -12,10 +12,16 @@ use crate::support::frames::{self, Frame};
 use crate::support::oracle::{self, Patience, Rules};
 use crate::support::{request, streams};
 
-/// Requests that are none.
-const GARBAGE: [&str; 6] = [
+/// Requests for somebody else, if there is one.
+const ORDINARY: [&str; 2] = [
     "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello",
+];
+
+/// Requests that are none.
+const GARBAGE: [&str; 6] = [
+    ORDINARY[0],
+    ORDINARY[1],
     "GET /chat HTTP/1.1\nHost: localhost\n\n",
     "\u{16}\u{3}\u{1}\u{2}nonsense\r\n\r\n",
     "GET /chat HTTP/1.0\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
@@ -45,6 +51,10 @@ impl Script {
                 frames::noise(random.within(0..count + 1), random.next()),
                 Expected::Itself,
             );
+        }
+        if scenario.policy.http && random.one_in(3) {
+            let request = random.pick(&ORDINARY);
+            return Script::without_frames(request.into(), Expected::Refusal);
         }
         let choice = if scenario.heavy { 4 } else { 0 };
         match random.below(16).max(choice) {
@@ -116,6 +126,11 @@ impl Script {
             has_head: true,
             greeted,
         }
+    }
+
+    /// Whether it is a request for whoever answers ordinary HTTP.
+    pub(crate) fn is_ordinary_http(&self) -> bool {
+        ORDINARY.iter().any(|it| it.as_bytes() == self.bytes)
     }
 
     /// How many events are owed at once to whoever has said `sent` bytes of it.

@@ -99,8 +99,9 @@ impl World {
         whole_trace: bool,
     ) -> Self {
         let mut random = Random::new(seed);
-        let scenario = Scenario::new(&mut random);
+        let mut scenario = Scenario::new(&mut random);
         let moves = Moves::new(seed, style);
+        scenario.policy.http = moves.http;
         let mut network = Network::new(scenario.listeners, scenario.queue_max);
         let peers = (0..scenario.peers)
             .map(|_| Peer::new(&mut random, &scenario))
@@ -300,7 +301,7 @@ impl World {
         }
         if news {
             if !is_alone {
-                self.awaken();
+                self.workers[worker].quiet = false;
                 self.workers[worker].until = Some(self.network.clock.now);
             }
             return true;
