@@ -18,18 +18,24 @@ fn refuse(server: &Server, head: &[u8]) -> Response {
     response
 }
 
+/// Whether or not ordinary HTTP is answered too.
 pub(crate) fn refusals_are_whole_responses(engine: &'static str) {
-    let server = Server::start(engine, &[]);
     let valid = String::from_utf8(request::upgrade()).expect("ASCII");
     let many = (0..200)
         .map(|number| format!("X-{number}: y\r\n"))
         .collect::<String>();
-    for (head, status) in [
+    let refused = [
         (valid.replace("Version: 13", "Version: 8"), 426),
+        (valid.replace("Upgrade: websocket\r\n", ""), 426),
+        (valid.replace("Connection: Upgrade\r\n", ""), 400),
         (valid.replace("GET", "POST"), 405),
         (valid.replace("GET", "FETCH"), 501),
+        ("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n".to_owned(), 405),
         (valid.replace("/chat", "*"), 400),
         (valid.replace("Host: localhost:3000\r\n", ""), 400),
+        ("GET / HTTP/1.1\r\n\r\n".to_owned(), 400),
+        ("GET / HTTP/2.0\r\nHost: a\r\n\r\n".to_owned(), 505),
+        (valid.replace("HTTP/1.1", "HTTP/1.0"), 505),
         (valid.replace("\r\nUpgrade", "\nUpgrade"), 400),
         (valid.replace("/chat", &"/long".repeat(5000)), 414),
         (
@@ -40,10 +46,14 @@ pub(crate) fn refusals_are_whole_responses(engine: &'static str) {
             "\u{16}\u{3}\u{1} a TLS client, as it were\r\n\r\n".to_owned(),
             400,
         ),
-    ] {
-        refuse(&server, head.as_bytes()).assert_refused(status);
+    ];
+    for options in [&[][..], &["--no-http"]] {
+        let server = Server::start(engine, options);
+        for (head, status) in &refused {
+            refuse(&server, head.as_bytes()).assert_refused(*status);
+        }
+        Wire::upgrade(&server).assert_echoes("still serving");
     }
-    Wire::upgrade(&server).assert_echoes("still serving");
 }
 
 /// They are told so, rather than let wait for a 408.

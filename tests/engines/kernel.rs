@@ -9,7 +9,7 @@ use crate::wire::Wire;
 /// One of the server's sockets.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Socket {
-    peer_port: u16,
+    pub(crate) peer_port: u16,
     /// What it has to send or the peer has not acknowledged, in bytes.
     pub(crate) unsent_bytes: u64,
     /// What the server has not read, in bytes.

@@ -13,6 +13,7 @@ mod ending;
 mod fairness;
 mod flood;
 mod handshake;
+mod http;
 mod libraries;
 mod limits;
 mod memory;
@@ -22,6 +23,7 @@ mod pauses;
 mod pressure;
 mod quiet;
 mod sequential;
+mod siege;
 mod slow_readers;
 mod storm;
 mod turmoil;
@@ -63,6 +65,13 @@ on_every_engine! { {
     handshake: refusals_are_whole_responses, a_trickle_does_not_hold_a_connection,
         frames_behind_the_request_are_served, a_subprotocol_is_chosen,
         what_is_no_http_is_answered;
+    http: each_request_gets_its_answer, every_cut_of_a_head_is_answered,
+        http_1_0_is_answered_in_its_terms, no_http_refuses_what_is_no_upgrade,
+        an_upgrade_may_follow_ordinary_requests,
+        a_full_server_answers_a_health_check, a_drain_is_told_to_who_asks,
+        kept_connections_do_not_prolong_a_drain;
+    siege: slow_heads_take_nothing_from_others, hoards_take_nothing_from_others,
+        bodies_take_nothing_from_others, what_is_pipelined_takes_nothing_from_others;
     modes: the_tutorial_is_served, a_greeting_comes_when_asked, tcp_comes_back_as_it_went,
         large_messages_are_prefixed;
     pressure: a_peer_that_never_reads_is_ended;

@@ -35,7 +35,12 @@ pub(crate) struct Wire {
 impl Wire {
     /// A connection on which nothing was said.
     pub(crate) fn connect(server: &Server) -> Self {
-        Self::over(TcpStream::connect(server.address).expect("a connection"))
+        Self::to(server.address)
+    }
+
+    /// The same to whoever is there.
+    pub(crate) fn to(address: SocketAddr) -> Self {
+        Self::over(TcpStream::connect(address).expect("a connection"))
     }
 
     /// The same with a receive buffer of about `receive_bytes`, so that it is soon full.
@@ -102,6 +107,23 @@ impl Wire {
                 self.ahead
             );
         }
+    }
+
+    /// Asks for `path` as most clients of HTTP do, and reads the answer.
+    pub(crate) fn ask(&mut self, method: &str, path: &str) -> Response {
+        self.send(format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
+        self.read_answer(method)
+    }
+
+    /// Reads a response to `method` whose body is as long as its head says.
+    pub(crate) fn read_answer(&mut self, method: &str) -> Response {
+        let mut response = self.read_response();
+        let length = response
+            .header("content-length")
+            .filter(|_| method != "HEAD");
+        let length = length.map_or(0, |length| length.parse().expect("a number"));
+        response.rest = self.read_exact(length);
+        response
     }
 
     fn read_more(&mut self) -> usize {

@@ -21,6 +21,8 @@ pub(crate) fn with_header(lines: &str) -> Vec<u8> {
 /// A response, read.
 #[derive(Clone, Debug)]
 pub(crate) struct Response {
+    /// Of HTTP.
+    pub(crate) version: String,
     pub(crate) status: u16,
     headers: Vec<(String, String)>,
     /// What follows the head: the body of a refusal, or the first frames.
@@ -37,6 +39,11 @@ impl Response {
         let value = values.next().map(|(_, value)| value.as_str());
         assert!(values.next().is_none(), "{name} is there twice");
         value
+    }
+
+    /// The body, as text.
+    pub(crate) fn body(&self) -> &str {
+        std::str::from_utf8(&self.rest).expect("UTF-8")
     }
 
     /// Checks that it is the 101 that answers [`KEY`].
@@ -88,7 +95,7 @@ impl Response {
 /// Reads a response head and keeps what follows; none while the head is not whole.
 ///
 /// # Panics
-/// If it is not HTTP/1.1.
+/// If it is not HTTP/1.
 pub(crate) fn read(bytes: &[u8]) -> Option<Response> {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&bytes[..end]).expect("a head is ASCII");
@@ -98,14 +105,10 @@ pub(crate) fn read(bytes: &[u8]) -> Option<Response> {
     );
     let mut lines = head.split("\r\n");
     let status_line = lines.next().expect("a status line");
-    let status = status_line
-        .strip_prefix("HTTP/1.1 ")
-        .expect("HTTP/1.1")
-        .split(' ')
-        .next();
-    let status = status
-        .and_then(|digits| digits.parse().ok())
-        .expect("a status");
+    let (version, status) = status_line.split_once(' ').expect("a status");
+    assert!(["HTTP/1.0", "HTTP/1.1"].contains(&version), "{status_line}");
+    let digits = status.split(' ').next();
+    let status = digits.and_then(|digits| digits.parse().ok());
     let headers = lines
         .map(|line| {
             let (name, value) = line.split_once(':').expect("a header line");
@@ -113,7 +116,8 @@ pub(crate) fn read(bytes: &[u8]) -> Option<Response> {
         })
         .collect();
     Some(Response {
-        status,
+        version: version.to_owned(),
+        status: status.expect("a status"),
         headers,
         rest: bytes[end + 4..].to_vec(),
     })

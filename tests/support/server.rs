@@ -149,6 +149,12 @@ impl Server {
         self.memory("VmHWM:")
     }
 
+    /// How many descriptors it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.child.id()));
+        open.expect("the server lives").count()
+    }
+
     /// A line of `/proc/PID/status` (proc(5)), in bytes.
     fn memory(&self, name: &str) -> u64 {
         let path = format!("/proc/{}/status", self.child.id());
