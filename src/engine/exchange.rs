@@ -64,6 +64,8 @@ pub struct Exchange {
     mailboxes: Vec<Mailbox>,
     wakers: Arc<[Waker]>,
     http: Option<Http>,
+    /// How many connections were brought so far.
+    turn: AtomicUsize,
 }
 
 impl Exchange {
@@ -79,6 +81,7 @@ impl Exchange {
             mailboxes: (0..workers).map(|_| Mutex::new(Some(Vec::new()))).collect(),
             wakers,
             http: None,
+            turn: AtomicUsize::new(0),
         }
     }
 
@@ -90,13 +93,11 @@ impl Exchange {
         self
     }
 
-    /// Hands over a connection that no worker had, to the one that has the fewest. Where none takes it, it ends.
+    /// Hands over a connection that no worker has, to one after the other: what is on its way to a worker counts
+    /// there only once it has arrived. Where none takes it, it ends.
     pub fn bring(&self, socket: OwnedFd, carried: Carried) {
-        let count = |load: &Load| load.0.load(Relaxed);
-        let least = (0_u16..)
-            .zip(&self.loads)
-            .min_by_key(|(_, load)| count(load));
-        let to = least.map_or(0, |(number, _)| number);
+        let turn = self.turn.fetch_add(1, Relaxed);
+        let to = (turn % self.mailboxes.len()) as u16;
         self.hand_over(socket, carried, Destination::Worker(to));
     }
 
@@ -303,7 +304,11 @@ mod tests {
     use std::thread;
     use std::time::Duration;
 
+    use rustix::net::{AddressFamily, SocketType};
+
     use super::*;
+    use crate::protocol::Policy;
+    use crate::shard::{Entrance, Protocol};
 
     fn exchange(workers: usize, connections_max: Option<usize>) -> Arc<Exchange> {
         let stop = Stop::new(workers, Duration::ZERO).unwrap();
@@ -356,6 +361,23 @@ mod tests {
             exchange.place(0);
         }
         assert_eq!(loads(&exchange), [4, 1]);
+    }
+
+    #[test]
+    fn what_is_brought_goes_to_one_after_the_other() {
+        let stop = Stop::new(3, Duration::ZERO).unwrap();
+        let exchange = Exchange::new(&stop, false, None);
+        let entrance = Entrance {
+            protocol: Protocol::WebSocket,
+        };
+        for _ in 0..6 {
+            let socket =
+                rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+            let carried = Carried::fresh(entrance, &Policy::default(), Vec::new(), 0);
+            exchange.bring(socket, carried);
+        }
+        let letters = (0..3).map(|worker| exchange.collect(worker, false).len());
+        assert_eq!(letters.collect::<Vec<_>>(), [2; 3]);
     }
 
     #[test]

@@ -70,14 +70,13 @@ enum Coming {
 
 /// Serves a connection. Its errors are its own: whoever is gone cannot be told.
 pub(super) async fn serve(caller: Caller, place: Place, shared: Arc<Shared>) {
-    let Caller { socket, unread } = caller;
-    let Ok(wire) = Wire::new(socket, unread, place) else {
+    let Ok(wire) = Wire::new(caller, place) else {
         return;
     };
     if let Ok(Some(wire)) = talk(wire, &shared).await
-        && let Ok((socket, unread)) = wire.into_parts()
+        && let Ok(caller) = wire.into_caller()
     {
-        (shared.upgrade)(Caller { socket, unread });
+        (shared.upgrade)(caller);
     }
 }
 
@@ -100,6 +99,10 @@ async fn talk(mut wire: Wire, shared: &Arc<Shared>) -> io::Result<Option<Wire>> 
                 }
             }
             Coming::Refused(refusal) => Some(refusal),
+            // The workers may have ended by now.
+            Coming::Upgrade if *shared.phase.borrow() != Phase::Serving => {
+                Some(Refusal::Unavailable)
+            }
             Coming::Upgrade => return Ok(Some(wire)),
             Coming::End => return Ok(None),
         };

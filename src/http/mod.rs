@@ -88,6 +88,8 @@ pub struct Caller {
     pub socket: OwnedFd,
     /// What was read from it and not used, from the first byte of a request head on.
     pub unread: Vec<u8>,
+    /// How many bytes have been read from it so far, those included: the kernel counts all that came.
+    pub received: u64,
 }
 
 /// Whom the HTTP side tells. Both are called on its thread and must not block.

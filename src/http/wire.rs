@@ -15,6 +15,7 @@ use rustix::net::{Shutdown, shutdown, sockopt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::Caller;
 use super::places::Place;
 
 /// What is read from a socket at once, in bytes: a head usually comes whole.
@@ -82,12 +83,19 @@ pub(super) struct Wire {
     /// Read, and used up to `start`; given back once all of it is used.
     unread: Vec<u8>,
     start: usize,
+    /// How many bytes of the connection have been read so far, here and before.
+    received: u64,
     /// The request that hyper is given.
     pub(super) request: Arc<Request>,
 }
 
 impl Wire {
-    pub(super) fn new(socket: OwnedFd, unread: Vec<u8>, place: Place) -> io::Result<Self> {
+    pub(super) fn new(caller: Caller, place: Place) -> io::Result<Self> {
+        let Caller {
+            socket,
+            unread,
+            received,
+        } = caller;
         let flags = rustix::fs::fcntl_getfl(&socket)?;
         rustix::fs::fcntl_setfl(&socket, flags | OFlags::NONBLOCK)?;
         Ok(Wire {
@@ -96,19 +104,24 @@ impl Wire {
             was_blocking: !flags.contains(OFlags::NONBLOCK),
             unread,
             start: 0,
+            received,
             request: Arc::default(),
         })
     }
 
-    /// The socket and what was not used of what was read from it.
-    pub(super) fn into_parts(mut self) -> io::Result<(OwnedFd, Vec<u8>)> {
+    /// The connection as it came, with what was not used of what was read from it.
+    pub(super) fn into_caller(mut self) -> io::Result<Caller> {
         let socket = OwnedFd::from(self.stream.into_std()?);
         if self.was_blocking {
             let flags = rustix::fs::fcntl_getfl(&socket)?;
             rustix::fs::fcntl_setfl(&socket, flags - OFlags::NONBLOCK)?;
         }
         self.unread.drain(..self.start);
-        Ok((socket, self.unread))
+        Ok(Caller {
+            socket,
+            unread: self.unread,
+            received: self.received,
+        })
     }
 
     /// What was read and not used.
@@ -121,7 +134,9 @@ impl Wire {
         self.unread.drain(..self.start);
         self.start = 0;
         let unread = &mut self.unread;
-        read(&self.stream, |chunk| unread.extend_from_slice(chunk)).await
+        let count = read(&self.stream, |chunk| unread.extend_from_slice(chunk)).await?;
+        self.received += count as u64;
+        Ok(count)
     }
 
     /// Writes all of it.
@@ -199,6 +214,7 @@ impl hyper::rt::Read for Wire {
             this.use_up(count);
         } else {
             ready!(Pin::new(&mut this.stream).poll_read(context, &mut chunk))?;
+            this.received += chunk.filled().len() as u64;
         }
         buffer.put_slice(chunk.filled());
         let left = granted - chunk.filled().len() as u64;

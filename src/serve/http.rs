@@ -32,7 +32,7 @@ pub(super) fn join(
     let known = workers.clone();
     let of_workers = policy.clone();
     let upgrade = move |caller: Caller| {
-        let carried = Carried::fresh(entrance, &of_workers, caller.unread);
+        let carried = Carried::fresh(entrance, &of_workers, caller.unread, caller.received);
         if let Some(workers) = known.get() {
             workers.bring(caller.socket, carried);
         }
@@ -45,7 +45,13 @@ pub(super) fn join(
     let sender = side.sender();
     let exchange = Arc::new(exchange.with_http(move |socket, carried| {
         let unread = carried.into_unread();
-        sender.take(Caller { socket, unread });
+        // Nothing of it has been taken in before.
+        let received = unread.len() as u64;
+        sender.take(Caller {
+            socket,
+            unread,
+            received,
+        });
     }));
     // Nobody has been brought before.
     let _ = workers.set(exchange.clone());

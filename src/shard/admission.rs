@@ -4,7 +4,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Counts connections against a limit. It is asked once per connection, never on the hot path.
+/// Counts connections against a limit. It is asked when a connection comes and, by one that is over the limit, when
+/// something comes from it: never for a message.
 #[derive(Debug)]
 pub struct Admission {
     present: AtomicUsize,

@@ -7,6 +7,9 @@ use super::connection::{Connection, Destination, Dialogue, End, Phase};
 use super::judge::FOUND_READING_MAX;
 use super::{Carried, Entrance, Handle, Lease, Load, Shard, SlotId, Standing};
 
+/// More bytes than ever come on a connection.
+const RECEIVED_BYTES_MAX: u64 = 1 << 62;
+
 /// More doublings of a queue's limit than any share has room for.
 const DOUBLINGS_MAX: u8 = 32;
 
@@ -27,14 +30,16 @@ impl<Io> Handle<'_, Io> {
 }
 
 impl Carried {
-    /// A connection of which nothing has been taken in, but whose first bytes were read by somebody else: to be
-    /// picked up by a worker as if it had just been accepted.
-    pub fn fresh(entrance: Entrance, policy: &Policy, unread: Vec<u8>) -> Self {
+    /// A connection whose bytes somebody else has read, `received` of them so far, and of whose dialogue nothing
+    /// has been taken in but is `unread`: to be picked up by a worker as if it had just been accepted.
+    pub fn fresh(entrance: Entrance, policy: &Policy, unread: Vec<u8>, received: u64) -> Self {
         let now = Moment::default();
         let dialogue = Dialogue::open(entrance.protocol, policy, now);
         let mut connection = Connection::new((), dialogue, now);
         connection.held = true;
-        connection.taken_in = unread.len() as u64;
+        connection.taken_in = received;
+        // In a drain it is one of those that come.
+        connection.late = true;
         let mut writer = Writer::new(now);
         connection.write(&mut writer);
         Carried {
@@ -218,6 +223,9 @@ impl<Io> Connection<Io> {
         self.progress = reader.since("progress")?;
         self.acknowledged = reader.u64("acknowledged")?;
         self.taken_in = reader.u64("taken in")?;
+        if self.taken_in > RECEIVED_BYTES_MAX {
+            return Err(Damage::value("taken in"));
+        }
         Ok(())
     }
 
@@ -234,5 +242,99 @@ impl<Io> Connection<Io> {
             return Err(Damage::value("unsent"));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::protocol::Policy;
+    use crate::shard::Protocol;
+    use crate::shard::inbound::Copying;
+    use crate::shard::readiness::{Immediate, Wire};
+    use crate::shard::{Sent, TCP, tcp_shard};
+
+    /// Takes all.
+    struct Wide;
+
+    impl Wire<()> for Wide {
+        fn send(&mut self, (): &mut (), bytes: &[u8], _: bool) -> Sent {
+            Sent::Bytes(bytes.len())
+        }
+    }
+
+    /// What is carried of an echo that is behind, and of a connection whose head has begun.
+    fn carried(which: bool) -> Carried {
+        if which {
+            let entrance = Entrance {
+                protocol: Protocol::WebSocket,
+            };
+            return Carried::fresh(entrance, &Policy::default(), b"GET / HT".to_vec(), 8);
+        }
+        let (mut shard, _) = tcp_shard(1 << 20);
+        let id = shard.open((), TCP);
+        let mut handle = shard.at(id).unwrap();
+        handle.receive(&mut [7; 100], &mut Copying);
+        handle.sent(Sent::Blocked);
+        handle.leave(Destination::Worker(1));
+        handle.receive(&mut [8; 100], &mut Copying);
+        shard.put_down(id, |_, _| {}).unwrap().1
+    }
+
+    #[test]
+    fn nothing_is_lost_on_the_way() {
+        let bytes = carried(false).encode();
+        let (mut shard, tally) = tcp_shard(1 << 20);
+        let carried = Carried::decode(&bytes, None).unwrap();
+        let id = shard
+            .pick_up((), carried, |()| Standing::default())
+            .unwrap();
+        assert_eq!(
+            shard.queued_bytes(id),
+            200,
+            "what was owed, then what came late"
+        );
+        assert_eq!(tally.picked_up.get(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_damaged_is_refused_or_does_no_harm(
+            which: bool,
+            place: prop::sample::Index,
+            with in prop::collection::vec(any::<u8>(), 1..9),
+            more in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let mut carried = carried(which);
+            let start = place.index(carried.state.len());
+            for (byte, new) in carried.state[start..].iter_mut().zip(with) {
+                *byte = new;
+            }
+            let bytes = carried.encode();
+            let carried = Carried::decode(&bytes, None).unwrap();
+            let (mut shard, _) = tcp_shard(1 << 20);
+            if let Ok(id) = shard.pick_up((), carried, |()| Standing::default()) {
+                let mut wire = Immediate(Wide);
+                let mut handle = shard.at(id).unwrap();
+                handle.flush(&mut wire.0);
+                handle.receive(&mut more.clone(), &mut wire);
+                for seconds in [0, 1, 1 << 20] {
+                    shard.set_now(Moment::from_nanos(seconds * 1_000_000_000));
+                    for _ in 0..10 {
+                        shard.pop_due(|()| Standing::default());
+                    }
+                }
+                shard.release(id, |_| {});
+            }
+            prop_assert_eq!(shard.slab_bytes(), 0);
+            // Whatever happened to it on its way.
+            let mut bytes = bytes;
+            let place = place.index(bytes.len());
+            bytes[place] ^= 1;
+            prop_assert!(Carried::decode(&bytes, None).is_err());
+            prop_assert!(Carried::decode(&bytes[..place], None).is_err());
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! Where a core's connections live.
 //!
-//! Slots come in chunks that never move (the kernel may hold addresses into them) and are given back
-//! when a chunk has emptied. A slot is named by its index and a generation, so a name from an earlier
-//! life is recognised.
+//! Slots come in chunks, which are given back when they have emptied: memory follows the number of connections
+//! down as well as up, and no connection is moved when others come. A slot is named by its index and a generation,
+//! so a name from an earlier life is recognised.
 
 /// Slots in a chunk: one bit each in its map of free slots.
 const CHUNK_SLOTS: usize = 64;

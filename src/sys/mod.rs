@@ -12,6 +12,5 @@ pub mod limits;
 pub mod listen;
 #[allow(unsafe_code)]
 pub mod memory;
-#[allow(unsafe_code)]
 #[forbid(unsafe_code)]
 pub mod wake;

@@ -1,5 +1,7 @@
 //! Ordinary HTTP on the port of the echo.
 
+use std::net::TcpStream;
+
 use rustix::process::Signal;
 
 use crate::kernel;
@@ -209,4 +211,39 @@ pub(crate) fn kept_connections_do_not_prolong_a_drain(engine: &'static str) {
     for wire in kept {
         assert!(wire.read_to_end().is_empty());
     }
+}
+
+/// A WebSocket on a connection that has served requests is one like any other.
+pub(crate) fn a_drain_is_told_to_upgrades_that_follow(engine: &'static str) {
+    let server = Server::start(engine, &["--drain-timeout", "10m", "--workers", "2"]);
+    let mut wires: Vec<_> = (0..4).map(|_| Wire::connect(&server)).collect();
+    for wire in &mut wires {
+        assert_eq!(wire.ask("GET", "/healthz").status, 200);
+        wire.handshake();
+        wire.assert_echoes("before");
+    }
+    server.signal(Signal::TERM);
+    for wire in wires {
+        let seen = wire.replies_to_end().outcome;
+        assert_eq!(seen.close, Some(CloseSeen::Code(1001)));
+    }
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+/// Also where no worker is left that could take it.
+pub(crate) fn an_upgrade_that_follows_in_a_drain_is_refused(engine: &'static str) {
+    let server = Server::start(engine, &["--drain-timeout", "10m"]);
+    let mut late = Wire::connect(&server);
+    assert_eq!(late.ask("GET", "/healthz").status, 200);
+    let request = request::upgrade();
+    late.send(&request[..20]);
+    kernel::wait_until_read(&server, 1);
+    server.signal(Signal::TERM);
+    until("the worker has ended", || {
+        TcpStream::connect(server.address).is_err().then_some(())
+    });
+    late.send(&request[20..]);
+    late.read_answer("GET").assert_refused(503);
+    assert!(late.read_to_end().is_empty());
+    assert_eq!(server.wait().code(), Some(0));
 }

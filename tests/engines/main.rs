@@ -69,7 +69,8 @@ on_every_engine! { {
         http_1_0_is_answered_in_its_terms, no_http_refuses_what_is_no_upgrade,
         an_upgrade_may_follow_ordinary_requests,
         a_full_server_answers_a_health_check, a_drain_is_told_to_who_asks,
-        kept_connections_do_not_prolong_a_drain;
+        kept_connections_do_not_prolong_a_drain, a_drain_is_told_to_upgrades_that_follow,
+        an_upgrade_that_follows_in_a_drain_is_refused;
     siege: slow_heads_take_nothing_from_others, hoards_take_nothing_from_others,
         bodies_take_nothing_from_others, what_is_pipelined_takes_nothing_from_others;
     modes: the_tutorial_is_served, a_greeting_comes_when_asked, tcp_comes_back_as_it_went,

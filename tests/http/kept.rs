@@ -1,7 +1,7 @@
 //! What comes behind the first request.
 
 use std::io::Write;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::sync::mpsc::channel;
 use std::thread;
 
@@ -110,7 +110,7 @@ fn a_kept_connection_is_given_back_where_it_asks_for_a_websocket() {
         while unread.len() < wanted.len() {
             let mut rest = vec![0; wanted.len() - unread.len()];
             let count = rustix::io::read(&caller.socket, &mut rest).expect("the rest");
-            assert!(count > 0 && caller.socket.as_raw_fd() >= 0);
+            assert!(count > 0, "the end");
             unread.extend_from_slice(&rest[..count]);
         }
         assert_eq!(unread, wanted, "cut at {cut}");

@@ -83,6 +83,7 @@ impl Rig {
         self.side.sender().take(Caller {
             socket: server.into(),
             unread: unread.as_ref().to_vec(),
+            received: unread.as_ref().len() as u64,
         });
         Client {
             stream: client,

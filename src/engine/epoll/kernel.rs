@@ -31,7 +31,7 @@ pub struct Interest {
     pub write: bool,
 }
 
-/// What has been found, as a level: what is not acted on is reported again.
+/// What has been found. What is not acted on is reported again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event {
     /// What it is about.

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A buffer returns to the queue when it is full and every claim on it has been handed back. Claims are
-//! short: a send that does not go at once has its bytes copied (see `Shard::spill`).
+//! short: a send that does not go at once has its bytes copied (see `Handle::spill`).
 
 use std::ops::Range;
 
