@@ -26,6 +26,8 @@ pub(crate) struct Moves {
     random: Random,
     /// How each worker does its I/O. All have the same peers.
     pub(crate) styles: Vec<Style>,
+    /// Once in so many turns after which some are on the way, the server is told to stop; never for zero.
+    drains: u64,
     /// Somebody answers ordinary HTTP.
     pub(crate) http: bool,
     /// Turns in which none is put down yet.
@@ -51,6 +53,7 @@ impl Moves {
         Moves {
             styles: [style].into_iter().chain(others).collect(),
             left: if moves { left } else { 0 },
+            drains: random.pick(&[0, 0, 5, 30]),
             http: moves && random.one_in(3),
             rests: random.pick(&[0, 20, 200]),
             one_in: random.pick(&[1, 4, 20]),
@@ -104,6 +107,16 @@ pub(crate) fn unsettle(engine: &mut dyn Engine, world: &Shared) {
         let what = "is to be put down, for worker";
         world.borrow_mut().note(view.line, what, to as i64);
         engine.leave(view.name.1, Destination::Worker(to as u16));
+    }
+    let mut world = world.borrow_mut();
+    let Moves {
+        random,
+        parcels,
+        drains,
+        ..
+    } = &mut world.moves;
+    if !parcels.is_empty() && random.one_in(*drains) {
+        world.drain();
     }
 }
 
