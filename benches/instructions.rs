@@ -56,8 +56,13 @@ struct Peer {
 
 impl Peer {
     /// A connection just accepted, after another has been given the same and `is_right` has seen the answer.
+    /// Ordinary HTTP is answered, as the server does by default.
     fn knocking(request: &[u8], is_right: impl Fn(&[u8]) -> bool) -> &'static mut Self {
-        Peer::after(Policy::default(), &[], &[request], is_right)
+        let policy = Policy {
+            http: true,
+            ..Policy::default()
+        };
+        Peer::after(policy, &[], &[request], is_right)
     }
 
     /// The same with a connection that is upgraded.
@@ -143,6 +148,10 @@ fn is_upgrade(answer: &[u8]) -> bool {
     handshakes::check(answer).is_ok()
 }
 
+/// A version of the protocol that nobody speaks any more.
+const OUTDATED: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Version: 8\r\n\r\n";
+
 fn is_refusal(answer: &[u8]) -> bool {
     answer.starts_with(b"HTTP/1.1 426 ")
 }
@@ -161,7 +170,7 @@ fn is_refusal(answer: &[u8]) -> bool {
 #[bench::close(Peer::controlling(CLOSE, &1000_u16.to_be_bytes(), CLOSE))]
 #[bench::upgrade_shortest(Peer::knocking(MINIMAL, is_upgrade))]
 #[bench::upgrade_browser(Peer::knocking(BROWSER, is_upgrade))]
-#[bench::refusal(Peer::knocking(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", is_refusal))]
+#[bench::refusal(Peer::knocking(OUTDATED, is_refusal))]
 fn receive(peer: &'static mut Peer) {
     for lent in &mut peer.receives {
         let reply = peer.worker.answer(&mut peer.session, black_box(lent));

@@ -83,7 +83,9 @@ pub(super) async fn serve(caller: Caller, place: Place, shared: Arc<Shared>) {
 /// Answers request after request. Returns the connection where it asks for a WebSocket.
 async fn talk(mut wire: Wire, shared: &Arc<Shared>) -> io::Result<Option<Wire>> {
     loop {
-        let refusal = match coming(&mut wire, shared).await? {
+        let coming = coming(&mut wire, shared).await?;
+        let asks_for_head = wire.unread().starts_with(b"HEAD ");
+        let refusal = match coming {
             Coming::Request(len) => {
                 let (after, outcome) = exchange(wire, len, shared).await?;
                 wire = after;
@@ -109,7 +111,13 @@ async fn talk(mut wire: Wire, shared: &Arc<Shared>) -> io::Result<Option<Wire>> 
         shared.counters.requests.fetch_add(1, Relaxed);
         if let Some(refusal) = refusal {
             let now = shared.policy.wall_clock.map(|clock| clock.0());
-            let response = refusal.render(wire.unread(), now);
+            // The head may be used up by now, and the response to HEAD has no body.
+            let head = if asks_for_head {
+                b"HEAD "
+            } else {
+                &*wire.unread()
+            };
+            let response = refusal.render(head, now);
             match timeout(shared.policy.stall_timeout, wire.write(&response)).await {
                 Ok(written) => written?,
                 Err(_) => {

@@ -305,7 +305,7 @@ mod tests {
             which: bool,
             place: prop::sample::Index,
             with in prop::collection::vec(any::<u8>(), 1..9),
-            more in prop::collection::vec(any::<u8>(), 0..200),
+            mut more in prop::collection::vec(any::<u8>(), 0..200),
         ) {
             let mut carried = carried(which);
             let start = place.index(carried.state.len());
@@ -319,7 +319,7 @@ mod tests {
                 let mut wire = Immediate(Wide);
                 let mut handle = shard.at(id).unwrap();
                 handle.flush(&mut wire.0);
-                handle.receive(&mut more.clone(), &mut wire);
+                handle.receive(&mut more, &mut wire);
                 for seconds in [0, 1, 1 << 20] {
                     shard.set_now(Moment::from_nanos(seconds * 1_000_000_000));
                     for _ in 0..10 {

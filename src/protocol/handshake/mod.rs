@@ -85,6 +85,9 @@ pub fn answer<'a>(head: &'a [u8], policy: &Policy) -> Result<Answer<'a>, Refusal
 /// # Errors
 /// Where it would be, but is malformed.
 fn is_http(request: &Request<'_>) -> Result<bool, Refusal> {
+    if request.mentions_websocket {
+        return Ok(false);
+    }
     let line = &request.line;
     let (1, minor_version) = line.version else {
         return Ok(false);
@@ -94,7 +97,7 @@ fn is_http(request: &Request<'_>) -> Result<bool, Refusal> {
         line.method,
         b"GET" | b"HEAD" | b"POST" | b"PUT" | b"DELETE" | b"OPTIONS" | b"TRACE" | b"PATCH"
     );
-    if !has_method || request.mentions_websocket || line.speaks_engine_io() {
+    if !has_method || line.speaks_engine_io() {
         return Ok(false);
     }
     if !line.names_a_resource() && !line.asks_for_options_of_all() {

@@ -105,19 +105,22 @@ impl<'a> Request<'a> {
 
     fn take(&mut self, name: &str, value: &'a [u8], subprotocols: &[String]) {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
-        // Most fields are none of these, and most of them show it by their length.
-        match name.len() {
-            4 if is("host") => self.host.put(value),
-            7 if is("upgrade") => self.upgrades_to_websocket |= lists(value, b"websocket"),
-            10 if is("connection") => self.connection_upgrades |= lists(value, b"upgrade"),
-            14 if is("content-length") => self.body.put_length(value),
-            17 if is("transfer-encoding") => self.body.is_encoded = true,
-            17 if is("sec-websocket-key") => self.key.put(value),
-            21 if is("sec-websocket-version") => self.websocket_version.put(value),
-            22 if is("sec-websocket-protocol") => {
-                self.subprotocol = self.subprotocol.or_else(|| choose(value, subprotocols));
-            }
-            _ => {}
+        if is("host") {
+            self.host.put(value);
+        } else if is("upgrade") {
+            self.upgrades_to_websocket |= lists(value, b"websocket");
+        } else if is("connection") {
+            self.connection_upgrades |= lists(value, b"upgrade");
+        } else if is("sec-websocket-version") {
+            self.websocket_version.put(value);
+        } else if is("sec-websocket-key") {
+            self.key.put(value);
+        } else if is("sec-websocket-protocol") {
+            self.subprotocol = self.subprotocol.or_else(|| choose(value, subprotocols));
+        } else if is("content-length") {
+            self.body.put_length(value);
+        } else if is("transfer-encoding") {
+            self.body.is_encoded = true;
         }
     }
 }
