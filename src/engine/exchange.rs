@@ -11,37 +11,13 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::vec;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Stop;
+use super::post::{Letter, Origin};
 use super::socket::reset_on_close;
 use crate::shard::{Carried, Destination};
 use crate::sys::wake::Waker;
-
-/// What one worker has for another.
-#[derive(Debug)]
-pub enum Letter<Socket> {
-    /// A connection that has been accepted and that nothing is known of.
-    Fresh {
-        /// Its socket.
-        socket: Socket,
-        /// The number of the listener by which it came, which is the same on all workers.
-        listener: u32,
-    },
-    /// A connection that was put down.
-    Carried {
-        /// Its socket.
-        socket: Socket,
-        /// All the rest of it.
-        carried: Carried,
-    },
-    /// Every connection that the worker has is to be put down.
-    PutDown {
-        /// For whom.
-        to: Destination,
-    },
-}
 
 /// How many connections a worker serves, or is about to. Each has its own cache line, and the one that the
 /// processor fetches with it: other workers look at it rarely.
@@ -50,7 +26,7 @@ pub enum Letter<Socket> {
 struct Load(AtomicUsize);
 
 /// What waits for a worker; none: it has ended.
-type Mailbox = Mutex<Option<Vec<Letter<OwnedFd>>>>;
+type Mailbox = Option<Vec<Letter<OwnedFd>>>;
 
 /// Takes a connection over whose request is ordinary HTTP. It must not block.
 type Http = Box<dyn Fn(OwnedFd, Carried) + Send + Sync>;
@@ -61,7 +37,7 @@ pub struct Exchange {
     loads: Vec<Load>,
     /// With so many connections in all, whoever accepts another refuses it, and nothing is handed on.
     connections_max: usize,
-    mailboxes: Vec<Mailbox>,
+    mailboxes: Vec<Mutex<Mailbox>>,
     wakers: Arc<[Waker]>,
     http: Option<Http>,
     /// How many connections were brought so far.
@@ -110,15 +86,13 @@ impl Exchange {
     /// Hands over a connection that was put down. Where there is nobody to take it, it ends with a reset: its
     /// peer may be in the middle of something.
     pub(super) fn hand_over(&self, socket: OwnedFd, carried: Carried, to: Destination) {
-        let left = match (to, &self.http) {
-            (Destination::Worker(number), _) => {
-                let letter = Letter::Carried { socket, carried };
-                self.post(number.into(), letter).err()
-            }
+        let to = match (to, &self.http) {
+            (Destination::Worker(number), _) => usize::from(number),
             (Destination::Http, Some(take)) => return take(socket, carried),
-            (Destination::Http, None) => Some(Letter::Carried { socket, carried }),
+            (Destination::Http, None) => return reset_on_close(&socket),
         };
-        if let Some(Letter::Carried { socket, .. }) = left {
+        let letter = Letter::Connection(socket, Origin::PutDown(carried));
+        if let Err(Letter::Connection(socket, _)) = self.post(to, letter) {
             reset_on_close(&socket);
         }
     }
@@ -133,8 +107,9 @@ impl Exchange {
         listener: u32,
         to: usize,
     ) -> Result<(), OwnedFd> {
-        match self.post(to, Letter::Fresh { socket, listener }) {
-            Err(Letter::Fresh { socket, .. }) => Err(socket),
+        let letter = Letter::Connection(socket, Origin::Accepted { listener });
+        match self.post(to, letter) {
+            Err(Letter::Connection(socket, _)) => Err(socket),
             _ => Ok(()),
         }
     }
@@ -144,10 +119,10 @@ impl Exchange {
     /// # Errors
     /// Where that worker has ended, or there is none of that number: what was to be put there.
     fn post(&self, to: usize, letter: Letter<OwnedFd>) -> Result<(), Letter<OwnedFd>> {
-        let Some(mailbox) = self.mailboxes.get(to) else {
+        if to >= self.mailboxes.len() {
             return Err(letter);
-        };
-        let mut mailbox = mailbox.lock().unwrap_or_else(PoisonError::into_inner);
+        }
+        let mut mailbox = self.mailbox(to);
         let Some(letters) = &mut *mailbox else {
             return Err(letter);
         };
@@ -158,16 +133,26 @@ impl Exchange {
         Ok(())
     }
 
-    /// Empties a worker's mailbox, or closes it.
-    fn collect(&self, worker: usize, closes: bool) -> Vec<Letter<OwnedFd>> {
-        let mut mailbox = self.mailboxes[worker]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let letters = mailbox.take();
-        if letters.is_some() && !closes {
-            *mailbox = Some(Vec::new());
-        }
+    /// Empties a worker's mailbox.
+    pub(super) fn collect(&self, worker: usize) -> Vec<Letter<OwnedFd>> {
+        let letters = self.mailbox(worker).as_mut().map(std::mem::take);
         letters.unwrap_or_default()
+    }
+
+    /// A worker has ended: what waits in its mailbox is closed, with a reset where the peer may be in the middle of
+    /// something, and nobody puts anything there any more.
+    pub(super) fn close(&self, worker: usize) {
+        let letters = self.mailbox(worker).take();
+        for letter in letters.unwrap_or_default() {
+            if let Letter::Connection(socket, Origin::PutDown(_)) = letter {
+                reset_on_close(&socket);
+            }
+        }
+    }
+
+    fn mailbox(&self, worker: usize) -> MutexGuard<'_, Mailbox> {
+        let mailbox = self.mailboxes[worker].lock();
+        mailbox.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Who serves a connection that `own` has accepted, and counts it there: `own`, unless another worker has
@@ -221,35 +206,7 @@ impl fmt::Debug for Exchange {
     }
 }
 
-/// What waits for a worker, one after the other.
-#[derive(Debug)]
-pub(super) struct Inbox {
-    exchange: Arc<Exchange>,
-    number: usize,
-    letters: vec::IntoIter<Letter<OwnedFd>>,
-}
-
-impl Inbox {
-    /// Of worker `number`.
-    pub(super) fn new(exchange: Arc<Exchange>, number: usize) -> Self {
-        Inbox {
-            exchange,
-            number,
-            letters: Vec::new().into_iter(),
-        }
-    }
-
-    /// What came first; none: nothing is left. To be asked until then once the waker was cleared.
-    pub(super) fn next(&mut self) -> Option<Letter<OwnedFd>> {
-        if self.letters.len() == 0 {
-            self.letters = self.exchange.collect(self.number, false).into_iter();
-        }
-        self.letters.next()
-    }
-}
-
-/// A worker's part in the exchange. When it ends, what waits in its mailbox is closed, with a reset where the peer
-/// may be in the middle of something, and nobody puts anything there any more.
+/// A worker's share of the connections. When it ends, its mailbox is closed.
 #[derive(Debug)]
 pub(super) struct Member {
     exchange: Arc<Exchange>,
@@ -289,11 +246,7 @@ impl Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        for letter in self.exchange.collect(self.number, true) {
-            if let Letter::Carried { socket, .. } = letter {
-                reset_on_close(&socket);
-            }
-        }
+        self.exchange.close(self.number);
     }
 }
 
@@ -376,7 +329,7 @@ mod tests {
             let carried = Carried::fresh(entrance, &Policy::default(), Vec::new(), 0);
             exchange.bring(socket, carried);
         }
-        let letters = (0..3).map(|worker| exchange.collect(worker, false).len());
+        let letters = (0..3).map(|worker| exchange.collect(worker).len());
         assert_eq!(letters.collect::<Vec<_>>(), [2; 3]);
     }
 
@@ -385,9 +338,10 @@ mod tests {
         let exchange = exchange(2, None);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let letter = || Letter::Fresh {
-            socket: OwnedFd::from(listener.accept().unwrap().0),
-            listener: 0,
+        peer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let letter = || {
+            let socket = OwnedFd::from(listener.accept().unwrap().0);
+            Letter::Connection(socket, Origin::Accepted { listener: 0 })
         };
         let member = Member::new(exchange.clone(), 1);
         assert!(exchange.post(1, letter()).is_ok());
@@ -395,7 +349,7 @@ mod tests {
         assert_eq!(peer.read(&mut [0]).unwrap(), 0);
         let _other = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         assert!(exchange.post(1, letter()).is_err());
-        assert!(exchange.collect(1, false).is_empty());
+        assert!(exchange.collect(1).is_empty());
         let nobody = exchange.post(
             2,
             Letter::PutDown {

@@ -16,6 +16,8 @@ mod exchange;
 mod leaving;
 #[forbid(unsafe_code)]
 mod open_ring;
+#[forbid(unsafe_code)]
+mod post;
 #[allow(unsafe_code)]
 mod socket;
 #[forbid(unsafe_code)]
@@ -33,7 +35,8 @@ use std::io;
 
 use rustix::io::Errno;
 
-pub use exchange::{Exchange, Letter};
+pub use exchange::Exchange;
+pub use post::{Letter, Origin, Post};
 pub use stop::{Stop, StopPhase};
 pub use worker::{UringTuning, Worker};
 

@@ -7,9 +7,9 @@ use super::door::Door;
 use super::ended::Ended;
 use super::exchange::Member;
 use super::leaving::Leaving;
-use super::{Stop, Worker};
+use super::{Origin, Post, Stop, Worker};
 use crate::protocol::{CloseCode, Moment};
-use crate::shard::{Carried, Lease, Shard, SlotId, Standing};
+use crate::shard::{Carried, Entrance, Lease, Shard, SlotId, Standing};
 use crate::sys::memory;
 
 /// The state of a worker; `Io` is what its engine keeps per connection.
@@ -21,6 +21,8 @@ pub(super) struct State<Io> {
     pub(super) door: Door,
     /// What the operator has been told of those whom the server ended.
     pub(super) ended: Ended,
+    /// By what connections come in.
+    entrances: Vec<Entrance>,
     leaving: Leaving,
     member: Member,
     /// Those that were there when the drain began and have still to be looked at.
@@ -37,6 +39,7 @@ impl<Io> State<Io> {
             shard,
             door: Door::default(),
             ended: Ended::default(),
+            entrances: worker.entrances.clone(),
             leaving: Leaving::default(),
             member: Member::new(worker.exchange.clone(), worker.number),
             called: Vec::new(),
@@ -108,31 +111,38 @@ impl<Io> State<Io> {
         next.into_iter().flatten().min()
     }
 
-    /// Which other worker is to serve a connection that this one has accepted; none: this one. Who is refused
-    /// is refused by whoever accepts.
-    pub(super) fn place(&self) -> Option<usize> {
+    /// Has a connection that this worker has accepted served by whoever is to. If that is this worker, the socket
+    /// comes back. Who is refused is refused by whoever accepts.
+    pub(super) fn place<S>(&self, post: &mut impl Post<S>, socket: S, listener: u32) -> Option<S> {
         if self.shard.is_draining() || self.door.is_shut() {
             self.member.keep();
-            return None;
+            return Some(socket);
         }
-        self.member.place()
-    }
-
-    /// What was to be `other`'s could not be handed over: this worker serves it.
-    pub(super) fn take_back(&self, other: usize) {
+        let Some(other) = self.member.place() else {
+            return Some(socket);
+        };
+        let left = post.hand_over_fresh(socket, listener, other).err()?;
         self.member.take_back(other);
+        Some(left)
     }
 
-    /// Goes on with a connection that somebody put down. `ask` tells how its peer stands.
+    /// Takes a connection in that this worker is to serve: one that was accepted goes on counting where
+    /// [`State::place`] has counted it. `ask` tells how the peer stands of one that was put down.
     ///
     /// # Errors
     /// Where what is carried cannot be read; the engine's part comes back.
-    pub(super) fn pick_up(
+    pub(super) fn take_in(
         &mut self,
         io: Io,
-        carried: Carried,
+        origin: Origin,
         ask: impl FnOnce(&Io) -> Standing,
     ) -> Result<SlotId, Io> {
+        let carried = match origin {
+            Origin::PutDown(carried) => carried,
+            Origin::Accepted { listener } => {
+                return Ok(self.shard.open(io, self.entrances[listener as usize]));
+            }
+        };
         match self.shard.pick_up(io, carried, ask) {
             Ok(id) => {
                 self.member.keep();

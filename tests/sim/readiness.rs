@@ -5,8 +5,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use ringback::engine::Letter;
 use ringback::engine::epoll::{Event, Interest, Kernel, Received, Token};
+use ringback::engine::{Letter, Origin, Post};
 use ringback::protocol::Moment;
 use ringback::shard::{Carried, Destination, Sent, SlotId, Standing, Wants, Write};
 
@@ -149,13 +149,7 @@ fn event(token: Token, readable: bool, broken: bool) -> Event {
     }
 }
 
-impl Kernel for Sockets {
-    type Socket = Socket;
-
-    fn unwatch(&mut self, socket: &Socket) {
-        self.watches.retain(|watch| watch.line != socket.0);
-    }
-
+impl Post<Socket> for Sockets {
     fn hand_over(&mut self, socket: Socket, carried: Carried, to: Destination) {
         let mut world = self.world.borrow_mut();
         if self.watches.iter().any(|watch| watch.line == socket.0) {
@@ -171,7 +165,19 @@ impl Kernel for Sockets {
     fn next_letter(&mut self) -> Option<Letter<Socket>> {
         let (line, carried) = self.world.borrow_mut().next_carried(self.worker)?;
         let socket = Socket(line);
-        Some(Letter::Carried { socket, carried })
+        Some(Letter::Connection(socket, Origin::PutDown(carried)))
+    }
+}
+
+impl Kernel for Sockets {
+    type Socket = Socket;
+
+    fn unwatch(&mut self, socket: &Socket) {
+        self.watches.retain(|watch| watch.line != socket.0);
+    }
+
+    fn post(&mut self) -> &mut impl Post<Socket> {
+        self
     }
 
     fn now(&mut self) -> Moment {

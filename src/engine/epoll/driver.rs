@@ -4,10 +4,10 @@ use std::io;
 
 use super::kernel::{Event, Interest, Kernel, Received, Token};
 use crate::engine::state::State;
-use crate::engine::{Letter, Worker};
+use crate::engine::{Letter, Origin, Post, Worker};
 use crate::protocol::Moment;
 use crate::shard::readiness::{Immediate, Wire};
-use crate::shard::{Carried, Destination, Handle, Sent, Shard, SlotId, Write};
+use crate::shard::{Destination, Handle, Sent, Shard, SlotId, Write};
 
 /// The receive buffer of a thread, in bytes: a 64 KiB message and its header fit, and it stays in L2.
 const HOT_BUFFER_BYTES: usize = 128 * 1024;
@@ -162,21 +162,16 @@ impl<'a, K: Kernel> Driver<'a, K> {
 
     /// Has a connection that was accepted here served by whoever is to.
     fn place(&mut self, socket: K::Socket, listener: u32) {
-        let Some(other) = self.state.place() else {
-            return self.open(socket, listener);
-        };
-        if let Err(socket) = self.kernel.hand_over_fresh(socket, listener, other) {
-            self.state.take_back(other);
-            self.open(socket, listener);
+        if let Some(socket) = self.state.place(self.kernel.post(), socket, listener) {
+            self.take_in(socket, Origin::Accepted { listener });
         }
     }
 
     /// Does what others have for this worker.
     fn read_letters(&mut self) {
-        while let Some(letter) = self.kernel.next_letter() {
+        while let Some(letter) = self.kernel.post().next_letter() {
             match letter {
-                Letter::Fresh { socket, listener } => self.open(socket, listener),
-                Letter::Carried { socket, carried } => self.pick_up(socket, carried),
+                Letter::Connection(socket, origin) => self.take_in(socket, origin),
                 Letter::PutDown { to } => {
                     for id in self.state.shard.ids() {
                         self.leave(id, to);
@@ -184,12 +179,6 @@ impl<'a, K: Kernel> Driver<'a, K> {
                 }
             }
         }
-    }
-
-    fn open(&mut self, socket: K::Socket, listener: u32) {
-        let entrance = self.worker.entrances[listener as usize];
-        let id = self.state.shard.open(Io::new(socket), entrance);
-        self.begin(id);
     }
 
     /// Puts a connection down for `to`, as soon as nothing is under way for it.
@@ -200,11 +189,11 @@ impl<'a, K: Kernel> Driver<'a, K> {
         }
     }
 
-    /// Goes on with a connection that somebody put down.
-    fn pick_up(&mut self, socket: K::Socket, carried: Carried) {
+    /// Serves a connection from now on.
+    fn take_in(&mut self, socket: K::Socket, origin: Origin) {
         let kernel = &self.kernel;
         let standing = |io: &Io<K::Socket>| kernel.standing(&io.socket);
-        match self.state.pick_up(Io::new(socket), carried, standing) {
+        match self.state.take_in(Io::new(socket), origin, standing) {
             Ok(id) => self.begin(id),
             Err(io) => self.kernel.close(io.socket, true),
         }
@@ -287,7 +276,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
         // Nothing is queued but what is the shard's own.
         if let Some((io, carried)) = self.state.put_down(id, |_, _| {}) {
             self.kernel.unwatch(&io.socket);
-            self.kernel.hand_over(io.socket, carried, to);
+            self.kernel.post().hand_over(io.socket, carried, to);
         }
     }
 

@@ -7,9 +7,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::engine::Letter;
+use crate::engine::Post;
 use crate::protocol::Moment;
-use crate::shard::{Carried, Destination, Sent, SlotId, Standing};
+use crate::shard::{Sent, SlotId, Standing};
 
 /// What an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,22 +102,8 @@ pub trait Kernel {
     /// Watches a socket no more.
     fn unwatch(&mut self, socket: &Self::Socket);
 
-    /// Hands over a connection that was put down.
-    fn hand_over(&mut self, socket: Self::Socket, carried: Carried, to: Destination);
-
-    /// Hands over a connection that was accepted here to the worker of that number.
-    ///
-    /// # Errors
-    /// Where that cannot be: the socket.
-    fn hand_over_fresh(
-        &mut self,
-        socket: Self::Socket,
-        listener: u32,
-        to: usize,
-    ) -> Result<(), Self::Socket>;
-
-    /// The next of what others have for this worker. To be asked until there is none once the waker was cleared.
-    fn next_letter(&mut self) -> Option<Letter<Self::Socket>>;
+    /// What this worker has to do with others.
+    fn post(&mut self) -> &mut impl Post<Self::Socket>;
 
     /// Receives what is there, without waiting.
     fn receive(&mut self, socket: &Self::Socket, into: &mut [u8]) -> Received;

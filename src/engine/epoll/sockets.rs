@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
@@ -13,11 +12,11 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketFlags, accept_with, recv, send, shutdown};
 
 use super::kernel::{Event, Interest, Kernel, Received, Token};
-use crate::engine::exchange::Inbox;
+use crate::engine::post::Mail;
 use crate::engine::socket::{self, reset_on_close};
-use crate::engine::{Exchange, Letter, Worker};
+use crate::engine::{Post, Worker};
 use crate::protocol::Moment;
-use crate::shard::{Carried, Destination, Sent, SlotId, Standing};
+use crate::shard::{Sent, SlotId, Standing};
 use crate::sys::clock;
 use crate::sys::wake::Waker;
 
@@ -60,8 +59,7 @@ pub(super) struct Sockets<'a> {
     epoll: OwnedFd,
     listeners: &'a [TcpListener],
     waker: &'a Waker,
-    exchange: Arc<Exchange>,
-    inbox: Inbox,
+    mail: Mail,
     events: Vec<epoll::Event>,
     /// How many of the events have been acted on.
     seen: usize,
@@ -81,8 +79,7 @@ impl<'a> Sockets<'a> {
             epoll,
             listeners: &worker.listeners,
             waker,
-            exchange: worker.exchange.clone(),
-            inbox: Inbox::new(worker.exchange.clone(), worker.number),
+            mail: Mail::new(worker.exchange.clone(), worker.number),
             events: Vec::with_capacity(EVENTS_MAX),
             seen: 0,
         })
@@ -170,21 +167,8 @@ impl Kernel for Sockets<'_> {
         let _ = epoll::delete(&self.epoll, socket);
     }
 
-    fn hand_over(&mut self, socket: OwnedFd, carried: Carried, to: Destination) {
-        self.exchange.hand_over(socket, carried, to);
-    }
-
-    fn hand_over_fresh(
-        &mut self,
-        socket: OwnedFd,
-        listener: u32,
-        to: usize,
-    ) -> Result<(), OwnedFd> {
-        self.exchange.hand_over_fresh(socket, listener, to)
-    }
-
-    fn next_letter(&mut self) -> Option<Letter<OwnedFd>> {
-        self.inbox.next()
+    fn post(&mut self) -> &mut impl Post<OwnedFd> {
+        &mut self.mail
     }
 
     #[inline]
@@ -233,10 +217,11 @@ impl Kernel for Sockets<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Instant;
 
     use super::*;
-    use crate::engine::Stop;
+    use crate::engine::{Exchange, Stop};
 
     #[test]
     fn the_next_turn_is_no_millisecond_away() {
@@ -246,8 +231,7 @@ mod tests {
             epoll: epoll::create(CreateFlags::CLOEXEC).unwrap(),
             listeners: &[],
             waker: stop.waker(0),
-            inbox: Inbox::new(exchange.clone(), 0),
-            exchange,
+            mail: Mail::new(exchange, 0),
             events: Vec::with_capacity(1),
             seen: 0,
         };

@@ -7,44 +7,28 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 
-use super::core::{Seat, Shared};
+use super::core::Shared;
 use super::pool::SMALL_BYTES;
 use super::world::{Stream, World};
-use crate::shard::{Carried, Destination, Entrance, SlotId, Write};
+use crate::engine::{Origin, Post};
+use crate::shard::{Destination, SlotId, Write};
 
 /// Has a connection that was accepted here served by whoever is to.
-pub(super) fn place<W: World>(
-    shared: &Rc<Shared<W>>,
-    stream: W::Stream,
-    listener: u32,
-    entrance: Entrance,
-) {
-    let other = shared.core().state.place();
-    let Some(other) = other else {
-        return open(shared, stream, entrance);
-    };
-    if let Err(stream) = shared.world.hand_over_fresh(stream, listener, other) {
-        shared.core().state.take_back(other);
-        open(shared, stream, entrance);
+pub(super) fn place<W: World>(shared: &Rc<Shared<W>>, stream: W::Stream, listener: u32) {
+    let mut post = shared.world.post();
+    let left = shared.core().state.place(&mut post, stream, listener);
+    if let Some(stream) = left {
+        take_in(shared, stream, Origin::Accepted { listener });
     }
 }
 
-/// Takes a connection in that was accepted.
-pub(super) fn open<W: World>(shared: &Rc<Shared<W>>, stream: W::Stream, entrance: Entrance) {
+/// Serves a connection from now on.
+pub(super) fn take_in<W: World>(shared: &Rc<Shared<W>>, stream: W::Stream, origin: Origin) {
     let stream = Rc::new(stream);
-    let seat = Seat::new(Rc::clone(&stream));
-    let id = shared.core_now().state.shard.open(seat, entrance);
-    begin(shared, id, stream);
-}
-
-/// Goes on with a connection that somebody put down.
-pub(super) fn pick_up<W: World>(shared: &Rc<Shared<W>>, stream: W::Stream, carried: Carried) {
-    let stream = Rc::new(stream);
-    let seat = Seat::new(Rc::clone(&stream));
-    let picked_up = shared.core_now().pick_up(seat, carried);
-    match picked_up {
-        Ok(id) => begin(shared, id, stream),
-        Err(_) => close(stream, true),
+    let taken_in = shared.core_now().take_in(Rc::clone(&stream), origin);
+    match taken_in {
+        Some(id) => begin(shared, id, stream),
+        None => close(stream, true),
     }
 }
 
@@ -61,7 +45,7 @@ fn begin<W: World>(shared: &Rc<Shared<W>>, id: SlotId, stream: Rc<W::Stream>) {
             End::PutDown(to) => {
                 let carried = present.core().put_down(id);
                 if let (Some(carried), Some(stream)) = (carried, Rc::into_inner(stream)) {
-                    present.world.hand_over(stream, carried, to);
+                    present.world.post().hand_over(stream, carried, to);
                 }
             }
         }

@@ -12,7 +12,7 @@ use super::bell::Bell;
 use super::pool::Pool;
 use super::world::{Outgoing, Stream, World};
 use crate::engine::state::State;
-use crate::engine::{Stop, Worker};
+use crate::engine::{Origin, Stop, Worker};
 use crate::protocol::Moment;
 use crate::shard::completion::Deferred;
 use crate::shard::{Carried, Destination, Lease, Load, Sent, Shard, SlotId, Wants};
@@ -30,15 +30,6 @@ pub struct Seat<S> {
     bell: Bell,
     /// Its socket, which the task has, too.
     stream: Rc<S>,
-}
-
-impl<S> Seat<S> {
-    pub(super) fn new(stream: Rc<S>) -> Self {
-        Seat {
-            bell: Bell::default(),
-            stream,
-        }
-    }
 }
 
 /// A worker and the world it runs in.
@@ -236,13 +227,16 @@ impl<S: Stream> Core<S> {
         self.pass_on();
     }
 
-    /// Goes on with a connection that somebody put down.
-    ///
-    /// # Errors
-    /// Where what is carried cannot be read; the seat comes back.
-    pub(super) fn pick_up(&mut self, seat: Seat<S>, carried: Carried) -> Result<SlotId, Seat<S>> {
-        self.state
-            .pick_up(seat, carried, |seat| seat.stream.standing())
+    /// Serves a connection from now on; none: what is carried of it cannot be read.
+    pub(super) fn take_in(&mut self, stream: Rc<S>, origin: Origin) -> Option<SlotId> {
+        let seat = Seat {
+            bell: Bell::default(),
+            stream,
+        };
+        let taken_in = self
+            .state
+            .take_in(seat, origin, |seat| seat.stream.standing());
+        taken_in.ok()
     }
 
     /// Puts a connection down for which nothing is under way any more.

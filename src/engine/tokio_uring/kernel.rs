@@ -6,7 +6,6 @@ use std::io;
 use std::mem::ManuallyDrop;
 use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 
 use ::tokio_uring::buf::IoBuf;
 use ::tokio_uring::{OneshotOutputTransform, Runtime, UnsubmittedOneshot, net};
@@ -23,10 +22,10 @@ use super::core::Shared;
 use super::serve::serve;
 use super::world::{Listener, Outgoing, Stream, World};
 use crate::engine::UringTuning;
-use crate::engine::exchange::Inbox;
 use crate::engine::open_ring::open_ring;
+use crate::engine::post::Mail;
 use crate::engine::socket::{self, reset_on_close};
-use crate::engine::{Exchange, Feature, Letter, Worker};
+use crate::engine::{Feature, Letter, Post, Worker};
 use crate::protocol::Moment;
 use crate::shard::{Carried, Destination, Standing};
 use crate::sys::clock;
@@ -78,10 +77,6 @@ pub fn run(worker: &Worker<'_>, ready: &dyn Fn()) -> io::Result<()> {
             }
         };
         let listeners = worker.listeners.iter().map(Accepting::new);
-        let entrances = worker.entrances.iter().copied();
-        let listeners = listeners
-            .zip(entrances)
-            .map(|(listener, entrance)| Ok((listener?, entrance)));
         let listeners = listeners.collect::<io::Result<_>>()?;
         ready();
         io::Result::Ok(serve(&shared, listeners, worker.stop, woken).await)
@@ -146,16 +141,38 @@ fn build(entries: u32, setup: &Setup) -> io::Result<Runtime> {
 /// The runtime of this thread.
 #[derive(Debug)]
 struct Tokio {
-    exchange: Arc<Exchange>,
-    inbox: RefCell<Inbox>,
+    mail: RefCell<Mail>,
 }
 
 impl Tokio {
     fn new(worker: &Worker<'_>) -> Self {
+        let mail = Mail::new(worker.exchange.clone(), worker.number);
         Tokio {
-            exchange: worker.exchange.clone(),
-            inbox: RefCell::new(Inbox::new(worker.exchange.clone(), worker.number)),
+            mail: RefCell::new(mail),
         }
+    }
+}
+
+impl Post<Socket> for &Tokio {
+    fn hand_over(&mut self, stream: Socket, carried: Carried, to: Destination) {
+        match stream.give_away() {
+            Ok(socket) => self.mail.borrow_mut().hand_over(socket, carried, to),
+            Err(stream) => stream.close(true),
+        }
+    }
+
+    fn hand_over_fresh(&mut self, stream: Socket, listener: u32, to: usize) -> Result<(), Socket> {
+        let socket = stream.give_away()?;
+        let mut mail = self.mail.borrow_mut();
+        let handed_over = mail.hand_over_fresh(socket, listener, to);
+        handed_over.map_err(Socket::adopt)
+    }
+
+    fn next_letter(&mut self) -> Option<Letter<Socket>> {
+        Some(match self.mail.borrow_mut().next_letter()? {
+            Letter::Connection(socket, origin) => Letter::Connection(Socket::adopt(socket), origin),
+            Letter::PutDown { to } => Letter::PutDown { to },
+        })
     }
 }
 
@@ -175,31 +192,8 @@ impl World for Tokio {
         tokio::time::sleep(due.since(clock::now())).await;
     }
 
-    fn hand_over(&self, stream: Socket, carried: Carried, to: Destination) {
-        match stream.give_away() {
-            Ok(socket) => self.exchange.hand_over(socket, carried, to),
-            Err(stream) => stream.close(true),
-        }
-    }
-
-    fn hand_over_fresh(&self, stream: Socket, listener: u32, to: usize) -> Result<(), Socket> {
-        let socket = stream.give_away()?;
-        let handed_over = self.exchange.hand_over_fresh(socket, listener, to);
-        handed_over.map_err(Socket::adopt)
-    }
-
-    fn next_letter(&self) -> Option<Letter<Socket>> {
-        Some(match self.inbox.borrow_mut().next()? {
-            Letter::Fresh { socket, listener } => Letter::Fresh {
-                socket: Socket::adopt(socket),
-                listener,
-            },
-            Letter::Carried { socket, carried } => Letter::Carried {
-                socket: Socket::adopt(socket),
-                carried,
-            },
-            Letter::PutDown { to } => Letter::PutDown { to },
-        })
+    fn post(&self) -> impl Post<Socket> {
+        self
     }
 
     async fn turn(&self) {

@@ -10,9 +10,8 @@ use super::connection;
 use super::core::{Presence, Shared};
 use super::world::{Listener, World};
 use crate::engine::state::State;
-use crate::engine::{Letter, Stop, StopPhase};
+use crate::engine::{Letter, Post, Stop, StopPhase};
 use crate::protocol::Moment;
-use crate::shard::Entrance;
 
 /// Turns in which tasks that are to end do so: what the first of them finds complete is acted on before the
 /// second begins.
@@ -29,27 +28,24 @@ const ENDING_MAX: Duration = Duration::from_secs(2);
 /// If a task did.
 pub async fn serve<W: World>(
     shared: &Rc<Shared<W>>,
-    listeners: Vec<(W::Listener, Entrance)>,
+    listeners: Vec<W::Listener>,
     stop: &Stop,
     woken: impl AsyncFn(),
 ) -> bool {
-    let (mut doors, mut entrances) = (Vec::new(), Vec::new());
-    for (number, (listener, entrance)) in (0..).zip(listeners) {
-        let listener = Rc::new(listener);
-        doors.push(Rc::clone(&listener));
-        entrances.push(entrance);
-        let way_in = WayIn {
-            listener,
+    let doors: Vec<_> = listeners.into_iter().map(Rc::new).collect();
+    for (number, door) in (0..).zip(&doors) {
+        let accepting = accept(
+            Rc::clone(shared),
+            shared.presence(),
+            Rc::clone(door),
             number,
-            entrance,
-        };
-        let accepting = accept(Rc::clone(shared), shared.presence(), way_in);
+        );
         shared.world.spawn(accepting);
     }
     loop {
         let next = shared.core().state.next_due();
         attend(shared, stop, next, woken()).await;
-        read_letters(shared, &entrances);
+        read_letters(shared);
         if stop.phase() == StopPhase::Closing {
             // Who waits to be accepted is, once the kernel has been asked.
             shared.world.turn().await;
@@ -119,13 +115,10 @@ async fn end<W: World>(shared: &Shared<W>, stop: &Stop, listeners: &[Rc<W::Liste
 }
 
 /// Does what others have for this worker.
-fn read_letters<W: World>(shared: &Rc<Shared<W>>, entrances: &[Entrance]) {
-    while let Some(letter) = shared.world.next_letter() {
+fn read_letters<W: World>(shared: &Rc<Shared<W>>) {
+    while let Some(letter) = shared.world.post().next_letter() {
         match letter {
-            Letter::Fresh { socket, listener } => {
-                connection::open(shared, socket, entrances[listener as usize]);
-            }
-            Letter::Carried { socket, carried } => connection::pick_up(shared, socket, carried),
+            Letter::Connection(stream, origin) => connection::take_in(shared, stream, origin),
             Letter::PutDown { to } => {
                 let ids = shared.shard().ids();
                 ids.into_iter().for_each(|id| shared.leave(id, to));
@@ -134,29 +127,20 @@ fn read_letters<W: World>(shared: &Rc<Shared<W>>, entrances: &[Entrance]) {
     }
 }
 
-/// By what connections come in.
-struct WayIn<L> {
-    listener: Rc<L>,
-    /// The listener's number.
-    number: u32,
-    entrance: Entrance,
-}
-
 /// Accepts, one connection at a time, until accepting is over.
 async fn accept<W: World>(
     shared: Rc<Shared<W>>,
     _present: Presence<W>,
-    way_in: WayIn<W::Listener>,
+    listener: Rc<W::Listener>,
+    number: u32,
 ) {
     loop {
         rest(&shared).await;
         if shared.core().state.door.is_closed() {
             return;
         }
-        match way_in.listener.accept().await {
-            Ok(stream) => {
-                connection::place(&shared, stream, way_in.number, way_in.entrance);
-            }
+        match listener.accept().await {
+            Ok(stream) => connection::place(&shared, stream, number),
             Err(error) => shared.core().state.door.failed(&error, shared.world.now()),
         }
     }

@@ -14,9 +14,9 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 
-use crate::engine::Letter;
+use crate::engine::Post;
 use crate::protocol::Moment;
-use crate::shard::{Carried, Destination, Standing};
+use crate::shard::Standing;
 
 /// What the engine runs in.
 pub trait World: 'static {
@@ -31,22 +31,8 @@ pub trait World: 'static {
     /// Has `task` polled until it is ready.
     fn spawn(&self, task: impl Future<Output = ()> + 'static);
 
-    /// Hands over a connection that was put down. Nothing is under way for it.
-    fn hand_over(&self, stream: Self::Stream, carried: Carried, to: Destination);
-
-    /// Hands over a connection that was accepted here to the worker of that number.
-    ///
-    /// # Errors
-    /// Where that cannot be: the stream.
-    fn hand_over_fresh(
-        &self,
-        stream: Self::Stream,
-        listener: u32,
-        to: usize,
-    ) -> Result<(), Self::Stream>;
-
-    /// The next of what others have for this worker. To be asked until there is none once it was woken.
-    fn next_letter(&self) -> Option<Letter<Self::Stream>>;
+    /// What this worker has to do with others.
+    fn post(&self) -> impl Post<Self::Stream>;
 
     /// Is ready at `due` or somewhat later.
     fn sleep_until(&self, due: Moment) -> impl Future<Output = ()>;

@@ -7,10 +7,10 @@ use super::accounts::{Accounts, Desk};
 use super::connection::{GREEDY_PART, Io, Line, RESERVED_PART, Receiving};
 use super::kernel::{Completion, Kernel, Key};
 use crate::engine::state::State;
-use crate::engine::{Letter, Worker};
+use crate::engine::{Letter, Origin, Post, Worker};
 use crate::protocol::Moment;
 use crate::shard::completion::Deferred;
-use crate::shard::{Carried, Destination, Handle, Lease, Sent, Shard, SlotId, Write};
+use crate::shard::{Destination, Handle, Lease, Sent, Shard, SlotId, Write};
 
 /// An io_uring engine over `K`.
 #[derive(Debug)]
@@ -190,21 +190,16 @@ impl<'a, K: Kernel> Driver<'a, K> {
 
     /// Has a connection that was accepted here served by whoever is to.
     fn place(&mut self, socket: K::Socket, listener: u32) {
-        let Some(other) = self.state.place() else {
-            return self.open(socket, listener);
-        };
-        if let Err(socket) = self.kernel.hand_over_fresh(socket, listener, other) {
-            self.state.take_back(other);
-            self.open(socket, listener);
+        if let Some(socket) = self.state.place(self.kernel.post(), socket, listener) {
+            self.take_in(socket, Origin::Accepted { listener });
         }
     }
 
     /// Does what others have for this worker.
     fn read_letters(&mut self) {
-        while let Some(letter) = self.kernel.next_letter() {
+        while let Some(letter) = self.kernel.post().next_letter() {
             match letter {
-                Letter::Fresh { socket, listener } => self.open(socket, listener),
-                Letter::Carried { socket, carried } => self.pick_up(socket, carried),
+                Letter::Connection(socket, origin) => self.take_in(socket, origin),
                 Letter::PutDown { to } => {
                     for id in self.state.shard.ids() {
                         self.leave(id, to);
@@ -212,12 +207,6 @@ impl<'a, K: Kernel> Driver<'a, K> {
                 }
             }
         }
-    }
-
-    fn open(&mut self, socket: K::Socket, listener: u32) {
-        let entrance = self.worker.entrances[listener as usize];
-        let id = self.state.shard.open(Io::new(socket), entrance);
-        self.settle(id);
     }
 
     /// Puts a connection down for `to`, as soon as nothing is under way for it.
@@ -228,11 +217,11 @@ impl<'a, K: Kernel> Driver<'a, K> {
         }
     }
 
-    /// Goes on with a connection that somebody put down.
-    fn pick_up(&mut self, socket: K::Socket, carried: Carried) {
+    /// Serves a connection from now on.
+    fn take_in(&mut self, socket: K::Socket, origin: Origin) {
         let kernel = &self.kernel;
         let standing = |io: &Io<K::Socket>| kernel.standing(&io.socket);
-        match self.state.pick_up(Io::new(socket), carried, standing) {
+        match self.state.take_in(Io::new(socket), origin, standing) {
             Ok(id) => self.settle(id),
             Err(io) => self.kernel.close(io.socket, true),
         }
@@ -389,7 +378,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
                 copy_out(kernel, accounts, lease, copy);
             };
             if let Some((io, carried)) = self.state.put_down(id, copy_out) {
-                kernel.hand_over(io.socket, carried, to);
+                kernel.post().hand_over(io.socket, carried, to);
             }
         } else if let Some(io) = self
             .state

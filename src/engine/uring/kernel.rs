@@ -7,9 +7,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::engine::Letter;
+use crate::engine::Post;
 use crate::protocol::Moment;
-use crate::shard::{Carried, Destination, Lease, Load, SlotId, Standing};
+use crate::shard::{Lease, Load, SlotId, Standing};
 
 /// What a completion is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,22 +113,8 @@ pub trait Kernel {
     /// Cancels what is under way for a connection: its receive and its send.
     fn cancel_all(&mut self, id: SlotId, socket: &Self::Socket);
 
-    /// Hands over a connection that was put down. Nothing may be under way for it.
-    fn hand_over(&mut self, socket: Self::Socket, carried: Carried, to: Destination);
-
-    /// Hands over a connection that was accepted here to the worker of that number.
-    ///
-    /// # Errors
-    /// Where that cannot be: the socket.
-    fn hand_over_fresh(
-        &mut self,
-        socket: Self::Socket,
-        listener: u32,
-        to: usize,
-    ) -> Result<(), Self::Socket>;
-
-    /// The next of what others have for this worker. To be asked until there is none once the waker was cleared.
-    fn next_letter(&mut self) -> Option<Letter<Self::Socket>>;
+    /// What this worker has to do with others.
+    fn post(&mut self) -> &mut impl Post<Self::Socket>;
 
     /// Closes a socket, at once; with `reset` the peer gets RST. Nothing may be under way for it.
     fn close(&mut self, socket: Self::Socket, reset: bool);

@@ -6,7 +6,6 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::Arc;
 use std::time::Duration;
 
 use io_uring::squeue::{Entry, Flags};
@@ -17,11 +16,11 @@ use rustix::net::{Shutdown, shutdown};
 use super::buffers::{Buffers, GROUP};
 use super::features::Setup;
 use super::kernel::{Completion, Kernel, Key};
-use crate::engine::exchange::Inbox;
+use crate::engine::post::Mail;
 use crate::engine::socket::{self, reset_on_close};
-use crate::engine::{Exchange, Letter, Worker};
+use crate::engine::{Post, Worker};
 use crate::protocol::Moment;
-use crate::shard::{Carried, Destination, Lease, Load, SlotId, Standing};
+use crate::shard::{Lease, Load, SlotId, Standing};
 use crate::sys::clock;
 use crate::sys::wake::Waker;
 
@@ -97,8 +96,7 @@ pub(super) struct Ring<'a> {
     buffers: &'a mut Buffers,
     listeners: &'a [TcpListener],
     waker: &'a Waker,
-    exchange: Arc<Exchange>,
-    inbox: Inbox,
+    mail: Mail,
     /// How long to wait for [`BATCH_COMPLETIONS`] before one is enough.
     min_wait: Duration,
     /// What every wait says to the kernel.
@@ -129,8 +127,7 @@ impl<'a> Ring<'a> {
             buffers: &mut setup.buffers,
             listeners: &worker.listeners,
             waker: worker.stop.waker(worker.number),
-            exchange: worker.exchange.clone(),
-            inbox: Inbox::new(worker.exchange.clone(), worker.number),
+            mail: Mail::new(worker.exchange.clone(), worker.number),
             min_wait,
             wait_flags,
             failed: None,
@@ -313,21 +310,8 @@ impl Kernel for Ring<'_> {
         self.cancel(CancelBuilder::user_data(encode(Key::Send(id))));
     }
 
-    fn hand_over(&mut self, socket: OwnedFd, carried: Carried, to: Destination) {
-        self.exchange.hand_over(socket, carried, to);
-    }
-
-    fn hand_over_fresh(
-        &mut self,
-        socket: OwnedFd,
-        listener: u32,
-        to: usize,
-    ) -> Result<(), OwnedFd> {
-        self.exchange.hand_over_fresh(socket, listener, to)
-    }
-
-    fn next_letter(&mut self) -> Option<Letter<OwnedFd>> {
-        self.inbox.next()
+    fn post(&mut self) -> &mut impl Post<OwnedFd> {
+        &mut self.mail
     }
 
     fn close(&mut self, socket: OwnedFd, reset: bool) {

@@ -17,8 +17,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use ringback::engine::Letter;
 use ringback::engine::uring::{Completion, Kernel, Key};
+use ringback::engine::{Letter, Origin, Post};
 use ringback::protocol::Moment;
 use ringback::shard::{Carried, Destination, Lease, Load, SlotId, Standing};
 
@@ -250,9 +250,7 @@ impl Ring {
     }
 }
 
-impl Kernel for Ring {
-    type Socket = Socket;
-
+impl Post<Socket> for Ring {
     fn hand_over(&mut self, socket: Socket, carried: Carried, to: Destination) {
         self.forget(&socket, "handed over");
         let mut world = self.world.borrow_mut();
@@ -267,7 +265,15 @@ impl Kernel for Ring {
         let (line, carried) = self.world.borrow_mut().next_carried(self.worker)?;
         let number = self.number(line);
         let socket = Socket { number, line };
-        Some(Letter::Carried { socket, carried })
+        Some(Letter::Connection(socket, Origin::PutDown(carried)))
+    }
+}
+
+impl Kernel for Ring {
+    type Socket = Socket;
+
+    fn post(&mut self) -> &mut impl Post<Socket> {
+        self
     }
 
     fn now(&mut self) -> Moment {

@@ -56,18 +56,16 @@ impl Tasks {
         let over = Rc::new(Cell::new(None));
         let main = {
             let (core, kernel, over) = (core.clone(), kernel.clone(), over.clone());
-            let (stop, listeners, entrance) = {
+            let (stop, listeners) = {
                 let world = world.borrow();
-                let listeners = 0..world.network.queues.len();
-                (world.stop.clone(), listeners, world.scenario.entrance)
+                (world.stop.clone(), 0..world.network.queues.len())
             };
             async move {
                 let woken = async || {
                     let _ = kernel.operation(What::Wake, None).await;
                     kernel.world.borrow_mut().workers[kernel.worker].woken = false;
                 };
-                let listeners =
-                    listeners.map(|number| (Door::new(kernel.clone(), number), entrance));
+                let listeners = listeners.map(|number| Door::new(kernel.clone(), number));
                 over.set(Some(serve(&core, listeners.collect(), &stop, woken).await));
             }
         };

@@ -5,8 +5,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use ringback::engine::Letter;
 use ringback::engine::tokio_uring::world::{self, Outgoing};
+use ringback::engine::{Letter, Origin, Post};
 use ringback::protocol::Moment;
 use ringback::shard::{Carried, Destination, Standing};
 
@@ -16,6 +16,26 @@ use super::operations::{Kernel, What};
 
 /// What the engine runs in.
 pub(super) struct Runtime(pub(super) Rc<Kernel>);
+
+impl Post<Socket> for &Runtime {
+    fn hand_over(&mut self, socket: Socket, carried: Carried, to: Destination) {
+        self.0.forget(socket.line, "handed over");
+        let mut world = self.0.world.borrow_mut();
+        world.hand_over(socket.line, carried, to);
+    }
+
+    fn hand_over_fresh(&mut self, _: Socket, _: u32, _: usize) -> Result<(), Socket> {
+        self.0.world.borrow().fail(None, "there is no other worker")
+    }
+
+    fn next_letter(&mut self) -> Option<Letter<Socket>> {
+        let (line, carried) = self.0.world.borrow_mut().next_carried(self.0.worker)?;
+        self.0.arrive(line);
+        let kernel = self.0.clone();
+        let socket = Socket { kernel, line };
+        Some(Letter::Connection(socket, Origin::PutDown(carried)))
+    }
+}
 
 impl world::World for Runtime {
     type Listener = Door;
@@ -33,22 +53,8 @@ impl world::World for Runtime {
         let _ = self.0.operation(What::Sleep(due), None).await;
     }
 
-    fn hand_over(&self, socket: Socket, carried: Carried, to: Destination) {
-        self.0.forget(socket.line, "handed over");
-        let mut world = self.0.world.borrow_mut();
-        world.hand_over(socket.line, carried, to);
-    }
-
-    fn hand_over_fresh(&self, _: Socket, _: u32, _: usize) -> Result<(), Socket> {
-        self.0.world.borrow().fail(None, "there is no other worker")
-    }
-
-    fn next_letter(&self) -> Option<Letter<Socket>> {
-        let (line, carried) = self.0.world.borrow_mut().next_carried(self.0.worker)?;
-        self.0.arrive(line);
-        let kernel = self.0.clone();
-        let socket = Socket { kernel, line };
-        Some(Letter::Carried { socket, carried })
+    fn post(&self) -> impl Post<Socket> {
+        self
     }
 
     async fn turn(&self) {
