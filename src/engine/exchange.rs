@@ -206,7 +206,7 @@ impl fmt::Debug for Exchange {
     }
 }
 
-/// A worker's share of the connections. When it ends, its mailbox is closed.
+/// A worker's share of the connections.
 #[derive(Debug)]
 pub(super) struct Member {
     exchange: Arc<Exchange>,
@@ -244,12 +244,6 @@ impl Member {
     }
 }
 
-impl Drop for Member {
-    fn drop(&mut self) {
-        self.exchange.close(self.number);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Read;
@@ -260,8 +254,10 @@ mod tests {
     use rustix::net::{AddressFamily, SocketType};
 
     use super::*;
+    use crate::engine::{UringTuning, Worker};
+    use crate::memory::SlabPool;
     use crate::protocol::Policy;
-    use crate::shard::{Entrance, Protocol};
+    use crate::shard::{Admission, Entrance, Protocol, Settings};
 
     fn exchange(workers: usize, connections_max: Option<usize>) -> Arc<Exchange> {
         let stop = Stop::new(workers, Duration::ZERO).unwrap();
@@ -335,6 +331,7 @@ mod tests {
 
     #[test]
     fn what_waits_for_a_worker_that_ends_is_closed() {
+        let stop = Stop::new(2, Duration::ZERO).unwrap();
         let exchange = exchange(2, None);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -343,9 +340,22 @@ mod tests {
             let socket = OwnedFd::from(listener.accept().unwrap().0);
             Letter::Connection(socket, Origin::Accepted { listener: 0 })
         };
-        let member = Member::new(exchange.clone(), 1);
+        let worker = Worker {
+            number: 1,
+            settings: Settings {
+                policy: Policy::default(),
+                budget: SlabPool::budget(1 << 20, 1),
+                admission: Arc::new(Admission::new(None)),
+            },
+            tally: Arc::default(),
+            listeners: Vec::new(),
+            entrances: Vec::new(),
+            stop: &stop,
+            exchange: exchange.clone(),
+            tuning: UringTuning::default(),
+        };
         assert!(exchange.post(1, letter()).is_ok());
-        drop(member);
+        drop(worker);
         assert_eq!(peer.read(&mut [0]).unwrap(), 0);
         let _other = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         assert!(exchange.post(1, letter()).is_err());

@@ -29,6 +29,13 @@ pub struct Worker<'a> {
     pub tuning: UringTuning,
 }
 
+impl Drop for Worker<'_> {
+    /// However its engine has ended, and whatever it had to leak: nobody reads what comes for it any more.
+    fn drop(&mut self) {
+        self.exchange.close(self.number);
+    }
+}
+
 /// How the io_uring engine is sized, for each worker. What is none, the engine chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UringTuning {
