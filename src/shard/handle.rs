@@ -131,7 +131,10 @@ impl<Io> Handle<'_, Io> {
     /// FIN has been sent.
     pub fn half_closed(&mut self) {
         debug_assert_eq!(self.connection.phase, Phase::Flushing(End::HalfClose));
-        self.connection.progress = self.common.now;
+        if !self.connection.owed {
+            // Whoever has still to acknowledge something has no more time for it than before.
+            self.connection.progress = self.common.now;
+        }
         self.connection.phase = if self.connection.peer_finished {
             Phase::Gone { reset: false }
         } else {
