@@ -152,14 +152,15 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
         .as_ref()
         .ok()
         .map_or(Duration::MAX, |told| told.elapsed());
-    let requests = http.finish(stop.drain_timeout.saturating_sub(since));
+    let done = http.finish(stop.drain_timeout.saturating_sub(since));
     let sum = |count: fn(&Tally) -> u64| tallies.iter().map(|tally| count(tally)).sum::<u64>();
     let accepted = sum(|tally| tally.accepted.get());
     info!(
-        "served {accepted} connections, {} messages and {requests} HTTP requests; refused {}, closed {} for \
+        "served {accepted} connections, {} messages and {} HTTP requests; refused {}, closed {} for \
          violations, timed out {}, reset {} for want of memory, left {} unfinished",
         sum(|tally| tally.messages.get()),
-        sum(|tally| tally.refusals.get()),
+        done.requests,
+        sum(|tally| tally.refusals.get()) + done.refused,
         sum(|tally| tally.violations.get()),
         sum(|tally| tally.timeouts.get()),
         sum(|tally| tally.shed.get()),

@@ -17,8 +17,7 @@ use super::accept::prefers_html;
 const METHODS: &str = "GET, HEAD, OPTIONS";
 
 /// The page runs nothing, loads nothing, and stands in no other's frame.
-const POLICY: &str =
-    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The page, with places to fill in.
 const PAGE: &str = include_str!("page.html");

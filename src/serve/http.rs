@@ -12,6 +12,15 @@ use crate::http::{self, Caller, Hooks, Sender, Side};
 use crate::protocol::Policy;
 use crate::shard::{Carried, Entrance};
 
+/// What the HTTP side has done in its life.
+#[derive(Default)]
+pub(super) struct Done {
+    /// Requests that were answered.
+    pub(super) requests: u64,
+    /// Connections that were turned away for want of a place.
+    pub(super) refused: u64,
+}
+
 /// The HTTP side, if there is one.
 pub(super) struct Http(Option<(Side, Sender)>);
 
@@ -67,13 +76,17 @@ impl Http {
         }
     }
 
-    /// Ends it, once those that are left have their answer, after `patience` at the latest; how many requests it
-    /// has answered.
-    pub(super) fn finish(self, patience: Duration) -> u64 {
+    /// Ends it, once those that are left have their answer, after `patience` at the latest; what it
+    /// has done.
+    pub(super) fn finish(self, patience: Duration) -> Done {
         let Some((side, sender)) = self.0 else {
-            return 0;
+            return Done::default();
         };
         side.finish(patience);
-        sender.counters().requests.load(Relaxed)
+        let counters = sender.counters();
+        Done {
+            requests: counters.requests.load(Relaxed),
+            refused: counters.refused.load(Relaxed),
+        }
     }
 }
