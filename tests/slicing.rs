@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use ringback::memory::slab::SLAB_COST_MAX;
 use ringback::protocol::policy::{GreetingAfter, Policy};
-use support::compare::{Freedom, same};
-use support::event::{CloseSeen, Event, Outcome};
+use support::compare::{Freedom, same, take_greeting};
+use support::event::CloseSeen;
 use support::frames::{self, Frame};
 use support::oracle::{self, Patience, Rules};
 use support::pretend::{Pretend, State};
@@ -264,7 +264,7 @@ proptest! {
         let response = request::read(&pretend.release()).expect("a response");
         response.assert_switched();
         let mut seen = replies::read(&response.rest).map_err(TestCaseError::fail)?;
-        let greeted = take_greeting(&mut seen.outcome);
+        let greeted = take_greeting(&mut seen.outcome, "Hi there");
         let answers = seen.outcome.messages().count() > 0 || state == State::Open;
         prop_assert!(greeted || policy.greeting.is_none() || !answers, "no greeting: {seen:?}");
         prop_assert!(!greeted || policy.greeting.is_some());
@@ -290,25 +290,6 @@ proptest! {
         }
         pretend.release();
     }
-}
-
-/// Removes the greeting, if it is the first message.
-fn take_greeting(outcome: &mut Outcome) -> bool {
-    let first = outcome
-        .events
-        .iter()
-        .position(|event| matches!(event, Event::Message(_)));
-    let Some(first) = first else {
-        return false;
-    };
-    let is_greeting = matches!(
-        &outcome.events[first],
-        Event::Message(message) if message.text && message.bytes == b"Hi there"
-    );
-    if is_greeting {
-        outcome.events.remove(first);
-    }
-    is_greeting
 }
 
 #[test]

@@ -22,7 +22,6 @@ mod history;
 mod moves;
 mod network;
 mod peer;
-mod random;
 mod reader;
 mod readiness;
 mod ring;
@@ -36,6 +35,7 @@ use std::panic::catch_unwind;
 use std::time::{Duration, Instant};
 
 use run::{Style, run};
+use support::random;
 
 /// Seeds tried by default, for each style.
 const SEEDS: u64 = 10_000;

@@ -1,7 +1,5 @@
 //! What a peer says, and what it must be answered.
 
-use proptest::strategy::{Strategy, ValueTree};
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use ringback::shard::Protocol;
 
 use crate::random::Random;
@@ -87,7 +85,7 @@ impl Script {
     fn with_frames(random: &mut Random, scenario: &Scenario, choice: u64) -> Self {
         let stream = match choice {
             2 => strange(random),
-            3 => frames::encode(&sample(random, streams::violation())),
+            3 => frames::encode(&random.sample(streams::violation())),
             // What a prefix makes longer fills the queues.
             4..=6 if scenario.policy.prefix.is_some() => flood(random),
             _ if scenario.hoards => half(random),
@@ -150,21 +148,9 @@ fn head(random: &mut Random) -> Vec<u8> {
     request::with_header(&format!("X-Padding: {padding}\r\n"))
 }
 
-/// What a strategy of the other tests makes of a seed.
-fn sample<S: Strategy>(random: &mut Random, strategy: S) -> S::Value {
-    let mut seed = [0; 32];
-    for word in seed.chunks_mut(8) {
-        word.copy_from_slice(&random.next().to_le_bytes());
-    }
-    let chance = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
-    let mut runner = TestRunner::new_with_rng(Config::default(), chance);
-    let tree = strategy.new_tree(&mut runner);
-    tree.expect("no strategy here filters much").current()
-}
-
 /// Anything at all.
 fn strange(random: &mut Random) -> Vec<u8> {
-    sample(random, streams::any_stream()).to_vec()
+    random.sample(streams::any_stream()).to_vec()
 }
 
 /// More than anyone should have to keep.

@@ -54,6 +54,25 @@ pub(crate) fn same(seen: &Replies, expected: &Outcome, freedom: Freedom) -> Resu
     }
 }
 
+/// Removes the greeting, if it is the first message, and says whether it is.
+pub(crate) fn take_greeting(outcome: &mut Outcome, greeting: &str) -> bool {
+    let first = outcome
+        .events
+        .iter()
+        .position(|event| matches!(event, Event::Message(_)));
+    let Some(first) = first else {
+        return false;
+    };
+    let is_greeting = matches!(
+        &outcome.events[first],
+        Event::Message(message) if message.text && message.bytes == greeting.as_bytes()
+    );
+    if is_greeting {
+        outcome.events.remove(first);
+    }
+    is_greeting
+}
+
 fn same_event(seen: &Event, expected: &Event, freedom: Freedom) -> Result<(), String> {
     match (seen, expected) {
         (Event::Message(seen), Event::Message(expected)) => {

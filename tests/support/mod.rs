@@ -7,6 +7,7 @@ pub(crate) mod event;
 pub(crate) mod frames;
 pub(crate) mod oracle;
 pub(crate) mod pretend;
+pub(crate) mod random;
 pub(crate) mod replies;
 pub(crate) mod request;
 pub(crate) mod server;

@@ -2,6 +2,9 @@
 
 use std::ops::Range;
 
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
 /// SplitMix64: small, and good enough to be surprising.
 pub(crate) struct Random(u64);
 
@@ -36,5 +39,17 @@ impl Random {
     /// One of `choices`.
     pub(crate) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len() as u64) as usize]
+    }
+
+    /// What a strategy makes of it.
+    pub(crate) fn sample<S: Strategy>(&mut self, strategy: S) -> S::Value {
+        let mut seed = [0; 32];
+        for word in seed.chunks_mut(8) {
+            word.copy_from_slice(&self.next().to_le_bytes());
+        }
+        let chance = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
+        let mut runner = TestRunner::new_with_rng(Config::default(), chance);
+        let tree = strategy.new_tree(&mut runner);
+        tree.expect("no strategy here filters much").current()
     }
 }
