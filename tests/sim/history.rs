@@ -54,9 +54,10 @@ pub(crate) fn views<Io>(
 
 /// Whoever is to be closed stands as it does now, however long that takes.
 pub(crate) fn note_ends(views: &[View], world: &mut World) {
-    let closes = |view: &&View| matches!(view.wants.write, Write::Close { .. });
-    for line in views.iter().filter(closes).filter_map(|view| view.line) {
-        world.network.give_up(line);
+    for view in views {
+        if let (Some(line), Write::Close { reset }) = (view.line, view.wants.write) {
+            world.network.give_up(line, reset);
+        }
     }
 }
 

@@ -309,8 +309,8 @@ impl Network {
     }
 
     /// The server has decided to end it, and waits for what is under way for it.
-    pub(crate) fn give_up(&mut self, line: Line) {
-        let farewell = self.farewell(line, true);
+    pub(crate) fn give_up(&mut self, line: Line, reset: bool) {
+        let farewell = self.farewell(line, reset);
         let connection = &mut self.connections[line];
         connection.leaving = true;
         connection.given_up.get_or_insert(farewell);
@@ -407,7 +407,13 @@ impl Network {
         let farewell = self.farewell(line, reset);
         let connection = &mut self.connections[line];
         let decided = connection.given_up.take().unwrap_or(farewell);
-        self.farewells.push(Farewell { reset, ..decided });
+        // What was to be a FIN becomes a reset where the peer breaks the connection meanwhile.
+        let broken = decided.broken || (farewell.broken && !decided.reset);
+        self.farewells.push(Farewell {
+            reset,
+            broken,
+            ..decided
+        });
         connection.farewell.get_or_insert(farewell);
         assert_eq!(
             connection.server,

@@ -282,13 +282,17 @@ impl World {
     ) -> bool {
         let is_alone = self.workers.len() == 1;
         self.workers[worker].until = until;
-        let until = self.serving().filter_map(|it| it.until).min();
+        let mut until = self.serving().filter_map(|it| it.until).min();
         if active {
             self.awaken();
             let mut span = self.random.below(TICK);
             if self.strikes(self.scenario.faults.jump) {
                 span = self.random.below(500_000_000);
                 self.jumped_at = Some(self.network.clock.now + span);
+                if !is_alone {
+                    // By when another has something to do is not known before it waits again.
+                    until = Some(self.network.clock.now);
+                }
             }
             let over = self.advance(self.network.clock.now + span, until);
             let goes_on = over || (news && self.random.one_in(3));
