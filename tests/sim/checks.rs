@@ -301,8 +301,8 @@ pub(crate) fn check_deadlines(world: &World) {
             late("it is silent, and lives for ever");
         }
         let request = scenario.entrance.protocol == ringback::shard::Protocol::WebSocket;
-        let unheard = request && !connection.answered && world.network.unread(line) == 0;
-        // Where there is something to read, the deadline is put off.
+        // Where there is something to read, be it FIN, the deadline is put off.
+        let unheard = request && !connection.answered && !world.network.is_readable(line);
         let read = clock.since(connection.touched_at) <= unread;
         if unheard && !read && clock.since(connection.accepted_at) > handshake {
             late("no request has come, and it is not told so");
