@@ -33,7 +33,7 @@ pub enum Origin {
 
 /// How a worker gives connections away and gets others.
 ///
-/// The real one is [`Mail`]; each simulated kernel in `tests/sim` has one of its own.
+/// The real one is `Mail`; each simulated kernel in `tests/sim` has one of its own.
 pub trait Post<Socket> {
     /// Hands over a connection that was put down. Nothing may be under way for it.
     fn hand_over(&mut self, socket: Socket, carried: Carried, to: Destination);
