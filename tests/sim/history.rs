@@ -182,7 +182,9 @@ impl History {
         let waits = |view: &&View| view.behind && view.wants.read && is_passed_over(engines, view);
         let before = std::mem::take(&mut self.waiting);
         for line in views.iter().filter(waits).filter_map(|view| view.line) {
-            let since = before.iter().find(|(known, _)| *known == line);
+            // While the clock jumps nothing completes.
+            let jumped = world.jumped_at.is_some_and(|at| clock.now < at + max);
+            let since = before.iter().find(|(known, _)| *known == line && !jumped);
             let since = since.map_or(clock, |(_, since)| *since);
             if clock.since(since) > max {
                 world.fail(Some(line), "it has room, and is not read from");
