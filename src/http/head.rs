@@ -1,7 +1,7 @@
 //! Whose a request is, by its head: as strict as for the first request of a connection, by the same judge.
 
 use crate::protocol::Policy;
-use crate::protocol::handshake::{self, Answer, HEAD_BYTES_MAX, Refusal, Scan};
+use crate::protocol::handshake::{self, Answer, HEAD_BYTES_MAX, Refusal};
 
 /// Whose it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,19 +20,11 @@ pub(super) enum Verdict {
 /// What is wrong with it.
 pub(super) fn judge(bytes: &[u8], scanned: usize, policy: &Policy) -> Result<Verdict, Refusal> {
     let head = &bytes[..bytes.len().min(HEAD_BYTES_MAX)];
-    let scan = handshake::scan(head, scanned);
-    if let Scan::Complete(len) = scan {
-        return Ok(match handshake::answer(&head[..len], policy)? {
-            Answer::Http => Verdict::Http(len),
-            Answer::Upgrade(_) => Verdict::Upgrade,
-        });
-    }
-    handshake::check_line(head)?;
-    if scan == Scan::BareLineFeed {
-        Err(Refusal::BareLineFeed)
-    } else if head.len() == HEAD_BYTES_MAX {
-        Err(Refusal::too_large(head))
-    } else {
-        Ok(Verdict::More)
-    }
+    let Some(len) = handshake::find_end(head, scanned)? else {
+        return Ok(Verdict::More);
+    };
+    Ok(match handshake::answer(&head[..len], policy)? {
+        Answer::Http => Verdict::Http(len),
+        Answer::Upgrade(_) => Verdict::Upgrade,
+    })
 }

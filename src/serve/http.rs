@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::inbox::{Event, Events};
 use crate::engine::Exchange;
-use crate::http::{self, Caller, Hooks, Sender, Side};
+use crate::http::{self, Caller, Hooks, Side};
 use crate::protocol::Policy;
 use crate::shard::{Carried, Entrance};
 
@@ -22,7 +22,7 @@ pub(super) struct Done {
 }
 
 /// The HTTP side, if there is one.
-pub(super) struct Http(Option<(Side, Sender)>);
+pub(super) struct Http(Option<Side>);
 
 /// Starts the HTTP side, if the policy says so, and joins it and the workers of `exchange` together.
 ///
@@ -64,14 +64,13 @@ pub(super) fn join(
     }));
     // Nobody has been brought before.
     let _ = workers.set(exchange.clone());
-    let sender = side.sender();
-    Ok((Http(Some((side, sender))), exchange))
+    Ok((Http(Some(side)), exchange))
 }
 
 impl Http {
     /// Keeps no connection any longer, and says that the server goes down.
     pub(super) fn drain(&self) {
-        if let Some((side, _)) = &self.0 {
+        if let Some(side) = &self.0 {
             side.drain();
         }
     }
@@ -79,9 +78,10 @@ impl Http {
     /// Ends it, once those that are left have their answer, after `patience` at the latest; what it
     /// has done.
     pub(super) fn finish(self, patience: Duration) -> Done {
-        let Some((side, sender)) = self.0 else {
+        let Some(side) = self.0 else {
             return Done::default();
         };
+        let sender = side.sender();
         side.finish(patience);
         let counters = sender.counters();
         Done {

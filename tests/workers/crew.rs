@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ringback::engine::{ENGINES, Engine, Exchange, Stop, UringTuning, Worker, is_absent};
 use ringback::memory::SlabPool;
@@ -12,8 +12,7 @@ use ringback::protocol::{Policy, Tally};
 use ringback::shard::{Admission, Entrance, Protocol, Settings};
 use ringback::sys::listen;
 
-/// How long anything may take before a test gives up.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+use crate::support::server::PATIENCE;
 
 /// Workers that serve together.
 pub(crate) struct Crew {
@@ -138,18 +137,6 @@ impl Crew {
 pub(crate) fn present(tally: &Tally) -> u64 {
     let gone = tally.ended.get() + tally.put_down.get();
     tally.accepted.get() + tally.picked_up.get() - gone
-}
-
-/// Polls `condition` until it holds.
-pub(crate) fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(value) = condition() {
-            return value;
-        }
-        assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
-        thread::sleep(Duration::from_millis(1));
-    }
 }
 
 pub(crate) fn assert_echoes(stream: &mut TcpStream) {

@@ -16,7 +16,8 @@ mod talk;
 use std::io::Read;
 use std::net::TcpStream;
 
-use crew::{Crew, assert_echoes, on_every_engine, present, until};
+use crew::{Crew, assert_echoes, on_every_engine, present};
+use support::server::until;
 
 #[test]
 fn a_successor_gets_whoever_comes_once_accepting_is_over() {

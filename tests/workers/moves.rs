@@ -10,8 +10,9 @@ use ringback::protocol::Policy;
 use ringback::protocol::policy::GreetingAfter;
 use ringback::shard::{Destination, Protocol};
 
-use crate::crew::{Crew, PATIENCE, assert_echoes, on_every_engine, present, until};
+use crate::crew::{Crew, assert_echoes, on_every_engine, present};
 use crate::support::random::Random;
+use crate::support::server::{PATIENCE, until};
 use crate::talk::Talk;
 
 /// Seeds tried by default, on each engine.

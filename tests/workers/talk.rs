@@ -10,12 +10,12 @@ use std::time::Duration;
 use ringback::protocol::Policy;
 use socket2::{Domain, Socket, Type};
 
-use crate::crew::PATIENCE;
 use crate::support::compare::{self, Freedom};
 use crate::support::event::Outcome;
 use crate::support::frames::{self, Frame};
 use crate::support::oracle::{self, Patience, Rules};
 use crate::support::random::Random;
+use crate::support::server::PATIENCE;
 use crate::support::streams::Stream;
 use crate::support::{replies, request, streams};
 

@@ -1,7 +1,6 @@
 //! The upgrade from HTTP/1.1 (RFC 6455, section 4.2): a request head in, a 101 or a clear refusal out.
 //!
-//! [`scan()`] finds the end of the head however it comes in pieces, [`check_line`] tells early what will
-//! never be one, [`answer`] parses the whole head once, [`write_switching`] writes the 101, and
+//! [`find_end`] finds the end of the head however it comes in pieces, and tells early what will never be one, [`answer`] parses the whole head once, [`write_switching`] writes the 101, and
 //! [`Refusal::render`] whatever else there is to say. Nothing here keeps a byte or a state; the caller
 //! holds the head until it is whole.
 
@@ -24,10 +23,10 @@ use crate::memory::slab::HOLD_BYTES_MAX;
 
 pub use foreign::Foreign;
 pub use refusal::{HTTP_1_1_NEEDED, Refusal, WHAT_THIS_IS, invitation};
-pub use scan::{Scan, scan};
 
 use line::Progress;
 use request::{Once, Request};
+use scan::{Scan, scan};
 
 /// Lenient about the bits behind the last byte: the example key of RFC 6455 (section 4.1) has some set.
 const BASE64: GeneralPurpose =
@@ -63,7 +62,7 @@ pub enum Answer<'a> {
     Http,
 }
 
-/// Reads a whole request head, one for which [`scan()`] said [`Scan::Complete`].
+/// Reads a whole request head, one whose length [`find_end`] has found.
 ///
 /// Extensions are ignored, so none is agreed to. Of the subprotocols the first offered that
 /// `policy.subprotocols` names is chosen; none is no error (section 4.2.2).
@@ -168,6 +167,24 @@ pub fn check_line(head: &[u8]) -> Result<(), Refusal> {
     match line::read(head) {
         Progress::Fault(place) => Err(Refusal::of_line(&head[..=place])),
         Progress::Partial | Progress::Whole(..) => Ok(()),
+    }
+}
+
+/// How long the head at the start of `bytes` is, of which `scanned` have been looked at before in vain; none while
+/// it may still become one. Of `bytes` there are [`HEAD_BYTES_MAX`] at most.
+///
+/// # Errors
+/// Why it will never be one: by its first line, or since it is too large.
+pub fn find_end(bytes: &[u8], scanned: usize) -> Result<Option<usize>, Refusal> {
+    let scan = scan(bytes, scanned);
+    if let Scan::Complete(head_len) = scan {
+        return Ok(Some(head_len));
+    }
+    check_line(bytes)?;
+    match scan {
+        Scan::BareLineFeed => Err(Refusal::BareLineFeed),
+        _ if bytes.len() == HEAD_BYTES_MAX => Err(Refusal::too_large(bytes)),
+        _ => Ok(None),
     }
 }
 

@@ -4,7 +4,7 @@ use memchr::memchr_iter;
 
 /// What a search for the end of a head found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scan {
+pub(super) enum Scan {
     /// Not yet the end.
     Incomplete,
     /// The head is this many bytes long, with the empty line that ends it.
@@ -22,7 +22,7 @@ pub enum Scan {
 ///
 /// # Panics
 /// If `scanned` is more than there is.
-pub fn scan(head: &[u8], scanned: usize) -> Scan {
+pub(super) fn scan(head: &[u8], scanned: usize) -> Scan {
     for at in memchr_iter(b'\n', &head[scanned..]).map(|found| scanned + found) {
         match head[..at] {
             // The line feed in here was seen to follow a carriage return.

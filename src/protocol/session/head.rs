@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::memory::slab::{Slab, SlabPool};
 use crate::protocol::carried::{Damage, Reader, Writer};
 use crate::protocol::close::Cause;
-use crate::protocol::handshake::{self, Accepted, Answer, HEAD_BYTES_MAX, Refusal, Scan};
+use crate::protocol::handshake::{self, Accepted, Answer, HEAD_BYTES_MAX, Refusal};
 use crate::protocol::moment::Moment;
 use crate::protocol::policy::Policy;
 use crate::protocol::reply::Reply;
@@ -77,7 +77,7 @@ impl Head {
         reply: &mut Reply,
     ) -> Result<Outcome, Refusal> {
         let head = &lent[..lent.len().min(HEAD_BYTES_MAX)];
-        let Some(head_len) = find_end(head, 0)? else {
+        let Some(head_len) = handshake::find_end(head, 0)? else {
             let slab = turn.slabs.take_to_hold(lent.len());
             let held = self.held.insert(slab.ok_or(Refusal::Unavailable)?);
             held.append(lent);
@@ -118,7 +118,7 @@ impl Head {
         let held = turn.slabs.enlarge(held, more.len());
         let held = self.held.insert(held.ok_or(Refusal::Unavailable)?);
         held.append(more);
-        let Some(head_len) = find_end(held.bytes(), had)? else {
+        let Some(head_len) = handshake::find_end(held.bytes(), had)? else {
             return Ok(Outcome::More);
         };
         let Answer::Upgrade(accepted) = answer(turn, &held.bytes()[..head_len])? else {
@@ -176,7 +176,7 @@ impl Head {
         let deadline = reader.until("handshake deadline")?;
         let head = reader.bytes("head", HEAD_BYTES_MAX - 1)?;
         let damage = Damage::value("head");
-        if !matches!(find_end(head, 0), Ok(None)) {
+        if !matches!(handshake::find_end(head, 0), Ok(None)) {
             return Err(damage);
         }
         let held = match head {
@@ -196,21 +196,6 @@ impl Head {
         if let Some(slab) = self.held.take() {
             slabs.give(slab);
         }
-    }
-}
-
-/// How long the head at the start of `bytes` is, of which `scanned` have been looked at; none while it may
-/// still become one.
-fn find_end(bytes: &[u8], scanned: usize) -> Result<Option<usize>, Refusal> {
-    let scan = handshake::scan(bytes, scanned);
-    if let Scan::Complete(head_len) = scan {
-        return Ok(Some(head_len));
-    }
-    handshake::check_line(bytes)?;
-    match scan {
-        Scan::BareLineFeed => Err(Refusal::BareLineFeed),
-        _ if bytes.len() == HEAD_BYTES_MAX => Err(Refusal::too_large(bytes)),
-        _ => Ok(None),
     }
 }
 
