@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`memory`] | slabs, chains of them, the budget: what connections share |
 //! | [`protocol`] | bytes in, bytes out: sessions, frames, the handshake. No socket, no clock |
+//! | [`behaviour`] | connections that behave as their path asks, for whoever tests a client |
 //! | [`shard`] | the engine-free half of a core's thread: connections, queues, deadlines |
 //! | [`sys`] | small skins over the operating system |
 //! | [`engine`] | epoll, io_uring, tokio-uring: a function each, over the same shard |
@@ -17,6 +18,8 @@
 //! | [`probe`] | what this machine offers, without listening |
 #![deny(unsafe_code)]
 
+#[forbid(unsafe_code)]
+pub mod behaviour;
 #[forbid(unsafe_code)]
 pub mod choose;
 pub mod config;

@@ -14,6 +14,7 @@ use tracing::{info, warn};
 use crate::choose::{Choice, choose, is_shortage, refusal};
 use crate::config::{Config, ConfigError, Listen, Protocol};
 use crate::engine::{Engine, Exchange, Stop, Worker};
+use crate::http::Settings as HttpSettings;
 use crate::memory::SlabPool;
 use crate::protocol::{Policy, Tally, WallClock};
 use crate::shard::{self, Admission, Entrance, Settings};
@@ -94,6 +95,7 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
         Exchange::new(&stop, config.balance, config.connections_max),
         entrance(config),
         &settings.policy,
+        config.http.clone(),
         inbox.events(),
     )?;
     let cpus = if config.pin {
@@ -175,8 +177,12 @@ fn settings(config: &Config) -> Settings {
     Settings {
         policy: Policy {
             wall_clock: Some(WallClock(clock::since_1970)),
-            // RFC 862 knows no requests.
-            http: config.http && config.protocol == Protocol::WebSocket,
+            http: config.http.is_some(),
+            elsewhere: config
+                .http
+                .as_ref()
+                .map(HttpSettings::elsewhere)
+                .unwrap_or_default(),
             ..config.policy.clone()
         },
         budget: SlabPool::budget(config.buffer_memory_bytes, config.workers.get()),

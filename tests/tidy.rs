@@ -27,7 +27,7 @@ const UNSAFE_PLACES: [&str; 7] = [
 ];
 
 /// Who must not know what. A path is forbidden with everything below it.
-const IMPORT_RULES: [(&str, &[&str]); 15] = [
+const IMPORT_RULES: [(&str, &[&str]); 18] = [
     ("src/memory/", PURE),
     ("src/memory/", ROOF),
     (
@@ -44,6 +44,12 @@ const IMPORT_RULES: [(&str, &[&str]); 15] = [
     ("src/protocol/", ROOF),
     (
         "src/protocol/",
+        &["crate::engine", "crate::http", "crate::shard", "crate::sys"],
+    ),
+    ("src/behaviour/", PURE),
+    ("src/behaviour/", ROOF),
+    (
+        "src/behaviour/",
         &["crate::engine", "crate::http", "crate::shard", "crate::sys"],
     ),
     ("src/shard/", ROOF),

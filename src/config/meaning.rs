@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use super::http::http;
 use super::layers::{Given, Layers, Level};
 use super::listen::{Listen, listen};
 use super::policy::policy;
@@ -76,7 +77,7 @@ pub(super) fn config(layers: &Layers, machine: Machine) -> Result<Config, Config
         protocol: say
             .required("protocol")
             .read(|text| choice(text, &PROTOCOLS))?,
-        http: !say.switch("no-http")?.unwrap_or(false),
+        http: http(&say)?,
         connections_max: say.required("max-connections").read(connections)?,
         drain_timeout: say.required("drain-timeout").read(duration)?,
         buffer_memory_bytes: say
@@ -326,7 +327,7 @@ fn plain(say: &Said<'_>, config: Config) -> Result<Config, ConfigError> {
     ];
     match wishes.into_iter().find(|(_, wished)| *wished) {
         None => Ok(Config {
-            http: false,
+            http: None,
             ..config
         }),
         Some((option, _)) => {

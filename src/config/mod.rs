@@ -9,6 +9,7 @@
 
 mod error;
 mod file;
+mod http;
 mod layers;
 mod listen;
 mod meaning;
@@ -26,6 +27,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::engine::UringTuning;
+use crate::http::Settings;
 use crate::protocol::Policy;
 
 pub use error::ConfigError;
@@ -60,8 +62,8 @@ pub struct Config {
     pub pin: bool,
     /// What is spoken.
     pub protocol: Protocol,
-    /// Whether ordinary HTTP is answered on the same ports, which only [`Protocol::WebSocket`] can tell apart.
-    pub http: bool,
+    /// Ordinary HTTP on the same ports, if it is answered, which only [`Protocol::WebSocket`] can tell apart.
+    pub http: Option<Settings>,
     /// Connections served at once, over all workers; none: as many as there are file descriptors.
     pub connections_max: Option<NonZeroUsize>,
     /// How long connections may take to finish once the server is told to stop.

@@ -30,11 +30,12 @@ Sizes: 65536, 64KiB, 10kB. Durations: 1500ms, 30s, 2m.";
 
 /// The options of the server, in the order of the help.
 pub(super) fn options() -> Vec<Arg> {
-    let sections: [(&'static str, Vec<Arg>); 6] = [
+    let sections: [(&'static str, Vec<Arg>); 7] = [
         ("Listening", listening()),
         ("Workers", workers()),
         ("Limits", limits()),
         ("Answers", answers()),
+        ("Ordinary HTTP and what lives on it", http()),
         ("Configuration and log", configuration()),
         ("io_uring", uring()),
     ];
@@ -56,9 +57,6 @@ fn listening() -> Vec<Arg> {
         option("protocol", "websocket|tcp")
             .help("tcp sends bytes back as they come, without WebSocket (RFC 862)")
             .default_value("websocket"),
-        switch("no-http").help(
-            "Answer no ordinary HTTP (/, /healthz, /readyz): whoever asks is told to upgrade",
-        ),
         option("max-connections", "N")
             .help("Connections served at once, over all workers")
             .default_value("unlimited"),
@@ -143,6 +141,33 @@ fn answers() -> Vec<Arg> {
         option("close-reasons", "on|off")
             .help("Whether a Close of the server's own says in words why")
             .default_value("on"),
+    ]
+}
+
+fn http() -> Vec<Arg> {
+    vec![
+        switch("no-http").help(
+            "Answer no ordinary HTTP, and nothing that lives on it (the page, /healthz, /readyz, /x, \
+             Socket.IO): whoever asks is told to upgrade",
+        ),
+        switch("no-behaviours")
+            .help("Answer WebSockets at /x like all others, and offer no /http and no /sse"),
+        switch("no-socket-io").help("Speak no Socket.IO and no Engine.IO"),
+        option("socket-io-path", "PATH")
+            .help("Where Socket.IO is spoken")
+            .default_value("/socket.io/"),
+        option("socket-io-ping-interval", "DURATION")
+            .help("How often a Socket.IO client is asked whether it is there")
+            .default_value("25s"),
+        option("socket-io-ping-timeout", "DURATION")
+            .help("How long the server waits for its answer")
+            .default_value("20s"),
+        option("socket-io-max-payload", "SIZE")
+            .help("Largest payload of a Socket.IO message, or of a request that carries some")
+            .default_value("1MB"),
+        option("socket-io-connect-timeout", "DURATION")
+            .help("Time that a Socket.IO client has to join a namespace")
+            .default_value("45s"),
     ]
 }
 

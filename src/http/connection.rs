@@ -12,6 +12,7 @@ use axum::Router;
 use axum::http::header::{CACHE_CONTROL, CONNECTION, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, Request, StatusCode};
 use axum::response::Response;
+use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -21,16 +22,17 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tower_service::Service;
 
 use crate::protocol::Policy;
-use crate::protocol::handshake::{HEAD_BYTES_MAX, Refusal};
+use crate::protocol::handshake::{HEAD_BYTES_MAX, Refusal, path_and_query};
 
 use super::head::{Verdict, judge};
-use super::places::{Place, Places};
+use super::places::{Held, Place, Places};
 use super::routes;
 use super::wire::{self, Wire};
 use super::{Caller, Counters, Phase, Settings};
+use super::{behaviours, socket_io};
 
-/// The longest body, in bytes. No route takes one; as long as it is short, it is read, so that the connection
-/// can be kept.
+/// The longest body, in bytes, where nobody asked for longer ones. It is read also where no route takes one, so
+/// that the connection can be kept.
 const BODY_BYTES_MAX: u64 = 64 * 1024;
 
 /// What hyper reads ahead at most, in bytes: more than a head, for it takes no head that fills it.
@@ -44,6 +46,8 @@ pub(super) struct Shared {
     pub(super) places: Arc<Places>,
     pub(super) phase: watch::Receiver<Phase>,
     pub(super) router: Router,
+    pub(super) behaviours: behaviours::Host,
+    pub(super) socket_io: Option<socket_io::Host>,
     pub(super) upgrade: Box<dyn Fn(Caller) + Send + Sync>,
 }
 
@@ -53,9 +57,10 @@ impl Shared {
         *self.phase.borrow() != Phase::Serving || self.places.are_scarce()
     }
 
-    /// How long a response may take, with the body that it waits for.
-    fn exchange_timeout(&self) -> Duration {
-        self.settings.body_timeout + self.policy.stall_timeout
+    /// Socket.IO, if the head that `unread` begins with asks for a path of its own.
+    fn socket_io_of(&self, unread: &[u8]) -> Option<&socket_io::Host> {
+        let path = path_and_query(unread)?.split('?').next()?;
+        self.socket_io.as_ref().filter(|host| host.owns(path))
     }
 }
 
@@ -63,6 +68,7 @@ impl Shared {
 enum Coming {
     Request(usize),
     Upgrade,
+    Ours(usize),
     Refused(Refusal),
     /// Nothing.
     End,
@@ -98,6 +104,7 @@ async fn talk(mut wire: Wire, shared: &Arc<Shared>) -> io::Result<Option<Wire>> 
                     }
                     Outcome::Ended => None,
                     Outcome::NotUnderstood => Some(Refusal::Malformed),
+                    Outcome::NoPlace => Some(Refusal::Unavailable),
                 }
             }
             Coming::Refused(refusal) => Some(refusal),
@@ -105,7 +112,20 @@ async fn talk(mut wire: Wire, shared: &Arc<Shared>) -> io::Result<Option<Wire>> 
             Coming::Upgrade if *shared.phase.borrow() != Phase::Serving => {
                 Some(Refusal::Unavailable)
             }
+            Coming::Ours(_) if *shared.phase.borrow() != Phase::Serving => {
+                Some(Refusal::Unavailable)
+            }
             Coming::Upgrade => return Ok(Some(wire)),
+            Coming::Ours(len) => {
+                let is_socket_io = shared.socket_io_of(wire.unread()).is_some();
+                shared.counters.requests.fetch_add(1, Relaxed);
+                if is_socket_io {
+                    socket_io::serve(wire, len, shared).await;
+                } else {
+                    behaviours::serve(wire, len, shared).await;
+                }
+                return Ok(None);
+            }
             Coming::End => return Ok(None),
         };
         shared.counters.requests.fetch_add(1, Relaxed);
@@ -148,6 +168,7 @@ async fn coming(wire: &mut Wire, shared: &Shared) -> io::Result<Coming> {
                 Ok(Verdict::More) => scanned = wire.unread().len(),
                 Ok(Verdict::Http(len)) => return Ok(Coming::Request(len)),
                 Ok(Verdict::Upgrade) => return Ok(Coming::Upgrade),
+                Ok(Verdict::Ours(len)) => return Ok(Coming::Ours(len)),
                 Err(refusal) => return Ok(Coming::Refused(refusal)),
             }
         }
@@ -175,15 +196,31 @@ enum Outcome {
     Ended,
     /// hyper is stricter than whoever judged the head. Nothing was said yet.
     NotUnderstood,
+    /// There is no place among those that it is to be served with.
+    NoPlace,
 }
+
+/// How long the response to a request takes beyond what others are allowed: an extension of a response that goes
+/// on for a while.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lasts(pub(super) Duration);
 
 /// Has the request answered whose head is the next so many bytes.
 async fn exchange(mut wire: Wire, len: usize, shared: &Arc<Shared>) -> io::Result<(Wire, Outcome)> {
+    let socket_io = shared.socket_io_of(wire.unread());
+    if socket_io.is_some_and(|host| !wire.move_to(&host.places)) {
+        return Ok((wire, Outcome::NoPlace));
+    }
+    let body_bytes_max = socket_io.map_or(BODY_BYTES_MAX, |host| host.body_bytes_max());
     speak_1_1(&mut wire.unread()[..len]);
     let request = wire::Request::of_head(len);
+    request.allow(shared.settings.body_timeout + shared.policy.stall_timeout);
+    if let Some(host) = socket_io {
+        request.allow(host.poll_timeout());
+    }
     wire.request = request.clone();
     let service = service_fn(|incoming: Request<Incoming>| {
-        let size = SizeOfBody::of(incoming.body());
+        let size = SizeOfBody::of(incoming.body(), body_bytes_max);
         request.grant(match size {
             SizeOfBody::Known(bytes) => bytes,
             SizeOfBody::Unknown => u64::MAX,
@@ -195,7 +232,7 @@ async fn exchange(mut wire: Wire, len: usize, shared: &Arc<Shared>) -> io::Resul
         }
         let (request, shared) = (request.clone(), shared.clone());
         async move {
-            let answer = answer(incoming, size, &request, &shared).await;
+            let answer = answer(incoming, size, body_bytes_max, &request, &shared).await;
             Ok::<_, Infallible>(answer)
         }
     });
@@ -206,25 +243,29 @@ async fn exchange(mut wire: Wire, len: usize, shared: &Arc<Shared>) -> io::Resul
             .max_buf_size(BUFFER_BYTES_MAX)
             .serve_connection(wire, service),
     );
-    let served = poll_fn(|context| Pin::new(&mut *connection).poll(context));
-    match timeout(shared.exchange_timeout(), served).await {
-        // Where it failed, the socket did, and will again.
-        Ok(_) => {
-            let wire = connection.into_parts().io;
-            let outcome = if !request.is_understood() {
-                Outcome::NotUnderstood
-            } else if request.is_kept() {
-                Outcome::Kept
-            } else {
-                Outcome::Ended
-            };
-            Ok((wire, outcome))
-        }
-        Err(elapsed) => {
-            connection.into_parts().io.reset();
-            Err(elapsed.into())
+    let began = Instant::now();
+    loop {
+        let allowed = request.allowed();
+        let served = poll_fn(|context| Pin::new(&mut *connection).poll(context));
+        match timeout_at(began + allowed, served).await {
+            // Where it failed, the socket did, and will again.
+            Ok(_) => break,
+            Err(_) if request.allowed() > allowed => {}
+            Err(elapsed) => {
+                connection.into_parts().io.reset();
+                return Err(elapsed.into());
+            }
         }
     }
+    let mut wire = connection.into_parts().io;
+    let outcome = if !request.is_understood() {
+        Outcome::NotUnderstood
+    } else if request.is_kept() && wire.move_to(&shared.places) {
+        Outcome::Kept
+    } else {
+        Outcome::Ended
+    };
+    Ok((wire, outcome))
 }
 
 /// Makes a later minor version of HTTP the one that hyper knows (RFC 9110, section 2.5).
@@ -244,9 +285,9 @@ enum SizeOfBody {
 }
 
 impl SizeOfBody {
-    fn of(body: &Incoming) -> Self {
+    fn of(body: &Incoming, max: u64) -> Self {
         match body.size_hint().exact() {
-            Some(bytes) if bytes > BODY_BYTES_MAX => SizeOfBody::TooLarge,
+            Some(bytes) if bytes > max => SizeOfBody::TooLarge,
             Some(bytes) => SizeOfBody::Known(bytes),
             None => SizeOfBody::Unknown,
         }
@@ -257,29 +298,43 @@ impl SizeOfBody {
 async fn answer(
     incoming: Request<Incoming>,
     size: SizeOfBody,
+    body_bytes_max: u64,
     request: &wire::Request,
     shared: &Shared,
 ) -> Response {
     let (parts, body) = incoming.into_parts();
+    let mut held = Held::nothing(&shared.places);
     let read = match size {
-        SizeOfBody::Known(0) => Ok(()),
+        SizeOfBody::Known(0) => Ok(Bytes::new()),
         SizeOfBody::TooLarge => Err(StatusCode::PAYLOAD_TOO_LARGE),
         _ if shared.places.are_scarce() => Err(StatusCode::SERVICE_UNAVAILABLE),
-        _ => timeout(shared.settings.body_timeout, throw_away(body))
-            .await
-            .unwrap_or(Err(StatusCode::REQUEST_TIMEOUT)),
+        _ => timeout(
+            shared.settings.body_timeout,
+            read_body(body, body_bytes_max, &mut held),
+        )
+        .await
+        .unwrap_or(Err(StatusCode::REQUEST_TIMEOUT)),
     };
     let mut response = match read {
-        Ok(()) => {
-            let request = Request::from_parts(parts, axum::body::Body::empty());
-            let Ok(response) = shared.router.clone().call(request).await;
-            response
+        Ok(body) => {
+            let socket_io = shared.socket_io.as_ref();
+            let request = Request::from_parts(parts, axum::body::Body::from(body));
+            match socket_io.filter(|host| host.owns(request.uri().path())) {
+                Some(host) => host.answer(request).await,
+                None => {
+                    let Ok(response) = shared.router.clone().call(request).await;
+                    response
+                }
+            }
         }
         Err(status) => {
             request.make_last();
             routes::refuse_body(status)
         }
     };
+    if let Some(Lasts(time)) = response.extensions().get() {
+        request.allow(*time);
+    }
     if shared.keeps_none() {
         request.make_last();
     }
@@ -293,15 +348,21 @@ async fn answer(
 }
 
 /// Reads a body to its end.
-async fn throw_away(body: Incoming) -> Result<(), StatusCode> {
+async fn read_body(body: Incoming, bytes_max: u64, held: &mut Held) -> Result<Bytes, StatusCode> {
     let mut body = pin!(body);
-    let mut bytes = 0;
+    let mut read = BytesMut::new();
     while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
         let frame = frame.map_err(|_| StatusCode::BAD_REQUEST)?;
-        bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-        if bytes > BODY_BYTES_MAX {
+        let Some(data) = frame.data_ref() else {
+            continue;
+        };
+        if (read.len() + data.len()) as u64 > bytes_max {
             return Err(StatusCode::PAYLOAD_TOO_LARGE);
         }
+        if !held.grow(data.len()) {
+            return Err(StatusCode::SERVICE_UNAVAILABLE);
+        }
+        read.extend_from_slice(data);
     }
-    Ok(())
+    Ok(read.freeze())
 }

@@ -12,6 +12,8 @@ pub(super) enum Verdict {
     Http(usize),
     /// A WebSocket is asked for.
     Upgrade,
+    /// A WebSocket is asked for at a path of ours, with a head of this many bytes.
+    Ours(usize),
 }
 
 /// Judges the request that `bytes` begin with, of which the first `scanned` were looked at before in vain.
@@ -26,5 +28,6 @@ pub(super) fn judge(bytes: &[u8], scanned: usize, policy: &Policy) -> Result<Ver
     Ok(match handshake::answer(&head[..len], policy)? {
         Answer::Http => Verdict::Http(len),
         Answer::Upgrade(_) => Verdict::Upgrade,
+        Answer::Elsewhere(_) => Verdict::Ours(len),
     })
 }

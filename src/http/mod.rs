@@ -10,7 +10,8 @@
 //!
 //! ```text
 //! take ──> head ──> exchange (hyper, one request) ──> head ──> ... ──> linger ──> gone
-//!            └───> given back: the head is that of an upgrade
+//!            ├───> given back: the head is that of an upgrade
+//!            └───> kept: an upgrade at a path of ours, for `behaviours` or `socket_io`
 //! ```
 //!
 //! | file | what it is |
@@ -20,15 +21,19 @@
 //! | `head` | whether a head is ordinary, an upgrade, or refused |
 //! | `wire` | unread bytes, then the socket; what hyper reads of them |
 //! | `routes` | what is answered |
+//! | `behaviours` | drives the behaviours of `/x` |
+//! | `socket_io` | Socket.IO and Engine.IO, by the library of that name |
 //!
-//! It may import `protocol::handshake` and the policy, whose times it obeys. It must never know an engine, a
+//! It may import `behaviour`, `protocol::handshake` and the policy, whose times it obeys. It must never know an engine, a
 //! shard, a session or the configuration's flags.
 
 mod accept;
+mod behaviours;
 mod connection;
 mod head;
 mod places;
 mod routes;
+mod socket_io;
 mod wire;
 
 use std::io;
@@ -45,6 +50,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::protocol::Policy;
+use crate::protocol::policy::Elsewhere;
 
 use connection::Shared;
 use places::{Place, Places};
@@ -58,26 +64,93 @@ const NICENESS: i32 = 5;
 
 /// The bounds of the HTTP side. What else it waits for is bounded by the times of the [`Policy`]: a head by
 /// `handshake_timeout`, a response by `stall_timeout`, the FIN of a peer by `linger_timeout`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Connections at once. A proxy keeps some dozens, a health checker one.
     pub connections_max: usize,
-    /// What was read of all connections before they came here, in bytes.
-    pub unread_bytes_max: usize,
+    /// What is held of all connections, in bytes: what was read before they came here, and bodies.
+    pub held_bytes_max: usize,
     /// How long a connection is kept without a request. Proxies keep theirs for 60 s; who closes first must
     /// not be the server, or a request is lost on the way.
     pub idle_timeout: Duration,
     /// How long a body may take.
     pub body_timeout: Duration,
+    /// Behaviours, if they are to be had.
+    pub behaviours: Option<Behaviours>,
+    /// Socket.IO, if it is to be had.
+    pub socket_io: Option<SocketIo>,
+}
+
+/// The bounds of the behaviours of `/x`, beside those that each has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Behaviours {
+    /// Connections at once; they do not count among the others.
+    pub connections_max: usize,
+}
+
+/// How Socket.IO is spoken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SocketIo {
+    /// The path, without a slash at its end.
+    pub path: String,
+    /// How often the server asks whether a client is there.
+    pub ping_interval: Duration,
+    /// How long it waits for the answer.
+    pub ping_timeout: Duration,
+    /// The largest payload of a request or a message, in bytes.
+    pub max_payload: u64,
+    /// How long a client has to join a namespace.
+    pub connect_timeout: Duration,
+    /// Sessions at once, and as many connections of theirs; these do not count among the others.
+    pub sessions_max: usize,
+}
+
+impl Default for SocketIo {
+    fn default() -> Self {
+        SocketIo {
+            path: "/socket.io".to_owned(),
+            ping_interval: Duration::from_secs(25),
+            ping_timeout: Duration::from_secs(20),
+            max_payload: 1_000_000,
+            connect_timeout: Duration::from_secs(45),
+            sessions_max: 10_000,
+        }
+    }
+}
+
+impl Settings {
+    /// The paths whose WebSockets are answered here.
+    pub fn elsewhere(&self) -> Vec<Elsewhere> {
+        let place = |path: &str, speaks_engine_io| Elsewhere {
+            path: path.to_owned(),
+            speaks_engine_io,
+        };
+        let behaviours = self
+            .behaviours
+            .iter()
+            .map(|_| place(behaviours::PATH, false));
+        let socket_io = self.socket_io.iter();
+        let socket_io = socket_io.flat_map(|settings| {
+            [
+                place(&settings.path, true),
+                place(socket_io::ENGINE_IO_PATH, true),
+            ]
+        });
+        behaviours.chain(socket_io).collect()
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Settings {
             connections_max: 1024,
-            unread_bytes_max: 16 * 1024 * 1024,
+            held_bytes_max: 64 * 1024 * 1024,
             idle_timeout: Duration::from_secs(75),
             body_timeout: Duration::from_secs(10),
+            behaviours: Some(Behaviours {
+                connections_max: 1024,
+            }),
+            socket_io: Some(SocketIo::default()),
         }
     }
 }
@@ -135,6 +208,7 @@ impl Side {
     pub fn start(settings: Settings, policy: Policy, hooks: Hooks) -> io::Result<Side> {
         let policy = Policy {
             http: true,
+            elsewhere: settings.elsewhere(),
             ..policy
         };
         let runtime = runtime::Builder::new_current_thread()
@@ -143,8 +217,13 @@ impl Side {
         let (callers, arriving) = mpsc::unbounded_channel();
         let (phase, phases) = watch::channel(Phase::Serving);
         let counters = Arc::<Counters>::default();
-        let places = Arc::new(Places::new(&settings));
+        let places = Arc::new(Places::new(
+            settings.connections_max,
+            settings.held_bytes_max,
+        ));
         let shared = Arc::new(Shared {
+            behaviours: behaviours::Host::new(&settings),
+            socket_io: socket_io::Host::new(&settings, &policy),
             settings,
             policy: policy.clone(),
             counters: counters.clone(),

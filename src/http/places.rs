@@ -10,7 +10,7 @@ use tracing::warn;
 use crate::protocol::Policy;
 use crate::protocol::handshake::Refusal;
 
-use super::{Caller, Settings};
+use super::Caller;
 
 /// A shortage of places is reported this often.
 const WARNINGS_APART: Duration = Duration::from_secs(60);
@@ -20,45 +20,33 @@ const WARNINGS_APART: Duration = Duration::from_secs(60);
 pub(super) struct Places {
     max: usize,
     present: AtomicUsize,
-    unread_bytes_max: usize,
-    unread_bytes: AtomicUsize,
+    held_bytes_max: usize,
+    held_bytes: AtomicUsize,
     /// When a shortage was last reported.
     warned: Mutex<Option<Instant>>,
 }
 
 impl Places {
-    pub(super) fn new(settings: &Settings) -> Self {
+    pub(super) fn new(max: usize, held_bytes_max: usize) -> Self {
         Places {
-            max: settings.connections_max,
+            max,
             present: AtomicUsize::new(0),
-            unread_bytes_max: settings.unread_bytes_max,
-            unread_bytes: AtomicUsize::new(0),
+            held_bytes_max,
+            held_bytes: AtomicUsize::new(0),
             warned: Mutex::new(None),
         }
     }
 
     /// A place for a connection that brings so many bytes, if there is one.
     pub(super) fn enter(places: &Arc<Places>, unread_bytes: usize) -> Option<Place> {
-        let add = |count: &AtomicUsize, more: usize, max: usize| {
-            let added = count.fetch_update(Relaxed, Relaxed, |now| {
-                now.checked_add(more).filter(|sum| *sum <= max)
-            });
-            added.is_ok()
-        };
         let place = add(&places.present, 1, places.max).then(|| Place {
-            places: places.clone(),
-            unread_bytes: 0,
+            unread: Held::nothing(places),
         });
-        let place = place.and_then(|mut place| {
-            add(&places.unread_bytes, unread_bytes, places.unread_bytes_max).then(|| {
-                place.unread_bytes = unread_bytes;
-                place
-            })
-        });
+        let place = place.and_then(|mut place| place.unread.grow(unread_bytes).then_some(place));
         if place.is_none() && places.is_worth_a_warning() {
             warn!(
-                "HTTP: connections are turned away; it serves {} at once, which brought {} bytes at most",
-                places.max, places.unread_bytes_max
+                "HTTP: connections are turned away; it serves {} at once, for which it holds {} bytes at most",
+                places.max, places.held_bytes_max
             );
         }
         place
@@ -80,25 +68,80 @@ impl Places {
     }
 }
 
+/// Adds `more` to `count`, where that makes no more than `max`.
+fn add(count: &AtomicUsize, more: usize, max: usize) -> bool {
+    let added = count.fetch_update(Relaxed, Relaxed, |now| {
+        now.checked_add(more).filter(|sum| *sum <= max)
+    });
+    added.is_ok()
+}
+
+/// Bytes that are kept for a connection, a part of what is kept for all. Dropping it gives them back.
+#[derive(Debug)]
+pub(super) struct Held {
+    places: Arc<Places>,
+    bytes: usize,
+}
+
+impl Held {
+    /// No bytes yet.
+    pub(super) fn nothing(places: &Arc<Places>) -> Held {
+        Held {
+            places: places.clone(),
+            bytes: 0,
+        }
+    }
+
+    /// Whether so many bytes more may be kept; from then on they count.
+    pub(super) fn grow(&mut self, more: usize) -> bool {
+        let places = &self.places;
+        let may = add(&places.held_bytes, more, places.held_bytes_max);
+        self.bytes += if may { more } else { 0 };
+        may
+    }
+
+    /// They are kept no longer.
+    fn clear(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        self.places.held_bytes.fetch_sub(bytes, Relaxed);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
 /// A connection's place. Dropping it gives it back.
 #[derive(Debug)]
 pub(super) struct Place {
-    places: Arc<Places>,
-    unread_bytes: usize,
+    unread: Held,
 }
 
 impl Place {
     /// What the connection brought is used up, and its memory given back.
     pub(super) fn unread_is_used(&mut self) {
-        let bytes = std::mem::take(&mut self.unread_bytes);
-        self.places.unread_bytes.fetch_sub(bytes, Relaxed);
+        self.unread.clear();
+    }
+
+    /// Goes over to one of those places, taking along so many bytes; whether there was one.
+    pub(super) fn move_to(&mut self, places: &Arc<Places>) -> bool {
+        if Arc::ptr_eq(places, &self.unread.places) {
+            return true;
+        }
+        let moved = Places::enter(places, self.unread.bytes);
+        let has_moved = moved.is_some();
+        if let Some(place) = moved {
+            *self = place;
+        }
+        has_moved
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.unread_is_used();
-        self.places.present.fetch_sub(1, Relaxed);
+        self.unread.places.present.fetch_sub(1, Relaxed);
     }
 }
 
@@ -117,11 +160,7 @@ mod tests {
 
     #[test]
     fn places_and_bytes_are_bounded_and_come_back() {
-        let places = Arc::new(Places::new(&Settings {
-            connections_max: 2,
-            unread_bytes_max: 10,
-            ..Settings::default()
-        }));
+        let places = Arc::new(Places::new(2, 10));
         let mut first = Places::enter(&places, 10).unwrap();
         assert!(Places::enter(&places, 1).is_none());
         first.unread_is_used();
@@ -130,7 +169,14 @@ mod tests {
         assert!(places.are_scarce());
         assert!(Places::enter(&places, 0).is_none());
         drop((first, second));
-        let _third = Places::enter(&places, 10).unwrap();
+        let mut third = Places::enter(&places, 10).unwrap();
         assert!(!places.are_scarce());
+        let others = Arc::new(Places::new(1, 10));
+        assert!(third.move_to(&others));
+        assert_eq!(places.present.load(Relaxed), 0);
+        assert_eq!(places.held_bytes.load(Relaxed), 0);
+        let mut fourth = Places::enter(&places, 0).unwrap();
+        assert!(!fourth.move_to(&others));
+        assert_eq!(places.present.load(Relaxed), 1);
     }
 }

@@ -2,6 +2,7 @@
 //! them, which ends where the request does.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::Caller;
-use super::places::Place;
+use super::places::{Place, Places};
 
 /// What is read from a socket at once, in bytes: a head usually comes whole.
 const READ_BYTES: usize = 4096;
@@ -34,6 +35,8 @@ pub(super) struct Request {
     looked_on: AtomicBool,
     /// It understood the head, and asked the service. Otherwise what it writes is its own, and has no words.
     is_understood: AtomicBool,
+    /// How long hyper may take, in milliseconds.
+    allowed: AtomicU64,
     /// The connection ends with this request.
     is_last: AtomicBool,
 }
@@ -55,6 +58,18 @@ impl Request {
     /// Whether the head was understood.
     pub(super) fn is_understood(&self) -> bool {
         self.is_understood.load(Relaxed)
+    }
+
+    /// It may take so much longer.
+    pub(super) fn allow(&self, more: Duration) {
+        let more = u64::try_from(more.as_millis()).unwrap_or(u64::MAX);
+        self.allowed
+            .store(self.allowed.load(Relaxed).saturating_add(more), Relaxed);
+    }
+
+    /// How long it may take.
+    pub(super) fn allowed(&self) -> Duration {
+        Duration::from_millis(self.allowed.load(Relaxed))
     }
 
     /// Ends the connection with this request.
@@ -152,6 +167,23 @@ impl Wire {
         Ok(())
     }
 
+    /// Goes over to one of those places; whether there was one.
+    pub(super) fn move_to(&mut self, places: &Arc<Places>) -> bool {
+        self.place.move_to(places)
+    }
+
+    /// Whom it is connected with.
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        self.stream.peer_addr().ok()
+    }
+
+    /// Takes so many of the unread bytes away.
+    pub(super) fn take(&mut self, count: usize) -> Vec<u8> {
+        let taken = self.unread()[..count].to_vec();
+        self.use_up(count);
+        taken
+    }
+
     /// Sends FIN and reads what comes until the peer's: closed with bytes unread, the kernel would reset the
     /// connection, and the response with it.
     pub(super) async fn linger(&self) -> io::Result<()> {
@@ -192,6 +224,45 @@ async fn read(stream: &TcpStream, mut with: impl FnMut(&[u8])) -> io::Result<usi
     }
 }
 
+/// The rest of the stream, without the view of a request.
+impl AsyncRead for Wire {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.start < this.unread.len() {
+            let count = buffer.remaining().min(this.unread.len() - this.start);
+            buffer.put_slice(&this.unread[this.start..this.start + count]);
+            this.use_up(count);
+            return Poll::Ready(Ok(()));
+        }
+        let filled = buffer.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
+        this.received += (buffer.filled().len() - filled) as u64;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+}
+
 impl hyper::rt::Read for Wire {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -208,14 +279,11 @@ impl hyper::rt::Read for Wire {
         }
         let mut chunk = [0; READ_BYTES];
         let mut chunk = ReadBuf::new(&mut chunk[..most]);
-        if this.start < this.unread.len() {
-            let count = most.min(this.unread.len() - this.start);
-            chunk.put_slice(&this.unread[this.start..this.start + count]);
-            this.use_up(count);
-        } else {
-            ready!(Pin::new(&mut this.stream).poll_read(context, &mut chunk))?;
-            this.received += chunk.filled().len() as u64;
-        }
+        ready!(AsyncRead::poll_read(
+            Pin::new(&mut *this),
+            context,
+            &mut chunk
+        ))?;
         buffer.put_slice(chunk.filled());
         let left = granted - chunk.filled().len() as u64;
         this.request.granted.store(left, Relaxed);
@@ -231,7 +299,7 @@ impl hyper::rt::Write for Wire {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if this.request.is_understood() {
-            Pin::new(&mut this.stream).poll_write(context, bytes)
+            AsyncWrite::poll_write(Pin::new(this), context, bytes)
         } else {
             Poll::Ready(Ok(bytes.len()))
         }

@@ -22,6 +22,15 @@ pub const TEXT_BYTES_MAX: usize = 4096;
 /// The name that stands for every subprotocol.
 pub const ANY_SUBPROTOCOL: &str = "*";
 
+/// A path, with everything below it, at which a WebSocket is somebody else's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The path, without a slash at its end.
+    pub path: String,
+    /// Whether Engine.IO is spoken there, the layer under Socket.IO.
+    pub speaks_engine_io: bool,
+}
+
 /// The limits and manners of every session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -48,9 +57,18 @@ pub struct Policy {
     pub subprotocols: Vec<String>,
     /// Whether somebody is there who answers ordinary HTTP: such a request is handed over rather than refused.
     pub http: bool,
+    /// Where he answers WebSockets, too. Asked only where there is such a somebody.
+    pub elsewhere: Vec<Elsewhere>,
     /// Asked only to date a refusal. None: a server without a clock, which sends no `Date` (RFC 9110,
     /// section 6.6.1).
     pub wall_clock: Option<WallClock>,
+}
+
+impl Policy {
+    /// Whether Engine.IO is spoken at some path.
+    pub fn speaks_engine_io(&self) -> bool {
+        self.http && self.elsewhere.iter().any(|place| place.speaks_engine_io)
+    }
 }
 
 impl Default for Policy {
@@ -67,6 +85,7 @@ impl Default for Policy {
             prefix: None,
             subprotocols: vec![ANY_SUBPROTOCOL.to_owned()],
             http: false,
+            elsewhere: Vec::new(),
             wall_clock: None,
         }
     }

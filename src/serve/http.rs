@@ -24,7 +24,7 @@ pub(super) struct Done {
 /// The HTTP side, if there is one.
 pub(super) struct Http(Option<Side>);
 
-/// Starts the HTTP side, if the policy says so, and joins it and the workers of `exchange` together.
+/// Starts the HTTP side, if there are settings for one, and joins it and the workers of `exchange` together.
 ///
 /// # Errors
 /// Where there are no descriptors or threads left.
@@ -32,11 +32,12 @@ pub(super) fn join(
     exchange: Exchange,
     entrance: Entrance,
     policy: &Policy,
+    settings: Option<http::Settings>,
     events: Events,
 ) -> io::Result<(Http, Arc<Exchange>)> {
-    if !policy.http {
+    let Some(settings) = settings else {
         return Ok((Http(None), Arc::new(exchange)));
-    }
+    };
     let workers: Arc<OnceLock<Arc<Exchange>>> = Arc::default();
     let known = workers.clone();
     let of_workers = policy.clone();
@@ -50,7 +51,7 @@ pub(super) fn join(
         upgrade: Box::new(upgrade),
         panicked: Box::new(move || events.send(Event::HttpPanicked)),
     };
-    let side = Side::start(http::Settings::default(), policy.clone(), hooks)?;
+    let side = Side::start(settings, policy.clone(), hooks)?;
     let sender = side.sender();
     let exchange = Arc::new(exchange.with_http(move |socket, carried| {
         let unread = carried.into_unread();

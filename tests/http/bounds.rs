@@ -154,7 +154,7 @@ fn hoards_are_turned_away_and_health_checks_are_not() {
 
 #[test]
 fn what_is_brought_is_bounded_and_forgotten() {
-    let rig = rig(|settings, _| settings.unread_bytes_max = 1000);
+    let rig = rig(|settings, _| settings.held_bytes_max = 1000);
     let mut kept = rig.call(format!(
         "GET /healthz HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n",
         "x".repeat(900)

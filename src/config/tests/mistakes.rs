@@ -127,7 +127,7 @@ fn what_tcp_cannot_do() {
          leave out one of the two."
     );
     let plain = flags(&["--protocol=tcp", "--greeting="]);
-    assert_eq!((plain.protocol, plain.http), (Protocol::Tcp, false));
+    assert_eq!((plain.protocol, plain.http), (Protocol::Tcp, None));
 }
 
 const UNKNOWN_VARIABLES: &str = "

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::*;
+use crate::http::Settings;
 use crate::protocol::policy::GreetingAfter;
 
 fn addresses(config: &Config) -> Vec<String> {
@@ -30,7 +31,7 @@ fn defaults() {
         balance: false,
         pin: true,
         protocol: Protocol::WebSocket,
-        http: true,
+        http: Some(Settings::default()),
         connections_max: None,
         drain_timeout: Duration::from_secs(10),
         buffer_memory_bytes: 256 << 20,
@@ -109,7 +110,7 @@ fn every_option_as_a_flag() {
             balance: true,
             pin: true,
             protocol: Protocol::WebSocket,
-            http: false,
+            http: None,
             connections_max: NonZeroUsize::new(10_000),
             drain_timeout: Duration::from_millis(1500),
             buffer_memory_bytes: 1 << 20,
@@ -139,7 +140,7 @@ fn every_option_as_a_flag() {
 }
 
 /// A value for each option that is not its default, as a variable has it and as the file does.
-const SAID: [(&str, &str, &str); 25] = [
+const SAID: [(&str, &str, &str); 32] = [
     (
         "listen",
         "127.0.0.1:1,127.0.0.1:2",
@@ -165,6 +166,13 @@ const SAID: [(&str, &str, &str); 25] = [
     ("greeting-after", "101", "101"),
     ("subprotocol", "a, b", "['a', 'b']"),
     ("close-reasons", "off", "'off'"),
+    ("no-behaviours", "true", "true"),
+    ("no-socket-io", "true", "true"),
+    ("socket-io-path", "/chat/io/", "'/chat/io'"),
+    ("socket-io-ping-interval", "1s", "'1s'"),
+    ("socket-io-ping-timeout", "2s", "'2s'"),
+    ("socket-io-max-payload", "64KiB", "65536"),
+    ("socket-io-connect-timeout", "3s", "'3s'"),
     ("log-format", "json", "'json'"),
     ("uring-incremental", "on", "'on'"),
     ("uring-entries", "64", "64"),
@@ -185,7 +193,7 @@ fn variable_and_key_say_the_same_as_the_flag() {
         assert_eq!(by_variable, by_key, "{option}");
         let flag = match (option, word) {
             ("pin", _) => "--no-pin".to_owned(),
-            ("tutorial" | "no-http", _) => format!("--{option}"),
+            ("tutorial" | "no-http" | "no-behaviours" | "no-socket-io", _) => format!("--{option}"),
             _ => format!("--{option}={word}"),
         };
         assert_eq!(by_variable, flags(&[&flag]), "{option}");

@@ -84,7 +84,7 @@ fn word(
     Ok((&head[start..end], end + 1))
 }
 
-impl RequestLine<'_> {
+impl<'a> RequestLine<'a> {
     /// Whether the target names a resource: a path, or a URI as a proxy is sent it (RFC 9112, sections
     /// 3.2.1 and 3.2.2). A fragment is no part of a target (RFC 9110, section 7.1).
     pub(super) fn names_a_resource(&self) -> bool {
@@ -100,6 +100,25 @@ impl RequestLine<'_> {
         };
         !self.target.contains(&b'#')
             && (self.target.starts_with(b"/") || is_absolute().unwrap_or(false))
+    }
+
+    /// The path and the query of a target that names a resource; nothing where it has no path.
+    pub(super) fn path_and_query(&self) -> &'a [u8] {
+        if self.target.starts_with(b"/") {
+            return self.target;
+        }
+        let Some(authority) = self.target.windows(3).position(|three| three == b"://") else {
+            return b"";
+        };
+        let behind = &self.target[authority + 3..];
+        let end = behind.iter().position(|byte| b"/?".contains(byte));
+        end.map_or(b"", |end| &behind[end..])
+    }
+
+    /// Whether the target is `path` or below it.
+    pub(super) fn is_below(&self, path: &str) -> bool {
+        let rest = self.path_and_query().strip_prefix(path.as_bytes());
+        rest.is_some_and(|rest| matches!(rest, [] | [b'/' | b'?', ..]))
     }
 
     /// Whether it asks what the server can do, whatever the resource (RFC 9112, section 3.2.4).
@@ -135,6 +154,33 @@ mod tests {
         assert_eq!(read(line), Progress::Whole(expected, b""));
         let more = [&line[..], b"Host: a"].concat();
         assert_eq!(read(&more), Progress::Whole(expected, b"Host: a"));
+    }
+
+    #[test]
+    fn a_target_is_below_a_path_by_whole_segments() {
+        for (target, expected) in [
+            ("/x", true),
+            ("/x/", true),
+            ("/x?a=/b", true),
+            ("/x/close/1000?after=3", true),
+            ("http://a.example:80/x/close", true),
+            ("http://a/x?b", true),
+            ("/", false),
+            ("/xy", false),
+            ("/y/x", false),
+            ("/?a=/x", false),
+            ("/?a=http://a/x", false),
+            ("http://x", false),
+            ("http://a/y/x", false),
+            ("http://a?b=/x/", false),
+        ] {
+            let line = RequestLine {
+                method: b"GET",
+                target: target.as_bytes(),
+                version: (1, 1),
+            };
+            assert_eq!(line.is_below("/x"), expected, "{target}");
+        }
     }
 
     #[test]

@@ -60,6 +60,8 @@ pub enum Answer<'a> {
     Upgrade(Accepted<'a>),
     /// It is ordinary HTTP, for somebody else to answer. Only where `Policy::http` says that there is somebody.
     Http,
+    /// It is upgraded by that somebody: its path is in `Policy::elsewhere`.
+    Elsewhere(Accepted<'a>),
 }
 
 /// Reads a whole request head, one whose length [`find_end`] has found.
@@ -72,10 +74,22 @@ pub enum Answer<'a> {
 /// version, method, target, `Host`, body, Engine.IO, `Upgrade`, `Connection`, WebSocket version, key.
 pub fn answer<'a>(head: &'a [u8], policy: &Policy) -> Result<Answer<'a>, Refusal> {
     let request = Request::parse(head, &policy.subprotocols)?;
-    if policy.http && is_http(&request)? {
+    let elsewhere = if policy.http {
+        let mut places = policy.elsewhere.iter();
+        places.find(|place| request.line.is_below(&place.path))
+    } else {
+        None
+    };
+    let may_speak_engine_io = elsewhere.is_some();
+    if policy.http && is_http(&request, may_speak_engine_io)? {
         return Ok(Answer::Http);
     }
-    upgrade(&request).map(Answer::Upgrade)
+    match upgrade(&request, may_speak_engine_io) {
+        Ok(accepted) if elsewhere.is_some() => Ok(Answer::Elsewhere(accepted)),
+        Ok(accepted) => Ok(Answer::Upgrade(accepted)),
+        Err(Refusal::SocketIo) if policy.speaks_engine_io() => Err(Refusal::SocketIoPath),
+        Err(refusal) => Err(refusal),
+    }
 }
 
 /// Whether a request is ordinary HTTP/1. One that looks like an attempt at a WebSocket is not, however it
@@ -83,7 +97,7 @@ pub fn answer<'a>(head: &'a [u8], policy: &Policy) -> Result<Answer<'a>, Refusal
 ///
 /// # Errors
 /// Where it would be, but is malformed.
-fn is_http(request: &Request<'_>) -> Result<bool, Refusal> {
+fn is_http(request: &Request<'_>, may_speak_engine_io: bool) -> Result<bool, Refusal> {
     if request.mentions_websocket {
         return Ok(false);
     }
@@ -96,7 +110,7 @@ fn is_http(request: &Request<'_>) -> Result<bool, Refusal> {
         line.method,
         b"GET" | b"HEAD" | b"POST" | b"PUT" | b"DELETE" | b"OPTIONS" | b"TRACE" | b"PATCH"
     );
-    if !has_method || line.speaks_engine_io() {
+    if !has_method || (line.speaks_engine_io() && !may_speak_engine_io) {
         return Ok(false);
     }
     if !line.names_a_resource() && !line.asks_for_options_of_all() {
@@ -114,7 +128,7 @@ fn is_http(request: &Request<'_>) -> Result<bool, Refusal> {
 }
 
 /// The upgrade that a request asks for, if it is in order.
-fn upgrade<'a>(request: &Request<'a>) -> Result<Accepted<'a>, Refusal> {
+fn upgrade<'a>(request: &Request<'a>, may_speak_engine_io: bool) -> Result<Accepted<'a>, Refusal> {
     // A recipient takes a later minor version for its own (RFC 9110, section 2.5).
     if !matches!(request.line.version, (1, 1..)) {
         return Err(Refusal::HttpVersion);
@@ -136,7 +150,7 @@ fn upgrade<'a>(request: &Request<'a>) -> Result<Accepted<'a>, Refusal> {
     if request.body.is_announced() {
         return Err(Refusal::Body);
     }
-    if request.line.speaks_engine_io() {
+    if !may_speak_engine_io && request.line.speaks_engine_io() {
         return Err(Refusal::SocketIo);
     }
     // A HEAD is answered as the GET that asks for nothing would be; it cannot be upgraded itself.
@@ -167,6 +181,14 @@ pub fn check_line(head: &[u8]) -> Result<(), Refusal> {
     match line::read(head) {
         Progress::Fault(place) => Err(Refusal::of_line(&head[..=place])),
         Progress::Partial | Progress::Whole(..) => Ok(()),
+    }
+}
+
+/// The path and the query that a whole head asks for, as they stand in it, percent signs and all.
+pub fn path_and_query(head: &[u8]) -> Option<&str> {
+    match line::read(head) {
+        Progress::Whole(line, _) => std::str::from_utf8(line.path_and_query()).ok(),
+        Progress::Partial | Progress::Fault(_) => None,
     }
 }
 

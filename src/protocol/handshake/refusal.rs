@@ -46,6 +46,8 @@ pub enum Refusal {
     UpgradeRequired,
     /// The same, from a Socket.IO client: 426.
     SocketIo,
+    /// The same, where Socket.IO is spoken at another path: 426.
+    SocketIoPath,
     /// A version of the WebSocket protocol other than 13 (RFC 6455, section 4.4): 426.
     WebSocketVersion,
     /// The request line alone is longer than [`HEAD_BYTES_MAX`] (RFC 9112, section 3): 414.
@@ -96,7 +98,10 @@ impl Refusal {
             Refusal::Method => 405,
             Refusal::Timeout => 408,
             Refusal::TargetTooLong => 414,
-            Refusal::UpgradeRequired | Refusal::SocketIo | Refusal::WebSocketVersion => 426,
+            Refusal::UpgradeRequired
+            | Refusal::SocketIo
+            | Refusal::SocketIoPath
+            | Refusal::WebSocketVersion => 426,
             Refusal::HeadTooLarge | Refusal::TooManyHeaders => 431,
             Refusal::UnknownMethod => 501,
             Refusal::Unavailable => 503,
@@ -151,7 +156,7 @@ impl Refusal {
         match self {
             Refusal::Method => "Connection: close\r\nAllow: GET, HEAD\r\n",
             Refusal::Unavailable => "Connection: close\r\nRetry-After: 1\r\n",
-            Refusal::UpgradeRequired | Refusal::SocketIo => {
+            Refusal::UpgradeRequired | Refusal::SocketIo | Refusal::SocketIoPath => {
                 "Connection: close, Upgrade\r\nUpgrade: websocket\r\n"
             }
             Refusal::WebSocketVersion => {
@@ -218,6 +223,14 @@ impl Refusal {
             Refusal::SocketIo => format!(
                 "This endpoint speaks plain WebSocket, not Socket.IO, which is a protocol of its own: \
                 its clients need a Socket.IO server.\n{}",
+                invitation(host_of(head))
+            )
+            .into(),
+            Refusal::SocketIoPath => format!(
+                "This path speaks plain WebSocket, not Socket.IO, which is a protocol of its own. \
+                Socket.IO is spoken on this port at a path of its own: /socket.io/, where its clients \
+                look by themselves, unless the operator chose another. Leave out the client's `path` \
+                option.\n{}",
                 invitation(host_of(head))
             )
             .into(),
@@ -307,7 +320,8 @@ mod tests {
                 Refusal::Method => Refusal::Timeout,
                 Refusal::Timeout => Refusal::UpgradeRequired,
                 Refusal::UpgradeRequired => Refusal::SocketIo,
-                Refusal::SocketIo => Refusal::WebSocketVersion,
+                Refusal::SocketIo => Refusal::SocketIoPath,
+                Refusal::SocketIoPath => Refusal::WebSocketVersion,
                 Refusal::WebSocketVersion => Refusal::TargetTooLong,
                 Refusal::TargetTooLong => Refusal::HeadTooLarge,
                 Refusal::HeadTooLarge => Refusal::TooManyHeaders,

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::protocol::policy::Elsewhere;
 
 /// The key of RFC 6455, section 1.3, and its answer.
 const SAMPLE_KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -362,6 +363,55 @@ fn tells_socket_io_from_other_visitors() {
     refused(&upgrade, Refusal::SocketIo);
 }
 
+#[test]
+fn a_path_that_is_somebody_elses_is_his_with_all_below() {
+    let place = |path: &str, speaks_engine_io| Elsewhere {
+        path: path.to_owned(),
+        speaks_engine_io,
+    };
+    let here = Policy {
+        http: true,
+        elsewhere: vec![place("/x", false), place("/socket.io", true)],
+        ..Policy::default()
+    };
+    let nobody = Policy {
+        http: false,
+        ..here.clone()
+    };
+    for (target, is_elsewhere) in [
+        ("/x/close/1000?after=3", true),
+        ("/socket.io/?EIO=4&transport=websocket", true),
+        ("http://a/socket.io?EIO=4", true),
+        ("/chat", false),
+        ("/xy", false),
+    ] {
+        let upgrade = head_of(&format!("GET {target} HTTP/1.1"), &FIELDS);
+        let verdict = answer(&upgrade, &here);
+        assert_eq!(
+            matches!(verdict, Ok(Answer::Elsewhere(_))),
+            is_elsewhere,
+            "{target}"
+        );
+        assert_eq!(
+            matches!(verdict, Ok(Answer::Upgrade(_))),
+            !is_elsewhere,
+            "{target}"
+        );
+        assert!(!matches!(
+            answer(&upgrade, &nobody),
+            Ok(Answer::Elsewhere(_))
+        ));
+        let visit = head_of(&format!("POST {target} HTTP/1.1"), &["Host: a"]);
+        assert_eq!(answer(&visit, &here), Ok(Answer::Http), "{target}");
+    }
+    // In order, or refused like any other.
+    let keyless = head_of("GET /x/echo HTTP/1.1", &without(&["Sec-WebSocket-Key:"]));
+    assert_eq!(answer(&keyless, &here), Err(Refusal::Key));
+    let stray = head_of("GET /?EIO=4&transport=polling HTTP/1.1", &["Host: a"]);
+    assert_eq!(answer(&stray, &here), Err(Refusal::SocketIoPath));
+    assert_eq!(answer(&stray, &nobody), Err(Refusal::SocketIo));
+}
+
 /// A response as a client reads it: status, fields with lower-case names, body.
 pub(super) fn read_response(response: &[u8]) -> (u16, Vec<(String, String)>, String) {
     let mut headers = [httparse::EMPTY_HEADER; 16];
@@ -391,7 +441,7 @@ proptest! {
         let place = place.index(head.len());
         head[place] = byte;
         match answer(&head, &policy(&["*"])) {
-            Ok(Answer::Http) => prop_assert!(false, "nobody is there"),
+            Ok(Answer::Http | Answer::Elsewhere(_)) => prop_assert!(false, "nobody is there"),
             Ok(Answer::Upgrade(accepted)) => {
                 let response = switching(&accepted);
                 let fields = if accepted.subprotocol.is_some() { 4 } else { 3 };
