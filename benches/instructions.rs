@@ -20,6 +20,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use gungraun::{library_benchmark, library_benchmark_group};
+use ringback::http::Settings;
 use ringback::protocol::utf8::Validator;
 use ringback::protocol::{Policy, Session};
 use ringback_mask::unmask;
@@ -60,6 +61,7 @@ impl Peer {
     fn knocking(request: &[u8], is_right: impl Fn(&[u8]) -> bool) -> &'static mut Self {
         let policy = Policy {
             http: true,
+            elsewhere: Settings::default().elsewhere(),
             ..Policy::default()
         };
         Peer::after(policy, &[], &[request], is_right)

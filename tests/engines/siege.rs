@@ -129,7 +129,7 @@ fn served_beside(engine: &str, kinds: Vec<Kind>) {
 /// ahead, and as much again for all else there is of it; what was brought; and the budget of the workers.
 fn bytes_max(settings: &Settings) -> u64 {
     let connections = settings.connections_max * 4 * HEAD_BYTES_MAX;
-    let http = connections + settings.unread_bytes_max;
+    let http = connections + settings.held_bytes_max;
     http as u64 + BUDGET_BYTES / 4 * 5 + (8 << 20)
 }
 
