@@ -79,8 +79,9 @@ impl Inbound {
             return Ok(());
         }
         let maximum = turn.policy.message_bytes_max.unwrap_or(u64::MAX);
+        let maximum = u8::try_from(maximum).unwrap_or(u8::MAX);
         while let Some(message) = frame::parse_short_message(window.unread())
-            && u64::from(message.length) <= maximum
+            && message.length <= maximum
         {
             let payload = window.short_payload(&message);
             let is_text = message.first == FIN | TEXT;

@@ -138,43 +138,56 @@ impl Session {
     /// Afterwards the session keeps nothing of `lent`; only `reply.window` names it. `reply` must be
     /// empty when it is passed.
     pub fn receive(&mut self, turn: &mut Turn<'_>, lent: &mut [u8], reply: &mut Reply) -> Step {
-        let lent_len = lent.len();
-        let all = |next| Step {
-            consumed: lent_len,
-            next,
-        };
         let mut from = 0;
-        if let State::Head(head) = &mut self.state {
-            match head.receive(turn, lent, reply) {
-                Outcome::More => return all(Next::Read),
-                Outcome::Refuse(refusal) => {
-                    head.refuse(turn, refusal, lent, reply);
-                    self.state = State::Ended;
-                    return all(Next::HalfClose);
-                }
-                Outcome::HandOver => {
-                    return Step {
-                        consumed: 0,
-                        next: Next::HandOver,
-                    };
-                }
-                Outcome::Upgrade { head_len, manner } => {
-                    self.state = State::Open(Open::new(manner, turn, reply));
-                    if head_len == lent_len {
-                        return all(Next::Read);
-                    }
-                    from = head_len;
-                }
+        if let State::Head(_) = self.state {
+            match self.receive_head(turn, lent, reply) {
+                Ok(head_len) => from = head_len,
+                Err(step) => return step,
             }
         }
         let State::Open(open) = &mut self.state else {
-            return all(Next::HalfClose);
+            return all(lent, Next::HalfClose);
         };
         let step = open.receive(turn, lent, from, reply);
         if step.next == Next::HalfClose {
             self.state = State::Ended;
         }
         step
+    }
+
+    /// Takes in a head, or a part of one. Returns where the frames begin, if there are some behind it.
+    ///
+    /// Not inlined: the frames of all other calls should not be held up by what a head needs.
+    #[inline(never)]
+    fn receive_head(
+        &mut self,
+        turn: &mut Turn<'_>,
+        lent: &mut [u8],
+        reply: &mut Reply,
+    ) -> Result<usize, Step> {
+        let State::Head(head) = &mut self.state else {
+            return Ok(0);
+        };
+        match head.receive(turn, lent, reply) {
+            Outcome::More => Err(all(lent, Next::Read)),
+            Outcome::Refuse(refusal) => {
+                head.refuse(turn, refusal, lent, reply);
+                self.state = State::Ended;
+                Err(all(lent, Next::HalfClose))
+            }
+            Outcome::HandOver => Err(Step {
+                consumed: 0,
+                next: Next::HandOver,
+            }),
+            Outcome::Upgrade { head_len, manner } => {
+                self.state = State::Open(Open::new(manner, turn, reply));
+                if head_len == lent.len() {
+                    Err(all(lent, Next::Read))
+                } else {
+                    Ok(head_len)
+                }
+            }
+        }
     }
 
     /// Goes on without bytes, for the reason given.
@@ -273,5 +286,13 @@ impl Session {
             State::Ended => {}
         }
         self.state = State::Ended;
+    }
+}
+
+/// All of the lent bytes are taken in.
+fn all(lent: &[u8], next: Next) -> Step {
+    Step {
+        consumed: lent.len(),
+        next,
     }
 }
