@@ -211,7 +211,7 @@ pub fn find_end(bytes: &[u8], scanned: usize) -> Result<Option<usize>, Refusal> 
 }
 
 /// Whether `byte` may stand in a token (RFC 9110, section 5.6.2).
-fn is_token_byte(byte: u8) -> bool {
+pub(crate) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
