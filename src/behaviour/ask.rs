@@ -1,5 +1,9 @@
 //! What is asked for.
 
+mod read;
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use crate::protocol::CloseCode;
@@ -178,16 +182,4 @@ pub struct Fault {
     pub status: u16,
     /// What is wrong, and what would be right: a line that ends.
     pub text: String,
-}
-
-impl Ask {
-    /// Reads the path and the query of a request, from `/x` on, as they stand in its head.
-    ///
-    /// # Errors
-    /// Where there is no such behaviour, where a value is missing or not within its bounds, or where two cannot
-    /// be had together.
-    pub fn read(path_and_query: &str) -> Result<Ask, Fault> {
-        let _ = path_and_query;
-        Ok(Ask::default())
-    }
 }

@@ -10,6 +10,7 @@
 //! It may import `protocol` and `memory`, and pure libraries. It must never know a socket, a runtime or a clock.
 
 mod ask;
+pub mod table;
 
 use std::time::Duration;
 
