@@ -3,6 +3,7 @@
 
 mod entries;
 mod kind;
+mod parameters;
 
 use std::fmt;
 

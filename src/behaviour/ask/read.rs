@@ -322,10 +322,11 @@ fn unknown_key(entry: &Entry, key: &str) -> Fault {
 }
 
 /// A value, a parameter or a combination that is not right.
-fn fault(sentence: String) -> Fault {
+fn fault(mut sentence: String) -> Fault {
+    sentence.push('\n');
     Fault {
         status: 400,
-        text: format!("{sentence}\n"),
+        text: sentence,
     }
 }
 

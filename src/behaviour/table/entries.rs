@@ -1,80 +1,13 @@
 //! The table itself.
 
-use std::time::Duration;
-
-use super::super::WAIT_MAX;
-use super::{ECHO, Entry, Group, Kind, Parameter, Rule};
+use super::parameters::{
+    AFTER, COALESCED_MAX, COUNT_MAX, CREDENTIALS, DRIP_BYTES_MAX, FRAGMENT_BYTES_MAX,
+    HUGE_BYTES_MAX, NAME, REASON_BYTES_MAX, STATUS, TARGET, WAIT, every, flag, number, optional,
+    required, size, text,
+};
+use super::{ECHO, Entry, Group, Kind, Rule};
 use crate::protocol::frame::CONTROL_BYTES_MAX;
 use crate::protocol::policy::TEXT_BYTES_MAX;
-
-/// What comes again and again comes at most so often.
-const EVERY_MIN: Duration = Duration::from_millis(10);
-
-/// The most of what can be counted.
-const COUNT_MAX: u32 = 100_000;
-
-/// The most answers that are kept to leave in one write.
-const COALESCED_MAX: u32 = 256;
-
-/// The longest name of a room or a subprotocol, in characters.
-const NAME_CHARS_MAX: usize = 64;
-
-/// The longest token to be shown, in characters.
-const TOKEN_CHARS_MAX: usize = 256;
-
-/// The longest place to be redirected to, in bytes.
-const TARGET_BYTES_MAX: usize = 1024;
-
-/// The longest reason of a Close, behind its code.
-const REASON_BYTES_MAX: usize = CONTROL_BYTES_MAX - 2;
-
-const KIB: u64 = 1 << 10;
-const MIB: u64 = 1 << 20;
-const GIB: u64 = 1 << 30;
-
-/// The most bytes that leave at once where they drip.
-const DRIP_BYTES_MAX: u64 = 64 * KIB;
-
-/// The longest payload of a frame that can be asked for.
-const FRAGMENT_BYTES_MAX: u64 = MIB;
-
-/// The longest message that the server makes.
-const HUGE_BYTES_MAX: u64 = 16 * GIB;
-
-/// A time that something takes.
-const WAIT: Kind = Kind::Time {
-    min: Duration::ZERO,
-    max: WAIT_MAX,
-};
-
-/// A number of things.
-const COUNT: Kind = Kind::Number {
-    min: 1,
-    max: COUNT_MAX,
-};
-
-const AFTER: Parameter = Parameter {
-    name: "after",
-    kind: Kind::After {
-        messages_max: COUNT_MAX,
-        time_max: WAIT_MAX,
-    },
-    default: Some("0"),
-    does: "how many messages are answered before, or how long it takes from the 101; 0: at once",
-};
-
-/// The time from one to the next.
-const fn every(default: &'static str) -> Parameter {
-    Parameter {
-        name: "every",
-        kind: Kind::Time {
-            min: EVERY_MIN,
-            max: WAIT_MAX,
-        },
-        default: Some(default),
-        does: "the time from one to the next",
-    }
-}
 
 /// What an entry is where it does not say otherwise.
 const PLAIN: Entry = Entry {
@@ -98,20 +31,11 @@ pub const ENTRIES: [Entry; 25] = [
         group: Group::Opening,
         does: "Begins with a text message, then echoes.",
         parameters: &[
-            Parameter {
-                name: "text",
-                kind: Kind::Text {
-                    bytes_max: TEXT_BYTES_MAX,
-                },
-                default: Some("Hi there"),
-                does: "the message",
-            },
-            Parameter {
-                name: "glued",
-                kind: Kind::Flag,
-                default: None,
-                does: "sends it in one write with the 101: a client that drops what it read behind the head loses it",
-            },
+            optional("text", text(TEXT_BYTES_MAX), "Hi there", "the message"),
+            flag(
+                "glued",
+                "sends it in one write with the 101: a client that drops what it read behind the head loses it",
+            ),
         ],
         examples: &["/x/greet", "/x/greet?text=Hello&glued"],
         ..PLAIN
@@ -121,14 +45,7 @@ pub const ENTRIES: [Entry; 25] = [
         group: Group::Opening,
         does: "Agrees to this subprotocol, whether the client offers it or not. A client that did not has to fail the \
             connection.",
-        parameters: &[Parameter {
-            name: "name",
-            kind: Kind::Token {
-                chars_max: NAME_CHARS_MAX,
-            },
-            default: None,
-            does: "the subprotocol",
-        }],
+        parameters: &[required("name", NAME, "the subprotocol")],
         takes_value: true,
         examples: &["/x/subprotocol/chat"],
         ..PLAIN
@@ -138,14 +55,12 @@ pub const ENTRIES: [Entry; 25] = [
         group: Group::Opening,
         does: "Answers with a 401 unless the request carries these credentials: for basic any user with the password \
             \"password\", for bearer the token.",
-        parameters: &[Parameter {
-            name: "scheme",
-            kind: Kind::Credentials {
-                token_chars_max: TOKEN_CHARS_MAX,
-            },
-            default: Some("basic"),
-            does: "what has to be in Authorization",
-        }],
+        parameters: &[optional(
+            "scheme",
+            CREDENTIALS,
+            "basic",
+            "what has to be in Authorization",
+        )],
         takes_value: true,
         examples: &["/x/auth/basic", "/x/auth/bearer/TOKEN"],
         is_over_http: true,
@@ -154,12 +69,7 @@ pub const ENTRIES: [Entry; 25] = [
         name: "status",
         group: Group::Opening,
         does: "Answers with this status in place of a 101, so that no WebSocket is opened.",
-        parameters: &[Parameter {
-            name: "code",
-            kind: Kind::Number { min: 200, max: 599 },
-            default: Some("503"),
-            does: "the status",
-        }],
+        parameters: &[optional("code", STATUS, "503", "the status")],
         takes_value: true,
         examples: &["/x/status/503", "/x/status/403?slow-handshake=1s"],
         is_over_http: true,
@@ -168,14 +78,7 @@ pub const ENTRIES: [Entry; 25] = [
         name: "redirect",
         group: Group::Opening,
         does: "Answers with a 302. Browsers do not follow one to a WebSocket, other clients may.",
-        parameters: &[Parameter {
-            name: "to",
-            kind: Kind::Target {
-                bytes_max: TARGET_BYTES_MAX,
-            },
-            default: Some("/x/echo"),
-            does: "where it leads",
-        }],
+        parameters: &[optional("to", TARGET, "/x/echo", "where it leads")],
         examples: &[
             "/x/redirect?to=/x/echo",
             "/x/redirect?to=/x/close/1001%3Fafter=3",
@@ -187,12 +90,7 @@ pub const ENTRIES: [Entry; 25] = [
         name: "slow-handshake",
         group: Group::Opening,
         does: "Keeps the answer to the request back: for a client's timeout.",
-        parameters: &[Parameter {
-            name: "for",
-            kind: WAIT,
-            default: Some("2s"),
-            does: "how long",
-        }],
+        parameters: &[optional("for", WAIT, "2s", "how long")],
         takes_value: true,
         examples: &["/x/slow-handshake/2s"],
         is_over_http: true,
@@ -214,12 +112,7 @@ pub const ENTRIES: [Entry; 25] = [
         name: "count",
         does: "Sends 1, 2, 3 as text messages, then Close 1000. What comes is echoed in between.",
         parameters: &[
-            Parameter {
-                name: "n",
-                kind: COUNT,
-                default: Some("10"),
-                does: "the last number",
-            },
+            optional("n", number(COUNT_MAX), "10", "the last number"),
             every("1s"),
         ],
         examples: &["/x/count", "/x/count?n=1000&every=10ms"],
@@ -228,15 +121,12 @@ pub const ENTRIES: [Entry; 25] = [
     Entry {
         name: "huge",
         does: "Sends one binary message of this size, made as it is sent, then echoes.",
-        parameters: &[Parameter {
-            name: "size",
-            kind: Kind::Size {
-                min: 1,
-                max: HUGE_BYTES_MAX,
-            },
-            default: Some("1GiB"),
-            does: "its payload",
-        }],
+        parameters: &[optional(
+            "size",
+            size(HUGE_BYTES_MAX),
+            "1GiB",
+            "its payload",
+        )],
         takes_value: true,
         examples: &["/x/huge/1GiB", "/x/huge/64MiB?fragment=64KiB"],
         ..PLAIN
@@ -244,14 +134,11 @@ pub const ENTRIES: [Entry; 25] = [
     Entry {
         name: "broadcast",
         does: "Whatever anybody in this room sends comes to all who are in it, the sender too.",
-        parameters: &[Parameter {
-            name: "room",
-            kind: Kind::Token {
-                chars_max: NAME_CHARS_MAX,
-            },
-            default: None,
-            does: "the name of the room, which is there as long as somebody is in it",
-        }],
+        parameters: &[required(
+            "room",
+            NAME,
+            "the name of the room, which is there as long as somebody is in it",
+        )],
         takes_value: true,
         examples: &["/x/broadcast/lobby"],
         ..PLAIN
@@ -260,15 +147,12 @@ pub const ENTRIES: [Entry; 25] = [
         name: "fragment",
         group: Group::Framing,
         does: "Sends messages in fragments.",
-        parameters: &[Parameter {
-            name: "size",
-            kind: Kind::Size {
-                min: 1,
-                max: FRAGMENT_BYTES_MAX,
-            },
-            default: Some("64"),
-            does: "the most payload in a frame",
-        }],
+        parameters: &[optional(
+            "size",
+            size(FRAGMENT_BYTES_MAX),
+            "64",
+            "the most payload in a frame",
+        )],
         takes_value: true,
         examples: &["/x/fragment/64", "/x/fragment/1?drip=1"],
         ..PLAIN
@@ -277,15 +161,7 @@ pub const ENTRIES: [Entry; 25] = [
         name: "coalesce",
         group: Group::Framing,
         does: "Keeps answers until there are so many, or for a moment, and sends them in one write.",
-        parameters: &[Parameter {
-            name: "answers",
-            kind: Kind::Number {
-                min: 1,
-                max: COALESCED_MAX,
-            },
-            default: Some("8"),
-            does: "how many",
-        }],
+        parameters: &[optional("answers", number(COALESCED_MAX), "8", "how many")],
         takes_value: true,
         examples: &["/x/coalesce", "/x/coalesce/32"],
         ..PLAIN
@@ -295,15 +171,7 @@ pub const ENTRIES: [Entry; 25] = [
         group: Group::Framing,
         does: "Sends everything in small pieces, headers of frames not spared.",
         parameters: &[
-            Parameter {
-                name: "bytes",
-                kind: Kind::Size {
-                    min: 1,
-                    max: DRIP_BYTES_MAX,
-                },
-                default: Some("1"),
-                does: "the size of a piece",
-            },
+            optional("bytes", size(DRIP_BYTES_MAX), "1", "the size of a piece"),
             every("10ms"),
         ],
         examples: &["/x/drip", "/x/drip?bytes=7&every=50ms"],
@@ -314,18 +182,8 @@ pub const ENTRIES: [Entry; 25] = [
         group: Group::Time,
         does: "Keeps each answer back. The order stays.",
         parameters: &[
-            Parameter {
-                name: "for",
-                kind: WAIT,
-                default: Some("1s"),
-                does: "how long",
-            },
-            Parameter {
-                name: "jitter",
-                kind: WAIT,
-                default: Some("0"),
-                does: "at most so much longer, at random",
-            },
+            optional("for", WAIT, "1s", "how long"),
+            optional("jitter", WAIT, "0", "at most so much longer, at random"),
         ],
         takes_value: true,
         examples: &["/x/delay/200ms", "/x/delay/200ms?jitter=50ms"],
@@ -337,14 +195,12 @@ pub const ENTRIES: [Entry; 25] = [
         does: "Sends a Ping again and again, and echoes.",
         parameters: &[
             every("1s"),
-            Parameter {
-                name: "payload",
-                kind: Kind::Text {
-                    bytes_max: CONTROL_BYTES_MAX,
-                },
-                default: Some(""),
-                does: "what is in the Ping",
-            },
+            optional(
+                "payload",
+                text(CONTROL_BYTES_MAX),
+                "",
+                "what is in the Ping",
+            ),
         ],
         examples: &["/x/ping", "/x/ping?every=1s&payload=hi"],
         ..PLAIN
@@ -369,21 +225,19 @@ pub const ENTRIES: [Entry; 25] = [
         group: Group::End,
         does: "Closes.",
         parameters: &[
-            Parameter {
-                name: "code",
-                kind: Kind::CloseCode,
-                default: Some("1000"),
-                does: "the code of the Close; none: the Close is empty",
-            },
+            optional(
+                "code",
+                Kind::CloseCode,
+                "1000",
+                "the code of the Close; none: the Close is empty",
+            ),
             AFTER,
-            Parameter {
-                name: "reason",
-                kind: Kind::Text {
-                    bytes_max: REASON_BYTES_MAX,
-                },
-                default: Some(""),
-                does: "the reason in the Close",
-            },
+            optional(
+                "reason",
+                text(REASON_BYTES_MAX),
+                "",
+                "the reason in the Close",
+            ),
         ],
         takes_value: true,
         examples: &[
@@ -413,15 +267,7 @@ pub const ENTRIES: [Entry; 25] = [
         name: "bad",
         group: Group::Mistakes,
         does: "Sends something that no server should send. What happens then is the client's affair.",
-        parameters: &[
-            Parameter {
-                name: "what",
-                kind: Kind::Mistake,
-                default: None,
-                does: "what is sent",
-            },
-            AFTER,
-        ],
+        parameters: &[required("what", Kind::Mistake, "what is sent"), AFTER],
         takes_value: true,
         examples: &[
             "/x/bad/accept",
