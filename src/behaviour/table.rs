@@ -51,7 +51,7 @@ pub struct Parameter {
     pub kind: Kind,
     /// What is taken where nothing is written, as one would write it; `None`: it has to be written (a flag: it is off).
     pub default: Option<&'static str>,
-    /// What it does: the end of a sentence that begins with its name.
+    /// What it does, in a few words.
     pub does: &'static str,
 }
 
@@ -151,4 +151,36 @@ pub fn nearest(name: &str) -> Option<&'static Entry> {
         .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, entry)| entry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unlike_and_can_be_written_as_they_are() {
+        let is_plain = |name: &str| name.bytes().all(|it| it.is_ascii_lowercase() || it == b'-');
+        for (index, entry) in ENTRIES.iter().enumerate() {
+            assert!(is_plain(entry.name), "{}", entry.name);
+            let rest = &ENTRIES[index + 1..];
+            assert!(rest.iter().all(|other| other.name != entry.name));
+            for (index, parameter) in entry.parameters.iter().enumerate() {
+                let name = parameter.name;
+                assert!(is_plain(name), "{name}");
+                assert!(find(name).is_none(), "{name} may be either");
+                let rest = &entry.parameters[index + 1..];
+                assert!(rest.iter().all(|other| other.name != name), "{name}");
+            }
+        }
+        for name in RULES.iter().flat_map(|rule| rule.names) {
+            assert!(find(name).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn each_group_is_in_one_piece() {
+        let told: Vec<_> = Group::ALL.into_iter().flat_map(Group::entries).collect();
+        let names = |entries: Vec<&Entry>| entries.iter().map(|it| it.name).collect::<Vec<_>>();
+        assert_eq!(names(told), names(ENTRIES.iter().collect()));
+    }
 }

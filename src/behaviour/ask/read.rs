@@ -142,7 +142,7 @@ impl Given {
             "auth" => ask.credentials = Some(self.read("scheme", Kind::credentials)?),
             "status" => ask.answer = Answer::Status(self.read("code", Kind::status)?),
             "redirect" => ask.answer = Answer::Redirect(self.read("to", Kind::text)?),
-            "slow-handshake" => ask.slow_handshake = self.read("for", Kind::time)?,
+            "slow-handshake" => ask.slow_handshake = self.read("duration", Kind::time)?,
             "upper" => ask.upper = true,
             "silent" => ask.source = Source::Silent,
             "count" => {
@@ -172,7 +172,7 @@ impl Given {
                 });
             }
             "delay" => {
-                ask.delay = self.read("for", Kind::time)?;
+                ask.delay = self.read("duration", Kind::time)?;
                 ask.jitter = self.read("jitter", Kind::time)?;
             }
             "ping" => {

@@ -90,7 +90,7 @@ pub const ENTRIES: [Entry; 25] = [
         name: "slow-handshake",
         group: Group::Opening,
         does: "Keeps the answer to the request back: for a client's timeout.",
-        parameters: &[optional("for", WAIT, "2s", "how long")],
+        parameters: &[optional("duration", WAIT, "2s", "how long")],
         takes_value: true,
         examples: &["/x/slow-handshake/2s"],
         is_over_http: true,
@@ -182,7 +182,7 @@ pub const ENTRIES: [Entry; 25] = [
         group: Group::Time,
         does: "Keeps each answer back. The order stays.",
         parameters: &[
-            optional("for", WAIT, "1s", "how long"),
+            optional("duration", WAIT, "1s", "how long"),
             optional("jitter", WAIT, "0", "at most so much longer, at random"),
         ],
         takes_value: true,
@@ -223,20 +223,20 @@ pub const ENTRIES: [Entry; 25] = [
     Entry {
         name: "close",
         group: Group::End,
-        does: "Closes.",
+        does: "Closes with this code, and ends the connection as the protocol has it.",
         parameters: &[
             optional(
                 "code",
                 Kind::CloseCode,
                 "1000",
-                "the code of the Close; none: the Close is empty",
+                "the code; with none the Close is empty",
             ),
             AFTER,
             optional(
                 "reason",
                 text(REASON_BYTES_MAX),
                 "",
-                "the reason in the Close",
+                "the reason, behind the code",
             ),
         ],
         takes_value: true,

@@ -259,7 +259,7 @@ fn is_target(text: &str) -> bool {
 impl fmt::Display for Kind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Kind::Flag => write!(formatter, "nothing: it is there or it is not"),
+            Kind::Flag => write!(formatter, "nothing: a flag is there or is not"),
             Kind::Time { min, max } => {
                 let (min, max) = (Time(*min), Time(*max));
                 write!(

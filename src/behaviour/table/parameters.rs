@@ -56,7 +56,7 @@ pub(super) const AFTER: Parameter = optional(
         time_max: WAIT_MAX,
     },
     "0",
-    "how many messages are answered before, or how long it takes from the 101; 0: at once",
+    "after how many answered messages, or how long after the 101; with 0 at once",
 );
 
 /// The time from one to the next, which is never so short that it keeps the server busy.

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::super::table::ENTRIES;
 use super::*;
 
 fn ms(count: u64) -> Duration {
