@@ -388,3 +388,23 @@ fn the_readme_has_every_option_as_the_help_has_it() {
         .collect();
     assert_none("the README's table of options", &[missing, extra].concat());
 }
+
+#[test]
+fn the_document_has_every_behaviour_as_the_table_has_it() {
+    const FILE: &str = "docs/behaviours.md";
+    const WRITE: &str = "RINGBACK_WRITE_DOCS";
+    let (begin, end) = ("<!-- table: begin -->\n", "<!-- table: end -->\n");
+    let document = read(FILE);
+    let (before, rest) = document.split_once(begin).expect("where the table begins");
+    let (_, after) = rest.split_once(end).expect("where the table ends");
+    let table = ringback::behaviour::table::markdown();
+    let right = format!("{before}{begin}\n{table}\n{end}{after}");
+    if std::env::var_os(WRITE).is_some() {
+        fs::write(root().join(FILE), &right).expect("a document that can be written");
+    }
+    let is_right = read(FILE) == right;
+    assert!(
+        is_right,
+        "{FILE} is not what the table says: {WRITE}=1 cargo test --test tidy writes it"
+    );
+}

@@ -3,12 +3,14 @@
 
 mod entries;
 mod kind;
+mod markdown;
 mod parameters;
 
 use std::fmt;
 
 pub use entries::{ENTRIES, RULES};
 pub use kind::{Kind, MISTAKES, Mistake};
+pub use markdown::markdown;
 
 /// The path below which behaviours are.
 pub const PATH: &str = "/x";
