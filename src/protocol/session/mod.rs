@@ -133,6 +133,14 @@ impl Session {
         }
     }
 
+    /// A connection whose upgrade somebody else answered at `now`: a plain echo from its first frame on, without
+    /// greeting or prefix.
+    pub fn upgraded(policy: &Policy, now: Moment) -> Session {
+        Session {
+            state: State::Open(Open::echo(policy, now)),
+        }
+    }
+
     /// Takes in what came and writes the answer over it.
     ///
     /// Afterwards the session keeps nothing of `lent`; only `reply.window` names it. `reply` must be

@@ -127,6 +127,15 @@ pub(super) enum Flow {
 }
 
 impl Open {
+    /// A plain echo whose head was answered elsewhere.
+    pub(super) fn echo(policy: &Policy, now: Moment) -> Self {
+        Open {
+            awaits: silence(policy, now),
+            manner: Manner::Echo,
+            inbound: Inbound::default(),
+        }
+    }
+
     /// A connection whose head has just been answered with a 101.
     pub(super) fn new(manner: Manner, turn: &mut Turn<'_>, reply: &mut Reply) -> Self {
         let mut open = Open {
