@@ -1,0 +1,58 @@
+//! The head of a request, with all its fields.
+
+use httparse::{EMPTY_HEADER, Request};
+
+use crate::protocol::handshake::HEADERS_MAX;
+
+/// A head that was found in order before it came here.
+#[derive(Debug, Default)]
+pub(super) struct Head<'a> {
+    pub(super) method: &'a str,
+    pub(super) target: &'a str,
+    /// The minor version of HTTP/1.
+    pub(super) minor_version: u8,
+    /// In the order in which they came.
+    pub(super) fields: Vec<(&'a str, &'a [u8])>,
+}
+
+impl<'a> Head<'a> {
+    /// Reads a whole head; what is none has no fields.
+    pub(super) fn read(bytes: &'a [u8]) -> Self {
+        let mut fields = [EMPTY_HEADER; HEADERS_MAX];
+        let mut request = Request::new(&mut fields);
+        if request.parse(bytes).is_err() {
+            return Head::default();
+        }
+        Head {
+            method: request.method.unwrap_or_default(),
+            target: request.path.unwrap_or_default(),
+            minor_version: request.version.unwrap_or_default(),
+            fields: request
+                .headers
+                .iter()
+                .map(|field| (field.name, field.value))
+                .collect(),
+        }
+    }
+
+    /// The values of a field, each time that it came.
+    pub(super) fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.fields
+            .iter()
+            .filter(move |(held, _)| held.eq_ignore_ascii_case(name))
+            .map(|(_, value)| *value)
+    }
+
+    /// The elements of a field that is a list (RFC 9110, section 5.6.1), over all the times that it came.
+    pub(super) fn elements(&self, name: &str) -> impl Iterator<Item = String> {
+        self.values(name)
+            .flat_map(|value| value.split(|byte| *byte == b','))
+            .map(|element| text(element.trim_ascii()))
+            .filter(|element| !element.is_empty())
+    }
+}
+
+/// Bytes of a head as text.
+pub(super) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

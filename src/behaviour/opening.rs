@@ -1,0 +1,210 @@
+//! How the request is answered: with a 101, or with what was asked for instead.
+
+use std::fmt::Write as _;
+use std::time::{Duration, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
+use crate::protocol::frame::{FIN, ServerHeader, TEXT};
+use crate::protocol::handshake::{self, Accepted};
+
+use super::head::Head;
+use super::{Answer, Ask, Bad, Credentials, End};
+
+/// The password that `auth/basic` wants of any user.
+const PASSWORD: &[u8] = b"password";
+
+/// A response other than a 101, before it is written down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The status code.
+    pub status: u16,
+    /// The fields that not every response has.
+    pub fields: Vec<(&'static str, String)>,
+    /// Why it is so, in a line that ends.
+    pub text: String,
+}
+
+impl Refused {
+    /// The answer to a request with this whole `head`, if `ask` wants another than a 101, or wants credentials
+    /// that are not shown.
+    pub fn of(ask: &Ask, head: &[u8]) -> Option<Refused> {
+        if let Some(wanted) = &ask.credentials
+            && !is_shown(wanted, &Head::read(head))
+        {
+            return Some(unauthorized(wanted));
+        }
+        match &ask.answer {
+            Answer::Switch => None,
+            Answer::Status(status) => Some(Refused {
+                status: *status,
+                fields: fields_of(*status),
+                text: format!(
+                    "This path was asked to answer with {status} instead of a 101. A browser shows its page an \
+                     error, and a close with 1006.\n"
+                ),
+            }),
+            Answer::Redirect(to) => Some(Refused {
+                status: 302,
+                fields: vec![("Location", as_uri(to))],
+                text: format!(
+                    "This path was asked to redirect to {to}. Browsers do not follow when they open a WebSocket: \
+                     they show an error, and a close with 1006.\n"
+                ),
+            }),
+        }
+    }
+
+    /// The whole HTTP/1.1 response. `now` is the time since 1970, where there is a clock.
+    pub(super) fn render(&self, now: Option<Duration>) -> Vec<u8> {
+        let mut response = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
+        let mut put = |name: &str, value: &str| {
+            // Nothing can fail to be written into a String.
+            let _ = write!(response, "{name}: {value}\r\n");
+        };
+        if let Some(now) = now {
+            put("Date", &httpdate::fmt_http_date(UNIX_EPOCH + now));
+        }
+        // RFC 9110, sections 6.4.1 and 8.6.
+        let has_body = !matches!(self.status, 204 | 205 | 304);
+        let text = if has_body { &*self.text } else { "" };
+        if has_body {
+            put("Content-Type", "text/plain; charset=utf-8");
+        }
+        if !matches!(self.status, 204 | 304) {
+            put("Content-Length", &text.len().to_string());
+        }
+        put("Cache-Control", "no-store");
+        let is_426 = self.status == 426;
+        put(
+            "Connection",
+            if is_426 { "close, Upgrade" } else { "close" },
+        );
+        for (name, value) in &self.fields {
+            put(name, value);
+        }
+        response.push_str("\r\n");
+        response.push_str(text);
+        response.into_bytes()
+    }
+}
+
+/// The 101, and what leaves in one write with it.
+pub(super) fn switching(ask: &Ask, accepted: Accepted<'_>) -> Vec<u8> {
+    let mut accept = accepted.accept;
+    if matches!(&ask.end, Some((End::Bad(Bad::Accept), _))) {
+        accept[0] = if accept[0] == b'A' { b'B' } else { b'A' };
+    }
+    let accepted = Accepted {
+        accept,
+        subprotocol: ask.subprotocol.as_deref().or(accepted.subprotocol),
+    };
+    let mut bytes = vec![0; accepted.switching_len()];
+    handshake::write_switching(&accepted, &mut bytes);
+    if let Some(greeting) = ask.greeting.as_ref().filter(|greeting| greeting.glued) {
+        let length = greeting.text.len() as u64;
+        bytes.extend_from_slice(ServerHeader::new(FIN | TEXT, length).as_slice());
+        bytes.extend_from_slice(greeting.text.as_bytes());
+    }
+    bytes
+}
+
+/// Whether the request shows what is wanted.
+fn is_shown(wanted: &Credentials, head: &Head<'_>) -> bool {
+    let scheme = match wanted {
+        Credentials::Basic => "basic",
+        Credentials::Bearer(_) => "bearer",
+    };
+    let mut shown = head.values("authorization").filter_map(|value| {
+        let (held, value) = value.split_at_checked(scheme.len())?;
+        let value = value.strip_prefix(b" ")?.trim_ascii();
+        held.eq_ignore_ascii_case(scheme.as_bytes())
+            .then_some(value)
+    });
+    shown.any(|shown| match wanted {
+        Credentials::Bearer(token) => shown == token.as_bytes(),
+        Credentials::Basic => {
+            let decoded = BASE64_STANDARD.decode(shown).unwrap_or_default();
+            let mut parts = decoded.splitn(2, |byte| *byte == b':');
+            parts.nth(1) == Some(PASSWORD)
+        }
+    })
+}
+
+fn unauthorized(wanted: &Credentials) -> Refused {
+    let (challenge, text) = match wanted {
+        Credentials::Basic => (
+            "Basic realm=\"ringback\", charset=\"UTF-8\"",
+            "This path wants a user and a password (RFC 7617): any user, and `password`. Send them in \
+             `Authorization: Basic`.\n",
+        ),
+        Credentials::Bearer(_) => (
+            "Bearer realm=\"ringback\"",
+            "This path wants a token (RFC 6750): the one at its end. Send it in `Authorization: Bearer`. \
+             A browser cannot do that when it opens a WebSocket.\n",
+        ),
+    };
+    Refused {
+        status: 401,
+        fields: vec![("WWW-Authenticate", challenge.to_owned())],
+        text: text.to_owned(),
+    }
+}
+
+/// What RFC 9110 wants beside a status code, or what makes sense of it.
+fn fields_of(status: u16) -> Vec<(&'static str, String)> {
+    let field = match status {
+        401 => ("WWW-Authenticate", "Basic realm=\"ringback\""),
+        405 => ("Allow", "GET"),
+        407 => ("Proxy-Authenticate", "Basic realm=\"ringback\""),
+        426 => ("Upgrade", "websocket"),
+        429 | 503 => ("Retry-After", "1"),
+        _ => return Vec::new(),
+    };
+    vec![(field.0, field.1.to_owned())]
+}
+
+/// The words beside a status code, which mean nothing to a program and may be missing.
+const fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        410 => "Gone",
+        418 => "I'm a teapot",
+        426 => "Upgrade Required",
+        429 => "Too Many Requests",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        _ => "",
+    }
+}
+
+/// What cannot stand in a URI, and above all not in a field's value, as percent signs.
+fn as_uri(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut uri, byte| {
+        if byte.is_ascii_graphic() {
+            uri.push(char::from(byte));
+        } else {
+            let _ = write!(uri, "%{byte:02X}");
+        }
+        uri
+    })
+}

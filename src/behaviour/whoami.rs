@@ -1,0 +1,82 @@
+//! What the server knows of a client.
+
+use core::net::SocketAddr;
+
+use serde::Serialize;
+
+use super::head::{Head, text};
+
+/// Fields whose values are secrets of the client.
+const SECRET: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
+
+#[derive(Serialize)]
+struct Whoami<'a> {
+    address: Option<String>,
+    tls: bool,
+    method: &'a str,
+    target: &'a str,
+    http: String,
+    headers: Vec<(&'a str, String)>,
+    subprotocols: Vec<String>,
+    extensions: Vec<String>,
+    forwarded: Forwarded,
+}
+
+/// What proxies said, in `Forwarded` (RFC 7239) or else in the fields that were in use before it.
+#[derive(Serialize)]
+struct Forwarded {
+    r#for: Option<String>,
+    proto: Option<String>,
+    host: Option<String>,
+}
+
+/// What is known of whoever sent the request with this whole `head` from this address, as JSON. Proxies
+/// can say what they like, and so can clients.
+pub fn whoami(head: &[u8], peer: Option<SocketAddr>) -> String {
+    let head = Head::read(head);
+    let whoami = Whoami {
+        address: peer.map(|peer| peer.to_string()),
+        tls: false,
+        method: head.method,
+        target: head.target,
+        http: format!("1.{}", head.minor_version),
+        headers: head.fields.iter().map(show).collect(),
+        subprotocols: head.elements("sec-websocket-protocol").collect(),
+        extensions: head.elements("sec-websocket-extensions").collect(),
+        forwarded: Forwarded {
+            r#for: forwarded(&head, "for"),
+            proto: forwarded(&head, "proto"),
+            host: forwarded(&head, "host"),
+        },
+    };
+    // Nothing in it can fail to be written.
+    serde_json::to_string(&whoami).unwrap_or_default()
+}
+
+fn show<'a>((name, value): &(&'a str, &[u8])) -> (&'a str, String) {
+    let is_secret = SECRET
+        .iter()
+        .any(|secret| name.eq_ignore_ascii_case(secret));
+    let value = if is_secret {
+        "(hidden)".to_owned()
+    } else {
+        text(value)
+    };
+    (name, value)
+}
+
+/// What the first proxy said of this.
+fn forwarded(head: &Head<'_>, what: &str) -> Option<String> {
+    let first = head.elements("forwarded").next();
+    let standard = first
+        .iter()
+        .flat_map(|first| first.split(';'))
+        .find_map(|pair| {
+            let (name, value) = pair.split_once('=')?;
+            let value = value.trim().trim_matches('"');
+            name.trim()
+                .eq_ignore_ascii_case(what)
+                .then(|| value.to_owned())
+        });
+    standard.or_else(|| head.elements(&format!("x-forwarded-{what}")).next())
+}
