@@ -45,12 +45,18 @@ impl Item {
 
     /// The memory that it counts for, in bytes.
     pub(super) fn cost(&self) -> usize {
-        ITEM_BYTES
-            + match self {
-                Item::Opening(bytes) | Item::Bytes(bytes) => bytes.len(),
-                Item::Message(message) => message.payload.len(),
-                Item::Huge(_) | Item::Fin | Item::HalfClose | Item::Reset => 0,
-            }
+        match self {
+            Item::Opening(bytes) | Item::Bytes(bytes) => ITEM_BYTES + bytes.len(),
+            Item::Message(message) => message.cost(),
+            Item::Huge(_) | Item::Fin | Item::HalfClose | Item::Reset => ITEM_BYTES,
+        }
+    }
+}
+
+impl Message {
+    /// The memory that it counts for, in bytes.
+    pub(super) fn cost(&self) -> usize {
+        ITEM_BYTES + self.payload.len()
     }
 }
 

@@ -7,6 +7,25 @@
 //! none of it runs on a worker: a behaviour may sleep and may be slow, so it lives on the HTTP side, which is bounded
 //! and nice. It is pure all the same: bytes and the time come in, bytes and a time come out.
 //!
+//! ```text
+//! opening ──┐
+//! session ──> answers ──> change ──> pace ──> framing ──> outlet ──> bytes
+//! timers ─────────────────────────────^
+//! ```
+//!
+//! | file | what it answers |
+//! |---|---|
+//! | `ask.rs` | what is asked for |
+//! | `opening.rs` | the request: a 101, or something else |
+//! | `dialogue.rs`, `answers.rs` | what a plain session says, in whole messages |
+//! | `change.rs` | what becomes of a message |
+//! | `frames.rs`, `whoami.rs` | what is told of the client |
+//! | `talk.rs`, `end.rs` | what is said, and what is said last |
+//! | `timers.rs` | what happens by itself |
+//! | `pace.rs` | when what waits is due |
+//! | `framing.rs` | how it becomes frames |
+//! | `outlet.rs` | when they leave, and in how many bytes |
+//!
 //! It may import `protocol` and `memory`, and pure libraries. It must never know a socket, a runtime or a clock.
 
 mod answers;
@@ -21,13 +40,13 @@ mod head;
 mod opening;
 mod outlet;
 mod pace;
+mod talk;
 mod timers;
 mod whoami;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::protocol::frame::PONG;
 use crate::protocol::handshake::Accepted;
 use crate::protocol::{Cause, CloseCode, Ending, Moment, Policy};
 
@@ -37,7 +56,7 @@ use dialogue::Dialogue;
 use frames::Watch;
 use framing::Item;
 use outlet::Outlet;
-use timers::{Timer, Timers};
+use timers::Timers;
 
 pub use ask::{After, Answer, Ask, Bad, Credentials, Drip, End, Fault, Greeting, Source, Ticker};
 pub use dialogue::MESSAGE_BYTES_MAX;
@@ -105,11 +124,11 @@ pub struct Behaviour {
     /// How many messages have been answered.
     answered: u32,
     for_room: VecDeque<Message>,
-    for_room_bytes: usize,
+    for_room_cost: usize,
 }
 
 /// A room holds so much of what is said in it, in bytes, before no more is taken in.
-const FOR_ROOM_BYTES_MAX: usize = 1 << 20;
+const FOR_ROOM_COST_MAX: usize = 1 << 20;
 
 /// What comes right behind a 101 waits so long, since some clients lose a frame that comes with it.
 const APART: Duration = Duration::from_millis(20);
@@ -131,7 +150,7 @@ impl Behaviour {
             timers: Timers::default(),
             answered: 0,
             for_room: VecDeque::new(),
-            for_room_bytes: 0,
+            for_room_cost: 0,
             ask,
         };
         if let Some(refused) = Refused::of(&behaviour.ask, request.head) {
@@ -174,7 +193,7 @@ impl Behaviour {
     /// Whether it takes in more bytes at the moment. Where it does not, it will once something was sent.
     pub fn has_room(&self) -> bool {
         self.stage == Stage::Leaving
-            || (self.outlet.has_room() && self.for_room_bytes < FOR_ROOM_BYTES_MAX)
+            || (self.outlet.has_room() && self.for_room_cost < FOR_ROOM_COST_MAX)
     }
 
     /// Takes in what came. Nothing of `bytes` is kept. What is answered at once may be many times as long, so
@@ -250,7 +269,7 @@ impl Behaviour {
     /// The next message for the room, which is everybody in it, the sender included.
     pub fn take_for_room(&mut self) -> Option<Message> {
         let message = self.for_room.pop_front()?;
-        self.for_room_bytes -= message.payload.len();
+        self.for_room_cost -= message.cost();
         Some(message)
     }
 
@@ -274,186 +293,6 @@ impl Behaviour {
             let code = CloseCode::from_wire(FALLEN_BEHIND);
             let close = end::close(code, "too slow for the room");
             self.leave([close, Item::Fin], now);
-        }
-    }
-}
-
-/// What it says.
-impl Behaviour {
-    fn is_silent(&self) -> bool {
-        self.ask.source == Source::Silent
-    }
-
-    /// Answers what the session would.
-    fn answer(&mut self, said: Said, now: Moment) {
-        match said {
-            Said::Message(message) => match self.ask.source {
-                Source::Broadcast { .. } => {
-                    self.for_room_bytes += message.payload.len();
-                    self.for_room.push_back(message);
-                }
-                Source::Silent => self.count_answered(now),
-                _ => {
-                    if let Some(told) = self.watch.as_mut().and_then(Watch::next) {
-                        self.outlet.pace.answer(Item::text(told), now);
-                    }
-                    self.echo(message, now);
-                }
-            },
-            Said::Pong(payload) => {
-                if !self.ask.no_pong && !self.is_silent() {
-                    self.outlet.pace.answer(Item::frame(PONG, &payload), now);
-                }
-            }
-            Said::Close(_) if self.is_silent() => self.timers.lose_patience(now + WAIT_MAX),
-            Said::Close(payload) => {
-                let close = Item::frame(crate::protocol::frame::CLOSE, &payload);
-                self.outlet.pace.answer(close, now);
-                self.leave([Item::Fin], now);
-            }
-        }
-    }
-
-    /// Answers with a message.
-    fn echo(&mut self, message: Message, now: Moment) {
-        self.say(message, now);
-        self.count_answered(now);
-    }
-
-    fn say(&mut self, message: Message, now: Moment) {
-        let message = self.change.apply(message);
-        self.outlet.pace.answer(Item::Message(message), now);
-    }
-
-    fn count_answered(&mut self, now: Moment) {
-        self.answered = self.answered.saturating_add(1);
-        if matches!(self.ask.end, Some((_, After::Messages(count))) if count == self.answered) {
-            self.end(now);
-        }
-    }
-
-    /// Ends as was asked for.
-    fn end(&mut self, now: Moment) {
-        let Some((end, after)) = self.ask.end.take() else {
-            return;
-        };
-        match (end, after) {
-            (End::Close { code, reason }, _) => {
-                self.leave([end::close(code, &reason), Item::Fin], now);
-            }
-            (End::Reset, After::Messages(_)) => self.leave([Item::Reset], now),
-            (End::Reset, After::Time(_)) => {
-                self.leave([], now);
-                self.outlet.reset();
-            }
-            (End::HalfClose, _) => self.fall_silent(Item::HalfClose, now),
-            (End::Bad(bad), _) => self.fall_silent(Item::Bytes(end::malformed(bad).to_vec()), now),
-        }
-    }
-
-    /// Closes for a reason that is the server's.
-    fn close(&mut self, ending: Ending, now: Moment) {
-        let gives_reasons = self.dialogue.as_ref().is_some_and(Dialogue::gives_reasons);
-        let reason = if gives_reasons { ending.reason() } else { "" };
-        if self.is_silent() {
-            self.leave([Item::Fin], now);
-        } else {
-            self.leave([end::close(Some(ending.code()), reason), Item::Fin], now);
-        }
-    }
-
-    /// Says the last, and listens on.
-    fn fall_silent(&mut self, last: Item, now: Moment) {
-        self.outlet.pace.push(last, now);
-        self.stage = Stage::Listening;
-        self.timers = Timers::default();
-    }
-
-    /// Says the last behind what is owed.
-    fn leave(&mut self, last: impl IntoIterator<Item = Item>, now: Moment) {
-        for item in last {
-            self.outlet.pace.push(item, now);
-        }
-        self.stage = Stage::Leaving;
-        self.timers = Timers::default();
-        self.watch = None;
-    }
-}
-
-/// What happens by itself.
-impl Behaviour {
-    /// Lets happen what is due.
-    fn advance(&mut self, now: Moment) {
-        while let Some((due, timer)) = self.next_timer()
-            && due <= now
-        {
-            self.fire(timer, due, now);
-        }
-    }
-
-    /// The timer that is due first, of those that may fire as things stand.
-    fn next_timer(&self) -> Option<(Moment, Timer)> {
-        let together = self.outlet.pace.together_until();
-        let session = match (&self.dialogue, self.stage) {
-            (Some(dialogue), Stage::Talking | Stage::Listening) => dialogue.deadline(),
-            _ => None,
-        };
-        let own = self.timers.iter().filter(|(_, timer)| match timer {
-            // Nothing is made for who does not read.
-            Timer::Ping => !self.outlet.has_ping(),
-            Timer::Count => self.outlet.has_room(),
-            _ => true,
-        });
-        let others = [(session, Timer::Session), (together, Timer::Together)];
-        let others = others
-            .into_iter()
-            .filter_map(|(due, timer)| Some((due?, timer)));
-        own.chain(others).min_by_key(|(due, _)| *due)
-    }
-
-    fn fire(&mut self, timer: Timer, due: Moment, now: Moment) {
-        match timer {
-            Timer::Session => self.pass_deadline(now),
-            Timer::Together => self.outlet.pace.let_go(due),
-            Timer::Patience => self.leave([Item::Fin], due),
-            Timer::End => self.end(due),
-            Timer::Ping => {
-                if let Some((_, payload)) = &self.ask.ping {
-                    self.outlet.ping(payload.as_bytes());
-                }
-                self.timers.ping_again(now);
-            }
-            Timer::Count => {
-                if let Some((number, is_last)) = self.timers.count(now) {
-                    let payload = number.to_string().into_bytes();
-                    let is_text = true;
-                    self.say(Message { is_text, payload }, due);
-                    if is_last {
-                        let close = end::close(Some(CloseCode::NORMAL), "");
-                        self.leave([close, Item::Fin], due);
-                    }
-                }
-            }
-        }
-    }
-
-    /// The session has waited for long enough.
-    fn pass_deadline(&mut self, now: Moment) {
-        let is_owed = self.outlet.owes();
-        let Some(dialogue) = &mut self.dialogue else {
-            return;
-        };
-        if is_owed {
-            // Whoever has not got all may well be waiting; whether it reads is seen by who sends.
-            dialogue.heard(now);
-        } else if !dialogue.pass_deadline(now) {
-            if self.stage == Stage::Talking && !self.is_silent() {
-                self.outlet.ping(b"");
-            }
-        } else if self.stage == Stage::Talking {
-            self.close(Ending::Idle, now);
-        } else {
-            self.leave([Item::Fin], now);
         }
     }
 }

@@ -140,14 +140,26 @@ impl Outlet {
         self.ping = Some(payload.to_vec());
     }
 
-    /// Sends what waits without delays or drops, and no bytes that are only made to be many. Whether another frame
-    /// can follow: one that was begun is not ended then.
+    /// Sends what waits without delays or drops. A message that is made as it is sent is cut off: whether a Close
+    /// can follow.
     pub(super) fn hurry(&mut self, now: Moment) -> bool {
         self.drops = None;
         self.pace.hurry(now);
         self.pace.retain(|item| !matches!(item, Item::Huge(_)));
-        let cut = self.writing.take_if(|writing| writing.is_huge());
-        cut.is_none_or(|writing| !writing.is_amid_frame())
+        let Some(cut) = self.writing.take_if(|writing| writing.is_huge()) else {
+            return true;
+        };
+        // No message can follow on one that has no end, and nothing on a frame that has none.
+        let is_amid_frame = cut.is_amid_frame();
+        self.pace.retain(|item| match item {
+            Item::Opening(_) | Item::Message(_) | Item::Huge(_) => false,
+            Item::Bytes(_) => !is_amid_frame,
+            Item::Fin | Item::HalfClose | Item::Reset => true,
+        });
+        if is_amid_frame {
+            self.ping = None;
+        }
+        !is_amid_frame
     }
 
     /// Drops what waits and was not begun, except for the answer to the request.

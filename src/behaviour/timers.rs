@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use crate::protocol::Moment;
+use crate::protocol::{CloseCode, Ending, Moment};
 
-use super::{After, Ask, Source};
+use super::framing::Item;
+use super::{After, Ask, Behaviour, Message, Source, Stage, end};
 
 /// What a time is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,9 +76,12 @@ impl Timers {
         }
     }
 
-    /// Gives up at that moment who is told nothing.
-    pub(super) fn lose_patience(&mut self, due: Moment) {
-        self.patience = Some(due);
+    /// Nothing happens any more until who is told nothing is given up at that moment.
+    pub(super) fn patience(due: Moment) -> Self {
+        Timers {
+            patience: Some(due),
+            ..Timers::default()
+        }
     }
 
     /// A Ping was sent.
@@ -106,5 +110,82 @@ impl Timers {
         ];
         all.into_iter()
             .filter_map(|(due, timer)| Some((due?, timer)))
+    }
+}
+
+impl Behaviour {
+    /// Lets happen what is due.
+    pub(super) fn advance(&mut self, now: Moment) {
+        while let Some((due, timer)) = self.next_timer()
+            && due <= now
+        {
+            self.fire(timer, due, now);
+        }
+    }
+
+    /// The timer that is due first, of those that may fire as things stand.
+    pub(super) fn next_timer(&self) -> Option<(Moment, Timer)> {
+        let together = self.outlet.pace.together_until();
+        let session = match (&self.dialogue, self.stage) {
+            (Some(dialogue), Stage::Talking | Stage::Listening) => dialogue.deadline(),
+            _ => None,
+        };
+        let own = self.timers.iter().filter(|(_, timer)| match timer {
+            // Nothing is made for who does not read.
+            Timer::Ping => !self.outlet.has_ping(),
+            Timer::Count => self.outlet.has_room(),
+            _ => true,
+        });
+        let others = [(session, Timer::Session), (together, Timer::Together)];
+        let others = others
+            .into_iter()
+            .filter_map(|(due, timer)| Some((due?, timer)));
+        own.chain(others).min_by_key(|(due, _)| *due)
+    }
+
+    fn fire(&mut self, timer: Timer, due: Moment, now: Moment) {
+        match timer {
+            Timer::Session => self.pass_deadline(now),
+            Timer::Together => self.outlet.pace.let_go(due),
+            Timer::Patience => self.leave([Item::Fin], due),
+            Timer::End => self.end(due),
+            Timer::Ping => {
+                if let Some((_, payload)) = &self.ask.ping {
+                    self.outlet.ping(payload.as_bytes());
+                }
+                self.timers.ping_again(now);
+            }
+            Timer::Count => {
+                if let Some((number, is_last)) = self.timers.count(now) {
+                    let payload = number.to_string().into_bytes();
+                    let is_text = true;
+                    self.say(Message { is_text, payload }, due);
+                    if is_last {
+                        let close = end::close(Some(CloseCode::NORMAL), "");
+                        self.leave([close, Item::Fin], due);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The session has waited for long enough.
+    fn pass_deadline(&mut self, now: Moment) {
+        let is_owed = self.outlet.owes();
+        let Some(dialogue) = &mut self.dialogue else {
+            return;
+        };
+        if is_owed {
+            // Whoever has not got all may well be waiting; whether it reads is seen by who sends.
+            dialogue.heard(now);
+        } else if !dialogue.pass_deadline(now) {
+            if self.stage == Stage::Talking && !self.is_silent() {
+                self.outlet.ping(b"");
+            }
+        } else if self.stage == Stage::Talking {
+            self.close(Ending::Idle, now);
+        } else {
+            self.leave([Item::Fin], now);
+        }
     }
 }
