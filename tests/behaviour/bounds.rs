@@ -1,0 +1,243 @@
+//! No client makes a behaviour keep more than it may, or keeps it from ending.
+
+use std::time::Duration;
+
+use ringback::behaviour::{After, Ask, Drip, MESSAGE_BYTES_MAX, Message, Source, Ticker};
+use ringback::protocol::CloseCode;
+
+use super::rig::{Ended, Rig, ms};
+use super::slicing::kinds;
+use super::support::event::CloseSeen;
+use super::support::frames::{self, Frame};
+use super::support::{replies, request};
+
+#[test]
+fn a_client_that_never_reads_is_not_read_from_for_long() {
+    let message = Frame::binary(&frames::noise(1000, 1)).encode();
+    let piece = message.repeat(16);
+    for (ask, _) in kinds() {
+        let mut rig = Rig::open(&ask);
+        rig.reads = false;
+        let mut taken_in = 0;
+        while rig.behaviour.has_room() && taken_in < 4 << 20 {
+            rig.feed(&piece);
+            taken_in += piece.len();
+        }
+        // Who is told nothing, or no more, is owed nothing and may go on.
+        let is_told = !matches!(ask.source, Source::Silent | Source::Broadcast { .. });
+        let goes_on = !matches!(ask.end, Some((_, After::Messages(_))));
+        let is_full = taken_in < 2 << 20;
+        assert_eq!(is_full, is_told && goes_on, "{ask:?} took in {taken_in}");
+        // Time passes, and it does not say more and more.
+        rig.wait(Duration::from_secs(25));
+        rig.reads = true;
+        rig.wait(Duration::from_secs(60));
+        assert!(rig.sent().len() < 4 << 20, "{ask:?}");
+    }
+}
+
+#[test]
+fn a_ticker_does_not_pile_up_for_who_does_not_read() {
+    let ask = Ask {
+        source: Source::Count {
+            n: 100_000,
+            every: ms(10),
+        },
+        ping: Some((Ticker { every: ms(10) }, "p".repeat(125))),
+        ..Ask::default()
+    };
+    let mut rig = Rig::upgraded(&ask);
+    rig.reads = false;
+    rig.wait(Duration::from_secs(2000));
+    rig.reads = true;
+    rig.pump();
+    let sent = rig.sent().len();
+    assert!(sent < 1 << 20, "{sent} bytes");
+    let seen = replies::read(&rig.sent()).expect("frames");
+    let mut numbers = seen.outcome.messages().map(|message| message.bytes.clone());
+    assert_eq!(numbers.next(), Some(b"1".to_vec()));
+    // None is left out.
+    let last = seen.outcome.messages().count();
+    assert_eq!(numbers.last(), Some(last.to_string().into_bytes()));
+}
+
+#[test]
+fn a_huge_message_is_made_as_it_is_sent() {
+    for fragment in [None, Some(1000), Some(100_000)] {
+        let ask = Ask {
+            source: Source::Huge { bytes: 3_000_001 },
+            fragment,
+            ..Ask::default()
+        };
+        let mut rig = Rig::upgraded(&ask);
+        rig.wait(ms(100));
+        let longest = rig.writes.iter().map(|(_, bytes)| bytes.len()).max();
+        assert!(longest.unwrap() <= 64 * 1024 + 10, "{longest:?}");
+        let seen = replies::read(&rig.sent()).expect("frames").outcome;
+        let message = seen.messages().next().expect("a message");
+        assert!(!message.text && message.bytes.len() == 3_000_001);
+        let mut payload = message.bytes.iter().enumerate();
+        assert!(payload.all(|(place, byte)| *byte == place as u8));
+        let frame_bytes = fragment.unwrap_or(usize::MAX);
+        assert_eq!(
+            message.frame_ends.len(),
+            3_000_001_usize.div_ceil(frame_bytes)
+        );
+        rig.feed_frames(&[Frame::text("and then an echo")]);
+        assert!(rig.sent().ends_with(b"and then an echo"));
+    }
+}
+
+#[test]
+fn a_message_has_at_most_so_many_bytes() {
+    for (bytes, closes) in [(MESSAGE_BYTES_MAX, false), (MESSAGE_BYTES_MAX + 1, true)] {
+        let mut rig = Rig::upgraded(&Ask::default());
+        rig.feed_frames(&[Frame::text(&"a".repeat(bytes as usize))]);
+        let seen = replies::read(&rig.sent()).expect("frames").outcome;
+        assert_eq!(seen.close, closes.then_some(CloseSeen::Code(1009)));
+        assert_eq!(seen.messages().count(), usize::from(!closes));
+    }
+}
+
+#[test]
+fn a_drain_says_so_whatever_is_owed() {
+    let slow = Drip {
+        bytes: 1,
+        every: Duration::from_secs(60),
+    };
+    for (mut ask, _) in kinds() {
+        ask.delay = Duration::from_secs(60);
+        ask.drip = Some(slow);
+        let is_silent = matches!(ask.source, Source::Silent);
+        let is_over = matches!(ask.end, Some((_, After::Messages(_))));
+        let mut rig = Rig::open(&ask);
+        rig.feed_frames(&[Frame::text("one"), Frame::text("two")]);
+        rig.behaviour.drain(CloseCode::GOING_AWAY, rig.now);
+        rig.pump();
+        assert!(rig.is_over(), "{ask:?}");
+        let bytes = rig.sent();
+        assert_eq!(
+            bytes.ends_with(b"\x88\x0c\x03\xe9going away"),
+            !is_silent && !is_over,
+            "{ask:?}"
+        );
+    }
+}
+
+#[test]
+fn a_drain_cuts_a_huge_message_off_and_says_nothing_in_it() {
+    for (fragment, can_close) in [(None, false), (Some(1 << 10), true)] {
+        let ask = Ask {
+            source: Source::Huge { bytes: 1 << 40 },
+            fragment,
+            ..Ask::default()
+        };
+        let mut rig = Rig::upgraded(&ask);
+        rig.reads = false;
+        rig.wait(ms(20));
+        rig.feed_frames(&[Frame::ping(b""), Frame::text("a"), Frame::close(1000, "")]);
+        rig.behaviour.drain(CloseCode::GOING_AWAY, rig.now);
+        rig.reads = true;
+        rig.pump();
+        assert_eq!(rig.end(), Some(Ended::Fin));
+        let seen = replies::read(&rig.sent()).expect("frames");
+        assert!(seen.outcome.partial.is_some() && seen.outcome.messages().count() == 0);
+        assert!(!can_close || seen.outcome.close.is_some() || seen.truncated);
+    }
+}
+
+#[test]
+fn a_silent_client_is_asked_and_then_given_up() {
+    let mut rig = Rig::upgraded(&Ask {
+        delay: Duration::from_secs(50),
+        ..Ask::default()
+    });
+    // A frame has begun, of which the session may have begun the answer.
+    rig.feed(&Frame::binary(&[0; 40_000]).encode()[..30_000]);
+    rig.wait(Duration::from_secs(100));
+    let after = |span| (span, Duration::from_secs(span));
+    let ((_, ping), (_, close)) = (after(30), after(60));
+    assert_eq!(
+        rig.writes,
+        [
+            (ping, b"\x89\0".to_vec()),
+            (close, b"\x88\x06\x03\xe9idle".to_vec())
+        ]
+    );
+    assert_eq!(rig.ends, [(close, Ended::Fin)]);
+}
+
+#[test]
+fn who_waits_for_what_is_owed_is_not_silent() {
+    let mut rig = Rig::upgraded(&Ask {
+        drip: Some(Drip {
+            bytes: 1,
+            every: Duration::from_secs(50),
+        }),
+        ..Ask::default()
+    });
+    rig.feed_frames(&[Frame::text("abcdef")]);
+    rig.wait(Duration::from_secs(399));
+    assert_eq!(rig.sent(), b"\x81\x06abcdef");
+    assert_eq!(rig.end(), None);
+}
+
+#[test]
+fn a_room_that_takes_nothing_is_given_only_so_much() {
+    let room = "room".into();
+    let mut rig = Rig::upgraded(&Ask {
+        source: Source::Broadcast { room },
+        ..Ask::default()
+    });
+    let message = Frame::text(&"a".repeat(100)).encode().repeat(100);
+    let mut taken_in = 0;
+    while rig.behaviour.has_room() && taken_in < 4 << 20 {
+        rig.behaviour.receive(&mut message.clone(), rig.now);
+        taken_in += message.len();
+    }
+    assert!(taken_in < 2 << 20, "{taken_in} bytes");
+    while rig.behaviour.take_for_room().is_some() {}
+    assert!(rig.behaviour.has_room());
+}
+
+#[test]
+fn who_falls_behind_in_a_room_is_told_so() {
+    let room = "room".into();
+    let mut rig = Rig::upgraded(&Ask {
+        source: Source::Broadcast { room },
+        ..Ask::default()
+    });
+    rig.reads = false;
+    let message = Message {
+        is_text: false,
+        payload: vec![0; 100_000],
+    };
+    for _ in 0..100 {
+        rig.behaviour.hear(&message, rig.now);
+        rig.pump();
+    }
+    rig.reads = true;
+    rig.pump();
+    let seen = replies::read(&rig.sent()).expect("frames").outcome;
+    assert_eq!(seen.close, Some(CloseSeen::Code(1013)));
+    assert_eq!(seen.messages().count(), 1, "what was begun is ended");
+    assert_eq!(rig.end(), Some(Ended::Fin));
+}
+
+#[test]
+fn nothing_is_said_before_the_request_is_answered() {
+    let ask = Ask {
+        slow_handshake: Duration::from_secs(2),
+        ping: Some((Ticker { every: ms(10) }, String::new())),
+        ..Ask::default()
+    };
+    let mut rig = Rig::open(&ask);
+    rig.feed_frames(&[Frame::text("early")]);
+    rig.wait(ms(1999));
+    assert_eq!(rig.sent(), b"");
+    rig.wait(ms(1));
+    request::read(&rig.sent())
+        .expect("a response")
+        .assert_switched();
+    assert!(rig.sent().ends_with(b"\x81\x05early"));
+}
