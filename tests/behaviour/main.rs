@@ -4,6 +4,7 @@
 mod bounds;
 mod each;
 mod endings;
+mod opening;
 mod rig;
 mod slicing;
 #[path = "../support/mod.rs"]

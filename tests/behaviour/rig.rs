@@ -32,8 +32,9 @@ pub(crate) struct Rig {
     pub(crate) ends: Vec<(Duration, Ended)>,
     /// What its room was given, where nobody listens.
     pub(crate) for_room: Vec<Message>,
-    /// Whether the client takes what is sent.
+    /// Whether the client takes what is sent, and how much of it the socket takes at once, in bytes.
     pub(crate) reads: bool,
+    pub(crate) takes: usize,
 }
 
 /// The operator's policy, with a clock that stands at 1,700,000,000.000001 s.
@@ -79,6 +80,7 @@ impl Rig {
             ends: Vec::new(),
             for_room: Vec::new(),
             reads: true,
+            takes: usize::MAX,
         };
         rig.pump();
         rig
@@ -134,8 +136,8 @@ impl Rig {
             let ended = match self.behaviour.transmit(self.now) {
                 Transmit::Bytes(bytes) if self.reads => {
                     assert!(!bytes.is_empty(), "a write of nothing");
-                    let count = bytes.len();
-                    self.writes.push((since, bytes.to_vec()));
+                    let count = bytes.len().min(self.takes);
+                    self.writes.push((since, bytes[..count].to_vec()));
                     self.behaviour.sent(count);
                     continue;
                 }

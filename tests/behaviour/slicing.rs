@@ -148,9 +148,11 @@ pub(crate) fn kinds() -> Vec<(Ask, bool)> {
     kinds
 }
 
-/// Sends `stream` in pieces that all come at once, waits, and ends the stream.
-fn run(ask: &Ask, stream: &[u8], cuts: &Cuts) -> Result<Rig, String> {
+/// Sends `stream` in pieces that all come at once, waits, and ends the stream. The socket takes so many bytes
+/// at once.
+fn run(ask: &Ask, stream: &[u8], cuts: &Cuts, takes: usize) -> Result<Rig, String> {
     let mut rig = Rig::open(ask);
+    rig.takes = takes;
     for piece in cuts.pieces(stream.len()) {
         assert!(rig.behaviour.has_room(), "streams here are short");
         rig.feed(&stream[piece]);
@@ -166,8 +168,8 @@ fn run(ask: &Ask, stream: &[u8], cuts: &Cuts) -> Result<Rig, String> {
 }
 
 /// Checks that cut like this it is the same as whole.
-fn check(ask: &Ask, whole: &Rig, stream: &[u8], cuts: &Cuts) -> Result<(), String> {
-    let cut = run(ask, stream, cuts)?;
+fn check(ask: &Ask, whole: &Rig, stream: &[u8], cuts: &Cuts, takes: usize) -> Result<(), String> {
+    let cut = run(ask, stream, cuts, takes)?;
     // Between two drops there is always the same time, so that their number decides.
     let is_same = match ask.drip {
         Some(_) => cut.sent() == whole.sent() && cut.end() == whole.end(),
@@ -215,14 +217,15 @@ fn script() -> Vec<u8> {
 fn every_behaviour_is_the_same_cut_at_every_place() {
     let script = script();
     for (ask, is_echo) in kinds() {
-        let whole = run(&ask, &script, &Cuts::Whole).unwrap_or_else(|why| panic!("{ask:?}: {why}"));
+        let whole = run(&ask, &script, &Cuts::Whole, usize::MAX)
+            .unwrap_or_else(|why| panic!("{ask:?}: {why}"));
         if is_echo {
             check_echo(&whole, &script).unwrap_or_else(|why| panic!("{ask:?}: {why}"));
             assert_eq!(whole.end(), Some(Ended::Fin));
         }
         let cuts = (1..script.len()).map(|cut| Cuts::Lengths(vec![cut, script.len()]));
         for cuts in cuts.chain([Cuts::Each(1)]) {
-            check(&ask, &whole, &script, &cuts)
+            check(&ask, &whole, &script, &cuts, 1)
                 .unwrap_or_else(|why| panic!("{ask:?} {cuts:?}: {why}"));
         }
     }
@@ -235,12 +238,13 @@ proptest! {
     fn any_stream_cut_anywhere_is_the_same_to_a_behaviour(
         stream in streams::any_stream(),
         cuts in streams::cuts(),
+        takes in proptest::sample::select(vec![100, 1460, usize::MAX]),
         (ask, is_echo) in proptest::sample::select(kinds()),
     ) {
-        let whole = run(&ask, &stream, &Cuts::Whole).map_err(TestCaseError::fail)?;
+        let whole = run(&ask, &stream, &Cuts::Whole, usize::MAX).map_err(TestCaseError::fail)?;
         if is_echo {
             check_echo(&whole, &stream).map_err(TestCaseError::fail)?;
         }
-        check(&ask, &whole, &stream, &cuts).map_err(TestCaseError::fail)?;
+        check(&ask, &whole, &stream, &cuts, takes).map_err(TestCaseError::fail)?;
     }
 }
