@@ -66,6 +66,12 @@ impl Answers {
         }
     }
 
+    /// How much it keeps of a message that is not whole, in bytes.
+    pub(super) fn kept_bytes(&self) -> usize {
+        let message = self.message.as_ref();
+        message.map_or(0, |message| message.payload.len())
+    }
+
     fn gather(&mut self, frame: Frame, payload: &[u8]) {
         if frame.is_control() {
             self.control.extend_from_slice(payload);

@@ -74,6 +74,11 @@ impl Dialogue {
         next != Next::Read
     }
 
+    /// How much it keeps of a message that is not whole, in bytes.
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.answers.kept_bytes()
+    }
+
     /// When [`Dialogue::pass_deadline`] is to be called.
     pub(super) fn deadline(&self) -> Option<Moment> {
         self.session.deadline()

@@ -196,6 +196,12 @@ impl Behaviour {
             || (self.outlet.has_room() && self.for_room_cost < FOR_ROOM_COST_MAX)
     }
 
+    /// How much it keeps, in bytes: what is owed, and of a message what came before its end.
+    pub fn kept_bytes(&self) -> usize {
+        let unfinished = self.dialogue.as_ref().map_or(0, Dialogue::kept_bytes);
+        self.outlet.owed_bytes() + unfinished
+    }
+
     /// Takes in what came. Nothing of `bytes` is kept. What is answered at once may be many times as long, so
     /// there should be some 16 KiB of them at most.
     pub fn receive(&mut self, bytes: &mut [u8], now: Moment) {

@@ -125,7 +125,8 @@ impl Outlet {
         self.owed_bytes() < OWED_BYTES_MAX
     }
 
-    fn owed_bytes(&self) -> usize {
+    /// How much is owed, in bytes, of which there is a copy.
+    pub(super) fn owed_bytes(&self) -> usize {
         let writing = self.writing.as_ref().map_or(0, Writing::cost);
         self.pace.cost() + writing + self.unsent()
     }
