@@ -26,8 +26,7 @@ pub(super) struct Outlet {
     /// Ready, and sent up to `sent`.
     ready: Vec<u8>,
     sent: usize,
-    /// Whether the answer to the request is ready or sent, and whether it is what is ready now.
-    has_opened: bool,
+    /// Whether what is ready is the answer to the request.
     is_opening: bool,
     end: Option<Item>,
 }
@@ -55,7 +54,6 @@ impl Outlet {
             ping: None,
             ready: Vec::new(),
             sent: 0,
-            has_opened: false,
             is_opening: false,
             end: None,
         }
@@ -185,11 +183,8 @@ impl Outlet {
     fn make_ready(&mut self, now: Moment) {
         self.is_opening = false;
         while self.ready.len() < READY_BYTES_MAX && self.end.is_none() {
-            let may_ping = self.has_opened
-                && self
-                    .writing
-                    .as_ref()
-                    .is_none_or(|writing| !writing.is_amid_frame());
+            let writing = self.writing.as_ref();
+            let may_ping = writing.is_none_or(|writing| !writing.is_amid_frame());
             if may_ping && let Some(payload) = self.ping.take() {
                 self.put(Item::frame(PING, &payload));
             } else if let Some(mut writing) = self.writing.take() {
@@ -211,7 +206,7 @@ impl Outlet {
         match item {
             Item::Opening(bytes) => {
                 self.ready = bytes;
-                (self.has_opened, self.is_opening) = (true, true);
+                self.is_opening = true;
             }
             Item::Message(message) => {
                 self.writing = Some(Writing::message(message, self.fragment));

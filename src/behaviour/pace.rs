@@ -14,11 +14,10 @@ const TOGETHER: Duration = Duration::from_millis(50);
 /// The queue of what waits.
 #[derive(Debug)]
 pub(super) struct Pace {
-    /// In order, and never due before what is in front.
+    /// In order: what is due waits for what is in front.
     queue: VecDeque<(Moment, Item)>,
     /// What all of it counts for, in bytes.
     cost: usize,
-    last_due: Moment,
     delay: Duration,
     jitter: Duration,
     random: Random,
@@ -41,7 +40,6 @@ impl Pace {
         Pace {
             queue: VecDeque::new(),
             cost: 0,
-            last_due: Moment::default(),
             delay: ask.delay,
             jitter: ask.jitter,
             random: Random(seed),
@@ -78,8 +76,7 @@ impl Pace {
     pub(super) fn push(&mut self, item: Item, due: Moment) {
         self.let_go(due);
         self.cost += item.cost();
-        self.last_due = self.last_due.max(due);
-        self.queue.push_back((self.last_due, item));
+        self.queue.push_back((due, item));
     }
 
     /// When what is kept together has to go.
@@ -120,7 +117,7 @@ impl Pace {
     /// Nothing is kept back any more.
     pub(super) fn hurry(&mut self, now: Moment) {
         self.let_go(now);
-        (self.delay, self.jitter, self.last_due) = (Duration::ZERO, Duration::ZERO, now);
+        (self.delay, self.jitter) = (Duration::ZERO, Duration::ZERO);
         for (due, _) in &mut self.queue {
             *due = now;
         }
@@ -141,9 +138,7 @@ impl Pace {
     }
 
     fn due(&mut self, now: Moment) -> Moment {
-        let more = self.random.up_to(self.jitter);
-        self.last_due = self.last_due.max(now + self.delay + more);
-        self.last_due
+        now + self.delay + self.random.up_to(self.jitter)
     }
 }
 

@@ -61,9 +61,12 @@ impl Rig {
 
     /// The request has these lines more.
     pub(crate) fn open_with(ask: &Ask, lines: &str, seed: u64) -> Self {
+        Rig::serve(ask, lines, seed, &policy())
+    }
+
+    pub(crate) fn serve(ask: &Ask, lines: &str, seed: u64, policy: &Policy) -> Self {
         let head = request::with_header(lines);
-        let policy = policy();
-        let Ok(Answer::Upgrade(accepted)) = handshake::answer(&head, &policy) else {
+        let Ok(Answer::Upgrade(accepted)) = handshake::answer(&head, policy) else {
             panic!("an upgrade that is in order");
         };
         let request = Request {
@@ -73,7 +76,7 @@ impl Rig {
         };
         let now = Moment::from_nanos(5_000_000_000);
         let mut rig = Rig {
-            behaviour: Behaviour::open(ask.clone(), &request, &policy, now, seed),
+            behaviour: Behaviour::open(ask.clone(), &request, policy, now, seed),
             now,
             start: now,
             writes: Vec::new(),
