@@ -129,12 +129,8 @@ impl Outlet {
         self.pace.cost() + writing + self.unsent()
     }
 
-    /// Whether a Ping still waits.
-    pub(super) fn has_ping(&self) -> bool {
-        self.ping.is_some()
-    }
-
-    /// A Ping is sent as soon as one can be: before what waits, and between the fragments of a message.
+    /// A Ping is sent as soon as one can be: before what waits, and between the fragments of a message. One
+    /// that still waits is enough.
     pub(super) fn ping(&mut self, payload: &[u8]) {
         self.ping = Some(payload.to_vec());
     }

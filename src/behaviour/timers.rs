@@ -130,12 +130,10 @@ impl Behaviour {
             (Some(dialogue), Stage::Talking | Stage::Listening) => dialogue.deadline(),
             _ => None,
         };
-        let own = self.timers.iter().filter(|(_, timer)| match timer {
-            // Nothing is made for who does not read.
-            Timer::Ping => !self.outlet.has_ping(),
-            Timer::Count => self.outlet.has_room(),
-            _ => true,
-        });
+        // No numbers are made for who does not read.
+        let has_room = self.outlet.has_room();
+        let own = self.timers.iter();
+        let own = own.filter(|(_, timer)| *timer != Timer::Count || has_room);
         let others = [(session, Timer::Session), (together, Timer::Together)];
         let others = others
             .into_iter()
