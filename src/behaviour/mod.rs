@@ -15,7 +15,8 @@
 //!
 //! | file | what it answers |
 //! |---|---|
-//! | `ask.rs` | what is asked for |
+//! | `table/` | all there is to ask for, with its bounds |
+//! | `ask/` | what is asked for |
 //! | `opening.rs` | the request: a 101, or something else |
 //! | `dialogue.rs`, `answers.rs` | what a plain session says, in whole messages |
 //! | `change.rs` | what becomes of a message |
@@ -30,7 +31,6 @@
 
 mod answers;
 mod ask;
-pub mod table;
 mod change;
 mod dialogue;
 mod end;
@@ -40,6 +40,7 @@ mod head;
 mod opening;
 mod outlet;
 mod pace;
+pub mod table;
 mod talk;
 mod timers;
 mod whoami;
