@@ -105,6 +105,13 @@ pub struct SocketIo {
     pub sessions_max: usize,
 }
 
+impl SocketIo {
+    /// The largest payload, as a length in memory.
+    fn payload_bytes_max(&self) -> usize {
+        usize::try_from(self.max_payload).unwrap_or(usize::MAX)
+    }
+}
+
 impl Default for SocketIo {
     fn default() -> Self {
         SocketIo {
