@@ -62,6 +62,13 @@ impl Shared {
         let path = path_and_query(unread)?.split('?').next()?;
         self.socket_io.as_ref().filter(|host| host.owns(path))
     }
+
+    /// Whether the upgrade that `unread` begins with is one that Socket.IO refuses, which it does as it answers an
+    /// ordinary request.
+    fn is_amiss(&self, unread: &[u8]) -> bool {
+        let host = self.socket_io_of(unread);
+        host.is_some_and(|host| !host.upgrades(unread))
+    }
 }
 
 /// What comes next on a connection.
@@ -168,6 +175,9 @@ async fn coming(wire: &mut Wire, shared: &Shared) -> io::Result<Coming> {
                 Ok(Verdict::More) => scanned = wire.unread().len(),
                 Ok(Verdict::Http(len)) => return Ok(Coming::Request(len)),
                 Ok(Verdict::Upgrade) => return Ok(Coming::Upgrade),
+                Ok(Verdict::Ours(len)) if shared.is_amiss(wire.unread()) => {
+                    return Ok(Coming::Request(len));
+                }
                 Ok(Verdict::Ours(len)) => return Ok(Coming::Ours(len)),
                 Err(refusal) => return Ok(Coming::Refused(refusal)),
             }
