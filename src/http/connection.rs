@@ -63,11 +63,11 @@ impl Shared {
         self.socket_io.as_ref().filter(|host| host.owns(path))
     }
 
-    /// Whether the upgrade that `unread` begins with is one that Socket.IO refuses, which it does as it answers an
-    /// ordinary request.
-    fn is_amiss(&self, unread: &[u8]) -> bool {
-        let host = self.socket_io_of(unread);
-        host.is_some_and(|host| !host.upgrades(unread))
+    /// Whether the upgrade that is to be read next is one that Socket.IO refuses, which it does as it answers an
+    /// ordinary request. Otherwise it has a place for it.
+    fn is_amiss(&self, wire: &mut Wire) -> bool {
+        let host = self.socket_io_of(wire.unread());
+        host.is_some_and(|host| !host.upgrades(wire.unread()) || !wire.move_to(&host.places))
     }
 }
 
@@ -175,7 +175,7 @@ async fn coming(wire: &mut Wire, shared: &Shared) -> io::Result<Coming> {
                 Ok(Verdict::More) => scanned = wire.unread().len(),
                 Ok(Verdict::Http(len)) => return Ok(Coming::Request(len)),
                 Ok(Verdict::Upgrade) => return Ok(Coming::Upgrade),
-                Ok(Verdict::Ours(len)) if shared.is_amiss(wire.unread()) => {
+                Ok(Verdict::Ours(len)) if shared.is_amiss(wire) => {
                     return Ok(Coming::Request(len));
                 }
                 Ok(Verdict::Ours(len)) => return Ok(Coming::Ours(len)),

@@ -350,6 +350,10 @@ async fn run(shared: Arc<Shared>, mut arriving: mpsc::UnboundedReceiver<(Caller,
                 if changed.is_err() {
                     return;
                 }
+                if let Some(socket_io) = &shared.socket_io {
+                    // The phase is past serving: there is none before.
+                    socket_io.drain();
+                }
             }
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => return,
         }

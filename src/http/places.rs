@@ -100,16 +100,21 @@ impl Held {
         may
     }
 
-    /// They are kept no longer.
-    fn clear(&mut self) {
-        let bytes = std::mem::take(&mut self.bytes);
-        self.places.held_bytes.fetch_sub(bytes, Relaxed);
+    /// Whether so many bytes may be kept in all; where they may not, it is as many as before.
+    pub(super) fn set(&mut self, bytes: usize) -> bool {
+        if bytes > self.bytes {
+            return self.grow(bytes - self.bytes);
+        }
+        let fewer = self.bytes - bytes;
+        self.bytes = bytes;
+        self.places.held_bytes.fetch_sub(fewer, Relaxed);
+        true
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.clear();
+        self.set(0);
     }
 }
 
@@ -122,7 +127,7 @@ pub(super) struct Place {
 impl Place {
     /// What the connection brought is used up, and its memory given back.
     pub(super) fn unread_is_used(&mut self) {
-        self.unread.clear();
+        self.unread.set(0);
     }
 
     /// Goes over to one of those places, taking along so many bytes; whether there was one.

@@ -5,18 +5,29 @@
 //! upgrade ──> ask ──> 101 ──> a connection that the library keeps ───────> echo
 //! ```
 //!
+//! The library is given no more than its answers find room for: an [`account`] is kept for each session, and it is
+//! read from no further where that is overdrawn.
+//!
 //! | file | what it is |
 //! |---|---|
 //! | `ask` | what a request asks for, and what is said to one that is not in order |
 //! | `sessions` | how many there may be, and which there are |
+//! | `account` | what a session has caused and not paid for yet |
+//! | `paced` | a WebSocket's connection, read from as its account allows |
+//! | `upgrade` | serves an upgrade |
 //! | `echo` | what is answered |
 //! | `arguments` | the arguments of an event |
 
+mod account;
 mod arguments;
 mod ask;
 mod echo;
+mod paced;
 mod sessions;
+mod upgrade;
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,28 +36,40 @@ use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_REQUEST_HEADERS, VARY,
 };
+use axum::http::response;
 use axum::http::{HeaderValue, Method, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use engineioxide::config::EngineIoConfig;
 use engineioxide::service::{EngineIoService, NotFoundService};
 use socketioxide::service::SocketIoService;
 use socketioxide::{ParserConfig, SocketIo};
+use tokio::task::yield_now;
 use tower_service::Service;
 
 use crate::protocol::Policy;
 use crate::protocol::handshake;
 
 use super::Settings;
-use super::connection::Shared;
 use super::places::Places;
-use super::wire::Wire;
 
 use ask::{Ask, Fault};
 use echo::EngineEcho;
 use sessions::Sessions;
 
+pub(super) use upgrade::serve;
+
 /// Where bare Engine.IO is echoed.
 pub(super) const ENGINE_IO_PATH: &str = "/engine.io";
+
+/// What stands between packets in a body (Engine.IO 4).
+const SEPARATOR: u8 = 0x1e;
+
+/// The packet that ends a session.
+const CLOSE_PACKET: &str = "1";
+
+/// How many packets of a body are taken in before others have their turn.
+const PACKETS_AT_ONCE: usize = 64;
 
 /// How long a WebSocket may take to become a session's, once it is open.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -86,9 +109,10 @@ impl Host {
             ws_max_frame_size: settings.payload_bytes_max(),
             ..EngineIoConfig::default()
         };
+        let attached_bytes_max = settings.payload_bytes_max() * ATTACHED_PAYLOADS_MAX;
         let parser = ParserConfig::common()
             .max_incoming_binaries(ATTACHMENTS_MAX)
-            .max_incoming_binary_buf_size(settings.payload_bytes_max() * ATTACHED_PAYLOADS_MAX);
+            .max_incoming_binary_buf_size(attached_bytes_max);
         let (socket_io, io) = SocketIo::builder()
             .req_path(settings.path.clone())
             .ping_interval(engine_config.ping_interval)
@@ -102,9 +126,10 @@ impl Host {
             .with_parser(parser)
             .build_svc();
         echo::install(&io, policy);
+        let places = Arc::new(Places::new(settings.sessions_max, held_bytes_max));
         Some(Host {
-            places: Arc::new(Places::new(settings.sessions_max, held_bytes_max)),
-            sessions: Sessions::new(settings.sessions_max),
+            sessions: Sessions::new(settings.sessions_max, attached_bytes_max, places.clone()),
+            places,
             engine_io: EngineIoService::with_config(Arc::new(EngineEcho), engine_config),
             socket_io,
             settings,
@@ -117,11 +142,14 @@ impl Host {
         (rest.is_empty() || rest.starts_with('/')).then_some(rest)
     }
 
+    /// Whether `path` is one of Socket.IO, rather than one of bare Engine.IO.
+    fn is_socket_io(&self, path: &str) -> bool {
+        Self::rest(path, &self.settings.path).is_some()
+    }
+
     /// Whether a request for `path` is answered here.
     pub(super) fn owns(&self, path: &str) -> bool {
-        [&self.settings.path, ENGINE_IO_PATH]
-            .iter()
-            .any(|own| Self::rest(path, own).is_some())
+        self.is_socket_io(path) || Self::rest(path, ENGINE_IO_PATH).is_some()
     }
 
     /// How long a request may take that waits for something to tell.
@@ -153,6 +181,7 @@ impl Host {
         let rest = Self::rest(path, &self.settings.path).unwrap_or_default();
         let ask = ask::read(method, rest, query, is_upgrade)?;
         match ask {
+            Ask::Open if self.sessions.are_going_down() => Err(Fault::GoingDown),
             Ask::Open if self.sessions.are_full() => Err(Fault::Full),
             Ask::Open => Ok(ask),
             Ask::Poll(sid) | Ask::Post(sid) | Ask::Upgrade(sid) => {
@@ -162,9 +191,14 @@ impl Host {
         }
     }
 
+    /// Ends all sessions: their clients come again, and find another server.
+    pub(super) fn drain(&self) {
+        self.sessions.end();
+    }
+
     /// The request that the library is given: what it was given by the client, it would keep.
     fn request<B>(&self, path: &str, transport: &str, sid: Option<&str>, body: B) -> Request<B> {
-        let owner = if Self::rest(path, &self.settings.path).is_some() {
+        let owner = if self.is_socket_io(path) {
             &self.settings.path
         } else {
             ENGINE_IO_PATH
@@ -182,15 +216,13 @@ impl Host {
 
     /// Has the library answer.
     async fn serve(&self, request: Request<Body>) -> Response {
-        let is_socket_io = Self::rest(request.uri().path(), &self.settings.path).is_some();
-        let answer = if is_socket_io {
+        if self.is_socket_io(request.uri().path()) {
             let Ok(answer) = self.socket_io.clone().call(request).await;
             answer.map(Body::new)
         } else {
             let Ok(answer) = self.engine_io.clone().call(request).await;
             answer.map(Body::new)
-        };
-        answer
+        }
     }
 
     /// Answers a request of long polling, or one that is none.
@@ -201,23 +233,15 @@ impl Host {
         let mut response = if parts.method == Method::OPTIONS {
             preflight(parts.headers.get(ACCESS_CONTROL_REQUEST_HEADERS))
         } else {
-            match self.ask(&parts.method, path, query, is_upgrade) {
+            let ask = self.ask(&parts.method, path, query, is_upgrade);
+            let answered = match ask {
                 Ok(Ask::Open) => self.open(path).await,
-                Ok(Ask::Poll(sid)) => {
-                    let request = self.request(path, "polling", Some(sid), Body::empty());
-                    self.serve(request).await
-                }
-                Ok(Ask::Post(sid)) => {
-                    let mut request = self.request(path, "polling", Some(sid), body);
-                    *request.method_mut() = Method::POST;
-                    self.serve(request).await
-                }
-                Ok(Ask::Upgrade(_)) => Fault::BadRequest.response(&parts.headers, true),
-                Err(fault) => {
-                    let is_socket_io = Self::rest(path, &self.settings.path).is_some();
-                    fault.response(&parts.headers, is_socket_io)
-                }
-            }
+                Ok(Ask::Poll(sid)) => self.poll(path, sid).await,
+                Ok(Ask::Post(sid)) => self.post(path, sid, body).await,
+                Ok(Ask::Upgrade(_)) => Err(Fault::BadRequest),
+                Err(fault) => Err(fault),
+            };
+            answered.unwrap_or_else(|fault| fault.response(&parts.headers, self.is_socket_io(path)))
         };
         let anyone = HeaderValue::from_static("*");
         response
@@ -227,21 +251,97 @@ impl Host {
     }
 
     /// Opens a session that begins with polling.
-    async fn open(&self, path: &str) -> Response {
-        let Some(session) = Sessions::open(&self.sessions) else {
-            return StatusCode::SERVICE_UNAVAILABLE.into_response();
-        };
+    async fn open(&self, path: &str) -> Result<Response, Fault> {
+        let session = Sessions::open(&self.sessions).ok_or(Fault::Full)?;
         let mut request = self.request(path, "polling", None, Body::empty());
         request.extensions_mut().insert(session.clone());
-        let (parts, body) = self.serve(request).await.into_parts();
-        let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
-            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-        };
+        let (parts, body) = whole(self.serve(request).await).await;
         if let Some(sid) = sid(&body) {
             session.name(sid);
         }
-        Response::from_parts(parts, body.into())
+        Ok(Response::from_parts(parts, body.into()))
     }
+
+    /// Waits for what a session has to tell.
+    async fn poll(&self, path: &str, sid: &str) -> Result<Response, Fault> {
+        let session = self.sessions.find(sid).ok_or(Fault::UnknownSession)?;
+        let request = self.request(path, "polling", Some(sid), Body::empty());
+        let mut answer = pin!(self.serve(request));
+        let mut was_asked = false;
+        let answer = poll_fn(|context| {
+            let answer = answer.as_mut().poll(context);
+            if !std::mem::replace(&mut was_asked, true) && answer.is_pending() {
+                // It has nothing to tell: whatever it was owed is written.
+                session.pay(usize::MAX);
+            }
+            answer
+        });
+        tokio::select! {
+            biased;
+            answer = answer => {
+                let (parts, body) = whole(answer).await;
+                session.pay(body.len());
+                Ok(Response::from_parts(parts, body.into()))
+            }
+            () = session.clone().ended() => {
+                self.close(path, sid).await;
+                Ok(CLOSE_PACKET.into_response())
+            }
+        }
+    }
+
+    /// Takes the packets of a session, some at a time and as its account allows.
+    async fn post(&self, path: &str, sid: &str, body: Body) -> Result<Response, Fault> {
+        let session = self.sessions.find(sid).ok_or(Fault::UnknownSession)?;
+        let body = axum::body::to_bytes(body, usize::MAX).await;
+        let mut left = body.map_err(|_| Fault::BadRequest)?;
+        loop {
+            session.clone().passes().await;
+            let mut ends = memchr::memchr_iter(SEPARATOR, &left);
+            let (piece, rest) = match ends.nth(PACKETS_AT_ONCE - 1) {
+                Some(end) => (left.slice(..end), Some(left.slice(end + 1..))),
+                None => (left.clone(), None),
+            };
+            let is_covered = session.charge(|account| {
+                for packet in piece.split(|byte| *byte == SEPARATOR) {
+                    account.begin_packet();
+                    account.take_part(packet.len());
+                    account.end_message(packet.starts_with(b"b"));
+                }
+                account.is_covered()
+            });
+            if session.is_ended() || !is_covered {
+                self.close(path, sid).await;
+                return Err(if is_covered {
+                    Fault::GoingDown
+                } else {
+                    Fault::NoRoom
+                });
+            }
+            let mut request = self.request(path, "polling", Some(sid), Body::from(piece));
+            *request.method_mut() = Method::POST;
+            let answer = self.serve(request).await;
+            match rest {
+                Some(rest) if answer.status() == StatusCode::OK => left = rest,
+                _ => return Ok(answer),
+            }
+            yield_now().await;
+        }
+    }
+
+    /// Closes a session that is not a WebSocket's, as if its client had said so: the library has no other way.
+    async fn close(&self, path: &str, sid: &str) {
+        let mut request = self.request(path, "polling", Some(sid), Body::from(CLOSE_PACKET));
+        *request.method_mut() = Method::POST;
+        self.serve(request).await;
+    }
+}
+
+/// The whole of a response of the library, which has all of its bodies in memory.
+async fn whole(response: Response) -> (response::Parts, Bytes) {
+    let (parts, body) = response.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await;
+    (parts, body.unwrap_or_default())
 }
 
 /// The identifier in an open packet.
@@ -266,45 +366,4 @@ fn preflight(asked: Option<&HeaderValue>) -> Response {
         headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
     }
     response
-}
-
-/// Serves a connection whose unread bytes begin with an upgrade request for one of its paths, to its end.
-pub(super) async fn serve(mut wire: Wire, head_len: usize, shared: &Shared) {
-    let Some(host) = &shared.socket_io else {
-        return;
-    };
-    if !wire.move_to(&host.places) {
-        wire.reset();
-        return;
-    }
-    let head = wire.take(head_len);
-    let Ok(handshake::Answer::Elsewhere(accepted)) = handshake::answer(&head, &shared.policy)
-    else {
-        return;
-    };
-    let target = handshake::path_and_query(&head).unwrap_or_default();
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let request = match host.ask(&Method::GET, path, query, true) {
-        Ok(Ask::Upgrade(sid)) => host.request(path, "websocket", Some(sid), ()),
-        Ok(Ask::Open) => {
-            let Some(session) = Sessions::open(&host.sessions) else {
-                return;
-            };
-            let mut request = host.request(path, "websocket", None, ());
-            request.extensions_mut().insert(session);
-            request
-        }
-        Ok(Ask::Poll(_) | Ask::Post(_)) | Err(_) => return,
-    };
-    let mut switching = vec![0; accepted.switching_len()];
-    handshake::write_switching(&accepted, &mut switching);
-    if wire.write(&switching).await.is_err() {
-        return;
-    }
-    let is_socket_io = Host::rest(path, &host.settings.path).is_some();
-    let _ = if is_socket_io {
-        host.socket_io.clone().call((wire, request)).await
-    } else {
-        host.engine_io.clone().call((wire, request)).await
-    };
 }

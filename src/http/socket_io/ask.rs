@@ -33,6 +33,8 @@ pub(super) enum Fault {
     UnsupportedVersion,
     /// There are as many sessions as there may be.
     Full,
+    /// What is kept of all sessions is as much as may be kept.
+    NoRoom,
     GoingDown,
 }
 
@@ -126,6 +128,10 @@ impl Fault {
             ),
             Fault::Full => unavailable(
                 "There are as many sessions as there may be. Come again later, or to another server.\n",
+            ),
+            Fault::NoRoom => unavailable(
+                "The server keeps as much of what sessions sent as it may, and has ended this one. Come again \
+                later, or read what was answered before sending more.\n",
             ),
             Fault::GoingDown => {
                 unavailable("The server is going down and takes no new sessions.\n")

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use axum::http::Extensions;
 use bytes::Bytes;
 use engineioxide::handler::EngineIoHandler;
 use engineioxide::{DisconnectReason, Socket as EngineSocket, Str};
@@ -15,6 +16,7 @@ use socketioxide::socket::Socket;
 use crate::protocol::Policy;
 
 use super::arguments::{Argument, Arguments};
+use super::sessions::Session;
 
 /// The event that is echoed, and that echoes are.
 const MESSAGE: &str = "message";
@@ -60,6 +62,7 @@ fn greet(socket: &SocketRef, auth: Option<Argument>, manner: Manner) {
     } else if manner.prefix.is_none() {
         let _ = socket.emit("auth", &auth);
     }
+    socket.on_fallback(Ignore);
     for event in [MESSAGE, "message-with-ack"] {
         let echo = Echo {
             is_message: event == MESSAGE,
@@ -80,6 +83,7 @@ struct Echo {
 
 impl MessageHandler<LocalAdapter, Echo> for Echo {
     fn call(&self, socket: Arc<Socket>, mut value: Value, acknowledgement: Option<i64>) {
+        end_event(&socket.req_parts().extensions);
         let Ok(sender) = AckSender::from_message_parts(&socket, &mut value, &acknowledgement);
         let arguments = match &value {
             Value::Str(json, attachments) => {
@@ -113,6 +117,23 @@ impl Echo {
     }
 }
 
+/// Takes an event that nobody asked for.
+#[derive(Clone, Copy, Debug)]
+struct Ignore;
+
+impl MessageHandler<LocalAdapter, Ignore> for Ignore {
+    fn call(&self, socket: Arc<Socket>, _: Value, _: Option<i64>) {
+        end_event(&socket.req_parts().extensions);
+    }
+}
+
+/// Has the attachments of an event taken off the account of its session, which opened it with these extensions.
+fn end_event(extensions: &Extensions) {
+    if let Some(session) = extensions.get::<Arc<Session>>() {
+        session.charge(|account| account.end_event());
+    }
+}
+
 /// Echoes what comes over bare Engine.IO.
 #[derive(Debug)]
 pub(super) struct EngineEcho;
@@ -131,6 +152,7 @@ impl EngineIoHandler for EngineEcho {
     }
 
     fn on_binary(self: &Arc<Self>, message: Bytes, socket: Arc<EngineSocket<()>>) {
+        end_event(&socket.req_parts.extensions);
         if socket.emit_binary(message).is_err() {
             socket.close(DisconnectReason::TransportError);
         }

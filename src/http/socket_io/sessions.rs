@@ -1,33 +1,57 @@
-//! The sessions there are, and how many there may be.
+//! The sessions there are, how many there may be, and what each is charged for.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use crate::http::places::{Held, Places};
+
+use super::account::{Account, Obstacle};
 
 /// All of them.
 #[derive(Debug)]
 pub(super) struct Sessions {
     max: usize,
+    /// How many bytes the attachments of one packet may be.
+    attached_bytes_max: usize,
+    /// Whose budget of bytes they share.
+    places: Arc<Places>,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    present: usize,
+    /// The number of the next.
+    next: u64,
+    present: HashMap<u64, Weak<Session>>,
     /// Those that began with polling, by their identifier: requests come for them.
     polled: HashMap<String, Weak<Session>>,
+    is_going_down: bool,
 }
 
 /// What is kept of a session beside the library's own state, which holds it, and drops it when the session is over.
 #[derive(Debug)]
 pub(super) struct Session {
+    number: u64,
     sessions: Arc<Sessions>,
     sid: OnceLock<String>,
+    account: Mutex<Account>,
+    /// Told when something was written.
+    paid: Notify,
+    /// Told at the end.
+    end: Notify,
+    is_ended: AtomicBool,
 }
 
 impl Sessions {
-    pub(super) fn new(max: usize) -> Arc<Self> {
+    pub(super) fn new(max: usize, attached_bytes_max: usize, places: Arc<Places>) -> Arc<Self> {
         Arc::new(Sessions {
             max,
+            attached_bytes_max,
+            places,
             state: Mutex::default(),
         })
     }
@@ -38,25 +62,51 @@ impl Sessions {
 
     /// Whether there is no room for another.
     pub(super) fn are_full(&self) -> bool {
-        self.state().present >= self.max
+        self.state().present.len() >= self.max
+    }
+
+    /// Whether there will be no more.
+    pub(super) fn are_going_down(&self) -> bool {
+        self.state().is_going_down
     }
 
     /// A new one, if there is room.
     pub(super) fn open(sessions: &Arc<Sessions>) -> Option<Arc<Session>> {
         let mut state = sessions.state();
-        if state.present >= sessions.max {
+        if state.present.len() >= sessions.max || state.is_going_down {
             return None;
         }
-        state.present += 1;
-        Some(Arc::new(Session {
+        let number = state.next;
+        state.next += 1;
+        let held = Held::nothing(&sessions.places);
+        let session = Arc::new(Session {
+            number,
             sessions: sessions.clone(),
             sid: OnceLock::new(),
-        }))
+            account: Mutex::new(Account::new(sessions.attached_bytes_max, held)),
+            paid: Notify::new(),
+            end: Notify::new(),
+            is_ended: AtomicBool::new(false),
+        });
+        state.present.insert(number, Arc::downgrade(&session));
+        Some(session)
     }
 
     /// The one with this identifier, which began with polling.
     pub(super) fn find(&self, sid: &str) -> Option<Arc<Session>> {
         self.state().polled.get(sid)?.upgrade()
+    }
+
+    /// Ends all of them, and lets no more be opened.
+    pub(super) fn end(&self) {
+        let present: Vec<_> = {
+            let mut state = self.state();
+            state.is_going_down = true;
+            state.present.values().filter_map(Weak::upgrade).collect()
+        };
+        for session in present {
+            session.end();
+        }
     }
 }
 
@@ -68,12 +118,67 @@ impl Session {
             state.polled.insert(sid, Arc::downgrade(self));
         }
     }
+
+    /// Enters something into its account.
+    pub(super) fn charge<T>(&self, enter: impl FnOnce(&mut Account) -> T) -> T {
+        enter(&mut self.account.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// So many bytes that it was owed were written.
+    pub(super) fn pay(&self, bytes: usize) {
+        self.charge(|account| account.pay(bytes));
+        self.paid.notify_waiters();
+    }
+
+    /// Why no more may be taken from it now.
+    pub(super) fn obstacle(&self) -> Option<Obstacle> {
+        self.charge(|account| account.obstacle())
+    }
+
+    /// Waits until more may be taken from it, or it is ended.
+    pub(super) async fn passes(self: Arc<Self>) {
+        loop {
+            let (paid, end) = (self.paid.notified(), self.end.notified());
+            let until = match self.obstacle() {
+                None => return,
+                Some(_) if self.is_ended() => return,
+                Some(Obstacle::Until(until)) => Some(until),
+                Some(Obstacle::Owed) => None,
+            };
+            tokio::select! {
+                () = paid => {}
+                () = end => {}
+                () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {}
+            }
+        }
+    }
+
+    /// Ends it: its connections find out.
+    pub(super) fn end(&self) {
+        self.is_ended.store(true, Relaxed);
+        self.end.notify_waiters();
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        self.is_ended.load(Relaxed)
+    }
+
+    /// Waits until it is ended.
+    pub(super) async fn ended(self: Arc<Self>) {
+        loop {
+            let end = self.end.notified();
+            if self.is_ended() {
+                return;
+            }
+            end.await;
+        }
+    }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
         let mut state = self.sessions.state();
-        state.present -= 1;
+        state.present.remove(&self.number);
         if let Some(sid) = self.sid.get() {
             state.polled.remove(sid);
         }
