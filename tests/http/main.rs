@@ -5,3 +5,4 @@ mod drain;
 mod kept;
 mod rig;
 mod routes;
+mod socket_io;

@@ -13,9 +13,12 @@ use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep};
 
 use crate::http::wire::Wire;
-use crate::protocol::frame::{self, BINARY, CLIENT_HEADER_BYTES_MAX, CONTINUATION};
+use crate::protocol::frame::{self, BINARY, CLIENT_HEADER_BYTES_MAX, CONTINUATION, FIN, TEXT};
 
 use super::sessions::Session;
+
+/// A frame with the packet by which a client ends its session: the library then takes leave.
+const END: [u8; 7] = [FIN | TEXT, 0x81, 0, 0, 0, 0, b'1'];
 
 type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -31,8 +34,9 @@ pub(super) struct Paced {
     is_to_yield: bool,
     /// For what stands in the way of reading.
     obstacle: Option<Wait>,
-    /// For the end of the session.
+    /// For the end of the session, which the library is told then.
     end: Wait,
+    is_told: bool,
     /// For a peer that takes nothing.
     stall: Option<Pin<Box<Sleep>>>,
     stall_timeout: Duration,
@@ -50,6 +54,7 @@ impl Paced {
             wire: Some(wire),
             back: Some(back),
             end: Box::pin(session.clone().ended()),
+            is_told: false,
             session,
             frames: Frames::default(),
             is_to_yield: false,
@@ -83,7 +88,11 @@ impl AsyncRead for Paced {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.session.is_ended() || this.end.as_mut().poll(context).is_ready() {
-            // The library takes it for the end of the stream.
+            // Otherwise it reads the end of the stream, and has no words.
+            if !this.is_told && this.frames.are_whole() && buffer.remaining() >= END.len() {
+                buffer.put_slice(&END);
+            }
+            this.is_told = true;
             return Poll::Ready(Ok(()));
         }
         if std::mem::take(&mut this.is_to_yield) {
@@ -156,6 +165,11 @@ struct Frames {
 }
 
 impl Frames {
+    /// Whether no frame and no message is under way.
+    fn are_whole(&self) -> bool {
+        self.header.is_empty() && self.payload_left == 0 && self.opcode.is_none()
+    }
+
     /// Charges `session` for the frames in `bytes`. Whether they are frames, and it may keep them.
     fn take(&mut self, mut bytes: &[u8], session: &Session) -> bool {
         session.charge(|account| {
