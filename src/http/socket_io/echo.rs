@@ -40,7 +40,7 @@ pub(super) fn install(io: &SocketIo, policy: &Policy) {
     for namespace in NAMESPACES {
         let manner = manner.clone();
         let connect = async move |socket: SocketRef, TryData(auth): TryData<Argument>| {
-            greet(&socket, auth.ok(), manner);
+            greet(&socket, auth.ok().as_ref(), &manner);
         };
         io.ns(namespace, connect.with(check_auth));
     }
@@ -55,7 +55,7 @@ async fn check_auth(TryData(auth): TryData<Argument>) -> Result<(), &'static str
 }
 
 /// Welcomes a client, and answers it from now on.
-fn greet(socket: &SocketRef, auth: Option<Argument>, manner: Manner) {
+fn greet(socket: &SocketRef, auth: Option<&Argument>, manner: &Manner) {
     // It is gone already where nothing can be said.
     if let Some(greeting) = &manner.greeting {
         let _ = socket.emit(MESSAGE, greeting);
@@ -91,7 +91,7 @@ impl MessageHandler<LocalAdapter, Echo> for Echo {
             }
             Value::Bytes(_) => None,
         };
-        if arguments.is_none_or(|arguments| self.answer(&socket, sender, arguments).is_none()) {
+        if arguments.is_none_or(|arguments| self.answer(&socket, sender, &arguments).is_none()) {
             // It is told that it is out, since it cannot be told what it sent.
             let _ = socket.disconnect();
         }
@@ -100,7 +100,7 @@ impl MessageHandler<LocalAdapter, Echo> for Echo {
 
 impl Echo {
     /// None where the answer finds no room.
-    fn answer(&self, socket: &Socket, sender: AckSender, arguments: Arguments) -> Option<()> {
+    fn answer(&self, socket: &Socket, sender: AckSender, arguments: &Arguments) -> Option<()> {
         if let Some(prefix) = &self.prefix {
             if self.is_message {
                 let text = arguments.0.first().map(Argument::to_text);
@@ -110,10 +110,10 @@ impl Echo {
             return Some(());
         }
         if self.is_message {
-            socket.emit(MESSAGE, &arguments).ok()?;
-            socket.emit("message-back", &arguments).ok()?;
+            socket.emit(MESSAGE, arguments).ok()?;
+            socket.emit("message-back", arguments).ok()?;
         }
-        sender.send(&arguments).ok()
+        sender.send(arguments).ok()
     }
 }
 
