@@ -267,12 +267,11 @@ impl Host {
         let session = self.sessions.find(sid).ok_or(Fault::UnknownSession)?;
         let request = self.request(path, "polling", Some(sid), Body::empty());
         let mut answer = pin!(self.serve(request));
-        let mut was_asked = false;
+        let waiting = session.waiting();
         let answer = poll_fn(|context| {
             let answer = answer.as_mut().poll(context);
-            if !std::mem::replace(&mut was_asked, true) && answer.is_pending() {
-                // It has nothing to tell: whatever it was owed is written.
-                session.pay(usize::MAX);
+            if answer.is_pending() {
+                waiting.begin();
             }
             answer
         });
@@ -326,6 +325,7 @@ impl Host {
                 _ => return Ok(answer),
             }
             yield_now().await;
+            session.pay_if_waiting();
         }
     }
 

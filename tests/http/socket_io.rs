@@ -114,6 +114,22 @@ fn polls_take_no_place_from_others() {
     assert_eq!(refused.status, 503, "{refused:?}");
 }
 
+/// Its place is given back: the library would wait for it for good.
+#[test]
+fn who_takes_nothing_is_given_up() {
+    let (mut settings, mut policy) = patient();
+    policy.stall_timeout = SHORT;
+    settings.socket_io = Some(SocketIo {
+        sessions_max: 1,
+        ..SocketIo::default()
+    });
+    let rig = Rig::start_with(settings, policy);
+    let mut web = upgraded(&rig, "/engine.io/");
+    let frame = [&[0x81, 0xfe, 0xff, 0xff, 0, 0, 0, 0][..], &[b'4'; 0xffff]].concat();
+    while web.stream.write_all(&frame).is_ok() {}
+    open(&rig, "/engine.io/");
+}
+
 #[test]
 fn what_all_sessions_keep_has_a_bound() {
     let rig = rig(|settings, _| settings.held_bytes_max = 64 * 1024);

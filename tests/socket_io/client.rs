@@ -217,10 +217,12 @@ impl Web {
         }
     }
 
-    /// A session that begins as a WebSocket: its open packet is taken.
+    /// A session that begins as a WebSocket: its open packet is taken, and the first ping, which comes at once.
     pub(crate) fn session(server: &Server, path: &str) -> Self {
         let mut web = Self::open(server, &format!("{path}?EIO=4&transport=websocket"));
         assert!(matches!(web.next(), Seen::Text(open) if open.starts_with("0{")));
+        assert_eq!(web.next_with_pings(), text("2"));
+        web.say("3");
         web
     }
 

@@ -1,6 +1,8 @@
 //! Input that is meant to do harm.
 
 use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::client::{ENGINE_IO, Polling, SEPARATOR, SOCKET_IO, Seen, Web, ask, server, text};
@@ -185,6 +187,32 @@ fn a_flood_of_joins_and_acknowledgements_is_passed_over() {
     check(&server);
 }
 
+/// They are not owed anything, and must not be taken for somebody who does not read.
+#[test]
+fn what_is_not_answered_holds_nobody_up() {
+    let server = server();
+    let silent = vec![format!("42[\"other\",\"{}\"]", "x".repeat(500)); 2000];
+    let mut web = Web::joined(&server);
+    let frames: Vec<_> = silent.iter().map(|event| Frame::text(event)).collect();
+    web.stream
+        .write_all(&frames::encode(&frames))
+        .expect("a peer");
+    web.say("421[\"message-with-ack\"]");
+    assert_eq!(web.next_with_pings(), text("431[]"));
+    web.say("453-1[\"message-with-ack\"]");
+    for _ in 0..3 {
+        web.say_binary(&[1; 300_000]);
+    }
+    assert_eq!(web.next_with_pings(), text("431[]"));
+    let mut polling = Polling::open(&server, SOCKET_IO);
+    polling.join();
+    let mut waiting = polling.start_get();
+    crate::client::a_while();
+    let last = "\u{1e}421[\"message-with-ack\"]";
+    polling.say(silent[..1800].join("\u{1e}") + last);
+    assert_eq!(crate::client::answer(&mut waiting).body(), "431[]");
+}
+
 /// It is read from no further, and not at the cost of the server's memory; once it reads it gets everything.
 #[test]
 fn who_does_not_read_is_not_read_from() {
@@ -204,7 +232,7 @@ fn who_does_not_read_is_not_read_from() {
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 blocked_since.get_or_insert_with(Instant::now);
-                std::thread::sleep(Duration::from_millis(10));
+                thread::sleep(Duration::from_millis(10));
             }
             Err(error) => panic!("{error}"),
         }
@@ -222,23 +250,17 @@ fn who_does_not_read_is_not_read_from() {
 fn a_flood_does_not_take_the_thread_from_others() {
     let server = server();
     let flooders: Vec<_> = (0..16).map(|_| Web::joined(&server)).collect();
-    let is_over = std::sync::atomic::AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        for mut web in flooders {
-            let is_over = &is_over;
+    thread::scope(|scope| {
+        for web in &flooders {
+            let mut writer = web.stream.try_clone().expect("a socket");
+            let mut reader = web.stream.try_clone().expect("a socket");
             scope.spawn(move || {
                 let bytes = frames::encode(&vec![Frame::text("42[\"message\",1]"); 500]);
-                let mut reader = web.stream.try_clone().expect("a socket");
-                scope.spawn(move || {
-                    let mut chunk = [0; 65_536];
-                    while reader.read(&mut chunk).is_ok_and(|count| count > 0) {}
-                });
-                while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
-                    if web.stream.write_all(&bytes).is_err() {
-                        break;
-                    }
-                }
-                let _ = web.stream.shutdown(std::net::Shutdown::Both);
+                while writer.write_all(&bytes).is_ok() {}
+            });
+            scope.spawn(move || {
+                let mut chunk = [0; 65_536];
+                while reader.read(&mut chunk).is_ok_and(|count| count > 0) {}
             });
         }
         let mut slowest = Duration::ZERO;
@@ -246,10 +268,13 @@ fn a_flood_does_not_take_the_thread_from_others() {
             let start = Instant::now();
             assert_eq!(ask(&server, "GET", "/healthz", "", b"").status, 200);
             slowest = slowest.max(start.elapsed());
-            std::thread::sleep(Duration::from_millis(20));
+            thread::sleep(Duration::from_millis(20));
         }
         println!("/healthz took at most {slowest:?}");
-        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        for web in &flooders {
+            // The server may have ended it.
+            let _ = web.stream.shutdown(Shutdown::Both);
+        }
         assert!(slowest < PATIENCE / 2, "{slowest:?}");
     });
 }

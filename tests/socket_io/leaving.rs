@@ -25,5 +25,6 @@ fn all_sessions_end_with_the_server() {
     let last = answer(&mut waiting);
     assert_eq!((last.status, last.body()), (200, "1"));
     while upgrade.next() != crate::client::Seen::End {}
+    drop((joined, not_joined, bare, upgrade, waiting));
     assert!(server.wait().success());
 }

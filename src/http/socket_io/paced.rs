@@ -37,7 +37,7 @@ pub(super) struct Paced {
     /// For the end of the session, which the library is told then.
     end: Wait,
     is_told: bool,
-    /// For a peer that takes nothing.
+    /// For a peer that takes nothing; there as long as something cannot be written.
     stall: Option<Pin<Box<Sleep>>>,
     stall_timeout: Duration,
 }
@@ -98,6 +98,10 @@ impl AsyncRead for Paced {
         if std::mem::take(&mut this.is_to_yield) {
             context.waker().wake_by_ref();
             return Poll::Pending;
+        }
+        if this.stall.is_none() {
+            // Whoever writes had its turn, and waits for nothing: all of it is written.
+            this.session.pay(usize::MAX);
         }
         if this.obstacle.is_none() && this.session.obstacle().is_some() {
             this.obstacle = Some(Box::pin(this.session.clone().passes()));

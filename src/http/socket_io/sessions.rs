@@ -43,6 +43,8 @@ pub(super) struct Session {
     paid: Notify,
     /// Told at the end.
     end: Notify,
+    /// A poll has nothing to tell.
+    is_waited_for: AtomicBool,
     is_ended: AtomicBool,
 }
 
@@ -86,6 +88,7 @@ impl Sessions {
             account: Mutex::new(Account::new(sessions.attached_bytes_max, held)),
             paid: Notify::new(),
             end: Notify::new(),
+            is_waited_for: AtomicBool::new(false),
             is_ended: AtomicBool::new(false),
         });
         state.present.insert(number, Arc::downgrade(&session));
@@ -130,6 +133,18 @@ impl Session {
         self.paid.notify_waiters();
     }
 
+    /// For a poll, which may have to wait.
+    pub(super) fn waiting(&self) -> Waiting<'_> {
+        Waiting(self)
+    }
+
+    /// Somebody who waits for something to tell shows that nothing is owed.
+    pub(super) fn pay_if_waiting(&self) {
+        if self.is_waited_for.load(Relaxed) {
+            self.pay(usize::MAX);
+        }
+    }
+
     /// Why no more may be taken from it now.
     pub(super) fn obstacle(&self) -> Option<Obstacle> {
         self.charge(|account| account.obstacle())
@@ -172,6 +187,24 @@ impl Session {
             }
             end.await;
         }
+    }
+}
+
+/// A poll.
+#[derive(Debug)]
+pub(super) struct Waiting<'a>(&'a Session);
+
+impl Waiting<'_> {
+    /// It was asked for what there is to tell, and there is nothing.
+    pub(super) fn begin(&self) {
+        self.0.is_waited_for.store(true, Relaxed);
+        self.0.pay(usize::MAX);
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.is_waited_for.store(false, Relaxed);
     }
 }
 
