@@ -243,6 +243,21 @@ fn who_does_not_read_is_not_read_from() {
         "{grown} bytes more for a client that reads nothing"
     );
     check(&server);
+    web.stream.set_nonblocking(false).expect("a socket");
+    let events = sent.div_ceil(event.len());
+    let rest = event[event.len() - (events * event.len() - sent)..].to_vec();
+    let mut writer = web.stream.try_clone().expect("a socket");
+    thread::scope(|scope| {
+        scope.spawn(move || writer.write_all(&rest).expect("a peer"));
+        for n in 0..2 * events {
+            assert!(
+                matches!(web.next(), Seen::Text(_)),
+                "{n} of {events} events"
+            );
+        }
+    });
+    web.say("421[\"message-with-ack\",1]");
+    assert_eq!(web.next(), text("431[1]"));
 }
 
 /// Others are answered while a few send as fast as they can.
