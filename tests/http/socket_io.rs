@@ -131,6 +131,23 @@ fn who_takes_nothing_is_given_up() {
 }
 
 #[test]
+fn who_comes_while_it_goes_down_is_told_so() {
+    let rig = rig(|_, _| {});
+    let session = open(&rig, "/engine.io/");
+    rig.side.drain();
+    let ended = until(|| {
+        let answer = rig.ask(&of_session(&session, "GET", ""));
+        (answer.body == "1").then_some(answer)
+    });
+    assert!(ended.closes(), "{ended:?}");
+    let refused = rig.ask(&opening("/engine.io/"));
+    assert_eq!(refused.status, 503);
+    assert!(refused.body.contains("going down"), "{refused:?}");
+    let mut web = rig.call(upgrade("/engine.io/"));
+    assert_eq!(web.answer(false).status, 503);
+}
+
+#[test]
 fn what_all_sessions_keep_has_a_bound() {
     let rig = rig(|settings, _| settings.held_bytes_max = 64 * 1024);
     let mut web = upgraded(&rig, "/engine.io/");

@@ -9,8 +9,10 @@ use crate::client::{ENGINE_IO, Polling, SEPARATOR, SOCKET_IO, Seen, Web, ask, se
 use crate::server::{PATIENCE, Server, until};
 use crate::support::frames::{self, Frame, LengthForm};
 
-/// Whether the server answers, and plays Socket.IO.
+/// Checks that the server answers, speaks Socket.IO, and that nothing in it panicked.
 fn check(server: &Server) {
+    let log = server.log();
+    assert!(!log.iter().any(|line| line.contains("panicked")), "{log:?}");
     assert_eq!(ask(server, "GET", "/healthz", "", b"").status, 200);
     let mut web = Web::joined(server);
     web.say("421[\"message-with-ack\",1]");
@@ -292,6 +294,71 @@ fn a_flood_does_not_take_the_thread_from_others() {
         }
         assert!(slowest < PATIENCE / 2, "{slowest:?}");
     });
+}
+
+/// Ten thousand at once are well; the rest wait.
+#[test]
+fn packets_have_a_rate() {
+    let server = server();
+    let mut web = Web::session(&server, ENGINE_IO);
+    let start = Instant::now();
+    let mut writer = web.stream.try_clone().expect("a socket");
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let bytes = frames::encode(&vec![Frame::text("4"); 16_000]);
+            writer.write_all(&bytes).expect("a peer");
+        });
+        for _ in 0..16_000 {
+            assert_eq!(web.next(), text("4"));
+        }
+    });
+    assert!(start.elapsed() > Duration::from_secs(1));
+}
+
+/// Packets that are nearly right, over both transports.
+#[test]
+fn what_is_nearly_a_packet_does_no_harm() {
+    const PACKETS: [&str; 10] = [
+        "40/custom,{\"token\":\"123\"}",
+        "41/custom,",
+        "42/custom,12[\"message\",1,\"€\",{\"3\":[true]}]",
+        "43/,12[\"message\"]",
+        "44{\"message\":\"no\"}",
+        "452-/custom,7[\"message\",{\"_placeholder\":true,\"num\":0},{\"_placeholder\":true,\"num\":1}]",
+        "461-7[{\"_placeholder\":true,\"num\":0}]",
+        "bAQIDBA==",
+        "2probe",
+        "42[\"message\"]\u{1e}3\u{1e}bAQ==",
+    ];
+    let server = server();
+    for seed in 0..300 {
+        let noise = frames::noise(8, seed);
+        let mut packet = PACKETS[usize::from(noise[0]) % PACKETS.len()]
+            .as_bytes()
+            .to_vec();
+        let place = usize::from(noise[1]) % packet.len();
+        match noise[2] % 4 {
+            0 => packet.truncate(place),
+            1 => packet[place] = noise[3],
+            2 => packet[place] = b"0123456789-,[{\"/"[usize::from(noise[3]) % 16],
+            _ => packet.extend_from_within(place..),
+        }
+        let mut web = Web::joined(&server);
+        // It may be ended by what comes first.
+        let _ = web
+            .stream
+            .write_all(&Frame::new(frames::TEXT, &packet[..]).encode());
+        let _ = web.stream.write_all(&Frame::binary(&packet).encode());
+        let _ = web
+            .stream
+            .write_all(&Frame::new(frames::TEXT, &packet[..]).encode());
+        if seed % 8 == 0 {
+            let mut polling = Polling::open(&server, SOCKET_IO);
+            polling.join();
+            polling.post(&packet);
+        }
+    }
+    check(&server);
 }
 
 /// A body may hold half a million packets.
