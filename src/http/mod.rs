@@ -331,6 +331,13 @@ async fn run(shared: Arc<Shared>, mut arriving: mpsc::UnboundedReceiver<(Caller,
     let mut connections = JoinSet::new();
     loop {
         let phase = *phases.borrow_and_update();
+        if let Some(socket_io) = shared
+            .socket_io
+            .as_ref()
+            .filter(|_| phase != Phase::Serving)
+        {
+            socket_io.drain();
+        }
         let deadline = match phase {
             Phase::Finishing(_) if connections.is_empty() && arriving.is_empty() => return,
             Phase::Finishing(deadline) => Some(deadline),
@@ -349,10 +356,6 @@ async fn run(shared: Arc<Shared>, mut arriving: mpsc::UnboundedReceiver<(Caller,
             changed = phases.changed() => {
                 if changed.is_err() {
                     return;
-                }
-                if let Some(socket_io) = &shared.socket_io {
-                    // The phase is past serving: there is none before.
-                    socket_io.drain();
                 }
             }
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => return,

@@ -104,7 +104,9 @@ impl Sessions {
     pub(super) fn end(&self) {
         let present: Vec<_> = {
             let mut state = self.state();
-            state.is_going_down = true;
+            if std::mem::replace(&mut state.is_going_down, true) {
+                return;
+            }
             state.present.values().filter_map(Weak::upgrade).collect()
         };
         for session in present {
