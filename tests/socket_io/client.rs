@@ -32,6 +32,7 @@ pub(crate) const SEPARATOR: char = '\u{1e}';
 
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).expect("a connection");
+    stream.set_nodelay(true).expect("a socket");
     stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
     stream
         .set_write_timeout(Some(PATIENCE))
