@@ -325,11 +325,12 @@ async fn answer(
         .await
         .unwrap_or(Err(StatusCode::REQUEST_TIMEOUT)),
     };
+    let socket_io = shared.socket_io.as_ref();
+    let socket_io = socket_io.filter(|host| host.owns(parts.uri.path()));
     let mut response = match read {
         Ok(body) => {
-            let socket_io = shared.socket_io.as_ref();
             let request = Request::from_parts(parts, axum::body::Body::from(body));
-            match socket_io.filter(|host| host.owns(request.uri().path())) {
+            match socket_io {
                 Some(host) => host.answer(request).await,
                 None => {
                     let Ok(response) = shared.router.clone().call(request).await;
@@ -339,7 +340,10 @@ async fn answer(
         }
         Err(status) => {
             request.make_last();
-            routes::refuse_body(status)
+            match socket_io {
+                Some(host) => host.refuse_body(status),
+                None => routes::refuse_body(status),
+            }
         }
     };
     if let Some(Lasts(time)) = response.extensions().get() {

@@ -243,10 +243,25 @@ impl Host {
             };
             answered.unwrap_or_else(|fault| fault.response(&parts.headers, self.is_socket_io(path)))
         };
-        let anyone = HeaderValue::from_static("*");
+        allow_anyone(&mut response);
         response
-            .headers_mut()
-            .insert(ACCESS_CONTROL_ALLOW_ORIGIN, anyone);
+    }
+
+    /// Says what was wrong with a body, which was not taken.
+    pub(super) fn refuse_body(&self, status: StatusCode) -> Response {
+        let bytes_max = self.settings.max_payload;
+        let text = match status {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                format!("The payload is too large: at most {bytes_max} bytes are taken at once.\n")
+            }
+            StatusCode::REQUEST_TIMEOUT => "The payload did not arrive in time.\n".to_owned(),
+            StatusCode::SERVICE_UNAVAILABLE => {
+                "The server has no room for a payload at the moment. Come again later.\n".to_owned()
+            }
+            _ => "The body is not as the head of the request announces it.\n".to_owned(),
+        };
+        let mut response = (status, text).into_response();
+        allow_anyone(&mut response);
         response
     }
 
@@ -335,6 +350,13 @@ impl Host {
         *request.method_mut() = Method::POST;
         self.serve(request).await;
     }
+}
+
+/// Lets a page from anywhere read it, as the protocol's own server does with `cors: {origin: "*"}`.
+fn allow_anyone(response: &mut Response) {
+    let anyone = HeaderValue::from_static("*");
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, anyone);
 }
 
 /// The whole of a response of the library, which has all of its bodies in memory.

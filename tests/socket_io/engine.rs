@@ -160,7 +160,10 @@ fn the_largest_message_comes_back_and_a_larger_one_ends_the_session() {
     let mut polling = Polling::open(&server, ENGINE_IO);
     polling.say(&largest);
     assert_eq!(polling.next(), largest);
-    assert_eq!(polling.post(largest + "x").status, 413);
+    let refused = polling.post(largest + "x");
+    assert_eq!(refused.status, 413);
+    assert!(refused.body().contains("65536 bytes"), "{refused:?}");
+    assert_eq!(refused.header("access-control-allow-origin"), Some("*"));
 }
 
 #[test]
