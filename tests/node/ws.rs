@@ -1,0 +1,79 @@
+//! Node `ws`: as a client of the echo, and the tutorial's own server to compare `--tutorial` with.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use super::support::server::{self, Server};
+use super::{ready, run, scripts};
+
+/// The tutorial's server.
+struct Tutorial {
+    child: Child,
+    url: String,
+}
+
+impl Tutorial {
+    fn start() -> Self {
+        let mut command = Command::new("node");
+        command
+            .arg(scripts().join("tutorial-server.mjs"))
+            .stdout(Stdio::piped());
+        let mut child = command.spawn().expect("node starts");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("a pipe");
+        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        let (_, url) = line
+            .trim_end()
+            .split_once("listening on ")
+            .expect("an address");
+        Tutorial {
+            child,
+            url: url.to_owned(),
+        }
+    }
+}
+
+impl Drop for Tutorial {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_client_gets_its_echo() {
+    if !ready() {
+        return;
+    }
+    for engine in server::usable_engines() {
+        run(&["node", "echo.mjs", &Server::start(engine, &[]).url()]);
+    }
+}
+
+#[test]
+fn the_tutorial_answers_as_its_own_server_would() {
+    if !ready() {
+        return;
+    }
+    let expected = run(&["node", "awkward.mjs", &Tutorial::start().url]);
+    assert!(expected.lines().count() > 40, "{expected}");
+    for engine in server::usable_engines() {
+        for after in ["101", "turn", "20ms"] {
+            let server = Server::start(engine, &["--tutorial", "--greeting-after", after]);
+            let answered = run(&["node", "awkward.mjs", &server.url()]);
+            for (number, pair) in expected.lines().zip(answered.lines()).enumerate() {
+                let short = |line: &str| line.chars().take(200).collect::<String>();
+                let (theirs, ours) = (short(pair.0), short(pair.1));
+                assert!(
+                    pair.0 == pair.1,
+                    "{engine}, answer {number}: {ours} instead of {theirs}"
+                );
+            }
+            assert_eq!(
+                expected.lines().count(),
+                answered.lines().count(),
+                "{engine}"
+            );
+        }
+    }
+}
