@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod socket_io;
 mod tutorial;
 mod ws;
 
