@@ -55,7 +55,7 @@ use super::places::Places;
 
 use ask::{Ask, Fault};
 use echo::EngineEcho;
-use sessions::Sessions;
+use sessions::{Leg, Sessions};
 
 pub(super) use upgrade::serve;
 
@@ -310,7 +310,7 @@ impl Host {
         let body = axum::body::to_bytes(body, usize::MAX).await;
         let mut left = body.map_err(|_| Fault::BadRequest)?;
         loop {
-            session.clone().passes().await;
+            session.clone().passes(Leg::Post).await;
             let mut ends = memchr::memchr_iter(SEPARATOR, &left);
             let (piece, rest) = match ends.nth(PACKETS_AT_ONCE - 1) {
                 Some(end) => (left.slice(..end), Some(left.slice(end + 1..))),

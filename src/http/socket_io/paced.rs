@@ -15,7 +15,7 @@ use tokio::time::{Sleep, sleep};
 use crate::http::wire::Wire;
 use crate::protocol::frame::{self, BINARY, CLIENT_HEADER_BYTES_MAX, CONTINUATION, FIN, TEXT};
 
-use super::sessions::Session;
+use super::sessions::{Leg, Session};
 
 /// A frame with the packet by which a client ends its session: the library then takes leave.
 const END: [u8; 7] = [FIN | TEXT, 0x81, 0, 0, 0, 0, b'1'];
@@ -104,7 +104,7 @@ impl AsyncRead for Paced {
             this.session.pay(usize::MAX);
         }
         if this.obstacle.is_none() && this.session.obstacle().is_some() {
-            this.obstacle = Some(Box::pin(this.session.clone().passes()));
+            this.obstacle = Some(Box::pin(this.session.clone().passes(Leg::WebSocket)));
         }
         if let Some(obstacle) = &mut this.obstacle {
             ready!(obstacle.as_mut().poll(context));

@@ -45,6 +45,8 @@ pub(super) struct Session {
     end: Notify,
     /// A poll has nothing to tell.
     is_waited_for: AtomicBool,
+    /// There is a WebSocket for it, beside its polls or in their place.
+    is_upgraded: AtomicBool,
     is_ended: AtomicBool,
 }
 
@@ -89,6 +91,7 @@ impl Sessions {
             paid: Notify::new(),
             end: Notify::new(),
             is_waited_for: AtomicBool::new(false),
+            is_upgraded: AtomicBool::new(false),
             is_ended: AtomicBool::new(false),
         });
         state.present.insert(number, Arc::downgrade(&session));
@@ -113,6 +116,13 @@ impl Sessions {
             session.end();
         }
     }
+}
+
+/// By what something is taken from a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leg {
+    Post,
+    WebSocket,
 }
 
 impl Session {
@@ -152,14 +162,25 @@ impl Session {
         self.charge(|account| account.obstacle())
     }
 
+    /// It goes on over a WebSocket, or tries to.
+    pub(super) fn begin_upgrade(&self) {
+        self.is_upgraded.store(true, Relaxed);
+        self.paid.notify_waiters();
+    }
+
     /// Waits until more may be taken from it, or it is ended.
-    pub(super) async fn passes(self: Arc<Self>) {
+    ///
+    /// A POST does not wait for what is owed once there is a WebSocket: its client has stopped polling, and goes on
+    /// only when the POST is answered.
+    pub(super) async fn passes(self: Arc<Self>, leg: Leg) {
+        let is_post = leg == Leg::Post;
         loop {
             let (paid, end) = (self.paid.notified(), self.end.notified());
             let until = match self.obstacle() {
                 None => return,
                 Some(_) if self.is_ended() => return,
                 Some(Obstacle::Until(until)) => Some(until),
+                Some(Obstacle::Owed) if is_post && self.is_upgraded.load(Relaxed) => return,
                 Some(Obstacle::Owed) => None,
             };
             tokio::select! {

@@ -34,6 +34,9 @@ pub(in crate::http) async fn serve(mut wire: Wire, head_len: usize, shared: &Sha
         return;
     };
     let path = opened.request.uri().path().to_owned();
+    if opened.upgraded.is_some() {
+        opened.session.begin_upgrade();
+    }
     let (paced, returned) = Paced::new(wire, opened.session, shared.policy.stall_timeout);
     // It has only to find a task for it: the query is one of ours.
     let _ = if host.is_socket_io(&path) {
