@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -21,6 +22,7 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, timeout, timeout_at};
 use tower_service::Service;
 
+use crate::behaviour::{self, Ask};
 use crate::protocol::Policy;
 use crate::protocol::handshake::{HEAD_BYTES_MAX, Refusal, path_and_query};
 
@@ -63,11 +65,14 @@ impl Shared {
         self.socket_io.as_ref().filter(|host| host.owns(path))
     }
 
-    /// Whether the upgrade that is to be read next is one that Socket.IO refuses, which it does as it answers an
-    /// ordinary request. Otherwise it has a place for it.
+    /// Whether the upgrade that is to be read next, one at a path of ours, asks for what is not to be had, which is told
+    /// as to an ordinary request. Otherwise Socket.IO has a place for it, if it is the one that was asked.
     fn is_amiss(&self, wire: &mut Wire) -> bool {
-        let host = self.socket_io_of(wire.unread());
-        host.is_some_and(|host| !host.upgrades(wire.unread()) || !wire.move_to(&host.places))
+        if let Some(host) = self.socket_io_of(wire.unread()) {
+            return !host.upgrades(wire.unread()) || !wire.move_to(&host.places);
+        }
+        let asked = path_and_query(wire.unread()).map(Ask::read);
+        !matches!(asked, Some(Ok(_)))
     }
 }
 
@@ -136,7 +141,7 @@ async fn talk(mut wire: Wire, shared: &Arc<Shared>) -> io::Result<Option<Wire>> 
             Coming::End => return Ok(None),
         };
         shared.counters.requests.fetch_add(1, Relaxed);
-        if let Some(refusal) = refusal {
+        let response = refusal.map(|refusal| {
             let now = shared.policy.wall_clock.map(|clock| clock.0());
             // The head may be used up by now, and the response to HEAD has no body.
             let head = if asks_for_head {
@@ -144,21 +149,27 @@ async fn talk(mut wire: Wire, shared: &Arc<Shared>) -> io::Result<Option<Wire>> 
             } else {
                 &*wire.unread()
             };
-            let response = refusal.render(head, now);
-            match timeout(shared.policy.stall_timeout, wire.write(&response)).await {
-                Ok(written) => written?,
-                Err(_) => {
-                    wire.reset();
-                    return Ok(None);
-                }
-            }
-        }
-        if !shared.places.are_scarce() {
-            // It is closed either way.
-            let _ = timeout(shared.policy.linger_timeout, wire.linger()).await;
-        }
+            refusal.render(head, now)
+        });
+        end_with(wire, &response.unwrap_or_default(), shared).await?;
         return Ok(None);
     }
+}
+
+/// Ends a connection, with `response` as the last that is said on it.
+pub(super) async fn end_with(wire: Wire, response: &[u8], shared: &Shared) -> io::Result<()> {
+    match timeout(shared.policy.stall_timeout, wire.write(response)).await {
+        Ok(written) => written?,
+        Err(_) => {
+            wire.reset();
+            return Ok(());
+        }
+    }
+    if !shared.places.are_scarce() {
+        // It is closed either way.
+        let _ = timeout(shared.policy.linger_timeout, wire.linger()).await;
+    }
+    Ok(())
 }
 
 /// Waits for the head of a request.
@@ -215,21 +226,39 @@ enum Outcome {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lasts(pub(super) Duration);
 
+/// How a request came: an extension of it.
+#[derive(Clone, Debug)]
+pub(super) struct Came {
+    /// Its head, byte for byte.
+    pub(super) head: Bytes,
+    /// From whom, where that is known.
+    pub(super) peer: Option<SocketAddr>,
+}
+
 /// Has the request answered whose head is the next so many bytes.
 async fn exchange(mut wire: Wire, len: usize, shared: &Arc<Shared>) -> io::Result<(Wire, Outcome)> {
     let socket_io = shared.socket_io_of(wire.unread());
-    if socket_io.is_some_and(|host| !wire.move_to(&host.places)) {
+    let behaviours = shared.behaviours.places_for(wire.unread());
+    let places = socket_io.map(|host| &host.places).or(behaviours);
+    if places.is_some_and(|places| !wire.move_to(places)) {
         return Ok((wire, Outcome::NoPlace));
     }
     let body_bytes_max = socket_io.map_or(BODY_BYTES_MAX, |host| host.body_bytes_max());
+    let came = Came {
+        head: Bytes::copy_from_slice(&wire.unread()[..len]),
+        peer: wire.peer(),
+    };
     speak_1_1(&mut wire.unread()[..len]);
     let request = wire::Request::of_head(len);
     request.allow(shared.settings.body_timeout + shared.policy.stall_timeout);
     if let Some(host) = socket_io {
         request.allow(host.poll_timeout());
+    } else if behaviours.is_some() {
+        request.allow(behaviour::WAIT_MAX);
     }
     wire.request = request.clone();
-    let service = service_fn(|incoming: Request<Incoming>| {
+    let service = service_fn(|mut incoming: Request<Incoming>| {
+        incoming.extensions_mut().insert(came.clone());
         let size = SizeOfBody::of(incoming.body(), body_bytes_max);
         request.grant(match size {
             SizeOfBody::Known(bytes) => bytes,

@@ -1,6 +1,7 @@
 //! The bytes of a connection: those that were read before, then those of the socket; and hyper's view of
 //! them, which ends where the request does.
 
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,7 +14,8 @@ use std::time::Duration;
 use hyper::rt::ReadBufCursor;
 use rustix::fs::OFlags;
 use rustix::net::{Shutdown, shutdown, sockopt};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::Caller;
@@ -158,13 +160,58 @@ impl Wire {
     pub(super) async fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             self.stream.writable().await?;
-            match self.stream.try_write(bytes) {
-                Ok(count) => bytes = &bytes[count..],
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
+            if let Some(count) = self.try_write(bytes)? {
+                bytes = &bytes[count..];
             }
         }
         Ok(())
+    }
+
+    /// Waits until there is something to read, or room to write, whichever is wanted.
+    pub(super) async fn ready(&self, to_read: bool, to_write: bool) -> io::Result<()> {
+        let interest = match (to_read, to_write) {
+            (true, _) if self.start < self.unread.len() => return Ok(()),
+            (true, true) => Interest::READABLE | Interest::WRITABLE,
+            (true, false) => Interest::READABLE,
+            (false, true) => Interest::WRITABLE,
+            (false, false) => return pending().await,
+        };
+        self.stream.ready(interest).await.map(drop)
+    }
+
+    /// Reads what is there, and gives it to `with`; how much it was: nothing at the end of the stream, none where
+    /// nothing has come yet.
+    pub(super) fn try_read(&mut self, with: impl FnOnce(&mut [u8])) -> io::Result<Option<usize>> {
+        let unread = self.unread.len() - self.start;
+        if unread > 0 {
+            with(self.unread());
+            self.use_up(unread);
+            return Ok(Some(unread));
+        }
+        let mut chunk = [0; READ_BYTES];
+        let count = unless_blocked(self.stream.try_read(&mut chunk))?;
+        if let Some(count @ 1..) = count {
+            self.received += count as u64;
+            with(&mut chunk[..count]);
+        }
+        Ok(count)
+    }
+
+    /// Writes `bytes` as far as they are taken at once; none: not at all.
+    pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<Option<usize>> {
+        unless_blocked(self.stream.try_write(bytes))
+    }
+
+    /// Sends FIN. What comes can still be read.
+    pub(super) fn finish(&self) -> io::Result<()> {
+        Ok(shutdown(&self.stream, Shutdown::Write)?)
+    }
+
+    /// Has the kernel take no more than about so many bytes that it cannot send yet. Otherwise it takes some
+    /// megabytes for a peer that reads nothing, and then says for minutes that one which reads slowly takes nothing.
+    pub(super) fn keep_unsent_below(&self, bytes: u32) {
+        // Where the kernel does not know it, a slow reader is given up a little sooner.
+        let _ = SockRef::from(&self.stream).set_tcp_notsent_lowat(bytes);
     }
 
     /// Goes over to one of those places; whether there was one.
@@ -187,7 +234,7 @@ impl Wire {
     /// Sends FIN and reads what comes until the peer's: closed with bytes unread, the kernel would reset the
     /// connection, and the response with it.
     pub(super) async fn linger(&self) -> io::Result<()> {
-        shutdown(&self.stream, Shutdown::Write)?;
+        self.finish()?;
         while read(&self.stream, |_| {}).await? > 0 {}
         Ok(())
     }
@@ -208,18 +255,22 @@ impl Wire {
     }
 }
 
+/// What was done, none where it would have had to wait.
+fn unless_blocked(done: io::Result<usize>) -> io::Result<Option<usize>> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        done => done.map(Some),
+    }
+}
+
 /// Reads what comes first. As long as nothing comes, nothing is kept for it.
 async fn read(stream: &TcpStream, mut with: impl FnMut(&[u8])) -> io::Result<usize> {
     loop {
         stream.readable().await?;
         let mut chunk = [0; READ_BYTES];
-        match stream.try_read(&mut chunk) {
-            Ok(count) => {
-                with(&chunk[..count]);
-                return Ok(count);
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
+        if let Some(count) = unless_blocked(stream.try_read(&mut chunk))? {
+            with(&chunk[..count]);
+            return Ok(count);
         }
     }
 }

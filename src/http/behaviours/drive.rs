@@ -1,0 +1,176 @@
+//! One connection that behaves as it was asked to: what the machine says is done, what happens it is told.
+
+use std::io;
+
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::behaviour::{Behaviour, Transmit};
+use crate::protocol::CloseCode;
+
+use super::super::Phase;
+use super::super::connection::Shared;
+use super::super::wire::Wire;
+use super::rooms::Seat;
+
+/// What to do with the connection besides waiting.
+enum Turn {
+    /// Go on.
+    Talk,
+    /// FIN, and throw away what comes.
+    Linger,
+    /// RST.
+    Reset,
+}
+
+/// A connection, as it is driven.
+struct Driver<'a> {
+    wire: Wire,
+    behaviour: Behaviour,
+    /// Its seat, if it is in a room and has not fallen behind there.
+    seat: Option<Seat>,
+    shared: &'a Shared,
+    peer_has_finished: bool,
+    have_finished: bool,
+    is_drained: bool,
+    /// Since when the peer has taken nothing of what it is owed.
+    owed_since: Option<Instant>,
+}
+
+/// Drives `behaviour` to its end.
+///
+/// # Errors
+/// Those of the socket.
+pub(super) async fn run(
+    wire: Wire,
+    behaviour: Behaviour,
+    seat: Option<Seat>,
+    shared: &Shared,
+) -> io::Result<()> {
+    let mut driver = Driver {
+        wire,
+        behaviour,
+        seat,
+        shared,
+        peer_has_finished: false,
+        have_finished: false,
+        is_drained: false,
+        owed_since: None,
+    };
+    loop {
+        let (sent, turn) = driver.transmit()?;
+        match turn {
+            Turn::Talk => {}
+            Turn::Linger => {
+                drop(driver.seat);
+                // It is closed either way.
+                let _ = timeout(shared.policy.linger_timeout, driver.wire.linger()).await;
+                return Ok(());
+            }
+            Turn::Reset => {
+                driver.wire.reset();
+                return Ok(());
+            }
+        }
+        let received = driver.receive()?;
+        driver.tell_room();
+        driver.wait(sent || received).await?;
+    }
+}
+
+impl Driver<'_> {
+    /// Does what is to be done now; whether something was sent, and how to go on.
+    fn transmit(&mut self) -> io::Result<(bool, Turn)> {
+        let now = self.shared.behaviours.clock.now();
+        let turn = match self.behaviour.transmit(now) {
+            Transmit::Bytes(bytes) => {
+                let count = self.wire.try_write(bytes)?;
+                if let Some(count) = count {
+                    self.behaviour.sent(count);
+                    self.owed_since = None;
+                    return Ok((true, Turn::Talk));
+                }
+                let since = *self.owed_since.get_or_insert_with(Instant::now);
+                if since.elapsed() >= self.shared.policy.stall_timeout {
+                    return Ok((false, Turn::Reset));
+                }
+                Turn::Talk
+            }
+            Transmit::Nothing => Turn::Talk,
+            Transmit::HalfClose => {
+                if !self.have_finished {
+                    self.have_finished = true;
+                    self.wire.finish()?;
+                }
+                Turn::Talk
+            }
+            Transmit::Fin => Turn::Linger,
+            Transmit::Reset => Turn::Reset,
+        };
+        Ok((false, turn))
+    }
+
+    /// Takes in what has come; whether something has.
+    fn receive(&mut self) -> io::Result<bool> {
+        if !self.reads() {
+            return Ok(false);
+        }
+        let (behaviour, now) = (&mut self.behaviour, self.shared.behaviours.clock.now());
+        let count = self.wire.try_read(|bytes| behaviour.receive(bytes, now))?;
+        if count == Some(0) {
+            self.peer_has_finished = true;
+            self.behaviour.peer_finished(now);
+        }
+        Ok(count.is_some())
+    }
+
+    fn reads(&self) -> bool {
+        !self.peer_has_finished && self.behaviour.has_room()
+    }
+
+    /// Says in its room what it has to say there.
+    fn tell_room(&mut self) {
+        while let Some(message) = self.behaviour.take_for_room() {
+            let places = self.shared.behaviours.places.as_ref();
+            if let (Some(seat), Some(places)) = (&self.seat, places) {
+                seat.say(message, places);
+            }
+        }
+    }
+
+    /// Waits until something may be done. Where something was done just now, others get their turn, and that is
+    /// all.
+    async fn wait(&mut self, is_busy: bool) -> io::Result<()> {
+        let clock = self.shared.behaviours.clock;
+        let stalled = self
+            .owed_since
+            .map(|since| since + self.shared.policy.stall_timeout);
+        let due = self.behaviour.deadline();
+        let due = due.and_then(|moment| clock.instant(moment));
+        let wakes = due.into_iter().chain(stalled).min();
+        let (reads, hears) = (self.reads(), self.behaviour.has_room());
+        let heard = async {
+            match &mut self.seat {
+                Some(seat) => seat.hear().await,
+                None => std::future::pending().await,
+            }
+        };
+        let mut phase = self.shared.phase.clone();
+        tokio::select! {
+            () = yield_now(), if is_busy => {}
+            ready = self.wire.ready(reads, self.owed_since.is_some()), if !is_busy => ready?,
+            () = sleep_until(wakes.unwrap_or_else(Instant::now)), if wakes.is_some() => {}
+            heard = heard, if hears => if let Some(unheard) = heard {
+                self.behaviour.hear(&unheard.message, clock.now());
+            } else {
+                self.seat = None;
+                self.behaviour.fall_behind(clock.now());
+            },
+            _ = phase.wait_for(|phase| *phase != Phase::Serving), if !self.is_drained => {
+                self.is_drained = true;
+                self.behaviour.drain(CloseCode::GOING_AWAY, clock.now());
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,124 @@
+//! Drives behaviours: what [`crate::behaviour`] decides is done here, to a socket and by a clock.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `drive` | one connection, from its head to its end |
+//! | `rooms` | who hears whom |
+
+mod drive;
+mod rooms;
+
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use tokio::time::Instant;
+
+use crate::behaviour::{Ask, Behaviour, Request};
+use crate::protocol::Moment;
+use crate::protocol::handshake::{self, Answer, Refusal, path_and_query};
+
+use super::Settings;
+use super::connection::{Shared, end_with};
+use super::places::Places;
+use super::wire::Wire;
+use rooms::Rooms;
+
+/// Where they are to be had.
+pub(super) const PATH: &str = "/x";
+
+/// What the kernel takes for a peer and cannot send yet, in bytes.
+const UNSENT_BYTES_MAX: u32 = 64 * 1024;
+
+/// What all of them share.
+pub(super) struct Host {
+    /// Their places; none: they are not to be had.
+    pub(super) places: Option<Arc<Places>>,
+    rooms: Arc<Rooms>,
+    clock: Clock,
+    /// Decides what is left to chance, together with how many there were before.
+    chance: RandomState,
+    opened: AtomicU64,
+}
+
+impl Host {
+    pub(super) fn new(settings: &Settings) -> Host {
+        Host {
+            places: settings.behaviours.as_ref().map(|behaviours| {
+                Arc::new(Places::new(
+                    behaviours.connections_max,
+                    settings.held_bytes_max,
+                ))
+            }),
+            rooms: Arc::default(),
+            clock: Clock(Instant::now()),
+            chance: RandomState::new(),
+            opened: AtomicU64::new(0),
+        }
+    }
+
+    /// The places for the request whose head `unread` begins with, if it is one that may take long.
+    pub(super) fn places_for(&self, unread: &[u8]) -> Option<&Arc<Places>> {
+        let path = path_and_query(unread)?.split('?').next()?;
+        let takes_long = path == "/sse" || path.starts_with("/x/");
+        self.places.as_ref().filter(|_| takes_long)
+    }
+}
+
+/// Tells the time as behaviours know it: since a start.
+#[derive(Clone, Copy, Debug)]
+struct Clock(Instant);
+
+impl Clock {
+    fn now(self) -> Moment {
+        let nanoseconds = self.0.elapsed().as_nanos();
+        Moment::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
+    }
+
+    /// When `moment` is; none if that is never.
+    fn instant(self, moment: Moment) -> Option<Instant> {
+        let is_ever = moment != Moment::NEVER;
+        let since = moment.since(Moment::from_nanos(0));
+        self.0.checked_add(since).filter(|_| is_ever)
+    }
+}
+
+/// Serves a connection whose unread bytes begin with an upgrade request for a path of behaviours, to its end. Its
+/// errors are its own: whoever is gone cannot be told.
+pub(super) async fn serve(wire: Wire, head_len: usize, shared: &Shared) {
+    let _ = try_to_serve(wire, head_len, shared).await;
+}
+
+async fn try_to_serve(mut wire: Wire, head_len: usize, shared: &Shared) -> io::Result<()> {
+    let host = &shared.behaviours;
+    let wall_clock = shared.policy.wall_clock;
+    let has_place = host.places.as_ref().is_some_and(|it| wire.move_to(it));
+    let head = wire.take(head_len);
+    let refuse = |refusal: Refusal| refusal.render(&head, wall_clock.map(|clock| clock.0()));
+    if !has_place {
+        return end_with(wire, &refuse(Refusal::Unavailable), shared).await;
+    }
+    let ask = path_and_query(&head).map(Ask::read);
+    let (Some(Ok(ask)), Ok(Answer::Elsewhere(accepted))) =
+        (ask, handshake::answer(&head, &shared.policy))
+    else {
+        // It was judged before, and said otherwise.
+        return end_with(wire, &refuse(Refusal::Malformed), shared).await;
+    };
+    let request = Request {
+        head: &head,
+        accepted,
+        peer: wire.peer(),
+    };
+    let seed = host.chance.hash_one(host.opened.fetch_add(1, Relaxed));
+    let behaviour = Behaviour::open(ask, &request, &shared.policy, host.clock.now(), seed);
+    let seat = match behaviour.room().map(|name| Rooms::enter(&host.rooms, name)) {
+        Some(Err(full)) => return end_with(wire, &full.response(wall_clock), shared).await,
+        Some(Ok(seat)) => Some(seat),
+        None => None,
+    };
+    drop(head);
+    wire.keep_unsent_below(UNSENT_BYTES_MAX);
+    drive::run(wire, behaviour, seat, shared).await
+}
