@@ -22,7 +22,7 @@ use super::policy::Policy;
 use crate::memory::slab::HOLD_BYTES_MAX;
 
 pub use foreign::Foreign;
-pub use refusal::{HTTP_1_1_NEEDED, Refusal, WHAT_THIS_IS, invitation};
+pub use refusal::{HTTP_1_1_NEEDED, Refusal, WHAT_THIS_IS, invitation, invitation_to};
 
 use line::Progress;
 use request::{Once, Request};

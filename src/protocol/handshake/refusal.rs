@@ -261,10 +261,16 @@ impl Refusal {
 
 /// How to reach the endpoint, by the name under which it was reached: the value of a `Host` field.
 pub fn invitation(host: Option<&[u8]>) -> String {
+    invitation_to(host, "")
+}
+
+/// The same for a path, in which nothing ends a string or means something to a shell that has it in single quotes.
+pub fn invitation_to(host: Option<&[u8]>, path: &str) -> String {
     let host = host.and_then(harmless_host).unwrap_or("localhost");
+    let quote = if path.is_empty() { "" } else { "'" };
     format!(
-        "In a browser: new WebSocket('ws://{host}')\n\
-        In a terminal: npx wscat -c ws://{host}\n"
+        "In a browser: new WebSocket('ws://{host}{path}')\n\
+        In a terminal: npx wscat -c {quote}ws://{host}{path}{quote}\n"
     )
 }
 
