@@ -145,7 +145,7 @@ impl Kind {
         (matches!(self, Kind::Flag) && text.is_empty()).then_some(true)
     }
 
-    pub(in super::super) fn time(&self, text: &str) -> Option<Duration> {
+    pub(crate) fn time(&self, text: &str) -> Option<Duration> {
         let Kind::Time { min, max } = self else {
             return None;
         };
@@ -168,7 +168,7 @@ impl Kind {
         self.size(text)?.try_into().ok()
     }
 
-    pub(in super::super) fn number(&self, text: &str) -> Option<u32> {
+    pub(crate) fn number(&self, text: &str) -> Option<u32> {
         let Kind::Number { min, max } = self else {
             return None;
         };
