@@ -21,7 +21,8 @@
 //! | `head` | whether a head is ordinary, an upgrade, or refused |
 //! | `wire` | unread bytes, then the socket; what hyper reads of them |
 //! | `routes` | what is answered |
-//! | `behaviours` | drives the behaviours of `/x` |
+//! | `behaviours` | drives the behaviours of `/x`, and lists them |
+//! | `inspect`, `sse`, `cors` | `/http`, `/sse`, and that pages of anywhere may read them |
 //! | `socket_io` | Socket.IO and Engine.IO, by the library of that name |
 //!
 //! It may import `behaviour`, `protocol::handshake` and the policy, whose times it obeys. It must never know an engine, a
@@ -30,10 +31,13 @@
 mod accept;
 mod behaviours;
 mod connection;
+mod cors;
 mod head;
+mod inspect;
 mod places;
 mod routes;
 mod socket_io;
+mod sse;
 mod wire;
 
 use std::io;
@@ -228,6 +232,7 @@ impl Side {
             settings.connections_max,
             settings.held_bytes_max,
         ));
+        let has_behaviours = settings.behaviours.is_some();
         let shared = Arc::new(Shared {
             behaviours: behaviours::Host::new(&settings),
             socket_io: socket_io::Host::new(&settings, &policy),
@@ -236,7 +241,7 @@ impl Side {
             counters: counters.clone(),
             places: places.clone(),
             phase: phases.clone(),
-            router: routes::router(phases),
+            router: routes::router(phases, has_behaviours),
             upgrade: hooks.upgrade,
         });
         let last_words = LastWords(Some(hooks.panicked));

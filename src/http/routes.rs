@@ -4,14 +4,17 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::header::{ALLOW, CONTENT_SECURITY_POLICY, HOST, RETRY_AFTER, VARY};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, Version};
+use axum::middleware::from_fn;
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, any, get};
 use tokio::sync::watch;
 
 use crate::protocol::handshake::{HTTP_1_1_NEEDED, WHAT_THIS_IS, invitation};
 
-use super::Phase;
 use super::accept::prefers_html;
+use super::behaviours::listing;
+use super::cors::for_all_origins;
+use super::{Phase, inspect, sse};
 
 /// What may be asked for, everywhere.
 const METHODS: &str = "GET, HEAD, OPTIONS";
@@ -24,14 +27,34 @@ const PAGE: &str = include_str!("page.html");
 
 type Phases = watch::Receiver<Phase>;
 
-/// The routes there are.
-pub(super) fn router(phase: Phases) -> Router {
-    Router::new()
+/// The routes there are, with those for tests of other things than a WebSocket if `has_behaviours`.
+pub(super) fn router(phase: Phases, has_behaviours: bool) -> Router {
+    let routes = Router::new()
         .route("/", readable(get(front)))
         .route("/healthz", readable(get(|| async { "ok\n" })))
-        .route("/readyz", readable(get(ready)))
-        .fallback(not_found)
+        .route("/readyz", readable(get(ready)));
+    let routes = if has_behaviours {
+        routes.merge(for_tests())
+    } else {
+        routes
+    };
+    routes
+        .fallback(move |method, uri| not_found(method, uri, has_behaviours))
         .with_state(phase)
+}
+
+/// What is there to try other things with, for pages of anywhere.
+fn for_tests() -> Router<Phases> {
+    Router::new()
+        .route("/x", readable(get(listing::list)))
+        .route("/x/", readable(get(listing::list)))
+        .route("/x/{*rest}", readable(get(listing::behave)))
+        .route("/x.css", readable(get(listing::style)))
+        .route("/http", any(inspect::received))
+        .route("/http/", any(inspect::received))
+        .route("/http/{*rest}", any(inspect::received))
+        .route("/sse", readable(get(sse::events)))
+        .layer(from_fn(for_all_origins))
 }
 
 /// A route that is there to be read.
@@ -72,13 +95,21 @@ async fn ready(State(phase): State<Phases>) -> Response {
     }
 }
 
-async fn not_found(method: Method, uri: Uri) -> Response {
+async fn not_found(method: Method, uri: Uri, has_behaviours: bool) -> Response {
     // The server as a whole (RFC 9110, section 9.3.7).
     if method == Method::OPTIONS && uri.path() == "*" {
         return options().await;
     }
-    let text = "There is nothing at this path. There is / (what this is), /healthz (whether it lives) and \
-        /readyz (whether it takes connections); a WebSocket may be opened at any path.\n";
+    let for_tests = if has_behaviours {
+        ", /x (WebSockets that behave in other ways than an echo), /http (what was received) and /sse (server-sent \
+        events)"
+    } else {
+        ""
+    };
+    let text = format!(
+        "There is nothing at this path. There is / (what this is), /healthz (whether it lives) and /readyz (whether it \
+        takes connections){for_tests}; a WebSocket may be opened at any path.\n"
+    );
     (StatusCode::NOT_FOUND, text).into_response()
 }
 

@@ -4,8 +4,10 @@
 //! |---|---|
 //! | `drive` | one connection, from its head to its end |
 //! | `rooms` | who hears whom |
+//! | `listing` | what there is, and what it does over plain HTTP |
 
 mod drive;
+pub(super) mod listing;
 mod rooms;
 
 use std::hash::{BuildHasher, RandomState};
