@@ -57,7 +57,7 @@ impl Refused {
     }
 
     /// The whole HTTP/1.1 response. `now` is the time since 1970, where there is a clock.
-    pub(super) fn render(&self, now: Option<Duration>) -> Vec<u8> {
+    pub fn render(&self, now: Option<Duration>) -> Vec<u8> {
         let mut response = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
         let mut put = |name: &str, value: &str| {
             // Nothing can fail to be written into a String.

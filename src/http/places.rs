@@ -92,6 +92,11 @@ impl Held {
         }
     }
 
+    /// Of whose bytes these are a part.
+    pub(super) fn places(&self) -> &Arc<Places> {
+        &self.places
+    }
+
     /// Whether so many bytes more may be kept; from then on they count.
     pub(super) fn grow(&mut self, more: usize) -> bool {
         let places = &self.places;

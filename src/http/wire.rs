@@ -179,12 +179,12 @@ impl Wire {
         self.stream.ready(interest).await.map(drop)
     }
 
-    /// Reads what is there, and gives it to `with`; how much it was: nothing at the end of the stream, none where
-    /// nothing has come yet.
+    /// Reads some of what is there, and gives it to `with`; how much it was: nothing at the end of the stream, none
+    /// where nothing has come yet.
     pub(super) fn try_read(&mut self, with: impl FnOnce(&mut [u8])) -> io::Result<Option<usize>> {
-        let unread = self.unread.len() - self.start;
+        let unread = (self.unread.len() - self.start).min(READ_BYTES);
         if unread > 0 {
-            with(self.unread());
+            with(&mut self.unread()[..unread]);
             self.use_up(unread);
             return Ok(Some(unread));
         }

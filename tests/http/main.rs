@@ -1,5 +1,6 @@
 //! The HTTP side alone: real sockets on one side, its interface on the other.
 
+mod behaviours;
 mod bounds;
 mod drain;
 mod kept;

@@ -1,6 +1,7 @@
 //! One connection that behaves as it was asked to: what the machine says is done, what happens it is told.
 
 use std::io;
+use std::sync::Arc;
 
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -10,6 +11,7 @@ use crate::protocol::CloseCode;
 
 use super::super::Phase;
 use super::super::connection::Shared;
+use super::super::places::{Held, Places};
 use super::super::wire::Wire;
 use super::rooms::Seat;
 
@@ -35,7 +37,13 @@ struct Driver<'a> {
     is_drained: bool,
     /// Since when the peer has taken nothing of what it is owed.
     owed_since: Option<Instant>,
+    /// What it keeps beyond what each may.
+    held: Held,
 }
+
+/// What each connection may keep, in bytes. Beyond it, what all keep is bounded, so that who keeps much can take
+/// nothing from who keeps little.
+const KEPT_BYTES_FREE: usize = 16 * 1024;
 
 /// Drives `behaviour` to its end.
 ///
@@ -46,6 +54,7 @@ pub(super) async fn run(
     behaviour: Behaviour,
     seat: Option<Seat>,
     shared: &Shared,
+    places: &Arc<Places>,
 ) -> io::Result<()> {
     let mut driver = Driver {
         wire,
@@ -56,6 +65,7 @@ pub(super) async fn run(
         have_finished: false,
         is_drained: false,
         owed_since: None,
+        held: Held::nothing(places),
     };
     loop {
         let (sent, turn) = driver.transmit()?;
@@ -74,6 +84,10 @@ pub(super) async fn run(
         }
         let received = driver.receive()?;
         driver.tell_room();
+        if !driver.may_keep_what_it_keeps() {
+            driver.wire.reset();
+            return Ok(());
+        }
         driver.wait(sent || received).await?;
     }
 }
@@ -131,11 +145,16 @@ impl Driver<'_> {
     /// Says in its room what it has to say there.
     fn tell_room(&mut self) {
         while let Some(message) = self.behaviour.take_for_room() {
-            let places = self.shared.behaviours.places.as_ref();
-            if let (Some(seat), Some(places)) = (&self.seat, places) {
-                seat.say(message, places);
+            if let Some(seat) = &self.seat {
+                seat.say(message, self.held.places());
             }
         }
+    }
+
+    /// Whether there is memory for what it keeps.
+    fn may_keep_what_it_keeps(&mut self) -> bool {
+        let kept = self.behaviour.kept_bytes();
+        self.held.set(kept.saturating_sub(KEPT_BYTES_FREE))
     }
 
     /// Waits until something may be done. Where something was done just now, others get their turn, and that is

@@ -94,19 +94,20 @@ pub(super) async fn serve(wire: Wire, head_len: usize, shared: &Shared) {
 
 async fn try_to_serve(mut wire: Wire, head_len: usize, shared: &Shared) -> io::Result<()> {
     let host = &shared.behaviours;
-    let wall_clock = shared.policy.wall_clock;
-    let has_place = host.places.as_ref().is_some_and(|it| wire.move_to(it));
+    let now = shared.policy.wall_clock.map(|clock| clock.0());
+    let places = host.places.as_ref().filter(|places| wire.move_to(places));
     let head = wire.take(head_len);
-    let refuse = |refusal: Refusal| refusal.render(&head, wall_clock.map(|clock| clock.0()));
-    if !has_place {
-        return end_with(wire, &refuse(Refusal::Unavailable), shared).await;
-    }
+    let Some(places) = places else {
+        let response = Refusal::Unavailable.render(&head, now);
+        return end_with(wire, &response, shared).await;
+    };
     let ask = path_and_query(&head).map(Ask::read);
     let (Some(Ok(ask)), Ok(Answer::Elsewhere(accepted))) =
         (ask, handshake::answer(&head, &shared.policy))
     else {
         // It was judged before, and said otherwise.
-        return end_with(wire, &refuse(Refusal::Malformed), shared).await;
+        let response = Refusal::Malformed.render(&head, now);
+        return end_with(wire, &response, shared).await;
     };
     let request = Request {
         head: &head,
@@ -116,11 +117,13 @@ async fn try_to_serve(mut wire: Wire, head_len: usize, shared: &Shared) -> io::R
     let seed = host.chance.hash_one(host.opened.fetch_add(1, Relaxed));
     let behaviour = Behaviour::open(ask, &request, &shared.policy, host.clock.now(), seed);
     let seat = match behaviour.room().map(|name| Rooms::enter(&host.rooms, name)) {
-        Some(Err(full)) => return end_with(wire, &full.response(wall_clock), shared).await,
+        Some(Err(full)) => {
+            return end_with(wire, &full.refused().render(now), shared).await;
+        }
         Some(Ok(seat)) => Some(seat),
         None => None,
     };
     drop(head);
     wire.keep_unsent_below(UNSENT_BYTES_MAX);
-    drive::run(wire, behaviour, seat, shared).await
+    drive::run(wire, behaviour, seat, shared, places).await
 }

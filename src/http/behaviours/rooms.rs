@@ -4,12 +4,10 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::UNIX_EPOCH;
 
 use tokio::sync::mpsc;
 
-use crate::behaviour::Message;
-use crate::protocol::WallClock;
+use crate::behaviour::{Message, Refused};
 
 use super::super::places::{Held, Places};
 
@@ -74,7 +72,7 @@ pub(super) enum Full {
 
 impl Full {
     /// The response to whoever would have been one more.
-    pub(super) fn response(self, clock: Option<WallClock>) -> Vec<u8> {
+    pub(super) fn refused(self) -> Refused {
         let text = match self {
             Full::Rooms => format!(
                 "There are {ROOMS_MAX} rooms already. Join one of them, or try again later.\n"
@@ -83,16 +81,11 @@ impl Full {
                 "There are {MEMBERS_MAX} in this room already. Choose another, or try again later.\n"
             ),
         };
-        let date = clock.map_or_else(String::new, |clock| {
-            let now = httpdate::fmt_http_date(UNIX_EPOCH + clock.0());
-            format!("Date: {now}\r\n")
-        });
-        format!(
-            "HTTP/1.1 503 Service Unavailable\r\n{date}Content-Type: text/plain; charset=utf-8\r\n\
-            Content-Length: {}\r\nCache-Control: no-store\r\nRetry-After: 1\r\nConnection: close\r\n\r\n{text}",
-            text.len()
-        )
-        .into_bytes()
+        Refused {
+            status: 503,
+            fields: vec![("Retry-After", "1".to_owned())],
+            text,
+        }
     }
 }
 
