@@ -30,7 +30,7 @@ use super::head::{Verdict, judge};
 use super::places::{Held, Place, Places};
 use super::routes;
 use super::wire::{self, Wire};
-use super::{Caller, Counters, Phase, Settings};
+use super::{Caller, Counters, Phase, Settings, drained};
 use super::{behaviours, socket_io};
 
 /// The longest body, in bytes, where nobody asked for longer ones. It is read also where no route takes one, so
@@ -193,10 +193,8 @@ async fn coming(wire: &mut Wire, shared: &Shared) -> io::Result<Coming> {
                 Err(refusal) => return Ok(Coming::Refused(refusal)),
             }
         }
-        let drained = async {
-            // The first request of a connection is here with it; this is not one that was just taken.
-            let _ = phase.wait_for(|phase| *phase != Phase::Serving).await;
-        };
+        // The first request of a connection is here with it; this is not one that was just taken.
+        let drained = drained(&mut phase);
         let read = timeout_at(deadline, wire.read_more());
         tokio::select! {
             biased;

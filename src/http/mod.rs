@@ -203,6 +203,12 @@ enum Phase {
     Finishing(Instant),
 }
 
+/// Waits until nothing is kept any more.
+async fn drained(phase: &mut watch::Receiver<Phase>) {
+    // Where nobody is left to say so, the end has come.
+    let _ = phase.wait_for(|phase| *phase != Phase::Serving).await;
+}
+
 /// The HTTP side: its thread, as seen from outside. Dropped, it ends at once.
 pub struct Side {
     sender: Sender,

@@ -2,7 +2,9 @@
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::header::{ALLOW, CONTENT_SECURITY_POLICY, HOST, RETRY_AFTER, VARY};
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CONTENT_SECURITY_POLICY, HOST, RETRY_AFTER, VARY,
+};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, Version};
 use axum::middleware::from_fn;
 use axum::response::{Html, IntoResponse, Response};
@@ -122,21 +124,17 @@ fn unavailable(text: &'static str) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], text).into_response()
 }
 
-/// Says what was wrong with a body.
+/// Says what was wrong with a body. Pages of anywhere may read it: some of what they may ask takes one.
 pub(super) fn refuse_body(status: StatusCode) -> Response {
     let text = match status {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            "The body is too large. Nothing here takes one; at most 64 KiB are read.\n"
-        }
-        StatusCode::REQUEST_TIMEOUT => {
-            "The body did not arrive in time. Nothing here takes one: send none.\n"
-        }
+        StatusCode::PAYLOAD_TOO_LARGE => "The body is too large: at most 64 KiB are read here.\n",
+        StatusCode::REQUEST_TIMEOUT => "The body did not arrive in time.\n",
         StatusCode::SERVICE_UNAVAILABLE => {
             return unavailable(
-                "The server has no time for a body at the moment. Nothing here takes one: send none.\n",
+                "The server has no time for a body at the moment. Try again, or send none.\n",
             );
         }
         _ => "The body is not as the head of the request announces it.\n",
     };
-    (status, text).into_response()
+    (status, [(ACCESS_CONTROL_ALLOW_ORIGIN, "*")], text).into_response()
 }

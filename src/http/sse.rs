@@ -15,8 +15,8 @@ use tokio::time::{Instant, sleep_until};
 use crate::behaviour::WAIT_MAX;
 use crate::behaviour::table::Kind;
 
-use super::Phase;
 use super::connection::Lasts;
+use super::{Phase, drained};
 
 /// The last event that a client has seen, which it says when it comes again.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -97,7 +97,7 @@ pub(super) async fn events(
         }
         tokio::select! {
             biased;
-            _ = phase.wait_for(|phase| *phase != Phase::Serving) => return None,
+            () = drained(&mut phase) => return None,
             () = sleep_until(began + every * (sent - seen)) => {}
         }
         Some((Ok::<_, Infallible>(event(sent + 1)), (sent + 1, phase)))

@@ -7,7 +7,7 @@ use ringback::behaviour::table::ENTRIES;
 use ringback::http::Behaviours;
 use serde_json::Value;
 
-use crate::rig::{Answer, PATIENCE, Rig, UPGRADE, patient};
+use crate::rig::{Answer, PATIENCE, Rig, SHORT, UPGRADE, patient};
 
 fn get(rig: &Rig, path: &str, fields: &str) -> Answer {
     rig.ask(&format!(
@@ -149,7 +149,9 @@ fn what_was_received_is_told() {
     let old = get(&rig, "/http/", "");
     assert_eq!(json(&old)["body"]["length"], 0);
     let mut client = rig.call("PUT /http HTTP/1.1\r\nHost: a\r\nContent-Length: 65537\r\n\r\n");
-    assert_eq!(client.answer(false).status, 413);
+    let answer = client.answer(false);
+    assert_eq!(answer.status, 413);
+    assert_eq!(answer.field("access-control-allow-origin"), Some("*"));
 }
 
 /// All that comes on a connection that asks for `path` and then sends FIN, once it is over.
@@ -196,16 +198,31 @@ fn events_come_in_order_and_go_on_where_they_ended() {
 }
 
 #[test]
-fn events_end_in_a_drain() {
+fn what_lasts_ends_in_a_drain() {
     let rig = Rig::start();
     let mut client = rig.call("GET /sse?every=60s&n=1000 HTTP/1.1\r\nHost: a\r\n\r\n");
     let mut begin = [0; 1024];
     assert!(client.stream.read(&mut begin).expect("a head") > 0);
+    let mut slow = rig.call("GET /x/slow-handshake/60s HTTP/1.1\r\nHost: a\r\n\r\n");
     rig.side.drain();
     let mut rest = String::new();
     client.stream.read_to_string(&mut rest).expect("UTF-8");
     assert!(rest.ends_with("0\r\n\r\n"), "{rest}");
+    assert_eq!(slow.answer(false).status, 200);
+    slow.shut_down();
+    slow.ends();
     rig.side.finish(PATIENCE);
+}
+
+/// It takes longer than an answer may otherwise.
+#[test]
+fn what_is_asked_to_last_is_waited_for() {
+    let (mut settings, mut policy) = patient();
+    settings.body_timeout = SHORT;
+    policy.stall_timeout = SHORT;
+    let rig = Rig::start_with(settings, policy);
+    assert_eq!(get(&rig, "/x/slow-handshake/300ms", "").status, 200);
+    assert!(all(&rig, "/sse?every=50ms&n=8", "").ends_with("0\r\n\r\n"));
 }
 
 #[test]

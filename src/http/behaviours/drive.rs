@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::behaviour::{Behaviour, Transmit};
 use crate::protocol::CloseCode;
 
-use super::super::Phase;
 use super::super::connection::Shared;
+use super::super::drained;
 use super::super::places::{Held, Places};
 use super::super::wire::Wire;
 use super::rooms::Seat;
@@ -33,7 +33,7 @@ struct Driver<'a> {
     seat: Option<Seat>,
     shared: &'a Shared,
     peer_has_finished: bool,
-    have_finished: bool,
+    has_sent_fin: bool,
     is_drained: bool,
     /// Since when the peer has taken nothing of what it is owed.
     owed_since: Option<Instant>,
@@ -62,7 +62,7 @@ pub(super) async fn run(
         seat,
         shared,
         peer_has_finished: false,
-        have_finished: false,
+        has_sent_fin: false,
         is_drained: false,
         owed_since: None,
         held: Held::nothing(places),
@@ -112,8 +112,8 @@ impl Driver<'_> {
             }
             Transmit::Nothing => Turn::Talk,
             Transmit::HalfClose => {
-                if !self.have_finished {
-                    self.have_finished = true;
+                if !self.has_sent_fin {
+                    self.has_sent_fin = true;
                     self.wire.finish()?;
                 }
                 Turn::Talk
@@ -185,7 +185,7 @@ impl Driver<'_> {
                 self.seat = None;
                 self.behaviour.fall_behind(clock.now());
             },
-            _ = phase.wait_for(|phase| *phase != Phase::Serving), if !self.is_drained => {
+            () = drained(&mut phase), if !self.is_drained => {
                 self.is_drained = true;
                 self.behaviour.drain(CloseCode::GOING_AWAY, clock.now());
             }

@@ -2,10 +2,12 @@
 //! table.
 
 use axum::Extension;
+use axum::extract::State;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, VARY};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::behaviour::table::{self, Entry, Group, Parameter, RULES};
@@ -14,6 +16,7 @@ use crate::protocol::handshake::{invitation_to, path_and_query};
 
 use super::super::accept::{Form, preferred};
 use super::super::connection::Came;
+use super::super::{Phase, drained};
 
 /// The page runs nothing, loads nothing but its style, and stands in no other's frame.
 const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -44,6 +47,7 @@ pub(in super::super) async fn list(headers: HeaderMap) -> Response {
 
 /// Does at a path below `/x` what a WebSocket there would see before it is open, or tells what it would be.
 pub(in super::super) async fn behave(
+    State(mut phase): State<watch::Receiver<Phase>>,
     Extension(came): Extension<Came>,
     uri: Uri,
     headers: HeaderMap,
@@ -52,7 +56,10 @@ pub(in super::super) async fn behave(
         Ok(ask) => ask,
         Err(Fault { status, text }) => return (status_of(status), text).into_response(),
     };
-    sleep(ask.slow_handshake).await;
+    tokio::select! {
+        () = sleep(ask.slow_handshake) => {}
+        () = drained(&mut phase) => {}
+    }
     if let Some(refused) = Refused::of(&ask, &came.head) {
         let mut response = (status_of(refused.status), refused.text).into_response();
         for (name, value) in refused.fields {

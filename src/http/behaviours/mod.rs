@@ -31,7 +31,7 @@ use rooms::Rooms;
 pub(super) const PATH: &str = "/x";
 
 /// What the kernel takes for a peer and cannot send yet, in bytes.
-const UNSENT_BYTES_MAX: u32 = 64 * 1024;
+const UNSENT_BYTES_MAX: u32 = 16 * 1024;
 
 /// What all of them share.
 pub(super) struct Host {
