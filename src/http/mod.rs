@@ -21,6 +21,7 @@
 //! | `head` | whether a head is ordinary, an upgrade, or refused |
 //! | `wire` | unread bytes, then the socket; what hyper reads of them |
 //! | `routes` | what is answered |
+//! | `page` | the page at `/`, and what it may do |
 //! | `behaviours` | drives the behaviours of `/x`, and lists them |
 //! | `inspect`, `sse`, `cors` | `/http`, `/sse`, and that pages of anywhere may read them |
 //! | `socket_io` | Socket.IO and Engine.IO, by the library of that name |
@@ -34,6 +35,7 @@ mod connection;
 mod cors;
 mod head;
 mod inspect;
+mod page;
 mod places;
 mod routes;
 mod socket_io;

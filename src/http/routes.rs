@@ -2,37 +2,26 @@
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CONTENT_SECURITY_POLICY, HOST, RETRY_AFTER, VARY,
-};
-use axum::http::{HeaderMap, Method, StatusCode, Uri, Version};
+use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, RETRY_AFTER};
+use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::from_fn;
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get};
 use tokio::sync::watch;
 
-use crate::protocol::handshake::{HTTP_1_1_NEEDED, WHAT_THIS_IS, invitation};
-
-use super::accept::prefers_html;
 use super::behaviours::listing;
 use super::cors::for_all_origins;
-use super::{Phase, inspect, sse};
+use super::{Phase, inspect, page, sse};
 
 /// What may be asked for, everywhere.
 const METHODS: &str = "GET, HEAD, OPTIONS";
-
-/// The page runs nothing, loads nothing, and stands in no other's frame.
-const POLICY: &str = "default-src 'none'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-/// The page, with places to fill in.
-const PAGE: &str = include_str!("page.html");
 
 type Phases = watch::Receiver<Phase>;
 
 /// The routes there are, with those for tests of other things than a WebSocket if `has_behaviours`.
 pub(super) fn router(phase: Phases, has_behaviours: bool) -> Router {
     let routes = Router::new()
-        .route("/", readable(get(front)))
+        .route("/", readable(get(page::front)))
         .route("/healthz", readable(get(|| async { "ok\n" })))
         .route("/readyz", readable(get(ready)));
     let routes = if has_behaviours {
@@ -66,25 +55,6 @@ fn readable(route: MethodRouter<Phases>) -> MethodRouter<Phases> {
 
 async fn options() -> Response {
     (StatusCode::NO_CONTENT, [(ALLOW, METHODS)]).into_response()
-}
-
-/// What this is and how to reach it, for people and for programs.
-async fn front(version: Version, headers: HeaderMap) -> Response {
-    let invitation = invitation(headers.get(HOST).map(|host| host.as_bytes()));
-    let is_too_old = version < Version::HTTP_11;
-    let fields = [(VARY, "Accept"), (CONTENT_SECURITY_POLICY, POLICY)];
-    if prefers_html(&headers) {
-        let note = format!("<p>{HTTP_1_1_NEEDED}</p>\n");
-        let page = PAGE
-            .replace("{what}", WHAT_THIS_IS)
-            .replace("{invitation}", &invitation)
-            .replace("{note}\n", if is_too_old { &note } else { "" });
-        (fields, Html(page)).into_response()
-    } else {
-        let note = format!("{HTTP_1_1_NEEDED}\n");
-        let note = if is_too_old { &note } else { "" };
-        (fields, format!("{WHAT_THIS_IS}\n{invitation}{note}")).into_response()
-    }
 }
 
 /// Whether newcomers are welcome, which they are until the server is told to stop.

@@ -1,0 +1,159 @@
+//! The page at `/`, for people: put together from the files in `page/` into one response that asks for nothing else.
+//!
+//! Its style and its script stand in it, and the Content-Security-Policy names the two by their hashes: nothing else
+//! can run, whatever somebody gets into the page.
+
+use std::sync::LazyLock;
+
+use axum::http::header::{CONTENT_SECURITY_POLICY, HOST, VARY};
+use axum::http::{HeaderMap, HeaderValue, Version};
+use axum::response::{Html, IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+
+use crate::protocol::handshake::{HTTP_1_1_NEEDED, WHAT_THIS_IS, invitation};
+
+use super::accept::prefers_html;
+
+const DOCUMENT: &str = include_str!("page/index.html");
+const STYLE: &str = include_str!("page/style.css");
+
+/// The parts of the script. They share one scope, that of a module, and `start.js` comes last: what it calls has to be
+/// there.
+const SCRIPT: [&str; 14] = [
+    include_str!("page/dom.js"),
+    include_str!("page/bytes.js"),
+    include_str!("page/transcript.js"),
+    include_str!("page/echoes.js"),
+    include_str!("page/closing.js"),
+    include_str!("page/conversation.js"),
+    include_str!("page/compose.js"),
+    include_str!("page/line.js"),
+    include_str!("page/frames.js"),
+    include_str!("page/plot.js"),
+    include_str!("page/load.js"),
+    include_str!("page/behaviours.js"),
+    include_str!("page/socketio.js"),
+    include_str!("page/code.js"),
+];
+const START: &str = include_str!("page/start.js");
+
+/// The page as it is for everybody, with places for what a request decides.
+struct Page {
+    document: String,
+    policy: HeaderValue,
+}
+
+static PAGE: LazyLock<Page> = LazyLock::new(|| {
+    let script = SCRIPT.concat() + START;
+    Page {
+        document: DOCUMENT
+            .replace("{style}", STYLE)
+            .replace("{script}", &script),
+        policy: policy(&script, STYLE),
+    }
+});
+
+/// What the page may do: run this script, wear this style, and open sockets.
+///
+/// `ws:` and `wss:` are any host's, since the page is for trying servers, and whoever uses it types the address. `'self'`
+/// is for the list of behaviours; before version 15.4 it meant no WebSocket in Safari. The icon is a `data:` address. No
+/// text is ever taken for markup (`trusted-types`).
+fn policy(script: &str, style: &str) -> HeaderValue {
+    let hash = |text: &str| STANDARD.encode(Sha256::digest(text));
+    let policy = format!(
+        "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; img-src data:; connect-src 'self' ws: wss:; \
+        base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+        hash(script),
+        hash(style)
+    );
+    HeaderValue::try_from(policy).expect("base64 and words in ASCII")
+}
+
+/// What this is and how to reach it, for people and for programs.
+pub(super) async fn front(version: Version, headers: HeaderMap) -> Response {
+    let invitation = invitation(headers.get(HOST).map(|host| host.as_bytes()));
+    let is_too_old = version < Version::HTTP_11;
+    let note = if is_too_old { HTTP_1_1_NEEDED } else { "" };
+    let vary = (VARY, HeaderValue::from_static("Accept"));
+    let fields = [vary, (CONTENT_SECURITY_POLICY, PAGE.policy.clone())];
+    if prefers_html(&headers) {
+        (fields, Html(filled_in(&invitation, note))).into_response()
+    } else {
+        let note = if is_too_old {
+            format!("{note}\n")
+        } else {
+            String::new()
+        };
+        (fields, format!("{WHAT_THIS_IS}\n{invitation}{note}")).into_response()
+    }
+}
+
+/// The page for one request.
+fn filled_in(invitation: &str, note: &str) -> String {
+    let note = match note {
+        "" => String::new(),
+        note => format!("<p class=\"note\">{note}</p>\n"),
+    };
+    PAGE.document
+        .replace("{what}", WHAT_THIS_IS)
+        .replace("{invitation}", invitation)
+        .replace("{note}\n", &note)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What stands between two marks, each of which is there once.
+    fn between<'text>(text: &'text str, open: &str, close: &str) -> &'text str {
+        let (_, rest) = text.split_once(open).expect(open);
+        assert!(!rest.contains(open), "{open} is there twice");
+        let (inner, rest) = rest.split_once(close).expect(close);
+        assert!(!rest.contains(close), "{close} is there twice");
+        inner
+    }
+
+    #[test]
+    fn the_policy_names_the_script_and_the_style_that_are_sent() {
+        let page = filled_in("", "");
+        for (name, open, close) in [
+            ("script-src", "<script type=\"module\">", "</script>"),
+            ("style-src", "<style>", "</style>"),
+        ] {
+            let hash = STANDARD.encode(Sha256::digest(between(&page, open, close)));
+            let expected = format!("{name} 'sha256-{hash}';");
+            let policy = PAGE.policy.to_str().unwrap();
+            assert!(policy.contains(&expected), "{policy}");
+        }
+    }
+
+    #[test]
+    fn the_page_holds_nothing_that_the_policy_forbids() {
+        let page = filled_in("", "");
+        let markup = page
+            .replace(between(&page, "<style>", "</style>"), "")
+            .replace(between(&page, "<script type=\"module\">", "</script>"), "");
+        for forbidden in [" style=", " src=", " onclick=", "javascript:", "@import"] {
+            assert!(!markup.contains(forbidden), "{forbidden}");
+        }
+        assert!(!STYLE.contains("url(") && !STYLE.contains("@import"));
+    }
+
+    #[test]
+    fn every_place_is_filled_in_once() {
+        let page = filled_in("HOW", "WHY");
+        for place in ["{style}", "{script}", "{what}", "{invitation}", "{note}"] {
+            assert_eq!(DOCUMENT.matches(place).count(), 1, "{place}");
+            assert!(!page.contains(place), "{place}");
+        }
+        for text in [
+            WHAT_THIS_IS,
+            "<code>HOW</code>",
+            "<p class=\"note\">WHY</p>",
+        ] {
+            assert_eq!(page.matches(text).count(), 1, "{text}");
+        }
+    }
+}

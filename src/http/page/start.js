@@ -1,0 +1,10 @@
+// Everything begins here, once the page is read.
+
+startComposing();
+startLine();
+drawCloseCodes();
+startFrames();
+startTiming();
+startBehaviours();
+startSocketIo();
+startCode();
