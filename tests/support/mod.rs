@@ -5,6 +5,7 @@
 pub(crate) mod compare;
 pub(crate) mod event;
 pub(crate) mod frames;
+pub(crate) mod npm;
 pub(crate) mod oracle;
 pub(crate) mod pretend;
 pub(crate) mod random;
