@@ -1,17 +1,17 @@
 //! Socket.IO and Engine.IO, spoken by their own clients. The scripts start the servers that they need, stop them
 //! and start them again; against Socket.IO's own server they pass, too.
 
+use super::SCRIPTS;
 use super::support::server::{self, BINARY};
-use super::{ready, run};
 
 /// Runs a script of Node's own test runner, which names the case that fails.
 fn passes(script: &str, engines: &[&str]) {
-    if !ready() {
+    if !SCRIPTS.are_ready() {
         return;
     }
     for engine in engines {
         let node = ["node", "--test-reporter=spec", script];
-        run(&[&node[..], &[BINARY, "--workers", "1", "--engine", engine]].concat());
+        SCRIPTS.run(&[&node[..], &[BINARY, "--workers", "1", "--engine", engine]].concat());
     }
 }
 

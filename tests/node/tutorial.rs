@@ -3,8 +3,9 @@
 use std::net::TcpListener;
 use std::process::Command;
 
+use super::SCRIPTS;
+use super::support::npm::leave_out;
 use super::support::server::{self, Server};
-use super::{leave_out, ready, run, scripts};
 
 /// What a conversation with the tutorial's server looks like, whoever is the client.
 const TALK: &str = "open\nmessage Hi there\nmessage Received: hello\nclose 1000 clean\n";
@@ -16,21 +17,21 @@ const REFUSED: &str = "error\nclose 1006 not clean\n";
 fn meets_the_events(command: &[&str], refused: &str) {
     for engine in server::usable_engines() {
         let server = Server::start(engine, &["--tutorial"]);
-        let talk = run(&[command, &[server.url().as_str()]].concat());
+        let talk = SCRIPTS.run(&[command, &[server.url().as_str()]].concat());
         assert_eq!(talk, TALK, "{engine}");
     }
     let nobody = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
     let url = format!("ws://{}/", nobody.expect("a free port"));
-    assert_eq!(run(&[command, &[url.as_str()]].concat()), refused);
+    assert_eq!(SCRIPTS.run(&[command, &[url.as_str()]].concat()), refused);
 }
 
 /// The same for a runtime that npm installs, as one of `programs` in `node_modules`: the one for this machine.
 fn runtime_meets_the_events(name: &str, programs: [&str; 2], options: &[&str], refused: &str) {
-    if !ready() {
+    if !SCRIPTS.are_ready() {
         return;
     }
     let runs = |program: &String| {
-        let mut version = Command::new(scripts().join(program));
+        let mut version = Command::new(SCRIPTS.folder().join(program));
         let output = version.arg("--version").output();
         output.is_ok_and(|output| output.status.success())
     };
@@ -45,7 +46,7 @@ fn runtime_meets_the_events(name: &str, programs: [&str; 2], options: &[&str], r
 
 #[test]
 fn in_node_with_ws() {
-    if ready() {
+    if SCRIPTS.are_ready() {
         meets_the_events(&["node", "tutorial-ws.mjs"], REFUSED);
     }
 }

@@ -3,8 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
+use super::SCRIPTS;
 use super::support::server::{self, Server};
-use super::{ready, run, scripts};
 
 /// The tutorial's server.
 struct Tutorial {
@@ -16,7 +16,7 @@ impl Tutorial {
     fn start() -> Self {
         let mut command = Command::new("node");
         command
-            .arg(scripts().join("tutorial-server.mjs"))
+            .arg(SCRIPTS.folder().join("tutorial-server.mjs"))
             .stdout(Stdio::piped());
         let mut child = command.spawn().expect("node starts");
         let mut line = String::new();
@@ -42,25 +42,25 @@ impl Drop for Tutorial {
 
 #[test]
 fn a_client_gets_its_echo() {
-    if !ready() {
+    if !SCRIPTS.are_ready() {
         return;
     }
     for engine in server::usable_engines() {
-        run(&["node", "echo.mjs", &Server::start(engine, &[]).url()]);
+        SCRIPTS.run(&["node", "echo.mjs", &Server::start(engine, &[]).url()]);
     }
 }
 
 #[test]
 fn the_tutorial_answers_as_its_own_server_would() {
-    if !ready() {
+    if !SCRIPTS.are_ready() {
         return;
     }
-    let expected = run(&["node", "awkward.mjs", &Tutorial::start().url]);
+    let expected = SCRIPTS.run(&["node", "awkward.mjs", &Tutorial::start().url]);
     assert!(expected.lines().count() > 40, "{expected}");
     for engine in server::usable_engines() {
         for after in ["101", "turn", "20ms"] {
             let server = Server::start(engine, &["--tutorial", "--greeting-after", after]);
-            let answered = run(&["node", "awkward.mjs", &server.url()]);
+            let answered = SCRIPTS.run(&["node", "awkward.mjs", &server.url()]);
             for (number, pair) in expected.lines().zip(answered.lines()).enumerate() {
                 let short = |line: &str| line.chars().take(200).collect::<String>();
                 let (theirs, ours) = (short(pair.0), short(pair.1));

@@ -15,7 +15,8 @@ const LIMIT: &str = "300";
 pub(crate) struct Scripts(pub(crate) &'static str);
 
 impl Scripts {
-    fn folder(&self) -> PathBuf {
+    /// Where they are.
+    pub(crate) fn folder(&self) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join(self.0)
     }
 
