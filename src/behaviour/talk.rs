@@ -36,7 +36,7 @@ impl Behaviour {
                     self.outlet.pace.answer(Item::frame(PONG, &payload), now);
                 }
             }
-            Said::Close(_) if self.is_silent() => self.timers = Timers::patience(now + WAIT_MAX),
+            Said::Close(_) if self.is_silent() => self.timers.lose_patience_at(now + WAIT_MAX),
             Said::Close(payload) => {
                 let close = Item::frame(CLOSE, &payload);
                 self.outlet.pace.answer(close, now);
@@ -97,7 +97,7 @@ impl Behaviour {
     fn fall_silent(&mut self, last: Item, now: Moment) {
         self.outlet.pace.push(last, now);
         self.stage = Stage::Listening;
-        self.timers = Timers::default();
+        self.timers.stop();
     }
 
     /// Says the last behind what is owed.

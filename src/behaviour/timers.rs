@@ -76,12 +76,17 @@ impl Timers {
         }
     }
 
-    /// Nothing happens any more until who is told nothing is given up at that moment.
-    pub(super) fn patience(due: Moment) -> Self {
-        Timers {
-            patience: Some(due),
+    /// Who is told nothing is given up at that moment.
+    pub(super) fn lose_patience_at(&mut self, due: Moment) {
+        self.patience = Some(due);
+    }
+
+    /// Nothing is said by itself any more. Who is told nothing is given up all the same.
+    pub(super) fn stop(&mut self) {
+        *self = Timers {
+            patience: self.patience,
             ..Timers::default()
-        }
+        };
     }
 
     /// A Ping was sent.

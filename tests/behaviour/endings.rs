@@ -182,3 +182,23 @@ fn silence_is_kept_to_the_end() {
         (vec![], vec![(ms(60_000), Ended::Fin)])
     );
 }
+
+#[test]
+fn who_is_silent_ends_as_was_asked_for_though_the_client_has_closed() {
+    for (end, ends) in [
+        (End::Reset, vec![(ms(30_000), Ended::Reset)]),
+        (
+            End::HalfClose,
+            vec![(ms(30_000), Ended::HalfClose), (ms(60_000), Ended::Fin)],
+        ),
+    ] {
+        let mut rig = Rig::upgraded(&Ask {
+            source: Source::Silent,
+            end: Some((end, After::Time(ms(30_000)))),
+            ..Ask::default()
+        });
+        rig.feed_frames(&[Frame::close(1000, "")]);
+        rig.wait(Duration::from_secs(100));
+        assert_eq!((rig.sent(), rig.ends), (vec![], ends));
+    }
+}
