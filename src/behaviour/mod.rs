@@ -170,8 +170,7 @@ impl Behaviour {
         let switching = opening::switching(&self.ask, request.accepted);
         self.outlet.pace.push(Item::Opening(switching), opened);
         if matches!(self.ask.end, Some((End::Bad(Bad::Accept), _))) {
-            self.stage = Stage::Listening;
-            return;
+            return self.end(opened);
         }
         if let Some(greeting) = self.ask.greeting.take_if(|greeting| !greeting.glued) {
             let greeting = Item::text(greeting.text);

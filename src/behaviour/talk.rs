@@ -95,6 +95,7 @@ impl Behaviour {
 
     /// Says the last, and listens on.
     fn fall_silent(&mut self, last: Item, now: Moment) {
+        self.watch = None;
         self.outlet.pace.push(last, now);
         self.stage = Stage::Listening;
         self.timers.stop();

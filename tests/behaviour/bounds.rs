@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use ringback::behaviour::{After, Ask, Drip, MESSAGE_BYTES_MAX, Message, Source, Ticker};
+use ringback::behaviour::{After, Ask, Bad, Drip, End, MESSAGE_BYTES_MAX, Message, Source, Ticker};
 use ringback::protocol::{CloseCode, Policy};
 
-use super::rig::{Ended, Rig, ms, policy};
+use super::rig::{Ended, Rig, ending, ms, policy};
 use super::slicing::kinds;
 use super::support::event::CloseSeen;
 use super::support::frames::{self, Frame};
@@ -111,6 +111,23 @@ fn a_message_has_at_most_so_many_bytes() {
         let seen = replies::read(&rig.sent()).expect("frames").outcome;
         assert_eq!(seen.close, closes.then_some(CloseSeen::Code(1009)));
         assert_eq!(seen.messages().count(), usize::from(!closes));
+    }
+}
+
+#[test]
+fn who_is_told_nothing_more_is_not_watched() {
+    for bad in [Bad::Accept, Bad::Rsv] {
+        let source = Source::Frames;
+        let mut rig = Rig::open(&Ask {
+            source,
+            ..ending(End::Bad(bad), 0)
+        });
+        let kept = |rig: &Rig| format!("{:?}", rig.behaviour).len();
+        let before = kept(&rig);
+        for _ in 0..100 {
+            rig.feed_frames(&[Frame::text("a"), Frame::text("b")]);
+        }
+        assert!(kept(&rig) < before + 1000, "{bad:?}");
     }
 }
 
