@@ -162,13 +162,14 @@ impl Outlet {
         self.pace.retain(|item| matches!(item, Item::Opening(_)));
     }
 
-    /// Nothing more is sent: RST.
-    pub(super) fn reset(&mut self) {
-        self.pace.retain(|_| false);
+    /// Drops all that was not sent, except for the answer to the request.
+    pub(super) fn drop_all(&mut self) {
+        self.forget();
         (self.writing, self.ping) = (None, None);
-        self.ready.clear();
-        self.sent = 0;
-        self.end = Some(Item::Reset);
+        if !self.is_opening {
+            self.ready.clear();
+            self.sent = 0;
+        }
     }
 
     fn unsent(&self) -> usize {

@@ -72,10 +72,11 @@ impl Behaviour {
             (End::Close { code, reason }, _) => {
                 self.leave([end::close(code, &reason), Item::Fin], now);
             }
-            (End::Reset, After::Messages(_)) => self.leave([Item::Reset], now),
-            (End::Reset, After::Time(_)) => {
-                self.leave([], now);
-                self.outlet.reset();
+            (End::Reset, after) => {
+                if matches!(after, After::Time(_)) {
+                    self.outlet.drop_all();
+                }
+                self.leave([Item::Reset], now);
             }
             (End::HalfClose, _) => self.fall_silent(Item::HalfClose, now),
             (End::Bad(bad), _) => self.fall_silent(Item::Bytes(end::malformed(bad).to_vec()), now),

@@ -7,7 +7,7 @@ use ringback::protocol::CloseCode;
 
 use super::rig::{Ended, Rig, ending, ms};
 use super::support::frames::Frame;
-use super::support::replies;
+use super::support::{replies, request};
 
 fn close(code: u16, reason: &str) -> End {
     End::Close {
@@ -119,6 +119,22 @@ fn a_reset_at_a_time_does_not_wait_for_what_is_owed() {
         (rig.sent(), rig.ends),
         (vec![], vec![(ms(100), Ended::Reset)])
     );
+}
+
+#[test]
+fn a_reset_at_a_time_comes_behind_the_101_however_late_that_is() {
+    for late in [ms(0), ms(1000)] {
+        let mut rig = Rig::open(&Ask {
+            slow_handshake: ms(100),
+            end: Some((End::Reset, After::Time(ms(0)))),
+            ..Ask::default()
+        });
+        rig.now = rig.now + ms(100) + late;
+        rig.pump();
+        let response = request::read(&rig.sent()).expect("a response");
+        response.assert_switched();
+        assert_eq!(rig.ends, [(ms(100) + late, Ended::Reset)]);
+    }
 }
 
 #[test]
