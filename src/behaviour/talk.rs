@@ -23,7 +23,7 @@ impl Behaviour {
                     self.for_room_cost += message.cost();
                     self.for_room.push_back(message);
                 }
-                Source::Silent => self.count_answered(now),
+                Source::Silent => {}
                 _ => {
                     if let Some(told) = self.watch.as_mut().and_then(Watch::next) {
                         self.outlet.pace.answer(Item::text(told), now);
@@ -48,19 +48,15 @@ impl Behaviour {
     /// Answers with a message.
     pub(super) fn echo(&mut self, message: Message, now: Moment) {
         self.say(message, now);
-        self.count_answered(now);
+        self.answered = self.answered.saturating_add(1);
+        if matches!(self.ask.end, Some((_, After::Messages(count))) if count == self.answered) {
+            self.end(now);
+        }
     }
 
     pub(super) fn say(&mut self, message: Message, now: Moment) {
         let message = self.change.apply(message);
         self.outlet.pace.answer(Item::Message(message), now);
-    }
-
-    pub(super) fn count_answered(&mut self, now: Moment) {
-        self.answered = self.answered.saturating_add(1);
-        if matches!(self.ask.end, Some((_, After::Messages(count))) if count == self.answered) {
-            self.end(now);
-        }
     }
 
     /// Ends as was asked for.
@@ -96,10 +92,10 @@ impl Behaviour {
 
     /// Says the last, and listens on.
     fn fall_silent(&mut self, last: Item, now: Moment) {
-        self.watch = None;
         self.outlet.pace.push(last, now);
         self.stage = Stage::Listening;
         self.timers.stop();
+        self.watch = None;
     }
 
     /// Says the last behind what is owed.
