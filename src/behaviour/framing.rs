@@ -37,10 +37,7 @@ impl Item {
 
     /// A text message.
     pub(super) fn text(text: String) -> Item {
-        Item::Message(Message {
-            is_text: true,
-            payload: text.into_bytes(),
-        })
+        Item::Message(Message::text(text))
     }
 
     /// The memory that it counts for, in bytes.
@@ -54,6 +51,13 @@ impl Item {
 }
 
 impl Message {
+    pub(super) fn text(text: String) -> Message {
+        Message {
+            is_text: true,
+            payload: text.into_bytes(),
+        }
+    }
+
     /// The memory that it counts for, in bytes.
     pub(super) fn cost(&self) -> usize {
         ITEM_BYTES + self.payload.len()

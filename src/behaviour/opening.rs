@@ -6,11 +6,11 @@ use std::time::{Duration, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::protocol::frame::{FIN, ServerHeader, TEXT};
 use crate::protocol::handshake::{self, Accepted};
 
+use super::framing::Writing;
 use super::head::Head;
-use super::{Answer, Ask, Bad, Credentials, End};
+use super::{Answer, Ask, Bad, Credentials, End, Message};
 
 /// The password that `auth/basic` wants of any user.
 const PASSWORD: &[u8] = b"password";
@@ -103,9 +103,8 @@ pub(super) fn switching(ask: &Ask, accepted: Accepted<'_>) -> Vec<u8> {
     let mut bytes = vec![0; accepted.switching_len()];
     handshake::write_switching(&accepted, &mut bytes);
     if let Some(greeting) = ask.greeting.as_ref().filter(|greeting| greeting.glued) {
-        let length = greeting.text.len() as u64;
-        bytes.extend_from_slice(ServerHeader::new(FIN | TEXT, length).as_slice());
-        bytes.extend_from_slice(greeting.text.as_bytes());
+        let mut writing = Writing::message(Message::text(greeting.text.clone()), ask.fragment);
+        while !writing.write(&mut bytes, usize::MAX) {}
     }
     bytes
 }

@@ -160,9 +160,7 @@ impl Behaviour {
             }
             Timer::Count => {
                 if let Some((number, is_last)) = self.timers.count(now) {
-                    let payload = number.to_string().into_bytes();
-                    let is_text = true;
-                    self.say(Message { is_text, payload }, due);
+                    self.say(Message::text(number.to_string()), due);
                     if is_last {
                         let close = end::close(Some(CloseCode::NORMAL), "");
                         self.leave([close, Item::Fin], due);

@@ -178,3 +178,15 @@ fn a_greeting_comes_with_the_101_or_behind_it() {
         assert_eq!(last, writes.last().copied());
     }
 }
+
+#[test]
+fn a_glued_greeting_comes_in_fragments_where_messages_do() {
+    let text = "Hello".into();
+    let rig = Rig::open(&Ask {
+        greeting: Some(Greeting { text, glued: true }),
+        fragment: Some(3),
+        ..Ask::default()
+    });
+    assert_eq!(rig.writes.len(), 1);
+    assert!(rig.sent().ends_with(b"\r\n\r\n\x01\x03Hel\x80\x02lo"));
+}
