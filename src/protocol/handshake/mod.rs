@@ -80,7 +80,7 @@ pub fn answer<'a>(head: &'a [u8], policy: &Policy) -> Result<Answer<'a>, Refusal
     } else {
         None
     };
-    let may_speak_engine_io = elsewhere.is_some();
+    let may_speak_engine_io = elsewhere.is_some_and(|place| place.speaks_engine_io);
     if policy.http && is_http(&request, may_speak_engine_io)? {
         return Ok(Answer::Http);
     }

@@ -410,6 +410,11 @@ fn a_path_that_is_somebody_elses_is_his_with_all_below() {
     let stray = head_of("GET /?EIO=4&transport=polling HTTP/1.1", &["Host: a"]);
     assert_eq!(answer(&stray, &here), Err(Refusal::SocketIoPath));
     assert_eq!(answer(&stray, &nobody), Err(Refusal::SocketIo));
+    // Somebody else's, but not a place for Socket.IO either.
+    let astray = head_of("GET /x/?EIO=4&transport=websocket HTTP/1.1", &FIELDS);
+    assert_eq!(answer(&astray, &here), Err(Refusal::SocketIoPath));
+    let astray = head_of("GET /x/?EIO=4&transport=polling HTTP/1.1", &["Host: a"]);
+    assert_eq!(answer(&astray, &here), Err(Refusal::SocketIoPath));
 }
 
 /// A response as a client reads it: status, fields with lower-case names, body.
