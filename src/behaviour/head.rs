@@ -1,8 +1,8 @@
 //! The head of a request, with all its fields.
 
-use httparse::{EMPTY_HEADER, Request};
+use httparse::{EMPTY_HEADER, Status, parse_headers};
 
-use crate::protocol::handshake::HEADERS_MAX;
+use crate::protocol::handshake::{HEADERS_MAX, request_line};
 
 /// A head that was found in order before it came here.
 #[derive(Debug, Default)]
@@ -18,20 +18,19 @@ pub(super) struct Head<'a> {
 impl<'a> Head<'a> {
     /// Reads a whole head; what is none has no fields.
     pub(super) fn read(bytes: &'a [u8]) -> Self {
-        let mut fields = [EMPTY_HEADER; HEADERS_MAX];
-        let mut request = Request::new(&mut fields);
-        if request.parse(bytes).is_err() {
+        let Some((line, rest)) = request_line(bytes) else {
             return Head::default();
-        }
+        };
+        let mut fields = [EMPTY_HEADER; HEADERS_MAX];
+        let Ok(Status::Complete((_, fields))) = parse_headers(rest, &mut fields) else {
+            return Head::default();
+        };
+        let word = |word| str::from_utf8(word).unwrap_or_default();
         Head {
-            method: request.method.unwrap_or_default(),
-            target: request.path.unwrap_or_default(),
-            minor_version: request.version.unwrap_or_default(),
-            fields: request
-                .headers
-                .iter()
-                .map(|field| (field.name, field.value))
-                .collect(),
+            method: word(line.method),
+            target: word(line.target),
+            minor_version: line.version.1,
+            fields: fields.iter().map(|it| (it.name, it.value)).collect(),
         }
     }
 

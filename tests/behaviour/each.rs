@@ -282,6 +282,15 @@ fn a_client_is_told_what_is_known_of_it() {
 }
 
 #[test]
+fn a_client_of_a_later_http_1_is_known_as_well() {
+    let told = whoami(b"\r\nGET /x/whoami?a HTTP/1.7\r\nHost: b\r\n\r\n", None);
+    let told: Value = serde_json::from_str(&told).expect("JSON");
+    assert_eq!(told["http"], json!("1.7"));
+    assert_eq!(told["target"], json!("/x/whoami?a"));
+    assert_eq!(told["headers"], json!([["Host", "b"]]));
+}
+
+#[test]
 fn frames_are_told_of_as_they_came() {
     let mut rig = Rig::upgraded(&Ask {
         source: Source::Frames,

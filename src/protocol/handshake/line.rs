@@ -7,11 +7,11 @@ use super::is_token_byte;
 
 /// What a request line says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct RequestLine<'a> {
-    pub(super) method: &'a [u8],
-    pub(super) target: &'a [u8],
+pub(crate) struct RequestLine<'a> {
+    pub(crate) method: &'a [u8],
+    pub(crate) target: &'a [u8],
     /// Major and minor.
-    pub(super) version: (u8, u8),
+    pub(crate) version: (u8, u8),
 }
 
 /// How far a request line has come.

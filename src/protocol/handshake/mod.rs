@@ -24,7 +24,7 @@ use crate::memory::slab::HOLD_BYTES_MAX;
 pub use foreign::Foreign;
 pub use refusal::{HTTP_1_1_NEEDED, Refusal, WHAT_THIS_IS, invitation, invitation_to};
 
-use line::Progress;
+use line::{Progress, RequestLine};
 use request::{Once, Request};
 use scan::{Scan, scan};
 
@@ -186,8 +186,14 @@ pub fn check_line(head: &[u8]) -> Result<(), Refusal> {
 
 /// The path and the query that a whole head asks for, as they stand in it, percent signs and all.
 pub fn path_and_query(head: &[u8]) -> Option<&str> {
+    let (line, _) = request_line(head)?;
+    std::str::from_utf8(line.path_and_query()).ok()
+}
+
+/// The request line of a whole head, and the fields behind it.
+pub(crate) fn request_line(head: &[u8]) -> Option<(RequestLine<'_>, &[u8])> {
     match line::read(head) {
-        Progress::Whole(line, _) => std::str::from_utf8(line.path_and_query()).ok(),
+        Progress::Whole(line, fields) => Some((line, fields)),
         Progress::Partial | Progress::Fault(_) => None,
     }
 }
