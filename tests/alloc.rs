@@ -1,11 +1,14 @@
-//! No allocation on the warm path: once a worker has its slabs, echoing takes nothing from the heap.
+//! No allocation on the warm path: once a worker has its slabs, echoing takes nothing from the heap. And what a
+//! behaviour took from there it gives back.
 
 mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use ringback::behaviour::{Ask, Behaviour, Request, Transmit};
 use ringback::memory::SlabPool;
+use ringback::protocol::handshake::{self, Answer};
 use ringback::protocol::policy::Policy;
 use ringback::protocol::{Moment, Next, Piece, Reply, Session, Tally, Turn};
 use support::frames::{self, Frame};
@@ -14,14 +17,21 @@ use support::request;
 thread_local! {
     /// Allocations of this thread. The other threads are the harness's.
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    /// What this thread has allocated and not given back, in bytes.
+    static HELD_BYTES: Cell<usize> = const { Cell::new(0) };
 }
 
 struct Counting;
 
 impl Counting {
-    fn count() {
-        // A thread that ends may allocate after its locals are gone; none of those is counted here.
+    // A thread that ends may allocate after its locals are gone; none of those is counted here.
+    fn count(bytes: usize) {
         let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+        let _ = HELD_BYTES.try_with(|held| held.set(held.get().wrapping_add(bytes)));
+    }
+
+    fn forget(bytes: usize) {
+        let _ = HELD_BYTES.try_with(|held| held.set(held.get().wrapping_sub(bytes)));
     }
 }
 
@@ -29,18 +39,20 @@ impl Counting {
 // the counter is a constant-initialised thread local without a destructor and allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        Self::count();
+        Self::count(layout.size());
         // SAFETY: the caller keeps the contract of `alloc`, which is the same.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        Self::forget(layout.size());
         // SAFETY: the caller keeps the contract of `dealloc`, and `pointer` came from `System`.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        Self::count();
+        Self::forget(layout.size());
+        Self::count(size);
         // SAFETY: the caller keeps the contract of `realloc`, and `pointer` came from `System`.
         unsafe { System.realloc(pointer, layout, size) }
     }
@@ -205,4 +217,35 @@ fn the_counter_counts() {
     let before = ALLOCATIONS.get();
     drop(std::hint::black_box(Box::new(1)));
     assert_eq!(ALLOCATIONS.get(), before + 1);
+}
+
+#[test]
+fn a_behaviour_gives_back_what_it_kept_for_many_answers() {
+    let (head, policy) = (request::upgrade(), Policy::default());
+    let Ok(Answer::Upgrade(accepted)) = handshake::answer(&head, &policy) else {
+        panic!("an upgrade that is in order");
+    };
+    let request = Request {
+        head: &head,
+        accepted,
+        peer: None,
+    };
+    let stream = frames::encode(&vec![Frame::text(""); 2700]);
+    for path in ["/x/echo", "/x/frames?coalesce", "/x/broadcast/room"] {
+        let before = HELD_BYTES.get();
+        let ask = Ask::read(path).expect("a behaviour");
+        let (opened, later) = (Moment::from_nanos(1), Moment::from_nanos(1_000_000_000));
+        let mut behaviour = Behaviour::open(ask, &request, &policy, opened, 1);
+        while behaviour.has_room() {
+            behaviour.receive(&mut stream.clone(), opened);
+        }
+        assert!(HELD_BYTES.get() - before > 1 << 20, "{path}");
+        while behaviour.take_for_room().is_some() {}
+        while let Transmit::Bytes(bytes) = behaviour.transmit(later) {
+            let count = bytes.len();
+            behaviour.sent(count);
+        }
+        let held = HELD_BYTES.get() - before;
+        assert!(held < 8 * 1024, "{path}: {held} bytes");
+    }
 }

@@ -7,6 +7,8 @@ use serde::Serialize;
 
 use crate::protocol::frame::{self, BINARY, CLOSE, CONTINUATION, Header, PING, PONG, TEXT};
 
+use super::trim;
+
 /// How many frames of a message are told of.
 const FRAMES_MAX: usize = 16;
 
@@ -54,7 +56,9 @@ pub(super) struct Watch {
 impl Watch {
     /// What there is to tell of the next message, as JSON.
     pub(super) fn next(&mut self) -> Option<String> {
-        self.told.pop_front()
+        let told = self.told.pop_front();
+        trim(&mut self.told);
+        told
     }
 
     /// Takes in what came, before anybody unmasks it.

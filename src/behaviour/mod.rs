@@ -275,6 +275,7 @@ impl Behaviour {
     /// The next message for the room, which is everybody in it, the sender included.
     pub fn take_for_room(&mut self) -> Option<Message> {
         let message = self.for_room.pop_front()?;
+        trim(&mut self.for_room);
         self.for_room_cost -= message.cost();
         Some(message)
     }
@@ -305,3 +306,14 @@ impl Behaviour {
 
 /// The longest that anything may be asked to take.
 pub const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// A queue keeps so many places in any case.
+const PLACES_KEPT: usize = 16;
+
+/// Gives back what a queue took when it was long, now that it is short.
+fn trim<T>(queue: &mut VecDeque<T>) {
+    let places = queue.capacity();
+    if places > PLACES_KEPT && queue.len() < places / 4 {
+        queue.shrink_to(places / 2);
+    }
+}

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::protocol::Moment;
 
-use super::Ask;
 use super::framing::Item;
+use super::{Ask, trim};
 
 /// How long answers are kept that are to leave together, where there are not enough of them.
 const TOGETHER: Duration = Duration::from_millis(50);
@@ -100,6 +100,7 @@ impl Pace {
     /// The next, if it is due.
     pub(super) fn pop(&mut self, now: Moment) -> Option<Item> {
         let (_, item) = self.queue.pop_front_if(|(due, _)| *due <= now)?;
+        trim(&mut self.queue);
         self.cost -= item.cost();
         Some(item)
     }
