@@ -19,7 +19,7 @@ const PLAIN: Entry = Entry {
     examples: &[
         "/x/echo",
         "/x/echo?delay=200ms&fragment=64&upper",
-        "/x/echo?ping&close=1001",
+        "/x/echo?ping=5s&reset=30s",
     ],
     is_over_http: false,
 };
@@ -169,7 +169,7 @@ pub const ENTRIES: [Entry; 25] = [
     Entry {
         name: "drip",
         group: Group::Framing,
-        does: "Sends everything in small pieces, headers of frames not spared.",
+        does: "Sends everything behind the 101 in small pieces, headers of frames not spared.",
         parameters: &[
             optional("bytes", size(DRIP_BYTES_MAX), "1", "the size of a piece"),
             every("10ms"),

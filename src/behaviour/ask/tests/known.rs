@@ -152,10 +152,10 @@ fn known() -> Vec<(&'static str, Ask)> {
             },
         ),
         (
-            "/x/echo?ping&close=1001",
+            "/x/echo?ping=5s&reset=30s",
             Ask {
-                ping: pings(ms(1000), "").ping,
-                ..closes(1001, "", AT_ONCE)
+                ping: pings(ms(5000), "").ping,
+                ..ends(End::Reset, After::Time(ms(30_000)))
             },
         ),
         (
