@@ -182,7 +182,7 @@ impl Behaviour {
             _ => None,
         };
         if let Some(first) = first {
-            self.outlet.pace.push(first, opened + APART);
+            self.outlet.pace.answer(first, opened + APART);
         }
         self.timers.start(&self.ask, opened);
         if matches!(self.ask.end, Some((_, After::Messages(0)))) {

@@ -53,6 +53,23 @@ fn answers_are_kept_back_and_stay_in_order() {
 }
 
 #[test]
+fn what_is_said_unasked_is_kept_back_like_an_answer() {
+    for source in [Source::Whoami, Source::Huge { bytes: 3 }] {
+        let delay = ms(200);
+        let mut rig = Rig::open(&Ask {
+            source,
+            delay,
+            ..Ask::default()
+        });
+        rig.feed_frames(&[Frame::text("a")]);
+        rig.wait(ms(1000));
+        let times: Vec<_> = rig.writes.iter().map(|(time, _)| *time).collect();
+        assert_eq!(times, [ms(0), ms(220)]);
+        assert!(rig.writes[1].1.ends_with(b"\x81\x01a"));
+    }
+}
+
+#[test]
 fn a_message_comes_in_frames_of_limited_size() {
     let ask = Ask {
         fragment: Some(2),
