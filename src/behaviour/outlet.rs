@@ -181,7 +181,8 @@ impl Outlet {
         self.is_opening = false;
         while self.ready.len() < READY_BYTES_MAX && self.end.is_none() {
             let writing = self.writing.as_ref();
-            let may_ping = writing.is_none_or(|writing| !writing.is_amid_frame());
+            let may_ping = writing.is_none_or(|writing| !writing.is_amid_frame())
+                && !self.pace.holds_opening();
             if may_ping && let Some(payload) = self.ping.take() {
                 self.put(Item::frame(PING, &payload));
             } else if let Some(mut writing) = self.writing.take() {

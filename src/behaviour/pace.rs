@@ -105,6 +105,11 @@ impl Pace {
         Some(item)
     }
 
+    /// Whether the answer to the request still waits, which is in front of all.
+    pub(super) fn holds_opening(&self) -> bool {
+        matches!(self.queue.front(), Some((_, Item::Opening(_))))
+    }
+
     /// When the next is due.
     pub(super) fn next_due(&self) -> Option<Moment> {
         self.queue.front().map(|(due, _)| *due)

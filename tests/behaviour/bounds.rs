@@ -281,3 +281,17 @@ fn nothing_is_said_before_the_request_is_answered() {
         .assert_switched();
     assert!(rig.sent().ends_with(b"\x81\x05early"));
 }
+
+#[test]
+fn a_ping_that_was_due_before_a_late_101_comes_behind_it() {
+    let mut rig = Rig::open(&Ask {
+        slow_handshake: ms(100),
+        ping: Some((Ticker { every: ms(10) }, "hi".into())),
+        ..Ask::default()
+    });
+    rig.now = rig.now + ms(150);
+    rig.pump();
+    let response = request::read(&rig.sent()).expect("a response");
+    response.assert_switched();
+    assert_eq!(response.rest, b"\x89\x02hi");
+}
