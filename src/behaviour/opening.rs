@@ -22,7 +22,7 @@ pub struct Refused {
     pub status: u16,
     /// The fields that not every response has.
     pub fields: Vec<(&'static str, String)>,
-    /// Why it is so, in a line that ends.
+    /// Why it is so, in a line that ends; empty where the status allows no body.
     pub text: String,
 }
 
@@ -40,10 +40,14 @@ impl Refused {
             Answer::Status(status) => Some(Refused {
                 status: *status,
                 fields: fields_of(*status),
-                text: format!(
-                    "This path was asked to answer with {status} instead of a 101. A browser shows its page an \
-                     error, and a close with 1006.\n"
-                ),
+                text: match status {
+                    // RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5.
+                    204 | 205 | 304 => String::new(),
+                    _ => format!(
+                        "This path was asked to answer with {status} instead of a 101. A browser shows its page \
+                         an error, and a close with 1006.\n"
+                    ),
+                },
             }),
             Answer::Redirect(to) => Some(Refused {
                 status: 302,
@@ -66,14 +70,12 @@ impl Refused {
         if let Some(now) = now {
             put("Date", &httpdate::fmt_http_date(UNIX_EPOCH + now));
         }
-        // RFC 9110, sections 6.4.1 and 8.6.
-        let has_body = !matches!(self.status, 204 | 205 | 304);
-        let text = if has_body { &*self.text } else { "" };
-        if has_body {
+        if !self.text.is_empty() {
             put("Content-Type", "text/plain; charset=utf-8");
         }
+        // RFC 9110, section 8.6.
         if !matches!(self.status, 204 | 304) {
-            put("Content-Length", &text.len().to_string());
+            put("Content-Length", &self.text.len().to_string());
         }
         put("Cache-Control", "no-store");
         let is_426 = self.status == 426;
@@ -85,7 +87,7 @@ impl Refused {
             put(name, value);
         }
         response.push_str("\r\n");
-        response.push_str(text);
+        response.push_str(&self.text);
         response.into_bytes()
     }
 }

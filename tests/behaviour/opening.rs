@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ringback::behaviour::{Answer, Ask, Credentials, Greeting};
+use ringback::behaviour::{Answer, Ask, Credentials, Greeting, Refused};
 
 use super::rig::{Ended, Rig, ms};
 use super::support::frames::Frame;
@@ -44,18 +44,18 @@ fn another_status_is_a_whole_response() {
             assert_eq!(response.header(name), Some(value));
         }
     }
-    for status in [204, 304] {
+    for (status, length) in [(204, None), (205, Some("0")), (304, None)] {
         let answer = Answer::Status(status);
-        let response = response(
-            &Ask {
-                answer,
-                ..Ask::default()
-            },
-            "",
-        );
+        let ask = Ask {
+            answer,
+            ..Ask::default()
+        };
+        let refused = Refused::of(&ask, &request::upgrade());
+        assert_eq!(refused.map(|it| it.text), Some(String::new()));
+        let response = response(&ask, "");
         assert_eq!(
             (response.status, response.header("content-length")),
-            (status, None)
+            (status, length)
         );
         assert!(response.rest.is_empty());
     }
