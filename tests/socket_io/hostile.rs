@@ -103,6 +103,18 @@ fn attachments_come_behind_their_event_and_nowhere_else() {
     check(&server);
 }
 
+/// Otherwise a few bytes that name it stand for all of its own, each time anew.
+#[test]
+fn an_attachment_stands_in_one_place() {
+    let server = server();
+    let mut web = Web::joined(&server);
+    let placeholders = vec!["{\"_placeholder\":true,\"num\":0}"; 1000].join(",");
+    web.say(&format!("451-[\"message\",{placeholders}]"));
+    web.say_binary(&[7; 50_000]);
+    assert_eq!(web.next(), text("41"));
+    check(&server);
+}
+
 #[test]
 fn attachments_have_a_bound() {
     let server = Server::start("epoll", &["--socket-io-max-payload", "64KiB"]);

@@ -28,38 +28,39 @@ pub(super) enum Argument {
 
 impl Arguments {
     /// Reads the payload of an event: a list that begins with its name, and its attachments. None where it is
-    /// malformed, or refers to an attachment that did not come.
+    /// malformed, or refers to an attachment that did not come, or to one twice: a few bytes of JSON would otherwise
+    /// stand for many of an attachment, each copied into the answers.
     pub(super) fn read(json: &str, attachments: &VecDeque<Bytes>) -> Option<Arguments> {
         let mut all = serde_json::from_str::<Vec<Argument>>(json).ok()?;
         if all.is_empty() {
             return None;
         }
         all.remove(0);
-        let are_whole = attachments.is_empty() || all.iter_mut().all(|it| it.attach(attachments));
+        let mut left: Vec<_> = attachments.iter().cloned().map(Some).collect();
+        let are_whole = left.is_empty() || all.iter_mut().all(|it| it.attach(&mut left));
         are_whole.then_some(Arguments(all))
     }
 }
 
 impl Argument {
-    /// Puts attachments where their placeholders stand; whether all of them came.
-    fn attach(&mut self, attachments: &VecDeque<Bytes>) -> bool {
+    /// Puts attachments that are `left` where their placeholders stand; whether there was one for each.
+    fn attach(&mut self, left: &mut [Option<Bytes>]) -> bool {
         match self {
-            Argument::List(items) => items.iter_mut().all(|item| item.attach(attachments)),
+            Argument::List(items) => items.iter_mut().all(|item| item.attach(left)),
             Argument::Object(fields) => match fields.as_slice() {
                 [
                     (first, Argument::Bool(true)),
                     (second, Argument::Number(place)),
                 ] if first == "_placeholder" && second == "num" => {
                     let place = place.as_u64().and_then(|place| usize::try_from(place).ok());
-                    let Some(bytes) = place.and_then(|place| attachments.get(place)) else {
+                    let attachment = place.and_then(|place| left.get_mut(place)?.take());
+                    let Some(bytes) = attachment else {
                         return false;
                     };
-                    *self = Argument::Bytes(bytes.clone());
+                    *self = Argument::Bytes(bytes);
                     true
                 }
-                _ => fields
-                    .iter_mut()
-                    .all(|(_, field)| field.attach(attachments)),
+                _ => fields.iter_mut().all(|(_, field)| field.attach(left)),
             },
             _ => true,
         }
@@ -211,6 +212,8 @@ mod tests {
         assert_eq!(read_one, Some(Arguments(expected)));
         let missing = r#"["message",{"_placeholder":true,"num":1}]"#;
         assert_eq!(read(missing, &[b"a"]), None);
+        let twice = r#"["message",[{"_placeholder":true,"num":0}],{"_placeholder":true,"num":0}]"#;
+        assert_eq!(read(twice, &[b"a"]), None);
     }
 
     /// Without attachments it is an object like any other.
