@@ -29,6 +29,7 @@ use crate::protocol::handshake::{HEAD_BYTES_MAX, Refusal, path_and_query};
 use super::head::{Verdict, judge};
 use super::places::{Held, Place, Places};
 use super::routes;
+use super::turns::Turns;
 use super::wire::{self, Wire};
 use super::{Caller, Counters, Phase, Settings, drained};
 use super::{behaviours, socket_io};
@@ -48,6 +49,7 @@ pub(super) struct Shared {
     pub(super) places: Arc<Places>,
     pub(super) phase: watch::Receiver<Phase>,
     pub(super) router: Router,
+    pub(super) turns: Turns,
     pub(super) behaviours: behaviours::Host,
     pub(super) socket_io: Option<socket_io::Host>,
     pub(super) upgrade: Box<dyn Fn(Caller) + Send + Sync>,
@@ -238,7 +240,8 @@ async fn exchange(mut wire: Wire, len: usize, shared: &Arc<Shared>) -> io::Resul
     let socket_io = shared.socket_io_of(wire.unread());
     let behaviours = shared.behaviours.places_for(wire.unread());
     let places = socket_io.map(|host| &host.places).or(behaviours);
-    if places.is_some_and(|places| !wire.move_to(places)) {
+    let places = places.unwrap_or(&shared.places).clone();
+    if !wire.move_to(&places) {
         return Ok((wire, Outcome::NoPlace));
     }
     let body_bytes_max = socket_io.map_or(BODY_BYTES_MAX, |host| host.body_bytes_max());
@@ -267,9 +270,9 @@ async fn exchange(mut wire: Wire, len: usize, shared: &Arc<Shared>) -> io::Resul
         if !matches!(size, SizeOfBody::Known(_)) {
             request.make_last();
         }
-        let (request, shared) = (request.clone(), shared.clone());
+        let (places, request, shared) = (places.clone(), request.clone(), shared.clone());
         async move {
-            let answer = answer(incoming, size, body_bytes_max, &request, &shared).await;
+            let answer = answer(incoming, size, body_bytes_max, &places, &request, &shared).await;
             Ok::<_, Infallible>(answer)
         }
     });
@@ -331,20 +334,23 @@ impl SizeOfBody {
     }
 }
 
-/// Answers a request, once its body has been read.
+/// Answers a request of a connection that is among `places`, once its body has been read.
 async fn answer(
     incoming: Request<Incoming>,
     size: SizeOfBody,
     body_bytes_max: u64,
+    places: &Arc<Places>,
     request: &wire::Request,
     shared: &Shared,
 ) -> Response {
     let (parts, body) = incoming.into_parts();
-    let mut held = Held::nothing(&shared.places);
+    // Those of the connection: bodies for Socket.IO take no memory from what is brought to others.
+    let mut held = Held::nothing(places);
+    let is_moved = !Arc::ptr_eq(places, &shared.places);
     let read = match size {
         SizeOfBody::Known(0) => Ok(Bytes::new()),
         SizeOfBody::TooLarge => Err(StatusCode::PAYLOAD_TOO_LARGE),
-        _ if shared.places.are_scarce() => Err(StatusCode::SERVICE_UNAVAILABLE),
+        _ if !is_moved && places.are_scarce() => Err(StatusCode::SERVICE_UNAVAILABLE),
         _ => timeout(
             shared.settings.body_timeout,
             read_body(body, body_bytes_max, &mut held),
@@ -352,6 +358,9 @@ async fn answer(
         .await
         .unwrap_or(Err(StatusCode::REQUEST_TIMEOUT)),
     };
+    if is_moved {
+        shared.turns.clone().take().await;
+    }
     let socket_io = shared.socket_io.as_ref();
     let socket_io = socket_io.filter(|host| host.owns(parts.uri.path()));
     let mut response = match read {

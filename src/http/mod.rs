@@ -18,6 +18,7 @@
 //! |---|---|
 //! | `places` | how many there may be, and who is turned away |
 //! | `connection` | one connection: the way above |
+//! | `turns` | one at a time of those who have much to do |
 //! | `head` | whether a head is ordinary, an upgrade, or refused |
 //! | `wire` | unread bytes, then the socket; what hyper reads of them |
 //! | `routes` | what is answered |
@@ -40,6 +41,7 @@ mod places;
 mod routes;
 mod socket_io;
 mod sse;
+mod turns;
 mod wire;
 
 use std::io;
@@ -60,6 +62,7 @@ use crate::protocol::policy::Elsewhere;
 
 use connection::Shared;
 use places::{Place, Places};
+use turns::Turns;
 
 /// The stack of the thread, in bytes. Some 24 KiB of it are used, and memory is taken only as it is touched.
 const STACK_BYTES: usize = 512 * 1024;
@@ -240,16 +243,18 @@ impl Side {
             settings.connections_max,
             settings.held_bytes_max,
         ));
+        let turns = Turns::new();
         let has_behaviours = settings.behaviours.is_some();
         let shared = Arc::new(Shared {
             behaviours: behaviours::Host::new(&settings),
-            socket_io: socket_io::Host::new(&settings, &policy),
+            socket_io: socket_io::Host::new(&settings, &policy, &turns),
             settings,
             policy: policy.clone(),
             counters: counters.clone(),
             places: places.clone(),
             phase: phases.clone(),
             router: routes::router(phases, has_behaviours),
+            turns,
             upgrade: hooks.upgrade,
         });
         let last_words = LastWords(Some(hooks.panicked));

@@ -52,6 +52,7 @@ use crate::protocol::handshake;
 
 use super::Settings;
 use super::places::Places;
+use super::turns::Turns;
 
 use ask::{Ask, Fault};
 use echo::EngineEcho;
@@ -91,11 +92,12 @@ pub(super) struct Host {
     socket_io: SocketIoService<NotFoundService>,
     engine_io: EngineIoService<EngineEcho>,
     sessions: Arc<Sessions>,
+    turns: Turns,
 }
 
 impl Host {
     /// None where it is not to be had.
-    pub(super) fn new(settings: &Settings, policy: &Policy) -> Option<Host> {
+    pub(super) fn new(settings: &Settings, policy: &Policy, turns: &Turns) -> Option<Host> {
         let held_bytes_max = settings.held_bytes_max;
         let settings = settings.socket_io.clone()?;
         let engine_config = EngineIoConfig {
@@ -133,6 +135,7 @@ impl Host {
             engine_io: EngineIoService::with_config(Arc::new(EngineEcho), engine_config),
             socket_io,
             settings,
+            turns: turns.clone(),
         })
     }
 
@@ -311,6 +314,7 @@ impl Host {
         let mut left = body.map_err(|_| Fault::BadRequest)?;
         loop {
             session.clone().passes(Leg::Post).await;
+            self.turns.clone().take().await;
             let mut ends = memchr::memchr_iter(SEPARATOR, &left);
             let (piece, rest) = match ends.nth(PACKETS_AT_ONCE - 1) {
                 Some(end) => (left.slice(..end), Some(left.slice(end + 1..))),

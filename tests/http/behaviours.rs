@@ -305,7 +305,7 @@ fn what_lasts_takes_no_place_from_the_others() {
         client.shut_down();
         client.ends();
     }
-    for path in ["/healthz", "/x", "/http"] {
+    for path in ["/healthz", "/x"] {
         assert_eq!(get(&rig, path, "").status, 200, "{path}");
     }
     first.send([0x88, 0x80, 1, 2, 3, 4]);

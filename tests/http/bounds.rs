@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::sync::atomic::Ordering::Relaxed;
+use std::thread::sleep;
 
 use ringback::http::Settings;
 use ringback::protocol::Policy;
@@ -164,4 +165,27 @@ fn what_is_brought_is_bounded_and_forgotten() {
     // What the first one brought is used up, and its place is not.
     let mut client = rig.call(" ".repeat(950));
     assert_ne!(client.answer(false).status, 503);
+}
+
+/// Bodies that do not end hold what they may among those who send such, and no more.
+#[test]
+fn what_is_held_of_bodies_takes_nothing_from_health_checks() {
+    let rig = rig(|settings, _| settings.held_bytes_max = 100_000);
+    for path in ["/socket.io/?EIO=4", "/x/whoami", "/http"] {
+        let body = "x".repeat(60_000);
+        let post = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 60001\r\n\r\n");
+        let mut held = rig.call("");
+        held.send(format!("{post}{body}"));
+        sleep(SHORT);
+        let mut refused = rig.call("");
+        refused.send(format!("{post}{body}"));
+        assert_eq!(refused.answer(false).status, 503, "{path}");
+        let brought = format!(
+            "GET /healthz HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n",
+            "x".repeat(50_000)
+        );
+        assert_ne!(rig.call(brought).answer(false).status, 503, "{path}");
+        held.send("x");
+        assert_ne!(held.answer(false).status, 503, "{path}");
+    }
 }

@@ -68,6 +68,7 @@ pub(super) async fn run(
         held: Held::nothing(places),
     };
     loop {
+        shared.turns.clone().take().await;
         let (sent, turn) = driver.transmit()?;
         match turn {
             Turn::Talk => {}

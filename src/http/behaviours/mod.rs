@@ -60,11 +60,16 @@ impl Host {
         }
     }
 
-    /// The places for the request whose head `unread` begins with, if it is one that may take long.
+    /// The places for the request whose head `unread` begins with, if it is one that may take long or be
+    /// much work.
     pub(super) fn places_for(&self, unread: &[u8]) -> Option<&Arc<Places>> {
         let path = path_and_query(unread)?.split('?').next()?;
-        let takes_long = path == "/sse" || path.starts_with("/x/");
-        self.places.as_ref().filter(|_| takes_long)
+        let is_below = |owner| {
+            path.strip_prefix(owner)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let takes_much = path == "/sse" || is_below("/http") || path.starts_with("/x/");
+        self.places.as_ref().filter(|_| takes_much)
     }
 }
 

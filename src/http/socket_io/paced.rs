@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep};
 
+use crate::http::turns::Turns;
 use crate::http::wire::Wire;
 use crate::protocol::frame::{self, BINARY, CLIENT_HEADER_BYTES_MAX, CONTINUATION, FIN, TEXT};
 
@@ -32,6 +33,9 @@ pub(super) struct Paced {
     frames: Frames,
     /// Something was read, and others are to have their turn.
     is_to_yield: bool,
+    turns: Turns,
+    /// For its turn to read, and to have answered what it read.
+    turn: Option<Wait>,
     /// For what stands in the way of reading.
     obstacle: Option<Wait>,
     /// For the end of the session, which the library is told then.
@@ -47,6 +51,7 @@ impl Paced {
     pub(super) fn new(
         wire: Wire,
         session: Arc<Session>,
+        turns: Turns,
         stall_timeout: Duration,
     ) -> (Paced, oneshot::Receiver<Wire>) {
         let (back, returned) = oneshot::channel();
@@ -58,6 +63,8 @@ impl Paced {
             session,
             frames: Frames::default(),
             is_to_yield: false,
+            turns,
+            turn: None,
             obstacle: None,
             stall: None,
             stall_timeout,
@@ -110,6 +117,12 @@ impl AsyncRead for Paced {
             ready!(obstacle.as_mut().poll(context));
             this.obstacle = None;
         }
+        let turns = &this.turns;
+        let turn = this
+            .turn
+            .get_or_insert_with(|| Box::pin(turns.clone().take()));
+        ready!(turn.as_mut().poll(context));
+        this.turn = None;
         let start = buffer.filled().len();
         ready!(this.wire()?.poll_read(context, buffer))?;
         this.is_to_yield = true;

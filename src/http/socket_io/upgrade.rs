@@ -37,7 +37,12 @@ pub(in crate::http) async fn serve(mut wire: Wire, head_len: usize, shared: &Sha
     if opened.upgraded.is_some() {
         opened.session.begin_upgrade();
     }
-    let (paced, returned) = Paced::new(wire, opened.session, shared.policy.stall_timeout);
+    let (paced, returned) = Paced::new(
+        wire,
+        opened.session,
+        shared.turns.clone(),
+        shared.policy.stall_timeout,
+    );
     // It has only to find a task for it: the query is one of ours.
     let _ = if host.is_socket_io(&path) {
         host.socket_io.clone().call((paced, opened.request)).await
