@@ -41,7 +41,7 @@ fn path(text: &str) -> Result<String, Refusal> {
         path.starts_with('/') && path.bytes().all(is_right) && !path.contains("//")
     };
     match path {
-        "" => Err(Refusal::new(
+        "" | "/" => Err(Refusal::new(
             "is the path of the echo and of the page",
             REMEDY,
         )),

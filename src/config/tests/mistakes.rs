@@ -24,6 +24,7 @@ protocol | udp | `udp` is none of its values; write websocket or tcp.
 max-connections | 0 | `0` is not above zero; write a number such as 10000, or unlimited.
 max-connections | -1 | `-1` is not a whole number above zero; write a number such as 10000, or unlimited.
 drain-timeout | 30 | `30` lacks a unit; write 30s for seconds or 30ms for milliseconds.
+socket-io-path | // | `//` is the path of the echo and of the page; write a path such as /socket.io/, of letters, digits, and any of -._~/.
 buffer-memory | 1000kB | `1000kB` is too little for 4 workers; write at least 1024KiB.
 buffer-memory | 2TiB | `2TiB` is too large; write at most 1TiB.
 uring-buffers | 48 | `48` is not a power of two; write a power of two from 1 to 32768, or auto.
