@@ -163,8 +163,11 @@ test('a tutorial server is told from an echo', async (t) => {
   t.after(() => tutorial.end('SIGKILL'));
   const page = await open(t, tutorial.url());
   await button(page, 'Open one and say hello').click();
-  await says(transcript(page), /Received: Hellonot what was sent/);
+  await says(transcript(page), /Received: Hellowhat was sent, with 10 bytes in front, back after/);
   await says(transcript(page), /Hi there(said by the server|not what was sent)/);
+  await field(page, 'Seconds').fill('1');
+  await button(page, 'Start').click();
+  await says(page.getByRole('status'), /Measured: 100 of 100 came back/);
 });
 
 test('the code of every language has the address in it, and is copied', async (t) => {

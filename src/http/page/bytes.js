@@ -45,6 +45,11 @@ function isSame(one, other) {
   return one.length === other.length && one.every((byte, index) => byte === other[index]);
 }
 
+/** Whether `all` ends with `end`, and `end` is something. */
+function isAtEnd(end, all) {
+  return end.length > 0 && all.length > end.length && isSame(all.subarray(all.length - end.length), end);
+}
+
 function sizeInWords(count) {
   if (count < 1024) {
     return count === 1 ? '1 byte' : `${count} bytes`;

@@ -16,12 +16,18 @@ class Echoes {
 
   /** Says in words whether what came is the echo of something that was sent. */
   compare(bytes, isText, now) {
-    const index = this.waiting.findIndex((sent) => sent.isText === isText && isSame(sent.bytes, bytes));
+    let index = this.waiting.findIndex((sent) => sent.isText === isText && isSame(sent.bytes, bytes));
+    const isSameAlone = index >= 0;
+    if (!isSameAlone) {
+      // With a prefix every answer is text.
+      index = this.waiting.findIndex((sent) => isAtEnd(sent.bytes, bytes));
+    }
     if (index < 0) {
       return this.waiting.length === 0 ? 'said by the server' : 'not what was sent';
     }
     const [sent] = this.waiting.splice(index, 1);
     this.bytes -= sent.bytes.length;
-    return `the same bytes, back after ${timeInWords(now - sent.at)}`;
+    const came = isSameAlone ? 'the same bytes' : `what was sent, with ${sizeInWords(bytes.length - sent.bytes.length)} in front`;
+    return `${came}, back after ${timeInWords(now - sent.at)}`;
   }
 }

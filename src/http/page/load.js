@@ -2,16 +2,23 @@
 
 const LOAD = { rate: [1, 2000], size: [8, 1024 * 1024], seconds: [1, 60] };
 
+/** Each message begins with its number, in so many digits. */
+const NUMBER_DIGITS = 8;
+
 /** Above this much in the browser's queue no more is sent: what is measured then is only the queue. */
 const QUEUE_MAX = 16 * 1024 * 1024;
+
+function numbered(message) {
+  return String(message).padStart(NUMBER_DIGITS, '0');
+}
 
 class Load {
   constructor(rate, size, seconds, done) {
     Object.assign(this, { rate, seconds, done, sent: 0, back: 0, roundTrips: [], buckets: [] });
-    this.message = randomBytes(size);
+    this.size = size;
+    this.rest = textOf(size - NUMBER_DIGITS);
     this.due = [];
     this.socket = new WebSocket(here('/'));
-    this.socket.binaryType = 'arraybuffer';
     this.socket.addEventListener('open', () => this.begin());
     this.socket.addEventListener('message', (event) => this.came(event.data));
     this.socket.addEventListener('close', (event) => this.end(event.code));
@@ -28,9 +35,8 @@ class Load {
     const elapsed = performance.now() - this.start;
     const total = Math.floor((Math.min(elapsed, this.seconds * 1000) / 1000) * this.rate);
     while (this.sent < total && this.socket.bufferedAmount < QUEUE_MAX && this.socket.readyState === WebSocket.OPEN) {
-      new DataView(this.message.buffer).setUint32(0, this.sent);
       this.due.push(performance.now());
-      this.socket.send(this.message);
+      this.socket.send(numbered(this.sent) + this.rest);
       this.sent += 1;
     }
     const isOver = elapsed >= this.seconds * 1000 && (this.back === this.sent || elapsed > (this.seconds + 5) * 1000);
@@ -39,9 +45,10 @@ class Load {
     }
   }
 
-  /** Echoes keep their order. What is no echo, such as a greeting, is not counted. */
+  /** Echoes keep their order, and may have a prefix. What is no echo, such as a greeting, is not counted. */
   came(data) {
-    if (!(data instanceof ArrayBuffer) || data.byteLength !== this.message.length) {
+    const start = data.length - this.size;
+    if (start < 0 || data.slice(start, start + NUMBER_DIGITS) !== numbered(this.back)) {
       return;
     }
     const now = performance.now();
