@@ -222,9 +222,11 @@ fn entry_as_json(entry: &Entry) -> Value {
 
 /// A parameter, in a line.
 fn told(parameter: &Parameter) -> String {
-    let default = parameter
-        .default
-        .map_or_else(String::new, |default| format!(" (without it: {default})"));
+    let default = match parameter.default {
+        None => String::new(),
+        Some("") => " (without it: empty)".to_owned(),
+        Some(default) => format!(" (without it: {default})"),
+    };
     format!(
         "{}: {}; {}{default}",
         parameter.name, parameter.kind, parameter.does
