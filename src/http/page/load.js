@@ -14,7 +14,7 @@ function numbered(message) {
 
 class Load {
   constructor(rate, size, seconds, done) {
-    Object.assign(this, { rate, seconds, done, sent: 0, back: 0, roundTrips: [], buckets: [] });
+    Object.assign(this, { rate, seconds, done, sent: 0, back: 0, hasSentAll: false, roundTrips: [], buckets: [] });
     this.size = size;
     this.rest = textOf(size - NUMBER_DIGITS);
     this.due = [];
@@ -30,16 +30,18 @@ class Load {
     this.painter = setInterval(() => this.paint(), Plot.BUCKET_MS);
   }
 
-  /** Sends what the clock says is due, so that a timer that comes late costs no message. */
+  /** Sends what the clock says is due, so that a timer that comes late costs no message; after the end nothing. */
   sendDue() {
     const elapsed = performance.now() - this.start;
     const total = Math.floor((Math.min(elapsed, this.seconds * 1000) / 1000) * this.rate);
-    while (this.sent < total && this.socket.bufferedAmount < QUEUE_MAX && this.socket.readyState === WebSocket.OPEN) {
+    const mayGo = () => this.socket.bufferedAmount < QUEUE_MAX && this.socket.readyState === WebSocket.OPEN;
+    while (!this.hasSentAll && this.sent < total && mayGo()) {
       this.due.push(performance.now());
       this.socket.send(numbered(this.sent) + this.rest);
       this.sent += 1;
     }
-    const isOver = elapsed >= this.seconds * 1000 && (this.back === this.sent || elapsed > (this.seconds + 5) * 1000);
+    this.hasSentAll = elapsed >= this.seconds * 1000;
+    const isOver = this.hasSentAll && (this.back === this.sent || elapsed > (this.seconds + 5) * 1000);
     if (isOver) {
       this.stop();
     }
