@@ -80,7 +80,7 @@ async fn not_found(method: Method, uri: Uri, has_behaviours: bool) -> Response {
     };
     let text = format!(
         "There is nothing at this path. There is / (what this is), /healthz (whether it lives) and /readyz (whether it \
-        takes connections){for_tests}; a WebSocket may be opened at any path.\n"
+        takes connections){for_tests}; a WebSocket may be opened at any path where no Socket.IO is spoken.\n"
     );
     (StatusCode::NOT_FOUND, text).into_response()
 }
