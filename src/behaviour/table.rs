@@ -143,16 +143,24 @@ pub fn find(name: &str) -> Option<&'static Entry> {
 
 /// The behaviour that somebody will have meant who wrote `name`, if there is one that is like it.
 pub fn nearest(name: &str) -> Option<&'static Entry> {
+    let known = nearest_of(name, ENTRIES.iter().map(|entry| entry.name));
+    known.and_then(find)
+}
+
+/// The one of `known` that somebody will have meant who wrote `name`, if there is one that is like it.
+pub(super) fn nearest_of(
+    name: &str,
+    known: impl Iterator<Item = &'static str>,
+) -> Option<&'static str> {
     if name.len() > MISTYPED_BYTES_MAX {
         return None;
     }
     let name = name.to_lowercase();
-    ENTRIES
-        .iter()
-        .map(|entry| (strsim::jaro(&name, entry.name), entry))
+    known
+        .map(|known| (strsim::jaro(&name, known), known))
         .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, entry)| entry)
+        .map(|(_, known)| known)
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@
 //! | `wire` | unread bytes, then the socket; what hyper reads of them |
 //! | `routes` | what is answered |
 //! | `page` | the page at `/`, and what it may do |
+//! | `welcome` | what there is, in words |
 //! | `behaviours` | drives the behaviours of `/x`, and lists them |
 //! | `inspect`, `sse`, `cors` | `/http`, `/sse`, and that pages of anywhere may read them |
 //! | `socket_io` | Socket.IO and Engine.IO, by the library of that name |
@@ -42,6 +43,7 @@ mod routes;
 mod socket_io;
 mod sse;
 mod turns;
+mod welcome;
 mod wire;
 
 use std::io;
@@ -63,6 +65,7 @@ use crate::protocol::policy::Elsewhere;
 use connection::Shared;
 use places::{Place, Places};
 use turns::Turns;
+use welcome::Welcome;
 
 /// The stack of the thread, in bytes. Some 24 KiB of it are used, and memory is taken only as it is touched.
 const STACK_BYTES: usize = 512 * 1024;
@@ -245,6 +248,7 @@ impl Side {
         ));
         let turns = Turns::new();
         let has_behaviours = settings.behaviours.is_some();
+        let welcome = Welcome::new(&settings, &policy);
         let shared = Arc::new(Shared {
             behaviours: behaviours::Host::new(&settings),
             socket_io: socket_io::Host::new(&settings, &policy, &turns),
@@ -253,7 +257,7 @@ impl Side {
             counters: counters.clone(),
             places: places.clone(),
             phase: phases.clone(),
-            router: routes::router(phases, has_behaviours),
+            router: routes::router(phases, has_behaviours, welcome),
             turns,
             upgrade: hooks.upgrade,
         });

@@ -3,7 +3,7 @@
 //! Its style and its script stand in it, and the Content-Security-Policy names the two by their hashes: nothing else
 //! can run, whatever somebody gets into the page.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use axum::http::header::{CONTENT_SECURITY_POLICY, HOST, VARY};
 use axum::http::{HeaderMap, HeaderValue, Version};
@@ -12,9 +12,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-use crate::protocol::handshake::{HTTP_1_1_NEEDED, WHAT_THIS_IS, invitation};
+use crate::protocol::handshake::{HTTP_1_1_NEEDED, invitation};
 
 use super::accept::prefers_html;
+use super::behaviours::listing::escaped;
+use super::welcome::Welcome;
 
 const DOCUMENT: &str = include_str!("page/index.html");
 const STYLE: &str = include_str!("page/style.css");
@@ -39,19 +41,17 @@ const SCRIPT: [&str; 14] = [
 ];
 const START: &str = include_str!("page/start.js");
 
-/// The page as it is for everybody, with places for what a request decides.
+/// What the page has of everybody's, beside the document.
 struct Page {
-    document: String,
+    script: String,
     policy: HeaderValue,
 }
 
 static PAGE: LazyLock<Page> = LazyLock::new(|| {
     let script = SCRIPT.concat() + START;
     Page {
-        document: DOCUMENT
-            .replace("{style}", STYLE)
-            .replace("{script}", &script),
         policy: policy(&script, STYLE),
+        script,
     }
 });
 
@@ -72,34 +72,40 @@ fn policy(script: &str, style: &str) -> HeaderValue {
 }
 
 /// What this is and how to reach it, for people and for programs.
-pub(super) async fn front(version: Version, headers: HeaderMap) -> Response {
+pub(super) async fn front(welcome: Arc<Welcome>, version: Version, headers: HeaderMap) -> Response {
     let invitation = invitation(headers.get(HOST).map(|host| host.as_bytes()));
     let is_too_old = version < Version::HTTP_11;
     let note = if is_too_old { HTTP_1_1_NEEDED } else { "" };
     let vary = (VARY, HeaderValue::from_static("Accept"));
     let fields = [vary, (CONTENT_SECURITY_POLICY, PAGE.policy.clone())];
     if prefers_html(&headers) {
-        (fields, Html(filled_in(&invitation, note))).into_response()
+        (fields, Html(filled_in(&welcome.what, &invitation, note))).into_response()
     } else {
         let note = if is_too_old {
             format!("{note}\n")
         } else {
             String::new()
         };
-        (fields, format!("{WHAT_THIS_IS}\n{invitation}{note}")).into_response()
+        let Welcome { what, beside } = &*welcome;
+        let text = format!("{what}\n{invitation}{note}On the same port there is:\n{beside}");
+        (fields, text).into_response()
     }
 }
 
-/// The page for one request.
-fn filled_in(invitation: &str, note: &str) -> String {
+/// The page for one request. The script comes last: what looks like a place in it is none.
+fn filled_in(what: &str, invitation: &str, note: &str) -> String {
     let note = match note {
         "" => String::new(),
         note => format!("<p class=\"note\">{note}</p>\n"),
     };
-    PAGE.document
-        .replace("{what}", WHAT_THIS_IS)
-        .replace("{invitation}", invitation)
-        .replace("{note}\n", &note)
+    let (document, rest) = DOCUMENT.split_once("{script}").unwrap_or((DOCUMENT, ""));
+    let [document, rest] = [document, rest].map(|part| {
+        part.replace("{style}", STYLE)
+            .replace("{invitation}", invitation)
+            .replace("{note}\n", &note)
+            .replace("{what}", &escaped(what))
+    });
+    [&document, PAGE.script.as_str(), &rest].concat()
 }
 
 #[cfg(test)]
@@ -117,7 +123,7 @@ mod tests {
 
     #[test]
     fn the_policy_names_the_script_and_the_style_that_are_sent() {
-        let page = filled_in("", "");
+        let page = filled_in("", "", "");
         for (name, open, close) in [
             ("script-src", "<script type=\"module\">", "</script>"),
             ("style-src", "<style>", "</style>"),
@@ -131,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_page_holds_nothing_that_the_policy_forbids() {
-        let page = filled_in("", "");
+        let page = filled_in("", "", "");
         let markup = page
             .replace(between(&page, "<style>", "</style>"), "")
             .replace(between(&page, "<script type=\"module\">", "</script>"), "");
@@ -143,13 +149,14 @@ mod tests {
 
     #[test]
     fn every_place_is_filled_in_once() {
-        let page = filled_in("HOW", "WHY");
+        let page = filled_in("WHAT & {script}", "HOW", "WHY");
         for place in ["{style}", "{script}", "{what}", "{invitation}", "{note}"] {
             assert_eq!(DOCUMENT.matches(place).count(), 1, "{place}");
-            assert!(!page.contains(place), "{place}");
+            let is_said = place == "{script}";
+            assert_eq!(page.contains(place), is_said, "{place}");
         }
         for text in [
-            WHAT_THIS_IS,
+            "<p>WHAT &amp; {script}</p>",
             "<code>HOW</code>",
             "<p class=\"note\">WHY</p>",
         ] {

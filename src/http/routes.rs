@@ -1,5 +1,7 @@
 //! What is answered.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::State;
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, RETRY_AFTER};
@@ -11,6 +13,7 @@ use tokio::sync::watch;
 
 use super::behaviours::listing;
 use super::cors::for_all_origins;
+use super::welcome::Welcome;
 use super::{Phase, inspect, page, sse};
 
 /// What may be asked for, everywhere.
@@ -19,9 +22,16 @@ const METHODS: &str = "GET, HEAD, OPTIONS";
 type Phases = watch::Receiver<Phase>;
 
 /// The routes there are, with those for tests of other things than a WebSocket if `has_behaviours`.
-pub(super) fn router(phase: Phases, has_behaviours: bool) -> Router {
+pub(super) fn router(phase: Phases, has_behaviours: bool, welcome: Welcome) -> Router {
+    let welcome = Arc::new(welcome);
+    let front = welcome.clone();
     let routes = Router::new()
-        .route("/", readable(get(page::front)))
+        .route(
+            "/",
+            readable(get(move |version, headers| {
+                page::front(front, version, headers)
+            })),
+        )
         .route("/healthz", readable(get(|| async { "ok\n" })))
         .route("/readyz", readable(get(ready)));
     let routes = if has_behaviours {
@@ -30,7 +40,7 @@ pub(super) fn router(phase: Phases, has_behaviours: bool) -> Router {
         routes
     };
     routes
-        .fallback(move |method, uri| not_found(method, uri, has_behaviours))
+        .fallback(move |method, uri| not_found(method, uri, welcome))
         .with_state(phase)
 }
 
@@ -67,20 +77,15 @@ async fn ready(State(phase): State<Phases>) -> Response {
     }
 }
 
-async fn not_found(method: Method, uri: Uri, has_behaviours: bool) -> Response {
+async fn not_found(method: Method, uri: Uri, welcome: Arc<Welcome>) -> Response {
     // The server as a whole (RFC 9110, section 9.3.7).
     if method == Method::OPTIONS && uri.path() == "*" {
         return options().await;
     }
-    let for_tests = if has_behaviours {
-        ", /x (WebSockets that behave in other ways than an echo), /http (what was received) and /sse (server-sent \
-        events)"
-    } else {
-        ""
-    };
     let text = format!(
-        "There is nothing at this path. There is / (what this is), /healthz (whether it lives) and /readyz (whether it \
-        takes connections){for_tests}; a WebSocket may be opened at any path where no Socket.IO is spoken.\n"
+        "There is nothing at this path for ordinary HTTP. There is:\n  /                  what this is\n{}A plain \
+        WebSocket may be opened at any path where no Socket.IO is spoken.\n",
+        welcome.beside
     );
     (StatusCode::NOT_FOUND, text).into_response()
 }

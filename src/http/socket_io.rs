@@ -244,7 +244,12 @@ impl Host {
                 Ok(Ask::Upgrade(_)) => Err(Fault::BadRequest),
                 Err(fault) => Err(fault),
             };
-            answered.unwrap_or_else(|fault| fault.response(&parts.headers, self.is_socket_io(path)))
+            answered.unwrap_or_else(|fault| {
+                let path = self
+                    .is_socket_io(path)
+                    .then_some(self.settings.path.as_str());
+                fault.response(&parts.headers, path)
+            })
         };
         allow_anyone(&mut response);
         response

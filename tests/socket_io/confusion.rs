@@ -1,6 +1,7 @@
 //! Who takes one protocol for the other is told.
 
 use crate::client::{ENGINE_IO, SOCKET_IO, Web, ask, server};
+use crate::support::server::Server;
 
 #[test]
 fn a_plain_websocket_is_told_that_this_is_socket_io() {
@@ -49,6 +50,16 @@ fn who_wants_the_script_is_told_where_it_is() {
     let answer = ask(&server, "GET", "/socket.io/socket.io.js", "", b"");
     assert_eq!(answer.status, 404);
     assert!(answer.body().contains("socket.io-client"), "{answer:?}");
+}
+
+#[test]
+fn a_path_of_the_operators_is_named_with_its_option() {
+    let server = Server::start("epoll", &["--socket-io-path", "/live/"]);
+    let (_, response) = Web::ask(&server, "/live/");
+    let words = "io(\"http://localhost:3000\", { path: \"/live/\" })";
+    assert!(response.body().contains(words), "{response:?}");
+    let front = ask(&server, "GET", "/", "", b"");
+    assert!(front.body().contains("/live/ "), "{front:?}");
 }
 
 /// Nothing of this is about a path that only begins alike.

@@ -307,14 +307,18 @@ fn unknown_key(entry: &Entry, key: &str) -> Fault {
     } else {
         own.join(", ")
     };
+    let known = entry.parameters.iter().map(|it| it.name);
+    let meant = table::nearest_of(key, known.chain(ENTRIES.iter().map(|entry| entry.name)));
     let (name, key) = (entry.name, quote(key));
-    let elsewhere = if owners.is_empty() {
-        String::new()
-    } else {
+    let elsewhere = if !owners.is_empty() {
         format!(
             " It is one of {}: put that one into the path.",
             owners.join(", ")
         )
+    } else if let Some(meant) = meant {
+        format!(" Write {meant} if that is meant.")
+    } else {
+        String::new()
     };
     fault(format!(
         "{key} is no parameter of {name} (it has: {own}) and no behaviour (GET {PATH} lists them).{elsewhere}"

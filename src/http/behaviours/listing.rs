@@ -248,7 +248,8 @@ fn json(value: &Value) -> Response {
     (fields, format!("{value}\n")).into_response()
 }
 
-fn escaped(text: &str) -> String {
+/// A text as HTML has it.
+pub(in crate::http) fn escaped(text: &str) -> String {
     let replaced = |character: char| match character {
         '&' => "&amp;".to_owned(),
         '<' => "&lt;".to_owned(),

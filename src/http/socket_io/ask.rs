@@ -84,7 +84,9 @@ pub(super) fn read<'a>(
 impl Fault {
     /// What is said about it. Those that a client of Engine.IO can bring about have the code of its protocol's own
     /// server, as JSON.
-    pub(super) fn response(self, headers: &HeaderMap, is_socket_io: bool) -> Response {
+    ///
+    /// `socket_io_path` is that of Socket.IO, if it was Socket.IO that was asked for.
+    pub(super) fn response(self, headers: &HeaderMap, socket_io_path: Option<&str>) -> Response {
         let host = headers.get(HOST).and_then(|host| host.to_str().ok());
         let host = host.unwrap_or("localhost:3000");
         let coded = |code: u8, message: &str| {
@@ -99,12 +101,16 @@ impl Fault {
                 } else {
                     "an ordinary request asks"
                 };
-                let protocol = if is_socket_io {
-                    format!(
+                let protocol = match socket_io_path {
+                    // Where its clients look by themselves.
+                    Some("/socket.io") => format!(
                         "Socket.IO: use a client of Socket.IO here, such as io(\"http://{host}\") in JavaScript"
-                    )
-                } else {
-                    "Engine.IO, version 4: use a client of Engine.IO here".to_owned()
+                    ),
+                    Some(path) => format!(
+                        "Socket.IO: use a client of Socket.IO here, such as \
+                        io(\"http://{host}\", {{ path: \"{path}/\" }}) in JavaScript"
+                    ),
+                    None => "Engine.IO, version 4: use a client of Engine.IO here".to_owned(),
                 };
                 let text = format!(
                     "This path speaks {protocol}. It is another protocol than WebSocket, and here {seen} \

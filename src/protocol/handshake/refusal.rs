@@ -228,9 +228,9 @@ impl Refusal {
             .into(),
             Refusal::SocketIoPath => format!(
                 "This path speaks plain WebSocket, not Socket.IO, which is a protocol of its own. \
-                Socket.IO is spoken on this port at a path of its own: /socket.io/, where its clients \
-                look by themselves, unless the operator chose another. Leave out the client's `path` \
-                option.\n{}",
+                Socket.IO is spoken on this port at a path of its own. It is /socket.io/, where its clients \
+                look if they are given no `path` option, or else what the operator chose and GET / names: \
+                then the `path` option has to be that.\n{}",
                 invitation(host_of(head))
             )
             .into(),

@@ -189,8 +189,10 @@ fn an_unknown_key_is_told_what_there_is() {
         &[
             "\"aftre\" is no parameter of close (it has: code, after, reason)",
             "GET /x",
+            "Write after if that is meant.",
         ],
     );
+    assert_bad("/x/echo?dely=1s", &["Write delay if that is meant."]);
     assert_bad("/x/upper?zzz", &["no parameter of upper (it has: none)"]);
     assert_bad(
         "/x/upper?after=3",
