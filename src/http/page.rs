@@ -19,7 +19,10 @@ use super::behaviours::listing::escaped;
 use super::welcome::Welcome;
 
 const DOCUMENT: &str = include_str!("page/index.html");
-const STYLE: &str = include_str!("page/style.css");
+
+/// The style of this page and of whatever else is there for people. It stands in a `<style>`, and a policy lets it by
+/// its [`source`].
+pub(super) const STYLE: &str = include_str!("page/style.css");
 
 /// The parts of the script. They share one scope, that of a module, and `start.js` comes last: what it calls has to be
 /// there.
@@ -61,14 +64,18 @@ static PAGE: LazyLock<Page> = LazyLock::new(|| {
 /// is for the list of behaviours; before version 15.4 it meant no WebSocket in Safari. The icon is a `data:` address. No
 /// text is ever taken for markup (`trusted-types`).
 fn policy(script: &str, style: &str) -> HeaderValue {
-    let hash = |text: &str| STANDARD.encode(Sha256::digest(text));
     let policy = format!(
-        "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; img-src data:; connect-src 'self' ws: wss:; \
+        "default-src 'none'; script-src {}; style-src {}; img-src data:; connect-src 'self' ws: wss:; \
         base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
-        hash(script),
-        hash(style)
+        source(script),
+        source(style)
     );
     HeaderValue::try_from(policy).expect("base64 and words in ASCII")
+}
+
+/// What names `text` in a policy: a script or a style that stands in the page itself.
+pub(super) fn source(text: &str) -> String {
+    format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)))
 }
 
 /// What this is and how to reach it, for people and for programs.

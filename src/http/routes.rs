@@ -50,7 +50,6 @@ fn for_tests() -> Router<Phases> {
         .route("/x", readable(get(listing::list)))
         .route("/x/", readable(get(listing::list)))
         .route("/x/{*rest}", readable(get(listing::behave)))
-        .route("/x.css", readable(get(listing::style)))
         .route("/http", any(inspect::received))
         .route("/http/", any(inspect::received))
         .route("/http/{*rest}", any(inspect::received))

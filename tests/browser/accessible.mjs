@@ -1,4 +1,4 @@
-// The page at / for everybody: by keyboard alone, on a phone, in light and dark, with a screen reader, without JavaScript.
+// The page at /, and those below /x, for everybody: by keyboard alone, on a phone, in light and dark, with a screen reader, without JavaScript.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -57,6 +57,19 @@ for (const colorScheme of ['light', 'dark']) {
           const page = await open(t, server.url(), { colorScheme, viewport: { width, height: 800 }, reducedMotion: 'reduce' });
           await reach(page);
           assert.deepEqual(await findings(page), []);
+        });
+      }
+      for (const path of ['/x', '/x/close/1001?after=3&reason=one-that-is-long-and-without-any-space-in-it']) {
+        test(path, async (t) => {
+          const page = await open(t, new URL(path, server.url()).href, { colorScheme, viewport: { width, height: 800 } });
+          assert.deepEqual(await findings(page), []);
+          assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), width);
+          const paper = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+          const before = await paper();
+          await page.getByRole('link', { name: 'Ringback', exact: true }).click();
+          await says(page.locator('h1'), /./);
+          assert.equal(new URL(page.url()).pathname, '/');
+          assert.equal(await paper(), before);
         });
       }
     });

@@ -1,10 +1,12 @@
 //! What there is at `/x`, and what would happen at a path below it: for people and for programs, all from the one
 //! table.
 
+use std::sync::LazyLock;
+
 use axum::Extension;
 use axum::extract::State;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, VARY};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -16,25 +18,30 @@ use crate::protocol::handshake::{invitation_to, path_and_query};
 
 use super::super::accept::{Form, preferred};
 use super::super::connection::Came;
+use super::super::page::{STYLE, source};
 use super::super::{Phase, drained};
 
 /// The page runs nothing, loads nothing but its style, and stands in no other's frame.
-const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let style = source(STYLE);
+    let policy = format!(
+        "default-src 'none'; style-src {style}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    );
+    HeaderValue::try_from(policy).expect("base64 and words in ASCII")
+});
 
-/// Its beginning, with a place for its title.
-const BEGINNING: &str = include_str!("listing.html");
-
-/// Its style.
-const STYLE: &str = include_str!("listing.css");
+/// What all pages have, with places for the style, the title and the content.
+const DOCUMENT: &str = include_str!("listing.html");
 
 /// What is at `/x`, in a sentence or two.
 const WHAT: &str = "Behaviours on request: a WebSocket opened at one of these paths is answered as the path says. \
     Further ones are added in the query, by their names: /x/close/1001?after=3&delay=200ms.";
 
-/// Answers with the style of the pages.
-pub(in super::super) async fn style() -> Response {
-    ([(CONTENT_TYPE, "text/css; charset=utf-8")], STYLE).into_response()
-}
+/// The same for people, below a headline that has said the half of it.
+const INTRODUCTION: &str = "<p class=\"intro\">Open a WebSocket at one of these paths to meet a server that is not always \
+    quick, polite and right, and see how your client takes it. To combine them, begin with one and put the others into \
+    the query, by their names: <code>/x/close/1001?after=3&amp;delay=200ms</code>. Each example leads to a page that says \
+    how to open it; one about the handshake answers your browser as it would answer a client.</p>\n";
 
 /// Answers with the list of all there is.
 pub(in super::super) async fn list(headers: HeaderMap) -> Response {
@@ -96,13 +103,16 @@ fn describe(uri: &Uri, headers: &HeaderMap) -> Response {
         }
         Form::Html => {
             let entries: String = entries.into_iter().map(entry_as_html).collect();
-            let invitation = escaped(&invitation);
+            let (title, invitation) = (escaped(&target), escaped(&invitation));
             let page = format!(
-                "<p>A WebSocket opened here is answered so:</p>\n<dl>\n{entries}</dl>\n\
-                <h2>How to open it</h2>\n<pre><code>{invitation}</code></pre>\n\
-                <p><a href=\"/x\">All there is</a></p>\n"
+                "<section class=\"group\">\n<h1><code>{title}</code></h1>\n\
+                <p class=\"intro\">A WebSocket opened here is answered so:</p>\n\
+                <ul class=\"entries\">\n{entries}</ul>\n</section>\n\
+                <section>\n<h2 id=\"open\">How to open it</h2>\n\
+                <pre role=\"region\" aria-labelledby=\"open\" tabindex=\"0\"><code>{invitation}</code></pre>\n\
+                <p><a href=\"/x\">All there is</a></p>\n</section>\n"
             );
-            html(&escaped(&target), &page)
+            html(&title, &page)
         }
         Form::Json => json(&json!({
             "path": target,
@@ -140,7 +150,7 @@ fn list_as_text() -> String {
         for entry in group.entries() {
             page += &format!("  {}: {}\n", entry.written(), entry.does);
             for parameter in entry.parameters {
-                page += &format!("      {}\n", told(parameter));
+                page += &format!("      {}: {}\n", parameter.name, told(parameter));
             }
             page += &format!("      {}\n", entry.examples.join("  "));
         }
@@ -153,34 +163,42 @@ fn list_as_text() -> String {
 }
 
 fn list_as_html() -> String {
-    let mut page = format!("<p>{}</p>\n", escaped(WHAT));
+    let mut page = format!(
+        "<section class=\"group\">\n<h1>Behaviours on request</h1>\n{INTRODUCTION}</section>\n"
+    );
     for group in Group::ALL {
         let entries: String = group.entries().map(entry_as_html).collect();
-        page += &format!("<h2>{group}</h2>\n<dl>\n{entries}</dl>\n");
+        page += &format!(
+            "<section>\n<h2>{group}</h2>\n<ul class=\"entries\">\n{entries}</ul>\n</section>\n"
+        );
     }
-    page += "<h2>Not together</h2>\n<ul>\n";
+    page += "<section>\n<h2>Not together</h2>\n<ul class=\"entries\">\n";
     for rule in &RULES {
-        let because = escaped(rule.because);
-        page += &format!("<li>{}: {because}</li>\n", rule.names.join(", "));
+        let (names, because) = (rule.names.join(", "), escaped(rule.because));
+        page += &format!("<li><code class=\"syntax\">{names}</code> <span>{because}</span></li>\n");
     }
-    page + "</ul>\n"
+    page + "</ul>\n</section>\n"
 }
 
 fn entry_as_html(entry: &Entry) -> String {
     let (written, does) = (escaped(&entry.written()), escaped(entry.does));
-    let mut page = format!("<dt><code>{written}</code></dt>\n<dd>{does}\n");
+    let mut page = format!(
+        "<li><div>\n<p class=\"what\"><code class=\"syntax\">{written}</code> {does}</p>\n"
+    );
     if !entry.parameters.is_empty() {
-        page += "<ul>\n";
+        page += "<ul class=\"parameters\">\n";
         for parameter in entry.parameters {
-            page += &format!("<li>{}</li>\n", escaped(&told(parameter)));
+            let told = escaped(&told(parameter));
+            page += &format!("<li><code>{}</code>: {told}</li>\n", parameter.name);
         }
         page += "</ul>\n";
     }
+    page += "</div>\n<p class=\"examples\">\n";
     for example in entry.examples {
         let example = escaped(example);
-        page += &format!("<a href=\"{example}\"><code>{example}</code></a>\n");
+        page += &format!("<a class=\"path\" href=\"{example}\">{example}</a>\n");
     }
-    page + "</dd>\n"
+    page + "</p></li>\n"
 }
 
 fn list_as_json() -> Value {
@@ -220,17 +238,14 @@ fn entry_as_json(entry: &Entry) -> Value {
     })
 }
 
-/// A parameter, in a line.
+/// A parameter, in a line behind its name.
 fn told(parameter: &Parameter) -> String {
     let default = match parameter.default {
         None => String::new(),
         Some("") => " (without it: empty)".to_owned(),
         Some(default) => format!(" (without it: {default})"),
     };
-    format!(
-        "{}: {}; {}{default}",
-        parameter.name, parameter.kind, parameter.does
-    )
+    format!("{}; {}{default}", parameter.kind, parameter.does)
 }
 
 fn text(page: String) -> Response {
@@ -238,8 +253,12 @@ fn text(page: String) -> Response {
 }
 
 fn html(title: &str, content: &str) -> Response {
-    let page = BEGINNING.replace("{title}", title) + content + "</main>\n</body>\n</html>\n";
-    let fields = [(VARY, "Accept"), (CONTENT_SECURITY_POLICY, POLICY)];
+    let page = DOCUMENT
+        .replace("{style}", STYLE)
+        .replace("{title}", title)
+        .replace("{content}", content);
+    let vary = (VARY, HeaderValue::from_static("Accept"));
+    let fields = [vary, (CONTENT_SECURITY_POLICY, POLICY.clone())];
     (fields, Html(page)).into_response()
 }
 
