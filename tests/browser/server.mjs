@@ -23,6 +23,11 @@ test('frames are drawn as the server saw them', async (t) => {
   await field(frames, 'Send as').selectOption('binary');
   await button(page, 'Send and look').click();
   await says(frames, /Frame 1 of 1: binary, 4 bytes82/);
+  await field(frames, 'Text').fill('Grüße \u{1f600} é');
+  await button(page, 'Send and look').click();
+  await says(frames, /as textGrüßesp\u{1f600}.*character of several bytes/u);
+  const widths = frames.locator('.letters td').evaluateAll((cells) => cells.map((cell) => cell.colSpan));
+  assert.deepEqual(await widths, [1, 1, 2, 2, 1, 1, 4]);
   await field(frames, 'Send as').selectOption('large');
   await button(page, 'Send and look').click();
   await says(frames, /The server saw \d+ frames.*Frame 1 of \d+: text, .*more to follow01No FIN.*Opcode 0: continuation/);

@@ -25,6 +25,25 @@ function hexOf(bytes, separator = ' ') {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(separator);
 }
 
+/**
+ * What `bytes` say in UTF-8, from the first to the last: characters, each with how many bytes it has, and a null of one
+ * byte for each that is part of no whole character.
+ */
+function charactersIn(bytes) {
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+  const characters = [];
+  for (let at = 0; at < bytes.length; at += characters.at(-1).length) {
+    const first = bytes[at];
+    const length = first < 0xc0 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    try {
+      characters.push({ character: decoder.decode(bytes.subarray(at, at + length)), length });
+    } catch {
+      characters.push({ character: null, length: 1 });
+    }
+  }
+  return characters;
+}
+
 /** As many bytes, at random: what cannot be guessed or compressed cannot be echoed by mistake. */
 function randomBytes(length) {
   const AT_ONCE = 65536;

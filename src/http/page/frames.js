@@ -54,6 +54,7 @@ function drawPayload(frame, number) {
   const key = frame.masked ? bytesFromHex(frame.key) : new Uint8Array(4);
   const line = (title, kind, text) =>
     element('tr', { class: kind }, element('th', { scope: 'row' }, title), ...Array.from(wire, (_, index) => element('td', {}, text(index))));
+  const letters = lettersOf(bytesFromHex(frame.payload), wire.length);
   const byte = (value) => value.toString(16).padStart(2, '0');
   const table = element(
     'table',
@@ -65,10 +66,11 @@ function drawPayload(frame, number) {
       line('on the wire', 'masked', (index) => byte(wire[index])),
       line('XOR the key', 'key', (index) => byte(key[index % 4])),
       line('is', 'plain', (index) => byte(payload[index])),
-      line('as text', 'letters', (index) => letter(payload[index])),
+      element('tr', { class: 'letters' }, element('th', { scope: 'row' }, 'as text'), ...letters.map(drawLetter)),
     ),
   );
-  return element('div', { class: 'payload-drawn' }, scrolling(`Payload of frame ${number}`, table), drawBits(wire[0], key[0], payload[0]));
+  const withLegend = element('div', {}, scrolling(`Payload of frame ${number}`, table), ...legendOf(letters));
+  return element('div', { class: 'payload-drawn' }, withLegend, drawBits(wire[0], key[0], payload[0]));
 }
 
 function scrolling(name, table) {
@@ -87,11 +89,44 @@ function drawBits(wire, key, payload) {
   );
 }
 
-function letter(byte) {
-  if (byte === 0x20) {
+/** The characters of a payload that begin in its first `drawn` bytes, each as wide as those of its bytes among them. */
+function lettersOf(payload, drawn) {
+  const letters = [];
+  let start = 0;
+  for (const { character, length } of charactersIn(payload)) {
+    if (start < drawn) {
+      letters.push({ character, width: Math.min(length, drawn - start) });
+    }
+    start += length;
+  }
+  return letters;
+}
+
+function drawLetter({ character, width }) {
+  return element('td', width > 1 ? { colspan: String(width) } : {}, character === null ? '·' : visible(character));
+}
+
+/** A character as it can be seen in a cell of its own. */
+function visible(character) {
+  if (character === ' ') {
     return 'sp';
   }
-  return byte > 0x20 && byte < 0x7f ? String.fromCharCode(byte) : '·';
+  if (/[\p{C}\p{Z}]/u.test(character)) {
+    return `U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')}`;
+  }
+  return /\p{M}/u.test(character) ? `◌${character}` : character;
+}
+
+/** How to read the line of letters, where it does not explain itself. */
+function legendOf(letters) {
+  const words = [];
+  if (letters.some(({ width }) => width > 1)) {
+    words.push('The text is UTF-8: a character of several bytes stands below all of them.');
+  }
+  if (letters.some(({ character }) => character === null)) {
+    words.push('A dot stands for a byte that is part of no whole character here.');
+  }
+  return words.length > 0 ? [element('p', { class: 'said' }, words.join(' '))] : [];
 }
 
 function drawFrames(report) {
