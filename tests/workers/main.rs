@@ -94,8 +94,13 @@ fn whoever_comes_in_a_drain_is_answered_and_counted() {
                 crew.connect()
             })
             .collect();
-        for mut comer in comers {
-            assert!(comer.read(&mut [0]).is_ok_and(|count| count == 0));
+        for (number, mut comer) in comers.into_iter().enumerate() {
+            let read = comer.read(&mut [0]);
+            assert!(
+                matches!(read, Ok(0)),
+                "{}: comer {number}: {read:?}",
+                engine.name
+            );
         }
         drop(resident);
         let tallies = crew.tallies.clone();
