@@ -1,7 +1,7 @@
 //! Whose a request is, by its head: as strict as for the first request of a connection, by the same judge.
 
 use crate::protocol::Policy;
-use crate::protocol::handshake::{self, Answer, HEAD_BYTES_MAX, Refusal};
+use crate::protocol::handshake::{self, Answer, HEAD_BYTES_MAX, Refusal, path_and_query};
 
 /// Whose it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,4 +30,15 @@ pub(super) fn judge(bytes: &[u8], scanned: usize, policy: &Policy) -> Result<Ver
         Answer::Upgrade(_) => Verdict::Upgrade,
         Answer::Elsewhere(_) => Verdict::Ours(len),
     })
+}
+
+/// The path that the whole head asks for that `unread` begins with.
+pub(super) fn path(unread: &[u8]) -> Option<&str> {
+    path_and_query(unread)?.split('?').next()
+}
+
+/// What follows `owner` in `path`, if it is that path or one below it, by whole segments.
+pub(super) fn below<'a>(path: &'a str, owner: &str) -> Option<&'a str> {
+    let rest = path.strip_prefix(owner)?;
+    (rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::behaviour::whoami;
 
-use super::connection::Came;
+use super::exchange::Came;
 
 /// Tells the request and its body, as JSON.
 pub(super) async fn received(Extension(came): Extension<Came>, body: Bytes) -> Response {

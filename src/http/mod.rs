@@ -19,6 +19,7 @@
 //! | `places` | how many there may be, and who is turned away |
 //! | `connection` | one connection: the way above |
 //! | `turns` | one at a time of those who have much to do |
+//! | `exchange` | one request and its response |
 //! | `head` | whether a head is ordinary, an upgrade, or refused |
 //! | `wire` | unread bytes, then the socket; what hyper reads of them |
 //! | `routes` | what is answered |
@@ -35,6 +36,7 @@ mod accept;
 mod behaviours;
 mod connection;
 mod cors;
+mod exchange;
 mod head;
 mod inspect;
 mod page;
@@ -59,6 +61,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use crate::behaviour;
 use crate::protocol::Policy;
 use crate::protocol::policy::Elsewhere;
 
@@ -147,7 +150,7 @@ impl Settings {
         let behaviours = self
             .behaviours
             .iter()
-            .map(|_| place(behaviours::PATH, false));
+            .map(|_| place(behaviour::table::PATH, false));
         let socket_io = self.socket_io.iter();
         let socket_io = socket_io.flat_map(|settings| {
             [

@@ -51,6 +51,7 @@ use crate::protocol::Policy;
 use crate::protocol::handshake;
 
 use super::Settings;
+use super::head::below;
 use super::places::Places;
 use super::turns::Turns;
 
@@ -139,20 +140,14 @@ impl Host {
         })
     }
 
-    /// What follows the path of `owner` in `path`, if it is one of its.
-    fn rest<'a>(path: &'a str, owner: &str) -> Option<&'a str> {
-        let rest = path.strip_prefix(owner)?;
-        (rest.is_empty() || rest.starts_with('/')).then_some(rest)
-    }
-
     /// Whether `path` is one of Socket.IO, rather than one of bare Engine.IO.
     fn is_socket_io(&self, path: &str) -> bool {
-        Self::rest(path, &self.settings.path).is_some()
+        below(path, &self.settings.path).is_some()
     }
 
     /// Whether a request for `path` is answered here.
     pub(super) fn owns(&self, path: &str) -> bool {
-        self.is_socket_io(path) || Self::rest(path, ENGINE_IO_PATH).is_some()
+        self.is_socket_io(path) || below(path, ENGINE_IO_PATH).is_some()
     }
 
     /// How long a request may take that waits for something to tell.
@@ -181,7 +176,7 @@ impl Host {
         query: &'a str,
         is_upgrade: bool,
     ) -> Result<Ask<'a>, Fault> {
-        let rest = Self::rest(path, &self.settings.path).unwrap_or_default();
+        let rest = below(path, &self.settings.path).unwrap_or_default();
         let ask = ask::read(method, rest, query, is_upgrade)?;
         match ask {
             Ask::Open if self.sessions.are_going_down() => Err(Fault::GoingDown),

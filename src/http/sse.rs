@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::behaviour::WAIT_MAX;
 use crate::behaviour::table::Kind;
 
-use super::connection::Lasts;
+use super::exchange::Lasts;
 use super::{Phase, drained};
 
 /// The last event that a client has seen, which it says when it comes again.

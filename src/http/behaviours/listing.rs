@@ -17,7 +17,7 @@ use crate::behaviour::{Ask, Fault, Refused, Source, whoami};
 use crate::protocol::handshake::{invitation_to, path_and_query};
 
 use super::super::accept::{Form, preferred};
-use super::super::connection::Came;
+use super::super::exchange::Came;
 use super::super::page::{STYLE, source};
 use super::super::{Phase, drained};
 

@@ -17,18 +17,17 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use tokio::time::Instant;
 
+use crate::behaviour::table::PATH;
 use crate::behaviour::{Ask, Behaviour, Request};
 use crate::protocol::Moment;
-use crate::protocol::handshake::{self, Answer, Refusal, path_and_query};
+use crate::protocol::handshake::{self, Answer, Refusal};
 
 use super::Settings;
 use super::connection::{Shared, end_with};
+use super::head::{below, path};
 use super::places::Places;
 use super::wire::Wire;
 use rooms::Rooms;
-
-/// Where they are to be had.
-pub(super) const PATH: &str = "/x";
 
 /// What the kernel takes for a peer and cannot send yet, in bytes.
 const UNSENT_BYTES_MAX: u32 = 16 * 1024;
@@ -63,12 +62,10 @@ impl Host {
     /// The places for the request whose head `unread` begins with, if it is one that may take long or be
     /// much work.
     pub(super) fn places_for(&self, unread: &[u8]) -> Option<&Arc<Places>> {
-        let path = path_and_query(unread)?.split('?').next()?;
-        let is_below = |owner| {
-            path.strip_prefix(owner)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        let takes_much = path == "/sse" || is_below("/http") || path.starts_with("/x/");
+        let path = path(unread)?;
+        // The list of them is neither.
+        let is_behaviour = below(path, PATH).is_some_and(|rest| !rest.is_empty());
+        let takes_much = path == "/sse" || below(path, "/http").is_some() || is_behaviour;
         self.places.as_ref().filter(|_| takes_much)
     }
 }
@@ -93,11 +90,16 @@ impl Clock {
 
 /// Serves a connection whose unread bytes begin with an upgrade request for a path of behaviours, to its end. Its
 /// errors are its own: whoever is gone cannot be told.
-pub(super) async fn serve(wire: Wire, head_len: usize, shared: &Shared) {
-    let _ = try_to_serve(wire, head_len, shared).await;
+pub(super) async fn serve(wire: Wire, head_len: usize, ask: Ask, shared: &Shared) {
+    let _ = try_to_serve(wire, head_len, ask, shared).await;
 }
 
-async fn try_to_serve(mut wire: Wire, head_len: usize, shared: &Shared) -> io::Result<()> {
+async fn try_to_serve(
+    mut wire: Wire,
+    head_len: usize,
+    ask: Ask,
+    shared: &Shared,
+) -> io::Result<()> {
     let host = &shared.behaviours;
     let now = shared.policy.wall_clock.map(|clock| clock.0());
     let places = host.places.as_ref().filter(|places| wire.move_to(places));
@@ -106,10 +108,7 @@ async fn try_to_serve(mut wire: Wire, head_len: usize, shared: &Shared) -> io::R
         let response = Refusal::Unavailable.render(&head, now);
         return end_with(wire, &response, shared).await;
     };
-    let ask = path_and_query(&head).map(Ask::read);
-    let (Some(Ok(ask)), Ok(Answer::Elsewhere(accepted))) =
-        (ask, handshake::answer(&head, &shared.policy))
-    else {
+    let Ok(Answer::Elsewhere(accepted)) = handshake::answer(&head, &shared.policy) else {
         // It was judged before, and said otherwise.
         let response = Refusal::Malformed.render(&head, now);
         return end_with(wire, &response, shared).await;
