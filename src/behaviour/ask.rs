@@ -38,8 +38,8 @@ pub struct Ask {
     pub jitter: Duration,
     /// `drip`: what is sent leaves in small pieces.
     pub drip: Option<Drip>,
-    /// `ping`: a Ping with this payload (at most 125 bytes) comes again and again.
-    pub ping: Option<(Ticker, String)>,
+    /// `ping`: a Ping with this payload (at most 125 bytes) comes again and again, so long after the one before.
+    pub ping: Option<(Duration, String)>,
     /// `no-pong`: a Ping is not answered.
     pub no_pong: bool,
     /// How it ends, and when.
@@ -105,13 +105,6 @@ pub enum Source {
         /// The name of the room.
         room: String,
     },
-}
-
-/// What happens again and again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ticker {
-    /// The time from one to the next.
-    pub every: Duration,
 }
 
 /// Small pieces.

@@ -2,7 +2,7 @@
 
 use httparse::{EMPTY_HEADER, Status, parse_headers};
 
-use crate::protocol::handshake::{HEADERS_MAX, request_line};
+use crate::protocol::handshake::{HEADERS_MAX, elements, request_line};
 
 /// A head that was found in order before it came here.
 #[derive(Debug, Default)]
@@ -42,11 +42,11 @@ impl<'a> Head<'a> {
             .map(|(_, value)| *value)
     }
 
-    /// The elements of a field that is a list (RFC 9110, section 5.6.1), over all the times that it came.
+    /// The elements of a field that is a list, over all the times that it came.
     pub(super) fn elements(&self, name: &str) -> impl Iterator<Item = String> {
         self.values(name)
-            .flat_map(|value| value.split(|byte| *byte == b','))
-            .map(|element| text(element.trim_ascii()))
+            .flat_map(elements)
+            .map(text)
             .filter(|element| !element.is_empty())
     }
 }

@@ -59,7 +59,7 @@ use framing::Item;
 use outlet::Outlet;
 use timers::Timers;
 
-pub use ask::{After, Answer, Ask, Bad, Credentials, Drip, End, Fault, Greeting, Source, Ticker};
+pub use ask::{After, Answer, Ask, Bad, Credentials, Drip, End, Fault, Greeting, Source};
 pub use dialogue::MESSAGE_BYTES_MAX;
 pub use opening::Refused;
 pub use whoami::whoami;

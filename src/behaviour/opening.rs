@@ -1,12 +1,12 @@
 //! How the request is answered: with a 101, or with what was asked for instead.
 
 use std::fmt::Write as _;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::protocol::handshake::{self, Accepted};
+use crate::protocol::handshake::{self, Accepted, response_head};
 
 use super::framing::Writing;
 use super::head::Head;
@@ -62,31 +62,16 @@ impl Refused {
 
     /// The whole HTTP/1.1 response. `now` is the time since 1970, where there is a clock.
     pub fn render(&self, now: Option<Duration>) -> Vec<u8> {
-        let mut response = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
-        let mut put = |name: &str, value: &str| {
-            // Nothing can fail to be written into a String.
-            let _ = write!(response, "{name}: {value}\r\n");
+        let connection = if self.status == 426 {
+            "close, Upgrade"
+        } else {
+            "close"
         };
-        if let Some(now) = now {
-            put("Date", &httpdate::fmt_http_date(UNIX_EPOCH + now));
-        }
-        if !self.text.is_empty() {
-            put("Content-Type", "text/plain; charset=utf-8");
-        }
-        // RFC 9110, section 8.6.
-        if !matches!(self.status, 204 | 304) {
-            put("Content-Length", &self.text.len().to_string());
-        }
-        put("Cache-Control", "no-store");
-        let is_426 = self.status == 426;
-        put(
-            "Connection",
-            if is_426 { "close, Upgrade" } else { "close" },
-        );
+        let mut fields = format!("Connection: {connection}\r\n");
         for (name, value) in &self.fields {
-            put(name, value);
+            fields += &format!("{name}: {value}\r\n");
         }
-        response.push_str("\r\n");
+        let mut response = response_head(self.status, &self.text, &fields, now);
         response.push_str(&self.text);
         response.into_bytes()
     }
@@ -164,38 +149,6 @@ fn fields_of(status: u16) -> Vec<(&'static str, String)> {
         _ => return Vec::new(),
     };
     vec![(field.0, field.1.to_owned())]
-}
-
-/// The words beside a status code, which mean nothing to a program and may be missing.
-const fn reason(status: u16) -> &'static str {
-    match status {
-        200 => "OK",
-        201 => "Created",
-        202 => "Accepted",
-        204 => "No Content",
-        301 => "Moved Permanently",
-        302 => "Found",
-        303 => "See Other",
-        304 => "Not Modified",
-        307 => "Temporary Redirect",
-        308 => "Permanent Redirect",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        408 => "Request Timeout",
-        410 => "Gone",
-        418 => "I'm a teapot",
-        426 => "Upgrade Required",
-        429 => "Too Many Requests",
-        500 => "Internal Server Error",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        _ => "",
-    }
 }
 
 /// What cannot stand in a URI, and above all not in a field's value, as percent signs.

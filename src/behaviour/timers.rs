@@ -63,7 +63,7 @@ impl Timers {
             due: opened + every,
             every,
         };
-        self.ping = ask.ping.as_ref().map(|(ticker, _)| repeated(ticker.every));
+        self.ping = ask.ping.as_ref().map(|(every, _)| repeated(*every));
         if let Source::Count { n, every } = ask.source {
             self.count = Some(Count {
                 next: 1,

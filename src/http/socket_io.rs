@@ -34,7 +34,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_REQUEST_HEADERS, VARY,
+    ACCESS_CONTROL_REQUEST_HEADERS, UPGRADE, VARY,
 };
 use axum::http::response;
 use axum::http::{HeaderValue, Method, Request, StatusCode};
@@ -227,7 +227,7 @@ impl Host {
     pub(super) async fn answer(&self, request: Request<Body>) -> Response {
         let (parts, body) = request.into_parts();
         let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
-        let is_upgrade = parts.headers.contains_key(axum::http::header::UPGRADE);
+        let is_upgrade = parts.headers.contains_key(UPGRADE);
         let mut response = if parts.method == Method::OPTIONS {
             preflight(parts.headers.get(ACCESS_CONTROL_REQUEST_HEADERS))
         } else {

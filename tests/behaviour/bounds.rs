@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ringback::behaviour::{After, Ask, Bad, Drip, End, MESSAGE_BYTES_MAX, Message, Source, Ticker};
+use ringback::behaviour::{After, Ask, Bad, Drip, End, MESSAGE_BYTES_MAX, Message, Source};
 use ringback::protocol::{CloseCode, Policy};
 
 use super::rig::{Ended, Rig, ending, ms, policy};
@@ -43,7 +43,7 @@ fn a_ticker_does_not_pile_up_for_who_does_not_read() {
             n: 100_000,
             every: ms(10),
         },
-        ping: Some((Ticker { every: ms(10) }, "p".repeat(125))),
+        ping: Some((ms(10), "p".repeat(125))),
         ..Ask::default()
     };
     let mut rig = Rig::upgraded(&ask);
@@ -268,7 +268,7 @@ fn who_falls_behind_in_a_room_is_told_so() {
 fn nothing_is_said_before_the_request_is_answered() {
     let ask = Ask {
         slow_handshake: Duration::from_secs(2),
-        ping: Some((Ticker { every: ms(10) }, String::new())),
+        ping: Some((ms(10), String::new())),
         ..Ask::default()
     };
     let mut rig = Rig::open(&ask);
@@ -286,7 +286,7 @@ fn nothing_is_said_before_the_request_is_answered() {
 fn a_ping_that_was_due_before_a_late_101_comes_behind_it() {
     let mut rig = Rig::open(&Ask {
         slow_handshake: ms(100),
-        ping: Some((Ticker { every: ms(10) }, "hi".into())),
+        ping: Some((ms(10), "hi".into())),
         ..Ask::default()
     });
     rig.now = rig.now + ms(150);

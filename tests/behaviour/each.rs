@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ringback::behaviour::{Ask, Drip, Source, Ticker, whoami};
+use ringback::behaviour::{Ask, Drip, Source, whoami};
 use serde_json::{Value, json};
 
 use super::rig::{Ended, Rig, ms};
@@ -147,7 +147,7 @@ fn bytes_leave_in_drops() {
 #[test]
 fn pings_come_between_fragments_and_before_what_is_delayed() {
     let every = Duration::from_secs(1);
-    let ping = Some((Ticker { every }, "hi".into()));
+    let ping = Some((every, "hi".into()));
     let mut rig = Rig::upgraded(&Ask {
         ping: ping.clone(),
         delay: ms(2500),

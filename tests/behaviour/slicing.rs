@@ -4,9 +4,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use ringback::behaviour::{
-    After, Ask, Bad, Drip, End, Greeting, MESSAGE_BYTES_MAX, Source, Ticker,
-};
+use ringback::behaviour::{After, Ask, Bad, Drip, End, Greeting, MESSAGE_BYTES_MAX, Source};
 use ringback::protocol::CloseCode;
 
 use super::rig::{Ended, Rig, ending, ms};
@@ -108,7 +106,7 @@ pub(crate) fn kinds() -> Vec<(Ask, bool)> {
         ),
         (
             Ask {
-                ping: Some((Ticker { every: ms(700) }, "hi".into())),
+                ping: Some((ms(700), "hi".into())),
                 ..ask()
             },
             false,

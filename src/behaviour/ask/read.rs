@@ -5,7 +5,7 @@
 //! ```
 
 use super::super::table::{self, ECHO, ENTRIES, Entry, Kind, PATH, Parameter, RULES};
-use super::{After, Answer, Ask, Bad, Drip, End, Fault, Greeting, Source, Ticker};
+use super::{After, Answer, Ask, Bad, Drip, End, Fault, Greeting, Source};
 
 /// The longest piece of a request that a fault repeats, in characters.
 const QUOTED_CHARS_MAX: usize = 60;
@@ -177,7 +177,7 @@ impl Given {
             }
             "ping" => {
                 let every = self.read("every", Kind::time)?;
-                ask.ping = Some((Ticker { every }, self.read("payload", Kind::text)?));
+                ask.ping = Some((every, self.read("payload", Kind::text)?));
             }
             "no-pong" => ask.no_pong = true,
             "time" => ask.time = true,

@@ -22,7 +22,9 @@ use super::policy::Policy;
 use crate::memory::slab::HOLD_BYTES_MAX;
 
 pub use foreign::Foreign;
+pub(crate) use refusal::response_head;
 pub use refusal::{HTTP_1_1_NEEDED, Refusal, WHAT_THIS_IS, invitation, invitation_to};
+pub(crate) use request::elements;
 
 use line::{Progress, RequestLine};
 use request::{Once, Request};

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::time::{Duration, UNIX_EPOCH};
 
+use http::StatusCode;
+
 use super::foreign::Foreign;
 use super::{HEAD_BYTES_MAX, HEADERS_MAX};
 
@@ -113,41 +115,13 @@ impl Refusal {
     /// repeated, and only if it is harmless. `now` is the time since 1970, where there is a clock.
     pub fn render(&self, head: &[u8], now: Option<Duration>) -> Vec<u8> {
         let text = self.text(head);
-        let date = now.map_or_else(String::new, |now| {
-            format!("Date: {}\r\n", httpdate::fmt_http_date(UNIX_EPOCH + now))
-        });
-        let mut response = format!(
-            "HTTP/1.1 {} {}\r\n\
-            {date}\
-            Content-Type: text/plain; charset=utf-8\r\n\
-            Content-Length: {}\r\n\
-            Cache-Control: no-store\r\n\
-            {}\r\n",
-            self.status(),
-            self.reason(),
-            text.len(),
-            self.fields(),
-        );
+        let mut response = response_head(self.status(), &text, self.fields(), now);
         // The response to HEAD describes a body and has none (RFC 9110, section 9.3.2).
         let line = head.strip_prefix(b"\r\n").unwrap_or(head);
         if !line.starts_with(b"HEAD ") {
             response.push_str(&text);
         }
         response.into_bytes()
-    }
-
-    const fn reason(self) -> &'static str {
-        match self.status() {
-            405 => "Method Not Allowed",
-            408 => "Request Timeout",
-            414 => "URI Too Long",
-            426 => "Upgrade Required",
-            431 => "Request Header Fields Too Large",
-            501 => "Not Implemented",
-            503 => "Service Unavailable",
-            505 => "HTTP Version Not Supported",
-            _ => "Bad Request",
-        }
     }
 
     /// The fields that not every response has, each with the end of its line. A sender of `Upgrade`
@@ -271,6 +245,40 @@ pub fn invitation_to(host: Option<&[u8]>, path: &str) -> String {
     format!(
         "In a browser: new WebSocket('ws://{host}{path}')\n\
         In a terminal: npx wscat -c {quote}ws://{host}{path}{quote}\n"
+    )
+}
+
+/// The head of a response that says `text`: the status line, the fields that every response of the server's own has,
+/// further `fields`, each with the end of its line, and the empty line. `now` is the time since 1970, where there is a
+/// clock.
+pub(crate) fn response_head(
+    status: u16,
+    text: &str,
+    fields: &str,
+    now: Option<Duration>,
+) -> String {
+    // Its words mean nothing to a program, and may be missing.
+    let status_code = StatusCode::from_u16(status).ok();
+    let reason = status_code.and_then(|code| code.canonical_reason());
+    let reason = reason.unwrap_or_default();
+    let date = now.map_or_else(String::new, |now| {
+        format!("Date: {}\r\n", httpdate::fmt_http_date(UNIX_EPOCH + now))
+    });
+    let content_type = if text.is_empty() {
+        ""
+    } else {
+        "Content-Type: text/plain; charset=utf-8\r\n"
+    };
+    let content_length = match status {
+        // RFC 9110, section 8.6.
+        204 | 304 => String::new(),
+        _ => format!("Content-Length: {}\r\n", text.len()),
+    };
+    format!(
+        "HTTP/1.1 {status} {reason}\r\n\
+        {date}{content_type}{content_length}\
+        Cache-Control: no-store\r\n\
+        {fields}\r\n"
     )
 }
 

@@ -52,7 +52,7 @@ fn needs(credentials: Credentials) -> Ask {
 
 fn pings(every: Duration, payload: &str) -> Ask {
     Ask {
-        ping: Some((Ticker { every }, payload.to_owned())),
+        ping: Some((every, payload.to_owned())),
         ..Ask::default()
     }
 }
