@@ -1,6 +1,7 @@
 //! Why an upgrade is refused, and how that is said.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
 
 use http::StatusCode;
@@ -248,6 +249,9 @@ pub fn invitation_to(host: Option<&[u8]>, path: &str) -> String {
     )
 }
 
+/// More than the status line and the fields that every response has, in bytes.
+const HEAD_BYTES: usize = 256;
+
 /// The head of a response that says `text`: the status line, the fields that every response of the server's own has,
 /// further `fields`, each with the end of its line, and the empty line. `now` is the time since 1970, where there is a
 /// clock.
@@ -261,25 +265,28 @@ pub(crate) fn response_head(
     let status_code = StatusCode::from_u16(status).ok();
     let reason = status_code.and_then(|code| code.canonical_reason());
     let reason = reason.unwrap_or_default();
-    let date = now.map_or_else(String::new, |now| {
-        format!("Date: {}\r\n", httpdate::fmt_http_date(UNIX_EPOCH + now))
-    });
-    let content_type = if text.is_empty() {
-        ""
-    } else {
-        "Content-Type: text/plain; charset=utf-8\r\n"
-    };
-    let content_length = match status {
-        // RFC 9110, section 8.6.
-        204 | 304 => String::new(),
-        _ => format!("Content-Length: {}\r\n", text.len()),
-    };
-    format!(
-        "HTTP/1.1 {status} {reason}\r\n\
-        {date}{content_type}{content_length}\
-        Cache-Control: no-store\r\n\
-        {fields}\r\n"
-    )
+    let mut head = String::with_capacity(HEAD_BYTES + fields.len() + text.len());
+    // Nothing can fail to be written into a String.
+    let _ = write!(head, "HTTP/1.1 {status} ");
+    head += reason;
+    if let Some(now) = now {
+        let _ = write!(
+            head,
+            "\r\nDate: {}",
+            httpdate::fmt_http_date(UNIX_EPOCH + now)
+        );
+    }
+    if !text.is_empty() {
+        head += "\r\nContent-Type: text/plain; charset=utf-8";
+    }
+    // RFC 9110, section 8.6.
+    if !matches!(status, 204 | 304) {
+        let _ = write!(head, "\r\nContent-Length: {}", text.len());
+    }
+    head += "\r\nCache-Control: no-store\r\n";
+    head += fields;
+    head += "\r\n";
+    head
 }
 
 /// The value of the `Host` field of `head`, as far as it came.
