@@ -102,6 +102,12 @@ fn served_beside(engine: &str, kinds: Vec<Kind>) {
     let (resident, descriptors) = (server.resident_bytes(), settled_descriptors(&server));
 
     let siege = Siege::lay(&server, kinds.collect());
+    // All at once they may be more than there are places, and whoever comes then is told to try again.
+    until("the onset is over", || {
+        let answer = Wire::connect(&server).ask("GET", "/");
+        assert!(matches!(answer.status, 200 | 503), "{answer:?}");
+        (answer.status == 200).then_some(())
+    });
     for _ in 0..20 {
         quiet.talk(10);
         for (path, status) in [("/", 200), ("/healthz", 200), ("/nothing", 404)] {
