@@ -1,6 +1,7 @@
 """A small WebSocket client for `check`, on nothing but the standard library.
 
-Every frame from the server is held to RFC 6455: no mask, no reserved bits, whole control frames, shortest lengths.
+Every frame from the server is held to RFC 6455: no mask, no reserved bits but that of an agreed permessage-deflate, whole
+control frames, shortest lengths.
 """
 
 import base64
@@ -8,8 +9,10 @@ import hashlib
 import os
 import select
 import socket
+import zlib
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+RSV1 = 0x40
 
 TIMEOUT_SECONDS = 20
 # What fits into the buffers of any two sockets.
@@ -23,9 +26,9 @@ class ProtocolError(Exception):
     """What the server did wrong, in one sentence."""
 
 
-def frame(opcode, payload, fin=True):
+def frame(opcode, payload, fin=True, rsv1=False):
     """A masked frame with a fresh key."""
-    head = bytearray([opcode | (0x80 if fin else 0)])
+    head = bytearray([opcode | (0x80 if fin else 0) | (0x40 if rsv1 else 0)])
     size = len(payload)
     if size < 126:
         head.append(0x80 | size)
@@ -37,6 +40,16 @@ def frame(opcode, payload, fin=True):
         head += size.to_bytes(8, "big")
     key = os.urandom(4)
     return bytes(head) + key + masked(payload, key)
+
+
+def deflated(message):
+    """As RFC 7692, section 7.2.1, has it, without context takeover."""
+    deflate = zlib.compressobj(wbits=-15)
+    return (deflate.compress(message) + deflate.flush(zlib.Z_SYNC_FLUSH)).removesuffix(b"\x00\x00\xff\xff")
+
+
+def inflated(payload):
+    return zlib.decompressobj(wbits=-15).decompress(payload + b"\x00\x00\xff\xff")
 
 
 def masked(payload, key):
@@ -110,8 +123,8 @@ class Client:
             if writable:
                 rest = rest[self.stream.send(rest) :]
 
-    def send(self, opcode, payload, fin=True):
-        self.send_bytes(frame(opcode, payload, fin))
+    def send(self, opcode, payload, fin=True, rsv1=False):
+        self.send_bytes(frame(opcode, payload, fin, rsv1))
 
     def send_fragments(self, opcode, parts):
         for index, part in enumerate(parts):
@@ -131,10 +144,11 @@ class Client:
         return taken
 
     def receive_frame(self):
-        """(fin, opcode, payload)"""
+        """(fin, opcode, payload); a compressed message's first frame has its RSV1 in the opcode"""
         first, second = self.take(2, "a frame")
         fin, opcode, size = bool(first & 0x80), first & 0x0F, second & 0x7F
-        if first & 0x70:
+        may_compress = "sec-websocket-extensions" in self.headers and opcode in (TEXT, BINARY)
+        if first & (0x30 if may_compress else 0x70):
             raise ProtocolError("a frame has reserved bits set")
         if second & 0x80:
             raise ProtocolError("a frame is masked")
@@ -154,7 +168,7 @@ class Client:
             raise ProtocolError("a length is not in its shortest form")
         if size > MESSAGE_BYTES_MAX:
             raise ProtocolError(f"a frame of {size} bytes")
-        return fin, opcode, self.take(size, "a frame")
+        return fin, opcode | first & RSV1, self.take(size, "a frame")
 
     def receive_message(self):
         """(opcode, payload) of the next message; pongs are kept, pings answered."""
@@ -173,7 +187,8 @@ class Client:
                 kind = opcode if kind is None else kind
                 parts.append(payload)
                 if fin:
-                    return kind, b"".join(parts)
+                    message = b"".join(parts)
+                    return kind & ~RSV1, inflated(message) if kind & RSV1 else message
 
     def receive_close(self):
         """The code of the close that comes next, None if it has none."""

@@ -50,7 +50,6 @@ async def main(options):
         HOST,
         options.port,
         ssl=tls_context(options.tls_cert, options.tls_key),
-        compression=None,
         max_size=MESSAGE_BYTES_MAX,
         # No pings of its own and no end to silent connections: no peer here has them.
         ping_interval=None,
