@@ -10,7 +10,8 @@ use ringback::behaviour::{Ask, Behaviour, Request, Transmit};
 use ringback::memory::SlabPool;
 use ringback::protocol::handshake::{self, Answer};
 use ringback::protocol::policy::Policy;
-use ringback::protocol::{Moment, Next, Piece, Reply, Session, Tally, Turn};
+use ringback::protocol::session::INFLATION_BYTES_MAX;
+use ringback::protocol::{Inflaters, Moment, Next, Piece, Reply, Session, Tally, Turn};
 use support::frames::{self, Frame};
 use support::request;
 
@@ -65,6 +66,7 @@ static ALLOCATOR: Counting = Counting;
 struct Warm {
     policy: Policy,
     slabs: SlabPool,
+    inflaters: Inflaters,
     tally: Tally,
     session: Session,
     lent: Vec<u8>,
@@ -82,6 +84,7 @@ impl Warm {
         let mut warm = Warm {
             policy,
             slabs,
+            inflaters: Inflaters::default(),
             tally,
             session,
             lent: Vec::new(),
@@ -102,8 +105,10 @@ impl Warm {
                     now: Moment::from_nanos(1),
                     policy: &self.policy,
                     slabs: &mut self.slabs,
+                    inflaters: &mut self.inflaters,
                     tally: &self.tally,
                     room: 1 << 16,
+                    inflation: INFLATION_BYTES_MAX,
                     refusing: false,
                     cause: None,
                 };

@@ -247,6 +247,7 @@ fn damage_names_its_field() {
         "deadline",
         "pinged",
         "manner",
+        "deflates",
         "message",
         "message bytes",
         "validator",
@@ -291,22 +292,23 @@ fn states_that_cannot_be_are_told() {
         (1, 3, "awaits"),
         (10, 2, "pinged"),
         (MANNER, 2, "manner"),
-        (12, 3, "message"),
-        (12, 2, "frame"),     // binary, begun by a text frame
-        (20, 11, "length"),   // a message that is longer than its only frame
-        (21, 6, "validator"), // it has failed
-        (21, 7, "validator"),
-        (22, 4, "place"),
-        (23, 0xc1, "frame"), // a reserved bit
-        (23, 0x89, "frame"), // a Ping
-        (24, 5, "way"),
-        (24, 0, "held"), // not decided, and something is held
-        (24, 2, "held"), // cut through, and something is held
-        (24, 4, "held"), // a fragment is out, and all is held
-        (36, 9, "length"),
-        (44, 0, "remaining"),
-        (44, 11, "remaining"),
-        (44, 6, "held"), // four bytes came, three are held
+        (12, 2, "deflates"),
+        (13, 3, "message"),   // compressed, which was not agreed on
+        (13, 2, "frame"),     // binary, begun by a text frame
+        (21, 11, "length"),   // a message that is longer than its only frame
+        (22, 6, "validator"), // it has failed
+        (22, 7, "validator"),
+        (23, 4, "place"),
+        (24, 0xc1, "frame"), // a reserved bit
+        (24, 0x89, "frame"), // a Ping
+        (25, 5, "way"),
+        (25, 0, "held"), // not decided, and something is held
+        (25, 2, "held"), // cut through, and something is held
+        (25, 4, "held"), // a fragment is out, and all is held
+        (37, 9, "length"),
+        (45, 0, "remaining"),
+        (45, 11, "remaining"),
+        (45, 6, "held"), // four bytes came, three are held
     ] {
         let mut changed = bytes.clone();
         changed[at] = value;
@@ -316,7 +318,7 @@ fn states_that_cannot_be_are_told() {
     let due = [0, 0, 0, 0, 1, 1, 1, 1];
     let greeting = [&[0], &due[..]].concat();
     let drain = |code: u16| [&[2], &due[..], &code.to_be_bytes()].concat();
-    let untouched = [0, 0, 0];
+    let untouched = [0, 0, 0, 0];
     wrong.extend([
         (awaiting(&greeting, &bytes[MANNER..]), "awaits"),
         (awaiting(&drain(1001), &bytes[MANNER..]), "awaits"),

@@ -7,7 +7,8 @@ use std::time::Duration;
 use ringback::memory::SlabPool;
 use ringback::memory::slab::SLAB_COST_MAX;
 use ringback::protocol::policy::{GreetingAfter, Policy};
-use ringback::protocol::{Moment, Next, Piece, Reply, Session, Tally, Turn, Wake};
+use ringback::protocol::session::INFLATION_BYTES_MAX;
+use ringback::protocol::{Inflaters, Moment, Next, Piece, Reply, Session, Tally, Turn, Wake};
 use support::event::{CloseSeen, Event};
 use support::frames::{self, Frame};
 use support::pretend::{Pretend, State};
@@ -331,6 +332,7 @@ fn unfinished_frames_take_a_quarter_of_the_memory_at_most() {
         for unfinished in [&text[..6], &text[..7], &binary[..7], &second[..13]] {
             let mut slabs = SlabPool::new(SlabPool::budget(SLABS * SLAB_COST_MAX, 1));
             let quarter = SLABS * SLAB_COST_MAX / 4;
+            let mut inflaters = Inflaters::default();
             let tally = Tally::default();
             let now = Moment::from_nanos(1_000);
             let mut sessions = Vec::new();
@@ -339,8 +341,10 @@ fn unfinished_frames_take_a_quarter_of_the_memory_at_most() {
                     now,
                     policy: &policy,
                     slabs: &mut slabs,
+                    inflaters: &mut inflaters,
                     tally: &tally,
                     room: 1 << 16,
+                    inflation: INFLATION_BYTES_MAX,
                     refusing: false,
                     cause: None,
                 };
@@ -387,8 +391,10 @@ fn a_greeting_in_its_own_turn_is_in_a_send_of_its_own() {
         now,
         policy: &policy,
         slabs: &mut slabs,
+        inflaters: &mut Inflaters::default(),
         tally: &tally,
         room: 1 << 16,
+        inflation: INFLATION_BYTES_MAX,
         refusing: false,
         cause: None,
     };

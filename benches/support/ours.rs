@@ -3,7 +3,8 @@
 use std::hint::black_box;
 
 use ringback::memory::SlabPool;
-use ringback::protocol::{Moment, Piece, Policy, Reply, Session, Tally, Turn};
+use ringback::protocol::session::INFLATION_BYTES_MAX;
+use ringback::protocol::{Inflaters, Moment, Piece, Policy, Reply, Session, Tally, Turn};
 
 use super::handshakes::MINIMAL;
 use super::rivals::Echo;
@@ -13,6 +14,7 @@ use super::streams::Stream;
 #[derive(Debug)]
 pub(crate) struct Worker {
     slabs: SlabPool,
+    inflaters: Inflaters,
     tally: Tally,
     policy: Policy,
 }
@@ -26,6 +28,7 @@ impl Worker {
     pub(crate) fn of(policy: Policy) -> Self {
         Worker {
             slabs: SlabPool::new(SlabPool::budget(1 << 20, 1)),
+            inflaters: Inflaters::default(),
             tally: Tally::default(),
             policy,
         }
@@ -46,8 +49,10 @@ impl Worker {
             now: Moment::from_nanos(1),
             policy: &self.policy,
             slabs: &mut self.slabs,
+            inflaters: &mut self.inflaters,
             tally: &self.tally,
             room: 64 << 10,
+            inflation: INFLATION_BYTES_MAX,
             refusing: false,
             cause: None,
         };

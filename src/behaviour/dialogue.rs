@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::memory::SlabPool;
 use crate::memory::slab::SLAB_COST_MAX;
-use crate::protocol::{Cause, Moment, Next, Piece, Policy, Reply, Session, Tally, Turn, Wake};
+use crate::protocol::{
+    Cause, Inflaters, Moment, Next, Piece, Policy, Reply, Session, Tally, Turn, Wake,
+};
 
 use super::answers::{Answer, Answers};
 
@@ -23,6 +25,7 @@ pub(super) struct Dialogue {
     session: Session,
     policy: Policy,
     slabs: SlabPool,
+    inflaters: Inflaters,
     tally: Tally,
     answers: Answers,
     cause: Option<Cause>,
@@ -42,6 +45,7 @@ impl Dialogue {
             session: Session::upgraded(&policy, now),
             policy,
             slabs: SlabPool::new(SlabPool::budget(HELD_BYTES_MAX, 1)),
+            inflaters: Inflaters::default(),
             tally: Tally::default(),
             answers: Answers::default(),
             cause: None,
@@ -104,8 +108,10 @@ impl Dialogue {
             now,
             policy: &self.policy,
             slabs: &mut self.slabs,
+            inflaters: &mut self.inflaters,
             tally: &self.tally,
             room: usize::MAX,
+            inflation: 0,
             refusing: false,
             cause: None,
         };

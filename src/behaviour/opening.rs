@@ -86,6 +86,7 @@ pub(super) fn switching(ask: &Ask, accepted: Accepted<'_>) -> Vec<u8> {
     let accepted = Accepted {
         accept,
         subprotocol: ask.subprotocol.as_deref().or(accepted.subprotocol),
+        deflate: None,
     };
     let mut bytes = vec![0; accepted.switching_len()];
     handshake::write_switching(&accepted, &mut bytes);

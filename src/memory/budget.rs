@@ -66,6 +66,11 @@ impl Pot {
         }
     }
 
+    /// Half of what it had at first, in bytes.
+    pub(super) fn half_bytes(&self) -> usize {
+        self.slack * SLACK_PART / 2
+    }
+
     /// Takes `bytes`, or what there is, and says how many.
     fn draw(&self, bytes: usize) -> usize {
         let before = self

@@ -324,6 +324,18 @@ impl SlabPool {
         }
     }
 
+    /// Counts `bytes` of memory that is no slab as unfinished input, if more than half of what there is for that is
+    /// free: whoever asks can do without, and a frame or a head cannot.
+    pub fn reserve_to_hold(&mut self, bytes: usize) -> bool {
+        let pot = &self.budget.unfinished;
+        self.unfinished.free(pot) >= pot.half_bytes() && self.unfinished.try_take(bytes, pot)
+    }
+
+    /// Takes back what [`SlabPool::reserve_to_hold`] counted.
+    pub fn give_reserved(&mut self, bytes: usize) {
+        self.unfinished.give(bytes, &self.budget.unfinished);
+    }
+
     fn make(&mut self, class: usize) -> Box<Slab> {
         self.warm[class].pop().unwrap_or_else(|| Slab::new(class))
     }

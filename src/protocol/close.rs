@@ -45,7 +45,7 @@ impl fmt::Display for CloseCode {
 /// What a peer did wrong in the WebSocket protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Violation {
-    /// A reserved bit is set and no extension gives it a meaning (RFC 6455, section 5.2).
+    /// A reserved bit is set and no extension gives it a meaning there (RFC 6455, section 5.2; RFC 7692, section 6).
     ReservedBits,
     /// An opcode that is not defined (section 5.2).
     ReservedOpcode,
@@ -71,6 +71,8 @@ pub enum Violation {
     CloseReason,
     /// A text message that is not UTF-8 (section 8.1).
     Utf8,
+    /// A compressed text that is no DEFLATE data, or ends within it (RFC 7692, section 7.2.2).
+    Deflate,
     /// A message above the configured maximum.
     MessageTooBig,
 }
@@ -79,7 +81,9 @@ impl Violation {
     /// The code of the Close that answers it.
     pub const fn close_code(self) -> CloseCode {
         match self {
-            Violation::CloseReason | Violation::Utf8 => CloseCode::INVALID_PAYLOAD,
+            Violation::CloseReason | Violation::Utf8 | Violation::Deflate => {
+                CloseCode::INVALID_PAYLOAD
+            }
             Violation::MessageTooBig => CloseCode::MESSAGE_TOO_BIG,
             Violation::ReservedBits
             | Violation::ReservedOpcode
@@ -111,6 +115,7 @@ impl Violation {
             Violation::CloseCode => "invalid close code",
             Violation::CloseReason => "close reason is not UTF-8",
             Violation::Utf8 => "text is not UTF-8",
+            Violation::Deflate => "compressed data is broken",
             Violation::MessageTooBig => "message too big",
         }
     }

@@ -22,12 +22,18 @@ pub const PING: u8 = 0x9;
 /// Pong.
 pub const PONG: u8 = 0xA;
 
+/// A compressed message, in its first frame, where permessage-deflate is agreed on (RFC 7692, section 6).
+pub const RSV1: u8 = 0x40;
+
 /// The longest header a client sends, in bytes.
 pub const CLIENT_HEADER_BYTES_MAX: usize = 14;
 /// The longest header a server sends, in bytes.
 pub const SERVER_HEADER_BYTES_MAX: usize = 10;
 /// The longest payload of a control frame, in bytes (section 5.5).
 pub const CONTROL_BYTES_MAX: usize = 125;
+
+const COMPRESSED_TEXT: u8 = RSV1 | TEXT;
+const COMPRESSED_BINARY: u8 = RSV1 | BINARY;
 
 const RESERVED_BITS: u8 = 0x70;
 const CONTROL_BIT: u8 = 0x08;
@@ -40,6 +46,8 @@ const LENGTH_IN_EIGHT_BYTES: u8 = 127;
 pub struct Header {
     /// Whether it is the last frame of its message.
     pub fin: bool,
+    /// Whether it begins a compressed message.
+    pub rsv1: bool,
     /// One of this module's opcodes.
     pub opcode: u8,
     /// The masking key.
@@ -66,12 +74,22 @@ impl Header {
 /// The first rule of section 5 that the bytes break.
 #[inline]
 pub fn parse(bytes: &[u8], in_message: bool) -> Result<Option<Header>, Violation> {
+    parse_extended(bytes, in_message, false)
+}
+
+/// The same where permessage-deflate is agreed on, if `deflates` says so.
+#[inline]
+pub(super) fn parse_extended(
+    bytes: &[u8],
+    in_message: bool,
+    deflates: bool,
+) -> Result<Option<Header>, Violation> {
     let [first, rest @ ..] = bytes else {
         return Ok(None);
     };
     let fin = first & FIN != 0;
     let opcode = first & 0x0F;
-    check_first(*first, in_message)?;
+    check_first(*first, in_message, deflates)?;
     let [second, rest @ ..] = rest else {
         return Ok(None);
     };
@@ -108,6 +126,7 @@ pub fn parse(bytes: &[u8], in_message: bool) -> Result<Option<Header>, Violation
     };
     Ok(Some(Header {
         fin,
+        rsv1: first & RSV1 != 0,
         opcode,
         key: *key,
         length,
@@ -115,10 +134,10 @@ pub fn parse(bytes: &[u8], in_message: bool) -> Result<Option<Header>, Violation
     }))
 }
 
-/// A whole message of up to 125 bytes in one frame: nearly all that most peers send.
+/// A whole message of up to 125 bytes in one frame that is not inflated: nearly all that most peers send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ShortMessage {
-    /// FIN and the opcode.
+    /// FIN, RSV1 and the opcode.
     pub(super) first: u8,
     pub(super) key: [u8; 4],
     pub(super) length: u8,
@@ -128,16 +147,18 @@ pub(super) struct ShortMessage {
 pub(super) const SHORT_HEADER_BYTES: usize = 6;
 
 /// The short message at the start of `bytes`, if there is one and all of it is there. Where this is none,
-/// [`parse`] says what there is.
+/// [`parse`] says what there is. `deflates`: whether permessage-deflate is agreed on.
 #[inline]
-pub(super) fn parse_short_message(bytes: &[u8]) -> Option<ShortMessage> {
+pub(super) fn parse_short_message(bytes: &[u8], deflates: bool) -> Option<ShortMessage> {
     const FINAL_TEXT: u8 = FIN | TEXT;
     const FINAL_BINARY: u8 = FIN | BINARY;
-    let (&[first @ (FINAL_TEXT | FINAL_BINARY), second, a, b, c, d], rest) =
-        bytes.split_first_chunk()?
-    else {
-        return None;
-    };
+    const FINAL_COMPRESSED_BINARY: u8 = FIN | COMPRESSED_BINARY;
+    let (&[first, second, a, b, c, d], rest) = bytes.split_first_chunk()?;
+    match first {
+        FINAL_TEXT | FINAL_BINARY => {}
+        FINAL_COMPRESSED_BINARY if deflates => {}
+        _ => return None,
+    }
     let length = second ^ MASKED;
     let whole = usize::from(length) <= CONTROL_BYTES_MAX && usize::from(length) <= rest.len();
     whole.then_some(ShortMessage {
@@ -149,8 +170,12 @@ pub(super) fn parse_short_message(bytes: &[u8]) -> Option<ShortMessage> {
 
 /// The rules on a header's first byte.
 #[inline]
-fn check_first(first: u8, in_message: bool) -> Result<(), Violation> {
-    if first & RESERVED_BITS != 0 {
+fn check_first(first: u8, in_message: bool, deflates: bool) -> Result<(), Violation> {
+    let begins_compressed = || {
+        let is_data = matches!(first & !FIN, COMPRESSED_TEXT | COMPRESSED_BINARY);
+        deflates && is_data && !in_message
+    };
+    if first & RESERVED_BITS != 0 && !begins_compressed() {
         return Err(Violation::ReservedBits);
     }
     match first & 0x0F {

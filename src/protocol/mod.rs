@@ -8,6 +8,7 @@ pub mod carried;
 pub mod close;
 pub mod frame;
 pub mod handshake;
+pub mod inflate;
 pub mod moment;
 pub mod policy;
 pub mod reply;
@@ -17,6 +18,7 @@ pub mod tcp_echo;
 pub mod utf8;
 
 pub use close::{Cause, CloseCode, Ending, Violation};
+pub use inflate::Inflaters;
 pub use moment::{Moment, WallClock};
 pub use policy::Policy;
 pub use reply::{Piece, Reply};

@@ -31,10 +31,20 @@ pub struct Elsewhere {
     pub speaks_engine_io: bool,
 }
 
+/// Which compressed messages are inflated, to be looked at: what is echoed is what came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inflate {
+    /// Text, since it has to be UTF-8.
+    Text,
+    /// None.
+    Never,
+}
+
 /// The limits and manners of every session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// The largest message accepted, over all its fragments, in bytes; none: no limit.
+    /// The largest message accepted, over all its fragments, in bytes; none: no limit. A compressed text that is
+    /// inflated is measured as it is then, any other message as it comes.
     pub message_bytes_max: Option<u64>,
     /// From accept to the end of the request head; no byte resets it.
     pub handshake_timeout: Duration,
@@ -52,6 +62,9 @@ pub struct Policy {
     pub greeting_after: GreetingAfter,
     /// The text put in front of every message, which is then answered as text.
     pub prefix: Option<Arc<str>>,
+    /// What is done with compressed messages (permessage-deflate, RFC 7692). None: they are not agreed to, and
+    /// neither are they where there is a prefix.
+    pub deflate: Option<Inflate>,
     /// Subprotocols accepted: the first that the client offers and this names. [`ANY_SUBPROTOCOL`]
     /// names all of them, an empty list none.
     pub subprotocols: Vec<String>,
@@ -83,6 +96,7 @@ impl Default for Policy {
             greeting: None,
             greeting_after: GreetingAfter::Delay(Duration::from_millis(20)),
             prefix: None,
+            deflate: Some(Inflate::Text),
             subprotocols: vec![ANY_SUBPROTOCOL.to_owned()],
             http: false,
             elsewhere: Vec::new(),

@@ -37,6 +37,15 @@ pub struct Tally {
     pub refusals: Counter,
     /// Whole messages received.
     pub messages: Counter,
+    /// Handshakes in which permessage-deflate was agreed on.
+    pub deflating: Counter,
+    /// Compressed text messages inflated to their end and found right.
+    pub inflated: Counter,
+    /// Bytes that compressed text was inflated to.
+    pub inflated_bytes: Counter,
+    /// Compressed text messages passed on unchecked from somewhere on: there was no memory for an inflater, or the
+    /// connection had been put down amid them.
+    pub unchecked: Counter,
     /// Bytes received, handshakes included.
     pub received_bytes: Counter,
     /// Connections closed for a violation of the protocol.

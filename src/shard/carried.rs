@@ -10,7 +10,7 @@ use super::admission::Permit;
 /// What begins the encoding of something carried, and which encoding it is. Whoever changes the fields, here or
 /// in `protocol`, counts the version up.
 const MAGIC: [u8; 4] = *b"RBcn";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 /// A connection that was put down: all that it is but its socket.
 #[derive(Debug)]

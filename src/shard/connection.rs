@@ -182,6 +182,8 @@ pub struct Connection<Io> {
     pub(super) leaving: Option<Destination>,
     /// The session takes no input until there is room; it waits in `parked`.
     pub(super) held: bool,
+    /// What waits in `parked` waits for another turn, whatever room there is.
+    pub(super) yields: bool,
     /// The peer's FIN has come.
     pub(super) peer_finished: bool,
     /// It came when the server was going down already.
@@ -230,6 +232,7 @@ impl<Io> Connection<Io> {
             phase: Phase::Talking,
             leaving: None,
             held: false,
+            yields: false,
             peer_finished: false,
             late: false,
             blocked: false,

@@ -6,13 +6,15 @@
 //! silence counts only while it is owed nothing. The kernel is asked when a deadline comes due, and never
 //! for a message.
 
+use std::time::Duration;
+
 use crate::protocol::{Cause, CloseCode, Moment, Wake};
 
 use super::connection::{Connection, Phase};
 use super::inbound::Copying;
 use super::judge::{Verdict, WRITES_FIRST};
 use super::slots::SlotId;
-use super::{Handle, Shard, Standing};
+use super::{Common, Handle, Shard, Standing};
 
 /// A peer that is owed something, or whose FIN is waited for, is looked at this many times within the timeout
 /// that is for it.
@@ -21,13 +23,29 @@ pub(super) const LOOKS: u32 = 4;
 impl<Io> Shard<Io> {
     /// When [`Shard::pop_due`] is to be called again; none: when something else has happened.
     pub fn next_due(&self) -> Option<Moment> {
-        let timer = self.common.timers.next();
-        timer.into_iter().chain(self.returns.due).min()
+        let next = [
+            self.common.timers.next(),
+            self.common.next_yielded(),
+            self.returns.due,
+        ];
+        next.into_iter().flatten().min()
     }
 
-    /// Wakes a connection whose deadline has passed, and names it. To be called until it names none. `ask`
+    /// Wakes a connection whose deadline has passed, or whose turn has come again, and names it. To be called until it
+    /// names none. `ask`
     /// tells how a peer stands.
     pub fn pop_due(&mut self, mut ask: impl FnMut(&Io) -> Standing) -> Option<SlotId> {
+        while self
+            .common
+            .next_yielded()
+            .is_some_and(|due| due <= self.common.now)
+        {
+            let yielded = self.common.yielded.pop_front();
+            if let Some(mut handle) = yielded.and_then(|(_, id)| self.at(id)) {
+                handle.take_turn();
+                return Some(handle.id);
+            }
+        }
         let slots = &self.slots;
         self.common.timers.sweep(slots.len(), |due, id| {
             slots.get(id).is_some_and(|it| it.timer == due)
@@ -62,6 +80,14 @@ impl<Io> Shard<Io> {
     /// How many connections are left of those that were there when the server began to go down.
     pub fn residents(&self) -> usize {
         self.common.residents
+    }
+}
+
+impl Common {
+    /// When the next of those has its turn that have yielded theirs: as soon as it is another turn.
+    fn next_yielded(&self) -> Option<Moment> {
+        let (since, _) = self.yielded.front()?;
+        Some(*since + Duration::from_nanos(1))
     }
 }
 

@@ -101,7 +101,7 @@ impl<Io> Handle<'_, Io> {
     #[inline]
     pub(super) fn follow(&mut self, next: Next) {
         let end = match next {
-            Next::Read | Next::Hold | Next::HandOver => return,
+            Next::Read | Next::Hold | Next::Yield | Next::HandOver => return,
             Next::HalfClose => End::HalfClose,
             Next::Close => End::Close,
         };

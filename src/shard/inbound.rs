@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::protocol::session::INFLATION_BYTES_MAX;
 use crate::protocol::{Next, Reply, Turn, Wake};
 
 use super::Handle;
@@ -72,7 +73,7 @@ impl<Io> Handle<'_, Io> {
                 self.leave_for_http();
                 return self.hold(&lent[from..]);
             }
-            if next == Next::Hold && !self.has_room() {
+            if next == Next::Yield || (next == Next::Hold && !self.has_room()) {
                 return self.hold(&lent[from..]);
             }
         }
@@ -99,6 +100,10 @@ impl<Io> Handle<'_, Io> {
         reply.window = from + reply.window.start..from + reply.window.end;
         self.deliver(reply, lent, carrier);
         self.follow(step.next);
+        if step.next == Next::Yield {
+            self.connection.yields = true;
+            self.common.yielded.push_back((self.common.now, self.id));
+        }
         if behind {
             self.note_kept();
         }
@@ -118,8 +123,10 @@ impl<Io> Handle<'_, Io> {
             now: self.common.now,
             policy: &self.common.settings.policy,
             slabs: &mut self.common.slabs,
+            inflaters: &mut self.common.inflaters,
             tally: &self.common.tally,
             room,
+            inflation: INFLATION_BYTES_MAX,
             refusing: self.common.draining.is_some() || connection.permit.is_none(),
             cause: None,
         };
@@ -164,9 +171,19 @@ impl<Io> Handle<'_, Io> {
         }
     }
 
-    /// Offers parked input again once there is room for its answer.
+    /// Another turn has come for parked input.
+    pub(super) fn take_turn(&mut self) {
+        self.connection.yields = false;
+        self.unpark();
+    }
+
+    /// Offers parked input again once there is room for its answer, unless it waits for another turn.
     pub(super) fn unpark(&mut self) {
-        while self.connection.held && self.connection.talks() && self.has_room() {
+        while self.connection.held
+            && !self.connection.yields
+            && self.connection.talks()
+            && self.has_room()
+        {
             let Some(mut slab) = self.connection.parked.pop() else {
                 self.connection.held = false;
                 if self.connection.peer_finished {
@@ -177,7 +194,7 @@ impl<Io> Handle<'_, Io> {
                 return;
             };
             let taken = self.take_in(slab.bytes_mut(), 0, &mut Copying);
-            let Some((consumed, next @ (Next::Hold | Next::HandOver))) = taken else {
+            let Some((consumed, next @ (Next::Hold | Next::Yield | Next::HandOver))) = taken else {
                 self.common.slabs.give(slab);
                 continue;
             };

@@ -36,10 +36,11 @@ mod retention;
 mod slots;
 mod timers;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::memory::{Budget, SlabPool};
-use crate::protocol::{CloseCode, Moment, Policy, Tally};
+use crate::protocol::{CloseCode, Inflaters, Moment, Policy, Tally};
 
 pub use admission::{Admission, Permit};
 pub use carried::Carried;
@@ -90,7 +91,10 @@ struct Common {
     draining: Option<CloseCode>,
     entries: Entries,
     slabs: SlabPool,
+    inflaters: Inflaters,
     timers: Timers,
+    /// Connections that have input and wait for another turn, and since when, in that order.
+    yielded: VecDeque<(Moment, SlotId)>,
     keepers: Keepers,
     /// Connections over the limit.
     surplus: usize,
@@ -124,7 +128,9 @@ impl<Io> Shard<Io> {
                 draining: None,
                 entries: Entries::default(),
                 slabs,
+                inflaters: Inflaters::default(),
                 timers: Timers::default(),
+                yielded: VecDeque::new(),
                 keepers: Keepers::default(),
                 surplus: 0,
                 residents: 0,

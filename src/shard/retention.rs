@@ -136,6 +136,7 @@ impl<Io> Shard<Io> {
             last: self.common.now,
         };
         self.common.slabs.cool();
+        self.common.inflaters.cool();
         true
     }
 }

@@ -7,7 +7,10 @@ use ringback::memory::SlabPool;
 use ringback::memory::slab::{SLAB_COST_MAX, Slab};
 use ringback::protocol::carried::{Damage, Reader, Writer};
 use ringback::protocol::policy::Policy;
-use ringback::protocol::{CloseCode, Moment, Next, Piece, Reply, Session, Tally, Turn, Wake};
+use ringback::protocol::session::INFLATION_BYTES_MAX;
+use ringback::protocol::{
+    CloseCode, Inflaters, Moment, Next, Piece, Reply, Session, Tally, Turn, Wake,
+};
 
 const GUARD: [u8; 32] = [0xa5; 32];
 
@@ -31,10 +34,13 @@ pub(crate) struct Pretend<'a> {
     policy: &'a Policy,
     session: Session,
     pub(crate) slabs: SlabPool,
-    tally: Tally,
+    inflaters: Inflaters,
+    pub(crate) tally: Tally,
     pub(crate) now: Moment,
     /// What every call gets as its room.
     pub(crate) room: usize,
+    /// What every call gets as what it may inflate.
+    pub(crate) inflation: usize,
     /// The most that is offered again at once after a Hold.
     pub(crate) offer_bytes_max: usize,
     pub(crate) refusing: bool,
@@ -59,9 +65,11 @@ impl<'a> Pretend<'a> {
             policy,
             session: Session::open(policy, now),
             slabs: SlabPool::new(SlabPool::budget(16 * SLAB_COST_MAX, 1)),
+            inflaters: Inflaters::default(),
             tally: Tally::default(),
             now,
             room: 1 << 20,
+            inflation: INFLATION_BYTES_MAX,
             offer_bytes_max: usize::MAX,
             refusing: false,
             is_carried: false,
@@ -108,7 +116,7 @@ impl<'a> Pretend<'a> {
                 return self.hand_over(rest);
             }
             self.enter(next);
-            if rest.is_empty() && next != Next::Hold {
+            if rest.is_empty() && !matches!(next, Next::Hold | Next::Yield) {
                 break;
             }
         }
@@ -125,8 +133,10 @@ impl<'a> Pretend<'a> {
             now: self.now,
             policy: self.policy,
             slabs: &mut self.slabs,
+            inflaters: &mut self.inflaters,
             tally: &self.tally,
             room: self.room,
+            inflation: self.inflation,
             refusing: self.refusing,
             cause: None,
         };
@@ -145,7 +155,7 @@ impl<'a> Pretend<'a> {
         assert!(step.consumed <= offered.len());
         assert!(
             step.consumed == offered.len() || step.next != Next::Read,
-            "only Hold leaves bytes"
+            "only Hold and Yield leave bytes"
         );
         let lent = &memory[lent_range];
         if step.next == Next::HandOver {
@@ -156,7 +166,7 @@ impl<'a> Pretend<'a> {
             );
             assert!(reply.window.is_empty(), "an answer to another's request");
         }
-        if step.next == Next::Hold {
+        if matches!(step.next, Next::Hold | Next::Yield) {
             assert!(
                 reply.window.end <= step.consumed,
                 "the window covers what is offered again"
@@ -256,8 +266,10 @@ impl<'a> Pretend<'a> {
             now: self.now,
             policy: self.policy,
             slabs: &mut self.slabs,
+            inflaters: &mut self.inflaters,
             tally: &self.tally,
             room: self.room,
+            inflation: self.inflation,
             refusing: self.refusing,
             cause: None,
         };

@@ -4,6 +4,7 @@
 //! [`Refusal::render`] whatever else there is to say. Nothing here keeps a byte or a state; the caller
 //! holds the head until it is whole.
 
+mod extensions;
 mod foreign;
 mod line;
 mod refusal;
@@ -21,6 +22,7 @@ use sha1::{Digest, Sha1};
 use super::policy::Policy;
 use crate::memory::slab::HOLD_BYTES_MAX;
 
+pub use extensions::Deflate;
 pub use foreign::Foreign;
 pub(crate) use refusal::response_head;
 pub use refusal::{HTTP_1_1_NEEDED, Refusal, WHAT_THIS_IS, invitation, invitation_to};
@@ -53,6 +55,8 @@ pub struct Accepted<'a> {
     pub accept: [u8; 28],
     /// The subprotocol chosen from those the client offers.
     pub subprotocol: Option<&'a str>,
+    /// What was agreed on of permessage-deflate; none: messages are not compressed.
+    pub deflate: Option<Deflate>,
 }
 
 /// What is to become of a request.
@@ -68,12 +72,13 @@ pub enum Answer<'a> {
 
 /// Reads a whole request head, one whose length [`find_end`] has found.
 ///
-/// Extensions are ignored, so none is agreed to. Of the subprotocols the first offered that
+/// Of the extensions offered, permessage-deflate is agreed to where the session answers messages by themselves and
+/// `policy.deflate` says so: the first offer that can be met. Of the subprotocols the first offered that
 /// `policy.subprotocols` names is chosen; none is no error (section 4.2.2).
 ///
 /// # Errors
 /// A [`Refusal`] that names the first thing wrong, from the general to the particular: syntax, HTTP
-/// version, method, target, `Host`, body, Engine.IO, `Upgrade`, `Connection`, WebSocket version, key.
+/// version, method, target, `Host`, body, Engine.IO, `Upgrade`, `Connection`, WebSocket version, key, extensions.
 pub fn answer<'a>(head: &'a [u8], policy: &Policy) -> Result<Answer<'a>, Refusal> {
     let request = Request::parse(head, &policy.subprotocols)?;
     let elsewhere = if policy.http {
@@ -87,8 +92,15 @@ pub fn answer<'a>(head: &'a [u8], policy: &Policy) -> Result<Answer<'a>, Refusal
         return Ok(Answer::Http);
     }
     match upgrade(&request, may_speak_engine_io) {
-        Ok(accepted) if elsewhere.is_some() => Ok(Answer::Elsewhere(accepted)),
-        Ok(accepted) => Ok(Answer::Upgrade(accepted)),
+        Ok(accepted) if elsewhere.is_some() => Ok(Answer::Elsewhere(Accepted {
+            deflate: None,
+            ..accepted
+        })),
+        Ok(mut accepted) => {
+            let is_wanted = policy.deflate.is_some() && policy.prefix.is_none();
+            accepted.deflate = accepted.deflate.filter(|_| is_wanted);
+            Ok(Answer::Upgrade(accepted))
+        }
         Err(Refusal::SocketIo) if policy.speaks_engine_io() => Err(Refusal::SocketIoPath),
         Err(refusal) => Err(refusal),
     }
@@ -165,13 +177,15 @@ fn upgrade<'a>(request: &Request<'a>, may_speak_engine_io: bool) -> Result<Accep
     if !matches!(request.websocket_version, Once::Value(b"13")) {
         return Err(Refusal::WebSocketVersion);
     }
-    match request.key {
-        Once::Value(key) if is_key(key) => Ok(Accepted {
-            accept: accept(key),
-            subprotocol: request.subprotocol,
-        }),
-        Once::Missing | Once::Value(_) | Once::Repeated => Err(Refusal::Key),
-    }
+    let accept = match request.key {
+        Once::Value(key) if is_key(key) => accept(key),
+        Once::Missing | Once::Value(_) | Once::Repeated => return Err(Refusal::Key),
+    };
+    Ok(Accepted {
+        accept,
+        subprotocol: request.subprotocol,
+        deflate: request.deflate.map_err(|_| Refusal::Extensions)?,
+    })
 }
 
 /// Checks the request line, as far as `head` has it: whoever speaks another protocol shows it there, and
@@ -243,7 +257,8 @@ fn accept(key: &[u8]) -> [u8; 28] {
 impl Accepted<'_> {
     /// How long the 101 is that answers it, in bytes.
     pub fn switching_len(&self) -> usize {
-        129 + self.subprotocol.map_or(0, |name| 26 + name.len())
+        let deflate = self.deflate.map_or(0, |deflate| deflate.written_len());
+        129 + self.subprotocol.map_or(0, |name| 26 + name.len()) + deflate
     }
 }
 
@@ -265,6 +280,9 @@ pub fn write_switching(accepted: &Accepted<'_>, out: &mut [u8]) -> usize {
     if let Some(subprotocol) = accepted.subprotocol {
         put(b"\r\nSec-WebSocket-Protocol: ");
         put(subprotocol.as_bytes());
+    }
+    if let Some(deflate) = &accepted.deflate {
+        deflate.write(&mut put);
     }
     put(b"\r\n\r\n");
     len

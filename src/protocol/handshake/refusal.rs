@@ -41,6 +41,8 @@ pub enum Refusal {
     Connection,
     /// `Sec-WebSocket-Key` is missing, repeated, or not sixteen bytes in base64 (section 4.2.1): 400.
     Key,
+    /// `Sec-WebSocket-Extensions` is no list of extensions (RFC 6455, section 9.1): 400.
+    Extensions,
     /// A method other than GET and HEAD: 405.
     Method,
     /// The head did not come in time: 408.
@@ -97,7 +99,8 @@ impl Refusal {
             | Refusal::Body
             | Refusal::BodyEnd
             | Refusal::Connection
-            | Refusal::Key => 400,
+            | Refusal::Key
+            | Refusal::Extensions => 400,
             Refusal::Method => 405,
             Refusal::Timeout => 408,
             Refusal::TargetTooLong => 414,
@@ -146,6 +149,7 @@ impl Refusal {
             | Refusal::BodyEnd
             | Refusal::Connection
             | Refusal::Key
+            | Refusal::Extensions
             | Refusal::Timeout
             | Refusal::TargetTooLong
             | Refusal::HeadTooLarge
@@ -182,6 +186,9 @@ impl Refusal {
                 .into(),
             Refusal::Key => "The request needs exactly one Sec-WebSocket-Key field, with sixteen \
                 random bytes in base64 (24 characters).\n"
+                .into(),
+            Refusal::Extensions => "Sec-WebSocket-Extensions is not of the form `name; parameter; \
+                parameter=value, name`, in which each is a token and a value may stand in double quotes.\n"
                 .into(),
             Refusal::Method => "A WebSocket upgrade is a GET; no other method is allowed.\n".into(),
             Refusal::UnknownMethod => "This is no method of HTTP. A WebSocket upgrade is a GET, in \
@@ -337,7 +344,8 @@ mod tests {
                 Refusal::Body => Refusal::BodyEnd,
                 Refusal::BodyEnd => Refusal::Connection,
                 Refusal::Connection => Refusal::Key,
-                Refusal::Key => Refusal::Method,
+                Refusal::Key => Refusal::Extensions,
+                Refusal::Extensions => Refusal::Method,
                 Refusal::Method => Refusal::Timeout,
                 Refusal::Timeout => Refusal::UpgradeRequired,
                 Refusal::UpgradeRequired => Refusal::SocketIo,

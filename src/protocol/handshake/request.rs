@@ -4,6 +4,7 @@ use httparse::{EMPTY_HEADER, Status};
 
 use crate::protocol::policy::ANY_SUBPROTOCOL;
 
+use super::extensions::{self, Deflate, Malformed};
 use super::line::{self, Progress, RequestLine};
 use super::{HEADERS_MAX, Refusal, is_token_byte};
 
@@ -66,6 +67,8 @@ pub(super) struct Request<'a> {
     pub(super) key: Once<'a>,
     /// The first offered that the server knows.
     pub(super) subprotocol: Option<&'a str>,
+    /// The first offer of permessage-deflate that can be met, unless extensions are not offered as they must be.
+    pub(super) deflate: Result<Option<Deflate>, Malformed>,
 }
 
 impl<'a> Request<'a> {
@@ -86,6 +89,7 @@ impl<'a> Request<'a> {
             websocket_version: Once::Missing,
             key: Once::Missing,
             subprotocol: None,
+            deflate: Ok(None),
         };
         let mut headers = [EMPTY_HEADER; HEADERS_MAX];
         match httparse::parse_headers(fields, &mut headers) {
@@ -117,6 +121,11 @@ impl<'a> Request<'a> {
             self.key.put(value);
         } else if is("sec-websocket-protocol") {
             self.subprotocol = self.subprotocol.or_else(|| choose(value, subprotocols));
+        } else if is("sec-websocket-extensions") {
+            self.deflate = match (self.deflate, extensions::choose(value)) {
+                (Ok(before), Ok(chosen)) => Ok(before.or(chosen)),
+                (Err(malformed), _) | (_, Err(malformed)) => Err(malformed),
+            };
         } else if is("content-length") {
             self.body.put_length(value);
         } else if is("transfer-encoding") {

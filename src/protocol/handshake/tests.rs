@@ -100,6 +100,7 @@ fn answers_the_example_of_the_specification() {
         Connection: Upgrade\r\n\
         Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
         Sec-WebSocket-Protocol: chat\r\n\
+        Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover\r\n\
         \r\n"
     );
 }

@@ -10,7 +10,7 @@ use crate::protocol::reply::{Piece, Reply};
 use crate::protocol::utf8;
 
 use super::Turn;
-use super::inbound::Inbound;
+use super::inbound::{Inbound, Unfinished};
 use super::open::Flow;
 use super::window::Window;
 
@@ -49,6 +49,7 @@ impl PartialControl {
         Ok(Box::new(PartialControl {
             header: Header {
                 fin: true,
+                rsv1: false,
                 opcode,
                 key,
                 length: u64::from(length),
@@ -80,7 +81,7 @@ impl Inbound {
                 len: 0,
                 payload: [0; CONTROL_BYTES_MAX],
             };
-            self.control = Some(Box::new(control));
+            self.unfinished = Unfinished::Control(Box::new(control));
             return self.continue_control(turn, window, reply);
         }
         let payload = window.take(length, header.key);
@@ -94,7 +95,7 @@ impl Inbound {
         window: &mut Window<'_>,
         reply: &mut Reply,
     ) -> Result<Option<Flow>, Violation> {
-        let Some(control) = &mut self.control else {
+        let Unfinished::Control(control) = &mut self.unfinished else {
             return Ok(None);
         };
         let count = window.unread_len().min(control.missing());
@@ -104,15 +105,10 @@ impl Inbound {
         if control.missing() > 0 {
             return Ok(None);
         }
-        let Some(control) = self.control.take() else {
-            return Ok(None);
-        };
-        answer(
-            control.header.opcode,
-            &control.payload[..control.len],
-            reply,
-            turn.slabs,
-        )
+        let opcode = control.header.opcode;
+        let answered = answer(opcode, &control.payload[..control.len], reply, turn.slabs);
+        self.unfinished = Unfinished::None;
+        answered
     }
 }
 

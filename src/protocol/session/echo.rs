@@ -7,9 +7,24 @@ use crate::protocol::reply::Reply;
 use crate::protocol::utf8;
 
 use super::Turn;
-use super::inbound::{Frame, Inbound, Kind, Way};
+use super::inbound::{Frame, Inbound, Kind, Unfinished, Way};
 use super::open::Flow;
 use super::window::Window;
+
+/// When the stream goes on behind a piece of payload.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Goes {
+    /// In this turn.
+    On,
+    /// In a later one, after others have had theirs.
+    Later,
+}
+
+fn yields(window: &Window<'_>) -> Flow {
+    Flow::Yield {
+        rest: window.unread_len(),
+    }
+}
 
 impl Inbound {
     /// Echoes `lent[from..]`.
@@ -24,6 +39,9 @@ impl Inbound {
         let mut messages = 0;
         let outcome = self.echo_frames(turn, &mut window, reply, &mut messages);
         turn.tally.messages.add(messages);
+        if self.inflater.is_some() {
+            self.keep_inflater(turn);
+        }
         reply.window = window.range();
         outcome
     }
@@ -35,13 +53,19 @@ impl Inbound {
         reply: &mut Reply,
         messages: &mut u64,
     ) -> Result<Flow, Violation> {
-        if self.control.is_some()
-            && let Some(flow) = self.continue_control(turn, window, reply)?
-        {
-            return Ok(flow);
-        }
-        if let Some(frame) = self.frame.take() {
-            self.echo_payload(turn, frame, window, reply, messages)?;
+        match self.unfinished {
+            Unfinished::None => {}
+            Unfinished::Control(_) => {
+                if let Some(flow) = self.continue_control(turn, window, reply)? {
+                    return Ok(flow);
+                }
+            }
+            Unfinished::Data(frame) => {
+                self.unfinished = Unfinished::None;
+                if self.echo_payload(turn, frame, window, reply, messages)? == Goes::Later {
+                    return Ok(yields(window));
+                }
+            }
         }
         loop {
             self.echo_short_messages(turn, window, messages)?;
@@ -55,7 +79,9 @@ impl Inbound {
             window.skip(count);
             if !header.is_control() {
                 let frame = self.begin(&header, turn.policy)?;
-                self.echo_payload(turn, frame, window, reply, messages)?;
+                if self.echo_payload(turn, frame, window, reply, messages)? == Goes::Later {
+                    return Ok(yields(window));
+                }
             } else if header.opcode == PING && header.length <= window.unread_len() as u64 {
                 let pong = ServerHeader::new(FIN | PONG, header.length);
                 let length = header.length as usize;
@@ -80,7 +106,7 @@ impl Inbound {
         }
         let maximum = turn.policy.message_bytes_max.unwrap_or(u64::MAX);
         let maximum = u8::try_from(maximum).unwrap_or(u8::MAX);
-        while let Some(message) = frame::parse_short_message(window.unread())
+        while let Some(message) = frame::parse_short_message(window.unread(), self.deflates)
             && message.length <= maximum
         {
             let payload = window.short_payload(&message);
@@ -94,7 +120,7 @@ impl Inbound {
         Ok(())
     }
 
-    /// Answers as much of the frame's payload as is here.
+    /// Answers as much of the frame's payload as is here, and may be looked at in this turn.
     #[inline]
     fn echo_payload(
         &mut self,
@@ -103,34 +129,42 @@ impl Inbound {
         window: &mut Window<'_>,
         reply: &mut Reply,
         messages: &mut u64,
-    ) -> Result<(), Violation> {
-        let here = window.unread_len();
+    ) -> Result<Goes, Violation> {
+        let here = if frame.kind == Kind::DeflatedText {
+            self.inspect(turn, &mut frame, window)?
+        } else {
+            window.unread_len()
+        };
         if frame.way == Way::Open && frame.remaining <= here as u64 {
             let header = ServerHeader::new(frame.first, frame.length);
             let payload = window.payload(header.as_slice().len(), frame.length as usize, frame.key);
             self.check(&frame, window.peek(&payload), true)?;
             window.commit(&header, payload, &mut reply.before, turn.slabs);
             *messages += u64::from(self.end(&frame));
-            return Ok(());
+            return Ok(Goes::On);
         }
-        self.echo_part(turn, &mut frame, window, reply)?;
+        self.echo_part(turn, &mut frame, here, window, reply)?;
         if frame.remaining > 0 {
-            self.frame = Some(frame);
+            self.unfinished = Unfinished::Data(frame);
+            if window.unread_len() > 0 {
+                return Ok(Goes::Later);
+            }
         } else {
             *messages += u64::from(self.end(&frame));
         }
-        Ok(())
+        Ok(Goes::On)
     }
 
-    /// Answers a part of a frame that straddles receives.
+    /// Answers a part of a frame that straddles receives, or turns: `here` bytes at most.
     fn echo_part(
         &mut self,
         turn: &mut Turn<'_>,
         frame: &mut Frame,
+        here: usize,
         window: &mut Window<'_>,
         reply: &mut Reply,
     ) -> Result<(), Violation> {
-        let count = frame.remaining.min(window.unread_len() as u64) as usize;
+        let count = frame.remaining.min(here as u64) as usize;
         if count == 0 {
             return Ok(());
         }
@@ -192,7 +226,7 @@ impl Inbound {
         }
         match frame.kind {
             Kind::Binary => Way::CutThrough,
-            Kind::Text => Way::Fragments { begun: false },
+            Kind::Text | Kind::DeflatedText => Way::Fragments { begun: false },
         }
     }
 

@@ -40,6 +40,8 @@ pub(super) enum Outcome {
         /// How many of the lent bytes were the head's.
         head_len: usize,
         manner: Manner,
+        /// Whether permessage-deflate is agreed on.
+        deflates: bool,
     },
 }
 
@@ -90,20 +92,27 @@ impl Head {
         // The window comes last, so it can carry the 101 only where all else is in it too; and a subprotocol's
         // name cannot be written over where it is read.
         let alone = turn.policy.greeting.is_none() && matches!(manner, Manner::Echo);
+        let deflates = accepted.deflate.is_some();
         match accepted {
             Accepted {
                 accept,
                 subprotocol: None,
+                deflate,
             } if alone && accepted.switching_len() <= head_len => {
                 let accepted = Accepted {
                     accept,
                     subprotocol: None,
+                    deflate,
                 };
                 reply.window = 0..handshake::write_switching(&accepted, lent);
             }
             _ => push_switching(turn, &accepted, reply),
         }
-        Ok(Outcome::Upgrade { head_len, manner })
+        Ok(Outcome::Upgrade {
+            head_len,
+            manner,
+            deflates,
+        })
     }
 
     fn receive_rest(
@@ -125,11 +134,13 @@ impl Head {
             held.truncate(had);
             return Ok(Outcome::HandOver);
         };
+        let deflates = accepted.deflate.is_some();
         push_switching(turn, &accepted, reply);
         self.release(turn.slabs);
         Ok(Outcome::Upgrade {
             head_len: head_len - had,
             manner: Manner::of(turn.policy),
+            deflates,
         })
     }
 
@@ -207,8 +218,11 @@ fn answer<'a>(turn: &mut Turn<'_>, head: &'a [u8]) -> Result<Answer<'a>, Refusal
         handshake::check_line(head)?;
         return Err(Refusal::Unavailable);
     }
-    if matches!(answer, Ok(Answer::Upgrade(_))) {
+    if let Ok(Answer::Upgrade(accepted)) = &answer {
         turn.tally.upgrades.add(1);
+        turn.tally
+            .deflating
+            .add(u64::from(accepted.deflate.is_some()));
     }
     answer
 }

@@ -10,17 +10,20 @@
 //! |---|---|
 //! | `head.rs` | the upgrade request |
 //! | `open.rs` | greeting, silence, drain: all that is not about the bytes of a frame |
-//! | `inbound.rs` | where in a frame and a message the peer is |
+//! | `inbound.rs`, `inbound_carried.rs` | where in a frame and a message the peer is |
 //! | `echo.rs` | frames, written over themselves |
+//! | `deflated.rs` | compressed text, looked at |
 //! | `prefix.rs` | messages that grow by a prefix |
 //! | `lossy.rs` | bytes that become text |
 //! | `control.rs` | Ping, Pong, Close |
 //! | `window.rs` | the reply as it grows over the request |
 
 mod control;
+mod deflated;
 mod echo;
 mod head;
 mod inbound;
+mod inbound_carried;
 mod lossy;
 mod open;
 mod prefix;
@@ -28,6 +31,7 @@ mod window;
 
 use super::carried::{Damage, Reader, Writer};
 use super::close::{Cause, CloseCode};
+use super::inflate::Inflaters;
 use super::moment::Moment;
 use super::policy::Policy;
 use super::reply::Reply;
@@ -35,6 +39,9 @@ use super::tally::Tally;
 use crate::memory::slab::{Slab, SlabPool};
 use head::{Head, Outcome};
 use open::Open;
+
+/// How many bytes compressed text may be inflated to in one turn of a connection.
+pub const INFLATION_BYTES_MAX: usize = 256 * 1024;
 
 /// What a session may use during one call.
 #[derive(Debug)]
@@ -45,11 +52,16 @@ pub struct Turn<'a> {
     pub policy: &'a Policy,
     /// The worker's slabs.
     pub slabs: &'a mut SlabPool,
+    /// What the worker inflates compressed text with.
+    pub inflaters: &'a mut Inflaters,
     /// The worker's counters.
     pub tally: &'a Tally,
     /// How many bytes of reply beyond the lent memory the engine has room for. Only a mode that makes
     /// more bytes than it was given looks at it; it may pass it by one slab.
     pub room: usize,
+    /// How many bytes compressed text may still be inflated to, about, before others have their turn:
+    /// [`INFLATION_BYTES_MAX`], less whatever has been. A session passes it by half a mebibyte at most.
+    pub inflation: usize,
     /// Whether new upgrades are refused with 503: the server is draining, or full.
     pub refusing: bool,
     /// Why the session ends the connection, where it is not the peer that ends it.
@@ -66,6 +78,8 @@ pub enum Next {
     HandOver,
     /// There is no room: keep the rest of the lent bytes, and offer them again when there is.
     Hold,
+    /// Others have their turn: keep the rest of the lent bytes, and offer them again in a later one.
+    Yield,
     /// Send what is queued, then FIN, then discard what comes until the peer's FIN or a deadline.
     HalfClose,
     /// Send what is queued, then close.
@@ -75,7 +89,7 @@ pub enum Next {
 /// What became of the lent bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// How many were taken in. Less than all only with [`Next::Hold`] and [`Next::HandOver`].
+    /// How many were taken in. Less than all only with [`Next::Hold`], [`Next::Yield`] and [`Next::HandOver`].
     pub consumed: usize,
     /// What the engine does next.
     pub next: Next,
@@ -187,8 +201,12 @@ impl Session {
                 consumed: 0,
                 next: Next::HandOver,
             }),
-            Outcome::Upgrade { head_len, manner } => {
-                self.state = State::Open(Open::new(manner, turn, reply));
+            Outcome::Upgrade {
+                head_len,
+                manner,
+                deflates,
+            } => {
+                self.state = State::Open(Open::new(manner, deflates, turn, reply));
                 if head_len == lent.len() {
                     Err(all(lent, Next::Read))
                 } else {

@@ -11,7 +11,7 @@ use crate::protocol::moment::Moment;
 use crate::protocol::policy::{GreetingAfter, Policy};
 use crate::protocol::reply::Reply;
 
-use super::inbound::Inbound;
+use super::inbound::{Inbound, Unfinished};
 use super::prefix::Prefix;
 use super::{Next, Step, Timer, Turn, control};
 
@@ -122,6 +122,8 @@ pub(super) enum Flow {
     Read,
     /// The reply has no more room; so many of the bytes are left.
     Hold { rest: usize },
+    /// Enough is done for one turn; so many of the bytes are left.
+    Yield { rest: usize },
     /// A Close was answered.
     Closed,
 }
@@ -136,12 +138,17 @@ impl Open {
         }
     }
 
-    /// A connection whose head has just been answered with a 101.
-    pub(super) fn new(manner: Manner, turn: &mut Turn<'_>, reply: &mut Reply) -> Self {
+    /// A connection whose head has just been answered with a 101. `deflates`: it agrees on permessage-deflate.
+    pub(super) fn new(
+        manner: Manner,
+        deflates: bool,
+        turn: &mut Turn<'_>,
+        reply: &mut Reply,
+    ) -> Self {
         let mut open = Open {
             awaits: silence(turn.policy, turn.now),
             manner,
-            inbound: Inbound::default(),
+            inbound: Inbound::new(deflates),
         };
         if turn.policy.greeting.is_some() {
             let due = match turn.policy.greeting_after {
@@ -190,6 +197,10 @@ impl Open {
             Ok(Flow::Hold { rest }) => {
                 consumed -= rest;
                 Next::Hold
+            }
+            Ok(Flow::Yield { rest }) => {
+                consumed -= rest;
+                Next::Yield
             }
             Ok(Flow::Closed) => Next::HalfClose,
             Err(violation) => self.fail(turn, violation, reply),
@@ -309,7 +320,10 @@ impl Open {
     /// in nothing of what is behind it.
     #[cold]
     fn end_of_frame(&self, from: usize, end: usize) -> usize {
-        let remaining = self.inbound.frame.map_or(0, |frame| frame.remaining);
+        let remaining = match &self.inbound.unfinished {
+            Unfinished::Data(frame) => frame.remaining,
+            Unfinished::None | Unfinished::Control(_) => 0,
+        };
         end.min(from.saturating_add(remaining as usize))
     }
 

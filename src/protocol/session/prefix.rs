@@ -13,7 +13,7 @@ use crate::protocol::policy::{Policy, TEXT_BYTES_MAX};
 use crate::protocol::reply::Reply;
 
 use super::Turn;
-use super::inbound::{Frame, Inbound, Kind, Way};
+use super::inbound::{Frame, Inbound, Kind, Unfinished, Way};
 use super::lossy::{Decoder, GROWTH_MAX, UNFINISHED_BYTES_MAX};
 use super::open::Flow;
 use super::window::Window;
@@ -96,13 +96,11 @@ impl Inbound {
         input: &mut Window<'_>,
         reply: &mut Reply,
     ) -> Result<Flow, Violation> {
-        if self.control.is_some()
-            && let Some(flow) = self.continue_control(turn, input, reply)?
-        {
+        if let Some(flow) = self.continue_control(turn, input, reply)? {
             return Ok(flow);
         }
         loop {
-            if let Some(frame) = self.frame.take()
+            if let Some(frame) = self.take_frame()
                 && let Some(flow) = self.answer_payload(prefix, turn, frame, input, reply)?
             {
                 return Ok(flow);
@@ -128,7 +126,7 @@ impl Inbound {
                 frame.way = Way::Fragments {
                     begun: header.opcode == CONTINUATION,
                 };
-                self.frame = Some(frame);
+                self.unfinished = Unfinished::Data(frame);
             }
         }
     }
@@ -148,7 +146,7 @@ impl Inbound {
         loop {
             if self.held.is_none() {
                 if frame.remaining > 0 && input.unread_len() == 0 {
-                    self.frame = Some(frame);
+                    self.unfinished = Unfinished::Data(frame);
                     return Ok(None);
                 }
                 may_wait = self.open_fragment(prefix, turn, &frame, input.unread_len());
@@ -156,7 +154,7 @@ impl Inbound {
             if frame.remaining > 0 && self.is_fragment_full() {
                 self.emit_fragment(turn, &mut frame, false, reply);
                 if reply.before.byte_count() >= turn.room {
-                    self.frame = Some(frame);
+                    self.unfinished = Unfinished::Data(frame);
                     let rest = input.unread_len();
                     return Ok(Some(Flow::Hold { rest }));
                 }
@@ -164,7 +162,7 @@ impl Inbound {
             }
             if !self.gather(prefix, &mut frame, input)? {
                 self.keep_or_emit(turn, &mut frame, may_wait, reply);
-                self.frame = Some(frame);
+                self.unfinished = Unfinished::Data(frame);
                 return Ok(None);
             }
             if frame.remaining == 0 {
@@ -220,14 +218,14 @@ impl Inbound {
         };
         let fits = match frame.kind {
             Kind::Text => slab.room(),
-            Kind::Binary => (slab.room() - FRAGMENT_ROOM_MIN / 2) / GROWTH_MAX,
+            Kind::Binary | Kind::DeflatedText => (slab.room() - FRAGMENT_ROOM_MIN / 2) / GROWTH_MAX,
         };
         let here = frame.remaining.min(input.unread_len() as u64) as usize;
         let count = here.min(fits);
         let payload = input.take(count, frame.key);
         let ends = count as u64 == frame.remaining;
         match frame.kind {
-            Kind::Binary => {
+            Kind::Binary | Kind::DeflatedText => {
                 let last = ends && frame.is_final();
                 prefix.decoder.decode(payload, last, slab);
             }

@@ -48,6 +48,14 @@ impl<'a> Window<'a> {
         self.lent.len() - self.at
     }
 
+    /// Copies `bytes.len()` bytes, the first of them `ahead` of those that are not read yet, and unmasks the copy.
+    /// `key` is that of the first unread byte; `ahead` is a multiple of four.
+    pub(super) fn copy_unmasked(&self, ahead: usize, bytes: &mut [u8], key: [u8; 4]) {
+        debug_assert!(ahead.is_multiple_of(key.len()));
+        let source = &self.lent[self.at + ahead..][..bytes.len()];
+        ringback_mask::unmask_copy(bytes, source, key);
+    }
+
     /// Reads `count` bytes and answers nothing.
     #[inline]
     pub(super) fn skip(&mut self, count: usize) {
