@@ -7,7 +7,9 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use ringback::memory::slab::SLAB_COST_MAX;
 use ringback::protocol::policy::{GreetingAfter, Policy};
+use ringback::protocol::session::INFLATION_BYTES_MAX;
 use support::compare::{Freedom, same, take_greeting};
+use support::deflated;
 use support::event::CloseSeen;
 use support::frames::{self, Frame};
 use support::oracle::{self, Patience, Rules};
@@ -28,8 +30,13 @@ struct Setting {
     holds: bool,
     room: usize,
     offer_bytes_max: usize,
+    inflation: usize,
     is_carried: bool,
 }
+
+/// What is offered and agreed on where the rules say so.
+const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+const AGREED: &str = "permessage-deflate; client_no_context_takeover";
 
 impl Setting {
     fn plain(holds: bool) -> Self {
@@ -38,6 +45,7 @@ impl Setting {
             holds,
             room: 1 << 20,
             offer_bytes_max: usize::MAX,
+            inflation: INFLATION_BYTES_MAX,
             is_carried: false,
         }
     }
@@ -60,13 +68,15 @@ impl Setting {
     /// A connection whose handshake is done.
     fn upgraded<'a>(&self, policy: &'a Policy) -> Pretend<'a> {
         let mut pretend = Pretend::open(policy);
-        pretend.feed(&request::upgrade());
+        let deflates = self.rules.deflates;
+        pretend.feed(&request::with_header(if deflates { OFFER } else { "" }));
         let response = request::read(&pretend.sent).expect("a response");
-        response.assert_switched();
+        response.assert_switched_with(deflates.then_some(AGREED));
         assert!(response.rest.is_empty(), "{response:?}");
         pretend.sent.clear();
         pretend.room = self.room;
         pretend.offer_bytes_max = self.offer_bytes_max;
+        pretend.inflation = self.inflation;
         pretend.is_carried = self.is_carried;
         if !self.holds {
             pretend.spend_slabs();
@@ -101,7 +111,7 @@ impl Setting {
             return Err("still open after the peer's FIN".into());
         }
         let sent = pretend.release();
-        let seen = replies::read(&sent[..sent_bytes])?;
+        let seen = replies::read_extended(&sent[..sent_bytes], self.rules.deflates)?;
         self.check(stream, &seen, state)?;
         Ok(seen)
     }
@@ -112,7 +122,7 @@ impl Setting {
         let mut pretend = self.upgraded(&policy);
         for count in 1..=stream.len() {
             pretend.feed(&stream[count - 1..count]);
-            let seen = replies::read(&pretend.sent)?;
+            let seen = replies::read_extended(&pretend.sent, self.rules.deflates)?;
             self.check(&stream[..count], &seen, pretend.state)
                 .map_err(|why| format!("after {count} of {} bytes: {why}", stream.len()))?;
         }
@@ -149,13 +159,32 @@ fn setting(prefixed: bool) -> impl Strategy<Value = Setting> {
                 rules: Rules {
                     message_bytes_max,
                     prefix: prefixed.then(|| prefix.into()),
+                    deflates: false,
                 },
                 holds,
                 room,
                 offer_bytes_max,
+                inflation: INFLATION_BYTES_MAX,
                 is_carried,
             },
         )
+}
+
+/// One in which compressed messages are agreed to, and memory is there to look at all of them.
+fn deflating() -> impl Strategy<Value = Setting> {
+    (setting(false), select(vec![1, 1000, INFLATION_BYTES_MAX])).prop_map(|(setting, inflation)| {
+        let rules = Rules {
+            deflates: true,
+            ..setting.rules
+        };
+        Setting {
+            rules,
+            inflation,
+            holds: true,
+            is_carried: false,
+            ..setting
+        }
+    })
 }
 
 fn cases(count: u32) -> ProptestConfig {
@@ -190,6 +219,37 @@ proptest! {
         setting in setting(true),
     ) {
         setting.run(&stream, &cuts).map_err(TestCaseError::fail)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(1000))]
+
+    #[test]
+    fn a_compressed_stream_cut_anywhere_is_echoed_as_the_oracle_says(
+        stream in deflated::any_stream(),
+        cuts in streams::cuts(),
+        setting in deflating(),
+    ) {
+        setting.run(&stream, &cuts).map_err(TestCaseError::fail)?;
+    }
+
+    #[test]
+    fn nothing_compressed_comes_late(stream in deflated::short_stream(), setting in deflating()) {
+        setting.run_promptly(&stream).map_err(TestCaseError::fail)?;
+    }
+
+    /// Where there is no memory for an inflater, or it is lost on the way, what is right is echoed all the same.
+    #[test]
+    fn compressed_messages_come_back_though_they_cannot_be_looked_at(
+        frames in deflated::valid(),
+        cuts in streams::cuts(),
+        setting in deflating(),
+        holds: bool,
+    ) {
+        let rules = Rules { message_bytes_max: None, ..setting.rules.clone() };
+        let setting = Setting { rules, holds, is_carried: holds, ..setting };
+        setting.run(&frames::encode(&frames), &cuts).map_err(TestCaseError::fail)?;
     }
 }
 

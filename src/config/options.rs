@@ -89,7 +89,10 @@ fn workers() -> Vec<Arg> {
 fn limits() -> Vec<Arg> {
     vec![
         option("max-message-size", "SIZE")
-            .help("Largest message accepted; memory does not depend on it")
+            .help(
+                "Largest message accepted; memory does not depend on it. Compressed text is measured \
+                 inflated, compressed binary as it comes",
+            )
             .default_value("unlimited"),
         option("handshake-timeout", "DURATION")
             .help("Time from the connection to the end of its request head")
@@ -138,6 +141,18 @@ fn answers() -> Vec<Arg> {
             )
             .action(ArgAction::Append)
             .default_value("*"),
+        option("deflate", "on|off")
+            .help(
+                "Whether compressed messages are agreed to (permessage-deflate); never together with \
+                 --prefix",
+            )
+            .default_value("on"),
+        option("deflate-validate", "text|never")
+            .help(
+                "Which compressed messages are inflated to be checked: text, or none, which are then \
+                 echoed whatever they are",
+            )
+            .default_value("text"),
         option("close-reasons", "on|off")
             .help("Whether a Close of the server's own says in words why")
             .default_value("on"),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::protocol::Policy;
-use crate::protocol::policy::{GreetingAfter, TEXT_BYTES_MAX};
+use crate::protocol::policy::{GreetingAfter, Inflate, TEXT_BYTES_MAX};
 
 use super::ConfigError;
 use super::layers::Given;
@@ -27,12 +27,23 @@ pub(super) fn policy(say: &Said<'_>) -> Result<Policy, ConfigError> {
         close_reasons: say
             .required("close-reasons")
             .read(|text| choice(text, &ON_OR_OFF))?,
+        deflate: deflate(say)?,
         greeting: tutorial_text(say, "greeting", TUTORIAL_GREETING)?,
         greeting_after: say.required("greeting-after").read(greeting_after)?,
         prefix: tutorial_text(say, "prefix", TUTORIAL_PREFIX)?.map(Arc::from),
         subprotocols: subprotocols(say.required("subprotocol"))?,
         ..Policy::default()
     })
+}
+
+fn deflate(say: &Said<'_>) -> Result<Option<Inflate>, ConfigError> {
+    let is_on = say
+        .required("deflate")
+        .read(|text| choice(text, &ON_OR_OFF))?;
+    let inflate = say
+        .required("deflate-validate")
+        .read(|text| choice(text, &[("text", Inflate::Text), ("never", Inflate::Never)]))?;
+    Ok(is_on.then_some(inflate))
 }
 
 fn message_size(text: &str) -> Result<Option<u64>, Refusal> {

@@ -134,16 +134,14 @@ impl Inflater {
                 return Ok(());
             }
             let before = (self.stream.total_in(), self.stream.total_out());
-            let status = self
-                .stream
-                .decompress(rest, piece, FlushDecompress::None)
-                .map_err(|_| Violation::Deflate)?;
+            let inflated = self.stream.decompress(rest, piece, FlushDecompress::None);
             let taken = (self.stream.total_in() - before.0) as usize;
             let made = (self.stream.total_out() - before.1) as usize;
             rest = &rest[taken..];
             self.is_fresh &= taken == 0;
             self.message_bytes = self.message_bytes.saturating_add(made as u64);
             look(&piece[..made])?;
+            let status = inflated.map_err(|_| Violation::Deflate)?;
             if status == Status::StreamEnd {
                 self.reset();
                 if rest.is_empty() {

@@ -187,7 +187,7 @@ fn check_echo(rig: &Rig, stream: &[u8]) -> Result<(), String> {
     let seen = replies::read(&response.rest)?;
     let rules = Rules {
         message_bytes_max: Some(MESSAGE_BYTES_MAX),
-        prefix: None,
+        ..Rules::default()
     };
     let freedom = Freedom {
         holds: true,

@@ -97,12 +97,14 @@ impl Script {
         let rules = Rules {
             message_bytes_max: policy.message_bytes_max,
             prefix: policy.prefix.clone(),
+            ..Rules::default()
         };
         let outcome = |patience| {
             let mut outcome = oracle::echo(&stream, &rules, patience);
             if let Some(greeting) = &policy.greeting {
                 let greeting = Message {
                     text: true,
+                    compressed: false,
                     bytes: greeting.clone().into(),
                     frame_ends: vec![greeting.len()],
                 };

@@ -76,7 +76,8 @@ pub(crate) fn take_greeting(outcome: &mut Outcome, greeting: &str) -> bool {
 fn same_event(seen: &Event, expected: &Event, freedom: Freedom) -> Result<(), String> {
     match (seen, expected) {
         (Event::Message(seen), Event::Message(expected)) => {
-            if seen.text != expected.text || seen.bytes != expected.bytes {
+            let kind = |message: &Message| (message.text, message.compressed);
+            if kind(seen) != kind(expected) || seen.bytes != expected.bytes {
                 return Err(format!("{seen:?} instead of {expected:?}"));
             }
             if freedom.rewrites {

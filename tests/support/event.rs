@@ -16,7 +16,9 @@ pub(crate) enum CloseSeen {
 pub(crate) struct Message {
     /// Whether its first frame says text.
     pub(crate) text: bool,
-    /// Its bytes.
+    /// Whether its first frame says that it is compressed.
+    pub(crate) compressed: bool,
+    /// Its bytes, as they come.
     pub(crate) bytes: Vec<u8>,
     /// Where its frames end, as offsets into `bytes`. The last is the length of a whole message.
     pub(crate) frame_ends: Vec<usize>,
@@ -69,7 +71,12 @@ impl fmt::Debug for Message {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = if self.text { "text" } else { "binary" };
         let ends = &self.frame_ends[..self.frame_ends.len().min(8)];
-        write!(formatter, "{kind} {} ends {ends:?}", excerpt(&self.bytes))
+        let compressed = if self.compressed { "compressed " } else { "" };
+        write!(
+            formatter,
+            "{compressed}{kind} {} ends {ends:?}",
+            excerpt(&self.bytes)
+        )
     }
 }
 

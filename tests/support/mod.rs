@@ -3,8 +3,10 @@
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
 pub(crate) mod compare;
+pub(crate) mod deflated;
 pub(crate) mod event;
 pub(crate) mod frames;
+pub(crate) mod inflate;
 pub(crate) mod npm;
 pub(crate) mod oracle;
 pub(crate) mod pretend;

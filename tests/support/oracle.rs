@@ -4,12 +4,15 @@
 use std::sync::Arc;
 
 use super::event::{CloseSeen, Event, Message, Outcome};
+use super::inflate::Inflate;
 
 /// What the oracle is asked to assume.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rules {
     /// The largest message accepted, in bytes.
     pub(crate) message_bytes_max: Option<u64>,
+    /// permessage-deflate is agreed on.
+    pub(crate) deflates: bool,
     /// The text put in front of every message, which is then answered as text.
     pub(crate) prefix: Option<Arc<str>>,
 }
@@ -49,6 +52,8 @@ struct Oracle<'a> {
     payload: Vec<u8>,
     /// The data message that is open: what came so far, unmasked.
     open: Option<Message>,
+    /// What that is inflated to, if it is compressed text.
+    inflate: Inflate,
     /// The bytes of a character that is not whole.
     character: Vec<u8>,
     outcome: Outcome,
@@ -70,6 +75,7 @@ impl<'a> Oracle<'a> {
             payload_bytes: None,
             payload: Vec::new(),
             open: None,
+            inflate: Inflate::default(),
             character: Vec::new(),
             outcome: Outcome::default(),
         }
@@ -111,18 +117,20 @@ impl<'a> Oracle<'a> {
                 .as_ref()
                 .map_or(0, |message| message.bytes.len() as u64);
             let total = u128::from(before) + u128::from(declared);
-            if self
-                .rules
-                .message_bytes_max
-                .is_some_and(|limit| total > u128::from(limit))
+            let (text, compressed) = (self.opcode() == 1, self.is_compressed());
+            self.open.get_or_insert_with(|| Message {
+                text,
+                compressed,
+                ..Message::default()
+            });
+            if !self.inflates()
+                && self
+                    .rules
+                    .message_bytes_max
+                    .is_some_and(|limit| total > u128::from(limit))
             {
                 return self.close(MESSAGE_TOO_BIG, &["message too big"]);
             }
-            let text = self.opcode() == 1;
-            self.open.get_or_insert_with(|| Message {
-                text,
-                ..Message::default()
-            });
         } else if self.opcode() == 8 && declared == 1 && self.patience == Patience::None {
             self.close(PROTOCOL_ERROR, &["Close of one byte"]);
         }
@@ -133,7 +141,8 @@ impl<'a> Oracle<'a> {
         let (first, opcode) = (self.header[0], self.opcode());
         let mut faults = Vec::new();
         let mut note = |wrong: bool, fault| faults.extend(wrong.then_some(fault));
-        note(first & 0x70 != 0, "reserved bits set");
+        let compresses = self.is_compressed() && matches!(opcode, 1 | 2) && self.open.is_none();
+        note(first & 0x70 != 0 && !compresses, "reserved bits set");
         note(!matches!(opcode, 0 | 1 | 2 | 8 | 9 | 10), "reserved opcode");
         note(
             self.is_control() && first & 0x80 == 0,
@@ -180,12 +189,42 @@ impl<'a> Oracle<'a> {
             .as_mut()
             .expect("a data frame belongs to a message");
         message.bytes.push(plain);
-        if message.text {
-            self.character.push(plain);
-            match std::str::from_utf8(&self.character) {
-                Ok(_) => self.character.clear(),
-                Err(error) if error.error_len().is_some() => self.close_for_text(),
-                Err(_) => {}
+        let text = message.text;
+        if self.inflates() {
+            let before = self.inflate.text.len();
+            let is_right = self.inflate.push(plain);
+            self.look_at_inflated(before);
+            if !is_right && self.outcome.close.is_none() {
+                self.close_for_deflate();
+            }
+        } else if text {
+            self.look_at_text(plain);
+        }
+    }
+
+    /// The next byte of a text.
+    fn look_at_text(&mut self, byte: u8) {
+        self.character.push(byte);
+        match std::str::from_utf8(&self.character) {
+            Ok(_) => self.character.clear(),
+            Err(error) if error.error_len().is_some() => self.close_for_text(),
+            Err(_) => {}
+        }
+    }
+
+    /// What a compressed text has been inflated to, of which `before` bytes have been looked at.
+    fn look_at_inflated(&mut self, before: usize) {
+        for at in before..self.inflate.text.len() {
+            if self
+                .rules
+                .message_bytes_max
+                .is_some_and(|limit| at as u64 >= limit)
+            {
+                return self.close(MESSAGE_TOO_BIG, &["message too big", "text is not UTF-8"]);
+            }
+            self.look_at_text(self.inflate.text[at]);
+            if self.outcome.close.is_some() {
+                return;
             }
         }
     }
@@ -214,6 +253,18 @@ impl<'a> Oracle<'a> {
         message.frame_ends.push(message.bytes.len());
         if !fin {
             return;
+        }
+        if self.inflates() {
+            let before = self.inflate.text.len();
+            let is_right = self.inflate.end();
+            self.look_at_inflated(before);
+            if self.outcome.close.is_none() && !is_right {
+                self.close_for_deflate();
+            }
+            if self.outcome.close.is_some() {
+                return;
+            }
+            self.inflate = Inflate::default();
         }
         if !self.character.is_empty() {
             return self.close_for_text();
@@ -256,6 +307,7 @@ impl<'a> Oracle<'a> {
         let bytes = [prefix.as_bytes(), &replaced].concat();
         Message {
             text: true,
+            compressed: false,
             frame_ends: vec![bytes.len()],
             bytes,
         }
@@ -268,6 +320,25 @@ impl<'a> Oracle<'a> {
 
     fn close_for_text(&mut self) {
         self.close(INVALID_PAYLOAD, &["text is not UTF-8"]);
+    }
+
+    fn close_for_deflate(&mut self) {
+        self.close(
+            INVALID_PAYLOAD,
+            &["compressed data is broken", "text is not UTF-8"],
+        );
+    }
+
+    /// Whether the message that is open is inflated to be looked at.
+    fn inflates(&self) -> bool {
+        self.open
+            .as_ref()
+            .is_some_and(|message| message.text && message.compressed)
+    }
+
+    /// Whether the header says that a compressed message begins.
+    fn is_compressed(&self) -> bool {
+        self.rules.deflates && self.header[0] & 0x70 == 0x40
     }
 
     fn close(&mut self, code: u16, reasons: &[&str]) {

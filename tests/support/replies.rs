@@ -16,14 +16,19 @@ pub(crate) struct Replies {
 ///
 /// # Errors
 /// What a strict client would fail the connection for.
-pub(crate) fn read(mut bytes: &[u8]) -> Result<Replies, String> {
+pub(crate) fn read(bytes: &[u8]) -> Result<Replies, String> {
+    read_extended(bytes, false)
+}
+
+/// The same where permessage-deflate is agreed on, if `deflates` says so. Compressed messages are left as they are.
+pub(crate) fn read_extended(mut bytes: &[u8], deflates: bool) -> Result<Replies, String> {
     let mut replies = Replies::default();
     let mut open: Option<Message> = None;
     while !bytes.is_empty() {
         if replies.outcome.close.is_some() {
             return Err(format!("{} bytes after the Close", bytes.len()));
         }
-        let Some((header, rest)) = read_header(bytes)? else {
+        let Some((header, rest)) = read_header(bytes, deflates)? else {
             replies.truncated = true;
             break;
         };
@@ -46,17 +51,19 @@ pub(crate) fn read(mut bytes: &[u8]) -> Result<Replies, String> {
 
 struct Header {
     fin: bool,
+    compressed: bool,
     opcode: u8,
     length: u64,
 }
 
 /// The header at the start of `bytes` and what follows it; none if it is not whole.
-fn read_header(bytes: &[u8]) -> Result<Option<(Header, &[u8])>, String> {
+fn read_header(bytes: &[u8], deflates: bool) -> Result<Option<(Header, &[u8])>, String> {
     let [first, second, rest @ ..] = bytes else {
         return Ok(None);
     };
     let (fin, opcode) = (first & 0x80 != 0, first & 0x0f);
-    if first & 0x70 != 0 {
+    let compressed = deflates && first & 0x70 == 0x40 && matches!(opcode, 1 | 2);
+    if first & 0x70 != 0 && !compressed {
         return Err("a reserved bit is set".into());
     }
     if second & 0x80 != 0 {
@@ -83,6 +90,7 @@ fn read_header(bytes: &[u8]) -> Result<Option<(Header, &[u8])>, String> {
     Ok(Some((
         Header {
             fin,
+            compressed,
             opcode,
             length,
         },
@@ -111,6 +119,7 @@ fn take_data(
     let text = header.opcode == 1;
     let message = open.get_or_insert_with(|| Message {
         text,
+        compressed: header.compressed,
         ..Message::default()
     });
     message.bytes.extend_from_slice(payload);
@@ -119,7 +128,7 @@ fn take_data(
     }
     if whole && header.fin {
         let message = open.take().expect("a message is open");
-        if message.text && std::str::from_utf8(&message.bytes).is_err() {
+        if message.text && !message.compressed && std::str::from_utf8(&message.bytes).is_err() {
             return Err("a text message that is not UTF-8".into());
         }
         outcome.events.push(Event::Message(message));

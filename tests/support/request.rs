@@ -46,8 +46,13 @@ impl Response {
         std::str::from_utf8(&self.rest).expect("UTF-8")
     }
 
-    /// Checks that it is the 101 that answers [`KEY`].
+    /// Checks that it is the 101 that answers [`KEY`], without an extension.
     pub(crate) fn assert_switched(&self) {
+        self.assert_switched_with(None);
+    }
+
+    /// The same with these extensions.
+    pub(crate) fn assert_switched_with(&self, extensions: Option<&str>) {
         assert_eq!(self.status, 101, "{self:?}");
         assert_eq!(self.header("sec-websocket-accept"), Some(ACCEPT));
         assert!(
@@ -58,11 +63,7 @@ impl Response {
             self.header("connection")
                 .is_some_and(|it| it.eq_ignore_ascii_case("upgrade"))
         );
-        assert_eq!(
-            self.header("sec-websocket-extensions"),
-            None,
-            "no extension was agreed on"
-        );
+        assert_eq!(self.header("sec-websocket-extensions"), extensions);
         assert_eq!(
             self.header("content-length"),
             None,

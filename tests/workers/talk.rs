@@ -241,6 +241,7 @@ impl Expected {
         let rules = Rules {
             message_bytes_max: policy.message_bytes_max,
             prefix: policy.prefix.clone(),
+            ..Rules::default()
         };
         let outcome = |patience| oracle::echo(stream, &rules, patience);
         Expected {

@@ -50,6 +50,8 @@ idle-timeout | 1us | `1us` is too short; write at least 10ms, or rather seconds.
 max-message-size | 64K | `64K` may mean two sizes; write 64KiB (by 1024) or 64kB (by 1000).
 handshake-timeout | 30M | `30M` is longer than a week; write at most 7d (`m` is a minute, `M` a month).
 stall-timeout | 0s | `0s` leaves no time to read; write one such as 30s.
+deflate | true | `true` is none of its values; write on or off.
+deflate-validate | binary | `binary` is none of its values; write text or never.
 close-reasons | true | `true` is none of its values; write on or off.
 idle-timeout | soon | `soon` is not a duration; write a number with its unit, such as 1500ms, 30s, 2m or 1h.
 greeting-after | 20 | `20` lacks a unit; write 20s for seconds or 20ms for milliseconds, or 101, or turn.

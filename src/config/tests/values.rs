@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::*;
 use crate::http::Settings;
-use crate::protocol::policy::GreetingAfter;
+use crate::protocol::policy::{GreetingAfter, Inflate};
 
 fn addresses(config: &Config) -> Vec<String> {
     config
@@ -88,6 +88,8 @@ fn every_option_as_a_flag() {
         "--idle-timeout=2m",
         "--stall-timeout=3s",
         "--close-reasons=off",
+        "--deflate=on",
+        "--deflate-validate=never",
         "--greeting=hello",
         "--greeting-after=101",
         "--prefix=> ",
@@ -132,6 +134,7 @@ fn every_option_as_a_flag() {
                 greeting: Some("hello".into()),
                 greeting_after: GreetingAfter::Handshake,
                 prefix: Some("> ".into()),
+                deflate: Some(Inflate::Never),
                 subprotocols: vec!["chat".into(), "*".into()],
                 ..Policy::default()
             },
@@ -140,7 +143,7 @@ fn every_option_as_a_flag() {
 }
 
 /// A value for each option that is not its default, as a variable has it and as the file does.
-const SAID: [(&str, &str, &str); 32] = [
+const SAID: [(&str, &str, &str); 34] = [
     (
         "listen",
         "127.0.0.1:1,127.0.0.1:2",
@@ -165,6 +168,8 @@ const SAID: [(&str, &str, &str); 32] = [
     ("tutorial", "true", "true"),
     ("greeting-after", "101", "101"),
     ("subprotocol", "a, b", "['a', 'b']"),
+    ("deflate", "off", "'off'"),
+    ("deflate-validate", "never", "'never'"),
     ("close-reasons", "off", "'off'"),
     ("no-behaviours", "true", "true"),
     ("no-socket-io", "true", "true"),

@@ -51,11 +51,16 @@ impl Inbound {
             });
             let inflated = inflater.inflate(slice, turn.inflaters.piece(), |text| {
                 turn.inflation = turn.inflation.saturating_sub(text.len() + PIECE_COST);
-                message_bytes += text.len() as u64;
-                if message_bytes > maximum {
-                    return Err(Violation::MessageTooBig);
+                let room =
+                    usize::try_from(maximum.saturating_sub(message_bytes)).unwrap_or(usize::MAX);
+                let (within, beyond) = text.split_at(text.len().min(room));
+                message_bytes += within.len() as u64;
+                self.validator.push(within).map_err(|_| Violation::Utf8)?;
+                if beyond.is_empty() {
+                    Ok(())
+                } else {
+                    Err(Violation::MessageTooBig)
                 }
-                self.validator.push(text).map_err(|_| Violation::Utf8)
             });
             done += count;
             if inflated.is_err() || done == here || turn.inflation == 0 {
