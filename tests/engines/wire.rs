@@ -90,6 +90,17 @@ impl Wire {
         self.read_response().assert_switched();
     }
 
+    /// A WebSocket connection that offers compressed messages, to a server that agrees to them.
+    pub(crate) fn upgrade_deflating(server: &Server) -> Self {
+        let mut wire = Self::connect(server);
+        wire.send(&request::with_header(
+            "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n",
+        ));
+        wire.read_response()
+            .assert_switched_with(Some("permessage-deflate; client_no_context_takeover"));
+        wire
+    }
+
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).expect("the server takes it");
     }

@@ -120,6 +120,18 @@ pub(crate) fn text(text: &[u8]) -> Frame {
     frame(frames::TEXT, deflate(text, &Style::plain()))
 }
 
+/// Text of so many mebibytes in about as many kibibytes.
+pub(crate) fn bomb(mebibytes: usize) -> Frame {
+    let style = Style {
+        level: 9,
+        ..Style::plain()
+    };
+    let part = deflate(&vec![b'0'; 1 << 20], &style);
+    let whole = [&part[..], b"\x00\x00\xff\xff"].concat();
+    let payload = [whole.repeat(mebibytes - 1), part].concat();
+    frame(frames::TEXT, payload)
+}
+
 /// `payload` as a compressed message whose fragments end at `ends`.
 pub(crate) fn fragments(opcode: u8, payload: &[u8], ends: &[usize]) -> Vec<Frame> {
     let mut message = fragment(opcode, payload, ends);

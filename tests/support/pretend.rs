@@ -97,13 +97,23 @@ impl<'a> Pretend<'a> {
 
     /// What the peer sent arrives as one piece.
     pub(crate) fn feed(&mut self, piece: &[u8]) {
+        self.feed_counting(piece, |_, _| {});
+    }
+
+    /// The same; how many calls that took. `each` looks at it after each call, and is told how many bytes had been
+    /// inflated before.
+    pub(crate) fn feed_counting(&mut self, piece: &[u8], each: impl Fn(&Self, u64)) -> usize {
+        let mut calls = 0;
         self.now = self.now + Duration::from_micros(1);
         let mut rest = piece;
         let mut idle_calls = 0;
         while self.state == State::Open {
             let offered = &rest[..rest.len().min(self.offer_bytes_max)];
             let sent_before = self.sent.len();
+            let inflated_before = self.tally.inflated_bytes.get();
             let (consumed, next) = self.lend(offered);
+            each(self, inflated_before);
+            calls += 1;
             rest = &rest[consumed..];
             let moved = consumed > 0 || self.sent.len() > sent_before;
             idle_calls = if moved { 0 } else { idle_calls + 1 };
@@ -113,7 +123,8 @@ impl<'a> Pretend<'a> {
                 rest.len()
             );
             if next == Next::HandOver {
-                return self.hand_over(rest);
+                self.hand_over(rest);
+                return calls;
             }
             self.enter(next);
             if rest.is_empty() && !matches!(next, Next::Hold | Next::Yield) {
@@ -121,6 +132,7 @@ impl<'a> Pretend<'a> {
             }
         }
         self.pass_deadlines();
+        calls
     }
 
     /// One call of `receive`, and everything it must keep to.
