@@ -25,9 +25,9 @@ use ringback::protocol::utf8::Validator;
 use ringback::protocol::{Policy, Session};
 use ringback_mask::unmask;
 
-use support::handshakes::{self, BROWSER, MINIMAL};
+use support::handshakes::{self, BROWSER, DEFLATING, MINIMAL};
 use support::ours::Worker;
-use support::streams::{PROSE, Stream, header, noise, text};
+use support::streams::{PROSE, Stream, header, noise, records, text};
 
 const ASCII: &str = PROSE[0].1;
 const CHINESE: &str = PROSE[2].1;
@@ -113,6 +113,13 @@ impl Peer {
         })
     }
 
+    /// The same where compressed messages are agreed to.
+    fn deflating(stream: &Stream) -> &'static mut Self {
+        Peer::after(Policy::default(), DEFLATING, &[&stream.bytes], |answer| {
+            answer == stream.replies
+        })
+    }
+
     /// The same in two receives, cut in the middle.
     fn sending_in_two(stream: &Stream) -> &'static mut Self {
         let (head, tail) = stream.bytes.split_at(stream.bytes.len() / 2);
@@ -165,6 +172,12 @@ fn is_refusal(answer: &[u8]) -> bool {
 #[bench::binary_64_kib(Peer::sending(Stream::binary(1, 64 << 10)))]
 #[bench::text_ascii_64_kib(Peer::sending(Stream::text("ASCII", 1, &text(ASCII, 64 << 10))))]
 #[bench::text_chinese_64_kib(Peer::sending(Stream::text("Chinese", 1, &text(CHINESE, 64 << 10))))]
+#[bench::binary_1_kib(Peer::sending(Stream::binary(1, 1 << 10)))]
+#[bench::deflated_binary_256_x_16_bytes(Peer::deflating(Stream::deflated_binary(256, 16)))]
+#[bench::deflated_binary_1_kib(Peer::deflating(Stream::deflated_binary(1, 1 << 10)))]
+#[bench::deflated_binary_64_kib(Peer::deflating(Stream::deflated_binary(1, 64 << 10)))]
+#[bench::deflated_text_1_kib(Peer::deflating(Stream::deflated_text(&records(1 << 10))))]
+#[bench::deflated_text_64_kib(Peer::deflating(Stream::deflated_text(&records(64 << 10))))]
 #[bench::binary_1_kib_cut_in_two(Peer::sending_in_two(Stream::binary(1, 1 << 10)))]
 #[bench::binary_64_kib_cut_in_two(Peer::sending_in_two(Stream::binary(1, 64 << 10)))]
 #[bench::prefix_256_x_32_bytes(Peer::prefixed(256, &text(ASCII, 32)))]

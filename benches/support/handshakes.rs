@@ -22,6 +22,13 @@ pub(crate) const MINIMAL: &[u8] =
     Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
+/// The same with an offer of compressed messages.
+pub(crate) const DEFLATING: &[u8] =
+    b"GET / HTTP/1.1\r\nHost: localhost:3000\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+
 /// As a browser sends it.
 pub(crate) const BROWSER: &[u8] = b"GET /echo HTTP/1.1\r\nHost: echo.example.org\r\n\
     Connection: Upgrade\r\nPragma: no-cache\r\nCache-Control: no-cache\r\n\

@@ -1,11 +1,16 @@
 //! What clients send, and the only right answer to it.
 
+use flate2::{Compress, Compression, FlushCompress};
+
 use super::shown;
 
 /// First byte of an unfragmented text frame.
 const TEXT: u8 = 0x81;
 /// First byte of an unfragmented binary frame.
 const BINARY: u8 = 0x82;
+
+/// Added to either: the message is compressed.
+const COMPRESSED: u8 = 0x40;
 
 /// A multiple of no power of two, so that neighbouring keys and payloads share nothing.
 const STRIDE: u32 = 0x9E37_79B1;
@@ -34,6 +39,23 @@ impl Stream {
     pub(crate) fn text(kind: &str, frames: usize, text: &str) -> &'static Stream {
         let name = format!("text {kind} {frames} x {}", shown(text.len()));
         Stream::of(name, TEXT, frames, text.as_bytes())
+    }
+
+    /// One compressed text frame (RFC 7692): `text`.
+    pub(crate) fn deflated_text(text: &str) -> &'static Stream {
+        let mut compress = Compress::new(Compression::default(), false);
+        let mut payload = Vec::with_capacity(2 * text.len() + 64);
+        let flushed = compress.compress_vec(text.as_bytes(), &mut payload, FlushCompress::Sync);
+        flushed.expect("there is room");
+        payload.truncate(payload.len() - 4);
+        let name = format!("deflated text 1 x {}", shown(text.len()));
+        Stream::of(name, TEXT | COMPRESSED, 1, &payload)
+    }
+
+    /// The same as [`Stream::binary`], called compressed.
+    pub(crate) fn deflated_binary(frames: usize, payload_bytes: usize) -> &'static Stream {
+        let name = format!("deflated binary {frames} x {}", shown(payload_bytes));
+        Stream::of(name, BINARY | COMPRESSED, frames, &noise(payload_bytes))
     }
 
     /// It lives as long as the process, as a socket's peer does for all that a server can tell.
@@ -83,6 +105,20 @@ pub(crate) fn noise(bytes: usize) -> Vec<u8> {
         (state >> 24) as u8
     };
     (0..bytes).map(|_| step()).collect()
+}
+
+/// Records in JSON, as much as goes into `bytes`, the rest spaces: they compress about as usual messages do.
+pub(crate) fn records(bytes: usize) -> String {
+    let mut records = String::new();
+    for (number, chunk) in noise(bytes).chunks_exact(4).enumerate() {
+        let value = u32::from_be_bytes([chunk[0], chunk[1], chunk[2], chunk[3]]);
+        records += &format!(
+            "{{\"id\":{number},\"price\":{},\"side\":\"buy\"}},",
+            value % 100_000
+        );
+    }
+    records.truncate(bytes);
+    records
 }
 
 /// Prose by the kind of its characters, without the lengths: each is one text to repeat.

@@ -151,6 +151,11 @@ impl<Io> Shard<Io> {
         self.common.draining.is_some()
     }
 
+    /// Whether a connection waits for another turn, and for nothing else.
+    pub fn has_yielded(&self) -> bool {
+        !self.common.yielded.is_empty()
+    }
+
     /// The number of connections.
     pub fn len(&self) -> usize {
         self.slots.len()

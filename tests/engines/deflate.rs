@@ -46,7 +46,7 @@ pub(crate) fn compressed_messages_come_back_as_they_came(engine: &'static str) {
     for frame in stream {
         match sent.last_mut() {
             Some((_, payload)) if frame.opcode == frames::CONTINUATION => {
-                payload.extend(frame.payload)
+                payload.extend(frame.payload);
             }
             _ => sent.push((frame.reserved != 0, frame.payload)),
         }

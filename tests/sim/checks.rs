@@ -67,6 +67,9 @@ pub(crate) trait Engine {
     /// Whether the server has begun to go down.
     fn is_draining(&self) -> bool;
 
+    /// Whether a connection goes on in the next turn, though nothing happens.
+    fn has_yielded(&self) -> bool;
+
     /// How each connection stands.
     fn views(&self) -> Vec<View>;
 
@@ -137,6 +140,10 @@ impl Engine for uring::Driver<'_, Ring> {
         self.shard().is_draining()
     }
 
+    fn has_yielded(&self) -> bool {
+        self.shard().has_yielded()
+    }
+
     fn views(&self) -> Vec<View> {
         views(self.kernel().worker, self.shard(), |id| {
             self.kernel().line_of(id)
@@ -186,6 +193,10 @@ impl Engine for epoll::Driver<'_, Sockets> {
         self.shard().is_draining()
     }
 
+    fn has_yielded(&self) -> bool {
+        self.shard().has_yielded()
+    }
+
     fn views(&self) -> Vec<View> {
         views(self.kernel().worker, self.shard(), |id| {
             self.kernel().line(id)
@@ -229,7 +240,8 @@ pub(crate) fn check_memory<Io>(shard: &Shard<Io>, world: &World, reserved: usize
     let least = world.workers.len() * SLAB_COST_MAX;
     let queued = (budget - unfinished).max(least) - reserved;
     let mut max = unfinished.max(least);
-    let mut keeps = false;
+    // What waits for another turn is kept as what is queued.
+    let mut keeps = shard.has_yielded();
     for id in shard.ids() {
         let bytes = shard.queued_bytes(id);
         let wants = shard.wants(id);

@@ -108,7 +108,7 @@ impl Peer {
         let rush = random.one_in(4);
         let window = |random: &mut Random| large(random.pick(&[1, 300, 5000, 70_000, 1 << 20]));
         Peer {
-            reader: Reader::new(script.expected.clone(), freedom),
+            reader: Reader::new(script.expected.clone(), script.extensions, freedom),
             sent: 0,
             line: None,
             end: None,

@@ -40,6 +40,8 @@ struct Frame {
 pub(crate) struct Reader {
     expected: Expected,
     freedom: Freedom,
+    /// What is agreed to.
+    extensions: Option<&'static str>,
     pub(crate) stage: Stage,
     /// The head, and then all that came behind it.
     received: Vec<u8>,
@@ -55,13 +57,18 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(crate) fn new(expected: Expected, freedom: Freedom) -> Self {
+    pub(crate) fn new(
+        expected: Expected,
+        extensions: Option<&'static str>,
+        freedom: Freedom,
+    ) -> Self {
         let stage = match expected {
             Expected::Itself => Stage::Echo,
             Expected::Refusal | Expected::Frames(_) => Stage::Head,
         };
         Reader {
             expected,
+            extensions,
             freedom,
             stage,
             received: Vec::new(),
@@ -142,7 +149,7 @@ impl Reader {
         if !matches!(self.expected, Expected::Frames(_)) {
             return Err("101 for a request that is none".into());
         }
-        response.assert_switched();
+        response.assert_switched_with(self.extensions);
         self.received = response.rest;
         self.stage = Stage::Frames;
         self.take_frames()
@@ -185,9 +192,10 @@ impl Reader {
             [first, length, ..] => (*first, u64::from(*length), 2),
             _ => return Ok(false),
         };
+        let compressed = first & 0x40 != 0;
         let right = match first & 0x7f {
             0 => self.open.is_some(),
-            1 | 2 => self.open.is_none(),
+            1 | 2 | 0x41 | 0x42 => self.open.is_none(),
             8..=10 => first & 0x80 != 0 && length <= 125,
             _ => false,
         };
@@ -204,8 +212,8 @@ impl Reader {
             let Some(message) = self.message() else {
                 return Err("a message that nobody asked for".into());
             };
-            if message.text != (first & 0x0f == 1) {
-                return Err("text for binary, or the reverse".into());
+            if (message.text, message.compressed) != (first & 0x0f == 1, compressed) {
+                return Err("a message of another kind".into());
             }
         }
         Ok(true)
@@ -285,7 +293,7 @@ impl Reader {
                 Ok(())
             }
             (Expected::Frames(outcomes), Stage::Frames) => {
-                let mut seen = replies::read(&self.received)?;
+                let mut seen = replies::read_extended(&self.received, self.extensions.is_some())?;
                 let events = &mut seen.outcome.events;
                 events.retain(|event| !matches!(event, Event::Ping(_)));
                 same(&seen, &outcomes[0], self.freedom)

@@ -130,7 +130,8 @@ fn live(engines: &mut Engines<'_>, world: &Shared, tally: &Tally) {
             }
             continue;
         }
-        if world.borrow().is_quiet() {
+        let go_on = engines.iter().any(|engine| engine.has_yielded());
+        if world.borrow().is_quiet() && !go_on {
             check_quiet(engines, &views, &mut world.borrow_mut());
         }
         moves::unsettle(&mut *engines[number], world);

@@ -5,10 +5,15 @@ use ringback::shard::Protocol;
 use crate::random::Random;
 use crate::reader::Expected;
 use crate::scenario::Scenario;
+use crate::support::deflated::{self, Style};
 use crate::support::event::{Event, Message};
 use crate::support::frames::{self, Frame};
 use crate::support::oracle::{self, Patience, Rules};
 use crate::support::{request, streams};
+
+/// An offer of compressed messages, and what is agreed to.
+const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+const AGREED: &str = "permessage-deflate; client_no_context_takeover";
 
 /// Requests for somebody else, if there is one.
 const ORDINARY: [&str; 2] = [
@@ -33,6 +38,8 @@ pub(crate) struct Script {
     pub(crate) expected: Expected,
     /// Behind which of the bytes each event is owed.
     owed_at: Vec<usize>,
+    /// What is agreed to of what it offers.
+    pub(crate) extensions: Option<&'static str>,
     /// The head of the request is whole.
     pub(crate) has_head: bool,
     greeted: bool,
@@ -61,7 +68,7 @@ impl Script {
                 Script::without_frames(garbage.into(), Expected::Refusal)
             }
             1 => {
-                let mut half = head(random);
+                let mut half = head(random, "");
                 half.truncate(random.within(0..half.len()));
                 Script {
                     has_head: false,
@@ -77,13 +84,19 @@ impl Script {
             bytes,
             expected,
             owed_at: Vec::new(),
+            extensions: None,
             has_head: true,
             greeted: false,
         }
     }
 
     fn with_frames(random: &mut Random, scenario: &Scenario, choice: u64) -> Self {
+        let policy = &scenario.policy;
+        // What is compressed and wrong may be passed on, where memory is short or the connection moves.
+        let deflates = policy.prefix.is_none() && policy.message_bytes_max.is_none();
+        let deflates = deflates && !scenario.hoards && random.one_in(4);
         let stream = match choice {
+            _ if deflates => compressed(random),
             2 => strange(random),
             3 => frames::encode(&random.sample(streams::violation())),
             // What a prefix makes longer fills the queues.
@@ -93,11 +106,10 @@ impl Script {
             4 if random.one_in(4) => flood(random),
             _ => usual(random),
         };
-        let policy = &scenario.policy;
         let rules = Rules {
             message_bytes_max: policy.message_bytes_max,
+            deflates,
             prefix: policy.prefix.clone(),
-            ..Rules::default()
         };
         let outcome = |patience| {
             let mut outcome = oracle::echo(&stream, &rules, patience);
@@ -113,7 +125,7 @@ impl Script {
             outcome
         };
         let outcomes = [outcome(Patience::None), outcome(Patience::WholeHeader)];
-        let mut bytes = head(random);
+        let mut bytes = head(random, if deflates { OFFER } else { "" });
         let mut owed_at = event_ends(&stream);
         owed_at.iter_mut().for_each(|end| *end += bytes.len());
         let greeted = policy.greeting.is_some();
@@ -123,6 +135,7 @@ impl Script {
             bytes,
             expected: Expected::Frames(Box::new(outcomes)),
             owed_at,
+            extensions: deflates.then_some(AGREED),
             has_head: true,
             greeted,
         }
@@ -141,18 +154,45 @@ impl Script {
 }
 
 /// A request head, of any length.
-fn head(random: &mut Random) -> Vec<u8> {
+fn head(random: &mut Random, offer: &str) -> Vec<u8> {
     let count = random.pick(&[0, 0, 0, 300, 5000]);
     if count == 0 {
-        return request::upgrade();
+        return request::with_header(offer);
     }
     let padding = "x".repeat(random.within(1..count));
-    request::with_header(&format!("X-Padding: {padding}\r\n"))
+    request::with_header(&format!("X-Padding: {padding}\r\n{offer}"))
 }
 
 /// Anything at all.
 fn strange(random: &mut Random) -> Vec<u8> {
     random.sample(streams::any_stream()).to_vec()
+}
+
+/// Compressed messages, some of which are much more than a turn inflates.
+fn compressed(random: &mut Random) -> Vec<u8> {
+    let mut stream = Vec::new();
+    for _ in 0..random.within(1..5) {
+        let size = random.pick(&[0, 40, 2000, 17_000, 600_000]);
+        let (opcode, bytes) = match (size, random.one_in(4)) {
+            (600_000, _) => (frames::TEXT, vec![b'a'; size]),
+            (_, true) => (frames::BINARY, frames::noise(size, random.next())),
+            (_, false) => (frames::TEXT, frames::prose(size, random.next())),
+        };
+        let payload = deflated::deflate(&bytes, &Style::plain());
+        let splits = random.pick(&[0, 0, 1, 3]);
+        let ends: Vec<_> = (0..splits)
+            .map(|_| random.within(0..payload.len() + 1))
+            .collect();
+        stream.extend(frames::encode(&deflated::fragments(
+            opcode, &payload, &ends,
+        )));
+    }
+    match random.below(3) {
+        0 => stream.extend(Frame::close(1000, "bye").encode()),
+        1 => stream.truncate(random.within(0..stream.len() + 1)),
+        _ => {}
+    }
+    stream
 }
 
 /// More than anyone should have to keep.

@@ -129,7 +129,7 @@ impl<'a> Oracle<'a> {
                     .message_bytes_max
                     .is_some_and(|limit| total > u128::from(limit))
             {
-                return self.close(MESSAGE_TOO_BIG, &["message too big"]);
+                self.close(MESSAGE_TOO_BIG, &["message too big"]);
             }
         } else if self.opcode() == 8 && declared == 1 && self.patience == Patience::None {
             self.close(PROTOCOL_ERROR, &["Close of one byte"]);

@@ -175,6 +175,10 @@ impl Engine for Tasks {
         self.core.shard().is_draining()
     }
 
+    fn has_yielded(&self) -> bool {
+        self.core.shard().has_yielded()
+    }
+
     fn views(&self) -> Vec<View> {
         views(self.kernel.worker, &self.core.shard(), |id| {
             self.kernel.line(id)
