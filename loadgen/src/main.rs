@@ -15,6 +15,7 @@
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 mod alarm;
+mod check;
 mod compare;
 mod control;
 mod dial;
@@ -88,6 +89,7 @@ fn main() -> ExitCode {
         Command::Compare(options) => compare::run(options),
         Command::Suite(options) => suite::run(options),
         Command::Report(options) => report::run(options),
+        Command::Check(options) => check::run(options),
     };
     match result {
         Ok(Status::Ok) => ExitCode::SUCCESS,

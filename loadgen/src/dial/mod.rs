@@ -146,7 +146,7 @@ impl Dialer {
                 Protocol::Websocket => &[ALPN],
                 Protocol::Tcp => &[],
             };
-            tls = Some(client_config(&options.trust(), protocols)?);
+            tls = Some(client_config(&options.tls.trust(), protocols)?);
         }
         let routes = options
             .urls

@@ -33,7 +33,7 @@ fn failure(
 ) -> String {
     let url = url(listen(serve));
     let mut options = options(&[url]);
-    options.tls_insecure = options.urls[0].tls;
+    options.tls.tls_insecure = options.urls[0].tls;
     let dialer = Dialer::from_options(&options).unwrap();
     let failure = dialer.dial(0, &mut Random::new(1, 1)).err().unwrap();
     failure.to_string()
@@ -103,12 +103,12 @@ fn what_is_behind_the_port_is_told_from_what_was_asked_for() {
 #[test]
 fn options_that_cannot_be_followed_are_usage_errors() {
     let mut options = options(&["wss://127.0.0.1:9".to_owned()]);
-    options.tls_ca = Some("/nonexistent".into());
+    options.tls.tls_ca = Some("/nonexistent".into());
     let error = Dialer::from_options(&options).err().unwrap();
     assert!(error.is::<UsageError>(), "{error}");
 
-    options.tls_ca = None;
-    options.tls_insecure = true;
+    options.tls.tls_ca = None;
+    options.tls.tls_insecure = true;
     options.urls[0].host = "a..b".to_owned();
     let error = Dialer::from_options(&options).err().unwrap();
     assert!(error.is::<UsageError>(), "{error}");

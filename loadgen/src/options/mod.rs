@@ -1,5 +1,6 @@
 //! The command line, and what it means. A file for each command.
 
+pub(crate) mod check;
 pub(crate) mod compare;
 pub(crate) mod idle;
 pub(crate) mod knee;
@@ -52,6 +53,9 @@ pub(crate) enum Command {
     Suite(Box<suite::SuiteOptions>),
     /// Makes one HTML page and a summary of a suite's results
     Report(Box<report::ReportOptions>),
+    /// Puts any WebSocket echo server to the test: raw bytes, right and wrong ones, each case with the
+    /// requirement that it rests on
+    Check(Box<check::CheckOptions>),
 }
 
 /// Refuses 0.

@@ -9,6 +9,43 @@ use crate::echo::handshake::offer::{Header, Offer, Subprotocol};
 use crate::link::Trust;
 use crate::target::{Protocol, Target};
 
+/// Whom to believe behind wss://.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct TlsOptions {
+    /// Certificates, in PEM, to trust instead of the system's for wss://. Sessions are resumed where
+    /// the server lets them, so that later handshakes may be shorter than the first ones
+    #[arg(long, value_name = "FILE", conflicts_with = "tls_insecure")]
+    pub(crate) tls_ca: Option<PathBuf>,
+
+    /// Trust any certificate: only for a server that you know to be the right one
+    #[arg(long)]
+    pub(crate) tls_insecure: bool,
+}
+
+impl TlsOptions {
+    /// Which certificates to trust.
+    pub(crate) fn trust(&self) -> Trust {
+        match &self.tls_ca {
+            _ if self.tls_insecure => Trust::Anyone,
+            Some(path) => Trust::File(path.clone()),
+            None => Trust::System,
+        }
+    }
+
+    /// Refuses options that would have no effect.
+    pub(crate) fn check(&self, is_tls: bool) -> Result<(), UsageError> {
+        for (name, is_given) in [
+            ("--tls-ca", self.tls_ca.is_some()),
+            ("--tls-insecure", self.tls_insecure),
+        ] {
+            if is_given && !is_tls {
+                return Err(UsageError(format!("{name} needs a wss:// URL")));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Where to connect and what to speak.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct TargetOptions {
@@ -21,14 +58,8 @@ pub(crate) struct TargetOptions {
     #[arg(long)]
     pub(crate) protocol: Option<Protocol>,
 
-    /// Certificates, in PEM, to trust instead of the system's for wss://. Sessions are resumed where
-    /// the server lets them, so that later handshakes may be shorter than the first ones
-    #[arg(long, value_name = "FILE", conflicts_with = "tls_insecure")]
-    pub(crate) tls_ca: Option<PathBuf>,
-
-    /// Trust any certificate: only for a server that you know to be the right one
-    #[arg(long)]
-    pub(crate) tls_insecure: bool,
+    #[command(flatten)]
+    pub(crate) tls: TlsOptions,
 
     /// A header of the upgrade request; repeatable. Host takes the place of the URL's; Upgrade,
     /// Connection and Sec-WebSocket-* cannot be given
@@ -52,8 +83,7 @@ impl TargetOptions {
         TargetOptions {
             urls: vec![target],
             protocol: None,
-            tls_ca: None,
-            tls_insecure: false,
+            tls: TlsOptions::default(),
             headers: Vec::new(),
             subprotocols: Vec::new(),
             deflate: false,
@@ -63,15 +93,6 @@ impl TargetOptions {
     /// The protocol in force.
     pub(crate) fn protocol(&self) -> Protocol {
         self.protocol.unwrap_or(self.urls[0].protocol)
-    }
-
-    /// Which certificates to trust.
-    pub(crate) fn trust(&self) -> Trust {
-        match &self.tls_ca {
-            _ if self.tls_insecure => Trust::Anyone,
-            Some(path) => Trust::File(path.clone()),
-            None => Trust::System,
-        }
     }
 
     /// What the upgrade request asks for.
@@ -92,27 +113,15 @@ impl TargetOptions {
                 first.url, other.url
             )));
         }
-        let is_tls = self.urls.iter().any(|url| url.tls);
+        self.tls.check(self.urls.iter().any(|url| url.tls))?;
         let is_websocket = self.protocol() == Protocol::Websocket;
-        for (name, is_given, is_of_use, needs) in [
-            ("--tls-ca", self.tls_ca.is_some(), is_tls, "a wss:// URL"),
-            ("--tls-insecure", self.tls_insecure, is_tls, "a wss:// URL"),
-            (
-                "--header",
-                !self.headers.is_empty(),
-                is_websocket,
-                "WebSocket",
-            ),
-            (
-                "--subprotocol",
-                !self.subprotocols.is_empty(),
-                is_websocket,
-                "WebSocket",
-            ),
-            ("--deflate", self.deflate, is_websocket, "WebSocket"),
+        for (name, is_given) in [
+            ("--header", !self.headers.is_empty()),
+            ("--subprotocol", !self.subprotocols.is_empty()),
+            ("--deflate", self.deflate),
         ] {
-            if is_given && !is_of_use {
-                return Err(UsageError(format!("{name} needs {needs}")));
+            if is_given && !is_websocket {
+                return Err(UsageError(format!("{name} needs WebSocket")));
             }
         }
         self.offer().check().map_err(UsageError)
@@ -151,7 +160,7 @@ mod tests {
             change(&mut options);
             options.check().err().map(|error| error.0)
         };
-        let insecure: fn(&mut TargetOptions) = |options| options.tls_insecure = true;
+        let insecure: fn(&mut TargetOptions) = |options| options.tls.tls_insecure = true;
         assert_eq!(refused(insecure, "wss://h"), None);
         assert_eq!(
             refused(insecure, "ws://h").as_deref(),
@@ -176,11 +185,11 @@ mod tests {
     #[test]
     fn trust_is_what_was_asked_for() {
         let mut options = options(&["wss://h"]);
-        assert_eq!(options.trust(), Trust::System);
-        options.tls_ca = Some(PathBuf::from("ca.pem"));
-        assert_eq!(options.trust(), Trust::File(PathBuf::from("ca.pem")));
-        options.tls_ca = None;
-        options.tls_insecure = true;
-        assert_eq!(options.trust(), Trust::Anyone);
+        assert_eq!(options.tls.trust(), Trust::System);
+        options.tls.tls_ca = Some(PathBuf::from("ca.pem"));
+        assert_eq!(options.tls.trust(), Trust::File(PathBuf::from("ca.pem")));
+        options.tls.tls_ca = None;
+        options.tls.tls_insecure = true;
+        assert_eq!(options.tls.trust(), Trust::Anyone);
     }
 }

@@ -4,6 +4,7 @@
 //! version of the schema; a change of meaning or a removal needs one. `docs/ringload-json.md`
 //! documents them all.
 
+pub(crate) mod check;
 pub(crate) mod compare;
 pub(crate) mod idle;
 pub(crate) mod knee;

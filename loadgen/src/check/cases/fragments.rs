@@ -1,0 +1,8 @@
+//! Cases of fragments.
+
+use crate::check::case::Case;
+
+/// The cases.
+pub(super) fn cases() -> Vec<Case> {
+    Vec::new()
+}

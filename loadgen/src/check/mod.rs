@@ -1,0 +1,160 @@
+//! `ringload check`: cases of raw bytes against any WebSocket echo server.
+//!
+//! ```text
+//! cases/*  tables of cases         case      what a case is: a rule and a function that plays it
+//! opening  a request, an answer    exchange  frames behind an upgrade, and what must come of them
+//! head     heads of HTTP           wire      a client's frames, right and wrong
+//! peer     a connection, recorded  reader    a server's frames, held to every rule
+//! ```
+//!
+//! A case opens a connection of its own, is bounded in time, and fails only where a document says MUST to
+//! the server. Where documents leave the choice, every lawful answer passes. Nothing here shares code with
+//! the codec of the load generator but the link below it (TLS).
+
+mod case;
+mod cases;
+mod exchange;
+mod head;
+mod inflate;
+mod opening;
+mod peer;
+mod reader;
+mod report;
+mod scout;
+mod transcript;
+pub(crate) mod verdict;
+mod wire;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use self::case::Case;
+use self::peer::{Ground, Peer};
+use self::transcript::Transcript;
+use self::verdict::Verdict;
+use crate::options::UsageError;
+use crate::options::check::CheckOptions;
+use crate::output::document::check::{CHECK_SCHEMA, CaseResult, CheckDocument, Totals};
+use crate::output::document::{Environment, Status};
+use crate::output::{deliver, print};
+use crate::target::Target;
+
+/// Where requests of a list would go.
+const NOWHERE: &str = "ws://127.0.0.1/";
+
+/// Checks a server, or lists the cases. `Failed` if a case failed; an error of usage if there is no such
+/// server, or it does not echo.
+pub(crate) fn run(options: &CheckOptions) -> anyhow::Result<Status> {
+    options.check()?;
+    let target = match &options.url {
+        Some(target) => target.clone(),
+        None => Target::parse(NOWHERE).map_err(UsageError)?,
+    };
+    let mut cases = cases::all(&target);
+    cases.retain(|case| is_selected(&case.id, &options.only));
+    if cases.is_empty() {
+        return Err(UsageError(format!(
+            "--only {} names no case; --list names all",
+            options.only.join(" --only ")
+        ))
+        .into());
+    }
+    if options.list {
+        print(&report::list(&cases))?;
+        return Ok(Status::Ok);
+    }
+    let (ground, server) = scout::look(&target, options)?;
+    let results = play_all(&cases, &ground, options.jobs);
+    let totals = Totals::of(&results);
+    let failed = totals.fail > 0;
+    let document = CheckDocument {
+        schema: CHECK_SCHEMA.to_owned(),
+        status: if failed { Status::Failed } else { Status::Ok },
+        error: failed.then(|| format!("{} of {} cases failed", totals.fail, results.len())),
+        environment: Environment::read(),
+        url: target.url,
+        server,
+        greetings: ground.greetings,
+        deflate: ground.deflate,
+        totals,
+        cases: results,
+    };
+    deliver(
+        &document,
+        || report::table(&document, options.verbose),
+        document.error.as_deref(),
+        options.json.as_deref(),
+        false,
+    )?;
+    Ok(document.status)
+}
+
+/// Whether a case is named by one of the patterns, or there are none.
+fn is_selected(id: &str, patterns: &[String]) -> bool {
+    let has = |pattern: &String| {
+        let mut rest = id;
+        pattern.split('*').all(|part| match rest.find(part) {
+            Some(at) => {
+                rest = &rest[at + part.len()..];
+                true
+            }
+            None => false,
+        })
+    };
+    patterns.is_empty() || patterns.iter().any(has)
+}
+
+/// Plays the cases, so many at a time, then those that must be alone. The results are in their order.
+fn play_all(cases: &[Case], ground: &Ground, jobs: usize) -> Vec<CaseResult> {
+    let (alone, together): (Vec<_>, Vec<_>) =
+        cases.iter().enumerate().partition(|(_, case)| case.alone);
+    let results = Mutex::new(Vec::new());
+    let play_each = |cases: &[(usize, &Case)], jobs: usize| {
+        let next = AtomicUsize::new(0);
+        let work = || {
+            while let Some((place, case)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let result = play(case, ground);
+                // Nobody panics with it in hand: a panic ends the process.
+                if let Ok(mut results) = results.lock() {
+                    results.push((*place, result));
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..jobs.min(cases.len()) {
+                scope.spawn(work);
+            }
+        });
+    };
+    play_each(&together, jobs);
+    play_each(&alone, 1);
+    let mut results = results.into_inner().unwrap_or_default();
+    results.sort_by_key(|(place, _)| *place);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+fn play(case: &Case, ground: &Ground) -> CaseResult {
+    let begin = Instant::now();
+    let mut transcript = Transcript::default();
+    let result = Peer::connect(ground).and_then(|mut peer| {
+        let result = (case.play)(&mut peer);
+        transcript = std::mem::take(&mut peer.transcript);
+        result
+    });
+    let (verdict, happened) = match result {
+        Ok(happened) => (Verdict::Pass, happened),
+        Err(finding) => (finding.verdict(case.rule.level), finding.words().to_owned()),
+    };
+    CaseResult {
+        id: case.id.clone(),
+        level: case.rule.level,
+        section: case.rule.section.to_owned(),
+        requirement: case.rule.says.to_owned(),
+        expected: case.expected.clone(),
+        verdict,
+        happened,
+        transcript: transcript.words(),
+        took_seconds: begin.elapsed().as_secs_f64(),
+    }
+}

@@ -1,0 +1,69 @@
+//! `ringload check`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::target::TlsOptions;
+use super::{UsageError, at_least_one};
+use crate::output::check_writable;
+use crate::quantity::parse_duration;
+use crate::target::{Protocol, Target};
+
+/// `ringload check`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct CheckOptions {
+    /// An echo server: ws://HOST:PORT/PATH or wss://...
+    #[arg(value_parser = Target::parse, required_unless_present = "list", value_name = "URL")]
+    pub(crate) url: Option<Target>,
+
+    #[command(flatten)]
+    pub(crate) tls: TlsOptions,
+
+    /// Only the cases with this in their name: close/, utf8/overlong; * stands for anything; repeatable
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) only: Vec<String>,
+
+    /// Name the cases and what each rests on, and check nothing
+    #[arg(long)]
+    pub(crate) list: bool,
+
+    /// How long one thing is waited for: an answer, an echo, the end of the stream
+    #[arg(long, default_value = "5s", value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) timeout: Duration,
+
+    /// Cases at a time; those that strain the server run alone
+    #[arg(long, default_value_t = 16, value_name = "N")]
+    pub(crate) jobs: usize,
+
+    /// Show all cases, not only those that did not pass
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
+
+    /// Write the result as JSON to this file; - is standard output, which then gets no table
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+impl CheckOptions {
+    /// Refuses what cannot be run. The error says what would be right.
+    pub(crate) fn check(&self) -> Result<(), UsageError> {
+        at_least_one("jobs", self.jobs)?;
+        if self.timeout.is_zero() {
+            return Err(UsageError(
+                "--timeout is 0; give a time such as 5s".to_owned(),
+            ));
+        }
+        if let Some(url) = &self.url {
+            if url.protocol == Protocol::Tcp {
+                return Err(UsageError(format!(
+                    "{} is no WebSocket; give a ws:// or wss:// URL",
+                    url.url
+                )));
+            }
+            self.tls.check(url.tls)?;
+        }
+        self.json.as_deref().map_or(Ok(()), check_writable)
+    }
+}
