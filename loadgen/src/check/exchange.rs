@@ -1,6 +1,9 @@
 //! A case behind the upgrade, as data: frames go out, and this must come of them.
 
+use std::time::Duration;
+
 use super::case::{Case, Rule};
+use super::inflate::Inflater;
 use super::peer::{Incoming, Peer};
 use super::reader::{Event, Message};
 use super::verdict::Finding;
@@ -16,8 +19,8 @@ pub(crate) enum Finish {
     Fail(&'static [u16]),
     /// Either.
     EchoOrFail(&'static [u16]),
-    /// Our Close is answered by a Close with one of these codes, or with none, then the end.
-    Close(&'static [u16]),
+    /// Our Close with this code is answered by a Close with the same, with 1000, or with none, then the end.
+    Close(u16),
 }
 
 /// Frames that go out, and what must come of them.
@@ -29,6 +32,8 @@ pub(crate) struct Exchange {
     rest: Vec<u8>,
     cut: Cut,
     finish: Finish,
+    /// Value of Sec-WebSocket-Extensions that the server must agree to for the case to apply.
+    offer: Option<&'static str>,
 }
 
 /// Every message of these frames comes back.
@@ -38,6 +43,7 @@ pub(crate) fn echoes(frames: impl Into<Vec<Frame>>) -> Exchange {
         rest: Vec::new(),
         cut: Cut::Whole,
         finish: Finish::Echo,
+        offer: None,
     }
 }
 
@@ -46,9 +52,9 @@ pub(crate) fn fails(codes: &'static [u16], wrong: impl AsRef<[Frame]>) -> Exchan
     echoes([]).then(wrong.as_ref(), Finish::Fail(codes))
 }
 
-/// These frames end with our Close, which is answered with one of `codes` or with none.
-pub(crate) fn closes(codes: &'static [u16], frames: impl AsRef<[Frame]>) -> Exchange {
-    echoes([]).then(frames.as_ref(), Finish::Close(codes))
+/// These frames begin with our Close, which has `code`.
+pub(crate) fn closes(code: u16, frames: impl AsRef<[Frame]>) -> Exchange {
+    echoes([]).then(frames.as_ref(), Finish::Close(code))
 }
 
 impl Exchange {
@@ -76,6 +82,12 @@ impl Exchange {
         self
     }
 
+    /// Goes over a connection with this extension.
+    pub(crate) fn offering(mut self, extension: &'static str) -> Exchange {
+        self.offer = Some(extension);
+        self
+    }
+
     fn then(mut self, frames: &[Frame], finish: Finish) -> Exchange {
         self.rest = frames.iter().flat_map(Frame::bytes).collect();
         self.finish = finish;
@@ -85,7 +97,10 @@ impl Exchange {
     /// As a case.
     pub(crate) fn case(self, id: impl Into<String>, rule: Rule) -> Case {
         Case::special(id, rule, self.finish.words(), move |peer| {
-            peer.upgrade()?;
+            match self.offer {
+                None => peer.upgrade()?,
+                Some(extension) => peer.upgrade_with(extension)?,
+            }
             self.play(peer)
         })
     }
@@ -108,10 +123,9 @@ impl Finish {
             Finish::EchoOrFail(codes) => {
                 format!("every message comes back, or Close {}", any_of(codes))
             }
-            Finish::Close(codes) => format!(
-                "our Close is answered by Close {}, or one without a code, then the end of the stream",
-                any_of(codes)
-            ),
+            Finish::Close(code) => {
+                format!("Close {code}, 1000 or without a code, then the end of the stream")
+            }
         }
     }
 }
@@ -130,6 +144,8 @@ pub(crate) struct Replies {
     pings: Vec<Vec<u8>>,
     messages_came: usize,
     pings_answered: usize,
+    /// How long a reader dawdles before each thing that it reads.
+    pub(crate) pause: Duration,
 }
 
 impl Replies {
@@ -137,24 +153,34 @@ impl Replies {
     pub(crate) fn to(frames: &[Frame]) -> Replies {
         let mut messages: Vec<Message> = Vec::new();
         let mut pings = Vec::new();
-        let mut is_open = false;
+        let (mut is_open, mut is_compressed) = (false, false);
         for frame in frames {
             match frame.opcode {
-                PING => pings.push(frame.payload.clone()),
+                PING => {
+                    pings.push(frame.payload.clone());
+                    continue;
+                }
                 CONTINUATION => {
                     if let Some(message) = messages.last_mut() {
                         message.payload.extend_from_slice(&frame.payload);
                     }
-                    is_open = !frame.fin;
                 }
                 opcode if opcode < PING => {
                     messages.push(Message {
                         opcode,
                         payload: frame.payload.clone(),
                     });
-                    is_open = !frame.fin;
+                    is_compressed = frame.rsv & 4 != 0;
                 }
-                _ => {}
+                _ => continue,
+            }
+            is_open = !frame.fin;
+            if frame.fin
+                && is_compressed
+                && let Some(message) = messages.last_mut()
+                && let Ok(plain) = Inflater::default().message(&message.payload)
+            {
+                message.payload = plain;
             }
         }
         if is_open {
@@ -165,6 +191,7 @@ impl Replies {
             pings,
             messages_came: 0,
             pings_answered: 0,
+            pause: Duration::ZERO,
         }
     }
 
@@ -175,6 +202,7 @@ impl Replies {
             if is_echo && self.is_complete() {
                 return Ok(format!("{} came back", self.count()));
             }
+            std::thread::sleep(self.pause);
             match peer.event()? {
                 Incoming::Came(Event::Ping) => {}
                 Incoming::Came(Event::Message(message)) => self.message(&message)?,
@@ -275,7 +303,7 @@ impl Replies {
                 peer.send(&close(code.unwrap_or(1000), "").bytes());
                 code.is_some_and(|code| codes.contains(&code))
             }
-            Finish::Close(codes) => code.is_none_or(|code| codes.contains(&code)),
+            Finish::Close(sent) => code.is_none_or(|code| code == sent || code == 1000),
         };
         let Some(end) = peer.end()? else {
             return Err(Finding::Broken(format!(

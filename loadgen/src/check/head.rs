@@ -49,6 +49,16 @@ impl Head {
             .with("Sec-WebSocket-Version", "13")
     }
 
+    /// No head at all.
+    pub(crate) fn nothing(ordinary: &Head) -> Head {
+        Head {
+            line: Vec::new(),
+            fields: Vec::new(),
+            line_end: "",
+            ..ordinary.clone()
+        }
+    }
+
     /// With another request line.
     pub(crate) fn line(mut self, line: impl AsRef<[u8]>) -> Head {
         self.line = line.as_ref().to_vec();

@@ -7,7 +7,7 @@ use super::peer::{Incoming, Peer};
 use super::verdict::Finding;
 use super::wire::{Cut, Frame, text};
 
-/// A look at an answer that upgrades: in words what is wrong with it.
+/// A look at an answer that is right so far: in words what is wrong with it.
 pub(crate) type Look = fn(&Response) -> Result<(), String>;
 
 /// How a request must be answered.
@@ -83,7 +83,7 @@ impl Request {
         self
     }
 
-    /// Looks at the answer that upgrades.
+    /// Looks at the answer, too.
     pub(crate) fn look(mut self, look: Look) -> Request {
         self.look = look;
         self
@@ -102,10 +102,10 @@ impl Request {
             Incoming::Came(response) => response,
             Incoming::Ended(end) => {
                 let what = format!("no answer, but {}", end.words());
-                return if self.answer == Answer::RefusalOrEnd {
-                    Ok(what)
-                } else {
-                    Err(Finding::Broken(what))
+                return match self.answer {
+                    Answer::RefusalOrEnd => Ok(what),
+                    Answer::NoUpgrade => Err(Finding::Lax(what)),
+                    _ => Err(Finding::Broken(what)),
                 };
             }
             Incoming::Silence => {
@@ -116,7 +116,9 @@ impl Request {
         if response.status == 101 {
             return self.upgraded(peer, &response);
         }
-        self.answered(response.status)
+        let happened = self.answered(response.status)?;
+        (self.look)(&response).map_err(Finding::Broken)?;
+        Ok(happened)
     }
 
     fn answered(&self, status: u16) -> Result<String, Finding> {

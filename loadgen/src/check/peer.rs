@@ -23,6 +23,9 @@ const PAUSE: Duration = Duration::from_millis(3);
 /// Longest head of an answer.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
+/// How long a write, or a read between writes, may take before the other has its turn.
+const MOMENT: Duration = Duration::from_millis(20);
+
 /// What all cases know about the server.
 pub(crate) struct Ground {
     pub(crate) target: Target,
@@ -119,31 +122,46 @@ impl<'a> Peer<'a> {
 
     /// Makes the ordinary upgrade.
     pub(crate) fn upgrade(&mut self) -> Result<(), Finding> {
-        let head = Head::ordinary(&self.ground.target);
+        self.open(&Head::ordinary(&self.ground.target))?;
+        self.transcript.upgraded("an ordinary upgrade");
+        Ok(())
+    }
+
+    /// Upgrades with an extension of RFC 7692; the case does not apply if the server does not agree to it.
+    pub(crate) fn upgrade_with(&mut self, extension: &str) -> Result<(), Finding> {
+        let head = Head::ordinary(&self.ground.target).with("Sec-WebSocket-Extensions", extension);
+        let response = self.open(&head)?;
+        let Some(agreed) = response.all("sec-websocket-extensions").next() else {
+            return Err(Finding::Inapplicable(format!(
+                "the server does not agree to {extension}"
+            )));
+        };
+        self.reader.deflate = true;
+        self.transcript.upgraded(&format!(
+            "an upgrade with {extension}, agreed to as {agreed}"
+        ));
+        Ok(())
+    }
+
+    /// Upgrades with a request that has the ordinary key.
+    pub(crate) fn open(&mut self, head: &Head) -> Result<Response, Finding> {
         self.send(&head.bytes());
         let response = match self.response()? {
             Incoming::Came(response) => response,
-            Incoming::Ended(end) => {
+            other => {
                 return Err(Finding::Broken(format!(
-                    "an ordinary upgrade was answered by {}",
-                    end.words()
+                    "an upgrade got no answer, but {other:?}"
                 )));
-            }
-            Incoming::Silence => {
-                return Err(Finding::Broken(
-                    "an ordinary upgrade got no answer".to_owned(),
-                ));
             }
         };
         if response.status != 101 {
             return Err(Finding::Broken(format!(
-                "an ordinary upgrade was refused with {}",
+                "an upgrade was refused with {}",
                 response.status
             )));
         }
         response.check_upgrade(KEY)?;
-        self.transcript.upgraded();
-        Ok(())
+        Ok(response)
     }
 
     /// Sends. That the server has ended the connection, or reads no more, shows when it is read from.
@@ -165,6 +183,45 @@ impl<'a> Peer<'a> {
             }
             self.send(piece);
         }
+    }
+
+    /// Sends all of it, and reads no more than it takes for the server to take it; what is read is kept.
+    pub(crate) fn send_while_reading(&mut self, bytes: &[u8]) -> Result<(), Finding> {
+        self.transcript.bytes(Side::Sent, bytes);
+        let mut wire = Vec::new();
+        let mut sent = 0;
+        let mut deadline = Instant::now() + self.ground.timeout;
+        let _ = self.stream.set_write_timeout(Some(MOMENT));
+        // In pieces, since TLS holds no more than some records.
+        for piece in bytes.chunks(16 * 1024) {
+            let _ = self.link.send(piece, &mut wire);
+            while sent < wire.len() {
+                match self.stream.write(&wire[sent..]) {
+                    Ok(count) => {
+                        sent += count;
+                        deadline = Instant::now() + self.ground.timeout;
+                    }
+                    Err(error) if is_pause(&error) => {
+                        if Instant::now() > deadline {
+                            let what = "the server takes no more, and sends no more";
+                            return Err(Finding::Broken(what.to_owned()));
+                        }
+                        if let Incoming::Came(bytes) = self.receive(Instant::now() + MOMENT)? {
+                            self.reader.feed(&bytes);
+                            deadline = Instant::now() + self.ground.timeout;
+                        }
+                    }
+                    Err(_) => {
+                        self.transcript.note("the server took no more");
+                        return Ok(());
+                    }
+                }
+            }
+            wire.clear();
+            sent = 0;
+        }
+        let _ = self.stream.set_write_timeout(Some(self.ground.timeout));
+        Ok(())
     }
 
     /// Ends our side: FIN, behind a close_notify where there is TLS.
@@ -282,13 +339,9 @@ impl<'a> Peer<'a> {
                     result.map_err(|failure| Finding::Illegal(failure.to_string()))?;
                     return Ok(Incoming::Came(plain));
                 }
-                Err(error) => match error.kind() {
-                    io::ErrorKind::Interrupted => {}
-                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                        return Ok(Incoming::Silence);
-                    }
-                    _ => self.ended(End::Reset),
-                },
+                // Interrupted, or out of time: the deadline judges.
+                Err(error) if is_pause(&error) => {}
+                Err(_) => self.ended(End::Reset),
             }
         }
     }
@@ -306,4 +359,12 @@ impl<'a> Peer<'a> {
         self.link.wire_out(&mut wire);
         let _ = self.stream.write_all(&wire);
     }
+}
+
+/// Whether a call may be made again.
+fn is_pause(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+    )
 }

@@ -17,7 +17,7 @@ pub(crate) enum Side {
 enum Line {
     /// Bytes that went one way in a row: how they began, how many in all, in how many pieces.
     Bytes(Side, Vec<u8>, usize, usize),
-    Note(&'static str),
+    Note(String),
 }
 
 /// What went over a connection, in order.
@@ -47,14 +47,14 @@ impl Transcript {
     }
 
     /// Something else happened.
-    pub(crate) fn note(&mut self, what: &'static str) {
-        self.push(Line::Note(what));
+    pub(crate) fn note(&mut self, what: &str) {
+        self.push(Line::Note(what.to_owned()));
     }
 
-    /// Forgets the bytes so far for what they were: an ordinary upgrade.
-    pub(crate) fn upgraded(&mut self) {
+    /// Forgets the bytes so far for what they were.
+    pub(crate) fn upgraded(&mut self, what: &str) {
         self.lines.clear();
-        self.note("an ordinary upgrade");
+        self.note(what);
     }
 
     fn push(&mut self, line: Line) {
@@ -78,7 +78,7 @@ impl Transcript {
 impl Line {
     fn words(&self) -> String {
         match self {
-            Line::Note(what) => (*what).to_owned(),
+            Line::Note(what) => what.clone(),
             Line::Bytes(side, kept, total, pieces) => {
                 let side = match side {
                     Side::Sent => "sent",
