@@ -69,9 +69,4 @@ impl Case {
         self.alone = true;
         self
     }
-
-    /// What stands before the slash.
-    pub(crate) fn group(&self) -> &str {
-        self.id.split('/').next().unwrap_or_default()
-    }
 }

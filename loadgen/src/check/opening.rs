@@ -104,7 +104,8 @@ impl Request {
                 let what = format!("no answer, but {}", end.words());
                 return match self.answer {
                     Answer::RefusalOrEnd => Ok(what),
-                    Answer::NoUpgrade => Err(Finding::Lax(what)),
+                    // Nothing was done that must not be; why not, the client is not told.
+                    Answer::NoUpgrade | Answer::UpgradeOrRefusal => Err(Finding::Lax(what)),
                     _ => Err(Finding::Broken(what)),
                 };
             }

@@ -74,11 +74,6 @@ impl Reader {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Whether all that came is understood.
-    pub(crate) fn is_between_frames(&self) -> bool {
-        self.taken == self.bytes.len()
-    }
-
     /// The next event that is whole; `None` if more has to come. Fails where the server broke a rule.
     pub(crate) fn next(&mut self) -> Result<Option<Event>, Finding> {
         loop {

@@ -1,7 +1,8 @@
 //! What went over a connection, as a report shows it: hex beside readable ASCII, cut to a sane length.
 
-/// Bytes kept of what was sent or received in a row.
-const KEPT_BYTES: usize = 64;
+/// Bytes shown of what was sent or received in a row, of text and of anything else.
+const TEXT_BYTES: usize = 512;
+const OTHER_BYTES: usize = 64;
 
 /// Most lines of one connection: the rest is only counted.
 const LINES_MAX: usize = 24;
@@ -36,13 +37,13 @@ impl Transcript {
         if let Some(Line::Bytes(last, kept, total, pieces)) = self.lines.last_mut()
             && *last == side
         {
-            let room = KEPT_BYTES.saturating_sub(kept.len());
+            let room = TEXT_BYTES.saturating_sub(kept.len());
             kept.extend_from_slice(&bytes[..room.min(bytes.len())]);
             *total += bytes.len();
             *pieces += 1;
             return;
         }
-        let kept = bytes[..bytes.len().min(KEPT_BYTES)].to_vec();
+        let kept = bytes[..bytes.len().min(TEXT_BYTES)].to_vec();
         self.push(Line::Bytes(side, kept, bytes.len(), 1));
     }
 
@@ -89,22 +90,26 @@ impl Line {
                 } else {
                     String::new()
                 };
-                let more = if kept.len() < *total { " ..." } else { "" };
-                format!("{side} {total} bytes{pieces}: {}{more}", dump(kept))
+                let (shown, length) = dump(kept);
+                let more = if length < *total { " ..." } else { "" };
+                format!("{side} {total} bytes{pieces}: {shown}{more}")
             }
         }
     }
 }
 
-/// Hex, then the same as ASCII where it can be read.
-fn dump(bytes: &[u8]) -> String {
+/// A head of HTTP as text, anything else as hex and as ASCII where it can be read; and how much of it.
+fn dump(bytes: &[u8]) -> (String, usize) {
+    let is_printable = |byte: &u8| matches!(byte, b' '..=b'~');
+    if bytes.len() > 12 && bytes[..12].iter().all(is_printable) {
+        return (format!("\"{}\"", bytes.escape_ascii()), bytes.len());
+    }
+    let bytes = &bytes[..bytes.len().min(OTHER_BYTES)];
     let hex: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let readable: String = bytes
-        .iter()
-        .map(|&byte| match byte {
-            b' '..=b'~' => byte as char,
-            _ => '.',
-        })
-        .collect();
-    format!("{} |{readable}|", hex.join(" "))
+    let readable = bytes.iter().map(|byte| match byte {
+        byte if is_printable(byte) => *byte as char,
+        _ => '.',
+    });
+    let readable: String = readable.collect();
+    (format!("{} |{readable}|", hex.join(" ")), bytes.len())
 }

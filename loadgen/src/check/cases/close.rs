@@ -3,42 +3,27 @@
 use std::time::{Duration, Instant};
 
 use super::Table;
-use crate::check::case::{Case, Rule, must, should};
+use crate::check::case::Case;
 use crate::check::exchange::{Finish, Replies, closes, echoes, fails};
 use crate::check::peer::{Incoming, Peer};
 use crate::check::reader::Event;
 use crate::check::verdict::Finding;
 use crate::check::wire::{CLOSE, Cut, Frame, binary, close, filler, frame, ping, text};
 
-const ANSWERED: Rule = must(
-    "RFC 6455, 5.5.1 and 7.1.1",
-    "a Close is answered by a Close, and then the server closes the TCP connection at once",
-);
-const CODE: Rule = should(
-    "RFC 6455, 7.4 and 10.7",
-    "a code that no endpoint may send is a violation",
-);
-const BODY: Rule = should(
-    "RFC 6455, 5.5.1 and 10.7",
-    "the body of a Close is empty, or begins with a code of two bytes",
-);
-const REASON: Rule = should("RFC 6455, 5.5.1 and 8.1", "a reason is UTF-8");
-const AFTER: Rule = must(
-    "RFC 6455, 5.5.1 and 1.4",
-    "what comes behind a Close is discarded, and no data follows a Close of the server's",
-);
-const DELIVERED: Rule = should(
-    "RFC 6455, 7.1.1",
-    "an end loses nothing that was sent before it, however slowly it is read",
-);
-const HALF: Rule = should(
-    "RFC 6455, 7.1.1 and 7.1.4",
-    "a client's FIN loses no answer, and the server ends its side, too",
-);
-const OTHERS: Rule = should(
-    "RFC 6455, 7.2.1",
-    "a connection that breaks is that connection's affair alone",
-);
+/// What the cases rest on.
+#[rustfmt::skip]
+mod rule {
+    use crate::check::case::{Rule, must, should};
+
+    pub(super) const ANSWERED: Rule = must("RFC 6455, 5.5.1 and 7.1.1", "a Close is answered by a Close, and then the server closes the TCP connection at once");
+    pub(super) const CODE: Rule = should("RFC 6455, 7.4 and 10.7", "a code that no endpoint may send is a violation");
+    pub(super) const BODY: Rule = should("RFC 6455, 5.5.1 and 10.7", "the body of a Close is empty, or begins with a code of two bytes");
+    pub(super) const REASON: Rule = should("RFC 6455, 5.5.1 and 8.1", "a reason is UTF-8");
+    pub(super) const AFTER: Rule = must("RFC 6455, 5.5.1 and 1.4", "what comes behind a Close is discarded, and no data follows a Close of the server's");
+    pub(super) const DELIVERED: Rule = should("RFC 6455, 7.1.1", "an end loses nothing that was sent before it, however slowly it is read");
+    pub(super) const HALF: Rule = should("RFC 6455, 7.1.1 and 7.1.4", "a client's FIN loses no answer, and the server ends its side, too");
+    pub(super) const OTHERS: Rule = should("RFC 6455, 7.2.1", "a connection that breaks is that connection's affair alone");
+}
 
 /// How much a slow reader is owed.
 const SLOW_BYTES: usize = 4 << 20;
@@ -59,26 +44,27 @@ fn codes(table: &mut Table) {
         4999,
     ] {
         let exchange = closes(code, [close(code, "")]);
-        table.exchange(format!("code-{code}"), ANSWERED, exchange);
+        table.exchange(format!("code-{code}"), rule::ANSWERED, exchange);
     }
     for code in [
         0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 1999, 2000, 2999, 5000, 65535,
     ] {
         let exchange = fails(&[1002], [close(code, "")]);
-        table.exchange(format!("code-{code}"), CODE, exchange);
+        table.exchange(format!("code-{code}"), rule::CODE, exchange);
     }
 }
 
+#[rustfmt::skip]
 fn bodies(table: &mut Table) {
-    table.exchange("empty", ANSWERED, closes(1000, [frame(CLOSE, "")]));
-    table.exchange("half-a-code", BODY, fails(&[1002], [frame(CLOSE, [3])]));
+    table.exchange("empty", rule::ANSWERED, closes(1000, [frame(CLOSE, "")]));
+    table.exchange("half-a-code", rule::BODY, fails(&[1002], [frame(CLOSE, [3])]));
     for (name, reason) in [
         ("short", b"done".to_vec()),
         ("longest", filler(123)),
         ("utf8", "auf Wiedersehen – さようなら".into()),
     ] {
         let exchange = closes(1000, [close(1000, reason)]);
-        table.exchange(format!("reason-{name}"), ANSWERED, exchange);
+        table.exchange(format!("reason-{name}"), rule::ANSWERED, exchange);
     }
     for (name, reason) in [
         ("of-bad-utf8", &b"bye \xff"[..]),
@@ -87,12 +73,13 @@ fn bodies(table: &mut Table) {
         ("overlong", b"bye \xc0\xaf"),
     ] {
         let exchange = fails(&[1007, 1002], [close(1000, reason)]);
-        table.exchange(format!("reason-{name}"), REASON, exchange);
+        table.exchange(format!("reason-{name}"), rule::REASON, exchange);
     }
     let slowly = closes(1001, [close(1001, "going")]).cut(Cut::Every(1));
-    table.exchange("byte-by-byte", ANSWERED, slowly);
+    table.exchange("byte-by-byte", rule::ANSWERED, slowly);
 }
 
+#[rustfmt::skip]
 fn after(table: &mut Table) {
     let closing = close(1000, "");
     for (name, frame) in [
@@ -104,12 +91,12 @@ fn after(table: &mut Table) {
     ] {
         let frames = [closing.clone(), frame];
         let exchange = closes(1000, &frames);
-        table.exchange(format!("then-{name}"), AFTER, exchange);
+        table.exchange(format!("then-{name}"), rule::AFTER, exchange);
         let apart = closes(1000, &frames).cut(Cut::After(closing.bytes().len()));
-        table.exchange(format!("then-{name}-apart"), AFTER, apart);
+        table.exchange(format!("then-{name}-apart"), rule::AFTER, apart);
     }
     let garbage = closes(1000, [closing.clone()]).behind([0xff; 5000]);
-    table.exchange("then-garbage", AFTER, garbage);
+    table.exchange("then-garbage", rule::AFTER, garbage);
     for (name, frames) in [
         ("message", vec![text("Hello")]),
         ("ping", vec![ping("Hello")]),
@@ -119,31 +106,19 @@ fn after(table: &mut Table) {
         let id = format!("behind-{name}");
         table.special(
             id,
-            DELIVERED,
+            rule::DELIVERED,
             "everything comes back, then a Close, then the end of the stream",
             move |peer| behind(peer, &frames, &Pace::default()),
         );
     }
     // A reader that takes its time gets the last byte, too.
     for (name, pace) in [
-        (
-            "slow-reader-to-the-last-byte",
-            Pace {
-                pause: Duration::from_millis(5),
-                ..Pace::default()
-            },
-        ),
-        (
-            "late-reader-to-the-last-byte",
-            Pace {
-                late: Duration::from_millis(1500),
-                ..Pace::default()
-            },
-        ),
+        ("slow-reader-to-the-last-byte", Pace { pause: Duration::from_millis(5),..Pace::default() }),
+        ("late-reader-to-the-last-byte", Pace { late: Duration::from_millis(1500),..Pace::default() }),
     ] {
         table.special(
             name,
-            DELIVERED,
+            rule::DELIVERED,
             "4 MiB in 64 messages come back to a reader that is slow, then a Close, then the end",
             move |peer| {
                 let frames = vec![binary(filler(SLOW_BYTES / 64)); 64];
@@ -175,10 +150,11 @@ fn behind(peer: &mut Peer<'_>, frames: &[Frame], pace: &Pace) -> Result<String, 
     replies.judge(peer, Finish::Close(1000))
 }
 
+#[rustfmt::skip]
 fn ends(table: &mut Table) {
     table.special(
         "then-fin",
-        ANSWERED,
+        rule::ANSWERED,
         "the Close is answered, although FIN comes right behind it",
         |peer| {
             peer.upgrade()?;
@@ -191,16 +167,12 @@ fn ends(table: &mut Table) {
         ("instead-of-close", vec![], vec![]),
         ("behind-a-message", vec![], vec![text("Hello")]),
         ("within-a-header", vec![0x81], vec![]),
-        (
-            "within-a-payload",
-            text("Hello").bytes()[..8].to_vec(),
-            vec![],
-        ),
+        ("within-a-payload", text("Hello").bytes()[..8].to_vec(), vec![]),
         ("within-fragments", text("Hel").more().bytes(), vec![]),
     ] {
         table.special(
             format!("fin-{name}"),
-            HALF,
+            rule::HALF,
             "whole messages come back, then the server ends its side of the stream",
             move |peer| {
                 peer.upgrade()?;
@@ -219,7 +191,7 @@ fn ends(table: &mut Table) {
     ] {
         table.special(
             format!("reset-{name}"),
-            OTHERS,
+            rule::OTHERS,
             "another connection is served while this one is reset, and after it",
             move |peer| {
                 let mut doomed = Peer::connect(peer.ground())?;
@@ -233,7 +205,7 @@ fn ends(table: &mut Table) {
     }
     table.special(
         "without-goodbye-a-hundred-times",
-        OTHERS,
+        rule::OTHERS,
         "after a hundred connections that ended without a Close, another one is served",
         |peer| {
             for _ in 0..100 {

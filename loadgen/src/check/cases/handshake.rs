@@ -1,82 +1,37 @@
 //! The opening handshake: what makes a request an upgrade, and what is agreed on.
 
 use super::Table;
-use crate::check::case::{Case, Rule, must, should};
+use crate::check::case::{Case, Rule};
 use crate::check::head::{Head, KEY, Response};
 use crate::check::opening::Answer::{NoUpgrade, Refusal, RefusalOrEnd, Upgrade, UpgradeOrRefusal};
 use crate::check::opening::{Answer, request};
 use crate::target::Target;
 
-const METHOD: Rule = must(
-    "RFC 6455, 4.2.1",
-    "an upgrade is a GET; nothing else is one",
-);
-const VERSION_1_0: Rule = must(
-    "RFC 9110, 7.8",
-    "Upgrade in a request of HTTP/1.0 is ignored",
-);
-const HTTP_VERSION: Rule = should(
-    "RFC 9110, 15.6.6, and RFC 9112, 2.3",
-    "a version that is not spoken, or is none, is refused",
-);
-const HIGHER: Rule = must("RFC 6455, 4.2.1", "an upgrade has HTTP/1.1 or higher");
-const UPGRADE: Rule = must(
-    "RFC 6455, 4.2.1, and RFC 9110, 7.8",
-    "Upgrade contains \"websocket\", in upper or lower case",
-);
-const UPGRADE_LIST: Rule = should(
-    "RFC 6455, 4.2.1, and RFC 9110, 7.8",
-    "Upgrade is a list; one member in it is enough",
-);
-const CONNECTION: Rule = must(
-    "RFC 6455, 4.2.1, and RFC 9110, 7.6.1",
-    "Connection is a list that contains \"Upgrade\", in upper or lower case",
-);
-const EMPTY_MEMBERS: Rule = must(
-    "RFC 9110, 5.6.1.2",
-    "empty members of a list are passed over, if they are not many",
-);
-const KEY_FORM: Rule = must(
-    "RFC 6455, 4.2.1",
-    "Sec-WebSocket-Key is 16 bytes in base64; anything else is refused",
-);
-const KEY_ONCE: Rule = must("RFC 6455, 11.3.1", "Sec-WebSocket-Key does not come twice");
-const ACCEPT: Rule = must(
-    "RFC 6455, 4.2.2",
-    "Sec-WebSocket-Accept is the SHA-1 of the key and a constant, in base64",
-);
-const VERSION: Rule = must(
-    "RFC 6455, 4.2.2 and 4.4",
-    "another version is refused with an error that lists those that are spoken",
-);
-const VERSION_FORM: Rule = must(
-    "RFC 6455, 4.2.1 and 4.3",
-    "Sec-WebSocket-Version is one number from 0 to 255 without leading zeros",
-);
-const PROTOCOL: Rule = must(
-    "RFC 6455, 4.2.2",
-    "of the subprotocols offered one is chosen, or none",
-);
-const PROTOCOL_FORM: Rule = must(
-    "RFC 6455, 4.2.1 and 4.3",
-    "Sec-WebSocket-Protocol is a list of tokens; what is not is refused",
-);
-const EXTENSION: Rule = must(
-    "RFC 6455, 9.1 and 4.2.2",
-    "an extension that is not known is not agreed to, and does no harm",
-);
-const EXTENSION_FORM: Rule = must(
-    "RFC 6455, 9.1",
-    "a list of extensions that does not meet its grammar fails the handshake",
-);
-const ORIGIN: Rule = must(
-    "RFC 6455, 4.2.1 and 10.2",
-    "only browsers send an Origin; whether one is welcome is the server's affair",
-);
-const ERROR: Rule = must(
-    "RFC 6455, 4.2.1",
-    "what is no opening handshake is answered, and not upgraded",
-);
+/// What the cases rest on.
+#[rustfmt::skip]
+mod rule {
+    use crate::check::case::{Rule, must, should};
+
+    pub(super) const METHOD: Rule = must("RFC 6455, 4.2.1", "an upgrade is a GET; nothing else is one");
+    pub(super) const VERSION_1_0: Rule = must("RFC 9110, 7.8", "Upgrade in a request of HTTP/1.0 is ignored");
+    pub(super) const HTTP_VERSION: Rule = should("RFC 9110, 15.6.6, and RFC 9112, 2.3", "a version that is not spoken, or is none, is refused");
+    pub(super) const HIGHER: Rule = must("RFC 6455, 4.2.1", "an upgrade has HTTP/1.1 or higher");
+    pub(super) const UPGRADE: Rule = must("RFC 6455, 4.2.1, and RFC 9110, 7.8", "Upgrade contains \"websocket\", in upper or lower case");
+    pub(super) const UPGRADE_LIST: Rule = should("RFC 6455, 4.2.1, and RFC 9110, 7.8", "Upgrade is a list; one member in it is enough");
+    pub(super) const CONNECTION: Rule = must("RFC 6455, 4.2.1, and RFC 9110, 7.6.1", "Connection is a list that contains \"Upgrade\", in upper or lower case");
+    pub(super) const EMPTY_MEMBERS: Rule = must("RFC 9110, 5.6.1.2", "empty members of a list are passed over, if they are not many");
+    pub(super) const KEY_FORM: Rule = must("RFC 6455, 4.2.1", "Sec-WebSocket-Key is 16 bytes in base64; anything else is refused");
+    pub(super) const KEY_ONCE: Rule = must("RFC 6455, 11.3.1", "Sec-WebSocket-Key does not come twice");
+    pub(super) const ACCEPT: Rule = must("RFC 6455, 4.2.2", "Sec-WebSocket-Accept is the SHA-1 of the key and a constant, in base64");
+    pub(super) const VERSION: Rule = must("RFC 6455, 4.2.2 and 4.4", "another version is refused with an error that lists those that are spoken");
+    pub(super) const VERSION_FORM: Rule = must("RFC 6455, 4.2.1 and 4.3", "Sec-WebSocket-Version is one number from 0 to 255 without leading zeros");
+    pub(super) const PROTOCOL: Rule = must("RFC 6455, 4.2.2", "of the subprotocols offered one is chosen, or none");
+    pub(super) const PROTOCOL_FORM: Rule = must("RFC 6455, 4.2.1 and 4.3", "Sec-WebSocket-Protocol is a list of tokens; what is not is refused");
+    pub(super) const EXTENSION: Rule = must("RFC 6455, 9.1 and 4.2.2", "an extension that is not known is not agreed to, and does no harm");
+    pub(super) const EXTENSION_FORM: Rule = must("RFC 6455, 9.1", "a list of extensions that does not meet its grammar fails the handshake");
+    pub(super) const ORIGIN: Rule = must("RFC 6455, 4.2.1 and 10.2", "only browsers send an Origin; whether one is welcome is the server's affair");
+    pub(super) const ERROR: Rule = must("RFC 6455, 4.2.1", "what is no opening handshake is answered, and not upgraded");
+}
 
 /// The cases.
 pub(super) fn cases(target: &Target) -> Vec<Case> {
@@ -91,25 +46,26 @@ pub(super) fn cases(target: &Target) -> Vec<Case> {
     table.cases
 }
 
+#[rustfmt::skip]
 fn lines(table: &mut Table, head: &Head) {
     let line = |line: String| head.clone().line(line);
     let path = &head.path;
-    table.request("ordinary", ACCEPT, request(head.clone(), Upgrade));
+    table.request("ordinary", rule::ACCEPT, request(head.clone(), Upgrade));
     for method in [
         "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "BREW", "get", "GETS",
     ] {
         let request = request(line(format!("{method} {path} HTTP/1.1")), NoUpgrade);
-        table.request(format!("method-{method}"), METHOD, request);
+        table.request(format!("method-{method}"), rule::METHOD, request);
     }
     for (name, version, rule, answer) in [
-        ("1.0", "HTTP/1.0", VERSION_1_0, NoUpgrade),
-        ("1.2", "HTTP/1.2", HIGHER, UpgradeOrRefusal),
-        ("2.0", "HTTP/2.0", HTTP_VERSION, RefusalOrEnd),
-        ("0.9", "HTTP/0.9", HTTP_VERSION, RefusalOrEnd),
-        ("lower-case", "http/1.1", HTTP_VERSION, RefusalOrEnd),
-        ("three-numbers", "HTTP/1.1.1", HTTP_VERSION, RefusalOrEnd),
-        ("no-number", "HTTP", HTTP_VERSION, RefusalOrEnd),
-        ("other-protocol", "ICY/1.1", HTTP_VERSION, RefusalOrEnd),
+        ("1.0", "HTTP/1.0", rule::VERSION_1_0, NoUpgrade),
+        ("1.2", "HTTP/1.2", rule::HIGHER, UpgradeOrRefusal),
+        ("2.0", "HTTP/2.0", rule::HTTP_VERSION, RefusalOrEnd),
+        ("0.9", "HTTP/0.9", rule::HTTP_VERSION, RefusalOrEnd),
+        ("lower-case", "http/1.1", rule::HTTP_VERSION, RefusalOrEnd),
+        ("three-numbers", "HTTP/1.1.1", rule::HTTP_VERSION, RefusalOrEnd),
+        ("no-number", "HTTP", rule::HTTP_VERSION, RefusalOrEnd),
+        ("other-protocol", "ICY/1.1", rule::HTTP_VERSION, RefusalOrEnd),
     ] {
         let request = request(line(format!("GET {path} {version}")), answer);
         table.request(format!("http-version-{name}"), rule, request);
@@ -123,7 +79,7 @@ fn lines(table: &mut Table, head: &Head) {
     let plain = plain
         .into_iter()
         .fold(head.clone(), |head, name| head.without(name));
-    table.request("plain-get", ERROR, request(plain, NoUpgrade));
+    table.request("plain-get", rule::ERROR, request(plain, NoUpgrade));
     for (name, origin) in [
         ("other", "https://example.com"),
         ("null", "null"),
@@ -131,21 +87,22 @@ fn lines(table: &mut Table, head: &Head) {
         ("empty", ""),
     ] {
         let request = request(head.clone().with("Origin", origin), UpgradeOrRefusal);
-        table.request(format!("origin-{name}"), ORIGIN, request);
+        table.request(format!("origin-{name}"), rule::ORIGIN, request);
     }
 }
 
+#[rustfmt::skip]
 fn tokens(table: &mut Table, head: &Head) {
     for (name, value, rule, answer) in [
-        ("mixed-case", "WebSocket", UPGRADE, Upgrade),
-        ("upper-case", "WEBSOCKET", UPGRADE, Upgrade),
-        ("among-others", "h2c, websocket", UPGRADE_LIST, Upgrade),
-        ("other", "h2c", UPGRADE, NoUpgrade),
-        ("longer", "websocketx", UPGRADE, NoUpgrade),
-        ("cut", "websocke", UPGRADE, NoUpgrade),
-        ("two-words", "web socket", UPGRADE, NoUpgrade),
-        ("empty", "", UPGRADE, NoUpgrade),
-        ("with-version", "websocket/13", UPGRADE, UpgradeOrRefusal),
+        ("mixed-case", "WebSocket", rule::UPGRADE, Upgrade),
+        ("upper-case", "WEBSOCKET", rule::UPGRADE, Upgrade),
+        ("among-others", "h2c, websocket", rule::UPGRADE_LIST, Upgrade),
+        ("other", "h2c", rule::UPGRADE, NoUpgrade),
+        ("longer", "websocketx", rule::UPGRADE, NoUpgrade),
+        ("cut", "websocke", rule::UPGRADE, NoUpgrade),
+        ("two-words", "web socket", rule::UPGRADE, NoUpgrade),
+        ("empty", "", rule::UPGRADE, NoUpgrade),
+        ("with-version", "websocket/13", rule::UPGRADE, UpgradeOrRefusal),
     ] {
         let request = request(head.clone().set("Upgrade", value), answer);
         table.request(format!("upgrade-{name}"), rule, request);
@@ -156,28 +113,23 @@ fn tokens(table: &mut Table, head: &Head) {
         .with("Upgrade", "websocket");
     table.request(
         "upgrade-in-two-fields",
-        UPGRADE_LIST,
+        rule::UPGRADE_LIST,
         request(twice, Upgrade),
     );
     let missing = head.clone().without("Upgrade");
-    table.request("upgrade-missing", UPGRADE, request(missing, NoUpgrade));
+    table.request("upgrade-missing", rule::UPGRADE, request(missing, NoUpgrade));
     for (name, value, rule, answer) in [
-        ("lower-case", "upgrade", CONNECTION, Upgrade),
-        ("upper-case", "UPGRADE", CONNECTION, Upgrade),
-        ("as-firefox", "keep-alive, Upgrade", CONNECTION, Upgrade),
-        ("no-spaces", "keep-alive,Upgrade,TE", CONNECTION, Upgrade),
-        ("tabs", "keep-alive\t,\tUpgrade", CONNECTION, Upgrade),
-        (
-            "empty-members",
-            ", keep-alive,, Upgrade ,",
-            EMPTY_MEMBERS,
-            Upgrade,
-        ),
-        ("keep-alive", "keep-alive", CONNECTION, NoUpgrade),
-        ("longer", "Upgrades", CONNECTION, NoUpgrade),
-        ("part-of-a-word", "no-upgrade", CONNECTION, NoUpgrade),
-        ("no-list", "keep-alive Upgrade", CONNECTION, NoUpgrade),
-        ("empty", "", CONNECTION, NoUpgrade),
+        ("lower-case", "upgrade", rule::CONNECTION, Upgrade),
+        ("upper-case", "UPGRADE", rule::CONNECTION, Upgrade),
+        ("as-firefox", "keep-alive, Upgrade", rule::CONNECTION, Upgrade),
+        ("no-spaces", "keep-alive,Upgrade,TE", rule::CONNECTION, Upgrade),
+        ("tabs", "keep-alive\t,\tUpgrade", rule::CONNECTION, Upgrade),
+        ("empty-members", ", keep-alive,, Upgrade ,", rule::EMPTY_MEMBERS, Upgrade),
+        ("keep-alive", "keep-alive", rule::CONNECTION, NoUpgrade),
+        ("longer", "Upgrades", rule::CONNECTION, NoUpgrade),
+        ("part-of-a-word", "no-upgrade", rule::CONNECTION, NoUpgrade),
+        ("no-list", "keep-alive Upgrade", rule::CONNECTION, NoUpgrade),
+        ("empty", "", rule::CONNECTION, NoUpgrade),
     ] {
         let request = request(head.clone().set("Connection", value), answer);
         table.request(format!("connection-{name}"), rule, request);
@@ -188,17 +140,18 @@ fn tokens(table: &mut Table, head: &Head) {
         .with("Connection", "Upgrade");
     table.request(
         "connection-in-two-fields",
-        CONNECTION,
+        rule::CONNECTION,
         request(twice, Upgrade),
     );
     let missing = head.clone().without("Connection");
     table.request(
         "connection-missing",
-        CONNECTION,
+        rule::CONNECTION,
         request(missing, NoUpgrade),
     );
 }
 
+#[rustfmt::skip]
 fn keys(table: &mut Table, head: &Head) {
     // The first is RFC 6455's own example, the others have every kind of character.
     for (name, key) in [
@@ -208,60 +161,61 @@ fn keys(table: &mut Table, head: &Head) {
         ("with-plus-and-slash", "+/+/+/+/+/+/+/+/+/+/+w=="),
     ] {
         let request = request(head.clone(), Upgrade).key(key);
-        table.request(format!("accept-key-{name}"), ACCEPT, request);
+        table.request(format!("accept-key-{name}"), rule::ACCEPT, request);
     }
     for (name, key) in [
         ("empty", ""),
         ("of-15-bytes", "AAAAAAAAAAAAAAAAAAAA"),
         ("of-17-bytes", "AAAAAAAAAAAAAAAAAAAAAAA="),
-        (
-            "of-32-bytes",
-            "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
-        ),
+        ("of-32-bytes", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
         ("without-padding", "dGhlIHNhbXBsZSBub25jZQ"),
         ("with-one-padding", "dGhlIHNhbXBsZSBub25jZQ="),
         ("of-other-characters", "dGhlIHNhbXBsZSBub25j!!=="),
         ("with-a-space", "dGhlIHNhbXBs ZSBub25jZQ=="),
         ("in-base64url", "-_-_-_-_-_-_-_-_-_-_-w=="),
-        (
-            "of-two",
-            "dGhlIHNhbXBsZSBub25jZQ==, dGhlIHNhbXBsZSBub25jZQ==",
-        ),
+        ("of-two", "dGhlIHNhbXBsZSBub25jZQ==, dGhlIHNhbXBsZSBub25jZQ=="),
     ] {
         let request = request(head.clone().set("Sec-WebSocket-Key", key), Refusal(&[400]));
-        table.request(format!("key-{name}"), KEY_FORM, request);
+        table.request(format!("key-{name}"), rule::KEY_FORM, request);
     }
     let noncanonical = request(head.clone(), UpgradeOrRefusal).key("dGhlIHNhbXBsZSBub25jZR==");
-    table.request("key-with-stray-bits", KEY_FORM, noncanonical);
+    table.request("key-with-stray-bits", rule::KEY_FORM, noncanonical);
     let missing = head.clone().without("Sec-WebSocket-Key");
     table.request(
         "key-missing",
-        KEY_FORM,
+        rule::KEY_FORM,
         request(missing, Refusal(&[400, 426])),
     );
     for (name, other) in [("the-same", KEY), ("another", "AAAAAAAAAAAAAAAAAAAAAA==")] {
         let twice = head.clone().with("Sec-WebSocket-Key", other);
         let request = request(twice, Refusal(&[400]));
-        table.request(format!("key-twice-{name}"), KEY_ONCE, request);
+        table.request(format!("key-twice-{name}"), rule::KEY_ONCE, request);
     }
 }
 
+#[rustfmt::skip]
 fn versions(table: &mut Table, head: &Head) {
     let lists_13 = |response: &Response| {
+        let status = response.status;
         let mut listed = response.list("sec-websocket-version");
-        if listed.any(|version| version == "13") {
-            Ok(())
-        } else {
-            Err(format!(
-                "answered with {} and no Sec-WebSocket-Version that lists 13",
-                response.status
-            ))
-        }
+        let is_right = status == 101 || listed.any(|version| version == "13");
+        let what = || format!("answered with {status} and no Sec-WebSocket-Version that lists 13");
+        is_right.then_some(()).ok_or_else(what)
     };
-    for version in ["0", "7", "8", "12", "14", "99", "255"] {
+    // 7 and 8 were drafts, which a server may still speak.
+    let refused = Refusal(&[426, 400]);
+    for (version, answer) in [
+        ("0", refused),
+        ("7", UpgradeOrRefusal),
+        ("8", UpgradeOrRefusal),
+        ("12", refused),
+        ("14", refused),
+        ("99", refused),
+        ("255", refused),
+    ] {
         let head = head.clone().set("Sec-WebSocket-Version", version);
-        let request = request(head, Refusal(&[426, 400])).look(lists_13);
-        table.request(format!("version-{version}"), VERSION, request);
+        let request = request(head, answer).look(lists_13);
+        table.request(format!("version-{version}"), rule::VERSION, request);
     }
     for (name, version) in [
         ("leading-zero", "013"),
@@ -276,28 +230,29 @@ fn versions(table: &mut Table, head: &Head) {
     ] {
         let head = head.clone().set("Sec-WebSocket-Version", version);
         let request = request(head, Refusal(&[400, 426]));
-        table.request(format!("version-{name}"), VERSION_FORM, request);
+        table.request(format!("version-{name}"), rule::VERSION_FORM, request);
     }
     let missing = head.clone().without("Sec-WebSocket-Version");
     table.request(
         "version-missing",
-        VERSION_FORM,
+        rule::VERSION_FORM,
         request(missing, Refusal(&[400, 426])),
     );
     let two = head.clone().with("Sec-WebSocket-Version", "8");
     table.request(
         "version-twice-another",
-        VERSION_FORM,
+        rule::VERSION_FORM,
         request(two, Refusal(&[400, 426])),
     );
     let same = head.clone().with("Sec-WebSocket-Version", "13");
     table.request(
         "version-twice-the-same",
-        VERSION_FORM,
+        rule::VERSION_FORM,
         request(same, UpgradeOrRefusal),
     );
 }
 
+#[rustfmt::skip]
 fn protocols(table: &mut Table, head: &Head) {
     const NAME: &str = "Sec-WebSocket-Protocol";
     let chosen = |response: &Response| {
@@ -311,22 +266,24 @@ fn protocols(table: &mut Table, head: &Head) {
         ("one", "chat"),
         ("list", "chat, superchat"),
         ("no-spaces", "superchat,chat"),
-        ("empty-members", ", chat,, superchat,"),
     ] {
         let request = request(head.clone().with(NAME, value), Upgrade).look(chosen);
-        table.request(format!("subprotocol-{name}"), PROTOCOL, request);
+        table.request(format!("subprotocol-{name}"), rule::PROTOCOL, request);
     }
+    let empty_members = head.clone().with(NAME, ", chat,, superchat,");
+    let empty_members = request(empty_members, Upgrade).look(chosen);
+    table.request("subprotocol-empty-members", rule::EMPTY_MEMBERS, empty_members);
     let two = head.clone().with(NAME, "chat").with(NAME, "superchat");
     table.request(
         "subprotocol-in-two-fields",
-        PROTOCOL,
+        rule::PROTOCOL,
         request(two, Upgrade).look(chosen),
     );
     let twice = request(head.clone().with(NAME, "chat, chat"), UpgradeOrRefusal).look(chosen);
-    table.request("subprotocol-repeated", PROTOCOL, twice);
+    table.request("subprotocol-repeated", rule::PROTOCOL, twice);
     let many: Vec<String> = (0..60).map(|number| format!("p{number}")).collect();
     let many = request(head.clone().with(NAME, many.join(", ")), UpgradeOrRefusal);
-    table.request("subprotocol-of-sixty", PROTOCOL, many);
+    table.request("subprotocol-of-sixty", rule::PROTOCOL, many);
     for (name, value) in [
         ("with-a-space", "cha t"),
         ("with-a-semicolon", "chat;x=1"),
@@ -335,12 +292,13 @@ fn protocols(table: &mut Table, head: &Head) {
         ("not-ascii", "ch\u{e4}t"),
     ] {
         let request = request(head.clone().with(NAME, value), Refusal(&[400]));
-        table.request(format!("subprotocol-{name}"), PROTOCOL_FORM, request);
+        table.request(format!("subprotocol-{name}"), rule::PROTOCOL_FORM, request);
     }
     let empty = request(head.clone().with(NAME, ""), UpgradeOrRefusal);
-    table.request("subprotocol-empty", PROTOCOL_FORM, empty);
+    table.request("subprotocol-empty", rule::PROTOCOL_FORM, empty);
 }
 
+#[rustfmt::skip]
 fn extensions(table: &mut Table, head: &Head) {
     const NAME: &str = "Sec-WebSocket-Extensions";
     let none = |response: &Response| {
@@ -364,12 +322,12 @@ fn extensions(table: &mut Table, head: &Head) {
         ("two-unknown", &["x-unknown, x-other; a=1"]),
         ("no-spaces", &["x-unknown;a;b=1,x-other"]),
         ("in-two-fields", &["x-unknown", "x-other; a=1"]),
-        ("empty-members", &[", x-unknown,, x-other ,"]),
         ("quoted-with-escape", &["x-unknown; a=\"b\\c\""]),
     ] {
-        row(name, values, EXTENSION, Upgrade);
+        row(name, values, rule::EXTENSION, Upgrade);
     }
-    row("empty", &[""], EXTENSION, UpgradeOrRefusal);
+    row("empty-members", &[", x-unknown,, x-other ,"], rule::EMPTY_MEMBERS, Upgrade);
+    row("empty", &[""], rule::EXTENSION, UpgradeOrRefusal);
     for (name, value) in [
         ("no-name", "; a=1"),
         ("no-parameter", "x-unknown; ; a"),
@@ -383,6 +341,6 @@ fn extensions(table: &mut Table, head: &Head) {
         ("slash", "x/unknown"),
         ("equals-twice", "x-unknown; a=b=c"),
     ] {
-        row(name, &[value], EXTENSION_FORM, Refusal(&[400]));
+        row(name, &[value], rule::EXTENSION_FORM, Refusal(&[400]));
     }
 }

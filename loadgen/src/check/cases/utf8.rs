@@ -1,23 +1,20 @@
 //! Text is UTF-8: every class of right and wrong sequences, whole, in frames, and in segments.
 
 use super::Table;
-use crate::check::case::{Case, Rule, must, should};
+use crate::check::case::Case;
 use crate::check::exchange::{echoes, fails};
 use crate::check::wire::{Cut, Frame, Length, binary, continuation, filler, ping, text};
 
-const VALID: Rule = must(
-    "RFC 6455, 5.6 and 8.1",
-    "text is UTF-8, and every character may stand in it",
-);
-const INVALID: Rule = must(
-    "RFC 6455, 8.1",
-    "bytes that are not UTF-8, where text is to be, fail the connection",
-);
-const FAST: Rule = should(
-    "RFC 6455, 8.1",
-    "that text is not UTF-8 is known, and told, when the wrong byte comes",
-);
-const ONLY_TEXT: Rule = must("RFC 6455, 5.6", "binary data may be any bytes");
+/// What the cases rest on.
+#[rustfmt::skip]
+mod rule {
+    use crate::check::case::{Rule, must, should};
+
+    pub(super) const VALID: Rule = must("RFC 6455, 5.6 and 8.1", "text is UTF-8, and every character may stand in it");
+    pub(super) const INVALID: Rule = must("RFC 6455, 8.1", "bytes that are not UTF-8, where text is to be, fail the connection");
+    pub(super) const FAST: Rule = should("RFC 6455, 8.1", "that text is not UTF-8 is known, and told, when the wrong byte comes");
+    pub(super) const ONLY_TEXT: Rule = must("RFC 6455, 5.6", "binary data may be any bytes");
+}
 
 /// Right sequences.
 const RIGHT: [(&str, &[u8]); 14] = [
@@ -68,28 +65,29 @@ const WRONG: [(&str, &[u8]); 26] = [
 ];
 
 /// The cases.
+#[rustfmt::skip]
 pub(super) fn cases() -> Vec<Case> {
     let mut table = Table::of("utf8");
     for (name, bytes) in RIGHT {
-        table.exchange(format!("right-{name}"), VALID, echoes([text(bytes)]));
+        table.exchange(format!("right-{name}"), rule::VALID, echoes([text(bytes)]));
     }
     let all: Vec<u8> = RIGHT.iter().flat_map(|(_, bytes)| bytes.to_vec()).collect();
-    table.exchange("right-all-in-frames", VALID, echoes(byte_frames(&all)));
+    table.exchange("right-all-in-frames", rule::VALID, echoes(byte_frames(&all)));
     let in_segments = echoes([text(&all)]).cut(Cut::Every(1));
-    table.exchange("right-all-in-segments", VALID, in_segments);
+    table.exchange("right-all-in-segments", rule::VALID, in_segments);
     // The longer the frame, the likelier it is looked at in blocks.
     for shift in 0..4 {
         let payload = [&filler(60 + shift)[..], "😀".repeat(200).as_bytes()].concat();
         let name = format!("right-4-bytes-shifted-by-{shift}");
-        table.exchange(name, VALID, echoes([text(payload)]));
+        table.exchange(name, rule::VALID, echoes([text(payload)]));
     }
     for (name, bytes) in WRONG {
         let payload = [b"Hello ", bytes].concat();
         let frames = byte_frames(&payload);
-        table.exchange(name, INVALID, fails(&[1007], [text(&payload)]));
-        table.exchange(format!("{name}-in-frames"), INVALID, fails(&[1007], frames));
+        table.exchange(name, rule::INVALID, fails(&[1007], [text(&payload)]));
+        table.exchange(format!("{name}-in-frames"), rule::INVALID, fails(&[1007], frames));
         let in_segments = fails(&[1007], [text(&payload)]).cut(Cut::Every(1));
-        table.exchange(format!("{name}-in-segments"), INVALID, in_segments);
+        table.exchange(format!("{name}-in-segments"), rule::INVALID, in_segments);
     }
     for (name, at, length) in [
         ("begin", 0, 4096),
@@ -100,29 +98,29 @@ pub(super) fn cases() -> Vec<Case> {
         let mut payload = filler(length);
         payload[at] = 0xff;
         let exchange = fails(&[1007], [text(payload)]);
-        table.exchange(format!("wrong-at-{name}"), INVALID, exchange);
+        table.exchange(format!("wrong-at-{name}"), rule::INVALID, exchange);
     }
     let second = fails(&[1007], [text(b"\xff")]).after([text("Hello")]);
-    table.exchange("wrong-behind-right", INVALID, second);
+    table.exchange("wrong-behind-right", rule::INVALID, second);
     let cut_by_the_next = [text(b"\xe2\x82").more(), continuation("")];
     table.exchange(
         "cut-by-an-empty-fragment",
-        INVALID,
+        rule::INVALID,
         fails(&[1007], cut_by_the_next),
     );
 
     let first = [text(b"Hello \xff").more()];
-    table.exchange("fast-in-the-first-fragment", FAST, fails(&[1007], first));
+    table.exchange("fast-in-the-first-fragment", rule::FAST, fails(&[1007], first));
     let second = [text("Hello ").more(), continuation(b"\xff").more()];
-    table.exchange("fast-in-the-second-fragment", FAST, fails(&[1007], second));
+    table.exchange("fast-in-the-second-fragment", rule::FAST, fails(&[1007], second));
     let unfinished = text(b"Hello \xff").length(Length::Claimed(70000));
-    table.exchange("fast-within-a-frame", FAST, fails(&[1007], [unfinished]));
+    table.exchange("fast-within-a-frame", rule::FAST, fails(&[1007], [unfinished]));
 
     let any: Vec<u8> = (0..=255).collect();
-    table.exchange("binary-of-all-bytes", ONLY_TEXT, echoes([binary(&any)]));
-    table.exchange("binary-in-frames", ONLY_TEXT, echoes(binary_frames(&any)));
+    table.exchange("binary-of-all-bytes", rule::ONLY_TEXT, echoes([binary(&any)]));
+    table.exchange("binary-in-frames", rule::ONLY_TEXT, echoes(binary_frames(&any)));
     let amid = [text("Hel").more(), ping(b"\xff\xfe"), continuation("lo")];
-    table.exchange("ping-of-no-text-within-text", ONLY_TEXT, echoes(amid));
+    table.exchange("ping-of-no-text-within-text", rule::ONLY_TEXT, echoes(amid));
     table.cases
 }
 
