@@ -158,3 +158,6 @@ fn play(case: &Case, ground: &Ground) -> CaseResult {
         took_seconds: begin.elapsed().as_secs_f64(),
     }
 }
+
+#[cfg(test)]
+mod check_tests;

@@ -290,11 +290,11 @@ impl<'a> Peer<'a> {
         }
     }
 
-    /// Waits for the end of the stream; what comes before it is dropped.
+    /// Waits for the end of the stream, behind the server's Close: a frame before it is one too many.
     pub(crate) fn end(&mut self) -> Result<Option<End>, Finding> {
         let deadline = Instant::now() + self.ground.timeout;
         loop {
-            match self.receive(deadline)? {
+            match self.event_until(deadline)? {
                 Incoming::Came(_) => {}
                 Incoming::Ended(end) => return Ok(Some(end)),
                 Incoming::Silence => return Ok(None),
