@@ -213,6 +213,21 @@ fn messages_of_every_size_echo_through_tls() {
 }
 
 #[test]
+fn a_check_goes_through_tls() {
+    let authority = Authority::new("authority");
+    let ca = file(&authority);
+    let address = serve(authority.issue(&["127.0.0.1"]).server(), Habit::Right);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringload"));
+    command.args(["check", &format!("wss://{address}/"), "--tls-ca"]);
+    command.arg(ca.path()).args(["--json", "-"]);
+    command.args(["--only", "frames/binary-of", "--only", "close/code-1000"]);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["totals"]["pass"], 10, "{document:#}");
+}
+
+#[test]
 fn a_server_of_tls_1_2_will_do() {
     let authority = Authority::new("authority");
     let ca = file(&authority);

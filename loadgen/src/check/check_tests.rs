@@ -123,7 +123,7 @@ fn echoes_are_compared() {
         (vec![text("Hellp")], Fail, "came back as text of 5 bytes \"Hellp\""),
         (vec![binary("Hello")], Fail, "came back as binary"),
         (vec![hello.clone(), text("more")], Fail, "\"more\" came"),
-        (vec![hello.clone(), pong("q")], Fail, "no open ping"),
+        (vec![hello.clone(), pong("q")], Fail, "pongs for 0 of 1 pings"),
         (vec![close(1011, "")], Fail, "then Close 1011"),
         (vec![close(1009, "")], Skip, "no message so long"),
         (vec![hello.clone().rsv(4)], Fail, "reserved bit"),
@@ -144,6 +144,9 @@ fn echoes_are_compared() {
     framed(&case, std::slice::from_ref(&hello), Then::Fin, Fail, "the end of the stream");
     let masked = [UPGRADED.as_bytes(), &hello.bytes()].concat();
     judged(&case, masked, Then::Hold, Fail, "masked a frame");
+    let unasked = echoes([pong("o"), ping("p")]).case("unasked", must("", ""));
+    framed(&unasked, &[pong("o"), answer.clone()], Then::Hold, Fail, "our pong was answered");
+    framed(&unasked, &[pong("other"), answer], Then::Hold, Pass, "pongs for 1 of 1");
     let advised = echoes([text("Hello")]).case("echo", should("", ""));
     framed(&advised, &[text("Hellp")], Then::Hold, Warn, "came back as");
 }

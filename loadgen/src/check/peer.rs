@@ -307,7 +307,7 @@ impl<'a> Peer<'a> {
         loop {
             let what = match self.event()? {
                 Incoming::Came(Event::Message(message)) if message == *sent => return Ok(()),
-                Incoming::Came(Event::Ping) => continue,
+                Incoming::Came(Event::Ping | Event::Pong(_)) => continue,
                 other => format!("{} did not come back, but {other:?}", sent.words()),
             };
             return Err(Finding::Broken(what));

@@ -23,7 +23,7 @@ mod rule {
     pub(super) const HIGHEST_BIT: Rule = should("RFC 6455, 5.2 and 10.7", "the highest bit of a 64-bit length is 0; nobody can send so much");
     pub(super) const SURVIVE: Rule = should("RFC 6455, 10.4", "a frame that announces more than anybody can keep harms no other connection");
     pub(super) const PONGS: Rule = must("RFC 6455, 5.5.2", "a ping is answered by a pong with the same payload");
-    pub(super) const UNASKED: Rule = must("RFC 6455, 5.5.3", "a pong that nobody asked for is not answered");
+    pub(super) const UNASKED: Rule = should("RFC 6455, 5.5.3", "a pong that nobody asked for is not answered");
     pub(super) const CONTROL_LENGTH: Rule = should("RFC 6455, 5.5 and 10.7", "a control frame has at most 125 bytes; a longer one is a violation");
     pub(super) const CONTROL_FRAGMENT: Rule = should("RFC 6455, 5.5 and 10.7", "a control frame is never fragmented; one that is, is a violation");
     pub(super) const EARLY: Rule = should("RFC 6455, 7.1.7", "a header that fails the connection does so before its payload has come");
