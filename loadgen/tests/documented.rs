@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const COMMON: &str = "In every document";
 
 /// A file of documents, and the section of its schema.
-const DOCUMENTS: [(&str, &str); 10] = [
+const DOCUMENTS: [(&str, &str); 11] = [
     ("mod", COMMON),
     ("latency", COMMON),
     ("run", "`ringload-run/2`"),
@@ -19,6 +19,7 @@ const DOCUMENTS: [(&str, &str); 10] = [
     ("selftest", "`ringload-selftest/1`"),
     ("merge", "`ringload-merge/1`"),
     ("compare", "`ringload-compare/1`"),
+    ("check", "`ringload-check/1`"),
     ("suite", "A results directory"),
 ];
 

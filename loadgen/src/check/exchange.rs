@@ -83,6 +83,7 @@ impl Exchange {
     }
 
     /// Goes over a connection with this extension.
+    #[allow(dead_code, reason = "for cases of compression")]
     pub(crate) fn offering(mut self, extension: &'static str) -> Exchange {
         self.offer = Some(extension);
         self
@@ -211,7 +212,7 @@ impl Replies {
             }
             std::thread::sleep(self.pause);
             match peer.event()? {
-                Incoming::Came(Event::Ping) => {}
+                Incoming::Came(Event::Ping(_)) => {}
                 Incoming::Came(Event::Message(message)) => self.message(&message)?,
                 Incoming::Came(Event::Pong(payload)) => self.pong(&payload)?,
                 Incoming::Came(Event::Close(code, reason)) => {

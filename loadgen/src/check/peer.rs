@@ -13,7 +13,7 @@ use super::head::{Head, KEY, Response};
 use super::reader::{Event, Message, Reader};
 use super::transcript::{Side, Transcript};
 use super::verdict::Finding;
-use super::wire::Cut;
+use super::wire::{Cut, pong};
 use crate::link::Link;
 use crate::target::Target;
 
@@ -271,7 +271,8 @@ impl<'a> Peer<'a> {
         self.event_until(Instant::now() + self.ground.timeout)
     }
 
-    /// Waits for the next event behind an upgrade. Greetings are passed over.
+    /// Waits for the next event behind an upgrade. Greetings are passed over, pings are
+    /// answered.
     pub(crate) fn event_until(&mut self, deadline: Instant) -> Result<Incoming<Event>, Finding> {
         loop {
             match self.reader.next()? {
@@ -279,7 +280,12 @@ impl<'a> Peer<'a> {
                     self.greetings -= 1;
                     continue;
                 }
-                Some(event) => return Ok(Incoming::Came(event)),
+                Some(event) => {
+                    if let Event::Ping(payload) = &event {
+                        self.send(&pong(payload).bytes());
+                    }
+                    return Ok(Incoming::Came(event));
+                }
                 None => {}
             }
             match self.receive(deadline)? {
@@ -307,7 +313,7 @@ impl<'a> Peer<'a> {
         loop {
             let what = match self.event()? {
                 Incoming::Came(Event::Message(message)) if message == *sent => return Ok(()),
-                Incoming::Came(Event::Ping | Event::Pong(_)) => continue,
+                Incoming::Came(Event::Ping(_) | Event::Pong(_)) => continue,
                 other => format!("{} did not come back, but {other:?}", sent.words()),
             };
             return Err(Finding::Broken(what));

@@ -21,7 +21,7 @@ pub(crate) struct Message {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     Message(Message),
-    Ping,
+    Ping(Vec<u8>),
     Pong(Vec<u8>),
     /// With its code, if it has one, and its reason.
     Close(Option<u16>, String),
@@ -85,7 +85,7 @@ impl Reader {
             }
             let opcode = header & 0x0f;
             let event = match opcode {
-                PING => Event::Ping,
+                PING => Event::Ping(payload),
                 PONG => Event::Pong(payload),
                 CLOSE => {
                     self.is_closed = true;

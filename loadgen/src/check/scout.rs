@@ -43,9 +43,9 @@ pub(super) fn look(
         };
         match Peer::connect(&ground) {
             Err(finding) => refused = finding,
-            Ok(_) => {
+            Ok(peer) => {
                 let (greetings, deflate, server) =
-                    manners(&ground).map_err(|finding| unusable(finding.words()))?;
+                    manners(peer).map_err(|finding| unusable(finding.words()))?;
                 ground.greetings = greetings;
                 ground.deflate = deflate;
                 return Ok((ground, server));
@@ -56,15 +56,15 @@ pub(super) fn look(
 }
 
 /// How many messages come unasked, whether deflate is agreed to, and the server's name.
-fn manners(ground: &Ground) -> Result<(usize, bool, Option<String>), Finding> {
-    let mut peer = Peer::connect(ground)?;
+fn manners(mut peer: Peer<'_>) -> Result<(usize, bool, Option<String>), Finding> {
+    let ground = peer.ground();
     peer.upgrade()?;
     let deadline = Instant::now() + GREETING_TIME;
     let mut greetings = 0;
     loop {
         match peer.event_until(deadline)? {
             Incoming::Came(Event::Message(_)) => greetings += 1,
-            Incoming::Came(Event::Ping | Event::Pong(_)) => {}
+            Incoming::Came(Event::Ping(_) | Event::Pong(_)) => {}
             Incoming::Silence => break,
             other => {
                 return Err(Finding::Broken(format!(
