@@ -6,6 +6,7 @@ mod support;
 mod wire;
 
 mod behind;
+mod check;
 mod crowd;
 mod deflate;
 mod drain;
@@ -63,6 +64,7 @@ on_every_engine! { {
         a_half_closed_peer_gets_its_echo, resets_leave_others_alone;
     deflate: compressed_messages_come_back_as_they_came, what_is_no_deflate_data_is_told,
         a_bomb_silences_no_one, a_connection_may_end_amid_a_bomb, deflate_can_be_off;
+    check: every_case_passes;
     libraries: every_size_comes_back, sixteen_mebibytes_come_back, pings_are_answered,
         a_close_is_completed, a_close_with_a_reason_is_completed, many_clients_at_once;
     handshake: refusals_are_whole_responses, a_trickle_does_not_hold_a_connection,

@@ -156,7 +156,7 @@ fn echoes_are_compared() {
 fn failing_a_connection_is_judged_by_code_and_end() {
     let wrong = fails(&[1002, 1009], [text("Hello").rsv(4)]).after([text("first")]);
     let case = wrong.clone().case("fail", must("", ""));
-    let advised = wrong.clone().case("fail", should("", ""));
+    let advised = wrong.case("fail", should("", ""));
     for (frames, then, verdict, words) in [
         (vec![text("first"), close(1002, "why")], Then::Fin, Pass, "Close 1002 \"why\", then the end"),
         (vec![close(1009, "")], Then::Reset, Pass, "then a reset"),

@@ -208,7 +208,7 @@ impl Replies {
         loop {
             let is_echo = matches!(finish, Finish::Echo | Finish::EchoOrFail(_));
             if is_echo && self.is_complete() {
-                return Ok(format!("{} came back", self.count()));
+                return Ok(self.count());
             }
             std::thread::sleep(self.pause);
             match peer.event()? {
@@ -234,9 +234,9 @@ impl Replies {
                 }
                 Incoming::Silence => {
                     let seconds = peer.ground().timeout.as_secs_f64();
+                    let count = self.count();
                     return Err(Finding::Broken(format!(
-                        "{} came back, then nothing for {seconds} s",
-                        self.count()
+                        "{count}, then nothing for {seconds} s"
                     )));
                 }
             }
@@ -248,7 +248,10 @@ impl Replies {
     }
 
     fn count(&self) -> String {
-        let messages = format!("{} of {} messages", self.messages_came, self.messages.len());
+        let messages = match self.messages.len() {
+            0 => "no message came".to_owned(),
+            sent => format!("{} of {sent} messages came back", self.messages_came),
+        };
         match (self.pings_answered, self.pings.len()) {
             (_, 0) => messages,
             (answered, pings) => format!("{messages}, pongs for {answered} of {pings} pings"),

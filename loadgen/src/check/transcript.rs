@@ -101,7 +101,8 @@ impl Line {
 /// A head of HTTP as text, anything else as hex and as ASCII where it can be read; and how much of it.
 fn dump(bytes: &[u8]) -> (String, usize) {
     let is_printable = |byte: &u8| matches!(byte, b' '..=b'~');
-    if bytes.len() > 12 && bytes[..12].iter().all(is_printable) {
+    let is_of_a_head = |byte: &u8| is_printable(byte) || matches!(byte, b'\r' | b'\n' | b'\t');
+    if bytes.len() > 12 && bytes[..12].iter().all(is_of_a_head) {
         return (format!("\"{}\"", bytes.escape_ascii()), bytes.len());
     }
     let bytes = &bytes[..bytes.len().min(OTHER_BYTES)];

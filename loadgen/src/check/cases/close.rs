@@ -95,7 +95,7 @@ fn after(table: &mut Table) {
         let apart = closes(1000, &frames).cut(Cut::After(closing.bytes().len()));
         table.exchange(format!("then-{name}-apart"), rule::AFTER, apart);
     }
-    let garbage = closes(1000, [closing.clone()]).behind([0xff; 5000]);
+    let garbage = closes(1000, [closing]).behind([0xff; 5000]);
     table.exchange("then-garbage", rule::AFTER, garbage);
     for (name, frames) in [
         ("message", vec![text("Hello")]),
