@@ -8,7 +8,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::header::{CACHE_CONTROL, CONNECTION, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{CACHE_CONTROL, CONNECTION, HOST, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, Request, StatusCode};
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
@@ -86,6 +86,7 @@ pub(super) async fn exchange(
     wire.request = request.clone();
     let service = service_fn(|mut incoming: Request<Incoming>| {
         incoming.extensions_mut().insert(came.clone());
+        prefer_the_host_of_the_target(&mut incoming);
         let size = SizeOfBody::of(incoming.body(), body_bytes_max);
         request.grant(match size {
             SizeOfBody::Known(bytes) => bytes,
@@ -132,6 +133,15 @@ pub(super) async fn exchange(
         Outcome::Ended
     };
     Ok((wire, outcome))
+}
+
+/// Where the target is a whole URI, the server was called by the name in there, whatever `Host` says (RFC 9112,
+/// section 3.2.2).
+fn prefer_the_host_of_the_target(request: &mut Request<Incoming>) {
+    let authority = request.uri().authority().map(|it| it.as_str());
+    if let Some(Ok(host)) = authority.map(HeaderValue::from_str) {
+        request.headers_mut().insert(HOST, host);
+    }
 }
 
 /// Makes a later minor version of HTTP the one that hyper knows (RFC 9110, section 2.5).
