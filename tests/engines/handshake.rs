@@ -30,7 +30,7 @@ pub(crate) fn refusals_are_whole_responses(engine: &'static str) {
         (valid.replace("Connection: Upgrade\r\n", ""), 400),
         (valid.replace("GET", "POST"), 405),
         (valid.replace("GET", "FETCH"), 501),
-        ("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n".to_owned(), 405),
+        ("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n".to_owned(), 501),
         (valid.replace("/chat", "*"), 400),
         (valid.replace("Host: localhost:3000\r\n", ""), 400),
         ("GET / HTTP/1.1\r\n\r\n".to_owned(), 400),

@@ -127,13 +127,29 @@ fn garbage_behind_a_good_request_is_told_what_it_is() {
         ("\x16\x03\x01\x02\0\x01", 400, "TLS"),
         ("GET / HTTP/1.1\nHost: a\n\n", 400, "CR LF"),
         ("GET / HTTP/1.1\r\n\r\n", 400, "Host"),
-        ("GET /a<b HTTP/1.1\r\nHost: a\r\n\r\n", 400, "request line"),
+        ("GET /a<b HTTP/1.1\r\nHost: a\r\n\r\n", 400, "%3C"),
+        ("GET /a`b HTTP/1.1\r\nHost: a\r\n\r\n", 400, "request line"),
         ("BREW / HTTP/1.1\r\nHost: a\r\n\r\n", 501, "no method"),
         ("GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505, "version"),
         (
             "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: ten\r\n\r\n",
             400,
-            "request",
+            "One Content-Length",
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551616\r\n\r\n",
+            400,
+            "below 2^64",
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n",
+            400,
+            "ends with one `chunked`",
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+            501,
+            "The only one is `chunked`",
         ),
     ] {
         let mut client = rig.call([HEALTH, garbage].concat());

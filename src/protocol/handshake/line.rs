@@ -45,7 +45,7 @@ pub(super) fn read(head: &[u8]) -> Progress<'_> {
         Ok(found) => found,
         Err(progress) => return progress,
     };
-    let (target, rest) = match word(head, rest, |byte| byte.is_ascii_graphic()) {
+    let (target, rest) = match word(head, rest, is_target_byte) {
         Ok(found) => found,
         Err(progress) => return progress,
     };
@@ -68,6 +68,12 @@ pub(super) fn read(head: &[u8]) -> Progress<'_> {
     }
 }
 
+/// Whether `byte` may stand in a target. No URI has any of `"<>` (RFC 3986, section 2), nor what is not ASCII, and every
+/// client escapes them. Neither has a URI any of `^{|}`, a backslash or a backtick, but browsers send those in a query.
+fn is_target_byte(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>')
+}
+
 /// The word at `start` and where the next one begins, behind the one space between them.
 fn word(
     head: &[u8],
@@ -86,20 +92,20 @@ fn word(
 
 impl<'a> RequestLine<'a> {
     /// Whether the target names a resource: a path, or a URI as a proxy is sent it (RFC 9112, sections
-    /// 3.2.1 and 3.2.2). A fragment is no part of a target (RFC 9110, section 7.1).
+    /// 3.2.1 and 3.2.2), with a host and without a user's name (RFC 9110, section 4.2). A fragment is no part of
+    /// a target (RFC 9110, section 7.1).
     pub(super) fn names_a_resource(&self) -> bool {
-        let is_absolute = || {
-            let mut parts = self.target.splitn(2, |&byte| byte == b':');
-            let (scheme, rest) = (parts.next()?, parts.next()?);
-            let is_scheme_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
-            let authority = rest.strip_prefix(b"//")?.first()?;
-            let right = scheme.first()?.is_ascii_alphabetic()
-                && scheme.iter().all(is_scheme_byte)
-                && !b"/?".contains(authority);
-            Some(right)
+        let is_scheme_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
+        let is_right = match self.uri_parts() {
+            None => self.target.starts_with(b"/"),
+            Some((scheme, authority, _)) => {
+                scheme.first().is_some_and(u8::is_ascii_alphabetic)
+                    && scheme.iter().all(is_scheme_byte)
+                    && !matches!(authority, [] | [b':', ..])
+                    && !authority.contains(&b'@')
+            }
         };
-        !self.target.contains(&b'#')
-            && (self.target.starts_with(b"/") || is_absolute().unwrap_or(false))
+        is_right && !self.target.contains(&b'#')
     }
 
     /// The path and the query of a target that names a resource; nothing where it has no path.
@@ -107,12 +113,22 @@ impl<'a> RequestLine<'a> {
         if self.target.starts_with(b"/") {
             return self.target;
         }
-        let Some(authority) = self.target.windows(3).position(|three| three == b"://") else {
-            return b"";
-        };
-        let behind = &self.target[authority + 3..];
-        let end = behind.iter().position(|byte| b"/?".contains(byte));
-        end.map_or(b"", |end| &behind[end..])
+        self.uri_parts().map_or(b"", |(_, _, rest)| rest)
+    }
+
+    /// The host and the port that a target names which is a whole URI.
+    pub(super) fn authority(&self) -> Option<&'a [u8]> {
+        self.uri_parts().map(|(_, authority, _)| authority)
+    }
+
+    /// Scheme, authority, path and query of a target that does not begin with a path.
+    fn uri_parts(&self) -> Option<(&'a [u8], &'a [u8], &'a [u8])> {
+        let colon = self.target.iter().position(|byte| b":/?".contains(byte))?;
+        let (scheme, rest) = self.target.split_at(colon);
+        let rest = rest.strip_prefix(b"://")?;
+        let end = rest.iter().position(|byte| b"/?".contains(byte));
+        let (authority, rest) = rest.split_at(end.unwrap_or(rest.len()));
+        Some((scheme, authority, rest))
     }
 
     /// Whether the target is `path` or below it.
@@ -195,6 +211,7 @@ mod tests {
             (b"GET  / HTTP/1.1\r\n", 4),
             (b"GET /\r\n", 5),
             (b"GET /\xc3\xa9 HTTP/1.1\r\n", 5),
+            (b"GET /a<b HTTP/1.1\r\n", 6),
             (b"GET / http/1.1\r\n", 6),
             (b"GET / HTTP/1.10\r\n", 14),
             (b"GET / HTTP/1.1 \r\n", 14),

@@ -6,6 +6,7 @@
 
 mod extensions;
 mod foreign;
+mod invitation;
 mod line;
 mod refusal;
 mod request;
@@ -24,8 +25,9 @@ use crate::memory::slab::HOLD_BYTES_MAX;
 
 pub use extensions::Deflate;
 pub use foreign::Foreign;
+pub use invitation::{WHAT_THIS_IS, invitation, invitation_to};
 pub(crate) use refusal::response_head;
-pub use refusal::{HTTP_1_1_NEEDED, Refusal, WHAT_THIS_IS, invitation, invitation_to};
+pub use refusal::{HTTP_1_1_NEEDED, Refusal};
 pub(crate) use request::elements;
 
 use line::{Progress, RequestLine};
@@ -78,7 +80,8 @@ pub enum Answer<'a> {
 ///
 /// # Errors
 /// A [`Refusal`] that names the first thing wrong, from the general to the particular: syntax, HTTP
-/// version, method, target, `Host`, body, Engine.IO, `Upgrade`, `Connection`, WebSocket version, key, extensions.
+/// version, `Host`, method, target, body, Engine.IO, `Upgrade`, `Connection`, WebSocket version, key, subprotocols,
+/// extensions.
 pub fn answer<'a>(head: &'a [u8], policy: &Policy) -> Result<Answer<'a>, Refusal> {
     let request = Request::parse(head, &policy.subprotocols)?;
     let elsewhere = if policy.http {
@@ -138,6 +141,9 @@ fn is_http(request: &Request<'_>, may_speak_engine_io: bool) -> Result<bool, Ref
     if !request.body.has_clear_end(minor_version) {
         return Err(Refusal::BodyEnd);
     }
+    if request.body.has_unknown_coding() {
+        return Err(Refusal::TransferCoding);
+    }
     Ok(true)
 }
 
@@ -147,19 +153,21 @@ fn upgrade<'a>(request: &Request<'a>, may_speak_engine_io: bool) -> Result<Accep
     if !matches!(request.line.version, (1, 1..)) {
         return Err(Refusal::HttpVersion);
     }
+    // Whatever else is wrong with it (RFC 9112, section 3.2).
+    if !matches!(request.host, Once::Value(host) if request::is_host(host)) {
+        return Err(Refusal::Host);
+    }
     match request.line.method {
         b"GET" | b"HEAD" => {}
         // RFC 9110, section 9.3, and RFC 5789.
-        b"POST" | b"PUT" | b"DELETE" | b"CONNECT" | b"OPTIONS" | b"TRACE" | b"PATCH" => {
+        b"POST" | b"PUT" | b"DELETE" | b"OPTIONS" | b"TRACE" | b"PATCH" => {
             return Err(Refusal::Method);
         }
+        b"CONNECT" => return Err(Refusal::Connect),
         _ => return Err(Refusal::UnknownMethod),
     }
     if !request.line.names_a_resource() {
         return Err(Refusal::Target);
-    }
-    if !matches!(request.host, Once::Value(host) if request::is_host(host)) {
-        return Err(Refusal::Host);
     }
     if request.body.is_announced() {
         return Err(Refusal::Body);
@@ -181,6 +189,9 @@ fn upgrade<'a>(request: &Request<'a>, may_speak_engine_io: bool) -> Result<Accep
         Once::Value(key) if is_key(key) => accept(key),
         Once::Missing | Once::Value(_) | Once::Repeated => return Err(Refusal::Key),
     };
+    if request.subprotocols_are_malformed {
+        return Err(Refusal::Subprotocol);
+    }
     Ok(Accepted {
         accept,
         subprotocol: request.subprotocol,

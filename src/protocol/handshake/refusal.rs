@@ -7,13 +7,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use http::StatusCode;
 
 use super::foreign::Foreign;
-use super::{HEAD_BYTES_MAX, HEADERS_MAX};
-
-/// The longest `Host` that is repeated to whoever sent it, in bytes: longer ones are no names.
-const HOST_BYTES_MAX: usize = 255;
-
-/// What there is here, in a sentence.
-pub const WHAT_THIS_IS: &str = "This is a WebSocket echo endpoint: what you send comes back.";
+use super::invitation::{WHAT_THIS_IS, host_of, invitation};
+use super::{HEAD_BYTES_MAX, HEADERS_MAX, is_token_byte};
 
 /// What whoever speaks HTTP/1.0 has to know.
 pub const HTTP_1_1_NEEDED: &str = "A WebSocket upgrade is an HTTP/1.1 request. If a proxy on the way \
@@ -31,6 +26,8 @@ pub enum Refusal {
     BareLineFeed,
     /// The target is neither a path nor a URI (RFC 9112, section 3.2): 400.
     Target,
+    /// The target has this byte, which no URI has as it is (RFC 3986, section 2.1): 400.
+    Unescaped(u8),
     /// `Host` is missing, repeated, or not a host (RFC 9112, section 3.2): 400.
     Host,
     /// The request has a body, which would be taken for frames: 400.
@@ -41,6 +38,8 @@ pub enum Refusal {
     Connection,
     /// `Sec-WebSocket-Key` is missing, repeated, or not sixteen bytes in base64 (section 4.2.1): 400.
     Key,
+    /// `Sec-WebSocket-Protocol` is no list of tokens (section 4.3): 400.
+    Subprotocol,
     /// `Sec-WebSocket-Extensions` is no list of extensions (RFC 6455, section 9.1): 400.
     Extensions,
     /// A method other than GET and HEAD: 405.
@@ -63,6 +62,10 @@ pub enum Refusal {
     TooManyHeaders,
     /// A method that is none of HTTP's (RFC 9110, section 9.1): 501.
     UnknownMethod,
+    /// The method of those who want a proxy (RFC 9110, section 9.3.6): 501.
+    Connect,
+    /// The body of an ordinary request is encoded as nobody here can read it (RFC 9112, section 6.1): 501.
+    TransferCoding,
     /// The server is going down, is full, or has no memory left: 503.
     Unavailable,
     /// A version of HTTP other than 1.1 and what may follow it in 1: 505.
@@ -75,16 +78,24 @@ impl Refusal {
         match (Foreign::of(seen), seen) {
             (Some(foreign), _) => Refusal::Foreign(foreign),
             (None, [.., b'\n']) => Refusal::BareLineFeed,
+            // A token has none of these, nor has what stands behind the target.
+            (None, [line @ .., byte @ (b'"' | b'<' | b'>' | 0x80..)]) if line.contains(&b' ') => {
+                Refusal::Unescaped(*byte)
+            }
             (None, _) => Refusal::Malformed,
         }
     }
 
     /// What is too long about a head that did not end within [`HEAD_BYTES_MAX`].
     pub fn too_large(head: &[u8]) -> Refusal {
-        if head.contains(&b'\n') {
+        let line = head.strip_prefix(b"\r\n").unwrap_or(head);
+        if line.contains(&b'\n') {
             Refusal::HeadTooLarge
-        } else {
+        } else if line.contains(&b' ') {
             Refusal::TargetTooLong
+        } else {
+            // RFC 9112, section 3: a method longer than any that there is.
+            Refusal::UnknownMethod
         }
     }
 
@@ -95,12 +106,14 @@ impl Refusal {
             | Refusal::Foreign(_)
             | Refusal::BareLineFeed
             | Refusal::Target
+            | Refusal::Unescaped(_)
             | Refusal::Host
             | Refusal::Body
             | Refusal::BodyEnd
             | Refusal::Connection
             | Refusal::Key
-            | Refusal::Extensions => 400,
+            | Refusal::Extensions
+            | Refusal::Subprotocol => 400,
             Refusal::Method => 405,
             Refusal::Timeout => 408,
             Refusal::TargetTooLong => 414,
@@ -109,7 +122,7 @@ impl Refusal {
             | Refusal::SocketIoPath
             | Refusal::WebSocketVersion => 426,
             Refusal::HeadTooLarge | Refusal::TooManyHeaders => 431,
-            Refusal::UnknownMethod => 501,
+            Refusal::UnknownMethod | Refusal::Connect | Refusal::TransferCoding => 501,
             Refusal::Unavailable => 503,
             Refusal::HttpVersion => 505,
         }
@@ -144,17 +157,21 @@ impl Refusal {
             | Refusal::Foreign(_)
             | Refusal::BareLineFeed
             | Refusal::Target
+            | Refusal::Unescaped(_)
             | Refusal::Host
             | Refusal::Body
             | Refusal::BodyEnd
             | Refusal::Connection
             | Refusal::Key
+            | Refusal::Subprotocol
             | Refusal::Extensions
             | Refusal::Timeout
             | Refusal::TargetTooLong
             | Refusal::HeadTooLarge
             | Refusal::TooManyHeaders
             | Refusal::UnknownMethod
+            | Refusal::Connect
+            | Refusal::TransferCoding
             | Refusal::HttpVersion => "Connection: close\r\n",
         }
     }
@@ -166,9 +183,14 @@ impl Refusal {
                 header fields of the form `Name: value`, unfolded, each line ended by CR LF.\n"
                 .into(),
             Refusal::Foreign(foreign) => foreign.text().into(),
-            Refusal::Target => "The request needs a path, such as / or /chat, or a whole URI, without \
-                a fragment (#).\n"
+            Refusal::Target => "The request needs a path, such as / or /chat, or a whole URI with a host, \
+                without a fragment (#) and without a user's name (@).\n"
                 .into(),
+            Refusal::Unescaped(byte) => format!(
+                "The path of the request has the byte {byte:02X}, which no URI has as it is. It must be \
+                escaped, as %{byte:02X}.\n"
+            )
+            .into(),
             Refusal::BareLineFeed => "A line of the request ended in LF alone. Each line of the \
                 head must end in CR LF.\n"
                 .into(),
@@ -179,13 +201,20 @@ impl Refusal {
                 Transfer-Encoding nor a Content-Length other than 0.\n"
                 .into(),
             Refusal::BodyEnd => "It cannot be told where the body of the request ends. One Content-Length \
-                in digits says it, or in HTTP/1.1 a Transfer-Encoding; not both.\n"
+                in digits, below 2^64, says it, or in HTTP/1.1 a Transfer-Encoding that ends with one \
+                `chunked`; not both.\n"
+                .into(),
+            Refusal::TransferCoding => "The body of the request has a Transfer-Encoding that is not known \
+                here. The only one is `chunked`.\n"
                 .into(),
             Refusal::Connection => "The request asked for a WebSocket without `Connection: Upgrade`. \
                 If a proxy on the way removed it: it must pass on both Upgrade and Connection.\n"
                 .into(),
             Refusal::Key => "The request needs exactly one Sec-WebSocket-Key field, with sixteen \
                 random bytes in base64 (24 characters).\n"
+                .into(),
+            Refusal::Subprotocol => "Sec-WebSocket-Protocol is no list of subprotocols. It has names, separated \
+                by commas, of letters, digits and any of !#$%&'*+-.^_`|~, at least one.\n"
                 .into(),
             Refusal::Extensions => "Sec-WebSocket-Extensions is not of the form `name; parameter; \
                 parameter=value, name`, in which each is a token and a value may stand in double quotes.\n"
@@ -194,6 +223,7 @@ impl Refusal {
             Refusal::UnknownMethod => "This is no method of HTTP. A WebSocket upgrade is a GET, in \
                 capital letters.\n"
                 .into(),
+            Refusal::Connect => "CONNECT asks for a proxy, and this is none. A WebSocket upgrade is a GET.\n".into(),
             Refusal::Timeout => "The head of the request did not arrive in time. Send it whole, \
                 directly after connecting.\n"
                 .into(),
@@ -223,10 +253,15 @@ impl Refusal {
                 "The request line is too long. At most {HEAD_BYTES_MAX} bytes of head are read.\n"
             )
             .into(),
-            Refusal::HeadTooLarge => format!(
-                "The head of the request is too large. At most {HEAD_BYTES_MAX} bytes are read.\n"
-            )
-            .into(),
+            Refusal::HeadTooLarge => {
+                let culprit = longest_field(head)
+                    .map(|name| format!(" Most of it is the field {name}."))
+                    .unwrap_or_default();
+                format!(
+                    "The head of the request is too large. At most {HEAD_BYTES_MAX} bytes are read.{culprit}\n"
+                )
+                .into()
+            }
             Refusal::TooManyHeaders => format!(
                 "The request has too many header fields. At most {HEADERS_MAX} are read.\n"
             )
@@ -241,20 +276,18 @@ impl Refusal {
     }
 }
 
-/// How to reach the endpoint, by the name under which it was reached: the value of a `Host` field.
-pub fn invitation(host: Option<&[u8]>) -> String {
-    invitation_to(host, "")
+/// The name of the field that takes more than half of what is read of a head, if there is one (RFC 6585, section 5).
+fn longest_field(head: &[u8]) -> Option<&str> {
+    let mut lines = head.split(|&byte| byte == b'\n').skip(1);
+    let longest = lines.find(|line| line.len() > HEAD_BYTES_MAX / 2)?;
+    let name = longest.split(|&byte| byte == b':').next()?;
+    let is_short_token =
+        name.len() <= FIELD_NAME_BYTES_MAX && name.iter().copied().all(is_token_byte);
+    std::str::from_utf8(name).ok().filter(|_| is_short_token)
 }
 
-/// The same for a path, in which nothing ends a string or means something to a shell that has it in single quotes.
-pub fn invitation_to(host: Option<&[u8]>, path: &str) -> String {
-    let host = host.and_then(harmless_host).unwrap_or("localhost");
-    let quote = if path.is_empty() { "" } else { "'" };
-    format!(
-        "In a browser: new WebSocket('ws://{host}{path}')\n\
-        In a terminal: npx wscat -c {quote}ws://{host}{path}{quote}\n"
-    )
-}
+/// The longest name of a field that is repeated to whoever sent it, in bytes.
+const FIELD_NAME_BYTES_MAX: usize = 64;
 
 /// More than the status line and the fields that every response has, in bytes.
 const HEAD_BYTES: usize = 256;
@@ -296,25 +329,6 @@ pub(crate) fn response_head(
     head
 }
 
-/// The value of the `Host` field of `head`, as far as it came.
-fn host_of(head: &[u8]) -> Option<&[u8]> {
-    head.split(|&byte| byte == b'\n').find_map(|line| {
-        let (name, value) = line.split_at_checked("host:".len())?;
-        name.eq_ignore_ascii_case(b"host:")
-            .then(|| value.trim_ascii())
-    })
-}
-
-/// `host`, the value of a `Host` field, if it is a plain host and port: nothing that could mean something
-/// in the text, the page or the shell that it is put into.
-fn harmless_host(host: &[u8]) -> Option<&str> {
-    let harmless = (1..=HOST_BYTES_MAX).contains(&host.len())
-        && host
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || b".:-[]".contains(byte));
-    std::str::from_utf8(host).ok().filter(|_| harmless)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::tests::{head_of, read_response};
@@ -339,12 +353,14 @@ mod tests {
                     Foreign::ProxyV2 => Refusal::BareLineFeed,
                 },
                 Refusal::BareLineFeed => Refusal::Target,
-                Refusal::Target => Refusal::Host,
+                Refusal::Target => Refusal::Unescaped(0xE9),
+                Refusal::Unescaped(_) => Refusal::Host,
                 Refusal::Host => Refusal::Body,
                 Refusal::Body => Refusal::BodyEnd,
                 Refusal::BodyEnd => Refusal::Connection,
                 Refusal::Connection => Refusal::Key,
-                Refusal::Key => Refusal::Extensions,
+                Refusal::Key => Refusal::Subprotocol,
+                Refusal::Subprotocol => Refusal::Extensions,
                 Refusal::Extensions => Refusal::Method,
                 Refusal::Method => Refusal::Timeout,
                 Refusal::Timeout => Refusal::UpgradeRequired,
@@ -355,7 +371,9 @@ mod tests {
                 Refusal::TargetTooLong => Refusal::HeadTooLarge,
                 Refusal::HeadTooLarge => Refusal::TooManyHeaders,
                 Refusal::TooManyHeaders => Refusal::UnknownMethod,
-                Refusal::UnknownMethod => Refusal::Unavailable,
+                Refusal::UnknownMethod => Refusal::Connect,
+                Refusal::Connect => Refusal::TransferCoding,
+                Refusal::TransferCoding => Refusal::Unavailable,
                 Refusal::Unavailable => Refusal::HttpVersion,
                 Refusal::HttpVersion => return all,
             });
@@ -415,48 +433,6 @@ mod tests {
     }
 
     #[test]
-    fn invites_by_the_name_it_was_called() {
-        let invitation =
-            |head: &[u8]| read_response(&Refusal::UpgradeRequired.render(head, None)).2;
-        for host in ["echo.example:8080", "[::1]:3000", "127.0.0.1"] {
-            let text = invitation(&head_of("GET / HTTP/1.1", &[format!("HOST:  {host} ")]));
-            assert!(
-                text.contains(&format!("new WebSocket('ws://{host}')")),
-                "{text}"
-            );
-            assert!(
-                text.contains(&format!("npx wscat -c ws://{host}\n")),
-                "{text}"
-            );
-        }
-        let long = "a".repeat(256);
-        for host in [
-            "",
-            "a'b",
-            "a;b",
-            "a b",
-            "$(b)",
-            "a_b",
-            "<b>",
-            "caf\u{e9}",
-            "a\rb",
-            long.as_str(),
-        ] {
-            let text = invitation(&head_of("GET / HTTP/1.1", &[format!("Host: {host}")]));
-            assert!(
-                text.contains("new WebSocket('ws://localhost')"),
-                "{host:?}: {text}"
-            );
-        }
-        assert!(invitation(b"").contains("ws://localhost"));
-        let text = read_response(&Refusal::SocketIo.render(b"", None)).2;
-        assert!(
-            text.contains("not Socket.IO") && text.contains("ws://localhost"),
-            "{text}"
-        );
-    }
-
-    #[test]
     fn the_response_to_head_has_no_body() {
         let head = head_of("HEAD / HTTP/1.1", &["Host: a"]);
         let response = Refusal::UpgradeRequired.render(&head, None);
@@ -470,12 +446,15 @@ mod tests {
     }
 
     #[test]
-    fn tells_a_long_target_from_a_long_head() {
-        assert_eq!(
-            Refusal::too_large(&[b'a'; HEAD_BYTES_MAX]),
-            Refusal::TargetTooLong
-        );
-        let head = head_of("GET / HTTP/1.1", &["a".repeat(HEAD_BYTES_MAX)]);
-        assert_eq!(Refusal::too_large(&head), Refusal::HeadTooLarge);
+    fn tells_what_is_too_long() {
+        let long = "a".repeat(HEAD_BYTES_MAX);
+        for (head, expected) in [
+            (long.clone(), Refusal::UnknownMethod),
+            (format!("GET /{long}"), Refusal::TargetTooLong),
+            (format!("\r\nGET /{long}"), Refusal::TargetTooLong),
+            (format!("GET / HTTP/1.1\r\n{long}"), Refusal::HeadTooLarge),
+        ] {
+            assert_eq!(Refusal::too_large(head.as_bytes()), expected);
+        }
     }
 }

@@ -32,14 +32,34 @@ pub(super) struct Body<'a> {
     /// A length is no number, or there are two.
     is_unclear: bool,
     is_encoded: bool,
+    /// The last coding is `chunked`, which says where the body ends.
+    ends_chunked: bool,
+    /// There is a coding other than `chunked`.
+    is_encoded_otherwise: bool,
 }
 
 impl<'a> Body<'a> {
     fn put_length(&mut self, value: &'a [u8]) {
-        let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+        let text = std::str::from_utf8(value).unwrap_or_default();
+        let is_number = value.iter().all(u8::is_ascii_digit) && text.parse::<u64>().is_ok();
         let differs = self.length.is_some_and(|length| length != value);
         self.is_unclear |= differs || !is_number;
         self.length = Some(value);
+    }
+
+    fn put_codings(&mut self, value: &[u8]) {
+        self.is_encoded = true;
+        for coding in elements(value).filter(|coding| !coding.is_empty()) {
+            // A second one would be chunks in chunks.
+            self.is_unclear |= self.ends_chunked;
+            self.ends_chunked = coding.eq_ignore_ascii_case(b"chunked");
+            self.is_encoded_otherwise |= !self.ends_chunked;
+        }
+    }
+
+    /// Whether it is encoded as nobody here can read it, though it can be told where it ends.
+    pub(super) fn has_unknown_coding(&self) -> bool {
+        self.is_encoded_otherwise
     }
 
     /// Whether there is one, or might be.
@@ -49,7 +69,8 @@ impl<'a> Body<'a> {
 
     /// Whether all recipients agree on where it ends: those who speak HTTP/1.0 know no encoding.
     pub(super) fn has_clear_end(&self, minor_version: u8) -> bool {
-        !self.is_unclear && !(self.is_encoded && (self.length.is_some() || minor_version == 0))
+        let is_at_odds = self.length.is_some() || minor_version == 0 || !self.ends_chunked;
+        !self.is_unclear && !(self.is_encoded && is_at_odds)
     }
 }
 
@@ -67,6 +88,8 @@ pub(super) struct Request<'a> {
     pub(super) key: Once<'a>,
     /// The first offered that the server knows.
     pub(super) subprotocol: Option<&'a str>,
+    /// What is offered is no list of names.
+    pub(super) subprotocols_are_malformed: bool,
     /// The first offer of permessage-deflate that can be met, unless extensions are not offered as they must be.
     pub(super) deflate: Result<Option<Deflate>, Malformed>,
 }
@@ -89,6 +112,7 @@ impl<'a> Request<'a> {
             websocket_version: Once::Missing,
             key: Once::Missing,
             subprotocol: None,
+            subprotocols_are_malformed: false,
             deflate: Ok(None),
         };
         let mut headers = [EMPTY_HEADER; HEADERS_MAX];
@@ -120,6 +144,7 @@ impl<'a> Request<'a> {
         } else if is("sec-websocket-key") {
             self.key.put(value);
         } else if is("sec-websocket-protocol") {
+            self.subprotocols_are_malformed |= !lists_tokens(value);
             self.subprotocol = self.subprotocol.or_else(|| choose(value, subprotocols));
         } else if is("sec-websocket-extensions") {
             self.deflate = match (self.deflate, extensions::choose(value)) {
@@ -129,7 +154,7 @@ impl<'a> Request<'a> {
         } else if is("content-length") {
             self.body.put_length(value);
         } else if is("transfer-encoding") {
-            self.body.is_encoded = true;
+            self.body.put_codings(value);
         }
     }
 }
@@ -150,7 +175,15 @@ fn lists(value: &[u8], wanted: &[u8]) -> bool {
     elements(value).any(|element| element.eq_ignore_ascii_case(wanted))
 }
 
-/// The first subprotocol offered in `value` that is among `known`. What is no token is not echoed.
+/// Whether `value` is a list of tokens, at least one; empty elements are passed over.
+fn lists_tokens(value: &[u8]) -> bool {
+    let mut named = elements(value)
+        .filter(|element| !element.is_empty())
+        .peekable();
+    named.peek().is_some() && named.all(is_token)
+}
+
+/// The first subprotocol offered in `value` that is among `known`.
 fn choose<'a>(value: &'a [u8], known: &[String]) -> Option<&'a str> {
     if known.is_empty() {
         return None;

@@ -252,7 +252,10 @@ fn reads_the_request_line_strictly() {
         ("GET / HTTP/1.1 ", Refusal::Malformed),
         ("GET  / HTTP/1.1", Refusal::Malformed),
         ("GET\t/ HTTP/1.1", Refusal::Malformed),
-        ("GET /a\u{e9} HTTP/1.1", Refusal::Malformed),
+        ("GET /a\u{e9} HTTP/1.1", Refusal::Unescaped(0xC3)),
+        ("GET /<a> HTTP/1.1", Refusal::Unescaped(b'<')),
+        ("G\u{e9}T / HTTP/1.1", Refusal::Malformed),
+        ("CONNECT a:1 HTTP/1.1", Refusal::Connect),
         ("GET /\0 HTTP/1.1", Refusal::Malformed),
         (" GET / HTTP/1.1", Refusal::Malformed),
         ("G(T / HTTP/1.1", Refusal::Malformed),
@@ -261,7 +264,7 @@ fn reads_the_request_line_strictly() {
     ] {
         let head = with_line(line);
         let early = match expected {
-            Refusal::Malformed | Refusal::Foreign(_) => Err(expected),
+            Refusal::Malformed | Refusal::Foreign(_) | Refusal::Unescaped(_) => Err(expected),
             _ => Ok(()),
         };
         assert_eq!(check_line(&head), early, "{line:?}");
@@ -333,9 +336,7 @@ fn chooses_the_first_subprotocol_offered_that_it_knows() {
         (&["chat"], &[], None),
         (&["chat"], &["Chat"], None),
         (&["chat"], &["*"], Some("chat")),
-        (&["ch at, a=b, (c), \"d\", ,", "e"], &["*"], Some("e")),
-        (&["a=b"], &["a=b"], None),
-        (&["caf\u{e9}"], &["*"], None),
+        (&[" ,, e ,"], &["*"], Some("e")),
         (&[], &["*"], None),
     ] {
         let fields: Vec<_> = offers
@@ -347,6 +348,19 @@ fn chooses_the_first_subprotocol_offered_that_it_knows() {
         let policy = policy(known);
         let accepted = upgraded(answer(&head, &policy));
         assert_eq!(accepted.subprotocol, expected, "of {offers:?} by {known:?}");
+    }
+    for offers in [
+        "",
+        " , ",
+        "ch at",
+        "a=b",
+        "(c)",
+        "\"d\"",
+        "a, b/c",
+        "caf\u{e9}",
+    ] {
+        let head = head_with(&[&format!("Sec-WebSocket-Protocol: {offers}")]);
+        refused(&head, Refusal::Subprotocol);
     }
 }
 
