@@ -309,7 +309,18 @@ fn a_close_is_a_failure_unless_asked_for() {
         [1000u16.to_be_bytes()],
         "Close follows the last reply"
     );
-    play.receive(&frame(0x88, b"\x03\xe8")).unwrap();
+    for (bad, phrase) in [
+        (&b"\x03"[..], "one byte"),
+        (b"\x03\xe7", "code 999"),
+        (b"\x03\xed", "code 1005"),
+        (b"\x03\xee", "code 1006"),
+        (b"\x03\xf7", "code 1015"),
+        (b"\x03\xe8\xc3(", "UTF-8"),
+    ] {
+        let text = play.receive(&frame(0x88, bad)).unwrap_err().to_string();
+        assert!(text.contains(phrase), "{text}");
+    }
+    play.receive(&frame(0x88, b"\x03\xe8\xc3\xa9")).unwrap();
     assert!(play.connection.is_closed());
     assert!(play.connection.end_of_stream().is_ok());
 }
@@ -452,37 +463,7 @@ fn a_sample_is_compared_and_the_rest_counted() {
     assert_eq!(play.tally.compared_bytes, 8);
 }
 
-#[test]
-fn compressed_messages_are_checked_as_what_they_inflate_to() {
-    let agreement = DeflateAgreement::default();
-    for (wrong, fragments) in [(false, 1), (false, 2), (true, 1)] {
-        let mut play = Play::new(Protocol::Websocket, Kind::Text, 60, 1);
-        play.workload.fragments = fragments;
-        play.connection = Connection::with(Some(&agreement));
-        let (mut inflater, mut deflater) = (Inflater::new(&agreement), Deflater::new(&agreement));
-        play.with(|connection, turn| connection.fill(turn));
-        let bytes = play.connection.outgoing(0).unwrap().to_vec();
-        let sent = frames(&bytes);
-        let first = if fragments == 1 { 0xc1 } else { 0x41 };
-        assert_eq!((sent[0].0, sent.len()), (first, fragments));
-        let mut message = Vec::new();
-        let mut keep = |bytes: &[u8]| {
-            message.extend_from_slice(bytes);
-            Ok(())
-        };
-        for (_, payload) in &sent {
-            inflater.receive(payload, 60, &mut keep).unwrap();
-        }
-        inflater.finish(60, &mut keep).unwrap();
-        assert!(std::str::from_utf8(&message).is_ok());
-        message[59] ^= u8::from(wrong);
-        let mut reply = Vec::new();
-        deflater.compress(&message, &mut reply).unwrap();
-        let verdict = play.receive(&frame(0xc1, &reply));
-        assert_eq!(verdict.is_err(), wrong);
-        assert_eq!(play.tally.compressed, u64::from(!wrong));
-    }
-}
-
+#[path = "compressed_tests.rs"]
+mod compressed;
 #[path = "keep_going_tests.rs"]
 mod keep_going;

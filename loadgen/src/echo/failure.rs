@@ -19,7 +19,7 @@ pub(crate) enum Failure {
     ServerClosed {
         /// Close code, when the frame had one.
         code: Option<u16>,
-        /// Close reason, lossily decoded.
+        /// Close reason.
         reason: String,
     },
     /// End of stream with the connection still in use.
@@ -119,7 +119,8 @@ impl fmt::Display for Failure {
                 if reason.is_empty() {
                     Ok(())
                 } else {
-                    write!(f, " ({reason})")
+                    // It is the server's, and may be anything: a terminal is shown no escape sequences.
+                    write!(f, " ({})", reason.escape_debug())
                 }
             }
             Failure::Disconnected { in_flight } => write!(
@@ -140,3 +141,18 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_gives_as_its_reason_does_nothing_to_a_terminal() {
+        let closed = Failure::ServerClosed {
+            code: Some(1001),
+            reason: "\x1b[2Jz\u{e9}ro".to_owned(),
+        };
+        let text = closed.to_string();
+        assert!(text.ends_with("1001 (\\u{1b}[2Jz\u{e9}ro)"), "{text}");
+    }
+}

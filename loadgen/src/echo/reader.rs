@@ -229,6 +229,27 @@ mod tests {
         assert!(error_of(&[0x89, 126, 0, 126]).contains("control"));
     }
 
+    /// RFC 7692 section 6.1.
+    #[test]
+    fn compression_is_marked_where_a_message_begins_and_nowhere_else() {
+        let read = |first: u8| {
+            let bytes = [first, 0];
+            let mut input = &bytes[..];
+            let mut reader = Reader::new(true);
+            let event = reader.next(&mut input);
+            event.map(|event| matches!(event, Some(Event::Data(data)) if data.compressed))
+        };
+        for (first, compressed) in [(0xc1, true), (0x42, true), (0x81, false), (0x80, false)] {
+            assert_eq!(read(first), Ok(compressed), "{first:#x}");
+        }
+        for first in [0xc0, 0x40, 0xc8, 0xc9, 0xca] {
+            assert!(read(first).unwrap_err().contains("RSV1"), "{first:#x}");
+        }
+        for first in [0xa1, 0x91, 0xe1] {
+            assert!(read(first).unwrap_err().contains("RSV bits"), "{first:#x}");
+        }
+    }
+
     /// Flattens events so that streams cut differently can be compared.
     fn transcript(pieces: &[&[u8]]) -> String {
         let mut reader = Reader::new(false);

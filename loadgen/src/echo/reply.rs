@@ -196,8 +196,15 @@ impl Exchange {
             }
             [high, low, reason @ ..] => (Some(u16::from_be_bytes([*high, *low])), reason),
         };
+        // Codes that are for telling that there was none (RFC 6455 section 7.4.1).
+        if let Some(code @ (..1000 | 1005 | 1006 | 1015)) = code {
+            let what = format!("a Close with code {code}, which is never sent");
+            return Err(Failure::Protocol(what));
+        }
+        let reason = std::str::from_utf8(reason)
+            .map_err(|_| Failure::Protocol("a Close reason that is not UTF-8".to_owned()))?;
         if self.stage != Stage::Closing {
-            let reason = String::from_utf8_lossy(reason).into_owned();
+            let reason = reason.to_owned();
             return Err(Failure::ServerClosed { code, reason });
         }
         self.stage = Stage::Closed;

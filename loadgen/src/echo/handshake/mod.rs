@@ -167,8 +167,11 @@ impl Handshake {
                     .any(|t| t.trim().eq_ignore_ascii_case(token))
             })
         };
-        if !has_token("Upgrade", "websocket") {
-            return Err("the 101 lacks \"Upgrade: websocket\"".to_owned());
+        // Nothing but that: a second protocol would lie on top of it (RFC 9110 section 7.8).
+        let mut upgrades = values(response, "Upgrade").peekable();
+        let has_upgrade = upgrades.peek().is_some();
+        if !has_upgrade || !upgrades.all(|value| value.eq_ignore_ascii_case("websocket")) {
+            return Err("the 101 lacks \"Upgrade: websocket\", or names more than that".to_owned());
         }
         if !has_token("Connection", "upgrade") {
             return Err("the 101 lacks \"Connection: Upgrade\"".to_owned());

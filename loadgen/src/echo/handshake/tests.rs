@@ -68,8 +68,16 @@ fn accepts_the_sample_of_the_rfc_however_cut() {
 fn refuses_a_wrong_101() {
     for (good, bad) in [
         ("upgrade: WebSocket", "upgrade: h2c"),
+        ("upgrade: WebSocket", "upgrade: websocket, h2c"),
+        ("upgrade: WebSocket", "X-Upgrade: websocket"),
+        ("upgrade: WebSocket", "upgrade: websocket\r\nUpgrade: h2c"),
         ("keep-alive, upgrade", "keep-alive"),
         ("s3pP", "t3pP"),
+        ("Sec-WebSocket-Accept", "X-Accept"),
+        (
+            "\r\n\r\n",
+            "\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
+        ),
         (
             "\r\n\r\n",
             "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n",
