@@ -182,3 +182,21 @@ pub(crate) fn a_drain_does_not_need_the_log(engine: &'static str) {
     assert_eq!(wire.read_to_end(), GOING_AWAY);
     assert_eq!(server.wait().code(), Some(0));
 }
+
+/// The operator is told of what went wrong, and the peer of how (RFC 6455, sections 7.1.7 and 10.7).
+pub(crate) fn what_was_refused_or_broken_is_logged(engine: &'static str) {
+    let server = Server::start(engine, &[]);
+    let mut stranger = Wire::connect(&server);
+    stranger.send(b"\x16\x03\x01");
+    stranger.read_to_end();
+    let mut broken = Wire::upgrade(&server);
+    broken.send(b"\x83\x80");
+    let seen = broken.replies_to_end().outcome;
+    assert_eq!(seen.close, Some(CloseSeen::Code(1002)));
+    for cause in ["refused with 400", "closed with 1002: reserved opcode"] {
+        until("the operator is told", || {
+            let log = server.log();
+            log.iter().any(|line| line.contains(cause)).then_some(())
+        });
+    }
+}

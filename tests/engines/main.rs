@@ -105,7 +105,8 @@ on_every_engine! { {
         a_second_signal_ends_at_once, an_interrupt_drains_too, a_drain_is_bounded,
         a_drain_does_not_wait_for_the_rest_of_a_frame, a_peer_that_stays_is_let_go,
         a_drain_answers_what_waits_in_every_socket, a_request_just_after_the_signal_is_refused,
-        a_drain_does_not_need_the_log, a_taken_address_is_an_error;
+        a_drain_does_not_need_the_log, a_taken_address_is_an_error,
+        what_was_refused_or_broken_is_logged;
 } slow {
     modes: invalid_bytes_around_the_limit_are_prefixed;
     pressure: a_peer_that_does_not_read_is_nobody_elses_problem,

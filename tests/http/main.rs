@@ -4,6 +4,7 @@ mod behaviours;
 mod bounds;
 mod drain;
 mod kept;
+mod requirements;
 mod rig;
 mod routes;
 mod socket_io;
