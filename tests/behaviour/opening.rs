@@ -21,6 +21,11 @@ fn another_status_is_a_whole_response() {
     for (status, with) in [
         (503, Some(("retry-after", "1"))),
         (401, Some(("www-authenticate", "Basic realm=\"ringback\""))),
+        (405, Some(("allow", "GET"))),
+        (
+            407,
+            Some(("proxy-authenticate", "Basic realm=\"ringback\"")),
+        ),
         (426, Some(("upgrade", "websocket"))),
         (599, None),
         (200, None),

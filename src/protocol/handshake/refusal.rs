@@ -282,7 +282,7 @@ fn longest_field(head: &[u8]) -> Option<&str> {
     let longest = lines.find(|line| line.len() > HEAD_BYTES_MAX / 2)?;
     let name = longest.split(|&byte| byte == b':').next()?;
     let is_short_token =
-        name.len() <= FIELD_NAME_BYTES_MAX && name.iter().copied().all(is_token_byte);
+        (1..=FIELD_NAME_BYTES_MAX).contains(&name.len()) && name.iter().copied().all(is_token_byte);
     std::str::from_utf8(name).ok().filter(|_| is_short_token)
 }
 
