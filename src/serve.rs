@@ -1,5 +1,6 @@
 //! Serving: addresses bound, a worker started per core, signals waited for.
 
+mod account;
 mod http;
 mod inbox;
 
@@ -19,6 +20,7 @@ use crate::memory::SlabPool;
 use crate::protocol::{Policy, Tally, WallClock};
 use crate::shard::{self, Admission, Entrance, Settings};
 use crate::sys::{clock, cpu, limits, listen};
+use account::Account;
 pub use inbox::Inbox;
 use inbox::{Event, Events};
 
@@ -149,27 +151,23 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
         );
         Instant::now()
     };
-    let served = supervise(inbox, workers, engine, drain, announce);
+    let account = Account {
+        tallies,
+        budget: settings.budget.clone(),
+        connections_max: config.connections_max,
+        http: http.sender(),
+    };
+    let tell = || {
+        info!("holds {}", account.holdings());
+        info!("so far {}", account.done());
+    };
+    let served = supervise(inbox, workers, engine, drain, announce, tell);
     let since = served
         .as_ref()
         .ok()
         .map_or(Duration::MAX, |told| told.elapsed());
-    let done = http.finish(stop.drain_timeout.saturating_sub(since));
-    let sum = |count: fn(&Tally) -> u64| tallies.iter().map(|tally| count(tally)).sum::<u64>();
-    let accepted = sum(|tally| tally.accepted.get());
-    info!(
-        "served {accepted} connections, {} messages and {} HTTP requests; refused {}, closed {} for \
-         violations, timed out {}, reset {} for want of memory, left {} unfinished",
-        sum(|tally| tally.messages.get()),
-        done.requests,
-        sum(|tally| tally.refusals.get()) + done.refused,
-        sum(|tally| tally.violations.get()),
-        sum(|tally| tally.timeouts.get()),
-        sum(|tally| tally.shed.get()),
-        accepted + sum(|tally| tally.picked_up.get())
-            - sum(|tally| tally.ended.get())
-            - sum(|tally| tally.put_down.get()),
-    );
+    http.finish(stop.drain_timeout.saturating_sub(since));
+    info!("{}", account.done());
     served.map(|_| ())
 }
 
@@ -356,12 +354,14 @@ impl Drop for LastWords {
 
 /// Waits for every worker to serve, which is announced, for a signal, upon which all are to `drain`, and for every
 /// worker to say goodbye. A signal that comes before all of them serve is obeyed once they do. When it came.
+/// Whoever asks meanwhile how things stand is to be told.
 fn supervise(
     inbox: &Inbox,
     workers: usize,
     engine: &Engine,
     drain: impl Fn() -> Instant,
     announce: impl Fn(),
+    tell: impl Fn(),
 ) -> Result<Instant, ServeError> {
     let (mut starting, mut serving) = (workers, workers);
     let mut told: Option<Instant> = None;
@@ -378,6 +378,7 @@ fn supervise(
                 Some(first) if first.elapsed() < REPEAT_AFTER => {}
                 Some(_) => std::process::exit(128 + signal),
             },
+            Event::Asked => tell(),
             Event::Ended(_, Ok(())) if told.is_some() => serving -= 1,
             // One ring was to be had when the engine was chosen, and now there are more of them.
             Event::Ended(_, Err(error)) if starting > 0 && is_shortage(&error) => {

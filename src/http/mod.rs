@@ -49,6 +49,7 @@ mod welcome;
 mod wire;
 
 use std::io;
+use std::iter;
 use std::os::fd::OwnedFd;
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -204,6 +205,17 @@ pub struct Counters {
     pub refused: AtomicU64,
 }
 
+/// How much is taken of something that there is so much of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Occupied {
+    /// What it is.
+    pub what: &'static str,
+    /// Taken now.
+    pub taken: usize,
+    /// The most that may be.
+    pub max: usize,
+}
+
 /// How far the end has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -246,15 +258,22 @@ impl Side {
         let (phase, phases) = watch::channel(Phase::Serving);
         let counters = Arc::<Counters>::default();
         let places = Arc::new(Places::new(
+            ["connections of HTTP", "bytes for HTTP"],
             settings.connections_max,
             settings.held_bytes_max,
         ));
         let turns = Turns::new();
         let has_behaviours = settings.behaviours.is_some();
         let welcome = Welcome::new(&settings, &policy);
+        let behaviours = behaviours::Host::new(&settings);
+        let socket_io = socket_io::Host::new(&settings, &policy, &turns);
+        let all_places = iter::once(&places)
+            .chain(&behaviours.places)
+            .chain(socket_io.as_ref().map(|host| &host.places));
+        let all_places = all_places.cloned().collect();
         let shared = Arc::new(Shared {
-            behaviours: behaviours::Host::new(&settings),
-            socket_io: socket_io::Host::new(&settings, &policy, &turns),
+            behaviours,
+            socket_io,
             settings,
             policy: policy.clone(),
             counters: counters.clone(),
@@ -277,6 +296,7 @@ impl Side {
         let sender = Sender {
             callers,
             places,
+            all_places,
             counters,
             policy: Arc::new(policy),
         };
@@ -312,6 +332,8 @@ impl Side {
 pub struct Sender {
     callers: mpsc::UnboundedSender<(Caller, Place)>,
     places: Arc<Places>,
+    /// These, and those of whoever has places of its own.
+    all_places: Arc<[Arc<Places>]>,
     counters: Arc<Counters>,
     policy: Arc<Policy>,
 }
@@ -336,6 +358,14 @@ impl Sender {
     /// What was done so far.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// What connections take of what there is, by whose places they have.
+    pub fn occupied(&self) -> Vec<Occupied> {
+        self.all_places
+            .iter()
+            .flat_map(|it| it.occupied())
+            .collect()
     }
 }
 

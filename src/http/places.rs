@@ -10,7 +10,7 @@ use tracing::warn;
 use crate::protocol::Policy;
 use crate::protocol::handshake::Refusal;
 
-use super::Caller;
+use super::{Caller, Occupied};
 
 /// A shortage of places is reported this often.
 const WARNINGS_APART: Duration = Duration::from_secs(60);
@@ -18,6 +18,8 @@ const WARNINGS_APART: Duration = Duration::from_secs(60);
 /// The places, and how many are taken.
 #[derive(Debug)]
 pub(super) struct Places {
+    /// What they are, and what is held for them, in words.
+    names: [&'static str; 2],
     max: usize,
     present: AtomicUsize,
     held_bytes_max: usize,
@@ -27,8 +29,9 @@ pub(super) struct Places {
 }
 
 impl Places {
-    pub(super) fn new(max: usize, held_bytes_max: usize) -> Self {
+    pub(super) fn new(names: [&'static str; 2], max: usize, held_bytes_max: usize) -> Self {
         Places {
+            names,
             max,
             present: AtomicUsize::new(0),
             held_bytes_max,
@@ -50,6 +53,20 @@ impl Places {
             );
         }
         place
+    }
+
+    /// How many are taken, and how much is held.
+    pub(super) fn occupied(&self) -> [Occupied; 2] {
+        let [connections, bytes] = self.names;
+        let of = |what, taken: &AtomicUsize, max| Occupied {
+            what,
+            taken: taken.load(Relaxed),
+            max,
+        };
+        [
+            of(connections, &self.present, self.max),
+            of(bytes, &self.held_bytes, self.held_bytes_max),
+        ]
     }
 
     /// Whether more than half of the places are taken. Then none is kept for a connection that wants
@@ -170,7 +187,7 @@ mod tests {
 
     #[test]
     fn places_and_bytes_are_bounded_and_come_back() {
-        let places = Arc::new(Places::new(2, 10));
+        let places = Arc::new(Places::new(["", ""], 2, 10));
         let mut first = Places::enter(&places, 10).unwrap();
         assert!(Places::enter(&places, 1).is_none());
         first.unread_is_used();
@@ -181,7 +198,7 @@ mod tests {
         drop((first, second));
         let mut third = Places::enter(&places, 10).unwrap();
         assert!(!places.are_scarce());
-        let others = Arc::new(Places::new(1, 10));
+        let others = Arc::new(Places::new(["", ""], 1, 10));
         assert!(third.move_to(&others));
         assert_eq!(places.present.load(Relaxed), 0);
         assert_eq!(places.held_bytes.load(Relaxed), 0);

@@ -129,7 +129,8 @@ impl Host {
             .with_parser(parser)
             .build_svc();
         echo::install(&io, policy);
-        let places = Arc::new(Places::new(settings.sessions_max, held_bytes_max));
+        let names = ["connections of Socket.IO", "bytes for Socket.IO"];
+        let places = Arc::new(Places::new(names, settings.sessions_max, held_bytes_max));
         Some(Host {
             sessions: Sessions::new(settings.sessions_max, attached_bytes_max, places.clone()),
             places,

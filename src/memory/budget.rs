@@ -46,11 +46,31 @@ impl Budget {
     pub fn reserve(&self, part: usize) -> usize {
         self.queued.draw(self.bytes_per_worker / part)
     }
+
+    /// What is kept for what waits to be sent, buffers of the engines included.
+    pub fn queued(&self) -> Level {
+        self.queued.level()
+    }
+
+    /// What is kept of input that is not whole.
+    pub fn unfinished(&self) -> Level {
+        self.unfinished.level()
+    }
+}
+
+/// How much of something is taken, and how much there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Level {
+    /// Taken now, or a moment ago.
+    pub taken: usize,
+    /// The most that may be.
+    pub max: usize,
 }
 
 /// A number of bytes, of which chunks are drawn and put back.
 #[derive(Debug)]
 pub(super) struct Pot {
+    bytes: usize,
     left: AtomicUsize,
     chunk: usize,
     slack: usize,
@@ -60,6 +80,7 @@ impl Pot {
     fn new(bytes: usize, workers: usize) -> Self {
         let chunk = bytes / (CHUNKS_PER_WORKER * workers);
         Pot {
+            bytes,
             left: AtomicUsize::new(bytes),
             chunk: chunk.clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX),
             slack: bytes / SLACK_PART,
@@ -68,7 +89,15 @@ impl Pot {
 
     /// Half of what it had at first, in bytes.
     pub(super) fn half_bytes(&self) -> usize {
-        self.slack * SLACK_PART / 2
+        self.bytes / 2
+    }
+
+    /// What workers have drawn, in bytes: all that is in use, and up to two chunks more for each of them.
+    fn level(&self) -> Level {
+        Level {
+            taken: self.bytes - self.left.load(Relaxed),
+            max: self.bytes,
+        }
     }
 
     /// Takes `bytes`, or what there is, and says how many.
@@ -162,6 +191,7 @@ mod tests {
         assert_eq!(other.overdraft(pot), 0);
         let idle = one.granted + other.granted;
         assert!(idle <= 4 * pot.chunk);
+        assert_eq!((pot.level().taken, pot.level().max), (idle, 3 << 20));
         assert_eq!(pot.left.load(Relaxed) + idle, 3 << 20, "nothing is lost");
     }
 }

@@ -5,5 +5,5 @@
 pub mod budget;
 pub mod slab;
 
-pub use budget::Budget;
+pub use budget::{Budget, Level};
 pub use slab::{Slab, SlabChain, SlabPool};

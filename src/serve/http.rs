@@ -2,24 +2,14 @@
 //! WebSocket after all.
 
 use std::io;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::inbox::{Event, Events};
 use crate::engine::Exchange;
-use crate::http::{self, Caller, Hooks, Side};
+use crate::http::{self, Caller, Hooks, Sender, Side};
 use crate::protocol::Policy;
 use crate::shard::{Carried, Entrance};
-
-/// What the HTTP side has done in its life.
-#[derive(Default)]
-pub(super) struct Done {
-    /// Requests that were answered.
-    pub(super) requests: u64,
-    /// Connections that were turned away for want of a place.
-    pub(super) refused: u64,
-}
 
 /// The HTTP side, if there is one.
 pub(super) struct Http(Option<Side>);
@@ -76,18 +66,15 @@ impl Http {
         }
     }
 
-    /// Ends it, once those that are left have their answer, after `patience` at the latest; what it
-    /// has done.
-    pub(super) fn finish(self, patience: Duration) -> Done {
-        let Some(side) = self.0 else {
-            return Done::default();
-        };
-        let sender = side.sender();
-        side.finish(patience);
-        let counters = sender.counters();
-        Done {
-            requests: counters.requests.load(Relaxed),
-            refused: counters.refused.load(Relaxed),
+    /// Where connections are brought, and counted.
+    pub(super) fn sender(&self) -> Option<Sender> {
+        self.0.as_ref().map(Side::sender)
+    }
+
+    /// Ends it, once those that are left have their answer, after `patience` at the latest.
+    pub(super) fn finish(self, patience: Duration) {
+        if let Some(side) = self.0 {
+            side.finish(patience);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
 /// A piece of news.
@@ -18,6 +18,8 @@ pub(super) enum Event {
     HttpPanicked,
     /// The process was told to stop, by this signal.
     Signal(i32),
+    /// The process was asked how things stand.
+    Asked,
 }
 
 /// Where news is told.
@@ -32,7 +34,7 @@ impl Events {
 }
 
 /// Where the main thread hears of it. While there is one, SIGTERM and SIGINT are news; once it is dropped,
-/// they end the process.
+/// they end the process. SIGUSR1 never does.
 pub struct Inbox {
     events: Events,
     news: Receiver<Event>,
@@ -46,14 +48,17 @@ impl Inbox {
     /// # Errors
     /// Where there are no descriptors or threads left.
     pub fn open() -> io::Result<Self> {
-        let mut signals = Signals::new([SIGTERM, SIGINT])?;
+        let mut signals = Signals::new([SIGTERM, SIGINT, SIGUSR1])?;
         let (sender, news) = mpsc::channel();
         let events = Events(sender.clone());
         thread::Builder::new()
             .name("signals".to_owned())
             .spawn(move || {
                 for signal in signals.forever() {
-                    if sender.send(Event::Signal(signal)).is_err() {
+                    if signal == SIGUSR1 {
+                        // Where nobody serves any more, there is nothing to tell.
+                        let _ = sender.send(Event::Asked);
+                    } else if sender.send(Event::Signal(signal)).is_err() {
                         std::process::exit(128 + signal);
                     }
                 }

@@ -48,6 +48,7 @@ impl Host {
         Host {
             places: settings.behaviours.as_ref().map(|behaviours| {
                 Arc::new(Places::new(
+                    ["connections of behaviours", "bytes for behaviours"],
                     behaviours.connections_max,
                     settings.held_bytes_max,
                 ))
