@@ -7,6 +7,7 @@ mod wire;
 
 mod behind;
 mod check;
+mod besiegers;
 mod crowd;
 mod deflate;
 mod drain;
@@ -76,7 +77,7 @@ on_every_engine! { {
         a_full_server_answers_a_health_check, a_drain_is_told_to_who_asks,
         kept_connections_do_not_prolong_a_drain, a_drain_is_told_to_upgrades_that_follow,
         an_upgrade_that_follows_in_a_drain_is_refused;
-    siege: slow_heads_take_nothing_from_others, hoards_take_nothing_from_others,
+    siege: a_thousand_of_every_kind_take_nothing_from_others, slow_heads_take_nothing_from_others, hoards_take_nothing_from_others,
         bodies_take_nothing_from_others, what_is_pipelined_takes_nothing_from_others;
     modes: the_tutorial_is_served, a_greeting_comes_when_asked, tcp_comes_back_as_it_went,
         large_messages_are_prefixed;
