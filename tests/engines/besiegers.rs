@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::server::Server;
 use crate::support::frames::{self, CONTINUATION, Frame, TEXT};
@@ -28,6 +28,9 @@ const RETURNS_MAX: usize = 10;
 
 /// The most that is read or written at once, in bytes.
 const PIECE_BYTES: usize = 64 * 1024;
+
+/// What the kernel may keep for one that does not read, about, in bytes.
+const RECEIVE_BYTES: usize = 16 * 1024;
 
 /// Connections of one kind. Whoever of them is ended, and notices, comes again.
 #[derive(Clone, Default)]
@@ -84,6 +87,11 @@ impl Kind {
     /// They read so many bytes in each round.
     fn reading(self, reads: usize) -> Self {
         Kind { reads, ..self }
+    }
+
+    /// Whether they never read what the echo answers.
+    pub(crate) fn wants_much(&self) -> bool {
+        self.reads == 0 && self.begin == request::upgrade() && !self.more.is_empty()
     }
 
     fn leaving(self) -> Self {
@@ -209,9 +217,13 @@ impl Drop for Siege {
     }
 }
 
-/// A connection that has said what it begins with; none where the server does not take it.
+/// A connection that has said what it begins with; none where the server does not take it. The kernel keeps little
+/// for it, so that what it does not read is soon the server's to keep.
 fn connect(address: SocketAddr, kind: &Kind) -> Option<TcpStream> {
-    let mut stream = TcpStream::connect(address).ok()?;
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).ok()?;
+    socket.set_recv_buffer_size(RECEIVE_BYTES).ok()?;
+    socket.connect(&address.into()).ok()?;
+    let mut stream = TcpStream::from(socket);
     stream.set_nodelay(true).ok()?;
     stream.write_all(&kind.begin).ok()?;
     stream.set_nonblocking(true).ok()?;

@@ -25,6 +25,7 @@ fn served_beside(engine: &str, served: usize, kinds: Vec<Kind>) {
     let besiegers: usize = kinds.iter().map(|kind| kind.count).sum();
     let wanted = served + besiegers;
     let (_alone, granted) = crowd::gather(engine, 2 * wanted);
+    let wants_much = kinds.iter().any(Kind::wants_much);
     let kinds = kinds.into_iter().map(|kind| Kind {
         count: kind.count * granted / (2 * wanted),
         ..kind
@@ -46,6 +47,13 @@ fn served_beside(engine: &str, served: usize, kinds: Vec<Kind>) {
         assert!(matches!(answer.status, 200 | 503), "{answer:?}");
         (answer.status == 200).then_some(())
     });
+    if wants_much {
+        until("those that never read are owed all that may be", || {
+            quiet.talk(1);
+            let owed = holdings(&server)["bytes to be sent"];
+            (owed.taken >= owed.max? / 4 * 3).then_some(())
+        });
+    }
     let mut most_held = 0;
     for _ in 0..20 {
         quiet.talk(10);
