@@ -1,6 +1,7 @@
 //! Besiegers beside peers that are served: those of the HTTP side, and all kinds at once.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use ringback::http::Settings;
 use ringback::protocol::handshake::HEAD_BYTES_MAX;
@@ -40,6 +41,7 @@ fn served_beside(engine: &str, served: usize, kinds: Vec<Kind>) {
     );
     let held = holdings(&server);
 
+    let began = Instant::now();
     let siege = Siege::lay(&server, kinds.collect());
     // All at once they may be more than there are places, and whoever comes then is told to try again.
     until("the onset is over", || {
@@ -75,6 +77,14 @@ fn served_beside(engine: &str, served: usize, kinds: Vec<Kind>) {
     let most = bytes_max(&Settings::default());
     assert!(grown <= most, "grown by {grown} bytes, of {most}");
 
+    let lines = server
+        .log()
+        .iter()
+        .filter(|it| it.contains("127.0.0.1:"))
+        .count();
+    let periods = 1 + began.elapsed().as_secs() as usize / 60;
+    assert!(lines <= periods * LINES_MAX, "{lines} lines about peers");
+
     drop(siege);
     until("every descriptor is given back", || {
         quiet.talk(1);
@@ -91,6 +101,10 @@ fn served_beside(engine: &str, served: usize, kinds: Vec<Kind>) {
         (server.resident_bytes() <= resident + SPARE_BYTES_MAX).then_some(())
     });
 }
+
+/// What may be said of peers in a minute, in lines of the log: ten of each of four kinds, by the worker, and when it
+/// began to listen.
+const LINES_MAX: usize = 42;
 
 /// What one connection of the HTTP side may take beside what is counted for it: a head read before and behind hyper,
 /// which reads a second one ahead, and as much again for all else there is of it.
