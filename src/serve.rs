@@ -153,7 +153,7 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
     };
     let account = Account {
         tallies,
-        budget: settings.budget.clone(),
+        budget: settings.budget,
         connections_max: config.connections_max,
         http: http.sender(),
     };

@@ -29,8 +29,10 @@ const RETURNS_MAX: usize = 10;
 /// The most that is read or written at once, in bytes.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// What the kernel may keep for one that does not read, about, in bytes.
+/// What the kernel may keep for one that does not read, about, and what goes in a segment, in bytes: as over a
+/// network. Segments as large as those of the loopback make the server's send buffer megabytes large.
 const RECEIVE_BYTES: usize = 16 * 1024;
+const SEGMENT_BYTES: u32 = 1400;
 
 /// Connections of one kind. Whoever of them is ended, and notices, comes again.
 #[derive(Clone, Default)]
@@ -222,6 +224,7 @@ impl Drop for Siege {
 fn connect(address: SocketAddr, kind: &Kind) -> Option<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).ok()?;
     socket.set_recv_buffer_size(RECEIVE_BYTES).ok()?;
+    socket.set_tcp_mss(SEGMENT_BYTES).ok()?;
     socket.connect(&address.into()).ok()?;
     let mut stream = TcpStream::from(socket);
     stream.set_nodelay(true).ok()?;

@@ -25,10 +25,10 @@ const SPARE_BYTES_MAX: u64 = 24 << 20;
 fn served_beside(engine: &str, served: usize, kinds: Vec<Kind>) {
     let besiegers: usize = kinds.iter().map(|kind| kind.count).sum();
     let wanted = served + besiegers;
-    let (_alone, granted) = crowd::gather(engine, 2 * wanted);
-    let wants_much = kinds.iter().any(Kind::wants_much);
+    let (_alone, granted) = crowd::gather(engine, wanted);
+    let wants_much = granted == wanted && kinds.iter().any(Kind::wants_much);
     let kinds = kinds.into_iter().map(|kind| Kind {
-        count: kind.count * granted / (2 * wanted),
+        count: kind.count * granted / wanted,
         ..kind
     });
     let server = Server::start(engine, &["--buffer-memory", "32MiB"]);
@@ -51,7 +51,7 @@ fn served_beside(engine: &str, served: usize, kinds: Vec<Kind>) {
     });
     if wants_much {
         until("those that never read are owed all that may be", || {
-            quiet.talk(1);
+            quiet.talk(10);
             let owed = holdings(&server)["bytes to be sent"];
             (owed.taken >= owed.max? / 4 * 3).then_some(())
         });
