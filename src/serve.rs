@@ -209,8 +209,11 @@ type Bound = (Vec<String>, Vec<Vec<TcpListener>>);
 
 /// Binds every address once per worker. A signal cuts the waiting for an address short.
 fn bind(config: &Config, workers: usize, inbox: &mut Inbox) -> Result<Bound, ServeError> {
-    let congestion_control = config.congestion_control.as_deref();
-    if let Some(name) = congestion_control {
+    let manners = listen::Manners {
+        congestion_control: config.congestion_control.as_deref(),
+        buffer_bytes: config.socket_buffer_bytes,
+    };
+    if let Some(name) = manners.congestion_control {
         listen::check_congestion_control(name).map_err(|error| {
             ConfigError::new(
                 "--congestion-control",
@@ -225,7 +228,7 @@ fn bind(config: &Config, workers: usize, inbox: &mut Inbox) -> Result<Bound, Ser
     for wanted in &config.listen {
         let address = wanted.address;
         let started = Instant::now();
-        let mut bound = listen::listeners(address, wanted.only_v6, workers, congestion_control);
+        let mut bound = listen::listeners(address, wanted.only_v6, workers, manners);
         if is_in_use(&bound) && !patience.is_zero() {
             info!("{address} is in use: trying again for {patience:?}");
         }
@@ -233,7 +236,7 @@ fn bind(config: &Config, workers: usize, inbox: &mut Inbox) -> Result<Bound, Ser
             && started.elapsed() < patience
             && !inbox.is_told_within(BINDS_APART)
         {
-            bound = listen::listeners(address, wanted.only_v6, workers, congestion_control);
+            bound = listen::listeners(address, wanted.only_v6, workers, manners);
         }
         patience = patience.saturating_sub(started.elapsed());
         match bound {

@@ -35,7 +35,7 @@ const MIN_WAIT_MIN: Duration = Duration::from_micros(1);
 const MIN_WAIT_MAX: Duration = Duration::from_millis(10);
 
 /// A provided buffer that holds a request head, and one that a worker's cache could never.
-const URING_BUFFER_BYTES: std::ops::RangeInclusive<u64> = 1024..=16 << 20;
+const BUFFER_BYTES: std::ops::RangeInclusive<u64> = 1024..=16 << 20;
 
 /// `TCP_CA_NAME_MAX` without its terminating zero.
 const CONGESTION_CONTROL_BYTES_MAX: usize = 15;
@@ -85,6 +85,7 @@ pub(super) fn config(layers: &Layers, machine: Machine) -> Result<Config, Config
             .read(|text| buffer_memory(text, workers))?,
         uring: uring(&say)?,
         congestion_control: say.optional("congestion-control", congestion_control)?,
+        socket_buffer_bytes: say.required("socket-buffers").read(buffer_bytes)?,
         log_format: say
             .required("log-format")
             .read(|text| choice(text, &LOG_FORMATS))?,
@@ -253,7 +254,7 @@ fn uring(say: &Said<'_>) -> Result<UringTuning, ConfigError> {
             _ => power_of_two(text, RING_BUFFERS_MAX, ", or auto")
                 .map(|count| u16::try_from(count).ok()),
         })?,
-        buffer_bytes: say.required("uring-buffer-size").read(uring_buffer_bytes)?,
+        buffer_bytes: say.required("uring-buffer-size").read(buffer_bytes)?,
         incremental: say
             .required("uring-incremental")
             .read(|text| choice(text, &INCREMENTAL))?,
@@ -283,13 +284,14 @@ fn power_of_two(text: &str, max: u32, otherwise: &str) -> Result<u32, Refusal> {
     }
 }
 
-fn uring_buffer_bytes(text: &str) -> Result<Option<u32>, Refusal> {
+/// The size of a buffer; none: that is left to whoever makes it.
+fn buffer_bytes(text: &str) -> Result<Option<u32>, Refusal> {
     if text == "auto" {
         return Ok(None);
     }
     let bytes = size(text)?;
     match u32::try_from(bytes) {
-        Ok(fit) if URING_BUFFER_BYTES.contains(&bytes) => Ok(Some(fit)),
+        Ok(fit) if BUFFER_BYTES.contains(&bytes) => Ok(Some(fit)),
         _ => Err(Refusal::new(
             "is out of range",
             "write a size from 1KiB to 16MiB, or auto",

@@ -76,6 +76,8 @@ pub struct Config {
     /// The TCP congestion control, by the kernel's name for it; none: the system's choice. Its form
     /// is right; whether the kernel has it is not known yet.
     pub congestion_control: Option<String>,
+    /// What the kernel may keep of each connection in each direction, in bytes; none: the kernel's choice.
+    pub socket_buffer_bytes: Option<u32>,
     /// The form of the log.
     pub log_format: LogFormat,
     /// The limits and manners of every session.

@@ -62,6 +62,12 @@ fn listening() -> Vec<Arg> {
             .default_value("unlimited"),
         option("congestion-control", "NAME")
             .help("TCP congestion control, such as cubic or bbr, instead of the system's choice"),
+        option("socket-buffers", "SIZE|auto")
+            .help(
+                "What the kernel may keep of each connection in each direction, about, and no more than \
+                 net.core.wmem_max and rmem_max; auto is what it finds best, which may be megabytes",
+            )
+            .default_value("auto"),
     ]
 }
 

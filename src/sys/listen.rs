@@ -11,6 +11,16 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;
 
+/// What connections have from their listener.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Manners<'a> {
+    /// The congestion control; none: the system's choice.
+    pub congestion_control: Option<&'a str>,
+    /// What the kernel may keep in each direction, in bytes (`SO_SNDBUF`, `SO_RCVBUF`: it takes twice as much, with
+    /// what it needs itself); none: it finds out what is best, and each may take megabytes.
+    pub buffer_bytes: Option<u32>,
+}
+
 /// Opens `count` listeners on `address`, and says which port it is if that was left open. One on `[::]` is
 /// reached over IPv4 as well, unless it is to be `only_v6`.
 ///
@@ -25,15 +35,19 @@ pub fn listeners(
     address: SocketAddr,
     only_v6: bool,
     count: usize,
-    congestion_control: Option<&str>,
+    manners: Manners<'_>,
 ) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
     let open = |address: SocketAddr, joins: bool| -> io::Result<Socket> {
         let socket = socket(address, only_v6)?;
         socket.set_reuse_port(joins)?;
-        // Accepted sockets inherit both of these.
+        // Accepted sockets inherit all of these.
         socket.set_tcp_nodelay(true)?;
-        if let Some(name) = congestion_control {
+        if let Some(name) = manners.congestion_control {
             sockopt::set_tcp_congestion(&socket, name)?;
+        }
+        if let Some(bytes) = manners.buffer_bytes {
+            socket.set_send_buffer_size(bytes as usize)?;
+            socket.set_recv_buffer_size(bytes as usize)?;
         }
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
@@ -104,7 +118,7 @@ mod tests {
 
     #[test]
     fn workers_share_an_address_and_a_stranger_does_not() {
-        let (address, shared) = listeners(open(), true, 3, None).unwrap();
+        let (address, shared) = listeners(open(), true, 3, Manners::default()).unwrap();
         assert_eq!(shared.len(), 3);
         for listener in &shared {
             assert_eq!(listener.local_addr().unwrap(), address);
@@ -118,7 +132,7 @@ mod tests {
         let taken: Vec<_> = taken.collect();
         assert_eq!(taken.iter().sum::<usize>(), clients.len());
         assert!(!taken.contains(&0), "one of the three is idle: {taken:?}");
-        let error = listeners(address, true, 1, None).unwrap_err();
+        let error = listeners(address, true, 1, Manners::default()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     }
 
@@ -133,7 +147,7 @@ mod tests {
             other.bind(&open().into()).unwrap();
             other.listen(1).unwrap();
             let address = other.local_addr().unwrap().as_socket().unwrap();
-            let error = listeners(address, true, 2, None).unwrap_err();
+            let error = listeners(address, true, 2, Manners::default()).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
         }
     }

@@ -3,6 +3,8 @@
 use rustix::net::{SendFlags, send};
 use rustix::process::Signal;
 
+use crate::flood::{Flood, Reading};
+use crate::kernel;
 use crate::server::Server;
 use crate::support::event::{CloseSeen, Event};
 use crate::support::frames::{self, Frame};
@@ -77,4 +79,23 @@ pub(crate) fn an_urgent_byte_puts_nothing_off(engine: &'static str) {
     urgent(&last);
     server.signal(Signal::TERM);
     assert_eq!(server.wait().code(), Some(0));
+}
+
+/// What the kernel keeps for peers that do not read is the operator's to bound.
+pub(crate) fn socket_buffers_have_a_maximum(engine: &'static str) {
+    const PEERS: usize = 4;
+    let kept = |buffers: &str| {
+        let server = Server::start(engine, &["--socket-buffers", buffers]);
+        let flood = Flood::start(&server, PEERS, 64 * 1024, Reading::Nothing);
+        flood.wait_until_stuck();
+        let sockets = kernel::sockets(&server);
+        let kept = sockets.iter().map(|it| it.unsent_bytes + it.unread_bytes);
+        kept.max().expect("peers")
+    };
+    let (little, much) = (kept("16KiB"), kept("auto"));
+    // What the peer's own kernel takes counts as sent here until it has been acknowledged.
+    assert!(
+        little < 200_000 && much > 1_000_000,
+        "{little} bytes, {much} without"
+    );
 }

@@ -6,8 +6,8 @@ mod support;
 mod wire;
 
 mod behind;
-mod check;
 mod besiegers;
+mod check;
 mod crowd;
 mod deflate;
 mod drain;
@@ -101,7 +101,7 @@ on_every_engine! { {
         a_burst_over_the_maximum_is_refused_in_words, descriptors_run_out_and_return;
     storm: a_storm_leaves_nothing_behind;
     turmoil: visitors_come_and_go, visitors_come_and_go_with_few_buffers, everyone_sends_at_once;
-    limits: messages_have_a_maximum, silence_is_ended, an_urgent_byte_puts_nothing_off, silent_peers_that_answer_pings_stay;
+    limits: socket_buffers_have_a_maximum, messages_have_a_maximum, silence_is_ended, an_urgent_byte_puts_nothing_off, silent_peers_that_answer_pings_stay;
     ending: a_drain_finishes_what_was_received, upgrades_during_a_drain_are_refused,
         a_second_signal_ends_at_once, an_interrupt_drains_too, a_drain_is_bounded,
         a_drain_does_not_wait_for_the_rest_of_a_frame, a_peer_that_stays_is_let_go,

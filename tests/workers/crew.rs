@@ -40,7 +40,8 @@ impl Crew {
         policy: Policy,
     ) -> Self {
         let any = "127.0.0.1:0".parse().expect("an address");
-        let (address, listeners) = listen::listeners(any, true, workers, None).expect("listeners");
+        let (address, listeners) =
+            listen::listeners(any, true, workers, listen::Manners::default()).expect("listeners");
         let listener = listeners[0].try_clone().expect("a descriptor");
         let stop = Stop::new(workers, PATIENCE).expect("descriptors for wakers");
         let stop = Arc::new(stop);

@@ -39,6 +39,7 @@ uring-min-wait | 50 | `50` lacks a unit; write 50s for seconds or 50ms for milli
 uring-entries | 1024 | `1024` is too large; write a power of two from 1 to 512.
 congestion-control | b b r | `b b r` is no name of a congestion control; write one that `sysctl net.ipv4.tcp_available_congestion_control` lists.
 congestion-control | abcdefghijklmnop | `abcdefghijklmnop` is no name of a congestion control; write one that `sysctl net.ipv4.tcp_available_congestion_control` lists.
+socket-buffers | 100 | `100` is out of range; write a size from 1KiB to 16MiB, or auto.
 balance | yes | `yes` is none of its values; write on or off.
 log-format | xml | `xml` is none of its values; write text or json.
 max-message-size | 0 | `0` leaves no message; write a size such as 1MiB, or unlimited.

@@ -43,6 +43,7 @@ fn defaults() {
             min_wait: Duration::ZERO,
         },
         congestion_control: None,
+        socket_buffer_bytes: None,
         log_format: LogFormat::Text,
         policy: Policy::default(),
     };
@@ -82,6 +83,7 @@ fn every_option_as_a_flag() {
         "--uring-entries=256",
         "--uring-min-wait=50us",
         "--congestion-control=bbr",
+        "--socket-buffers=64KiB",
         "--log-format=json",
         "--max-message-size=64KiB",
         "--handshake-timeout=5s",
@@ -124,6 +126,7 @@ fn every_option_as_a_flag() {
                 min_wait: Duration::from_micros(50),
             },
             congestion_control: Some("bbr".into()),
+            socket_buffer_bytes: Some(65_536),
             log_format: LogFormat::Json,
             policy: Policy {
                 message_bytes_max: Some(65_536),
@@ -143,7 +146,7 @@ fn every_option_as_a_flag() {
 }
 
 /// A value for each option that is not its default, as a variable has it and as the file does.
-const SAID: [(&str, &str, &str); 34] = [
+const SAID: [(&str, &str, &str); 35] = [
     (
         "listen",
         "127.0.0.1:1,127.0.0.1:2",
@@ -153,6 +156,7 @@ const SAID: [(&str, &str, &str); 34] = [
     ("no-http", "true", "true"),
     ("max-connections", "7", "7"),
     ("congestion-control", "reno", "'reno'"),
+    ("socket-buffers", "8KiB", "'8KiB'"),
     ("engine", "uring", "'uring'"),
     ("workers", "2", "2"),
     ("balance", "on", "'on'"),
