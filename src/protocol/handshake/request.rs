@@ -70,7 +70,7 @@ impl<'a> Body<'a> {
     /// Whether all recipients agree on where it ends: those who speak HTTP/1.0 know no encoding.
     pub(super) fn has_clear_end(&self, minor_version: u8) -> bool {
         let is_at_odds = self.length.is_some() || minor_version == 0 || !self.ends_chunked;
-        !self.is_unclear && !(self.is_encoded && is_at_odds)
+        !(self.is_unclear || self.is_encoded && is_at_odds)
     }
 }
 
@@ -203,9 +203,28 @@ fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().copied().all(is_token_byte)
 }
 
-/// Whether `value` may be a host and port (RFC 9110, section 7.2), by its characters. It may be empty.
+/// Whether `value` may be a host and a port (RFC 9110, section 7.2; RFC 3986, section 3.2): what stands in brackets
+/// may have colons, and a port is digits. Both may be empty.
 pub(super) fn is_host(value: &[u8]) -> bool {
-    value
-        .iter()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(byte))
+    let (literal, host, port) = if let [b'[', rest @ ..] = value {
+        let Some(end) = rest.iter().position(|&byte| byte == b']') else {
+            return false;
+        };
+        (true, &rest[..end], &rest[end + 1..])
+    } else {
+        let end = value.iter().position(|&byte| byte == b':');
+        let (host, port) = value.split_at(end.unwrap_or(value.len()));
+        (false, host, port)
+    };
+    let is_in_host = |&byte: &u8| {
+        byte.is_ascii_alphanumeric()
+            || b"-._~%!$&'()*+,;=".contains(&byte)
+            || (literal && byte == b':')
+    };
+    let is_port = match port {
+        [] => true,
+        [b':', digits @ ..] => digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    is_port && host.iter().all(is_in_host)
 }
