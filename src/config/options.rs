@@ -149,8 +149,8 @@ fn answers() -> Vec<Arg> {
             .default_value("*"),
         option("deflate", "on|off")
             .help(
-                "Whether compressed messages are agreed to (permessage-deflate); never together with \
-                 --prefix",
+                "Whether compressed messages are agreed to (permessage-deflate), as long as there is no \
+                 prefix",
             )
             .default_value("on"),
         option("deflate-validate", "text|never")
