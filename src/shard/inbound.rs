@@ -210,3 +210,97 @@ impl<Io> Handle<'_, Io> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use flate2::{Compress, Compression, FlushCompress};
+
+    use super::*;
+    use crate::memory::SlabPool;
+    use crate::protocol::inflate::SLICE_BYTES_MAX;
+    use crate::protocol::{Moment, Policy, Tally};
+    use crate::shard::readiness::{Immediate, Wire};
+    use crate::shard::{Admission, Entrance, Protocol, Settings, Shard, Standing};
+
+    const REQUEST: &[u8] =
+        b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+
+    /// Takes all.
+    struct Wide;
+
+    impl Wire<()> for Wide {
+        fn send(&mut self, (): &mut (), bytes: &[u8], _: bool) -> Sent {
+            Sent::Bytes(bytes.len())
+        }
+    }
+
+    /// A compressed text of so many bytes, masked with zeros.
+    fn compressed_text(text_bytes: usize) -> Vec<u8> {
+        let mut payload = Vec::with_capacity(text_bytes / 64);
+        let mut compress = Compress::new(Compression::best(), false);
+        let flushed =
+            compress.compress_vec(&vec![b'0'; text_bytes], &mut payload, FlushCompress::Sync);
+        flushed.expect("there is room");
+        payload.truncate(payload.len() - 4);
+        let length = u16::try_from(payload.len()).expect("a short payload");
+        [&[0xC1, 0xFE], &length.to_be_bytes()[..], &[0; 4], &payload].concat()
+    }
+
+    #[test]
+    fn what_takes_long_to_inflate_takes_its_turns() {
+        const TEXT_BYTES: usize = 16 << 20;
+        let tally = Arc::new(Tally::default());
+        let settings = Settings {
+            policy: Policy::default(),
+            budget: SlabPool::budget(1 << 20, 1),
+            admission: Arc::new(Admission::new(None)),
+        };
+        let mut shard = Shard::new(settings, tally.clone());
+        let mut now = Moment::from_nanos(1);
+        shard.set_now(now);
+        let protocol = Protocol::WebSocket;
+        let id = shard.open((), Entrance { protocol });
+        let mut wire = Immediate(Wide);
+        let mut inflated = 0;
+        let mut turn = |shard: &mut Shard<()>, bytes: &[u8]| {
+            let mut handle = shard.at(id).unwrap();
+            if !bytes.is_empty() {
+                handle.receive(&mut bytes.to_vec(), &mut wire);
+            }
+            handle.flush(&mut wire.0);
+            let before = std::mem::replace(&mut inflated, tally.inflated_bytes.get());
+            (inflated - before) as usize
+        };
+        turn(&mut shard, REQUEST);
+        let message = compressed_text(TEXT_BYTES);
+        let mut turns = 0;
+        let mut bytes = &message[..];
+        while tally.messages.get() == 0 {
+            let count = turn(&mut shard, std::mem::take(&mut bytes));
+            // The deflate algorithm makes 1032 bytes of one at most.
+            assert!(count > 0 && count <= INFLATION_BYTES_MAX + 1032 * SLICE_BYTES_MAX);
+            turns += 1;
+            if tally.messages.get() > 0 {
+                break;
+            }
+            assert!(!shard.wants(id).read, "the rest waits for its turn");
+            assert_eq!(
+                shard.pop_due(|()| Standing::default()),
+                None,
+                "which this is not"
+            );
+            now = shard.next_due().expect("a turn");
+            shard.set_now(now);
+            assert_eq!(shard.pop_due(|()| Standing::default()), Some(id));
+        }
+        assert_eq!(tally.inflated_bytes.get(), TEXT_BYTES as u64);
+        assert!(turns > 16, "{turns} turns");
+        assert!(shard.wants(id).read);
+        shard.release(id, |_| {});
+        assert_eq!(shard.slab_bytes(), 0);
+    }
+}
