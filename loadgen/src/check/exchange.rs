@@ -100,7 +100,9 @@ impl Exchange {
         Case::special(id, rule, self.finish.words(), move |peer| {
             match self.offer {
                 None => peer.upgrade()?,
-                Some(extension) => peer.upgrade_with(extension)?,
+                Some(extension) => {
+                    peer.upgrade_with(extension)?;
+                }
             }
             self.play(peer)
         })

@@ -11,6 +11,7 @@
 //! the server. Where documents leave the choice, every lawful answer passes. Nothing here shares code with
 //! the codec of the load generator but the link below it (TLS).
 
+mod agreement;
 mod case;
 mod cases;
 mod exchange;

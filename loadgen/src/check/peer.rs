@@ -9,6 +9,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use socket2::SockRef;
 
+use super::agreement::{Terms, agreed};
 use super::head::{Head, KEY, Response};
 use super::reader::{Event, Message, Reader};
 use super::transcript::{Side, Transcript};
@@ -127,20 +128,22 @@ impl<'a> Peer<'a> {
         Ok(())
     }
 
-    /// Upgrades with an extension of RFC 7692; the case does not apply if the server does not agree to it.
-    pub(crate) fn upgrade_with(&mut self, extension: &str) -> Result<(), Finding> {
-        let head = Head::ordinary(&self.ground.target).with("Sec-WebSocket-Extensions", extension);
+    /// Upgrades with offers of RFC 7692; the case does not apply if the server agrees to none of them.
+    pub(crate) fn upgrade_with(&mut self, offer: &str) -> Result<Terms, Finding> {
+        let head = Head::ordinary(&self.ground.target).with("Sec-WebSocket-Extensions", offer);
         let response = self.open(&head)?;
-        let Some(agreed) = response.all("sec-websocket-extensions").next() else {
+        let Some(terms) = agreed(&response, offer.split(',').map(str::trim))? else {
             return Err(Finding::Inapplicable(format!(
-                "the server does not agree to {extension}"
+                "the server does not agree to {offer}"
             )));
         };
-        self.reader.deflate = true;
+        self.reader.agree(&terms);
+        let answer: Vec<_> = response.all("sec-websocket-extensions").collect();
         self.transcript.upgraded(&format!(
-            "an upgrade with {extension}, agreed to as {agreed}"
+            "an upgrade with {offer}, agreed to as {}",
+            answer.join(", ")
         ));
-        Ok(())
+        Ok(terms)
     }
 
     /// Upgrades with a request that has the ordinary key.

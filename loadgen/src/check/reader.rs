@@ -3,6 +3,7 @@
 //! A message that comes back in fragments, with control frames between them, is as good as one in a
 //! single frame.
 
+use super::agreement::Terms;
 use super::inflate::Inflater;
 use super::verdict::Finding;
 use super::wire::{BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT};
@@ -36,6 +37,8 @@ pub(crate) struct Reader {
     /// permessage-deflate was agreed on.
     pub(crate) deflate: bool,
     inflater: Inflater,
+    /// Compressed messages are handed out as they came.
+    pub(crate) is_verbatim: bool,
     /// A message of which the last frame has not come, and whether it is compressed.
     unfinished: Option<(Message, bool)>,
     is_closed: bool,
@@ -65,6 +68,15 @@ impl Message {
 }
 
 impl Reader {
+    /// Holds compressed messages to what was agreed on.
+    pub(crate) fn agree(&mut self, terms: &Terms) {
+        self.deflate = true;
+        self.inflater = Inflater::new(
+            terms.server_window_bits(),
+            !terms.server_no_context_takeover,
+        );
+    }
+
     /// Takes what came from the wire.
     pub(crate) fn feed(&mut self, bytes: &[u8]) {
         if self.taken > self.bytes.len() / 2 {
@@ -126,6 +138,9 @@ impl Reader {
         if header & 0x80 == 0 {
             self.unfinished = Some((message, compressed));
             return Ok(None);
+        }
+        if compressed && self.is_verbatim {
+            return Ok(Some(message));
         }
         if compressed {
             message.payload = self.inflater.message(&message.payload).map_err(|error| {

@@ -1,9 +1,11 @@
 //! The cases: tables, each in a file of its group.
 
 mod close;
+mod deflate;
 mod fragments;
 mod frames;
 mod handshake;
+mod offers;
 mod syntax;
 mod utf8;
 
@@ -25,6 +27,8 @@ pub(crate) fn all(target: &Target) -> Vec<Case> {
         fragments::cases(),
         utf8::cases(),
         close::cases(),
+        offers::cases(),
+        deflate::cases(),
     ]
     .into_iter()
     .flatten()
