@@ -64,7 +64,6 @@ impl Case {
     }
 
     /// Lets it run when all others are over, one at a time.
-    #[allow(dead_code, reason = "for cases that strain the server")]
     pub(crate) fn alone(mut self) -> Case {
         self.alone = true;
         self

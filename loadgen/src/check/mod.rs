@@ -22,6 +22,8 @@ mod peer;
 mod reader;
 mod report;
 mod scout;
+mod skim;
+mod strain;
 mod transcript;
 pub(crate) mod verdict;
 mod wire;

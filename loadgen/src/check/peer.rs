@@ -1,5 +1,7 @@
 //! A raw connection to the server: blocking, every wait with a deadline, every byte recorded.
 
+mod offer;
+
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -38,6 +40,10 @@ pub(crate) struct Ground {
     pub(crate) greetings: usize,
     /// It agrees to permessage-deflate.
     pub(crate) deflate: bool,
+    /// How long a peer that is slow or silent may be borne with.
+    pub(crate) patience: Duration,
+    /// The server's process, if it is on this machine and was named.
+    pub(crate) pid: Option<i32>,
 }
 
 /// How the server ended the stream.
@@ -190,6 +196,16 @@ impl<'a> Peer<'a> {
 
     /// Sends all of it, and reads no more than it takes for the server to take it; what is read is kept.
     pub(crate) fn send_while_reading(&mut self, bytes: &[u8]) -> Result<(), Finding> {
+        self.send_and_read(bytes, |reader, bytes| reader.feed(bytes))?;
+        Ok(())
+    }
+
+    /// The same; what is read goes to `sink`. Returns whether the server took all of it.
+    pub(crate) fn send_and_read(
+        &mut self,
+        bytes: &[u8],
+        mut sink: impl FnMut(&mut Reader, &[u8]),
+    ) -> Result<bool, Finding> {
         self.transcript.bytes(Side::Sent, bytes);
         let mut wire = Vec::new();
         let mut sent = 0;
@@ -210,13 +226,13 @@ impl<'a> Peer<'a> {
                             return Err(Finding::Broken(what.to_owned()));
                         }
                         if let Incoming::Came(bytes) = self.receive(Instant::now() + MOMENT)? {
-                            self.reader.feed(&bytes);
+                            sink(&mut self.reader, &bytes);
                             deadline = Instant::now() + self.ground.timeout;
                         }
                     }
                     Err(_) => {
                         self.transcript.note("the server took no more");
-                        return Ok(());
+                        return Ok(false);
                     }
                 }
             }
@@ -224,7 +240,7 @@ impl<'a> Peer<'a> {
             sent = 0;
         }
         let _ = self.stream.set_write_timeout(Some(self.ground.timeout));
-        Ok(())
+        Ok(true)
     }
 
     /// Ends our side: FIN, behind a close_notify where there is TLS.

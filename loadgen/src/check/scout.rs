@@ -40,6 +40,8 @@ pub(super) fn look(
             timeout: options.timeout,
             greetings: 0,
             deflate: false,
+            patience: options.patience,
+            pid: options.pid,
         };
         match Peer::connect(&ground) {
             Err(finding) => refused = finding,

@@ -182,6 +182,19 @@ fn parse_stat(text: &str) -> Option<TaskTime> {
     })
 }
 
+/// The resident set of `pid` and of the processes that it started: cheap enough to be asked again and again.
+pub(crate) fn resident_bytes(pid: i32) -> io::Result<u64> {
+    let mut total = 0;
+    for one in family(&[pid]) {
+        match fs::read_to_string(format!("/proc/{one}/status")) {
+            Ok(status) => total += kibibytes(&status, "VmRSS:").unwrap_or_default(),
+            Err(error) if one == pid => return Err(error),
+            Err(_) => {}
+        }
+    }
+    Ok(total)
+}
+
 /// Memory of a process, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct Memory {

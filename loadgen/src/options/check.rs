@@ -7,7 +7,8 @@ use clap::Args;
 
 use super::target::TlsOptions;
 use super::{UsageError, at_least_one};
-use crate::output::check_writable;
+use crate::measure::process::resident_bytes;
+use crate::output::{check_file, check_writable};
 use crate::quantity::parse_duration;
 use crate::target::{Protocol, Target};
 
@@ -33,6 +34,15 @@ pub(crate) struct CheckOptions {
     #[arg(long, default_value = "5s", value_name = "TIME", value_parser = parse_duration)]
     pub(crate) timeout: Duration,
 
+    /// How long a server may bear with a client that is slow or silent, and how soon it must serve others
+    /// whatever one client does
+    #[arg(long, default_value = "15s", value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) patience: Duration,
+
+    /// The server's process, for its memory and that of the processes that it started
+    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
+    pub(crate) pid: Option<i32>,
+
     /// Cases at a time; those that strain the server run alone
     #[arg(long, default_value_t = 16, value_name = "N")]
     pub(crate) jobs: usize,
@@ -44,16 +54,34 @@ pub(crate) struct CheckOptions {
     /// Write the result as JSON to this file; - is standard output, which then gets no table
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+
+    /// Write the result as JUnit's XML to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+
+    /// Write the result as a page to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 impl CheckOptions {
     /// Refuses what cannot be run. The error says what would be right.
     pub(crate) fn check(&self) -> Result<(), UsageError> {
         at_least_one("jobs", self.jobs)?;
-        if self.timeout.is_zero() {
-            return Err(UsageError(
-                "--timeout is 0; give a time such as 5s".to_owned(),
-            ));
+        for (name, time) in [("timeout", self.timeout), ("patience", self.patience)] {
+            if time.is_zero() {
+                return Err(UsageError(format!("--{name} is 0; give a time such as 5s")));
+            }
+        }
+        if let Some(pid) = self.pid {
+            resident_bytes(pid).map_err(|error| {
+                UsageError(format!(
+                    "--pid {pid}: {error}; give a process that runs here"
+                ))
+            })?;
+        }
+        for file in [&self.junit, &self.html].into_iter().flatten() {
+            check_file(file)?;
         }
         if let Some(url) = &self.url {
             if url.protocol == Protocol::Tcp {

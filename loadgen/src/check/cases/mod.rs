@@ -1,11 +1,14 @@
 //! The cases: tables, each in a file of its group.
 
+mod bombs;
 mod close;
 mod deflate;
 mod fragments;
 mod frames;
 mod handshake;
 mod offers;
+mod patience;
+mod resources;
 mod syntax;
 mod utf8;
 
@@ -29,6 +32,9 @@ pub(crate) fn all(target: &Target) -> Vec<Case> {
         close::cases(),
         offers::cases(),
         deflate::cases(),
+        patience::cases(),
+        resources::cases(),
+        bombs::cases(),
     ]
     .into_iter()
     .flatten()
