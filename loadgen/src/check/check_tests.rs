@@ -50,6 +50,8 @@ fn server(says: Vec<u8>, then: Then, timeout: Duration) -> Ground {
         timeout,
         greetings: 0,
         deflate: false,
+        patience: timeout,
+        pid: None,
     }
 }
 
@@ -263,7 +265,9 @@ fn ids_are_one_of_a_kind_and_rules_have_a_section() {
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), cases.len());
-    let is_named =
-        |case: &Case| case.rule.section.starts_with("RFC ") && !case.rule.says.is_empty();
+    let is_named = |case: &Case| {
+        let section = case.rule.section;
+        (section.starts_with("RFC ") || section.starts_with("CWE-")) && !case.rule.says.is_empty()
+    };
     assert!(cases.iter().all(is_named));
 }

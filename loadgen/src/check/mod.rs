@@ -5,6 +5,8 @@
 //! opening  a request, an answer    exchange  frames behind an upgrade, and what must come of them
 //! head     heads of HTTP           wire      a client's frames, right and wrong
 //! peer     a connection, recorded  reader    a server's frames, held to every rule
+//! agreement  terms of permessage-deflate   strain  what is left of a server: memory, service for others
+//! report, html, junit  what people and machines read
 //! ```
 //!
 //! A case opens a connection of its own, is bounded in time, and fails only where a document says MUST to
@@ -16,7 +18,9 @@ mod case;
 mod cases;
 mod exchange;
 mod head;
+mod html;
 mod inflate;
+mod junit;
 mod opening;
 mod peer;
 mod reader;
@@ -40,7 +44,7 @@ use crate::options::UsageError;
 use crate::options::check::CheckOptions;
 use crate::output::document::check::{CHECK_SCHEMA, CaseResult, CheckDocument, Totals};
 use crate::output::document::{Environment, Status};
-use crate::output::{deliver, print};
+use crate::output::{deliver, print, write_file};
 use crate::target::Target;
 
 /// Where requests of a list would go.
@@ -90,6 +94,12 @@ pub(crate) fn run(options: &CheckOptions) -> anyhow::Result<Status> {
         options.json.as_deref(),
         false,
     )?;
+    if let Some(path) = &options.junit {
+        write_file(path, &junit::junit(&document))?;
+    }
+    if let Some(path) = &options.html {
+        write_file(path, &html::page(&document))?;
+    }
     Ok(document.status)
 }
 

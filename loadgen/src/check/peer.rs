@@ -225,7 +225,8 @@ impl<'a> Peer<'a> {
                             let what = "the server takes no more, and sends no more";
                             return Err(Finding::Broken(what.to_owned()));
                         }
-                        if let Incoming::Came(bytes) = self.receive(Instant::now() + MOMENT)? {
+                        // All that is there: a server that streams may not wait for the next write.
+                        while let Incoming::Came(bytes) = self.receive(Instant::now() + MOMENT)? {
                             sink(&mut self.reader, &bytes);
                             deadline = Instant::now() + self.ground.timeout;
                         }

@@ -70,7 +70,7 @@ pub(super) fn table(document: &CheckDocument, verbose: bool) -> String {
 }
 
 /// Cases one behind the other that have the same word before the slash.
-fn groups(cases: &[CaseResult]) -> impl Iterator<Item = &[CaseResult]> {
+pub(super) fn groups(cases: &[CaseResult]) -> impl Iterator<Item = &[CaseResult]> {
     let name = |case: &CaseResult| case.id.split('/').next().map(str::to_owned);
     cases.chunk_by(move |one, other| name(one) == name(other))
 }
@@ -105,7 +105,7 @@ fn tell(text: &mut String, case: &CaseResult) {
     }
 }
 
-fn word(level: Level) -> &'static str {
+pub(super) fn word(level: Level) -> &'static str {
     match level {
         Level::Must => "MUST",
         Level::Should => "SHOULD",

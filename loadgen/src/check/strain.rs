@@ -15,6 +15,9 @@ pub(crate) const GROWTH_BYTES_MAX: u64 = 128 << 20;
 /// Between two looks at its memory.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// How many times the patience passes until a server is held to serve nobody any more.
+const LAST_PATIENCE: u32 = 4;
+
 /// Between two attempts to be served.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -73,8 +76,9 @@ fn watched<T>(pid: Option<i32>, act: impl FnOnce() -> T) -> (T, Option<u64>) {
     })
 }
 
-/// Another client is served: at once, or it is told how late. Not within the patience: whatever the case
-/// is about, the server has failed to protect itself (RFC 6455, section 10.4).
+/// Another client is served within the patience. Later is what a limit should prevent; not within four times
+/// as long, or where nobody can connect any more, the server has failed to protect itself (RFC 6455,
+/// section 10.4), whatever the case is about.
 pub(crate) fn another_is_served(ground: &Ground) -> Result<(), Finding> {
     let begin = Instant::now();
     loop {
@@ -84,7 +88,7 @@ pub(crate) fn another_is_served(ground: &Ground) -> Result<(), Finding> {
         });
         let took = begin.elapsed();
         match served {
-            Ok(_) if took <= ground.timeout => return Ok(()),
+            Ok(_) if took <= ground.patience => return Ok(()),
             Ok(_) => {
                 let seconds = took.as_secs_f64();
                 return Err(Finding::Lax(format!(
@@ -92,7 +96,7 @@ pub(crate) fn another_is_served(ground: &Ground) -> Result<(), Finding> {
                 )));
             }
             Err(finding @ Finding::Illegal(_)) => return Err(finding),
-            Err(finding) if took >= ground.patience => {
+            Err(finding) if took >= LAST_PATIENCE * ground.patience => {
                 return Err(Finding::Illegal(format!(
                     "after it no other client was served within {:.0} s (RFC 6455, 10.4): {}",
                     took.as_secs_f64(),

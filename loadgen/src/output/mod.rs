@@ -66,6 +66,11 @@ fn write_json(path: &Path, document: &impl Serialize) -> anyhow::Result<()> {
     write_whole(path, &text).with_context(|| format!("writing {}", path.display()))
 }
 
+/// Writes another form of a document to a file, whole or not at all.
+pub(crate) fn write_file(path: &Path, text: &str) -> anyhow::Result<()> {
+    write_whole(path, text.as_bytes()).with_context(|| format!("writing {}", path.display()))
+}
+
 /// Writes a file so that whoever waits for it finds all of it or nothing. What is no file, such as a
 /// device, a pipe or a link, is written to and never replaced.
 fn write_whole(path: &Path, text: &[u8]) -> io::Result<()> {

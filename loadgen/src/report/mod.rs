@@ -13,7 +13,7 @@ mod documents;
 mod figures;
 mod grid;
 mod input;
-mod page;
+pub(crate) mod page;
 mod palette;
 mod plot;
 mod statistics;

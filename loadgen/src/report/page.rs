@@ -94,7 +94,7 @@ pub(super) fn page(view: &View<'_>) -> String {
 }
 
 /// A page around `body`.
-pub(super) fn frame(title: &str, rules: &str, body: &Markup) -> String {
+pub(crate) fn frame(title: &str, rules: &str, body: &Markup) -> String {
     let style = format!("{}{}{}{rules}", palette::css(), theme_rules(), STYLE);
     html! {
         (DOCTYPE)
@@ -115,7 +115,7 @@ pub(super) fn frame(title: &str, rules: &str, body: &Markup) -> String {
 }
 
 /// A choice of colours, by style alone.
-pub(super) fn theme() -> Markup {
+pub(crate) fn theme() -> Markup {
     html! {
         fieldset.theme aria-label="Colours" {
             label { input type="radio" name="theme" id="theme-auto" checked; " as the system" }

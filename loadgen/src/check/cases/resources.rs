@@ -22,10 +22,10 @@ const UNFINISHED: Rule = should(
 );
 const FLOOD: Rule = should("RFC 6455, 5.4 and 5.5", "many frames are as good as few");
 const DEADLOCK: Rule = should(
-    "no document",
+    "CWE-833",
     "a client that writes a whole message before it reads gets its echo: ordinary sequential clients do",
 );
-const CROWD: Rule = should("no document", "many clients at once are served");
+const CROWD: Rule = should("CWE-400", "many clients at once are served");
 
 /// What clients that do not read are sent, in all.
 const UNREAD_BYTES: usize = 256 << 20;
@@ -278,7 +278,7 @@ fn comes_back(peer: &mut Peer<'_>, sent: &Message, until: Instant) -> Result<(),
     loop {
         let what = match peer.event_until(until)? {
             Incoming::Came(Event::Message(came)) if came == *sent => return Ok(()),
-            Incoming::Came(Event::Ping | Event::Pong(_)) => continue,
+            Incoming::Came(Event::Ping(_) | Event::Pong(_)) => continue,
             Incoming::Came(Event::Close(Some(1009), _)) => {
                 return Err(Finding::Inapplicable(
                     "the server takes no message so long: Close 1009".to_owned(),

@@ -1,0 +1,179 @@
+//! A check as JUnit's XML, which every CI reads.
+//!
+//! A FAIL is a failure, a SKIP is skipped; a WARN passes, and says what it is about in its output.
+
+use std::fmt::Write as _;
+
+use super::report::{groups, word};
+use super::verdict::Verdict;
+use crate::output::document::check::{CaseResult, CheckDocument, Totals};
+
+/// The document: a suite for each group.
+pub(super) fn junit(document: &CheckDocument) -> String {
+    let mut text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned();
+    let counts = counts(&document.cases);
+    let name = escaped(&format!("ringload check {}", document.url));
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "<testsuites name=\"{name}\" {counts}>");
+    for cases in groups(&document.cases) {
+        suite(&mut text, cases);
+    }
+    text.push_str("</testsuites>\n");
+    text
+}
+
+fn suite(text: &mut String, cases: &[CaseResult]) {
+    let (group, _) = split(&cases[0]);
+    let _ = writeln!(
+        text,
+        "  <testsuite name=\"{}\" {}>",
+        escaped(group),
+        counts(cases)
+    );
+    for case in cases {
+        let (group, name) = split(case);
+        let _ = write!(
+            text,
+            "    <testcase classname=\"{}\" name=\"{}\" time=\"{:.3}\"",
+            escaped(group),
+            escaped(name),
+            case.took_seconds
+        );
+        let happened = escaped(&case.happened);
+        let _ = match case.verdict {
+            Verdict::Pass => writeln!(text, "/>"),
+            Verdict::Skip => writeln!(text, "><skipped message=\"{happened}\"/></testcase>"),
+            Verdict::Warn => writeln!(
+                text,
+                "><system-out>WARN: {}</system-out></testcase>",
+                escaped(&story(case))
+            ),
+            Verdict::Fail => writeln!(
+                text,
+                "><failure type=\"{}\" message=\"{happened}\">{}</failure></testcase>",
+                word(case.level),
+                escaped(&story(case))
+            ),
+        };
+    }
+    text.push_str("  </testsuite>\n");
+}
+
+/// Attributes that count.
+fn counts(cases: &[CaseResult]) -> String {
+    let totals = Totals::of(cases);
+    let seconds: f64 = cases.iter().map(|case| case.took_seconds).sum();
+    format!(
+        "tests=\"{}\" failures=\"{}\" errors=\"0\" skipped=\"{}\" time=\"{seconds:.3}\"",
+        cases.len(),
+        totals.fail,
+        totals.skip
+    )
+}
+
+fn split(case: &CaseResult) -> (&str, &str) {
+    case.id.split_once('/').unwrap_or(("check", &case.id))
+}
+
+/// All there is to know about a case, a line each.
+fn story(case: &CaseResult) -> String {
+    let head = [
+        format!("{}: {}", case.section, case.requirement),
+        format!("expected: {}", case.expected),
+        format!("happened: {}", case.happened),
+    ];
+    let lines: Vec<_> = head.iter().chain(&case.transcript).cloned().collect();
+    lines.join("\n")
+}
+
+/// Text for an element or a quoted attribute. What XML cannot hold at all, not even escaped, is replaced.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            // In an attribute, a parser makes a space of them unless they are references.
+            '\t' | '\n' | '\r' => {
+                let _ = write!(escaped, "&#{};", u32::from(c));
+            }
+            '\0'..' ' | '\u{fffe}' | '\u{ffff}' => escaped.push(char::REPLACEMENT_CHARACTER),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::check::verdict::Level;
+    use crate::output::document::check::CHECK_SCHEMA;
+    use crate::output::document::{Environment, Status};
+
+    /// Text that no form must take for its own.
+    pub(in crate::check) const NASTY: &str =
+        "<script>\"a\" & 'b'\u{0}\u{1b}\u{ffff}\n]]></x>\u{1f600}";
+
+    pub(in crate::check) fn sample() -> CheckDocument {
+        let case = |id: &str, verdict| CaseResult {
+            id: id.to_owned(),
+            level: Level::Must,
+            section: "RFC 6455, 5.1".to_owned(),
+            requirement: NASTY.to_owned(),
+            expected: "Close 1002".to_owned(),
+            verdict,
+            happened: NASTY.to_owned(),
+            transcript: vec!["sent 2 bytes: 81 00 |..|".to_owned(), NASTY.to_owned()],
+            took_seconds: 0.25,
+        };
+        let cases = vec![
+            case("frames/one", Verdict::Pass),
+            case("frames/two", Verdict::Fail),
+            case("close/one", Verdict::Warn),
+            case("close/two", Verdict::Skip),
+        ];
+        CheckDocument {
+            schema: CHECK_SCHEMA.to_owned(),
+            status: Status::Failed,
+            error: None,
+            environment: Environment::read(),
+            url: "ws://127.0.0.1:9/?a&b".to_owned(),
+            server: Some(NASTY.to_owned()),
+            greetings: 0,
+            deflate: true,
+            totals: Totals::of(&cases),
+            cases,
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let text = junit(&sample());
+        let tree = roxmltree::Document::parse(&text).unwrap();
+        let root = tree.root_element();
+        assert_eq!(root.attribute("tests"), Some("4"));
+        assert_eq!(root.attribute("time"), Some("1.000"));
+        let suites: Vec<_> = root.children().filter(|node| node.is_element()).collect();
+        let counted =
+            |name| -> Vec<_> { suites.iter().filter_map(|s| s.attribute(name)).collect() };
+        assert_eq!(counted("name"), ["frames", "close"]);
+        assert_eq!(counted("tests"), ["2", "2"]);
+        assert_eq!(counted("failures"), ["1", "0"]);
+        assert_eq!(counted("skipped"), ["0", "1"]);
+        let failure = tree
+            .descendants()
+            .find(|node| node.has_tag_name("failure"))
+            .unwrap();
+        let kept = NASTY.replace(['\0', '\u{1b}', '\u{ffff}'], "\u{fffd}");
+        assert_eq!(failure.attribute("message"), Some(&*kept));
+        assert!(failure.text().unwrap().contains(&kept));
+        let warning = tree
+            .descendants()
+            .find(|node| node.has_tag_name("system-out"))
+            .unwrap();
+        assert!(warning.text().unwrap().starts_with("WARN: RFC 6455"));
+    }
+}
