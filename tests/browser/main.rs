@@ -7,7 +7,8 @@ mod support;
 use std::env;
 use std::path::PathBuf;
 
-use support::npm::{Scripts, leave_out};
+use support::npm::Scripts;
+use support::scripts::leave_out;
 use support::server::BINARY;
 
 const SCRIPTS: Scripts = Scripts("tests/browser");

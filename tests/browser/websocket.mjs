@@ -105,6 +105,32 @@ test('16 MiB come back whole, and bufferedAmount falls to 0', async (t) => {
   assert.deepEqual(seen, { queued: 16 * 1024 * 1024, length: 16 * 1024 * 1024, same: true });
 });
 
+test('100 MiB come back whole', async (t) => {
+  const page = await blank(t);
+  const same = await page.evaluate(async (url) => {
+    const text = 'sixteen letters.'.repeat(100 << 16);
+    const socket = new WebSocket(url);
+    await new Promise((resolve) => socket.addEventListener('open', resolve));
+    const echo = new Promise((resolve) => socket.addEventListener('message', resolve));
+    socket.send(text);
+    const { data } = await echo;
+    socket.close();
+    return data === text;
+  }, server.url('ws'));
+  assert.ok(same);
+});
+
+test('compression is agreed to', async (t) => {
+  const page = await blank(t);
+  const extensions = await page.evaluate(async (url) => {
+    const socket = new WebSocket(url);
+    await new Promise((resolve) => socket.addEventListener('open', resolve));
+    socket.close();
+    return socket.extensions;
+  }, server.url('ws'));
+  assert.equal(extensions, 'permessage-deflate; client_no_context_takeover');
+});
+
 test('1,000 messages keep their order', async (t) => {
   const page = await blank(t);
   const events = await page.evaluate(

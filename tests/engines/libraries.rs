@@ -1,12 +1,15 @@
-//! A client written by others: tokio-tungstenite.
+//! A client written by others: tokio-tungstenite. It knows no compression.
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 use crate::server::{PATIENCE, Server};
@@ -41,7 +44,7 @@ async fn echo(client: Client, message: Message) -> (Client, Message) {
     (sink.reunite(stream).expect("two halves"), received)
 }
 
-fn run(test: impl Future<Output = ()>) {
+pub(crate) fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -81,6 +84,52 @@ pub(crate) fn sixteen_mebibytes_come_back(engine: &'static str) {
             client = same_client;
             assert!(received == message, "the echo differs");
         }
+    });
+}
+
+pub(crate) fn a_hundred_mebibytes_come_back(engine: &'static str) {
+    const BYTES: usize = 100 << 20;
+    let server = Server::start(engine, &[]);
+    run(async {
+        let mut client = connect(&server).await;
+        for message in [text(BYTES), Message::binary(frames::noise(BYTES, 12))] {
+            let (same_client, received) = echo(client, message.clone()).await;
+            client = same_client;
+            assert!(received == message, "the echo differs");
+        }
+    });
+}
+
+pub(crate) fn fragments_are_joined(engine: &'static str) {
+    let server = Server::start(engine, &[]);
+    run(async {
+        let mut client = connect(&server).await;
+        let fragments = [
+            (OpCode::Data(Data::Text), "one ", false),
+            (OpCode::Data(Data::Continue), "", false),
+            (OpCode::Data(Data::Continue), "two", true),
+        ];
+        for (opcode, part, is_last) in fragments {
+            let frame = Message::Frame(Frame::message(part, opcode, is_last));
+            client.send(frame).await.expect("the server takes it");
+        }
+        assert_eq!(next(&mut client).await, Some(Message::text("one two")));
+    });
+}
+
+pub(crate) fn the_first_subprotocol_is_taken(engine: &'static str) {
+    let server = Server::start(engine, &[]);
+    run(async {
+        let mut request = server.url().into_client_request().expect("a request");
+        let offered = HeaderValue::from_static("chat, superchat");
+        request
+            .headers_mut()
+            .insert("Sec-WebSocket-Protocol", offered);
+        // It fails the connection if the answer is none that was offered.
+        let (_, response) = connect_async_with_config(request, None, true)
+            .await
+            .expect("a connection");
+        assert_eq!(response.headers()["Sec-WebSocket-Protocol"], "chat");
     });
 }
 

@@ -14,6 +14,7 @@ mod drain;
 mod echo;
 mod ending;
 mod fairness;
+mod fastwebsockets_client;
 mod flood;
 mod handshake;
 mod http;
@@ -36,7 +37,7 @@ use support::server;
 /// Each case as a test of `$engine`.
 macro_rules! cases {
     ($engine:literal: $($area:ident: $($case:ident),+;)+) => {
-        $($( #[test] fn $case() { crate::on($engine, crate::$area::$case); } )+)+
+        $($( #[test] fn $case() { crate::server::on($engine, crate::$area::$case); } )+)+
     };
 }
 
@@ -67,7 +68,9 @@ on_every_engine! { {
         a_bomb_silences_no_one, a_connection_may_end_amid_a_bomb, deflate_can_be_off;
     check: every_case_passes;
     libraries: every_size_comes_back, sixteen_mebibytes_come_back, pings_are_answered,
-        a_close_is_completed, a_close_with_a_reason_is_completed, many_clients_at_once;
+        fragments_are_joined, the_first_subprotocol_is_taken, a_close_is_completed,
+        a_close_with_a_reason_is_completed, many_clients_at_once;
+    fastwebsockets_client: everything_comes_back, closes_are_completed;
     handshake: refusals_are_whole_responses, a_trickle_does_not_hold_a_connection,
         frames_behind_the_request_are_served, a_subprotocol_is_chosen,
         what_is_no_http_is_answered;
@@ -109,6 +112,7 @@ on_every_engine! { {
         a_drain_does_not_need_the_log, a_taken_address_is_an_error,
         what_was_refused_or_broken_is_logged;
 } slow {
+    libraries: a_hundred_mebibytes_come_back;
     modes: invalid_bytes_around_the_limit_are_prefixed;
     pressure: a_peer_that_does_not_read_is_nobody_elses_problem,
         a_tcp_peer_that_does_not_read_gets_everything_later,
@@ -127,11 +131,3 @@ on_every_engine! { {
         pings_cut_in_two_take_little_memory;
     crowd: ten_thousand_connections, surplus_connections_have_a_maximum;
 } }
-
-/// Runs `case` on `engine` if this machine has it.
-fn on(engine: &'static str, case: fn(&'static str)) {
-    match server::unusable(engine) {
-        None => case(engine),
-        Some(reason) => server::say_skipped(engine, &reason),
-    }
-}

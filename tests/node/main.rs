@@ -3,7 +3,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod runtimes;
 mod socket_io;
+mod standard;
 mod tutorial;
 mod ws;
 

@@ -1,5 +1,6 @@
 // A client's connection with a queue, so that a scenario reads from top to bottom.
 
+import assert from 'node:assert/strict';
 import WebSocket from 'ws';
 
 // How long anything may take before a scenario gives up. Never a measure of speed.
@@ -47,4 +48,19 @@ export class Peer {
       });
     });
   }
+}
+
+export async function connect(url, options) {
+  const peer = new Peer(url, options);
+  await peer.next('open');
+  return peer;
+}
+
+// Sends `data`, text if it is a string, and waits until the same comes back.
+export async function comesBack(peer, data) {
+  const isBinary = typeof data !== 'string';
+  peer.socket.send(data);
+  const echo = await peer.next('message');
+  assert.equal(echo.isBinary, isBinary);
+  assert.ok(Buffer.from(data).equals(echo.data), `${echo.data.length} bytes differ`);
 }

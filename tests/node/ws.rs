@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use super::SCRIPTS;
 use super::support::server::{self, Server};
+use super::support::slow_on_every_engine;
 
 /// The tutorial's server.
 struct Tutorial {
@@ -46,9 +47,19 @@ fn a_client_gets_its_echo() {
         return;
     }
     for engine in server::usable_engines() {
-        SCRIPTS.run(&["node", "echo.mjs", &Server::start(engine, &[]).url()]);
+        for script in ["echo.mjs", "deflate.mjs"] {
+            SCRIPTS.run(&["node", script, &Server::start(engine, &[]).url()]);
+        }
     }
 }
+
+fn a_client_gets_large_messages_back(engine: &'static str) {
+    if SCRIPTS.are_ready() {
+        SCRIPTS.run(&["node", "large.mjs", &Server::start(engine, &[]).url()]);
+    }
+}
+
+slow_on_every_engine!(a_client_gets_large_messages_back);
 
 #[test]
 fn the_tutorial_answers_as_its_own_server_would() {

@@ -13,5 +13,26 @@ pub(crate) mod pretend;
 pub(crate) mod random;
 pub(crate) mod replies;
 pub(crate) mod request;
+pub(crate) mod scripts;
 pub(crate) mod server;
 pub(crate) mod streams;
+
+/// A case that takes long, as a test of each engine. `scripts/test` leaves all but `uring` to `--full`.
+#[allow(unused_macros, reason = "each test file uses its own part of this")]
+macro_rules! slow_on_every_engine {
+    ($case:ident) => {
+        $crate::support::slow_on_every_engine!($case: epoll "epoll", uring "uring", tokio_uring "tokio-uring");
+    };
+    ($case:ident: $($module:ident $engine:literal),+) => {
+        $( mod $module {
+            mod slow {
+                #[test]
+                fn $case() {
+                    crate::support::server::on($engine, super::super::$case);
+                }
+            }
+        } )+
+    };
+}
+#[allow(unused_imports, reason = "each test file uses its own part of this")]
+pub(crate) use slow_on_every_engine;

@@ -6,10 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
-use super::server;
-
-/// Seconds after which a script is ended, whatever it does.
-const LIMIT: &str = "300";
+use super::scripts::{self, leave_out};
 
 /// A folder of them, as a path from the root.
 pub(crate) struct Scripts(pub(crate) &'static str);
@@ -67,31 +64,6 @@ impl Scripts {
     /// # Panics
     /// If it fails, with all that it said.
     pub(crate) fn run(&self, command: &[&str]) -> String {
-        let output = Command::new("timeout")
-            .args(["--kill-after=5", LIMIT])
-            .args(command)
-            .current_dir(self.folder())
-            .output();
-        let output = output.expect("timeout, of coreutils, starts");
-        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(
-            output.status.success(),
-            "{command:?}: {}\n{printed}\n{}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr)
-        );
-        printed
+        scripts::run(&self.folder(), command)
     }
-}
-
-/// Says that the tests with `what` do not run here.
-///
-/// # Panics
-/// Where nothing may be left out.
-pub(crate) fn leave_out(what: &str, reason: &str) {
-    assert!(
-        std::env::var_os("CI").is_none(),
-        "nothing is left out with CI set: {what}: {reason}"
-    );
-    server::say_skipped(&format!("the tests with {what}"), reason);
 }

@@ -282,6 +282,14 @@ pub(crate) fn unusable(engine: &str) -> Option<String> {
         .clone()
 }
 
+/// Runs `case` on `engine` if this machine has it.
+pub(crate) fn on(engine: &'static str, case: fn(&'static str)) {
+    match unusable(engine) {
+        None => case(engine),
+        Some(reason) => say_skipped(engine, &reason),
+    }
+}
+
 /// Says that this test does not run here, and why; `scripts/test` counts it as skipped for that.
 pub(crate) fn say_skipped(what: &str, reason: &str) {
     say(&format!("skipped on this machine: {what}: {reason}\n"));
