@@ -1,7 +1,9 @@
-//! Clients from PyPI, as they are.
+//! Clients from PyPI, as they are, and the cases of the Autobahn test suite, run by `kosoku`.
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod autobahn;
 mod clients;
+mod table;
 mod venv;
