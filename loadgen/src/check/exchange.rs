@@ -83,7 +83,6 @@ impl Exchange {
     }
 
     /// Goes over a connection with this extension.
-    #[allow(dead_code, reason = "for cases of compression")]
     pub(crate) fn offering(mut self, extension: &'static str) -> Exchange {
         self.offer = Some(extension);
         self
