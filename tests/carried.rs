@@ -8,6 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use ringback::protocol::policy::{GreetingAfter, Policy};
+use support::deflated;
 use support::frames::Frame;
 use support::pretend::{Pretend, State};
 use support::request;
@@ -56,14 +57,29 @@ enum Event {
 
 /// A stream from the request on, cut anywhere, with time passing and a drain now and then.
 fn events() -> impl Strategy<Value = Vec<Event>> {
+    let stream = prop_oneof![streams::any_stream(), streams::short_stream()];
+    events_of(stream, "")
+}
+
+/// The same, mostly of compressed messages.
+fn deflating_events() -> impl Strategy<Value = Vec<Event>> {
+    events_of(
+        deflated::short_stream(),
+        "Sec-WebSocket-Extensions: permessage-deflate\r\n",
+    )
+}
+
+fn events_of(
+    stream: impl Strategy<Value = Stream>,
+    offer: &'static str,
+) -> impl Strategy<Value = Vec<Event>> {
     let between = prop_oneof![
         20 => Just(None),
         2 => (0..100_000_u64).prop_map(|millis| Some(Event::Passes(Duration::from_millis(millis)))),
         1 => Just(Some(Event::Drains)),
     ];
-    let stream = prop_oneof![streams::any_stream(), streams::short_stream()];
-    (stream, streams::cuts(), vec(between, 1..50)).prop_map(|(stream, cuts, between)| {
-        let bytes = [&request::upgrade(), &stream[..]].concat();
+    (stream, streams::cuts(), vec(between, 1..50)).prop_map(move |(stream, cuts, between)| {
+        let bytes = [&request::with_header(offer), &stream[..]].concat();
         let pieces = cuts.pieces(bytes.len()).into_iter();
         let comes = pieces.map(|piece| Event::Comes(Stream::from(&bytes[piece])));
         comes
@@ -181,7 +197,7 @@ proptest! {
     fn what_is_damaged_is_told_or_does_no_harm(
         policy in policies(),
         other_policy in policies(),
-        events in events(),
+        events in prop_oneof![3 => events(), 1 => deflating_events()],
         at in any::<Index>(),
         mishaps in mishaps(),
     ) {

@@ -223,7 +223,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(cases(1000))]
+    #![proptest_config(cases(500))]
 
     #[test]
     fn a_compressed_stream_cut_anywhere_is_echoed_as_the_oracle_says(
