@@ -247,3 +247,24 @@ fn the_document_says_what_the_ledger_says() {
         "{DOCUMENT} is another: {WRITE}=1 cargo test --test ledger writes it"
     );
 }
+
+/// Other documents name a test as `file::test`.
+#[test]
+fn every_test_that_a_document_names_is_there() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let mut found = Vec::new();
+    for document in fs::read_dir(folder).expect("the documents") {
+        let path = document.expect("a document").path();
+        if path.extension().is_none_or(|ending| ending != "md") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("text");
+        for (file, name) in text.split('`').filter_map(|it| it.split_once(".rs::")) {
+            let file = format!("{file}.rs");
+            if !read(&file).is_some_and(|text| tests(&file, &text, name)) {
+                found.push(format!("{}: {file}::{name}", path.display()));
+            }
+        }
+    }
+    assert!(found.is_empty(), "no such test:\n  {}", found.join("\n  "));
+}

@@ -325,25 +325,6 @@ fn the_library_denies_unsafe_where_it_is_not_allowed() {
     }
 }
 
-/// A document names a test as `file::test`.
-#[test]
-fn every_test_that_a_document_names_is_there() {
-    let mut absent = Vec::new();
-    for document in files("docs", ".md") {
-        let text = read(&document);
-        let named = text.split('`').filter_map(|it| it.split_once(".rs::"));
-        for (file, test) in named {
-            let file = format!("{file}.rs");
-            let is_there =
-                root().join(&file).exists() && code(&read(&file)).contains(&format!("fn {test}("));
-            if !is_there {
-                absent.push(format!("{document}: {file}::{test}"));
-            }
-        }
-    }
-    assert_none("tests that do not exist", &absent);
-}
-
 #[test]
 fn no_file_is_too_long() {
     let long = |file: &String| {
