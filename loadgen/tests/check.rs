@@ -95,9 +95,55 @@ fn cases_are_listed_and_named() {
         ),
         ("ws://127.0.0.1:9 --jobs 0", "--jobs is 0"),
         ("ws://127.0.0.1:9 --timeout 0s", "--timeout is 0"),
+        ("ws://127.0.0.1:9 --patience 0s", "--patience is 0"),
+        (
+            "ws://127.0.0.1:9 --pid 4194305",
+            "give a process that runs here",
+        ),
+        (
+            "ws://127.0.0.1:9 --junit -",
+            "only --json may go to standard",
+        ),
+        ("ws://127.0.0.1:9 --html /nowhere/x", "/nowhere/x"),
     ] {
         let output = ringload(&format!("check {arguments}"));
         assert_eq!(output.status.code(), Some(2), "{arguments}");
         assert!(stderr(&output).contains(why), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_check_is_written_in_every_form() {
+    let server = Server::websocket(Habit::Corrupt(1));
+    let directory = tempfile::TempDir::new().unwrap();
+    let file = |name: &str| directory.path().join(name);
+    let output = ringload(&format!(
+        "check {} --only frames/text-of-125 --pid {} --junit {} --html {}",
+        server.url(),
+        std::process::id(),
+        file("junit.xml").display(),
+        file("check.html").display()
+    ));
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let read = |name| std::fs::read_to_string(file(name)).unwrap();
+    for (text, parts) in [
+        (
+            read("junit.xml"),
+            [
+                "<testsuite name=\"frames\" tests=\"1\" failures=\"1\"",
+                "<failure type=\"MUST\"",
+            ],
+        ),
+        (
+            read("check.html"),
+            [
+                "Of 1 cases 0 passed, 0 warned, 1 failed",
+                "frames/text-of-125",
+            ],
+        ),
+    ] {
+        for part in parts {
+            assert!(text.contains(part), "{part}: {text}");
+        }
     }
 }

@@ -32,9 +32,21 @@ static RINGLOAD: LazyLock<String> = LazyLock::new(|| {
 pub(crate) fn every_case_passes(engine: &'static str) {
     let server = Server::start(engine, &[]);
     let url = format!("ws://{}/", server.address);
-    // No measure of speed: other tests run beside it.
+    // No measure of speed: other tests run beside it. That is why the cases that strain a server are left
+    // out; besieged it is elsewhere.
     let mut check = Command::new(&*RINGLOAD);
     check.args(["check", &url, "--timeout", "20s", "--json", "-"]);
+    for group in [
+        "handshake/",
+        "syntax/",
+        "frames/",
+        "fragments/",
+        "utf8/",
+        "close/",
+        "deflate/",
+    ] {
+        check.args(["--only", group]);
+    }
     let output = check.output().expect("ringload");
     let document: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
@@ -45,5 +57,5 @@ pub(crate) fn every_case_passes(engine: &'static str) {
         .map(|case| format!("{} {}: {}", case["verdict"], case["id"], case["happened"]))
         .collect();
     assert!(blemishes.is_empty(), "{}", blemishes.join("\n"));
-    assert!(cases.len() >= 220);
+    assert!(cases.len() >= 320);
 }

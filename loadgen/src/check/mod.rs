@@ -32,6 +32,7 @@ mod transcript;
 pub(crate) mod verdict;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -46,6 +47,9 @@ use crate::output::document::check::{CHECK_SCHEMA, CaseResult, CheckDocument, To
 use crate::output::document::{Environment, Status};
 use crate::output::{deliver, print, write_file};
 use crate::target::Target;
+
+/// Cases at a time that failed and are played again.
+const AGAIN_JOBS: usize = 4;
 
 /// Where requests of a list would go.
 const NOWHERE: &str = "ws://127.0.0.1/";
@@ -119,32 +123,59 @@ fn is_selected(id: &str, patterns: &[String]) -> bool {
 }
 
 /// Plays the cases, so many at a time, then those that must be alone. The results are in their order.
+///
+/// What failed is played again with few beside it: a server, or a machine, that was just busy is not to
+/// blame, and a fault shows again.
 fn play_all(cases: &[Case], ground: &Ground, jobs: usize) -> Vec<CaseResult> {
-    let (alone, together): (Vec<_>, Vec<_>) =
-        cases.iter().enumerate().partition(|(_, case)| case.alone);
-    let results = Mutex::new(Vec::new());
-    let play_each = |cases: &[(usize, &Case)], jobs: usize| {
-        let next = AtomicUsize::new(0);
-        let work = || {
-            while let Some((place, case)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let result = play(case, ground);
-                // Nobody panics with it in hand: a panic ends the process.
-                if let Ok(mut results) = results.lock() {
-                    results.push((*place, result));
-                }
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 0..jobs.min(cases.len()) {
-                scope.spawn(work);
-            }
-        });
+    let (alone, together): (Vec<_>, Vec<_>) = (0..cases.len()).partition(|&at| cases[at].alone);
+    let mut results = play_each(cases, &together, ground, jobs);
+    results.extend(play_each(cases, &alone, ground, 1));
+    let failed = |alone| -> Vec<usize> {
+        let places = results.iter();
+        let failed = places.filter(|(_, result)| result.verdict == Verdict::Fail);
+        let places = failed.map(|(&place, _)| place);
+        places
+            .filter(|&place| cases[place].alone == alone)
+            .collect()
     };
-    play_each(&together, jobs);
-    play_each(&alone, 1);
-    let mut results = results.into_inner().unwrap_or_default();
-    results.sort_by_key(|(place, _)| *place);
-    results.into_iter().map(|(_, result)| result).collect()
+    let (alone, together) = (failed(true), failed(false));
+    let mut again = play_each(cases, &together, ground, jobs.min(AGAIN_JOBS));
+    again.extend(play_each(cases, &alone, ground, 1));
+    for (place, mut result) in again {
+        let first = results.get(&place).map(|first| first.happened.clone());
+        if result.verdict == Verdict::Pass {
+            result.verdict = Verdict::Warn;
+            result.happened += &format!("; at first {}", first.unwrap_or_default());
+        }
+        results.insert(place, result);
+    }
+    results.into_values().collect()
+}
+
+/// Plays the cases in these places, so many at a time.
+fn play_each(
+    cases: &[Case],
+    places: &[usize],
+    ground: &Ground,
+    jobs: usize,
+) -> BTreeMap<usize, CaseResult> {
+    let results = Mutex::new(BTreeMap::new());
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some(&place) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let result = play(&cases[place], ground);
+            // Nobody panics with it in hand: a panic ends the process.
+            if let Ok(mut results) = results.lock() {
+                results.insert(place, result);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.min(places.len()) {
+            scope.spawn(work);
+        }
+    });
+    results.into_inner().unwrap_or_default()
 }
 
 fn play(case: &Case, ground: &Ground) -> CaseResult {

@@ -1,10 +1,14 @@
 //! The head of a request as HTTP: its lines, its sizes, its segments, and what is no HTTP at all.
 
+use std::time::Instant;
+
 use super::Table;
 use crate::check::case::Case;
 use crate::check::head::{Head, KEY};
 use crate::check::opening::Answer::{NoUpgrade, Refusal, RefusalOrEnd, Upgrade, UpgradeOrRefusal};
 use crate::check::opening::request;
+use crate::check::peer::{Incoming, Peer};
+use crate::check::verdict::Finding;
 use crate::check::wire::{Cut, filler, ping, text};
 use crate::target::Target;
 
@@ -282,7 +286,7 @@ fn segments(table: &mut Table, head: &Head) {
 
 #[rustfmt::skip]
 fn foreign(table: &mut Table, head: &Head) {
-    // A ClientHello, an HTTP/2 preface, and greetings of other protocols.
+    // A ClientHello, and greetings of other protocols.
     let client_hello = [
         &b"\x16\x03\x01\x00\x30\x01\x00\x00\x2c\x03\x03"[..],
         &[7; 42],
@@ -290,7 +294,6 @@ fn foreign(table: &mut Table, head: &Head) {
     .concat();
     for (name, bytes) in [
         ("tls", &client_hello[..]),
-        ("http-2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"),
         ("ssh", b"SSH-2.0-OpenSSH_9.9\r\n"),
         ("smtp", b"EHLO example.com\r\n"),
         ("redis", b"*1\r\n$4\r\nPING\r\n"),
@@ -300,5 +303,25 @@ fn foreign(table: &mut Table, head: &Head) {
     ] {
         let request = request(Head::nothing(head).before(bytes), RefusalOrEnd);
         table.request(format!("foreign-{name}"), rule::NO_HTTP, request);
+    }
+    let expected = "an answer in HTTP/2, an error, or the end of the stream";
+    table.special("foreign-http-2", rule::NO_HTTP, expected, http_2);
+}
+
+/// The preface of HTTP/2, which a server may well speak: then its settings come first (RFC 9113, 3.4).
+fn http_2(peer: &mut Peer<'_>) -> Result<String, Finding> {
+    peer.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0");
+    let timeout = peer.ground().timeout;
+    match peer.receive(Instant::now() + timeout)? {
+        Incoming::Came(bytes) if bytes.get(3) == Some(&4) => Ok("answered in HTTP/2".to_owned()),
+        Incoming::Came(bytes) if bytes.starts_with(b"HTTP/1.") && bytes.get(9) != Some(&b'1') => {
+            Ok("answered in HTTP/1".to_owned())
+        }
+        Incoming::Came(_) => Err(Finding::Broken("answered with something else".to_owned())),
+        Incoming::Ended(end) => Ok(end.words().to_owned()),
+        Incoming::Silence => {
+            let seconds = timeout.as_secs_f64();
+            Err(Finding::Broken(format!("no answer for {seconds} s")))
+        }
     }
 }
