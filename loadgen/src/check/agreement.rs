@@ -1,7 +1,6 @@
 //! What is offered of permessage-deflate, and what may be answered (RFC 7692, sections 7 and 7.1).
 
 use super::head::Response;
-use super::inflate::WINDOW_BITS_MAX;
 use super::verdict::Finding;
 
 /// The extension.
@@ -56,11 +55,6 @@ impl Terms {
             }
         }
         Ok(terms)
-    }
-
-    /// The window of what the server sends.
-    pub(crate) fn server_window_bits(&self) -> u8 {
-        self.server_max_window_bits.unwrap_or(WINDOW_BITS_MAX)
     }
 
     /// Whether this may be the answer to `offer`.

@@ -5,50 +5,42 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 /// Longest message that is made of a compressed one.
 const PLAIN_BYTES_MAX: usize = 256 << 20;
 
-/// The largest window there is, as the power of two of its bytes, and the smallest that the library has.
-pub(crate) const WINDOW_BITS_MAX: u8 = 15;
-const WINDOW_BITS_MIN: u8 = 9;
-
 /// What a sender takes off the end of a message.
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
-/// Inflates one message after the other.
+/// Inflates one message after the other. That a window is smaller than the largest there is, it cannot
+/// tell: the library keeps 32 KiB in any case.
 pub(crate) struct Inflater {
     stream: Decompress,
-    window_bits: u8,
     /// The sender may take over its window from one message to the next.
     takes_over: bool,
 }
 
 impl Default for Inflater {
     fn default() -> Inflater {
-        Inflater::new(WINDOW_BITS_MAX, true)
+        Inflater::new(true)
     }
 }
 
 impl Inflater {
-    /// For a sender with a window of so many bits.
-    pub(crate) fn new(window_bits: u8, takes_over: bool) -> Inflater {
+    /// For a sender that takes over its window, or not.
+    pub(crate) fn new(takes_over: bool) -> Inflater {
         Inflater {
-            stream: stream(window_bits),
-            window_bits,
+            stream: Decompress::new(false),
             takes_over,
         }
     }
 
-    /// The plain payload; what is wrong with it, if it is no deflate stream, or reaches back further than
-    /// its sender may.
+    /// The plain payload; what is wrong with it, if it is no deflate stream, or refers to a message that its
+    /// sender may not refer to.
     pub(crate) fn message(&mut self, payload: &[u8]) -> Result<Vec<u8>, String> {
         if !self.takes_over {
-            self.stream = stream(self.window_bits);
+            self.stream.reset(false);
         }
         let input = [payload, &TAIL].concat();
         let mut taken = 0;
         let mut plain = Vec::new();
-        // What is inflated in one call can be reached back to, however small the window. A byte at a time,
-        // it is the window alone.
-        let is_small = self.window_bits < WINDOW_BITS_MAX;
-        let mut buffer = vec![0; if is_small { 1 } else { 64 * 1024 }];
+        let mut buffer = vec![0; 64 * 1024];
         loop {
             let (before_in, before_out) = (self.stream.total_in(), self.stream.total_out());
             let status = self
@@ -63,7 +55,7 @@ impl Inflater {
             }
             // A final block ends the stream, and nothing of it is taken over.
             if status == Status::StreamEnd {
-                self.stream = stream(self.window_bits);
+                self.stream.reset(false);
             } else if made < buffer.len() && taken == input.len() {
                 return Ok(plain);
             } else if status == Status::BufError {
@@ -71,11 +63,6 @@ impl Inflater {
             }
         }
     }
-}
-
-fn stream(window_bits: u8) -> Decompress {
-    let window_bits = window_bits.clamp(WINDOW_BITS_MIN, WINDOW_BITS_MAX);
-    Decompress::new_with_window_bits(false, window_bits)
 }
 
 /// The payload of a compressed message, without a window of any message before it, but for its tail of
@@ -123,20 +110,10 @@ mod tests {
         }
         let taken_over = [0xf2, 0x00, 0x11, 0x00, 0x00];
         for takes_over in [true, false] {
-            let mut inflater = Inflater::new(15, takes_over);
+            let mut inflater = Inflater::new(takes_over);
             assert_eq!(inflater.message(samples[0]).unwrap(), b"Hello");
             assert_eq!(inflater.message(&taken_over).is_ok(), takes_over);
         }
-    }
-
-    #[test]
-    fn a_sender_reaches_back_no_further_than_its_window() {
-        let far: Vec<u8> = (0..6).flat_map(|_| 0..=200).chain(*b"end").collect();
-        let payload = deflated([&far[..], &vec![7; 9000], &far].concat());
-        assert!(Inflater::new(15, true).message(&payload).is_ok());
-        assert!(Inflater::new(12, true).message(&payload).is_err());
-        let near = deflated(&far);
-        assert_eq!(Inflater::new(9, true).message(&near).unwrap(), far);
     }
 
     #[test]

@@ -98,7 +98,13 @@ impl Request {
         let early = self.early.iter().flat_map(Frame::bytes);
         let bytes: Vec<u8> = self.head.bytes().into_iter().chain(early).collect();
         peer.send_cut(&bytes, &self.cut);
-        let response = match peer.response()? {
+        let response = peer.response().map_err(|finding| match finding {
+            // A server that answers frames before their time was asked to by a client that must wait for
+            // the 101 (RFC 6455, section 4.1).
+            Finding::Illegal(what) if !self.early.is_empty() => Finding::Broken(what),
+            finding => finding,
+        });
+        let response = match response? {
             Incoming::Came(response) => response,
             Incoming::Ended(end) => {
                 let what = format!("no answer, but {}", end.words());

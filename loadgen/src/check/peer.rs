@@ -1,6 +1,6 @@
 //! A raw connection to the server: blocking, every wait with a deadline, every byte recorded.
 
-mod offer;
+mod sending;
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -134,8 +134,18 @@ impl<'a> Peer<'a> {
         Ok(())
     }
 
+    /// A case is for servers that compress; it does not apply to others.
+    pub(crate) fn require_deflate(&self) -> Result<(), Finding> {
+        if self.ground.deflate {
+            return Ok(());
+        }
+        let what = "the server agrees to no permessage-deflate";
+        Err(Finding::Inapplicable(what.to_owned()))
+    }
+
     /// Upgrades with offers of RFC 7692; the case does not apply if the server agrees to none of them.
     pub(crate) fn upgrade_with(&mut self, offer: &str) -> Result<Terms, Finding> {
+        self.require_deflate()?;
         let head = Head::ordinary(&self.ground.target).with("Sec-WebSocket-Extensions", offer);
         let response = self.open(&head)?;
         let Some(terms) = agreed(&response, offer.split(',').map(str::trim))? else {
@@ -192,56 +202,6 @@ impl<'a> Peer<'a> {
             }
             self.send(piece);
         }
-    }
-
-    /// Sends all of it, and reads no more than it takes for the server to take it; what is read is kept.
-    pub(crate) fn send_while_reading(&mut self, bytes: &[u8]) -> Result<(), Finding> {
-        self.send_and_read(bytes, |reader, bytes| reader.feed(bytes))?;
-        Ok(())
-    }
-
-    /// The same; what is read goes to `sink`. Returns whether the server took all of it.
-    pub(crate) fn send_and_read(
-        &mut self,
-        bytes: &[u8],
-        mut sink: impl FnMut(&mut Reader, &[u8]),
-    ) -> Result<bool, Finding> {
-        self.transcript.bytes(Side::Sent, bytes);
-        let mut wire = Vec::new();
-        let mut sent = 0;
-        let mut deadline = Instant::now() + self.ground.timeout;
-        let _ = self.stream.set_write_timeout(Some(MOMENT));
-        // In pieces, since TLS holds no more than some records.
-        for piece in bytes.chunks(16 * 1024) {
-            let _ = self.link.send(piece, &mut wire);
-            while sent < wire.len() {
-                match self.stream.write(&wire[sent..]) {
-                    Ok(count) => {
-                        sent += count;
-                        deadline = Instant::now() + self.ground.timeout;
-                    }
-                    Err(error) if is_pause(&error) => {
-                        if Instant::now() > deadline {
-                            let what = "the server takes no more, and sends no more";
-                            return Err(Finding::Broken(what.to_owned()));
-                        }
-                        // All that is there: a server that streams may not wait for the next write.
-                        while let Incoming::Came(bytes) = self.receive(Instant::now() + MOMENT)? {
-                            sink(&mut self.reader, &bytes);
-                            deadline = Instant::now() + self.ground.timeout;
-                        }
-                    }
-                    Err(_) => {
-                        self.transcript.note("the server took no more");
-                        return Ok(false);
-                    }
-                }
-            }
-            wire.clear();
-            sent = 0;
-        }
-        let _ = self.stream.set_write_timeout(Some(self.ground.timeout));
-        Ok(true)
     }
 
     /// Ends our side: FIN, behind a close_notify where there is TLS.

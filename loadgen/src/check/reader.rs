@@ -71,10 +71,7 @@ impl Reader {
     /// Holds compressed messages to what was agreed on.
     pub(crate) fn agree(&mut self, terms: &Terms) {
         self.deflate = true;
-        self.inflater = Inflater::new(
-            terms.server_window_bits(),
-            !terms.server_no_context_takeover,
-        );
+        self.inflater = Inflater::new(!terms.server_no_context_takeover);
     }
 
     /// Takes what came from the wire.

@@ -15,8 +15,8 @@ pub(crate) struct Skim {
 }
 
 impl Skim {
-    /// Takes what came.
-    pub(crate) fn feed(&mut self, mut bytes: &[u8]) {
+    /// Takes what came, and is always ready for more.
+    pub(crate) fn feed(&mut self, mut bytes: &[u8]) -> bool {
         while !bytes.is_empty() {
             let skipped = bytes
                 .len()
@@ -25,7 +25,7 @@ impl Skim {
             self.payload_bytes += skipped as u64;
             bytes = &bytes[skipped..];
             let Some((&byte, rest)) = bytes.split_first() else {
-                return;
+                return true;
             };
             self.held.push(byte);
             bytes = rest;
@@ -33,6 +33,7 @@ impl Skim {
                 self.held.clear();
             }
         }
+        true
     }
 
     /// Whether what is held is whole.
@@ -91,7 +92,9 @@ mod tests {
         bytes.extend([0x88, 2, 0x03, 0xf1]);
         for size in [1, 2, 5, 1000, bytes.len()] {
             let mut skim = Skim::default();
-            bytes.chunks(size).for_each(|piece| skim.feed(piece));
+            for piece in bytes.chunks(size) {
+                skim.feed(piece);
+            }
             assert_eq!((skim.messages, skim.close), (2, Some(Some(1009))), "{size}");
             assert_eq!(skim.payload_bytes, 3 + 200 + 65536);
         }

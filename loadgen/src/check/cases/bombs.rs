@@ -47,7 +47,9 @@ pub(super) fn cases() -> Vec<Case> {
                 peer.send_and_read(&bytes, |_, bytes| skim.feed(bytes))?;
                 while skim.close.is_none() && skim.messages < messages {
                     match peer.receive(until)? {
-                        Incoming::Came(bytes) => skim.feed(&bytes),
+                        Incoming::Came(bytes) => {
+                            skim.feed(&bytes);
+                        }
                         Incoming::Ended(end) => {
                             let what = format!("{} without a Close", end.words());
                             return Err(Finding::Broken(what));

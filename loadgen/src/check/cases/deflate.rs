@@ -38,10 +38,6 @@ const NO_TAKEOVER: Rule = must(
     "RFC 7692, 7.2.1",
     "with server_no_context_takeover, each message of the server begins with an empty window",
 );
-const WINDOW: Rule = must(
-    "RFC 7692, 7.2.1",
-    "no message of the server reaches back further than the window that was agreed on",
-);
 const UTF8: Rule = must(
     "RFC 6455, 8.1",
     "text that is not UTF-8 once it is inflated fails the connection",
@@ -248,36 +244,6 @@ fn windows(table: &mut Table) {
     let again = vec![packed_text(deflated(&rows)); 3];
     let exchange = echoes(again).offering("permessage-deflate; server_no_context_takeover");
     table.exchange("server-without-takeover", NO_TAKEOVER, exchange);
-    for bits in [9, 12] {
-        // The same noise again, just too far back.
-        let far = noise((1 << bits) + 100).repeat(2);
-        table.special(
-            format!("server-window-of-{bits}-bits"),
-            WINDOW,
-            "a message comes back that could be compressed only by reaching back further",
-            move |peer| {
-                let window = format!("permessage-deflate; server_max_window_bits={bits}");
-                peer.upgrade_with(&format!("{window}; client_max_window_bits, {window}"))?;
-                // In stored blocks, which reach back nowhere.
-                let frames = [packed_binary(stored(&far)), binary(&far)];
-                for frame in &frames {
-                    peer.send(&frame.bytes());
-                }
-                Replies::to(&frames).judge(peer, Finish::Echo)
-            },
-        );
-    }
-}
-
-/// The payload of a message in stored blocks.
-fn stored(plain: &[u8]) -> Vec<u8> {
-    let block = |piece: &[u8]| {
-        let length = piece.len() as u16;
-        let header = [&[0][..], &length.to_le_bytes(), &(!length).to_le_bytes()];
-        [&header.concat(), piece].concat()
-    };
-    let blocks: Vec<_> = plain.chunks(60_000).map(block).collect();
-    [blocks.concat(), vec![0x00]].concat()
 }
 
 fn bits(table: &mut Table) {
@@ -320,10 +286,7 @@ fn bits(table: &mut Table) {
         RSV,
         "a server that can compress, and was not asked to, closes with 1002",
         |peer| {
-            if !peer.ground().deflate {
-                let what = "the server agrees to no permessage-deflate";
-                return Err(Finding::Inapplicable(what.to_owned()));
-            }
+            peer.require_deflate()?;
             peer.upgrade()?;
             fails(&[1002], [packed_text(HELLO)]).play(peer)
         },

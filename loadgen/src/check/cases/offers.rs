@@ -260,11 +260,7 @@ fn malformed(peer: &mut Peer<'_>, value: &str) -> Result<String, Finding> {
 
 /// The answer to a request with these offers; the case does not apply to a server without compression.
 fn ask(peer: &mut Peer<'_>, values: &[&str]) -> Result<Response, Finding> {
-    if !peer.ground().deflate {
-        return Err(Finding::Inapplicable(
-            "the server agrees to no permessage-deflate".to_owned(),
-        ));
-    }
+    peer.require_deflate()?;
     let head = Head::ordinary(&peer.ground().target);
     let with_all = |head: Head, value: &&str| head.with(NAME, value);
     peer.send(&values.iter().fold(head, with_all).bytes());

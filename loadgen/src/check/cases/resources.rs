@@ -151,7 +151,7 @@ fn unfinished(table: &mut Table) {
                 for round in 0..32 {
                     let piece = if round == 0 { &first } else { &more };
                     peers.retain_mut(|peer| {
-                        let sent = peer.send_and_read(piece, |_, _| ());
+                        let sent = peer.send_and_read(piece, |_, _| true);
                         taken += if sent == Ok(true) { piece.len() } else { 0 };
                         sent == Ok(true)
                     });
