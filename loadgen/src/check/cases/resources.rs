@@ -162,51 +162,54 @@ fn unfinished(table: &mut Table) {
     );
 }
 
+/// A case of these frames, which are made when it is played.
+fn flooded(
+    table: &mut Table,
+    name: &str,
+    expected: &str,
+    frames: impl Fn() -> Vec<Frame> + Send + Sync + 'static,
+) {
+    table.special(name, FLOOD, expected, move |peer| {
+        peer.upgrade()?;
+        under_strain(peer, |peer| flood(peer, &frames()))
+    });
+}
+
+/// A hundred thousand of `frame`, and a message behind them.
+fn and_end(frame: Frame) -> Vec<Frame> {
+    let mut frames = vec![frame; 100_000];
+    frames.push(text("end"));
+    frames
+}
+
 fn floods(table: &mut Table) {
-    let fragments = || {
-        let mut frames = vec![text("").more()];
-        frames.resize(1_000_000, continuation("").more());
-        frames.push(continuation("end"));
-        frames
-    };
-    let rows: [(&str, &str, fn() -> Vec<Frame>); 3] = [
-        (
-            "hundred-thousand-small-messages",
-            "every message comes back",
-            || vec![text("a"); 100_000],
-        ),
-        (
-            "hundred-thousand-pongs",
-            "a message behind unsolicited pongs comes back",
-            || {
-                let mut frames = vec![pong("unasked"); 100_000];
-                frames.push(text("end"));
-                frames
-            },
-        ),
-        (
-            "hundred-thousand-pings",
-            "the last ping is answered, and a message behind them comes back",
-            || {
-                let mut frames = vec![ping("the same"); 100_000];
-                frames.push(text("end"));
-                frames
-            },
-        ),
-    ];
-    for (name, expected, frames) in rows {
-        table.special(name, FLOOD, expected, move |peer| {
-            peer.upgrade()?;
-            under_strain(peer, |peer| flood(peer, &frames()))
-        });
-    }
-    table.special(
+    flooded(
+        table,
+        "hundred-thousand-small-messages",
+        "every message comes back",
+        || vec![text("a"); 100_000],
+    );
+    flooded(
+        table,
+        "hundred-thousand-pongs",
+        "a message behind unsolicited pongs comes back",
+        || and_end(pong("unasked")),
+    );
+    flooded(
+        table,
+        "hundred-thousand-pings",
+        "the last ping is answered, and a message behind them comes back",
+        || and_end(ping("the same")),
+    );
+    flooded(
+        table,
         "million-empty-fragments",
-        FLOOD,
         "the message comes back, or the server closes with 1002, 1008, 1009 or 1011",
-        move |peer| {
-            peer.upgrade()?;
-            under_strain(peer, |peer| flood(peer, &fragments()))
+        || {
+            let mut frames = vec![text("").more()];
+            frames.resize(1_000_000, continuation("").more());
+            frames.push(continuation("end"));
+            frames
         },
     );
     table.special(
