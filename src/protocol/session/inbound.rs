@@ -104,7 +104,7 @@ impl Inbound {
 
     /// The next header, and how many of `bytes` belong to it; none if it is not whole, and all of
     /// `bytes` are kept here.
-    #[inline]
+    #[inline(always)] // As the parser.
     pub(super) fn header(&mut self, bytes: &[u8]) -> Result<Option<(Header, usize)>, Violation> {
         if self.header_len > 0 {
             return self.rest_of_header(bytes);
@@ -119,6 +119,7 @@ impl Inbound {
         }
     }
 
+    #[inline(never)]
     fn rest_of_header(&mut self, bytes: &[u8]) -> Result<Option<(Header, usize)>, Violation> {
         let had = usize::from(self.header_len);
         let count = bytes.len().min(CLIENT_HEADER_BYTES_MAX - had);
