@@ -27,15 +27,12 @@ const WARM_INFLATERS_MAX: usize = 4;
 /// What the sender of a message leaves out at its end (RFC 7692, section 7.2.1).
 const LEFT_OUT: [u8; 4] = [0, 0, 0xFF, 0xFF];
 
-/// An empty block that is the last of its stream (RFC 1951, section 3.2.4). The stream ends with it where a message
-/// has ended between two blocks, and nowhere else.
+/// An empty block that is the last of its stream (RFC 1951, section 3.2.4).
 const LAST_BLOCK: [u8; 5] = [1, 0, 0, 0xFF, 0xFF];
-
-const END_BYTES: usize = LEFT_OUT.len() + LAST_BLOCK.len();
 
 /// Compressed bytes that are inflated next.
 pub(super) struct Slice {
-    bytes: [u8; SLICE_BYTES_MAX + END_BYTES],
+    bytes: [u8; SLICE_BYTES_MAX + LEFT_OUT.len()],
     len: usize,
     /// The message ends with them.
     ends: bool,
@@ -44,7 +41,7 @@ pub(super) struct Slice {
 impl Slice {
     /// `count` bytes that `fill` writes; `ends` when the message ends with them.
     pub(super) fn new(count: usize, ends: bool, fill: impl FnOnce(&mut [u8])) -> Self {
-        let mut bytes = [0; SLICE_BYTES_MAX + END_BYTES];
+        let mut bytes = [0; SLICE_BYTES_MAX + LEFT_OUT.len()];
         fill(&mut bytes[..count]);
         Slice {
             bytes,
@@ -53,9 +50,9 @@ impl Slice {
         }
     }
 
-    fn append(&mut self, bytes: &[u8]) {
-        self.bytes[self.len..][..bytes.len()].copy_from_slice(bytes);
-        self.len += bytes.len();
+    fn append_left_out(&mut self) {
+        self.bytes[self.len..][..LEFT_OUT.len()].copy_from_slice(&LEFT_OUT);
+        self.len += LEFT_OUT.len();
     }
 }
 
@@ -121,11 +118,8 @@ impl Inflater {
     ) -> Result<(), Violation> {
         let came = slice.len;
         self.remember(&slice.bytes[..came]);
-        if slice.ends {
-            if self.last != LEFT_OUT {
-                slice.append(&LEFT_OUT);
-            }
-            slice.append(&LAST_BLOCK);
+        if slice.ends && self.last != LEFT_OUT {
+            slice.append_left_out();
         }
         let mut rest = &slice.bytes[..slice.len];
         loop {
@@ -149,10 +143,26 @@ impl Inflater {
                 }
             } else if made < piece.len() {
                 // It takes in all that it is given unless it has no room for what comes of that.
-                let is_amid = rest.is_empty() && !slice.ends;
-                return is_amid.then_some(()).ok_or(Violation::Deflate);
+                return match rest {
+                    [] if slice.ends => self.end(piece),
+                    [] => Ok(()),
+                    _ => Err(Violation::Deflate),
+                };
             }
         }
+    }
+
+    /// Whether the message ends between two blocks: there, and nowhere else, one that is empty and the last ends the
+    /// stream. What else comes of it is not the sender's, and is no text.
+    fn end(&mut self, piece: &mut [u8]) -> Result<(), Violation> {
+        let before = (self.stream.total_in(), self.stream.total_out());
+        let after = (before.0 + LAST_BLOCK.len() as u64, before.1);
+        let ended = self
+            .stream
+            .decompress(&LAST_BLOCK, piece, FlushDecompress::None);
+        let is_whole = matches!(ended, Ok(Status::StreamEnd))
+            && (self.stream.total_in(), self.stream.total_out()) == after;
+        is_whole.then_some(()).ok_or(Violation::Deflate)
     }
 
     fn remember(&mut self, bytes: &[u8]) {

@@ -56,6 +56,24 @@ fn a_bomb_is_stopped_where_there_is_a_limit() {
     assert_eq!(seen.outcome.reasons, ["message too big"]);
 }
 
+/// A message is told to be cut off, not too large for what is looked at behind its end.
+#[test]
+fn what_ends_a_message_is_not_measured() {
+    // A block of which `0` is an `a`, `10` its end, `110` a `b` and `111` a `c`, and four `a`. What is left out of a
+    // message becomes 21 letters more.
+    const CUT_OFF: &[u8] = b"\x04\xc0\x01\x01\x00\x00\x00\x82\xa0\xad\xd4\xff\x0f\x02";
+    for (maximum, reason) in [(24, "message too big"), (25, "compressed data is broken")] {
+        let policy = Policy {
+            message_bytes_max: Some(maximum),
+            ..Policy::default()
+        };
+        let mut pretend = deflating(&policy);
+        pretend.feed(&deflated::frame(frames::TEXT, CUT_OFF).encode());
+        let seen = replies::read_extended(&pretend.release(), true).expect("strict frames");
+        assert_eq!(seen.outcome.reasons, [reason], "at most {maximum}");
+    }
+}
+
 /// Messages that are nearly nothing take their share of a turn, too.
 #[test]
 fn a_flood_of_small_messages_takes_its_turns() {
