@@ -3,7 +3,6 @@
 use std::hint::black_box;
 
 use ringback::memory::SlabPool;
-use ringback::protocol::session::INFLATION_BYTES_MAX;
 use ringback::protocol::{Inflaters, Moment, Piece, Policy, Reply, Session, Tally, Turn};
 
 use super::handshakes::MINIMAL;
@@ -52,7 +51,7 @@ impl Worker {
             inflaters: &mut self.inflaters,
             tally: &self.tally,
             room: 64 << 10,
-            inflation: INFLATION_BYTES_MAX,
+            inflation: usize::MAX,
             refusing: false,
             cause: None,
         };

@@ -74,6 +74,18 @@ fn what_ends_a_message_is_not_measured() {
     }
 }
 
+/// Block after block with a code of its own, and no text: the slowest that there is to inflate.
+#[test]
+fn codes_without_text_take_their_turns() {
+    let policy = Policy::default();
+    let mut pretend = deflating(&policy);
+    let frame = deflated::codes(54_000);
+    let calls = pretend.feed_counting(&frame.encode(), |_, _| {});
+    assert!(calls >= 6, "{calls} calls");
+    assert_eq!(pretend.tally.messages.get(), 1);
+    pretend.release();
+}
+
 /// Messages that are nearly nothing take their share of a turn, too.
 #[test]
 fn a_flood_of_small_messages_takes_its_turns() {

@@ -132,6 +132,15 @@ pub(crate) fn bomb(mebibytes: usize) -> Frame {
     frame(frames::TEXT, payload)
 }
 
+/// About so many bytes of blocks that have a code each and no text: the slowest that there is to inflate.
+pub(crate) fn codes(bytes: usize) -> Frame {
+    // A code whose only symbol is the end of the block, and the end; four of them end with a byte.
+    const BLOCKS: &[u8] = b"\x04\xc0\x81\x00\x00\x00\x00\x00\x90\xff\x6b\x10\x00\x07\x02\x00\x00\x00\x00\x40\xfe\xaf\
+        \x41\x00\x1c\x08\x00\x00\x00\x00\x00\xf9\xbf\x06\x01\x70\x20\x00\x00\x00\x00\x00\xe4\xff\x1a";
+    let blocks = BLOCKS.repeat(bytes / BLOCKS.len());
+    frame(frames::TEXT, [&blocks[..], b"\x00"].concat())
+}
+
 /// `payload` as a compressed message whose fragments end at `ends`.
 pub(crate) fn fragments(opcode: u8, payload: &[u8], ends: &[usize]) -> Vec<Frame> {
     let mut message = fragment(opcode, payload, ends);

@@ -11,6 +11,10 @@ use super::window::Window;
 /// end costs time, too.
 const PIECE_COST: usize = 512;
 
+/// How many inflated bytes each compressed one counts for beside: block after block with a new code each, and no text,
+/// takes as long as that.
+const COMPRESSED_COST: usize = 32;
+
 impl Inbound {
     /// Looks at the payload of a compressed text that is here, as far as the turn may go on with that. Returns how
     /// many of the unread bytes may be answered: all, or some of the frame's payload.
@@ -49,6 +53,7 @@ impl Inbound {
             let slice = Slice::new(count, ends && done + count == here, |bytes| {
                 window.copy_unmasked(done, bytes, frame.key);
             });
+            turn.inflation = turn.inflation.saturating_sub(count * COMPRESSED_COST);
             let inflated = inflater.inflate(slice, turn.inflaters.piece(), |text| {
                 turn.inflation = turn.inflation.saturating_sub(text.len() + PIECE_COST);
                 let room =
