@@ -32,8 +32,7 @@ impl<Io> Shard<Io> {
     }
 
     /// Wakes a connection whose deadline has passed, or whose turn has come again, and names it. To be called until it
-    /// names none. `ask`
-    /// tells how a peer stands.
+    /// names none. `ask` tells how a peer stands.
     pub fn pop_due(&mut self, mut ask: impl FnMut(&Io) -> Standing) -> Option<SlotId> {
         while self
             .common
@@ -42,6 +41,7 @@ impl<Io> Shard<Io> {
         {
             let yielded = self.common.yielded.pop_front();
             if let Some(mut handle) = yielded.and_then(|(_, id)| self.at(id)) {
+                handle.common.turn_taken = handle.common.now;
                 handle.take_turn();
                 return Some(handle.id);
             }
@@ -84,10 +84,11 @@ impl<Io> Shard<Io> {
 }
 
 impl Common {
-    /// When the next of those has its turn that have yielded theirs: as soon as it is another turn.
+    /// When the next of those has its turn that have yielded theirs: one has it in each turn, so that however many
+    /// they are, all others wait for no more than that.
     fn next_yielded(&self) -> Option<Moment> {
         let (since, _) = self.yielded.front()?;
-        Some(*since + Duration::from_nanos(1))
+        Some(self.turn_taken.max(*since) + Duration::from_nanos(1))
     }
 }
 

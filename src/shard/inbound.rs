@@ -63,6 +63,7 @@ impl<Io> Handle<'_, Io> {
             connection.permit = self.common.settings.admission.enter();
             self.common.surplus -= usize::from(connection.permit.is_some());
         }
+        self.common.inflation = INFLATION_BYTES_MAX;
         let mut from = 0;
         while from < lent.len() {
             let Some((consumed, next)) = self.take_in(lent, from, carrier) else {
@@ -126,11 +127,12 @@ impl<Io> Handle<'_, Io> {
             inflaters: &mut self.common.inflaters,
             tally: &self.common.tally,
             room,
-            inflation: INFLATION_BYTES_MAX,
+            inflation: self.common.inflation,
             refusing: self.common.draining.is_some() || connection.permit.is_none(),
             cause: None,
         };
         let said = ask(&mut connection.dialogue, &mut turn, &mut reply);
+        self.common.inflation = turn.inflation;
         connection.cause = connection.cause.or(turn.cause);
         self.arm_for_dialogue();
         (said, reply)
@@ -179,6 +181,7 @@ impl<Io> Handle<'_, Io> {
 
     /// Offers parked input again once there is room for its answer, unless it waits for another turn.
     pub(super) fn unpark(&mut self) {
+        self.common.inflation = INFLATION_BYTES_MAX;
         while self.connection.held
             && !self.connection.yields
             && self.connection.talks()
@@ -222,7 +225,7 @@ mod tests {
     use crate::protocol::inflate::SLICE_BYTES_MAX;
     use crate::protocol::{Moment, Policy, Tally};
     use crate::shard::readiness::{Immediate, Wire};
-    use crate::shard::{Admission, Entrance, Protocol, Settings, Shard, Standing};
+    use crate::shard::{Admission, Entrance, Protocol, Settings, Shard, SlotId, Standing};
 
     const REQUEST: &[u8] =
         b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -250,57 +253,113 @@ mod tests {
         [&[0xC1, 0xFE], &length.to_be_bytes()[..], &[0; 4], &payload].concat()
     }
 
+    struct World {
+        shard: Shard<()>,
+        tally: Arc<Tally>,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let tally = Arc::new(Tally::default());
+            let settings = Settings {
+                policy: Policy::default(),
+                budget: SlabPool::budget(4 << 20, 1),
+                admission: Arc::new(Admission::new(None)),
+            };
+            let mut shard = Shard::new(settings, tally.clone());
+            shard.set_now(Moment::from_nanos(1));
+            World { shard, tally }
+        }
+
+        /// A connection that agrees on compression, from which `bytes` have come, too.
+        fn open(&mut self, bytes: &[u8]) -> SlotId {
+            let protocol = Protocol::WebSocket;
+            let id = self.shard.open((), Entrance { protocol });
+            for bytes in [REQUEST, bytes] {
+                let mut wire = Immediate(Wide);
+                let mut handle = self.shard.at(id).unwrap();
+                handle.receive(&mut bytes.to_vec(), &mut wire);
+                handle.flush(&mut wire.0);
+            }
+            id
+        }
+
+        /// The next turn; whose it is.
+        fn pass(&mut self) -> Vec<SlotId> {
+            let not_yet = self.shard.pop_due(|()| Standing::default());
+            assert_eq!(not_yet, None, "it is the same turn");
+            let now = self.shard.next_due().expect("a turn");
+            self.shard.set_now(now);
+            let due = std::iter::from_fn(|| self.shard.pop_due(|()| Standing::default()));
+            let due: Vec<_> = due.collect();
+            for id in &due {
+                self.shard.at(*id).unwrap().flush(&mut Wide);
+            }
+            due
+        }
+    }
+
     #[test]
     fn what_takes_long_to_inflate_takes_its_turns() {
         const TEXT_BYTES: usize = 16 << 20;
-        let tally = Arc::new(Tally::default());
-        let settings = Settings {
-            policy: Policy::default(),
-            budget: SlabPool::budget(1 << 20, 1),
-            admission: Arc::new(Admission::new(None)),
-        };
-        let mut shard = Shard::new(settings, tally.clone());
-        let mut now = Moment::from_nanos(1);
-        shard.set_now(now);
-        let protocol = Protocol::WebSocket;
-        let id = shard.open((), Entrance { protocol });
-        let mut wire = Immediate(Wide);
+        let mut world = World::new();
+        let id = world.open(&compressed_text(TEXT_BYTES));
         let mut inflated = 0;
-        let mut turn = |shard: &mut Shard<()>, bytes: &[u8]| {
-            let mut handle = shard.at(id).unwrap();
-            if !bytes.is_empty() {
-                handle.receive(&mut bytes.to_vec(), &mut wire);
-            }
-            handle.flush(&mut wire.0);
-            let before = std::mem::replace(&mut inflated, tally.inflated_bytes.get());
-            (inflated - before) as usize
-        };
-        turn(&mut shard, REQUEST);
-        let message = compressed_text(TEXT_BYTES);
         let mut turns = 0;
-        let mut bytes = &message[..];
-        while tally.messages.get() == 0 {
-            let count = turn(&mut shard, std::mem::take(&mut bytes));
+        loop {
+            let before = std::mem::replace(&mut inflated, world.tally.inflated_bytes.get());
+            let count = (inflated - before) as usize;
             // The deflate algorithm makes 1032 bytes of one at most.
             assert!(count > 0 && count <= INFLATION_BYTES_MAX + 1032 * SLICE_BYTES_MAX);
             turns += 1;
-            if tally.messages.get() > 0 {
+            if world.tally.messages.get() > 0 {
                 break;
             }
-            assert!(!shard.wants(id).read, "the rest waits for its turn");
-            assert_eq!(
-                shard.pop_due(|()| Standing::default()),
-                None,
-                "which this is not"
-            );
-            now = shard.next_due().expect("a turn");
-            shard.set_now(now);
-            assert_eq!(shard.pop_due(|()| Standing::default()), Some(id));
+            assert!(!world.shard.wants(id).read, "the rest waits for its turn");
+            assert_eq!(world.pass(), [id]);
         }
-        assert_eq!(tally.inflated_bytes.get(), TEXT_BYTES as u64);
+        assert_eq!(inflated, TEXT_BYTES as u64);
         assert!(turns > 16, "{turns} turns");
-        assert!(shard.wants(id).read);
-        shard.release(id, |_| {});
-        assert_eq!(shard.slab_bytes(), 0);
+        assert!(world.shard.wants(id).read);
+        world.shard.release(id, |_| {});
+        assert_eq!(world.shard.slab_bytes(), 0);
+    }
+
+    #[test]
+    fn one_has_its_turn_at_a_time_however_many_wait() {
+        let mut world = World::new();
+        let bomb = compressed_text(2 << 20);
+        let ids: Vec<_> = (0..5).map(|_| world.open(&bomb)).collect();
+        for _ in 0..2 {
+            for id in &ids {
+                assert_eq!(world.pass(), [*id]);
+            }
+        }
+        // Nobody waits for one that is gone.
+        world.shard.release(ids[0], |_| {});
+        assert_eq!(world.pass(), [ids[1]]);
+    }
+
+    #[test]
+    fn all_that_is_parked_has_one_turn_together() {
+        let mut world = World::new();
+        let text = [
+            &[0xC1, 0xA8, 0, 0, 0, 0, 0, 34, 0, 221, 255][..],
+            &[b'0'; 34],
+            &[0],
+        ]
+        .concat();
+        world.open(&text.repeat(2000));
+        let mut echoed = 0;
+        while echoed < 2000 {
+            let before = std::mem::replace(&mut echoed, world.tally.messages.get());
+            assert!(
+                (echoed - before) as usize <= INFLATION_BYTES_MAX / 512,
+                "in one turn"
+            );
+            if echoed < 2000 {
+                world.pass();
+            }
+        }
     }
 }

@@ -93,8 +93,12 @@ struct Common {
     slabs: SlabPool,
     inflaters: Inflaters,
     timers: Timers,
+    /// What [`crate::protocol::Turn::inflation`] is in the next call.
+    inflation: usize,
     /// Connections that have input and wait for another turn, and since when, in that order.
     yielded: VecDeque<(Moment, SlotId)>,
+    /// When one of them last had its turn.
+    turn_taken: Moment,
     keepers: Keepers,
     /// Connections over the limit.
     surplus: usize,
@@ -130,7 +134,9 @@ impl<Io> Shard<Io> {
                 slabs,
                 inflaters: Inflaters::default(),
                 timers: Timers::default(),
+                inflation: 0,
                 yielded: VecDeque::new(),
+                turn_taken: Moment::default(),
                 keepers: Keepers::default(),
                 surplus: 0,
                 residents: 0,
