@@ -10,6 +10,7 @@ use std::time::Duration;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::server::Server;
+use crate::support::deflated;
 use crate::support::frames::{self, CONTINUATION, Frame, TEXT};
 use crate::support::request;
 
@@ -62,6 +63,12 @@ impl Kind {
     /// The same as a WebSocket, with `behind` behind the request.
     fn upgraded(count: usize, behind: impl AsRef<[u8]>) -> Self {
         Self::of(count, [&request::upgrade(), behind.as_ref()].concat())
+    }
+
+    /// The same where compression is agreed on.
+    fn deflating(count: usize, behind: &[u8]) -> Self {
+        let offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+        Self::of(count, [&request::with_header(offer), behind].concat())
     }
 
     /// The same as a WebSocket at `target`.
@@ -126,10 +133,10 @@ pub(crate) fn all_kinds() -> Vec<Kind> {
     let socket_io = "/socket.io/?EIO=4&transport=websocket";
     vec![
         // Those that say nothing, or not all of it.
-        Kind::of(60, ""),
-        Kind::of(60, HALF),
-        Kind::of(60, HALF).then("y"),
-        Kind::upgraded(60, ""),
+        Kind::of(40, ""),
+        Kind::of(40, HALF),
+        Kind::of(40, HALF).then("y"),
+        Kind::upgraded(40, ""),
         Kind::upgraded(50, &huge.encode()[..1]),
         Kind::upgraded(60, &large[..8_000]),
         Kind::upgraded(50, &ping[..9]),
@@ -156,6 +163,17 @@ pub(crate) fn all_kinds() -> Vec<Kind> {
             .then(message(PIECE_BYTES))
             .reading(PIECE_BYTES),
         Kind::upgraded(30, "").then(large).reading(100),
+        // Those whose compressed text is more work than it is long, or never whole.
+        Kind::deflating(20, &[])
+            .then(deflated::bomb(60).encode())
+            .reading(PIECE_BYTES),
+        Kind::deflating(20, &[])
+            .then(deflated::codes(60_000).encode())
+            .reading(PIECE_BYTES),
+        Kind::deflating(
+            40,
+            &deflated::text(&frames::prose(5_000, 52)).encode()[..1_000],
+        ),
         // Those that do not end as they should.
         Kind::upgraded(40, Frame::close(1000, "").encode()),
         Kind::upgraded(20, unmasked.encode()).then("on"),
