@@ -66,6 +66,10 @@ fn what_is_no_echo_server_cannot_be_checked() {
         (Habit::CorruptAll, "this is no echo server"),
         (Habit::Refuse, "an upgrade was refused"),
         (Habit::WrongAccept, "Sec-WebSocket-Accept"),
+        (
+            Habit::CloseFirst,
+            "after an ordinary upgrade came Close 1001 \"going\"",
+        ),
         (Habit::HangupInHandshake, "an upgrade got no answer"),
         (Habit::Silent, "an upgrade got no answer"),
     ] {
@@ -76,6 +80,16 @@ fn what_is_no_echo_server_cannot_be_checked() {
     let output = ringload("check ws://127.0.0.1:1/");
     assert!(stderr(&output).contains("connecting: "));
     assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn what_does_not_apply_is_told_once() {
+    let server = Server::websocket(Habit::Right);
+    let output = ringload(&format!("check {} --only deflate/offer-", server.url()));
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{table}");
+    assert_eq!(table.matches("SKIP").count(), 1, "{table}");
+    assert!(table.contains(" more: the server agrees to no permessage-deflate"));
 }
 
 #[test]

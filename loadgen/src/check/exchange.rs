@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::case::{Case, Rule};
 use super::inflate::Inflater;
 use super::peer::{Incoming, Peer};
-use super::reader::{Event, Message};
+use super::reader::{Event, Message, close_words};
 use super::verdict::Finding;
 use super::wire::{CONTINUATION, Cut, Frame, PING, PONG, close};
 
@@ -294,11 +294,7 @@ impl Replies {
         code: Option<u16>,
         reason: &str,
     ) -> Result<String, Finding> {
-        let shown = match code {
-            None => "Close without a code".to_owned(),
-            Some(code) if reason.is_empty() => format!("Close {code}"),
-            Some(code) => format!("Close {code} {reason:?}"),
-        };
+        let shown = close_words(code, reason);
         let is_right = match finish {
             Finish::Echo if code == Some(1009) => {
                 return Err(Finding::Inapplicable(format!(

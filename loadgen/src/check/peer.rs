@@ -2,6 +2,7 @@
 
 mod sending;
 
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -55,12 +56,23 @@ pub(crate) enum End {
 }
 
 /// What a wait ended with.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub(crate) enum Incoming<T> {
     Came(T),
     Ended(End),
     /// Nothing, for as long as is waited.
     Silence,
+}
+
+/// In words, as reports have it.
+impl<T: fmt::Debug> fmt::Debug for Incoming<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Incoming::Came(what) => what.fmt(f),
+            Incoming::Ended(end) => f.write_str(end.words()),
+            Incoming::Silence => f.write_str("nothing"),
+        }
+    }
 }
 
 /// One connection.

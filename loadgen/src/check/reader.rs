@@ -3,6 +3,8 @@
 //! A message that comes back in fragments, with control frames between them, is as good as one in a
 //! single frame.
 
+use std::fmt;
+
 use super::agreement::Terms;
 use super::inflate::Inflater;
 use super::verdict::Finding;
@@ -19,7 +21,7 @@ pub(crate) struct Message {
 }
 
 /// What came.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub(crate) enum Event {
     Message(Message),
     Ping(Vec<u8>),
@@ -44,9 +46,30 @@ pub(crate) struct Reader {
     is_closed: bool,
 }
 
-impl std::fmt::Debug for Message {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.words())
+    }
+}
+
+/// In words, as reports have it.
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Message(message) => message.fmt(f),
+            Event::Ping(payload) => write!(f, "a ping of {} bytes", payload.len()),
+            Event::Pong(payload) => write!(f, "a pong of {} bytes", payload.len()),
+            Event::Close(code, reason) => f.write_str(&close_words(*code, reason)),
+        }
+    }
+}
+
+/// A Close in words.
+pub(super) fn close_words(code: Option<u16>, reason: &str) -> String {
+    match code {
+        None => "Close without a code".to_owned(),
+        Some(code) if reason.is_empty() => format!("Close {code}"),
+        Some(code) => format!("Close {code} {reason:?}"),
     }
 }
 

@@ -63,8 +63,12 @@ pub(super) fn table(document: &CheckDocument, verbose: bool) -> String {
     if !skipped.is_empty() {
         text.push('\n');
     }
-    for case in skipped {
-        let _ = writeln!(text, "SKIP {}: {}", case.id, case.happened);
+    for alike in skipped.chunk_by(|one, other| one.happened == other.happened) {
+        let (id, why) = (&alike[0].id, &alike[0].happened);
+        let _ = match alike.len() - 1 {
+            0 => writeln!(text, "SKIP {id}: {why}"),
+            more => writeln!(text, "SKIP {id} and {more} more: {why}"),
+        };
     }
     text
 }
