@@ -3,9 +3,6 @@
 
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use ringback::behaviour::{Ask, Behaviour, Request, Transmit};
 use ringback::memory::SlabPool;
 use ringback::protocol::handshake::{self, Answer};
@@ -13,53 +10,10 @@ use ringback::protocol::inflate::INFLATER_COST;
 use ringback::protocol::policy::Policy;
 use ringback::protocol::session::INFLATION_BYTES_MAX;
 use ringback::protocol::{Inflaters, Moment, Next, Piece, Reply, Session, Tally, Turn};
+use support::allocations::{self, Counting};
 use support::deflated;
 use support::frames::{self, Frame};
 use support::request;
-
-thread_local! {
-    /// Allocations of this thread. The other threads are the harness's.
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-    /// What this thread has allocated and not given back, in bytes.
-    static HELD_BYTES: Cell<usize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-impl Counting {
-    // A thread that ends may allocate after its locals are gone; none of those is counted here.
-    fn count(bytes: usize) {
-        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-        let _ = HELD_BYTES.try_with(|held| held.set(held.get().wrapping_add(bytes)));
-    }
-
-    fn forget(bytes: usize) {
-        let _ = HELD_BYTES.try_with(|held| held.set(held.get().wrapping_sub(bytes)));
-    }
-}
-
-// SAFETY: every method passes its arguments on to `System`, which keeps the contract of `GlobalAlloc`;
-// the counter is a constant-initialised thread local without a destructor and allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        Self::count(layout.size());
-        // SAFETY: the caller keeps the contract of `alloc`, which is the same.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        Self::forget(layout.size());
-        // SAFETY: the caller keeps the contract of `dealloc`, and `pointer` came from `System`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        Self::forget(layout.size());
-        Self::count(size);
-        // SAFETY: the caller keeps the contract of `realloc`, and `pointer` came from `System`.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -144,9 +98,9 @@ fn allocations(policy: Policy, stream: &[u8], piece_bytes: usize) -> usize {
     warm.send(stream, piece_bytes);
     warm.send(stream, piece_bytes);
     let sent_before = warm.sent_bytes;
-    let before = ALLOCATIONS.get();
+    let before = allocations::count();
     warm.send(stream, piece_bytes);
-    let count = ALLOCATIONS.get() - before;
+    let count = allocations::count() - before;
     assert!(
         warm.sent_bytes - sent_before > stream.len() / 2,
         "it does echo"
@@ -231,18 +185,18 @@ fn an_inflater_takes_what_is_counted_for_it() {
     /// What is inflated at a time, once for a worker.
     const PIECE_BYTES: usize = 16 * 1024;
     let mut warm = Warm::new(Policy::default());
-    let before = HELD_BYTES.get();
+    let before = allocations::held_bytes();
     warm.send(&deflated::text(b"hello").encode(), usize::MAX);
-    let taken = HELD_BYTES.get() - before - PIECE_BYTES;
+    let taken = allocations::held_bytes() - before - PIECE_BYTES;
     let counted = INFLATER_COST * 3 / 4..=INFLATER_COST;
     assert!(counted.contains(&taken), "{taken} bytes");
 }
 
 #[test]
 fn the_counter_counts() {
-    let before = ALLOCATIONS.get();
+    let before = allocations::count();
     drop(std::hint::black_box(Box::new(1)));
-    assert_eq!(ALLOCATIONS.get(), before + 1);
+    assert_eq!(allocations::count(), before + 1);
 }
 
 #[test]
@@ -258,20 +212,20 @@ fn a_behaviour_gives_back_what_it_kept_for_many_answers() {
     };
     let stream = frames::encode(&vec![Frame::text(""); 2700]);
     for path in ["/x/echo", "/x/frames?coalesce", "/x/broadcast/room"] {
-        let before = HELD_BYTES.get();
+        let before = allocations::held_bytes();
         let ask = Ask::read(path).expect("a behaviour");
         let (opened, later) = (Moment::from_nanos(1), Moment::from_nanos(1_000_000_000));
         let mut behaviour = Behaviour::open(ask, &request, &policy, opened, 1);
         while behaviour.has_room() {
             behaviour.receive(&mut stream.clone(), opened);
         }
-        assert!(HELD_BYTES.get() - before > 1 << 20, "{path}");
+        assert!(allocations::held_bytes() - before > 1 << 20, "{path}");
         while behaviour.take_for_room().is_some() {}
         while let Transmit::Bytes(bytes) = behaviour.transmit(later) {
             let count = bytes.len();
             behaviour.sent(count);
         }
-        let held = HELD_BYTES.get() - before;
+        let held = allocations::held_bytes() - before;
         assert!(held < 8 * 1024, "{path}: {held} bytes");
     }
 }

@@ -5,6 +5,7 @@ mod support;
 use proptest::prelude::*;
 use proptest::sample::select;
 use ringback::protocol::policy::Policy;
+use support::fate;
 use support::pretend::{Pretend, State};
 use support::request;
 use support::streams::{self, Cuts};
@@ -197,24 +198,7 @@ proptest! {
         is_carried: bool,
     ) {
         let policy = policy();
-        let fates = [Cuts::Whole, cuts].map(|cuts| {
-            let mut pretend = Pretend::open(&policy);
-            pretend.refusing = refusing;
-            pretend.is_carried = is_carried;
-            let mut behind = Vec::new();
-            for piece in cuts.pieces(bytes.len()) {
-                if pretend.state == State::HandedOver {
-                    behind.extend_from_slice(&bytes[piece]);
-                } else {
-                    pretend.feed(&bytes[piece]);
-                }
-            }
-            let handed_over = [std::mem::take(&mut pretend.handed_over), behind].concat();
-            (pretend.state, handed_over, pretend.release())
-        });
-        if fates[0].0 == State::HandedOver {
-            prop_assert_eq!(&fates[0].1, &bytes);
-        }
-        prop_assert_eq!(&fates[0], &fates[1]);
+        let whole = fate::of(&policy, refusing, is_carried, &bytes, &Cuts::Whole);
+        prop_assert_eq!(fate::of(&policy, refusing, is_carried, &bytes, &cuts), whole);
     }
 }

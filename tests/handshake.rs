@@ -7,6 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use ringback::protocol::WallClock;
 use ringback::protocol::policy::Policy;
+use support::fate;
 use support::pretend::{Pretend, State};
 use support::request::{self, KEY, Response};
 use support::streams::{self, Cuts};
@@ -302,16 +303,8 @@ proptest! {
         refusing: bool,
     ) {
         let policy = Policy::default();
-        let answers = [Cuts::Whole, cuts].map(|cuts| {
-            let mut pretend = Pretend::open(&policy);
-            pretend.refusing = refusing;
-            for piece in cuts.pieces(head.len()) {
-                pretend.feed(&head[piece]);
-            }
-            let state = pretend.state;
-            (state, String::from_utf8_lossy(&pretend.release()).into_owned())
-        });
-        prop_assert_eq!(&answers[0], &answers[1]);
+        let whole = fate::of(&policy, refusing, false, &head, &Cuts::Whole);
+        prop_assert_eq!(fate::of(&policy, refusing, false, &head, &cuts), whole);
     }
 }
 

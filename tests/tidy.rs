@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 mod rust_source;
 
@@ -22,7 +23,7 @@ const UNSAFE_PLACES: [&str; 7] = [
     "mask/src/",
     "loadgen/src/sys.rs",
     "loadgen/src/engine/",
-    "tests/alloc.rs",
+    "tests/support/allocations.rs",
     "tests/sim/ring/",
 ];
 
@@ -333,6 +334,53 @@ fn no_file_is_too_long() {
     };
     let found: Vec<_> = rust_files().iter().filter_map(long).collect();
     assert_none("files to split by idea", &found);
+}
+
+/// The tables in lists, wherever they are in `value`: in deny.toml, the exemptions.
+fn tables_in_lists(value: &toml::Value) -> Vec<&toml::Table> {
+    match value {
+        toml::Value::Table(table) => table.values().flat_map(tables_in_lists).collect(),
+        toml::Value::Array(list) => list.iter().filter_map(toml::Value::as_table).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// What is wrong with an exemption on the day `now`.
+fn fault_of_exemption(exemption: &toml::Table, now: SystemTime) -> Option<String> {
+    let reason = exemption.get("reason").and_then(toml::Value::as_str);
+    let dated = reason.and_then(|it| it.strip_prefix("until ")?.split_once(": "));
+    let Some((day, why)) = dated.filter(|(_, why)| !why.is_empty()) else {
+        return Some(format!("no reason with a last day: {exemption}"));
+    };
+    let Ok(end) = humantime::parse_rfc3339(&format!("{day}T23:59:59Z")) else {
+        return Some(format!("{day} is no day: {exemption}"));
+    };
+    (end < now).then(|| format!("over since {day}, {why}: {exemption}"))
+}
+
+#[test]
+fn what_is_exempt_from_the_rules_on_dependencies_is_so_for_a_time() {
+    let rules: toml::Table = toml::from_str(&read("deny.toml")).expect("TOML");
+    let now = SystemTime::now();
+    let faults = |rules: toml::Table| -> Vec<_> {
+        let rules = toml::Value::Table(rules);
+        let exemptions = tables_in_lists(&rules).into_iter();
+        exemptions
+            .filter_map(|it| fault_of_exemption(it, now))
+            .collect()
+    };
+    assert_none("exemptions", &faults(rules));
+    for (reason, faults_expected) in [
+        ("reason = 'until 2999-01-01: a while'", 0),
+        ("reason = 'until 2020-01-01: a while'", 1),
+        ("reason = 'until soon: a while'", 1),
+        ("reason = 'a while'", 1),
+        ("other = 1", 1),
+    ] {
+        let text = format!("[bans]\nskip = [{{ crate = 'a', {reason} }}]");
+        let rules = toml::from_str(&text).expect("TOML");
+        assert_eq!(faults(rules).len(), faults_expected, "{reason}");
+    }
 }
 
 #[test]

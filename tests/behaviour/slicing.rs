@@ -1,12 +1,11 @@
 //! However the client's bytes are cut, the same is said, in the same order and at the same time, and it ends the
 //! same; and where messages are to come back as they were, they do, as an oracle has it.
 
-use std::time::Duration;
-
 use proptest::prelude::*;
 use ringback::behaviour::{After, Ask, Bad, Drip, End, Greeting, MESSAGE_BYTES_MAX, Source};
 use ringback::protocol::CloseCode;
 
+use super::alike::{check, serve};
 use super::rig::{Ended, Rig, ending, ms};
 use super::support::compare::{Freedom, same};
 use super::support::frames::{self, Frame};
@@ -146,38 +145,13 @@ pub(crate) fn kinds() -> Vec<(Ask, bool)> {
     kinds
 }
 
-/// Sends `stream` in pieces that all come at once, waits, and ends the stream. The socket takes so many bytes
-/// at once.
-fn run(ask: &Ask, stream: &[u8], cuts: &Cuts, takes: usize) -> Result<Rig, String> {
-    let mut rig = Rig::open(ask);
-    rig.takes = takes;
-    for piece in cuts.pieces(stream.len()) {
-        assert!(rig.behaviour.has_room(), "streams here are short");
-        rig.feed(&stream[piece]);
-    }
-    rig.wait(Duration::from_secs(20));
-    rig.finish();
-    rig.wait(Duration::from_secs(20));
+/// What is whole is over in the end.
+fn run(ask: &Ask, stream: &[u8]) -> Result<Rig, String> {
+    let rig = serve(ask, stream, &Cuts::Whole, usize::MAX);
     if rig.is_over() {
         Ok(rig)
     } else {
         Err(format!("still open: {:?}", rig.ends))
-    }
-}
-
-/// Checks that cut like this it is the same as whole.
-fn check(ask: &Ask, whole: &Rig, stream: &[u8], cuts: &Cuts, takes: usize) -> Result<(), String> {
-    let cut = run(ask, stream, cuts, takes)?;
-    // Between two drops there is always the same time, so that their number decides.
-    let is_same = match ask.drip {
-        Some(_) => cut.sent() == whole.sent() && cut.end() == whole.end(),
-        None => cut.timeline() == whole.timeline() && cut.ends == whole.ends,
-    };
-    let told = |rig: &Rig| format!("{:?} {:?}", rig.timeline(), rig.ends);
-    if is_same && cut.for_room == whole.for_room {
-        Ok(())
-    } else {
-        Err(format!("{}\ninstead of\n{}", told(&cut), told(whole)))
     }
 }
 
@@ -215,8 +189,7 @@ fn script() -> Vec<u8> {
 fn every_behaviour_is_the_same_cut_at_every_place() {
     let script = script();
     for (ask, is_echo) in kinds() {
-        let whole = run(&ask, &script, &Cuts::Whole, usize::MAX)
-            .unwrap_or_else(|why| panic!("{ask:?}: {why}"));
+        let whole = run(&ask, &script).unwrap_or_else(|why| panic!("{ask:?}: {why}"));
         if is_echo {
             check_echo(&whole, &script).unwrap_or_else(|why| panic!("{ask:?}: {why}"));
             assert_eq!(whole.end(), Some(Ended::Fin));
@@ -239,7 +212,7 @@ proptest! {
         takes in proptest::sample::select(vec![100, 1460, usize::MAX]),
         (ask, is_echo) in proptest::sample::select(kinds()),
     ) {
-        let whole = run(&ask, &stream, &Cuts::Whole, usize::MAX).map_err(TestCaseError::fail)?;
+        let whole = run(&ask, &stream).map_err(TestCaseError::fail)?;
         if is_echo {
             check_echo(&whole, &stream).map_err(TestCaseError::fail)?;
         }

@@ -8,14 +8,14 @@ use ringback::shard::{
     Write,
 };
 
-use crate::history::{View, views};
-use crate::network::{Line, Side};
-use crate::peer::{End, Peer};
-use crate::reader::{GOING_AWAY, Stage};
-use crate::readiness::Sockets;
-use crate::ring::Ring;
-use crate::scenario::UNREAD_PATIENCE;
-use crate::world::World;
+use crate::sim::history::{View, views};
+use crate::sim::network::{Line, Side};
+use crate::sim::peer::{End, Peer};
+use crate::sim::reader::{GOING_AWAY, Stage};
+use crate::sim::readiness::Sockets;
+use crate::sim::ring::Ring;
+use crate::sim::scenario::UNREAD_PATIENCE;
+use crate::sim::world::World;
 
 /// One part in so many of the budget is for unfinished input.
 const UNFINISHED_PART: usize = 4;

@@ -3,10 +3,10 @@
 use ringback::protocol::Tally;
 use ringback::shard::{Connection, Shard, SlotId, Wants, Write};
 
-use crate::checks::{Engines, SLACK};
-use crate::network::{Farewell, Line, Stamp};
-use crate::run::LAST_CALL;
-use crate::world::World;
+use crate::sim::checks::{Engines, SLACK};
+use crate::sim::network::{Farewell, Line, Stamp};
+use crate::sim::run::LAST_CALL;
+use crate::sim::world::World;
 
 /// What is owed counts from when it is queued, and the kernel has it only some tasks later, in nanoseconds.
 const HANDED_ON: u64 = 1_000_000;

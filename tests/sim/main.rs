@@ -1,41 +1,14 @@
-//! The seeded simulation: see `docs/SIMULATION.md`.
-//!
-//! | file | what is in it |
-//! |---|---|
-//! | `run.rs` | one run, from its seed to its end |
-//! | `checks.rs` | what must hold at any moment |
-//! | `history.rs` | what must hold over time |
-//! | `scenario.rs` | the circumstances |
-//! | `moves.rs` | connections that are put down and picked up |
-//! | `world.rs` | the clock, the crowd, the trace |
-//! | `network.rs` | TCP |
-//! | `peer.rs`, `script.rs`, `reader.rs` | how a peer behaves, what it says, what it must be answered |
-//! | `readiness.rs` | an epoll |
-//! | `ring/` | an io_uring and its receive buffers |
-//! | `tasks/` | an executor, and what its tasks wait for |
+//! The simulation over seeds: all of them, one, or as many as there is time for (`docs/SIMULATION.md`).
 
+#[path = "mod.rs"]
+mod sim;
 #[path = "../support/mod.rs"]
 mod support;
-
-mod checks;
-mod history;
-mod moves;
-mod network;
-mod peer;
-mod reader;
-mod readiness;
-mod ring;
-mod run;
-mod scenario;
-mod script;
-mod tasks;
-mod world;
 
 use std::panic::catch_unwind;
 use std::time::{Duration, Instant};
 
-use run::{Style, run};
-use support::random;
+use sim::{Chance, Style, run};
 
 /// Seeds tried by default, for each style.
 const SEEDS: u64 = 10_000;
@@ -52,7 +25,7 @@ fn option(name: &str) -> Option<u64> {
 /// Runs the seeds that are asked for.
 fn simulate(style: Style, test: &str) {
     if let Some(seed) = option("SIM_SEED") {
-        println!("{}", run(seed, style, true));
+        println!("{}", run(&Chance::of(seed), style, true));
         return;
     }
     let minutes = option("SIM_MINUTES");
@@ -64,7 +37,7 @@ fn simulate(style: Style, test: &str) {
             println!("{style:?}: {number} seeds");
             return;
         }
-        if catch_unwind(|| run(seed, style, false)).is_err() {
+        if catch_unwind(|| run(&Chance::of(seed), style, false)).is_err() {
             panic!(
                 "seed {seed}, {style:?}, after {number} that hold; again, with the whole trace:\n  \
                  SIM_SEED={seed} cargo test --test sim -- --nocapture {test}"

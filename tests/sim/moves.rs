@@ -3,11 +3,11 @@
 
 use ringback::shard::{Carried, Destination, Permit};
 
-use crate::checks::Engine;
-use crate::network::{Connection, Line, Network, Side};
-use crate::random::Random;
-use crate::run::Style;
-use crate::world::{Shared, World};
+use crate::sim::checks::Engine;
+use crate::sim::network::{Connection, Line, Network, Side};
+use crate::sim::run::Style;
+use crate::sim::world::{Shared, World};
+use crate::support::random::Random;
 
 /// A connection on its way: all but its socket.
 struct Parcel {

@@ -1,11 +1,11 @@
 //! A peer: it says its script in pieces, reads as it likes, and leaves in one of many ways.
 
-use crate::network::{Line, Network};
-use crate::random::Random;
-use crate::reader::{Expected, Reader, Stage};
-use crate::scenario::Scenario;
-use crate::script::Script;
+use crate::sim::network::{Line, Network};
+use crate::sim::reader::{Expected, Reader, Stage};
+use crate::sim::scenario::Scenario;
+use crate::sim::script::Script;
 use crate::support::compare::Freedom;
+use crate::support::random::Random;
 
 /// How it reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,8 +10,8 @@ use ringback::engine::{Letter, Origin, Post};
 use ringback::protocol::Moment;
 use ringback::shard::{Carried, Destination, Sent, SlotId, Standing, Wants, Write};
 
-use crate::network::{Line, Read};
-use crate::world::{Shared, World};
+use crate::sim::network::{Line, Read};
+use crate::sim::world::{Shared, World};
 
 /// A socket of the simulated network. It is closed by [`Kernel::close`]: dropped otherwise, it leaks, and
 /// is found at the end.

@@ -9,15 +9,15 @@ use ringback::memory::SlabPool;
 use ringback::protocol::Tally;
 use ringback::shard::{Admission, Settings};
 
-use crate::checks::{self, Engine, Engines};
-use crate::history::{self, History, View};
-use crate::moves;
-use crate::network::Stamp;
-use crate::readiness::Sockets;
-use crate::ring::Ring;
-use crate::scenario::Scenario;
-use crate::tasks::Tasks;
-use crate::world::{Shared, World};
+use crate::sim::checks::{self, Engine, Engines};
+use crate::sim::history::{self, History, View};
+use crate::sim::moves;
+use crate::sim::network::Stamp;
+use crate::sim::readiness::Sockets;
+use crate::sim::ring::Ring;
+use crate::sim::scenario::Scenario;
+use crate::sim::tasks::Tasks;
+use crate::sim::world::{Shared, World};
 
 /// More turns than any run needs.
 const TURNS_MAX: usize = 400_000;
@@ -37,15 +37,28 @@ impl Style {
     pub(crate) const ALL: [Style; 3] = [Style::Readiness, Style::Completion, Style::Tasks];
 }
 
+/// What decides all that is left to chance.
+pub(crate) struct Chance<'a> {
+    pub(crate) seed: u64,
+    /// Bytes that decide first, until there are no more ([`Random::guided`]).
+    pub(crate) guide: &'a [u8],
+}
+
+impl Chance<'_> {
+    pub(crate) fn of(seed: u64) -> Self {
+        Chance { seed, guide: &[] }
+    }
+}
+
 /// Runs it; the trace, if all of it is wanted.
 ///
 /// # Panics
 /// Where an invariant does not hold.
-pub(crate) fn run(seed: u64, style: Style, whole_trace: bool) -> String {
+pub(crate) fn run(chance: &Chance<'_>, style: Style, whole_trace: bool) -> String {
     let stop = |scenario: &Scenario, workers: usize| {
         Rc::new(Stop::new(workers, scenario.drain_timeout).expect("descriptors for a waker"))
     };
-    let world: Shared = Rc::new(RefCell::new(World::new(seed, style, stop, whole_trace)));
+    let world: Shared = Rc::new(RefCell::new(World::new(chance, style, stop, whole_trace)));
     let stop = world.borrow().stop.clone();
     let scenario = world.borrow().scenario.clone();
     let styles = world.borrow().moves.styles.clone();

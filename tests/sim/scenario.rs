@@ -7,7 +7,7 @@ use ringback::protocol::Policy;
 use ringback::protocol::policy::GreetingAfter;
 use ringback::shard::{Entrance, Protocol};
 
-use crate::random::Random;
+use crate::support::random::Random;
 
 const MILLISECOND: u64 = 1_000_000;
 

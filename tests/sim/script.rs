@@ -2,13 +2,13 @@
 
 use ringback::shard::Protocol;
 
-use crate::random::Random;
-use crate::reader::Expected;
-use crate::scenario::Scenario;
+use crate::sim::reader::Expected;
+use crate::sim::scenario::Scenario;
 use crate::support::deflated::{self, Style};
 use crate::support::event::{Event, Message};
 use crate::support::frames::{self, Frame};
 use crate::support::oracle::{self, Patience, Rules};
+use crate::support::random::Random;
 use crate::support::{request, streams};
 
 /// An offer of compressed messages, and what is agreed to.

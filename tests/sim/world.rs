@@ -8,12 +8,12 @@ use std::time::Duration;
 use ringback::engine::{Stop, StopPhase};
 use ringback::protocol::Moment;
 
-use crate::moves::Moves;
-use crate::network::{Line, Network, Side, Stamp};
-use crate::peer::Peer;
-use crate::random::Random;
-use crate::run::Style;
-use crate::scenario::Scenario;
+use crate::sim::moves::Moves;
+use crate::sim::network::{Line, Network, Side, Stamp};
+use crate::sim::peer::Peer;
+use crate::sim::run::{Chance, Style};
+use crate::sim::scenario::Scenario;
+use crate::support::random::Random;
 
 /// Events kept, unless all are asked for.
 const TRACE_MAX: usize = 4000;
@@ -96,14 +96,14 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(
-        seed: u64,
+        chance: &Chance<'_>,
         style: Style,
         stop: impl FnOnce(&Scenario, usize) -> Rc<Stop>,
         whole_trace: bool,
     ) -> Self {
-        let mut random = Random::new(seed);
+        let mut random = Random::guided(chance.seed, chance.guide);
         let mut scenario = Scenario::new(&mut random);
-        let moves = Moves::new(seed, style);
+        let moves = Moves::new(chance.seed, style);
         scenario.policy.http = moves.http;
         if moves.styles.len() > 1 && scenario.peers > CROWD {
             // Time passes only where no worker has anything reported to it, and with many there always is.
@@ -354,7 +354,7 @@ impl World {
         let handshake = scenario.policy.handshake_timeout.as_nanos() as u64;
         let ending = scenario.ending_max().as_nanos() as u64;
         self.network.clock.now += 2 * (silence + handshake + ending);
-        crate::checks::check_deadlines(self);
+        crate::sim::checks::check_deadlines(self);
     }
 
     /// Something is to happen, though nothing did that could happen by itself.

@@ -162,10 +162,17 @@ impl Inflate {
         for place in &ORDER[..lengths] {
             of_lengths[*place] = self.bits(3)? as u8;
         }
-        let code = code(&of_lengths, false).ok_or(Bad)?;
+        // A code without symbols is none, but zlib says so only behind the lengths, for each of which it takes a bit.
+        let is_empty = of_lengths == [0; 19];
+        let code = code(&of_lengths, is_empty).ok_or(Bad)?;
         let mut all = Vec::new();
         while all.len() < literals + distances {
-            let (value, count) = match self.symbol(&code)? {
+            let symbol = if is_empty {
+                self.bits(1).map(|_| 0)?
+            } else {
+                self.symbol(&code)?
+            };
+            let (value, count) = match symbol {
                 16 => (*all.last().ok_or(Bad)?, 3 + self.bits(2)?),
                 17 => (0, 3 + self.bits(3)?),
                 18 => (0, 11 + self.bits(7)?),

@@ -6,19 +6,36 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 /// SplitMix64: small, and good enough to be surprising.
-pub(crate) struct Random(u64);
+pub(crate) struct Random {
+    state: u64,
+    /// What decides the coarse of the next words: a byte each, from the last on.
+    guide: Vec<u8>,
+}
 
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
-        Random(seed)
+        Random::guided(seed, &[])
+    }
+
+    /// The first words begin with these bytes: a byte decides one of up to 256 choices, and so one that is changed
+    /// changes one of them. What it decides no further, and all that follows, is the seed's.
+    pub(crate) fn guided(seed: u64, guide: &[u8]) -> Self {
+        Random {
+            state: seed,
+            guide: guide.iter().rev().copied().collect(),
+        }
     }
 
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.0;
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut word = self.state;
         word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^ (word >> 31)
+        word ^= word >> 31;
+        match self.guide.pop() {
+            Some(coarse) => word >> 8 | u64::from(coarse) << 56,
+            None => word,
+        }
     }
 
     /// A number below `end`, which must not be zero.

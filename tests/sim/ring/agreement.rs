@@ -3,7 +3,7 @@
 use ringback::engine::uring::{Completion, Key};
 use ringback::shard::{Load, Shard, SlotId, Wants, Write};
 
-use crate::network::Line;
+use crate::sim::network::Line;
 
 use super::Ring;
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use ringback::shard::Lease;
 
-use crate::scenario;
+use crate::sim::scenario;
 
 /// What lies in a buffer that was provided again: whoever still sends from it sends this.
 const POISON: u8 = 0xa5;

@@ -22,8 +22,8 @@ use ringback::engine::{Letter, Origin, Post};
 use ringback::protocol::Moment;
 use ringback::shard::{Carried, Destination, Lease, Load, SlotId, Standing};
 
-use crate::network::Line;
-use crate::world::{Shared, World};
+use crate::sim::network::Line;
+use crate::sim::world::{Shared, World};
 use memory::{Filling, Memory};
 
 /// What is asked of the ring.

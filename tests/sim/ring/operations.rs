@@ -3,8 +3,8 @@
 use ringback::engine::uring::{Completion, Key};
 use ringback::shard::SlotId;
 
-use crate::network::{Line, Read};
-use crate::world::World;
+use crate::sim::network::{Line, Read};
+use crate::sim::world::World;
 
 use super::{Kind, Operation, Ring};
 

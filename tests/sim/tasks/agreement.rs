@@ -3,7 +3,7 @@
 use ringback::engine::tokio_uring::Seat;
 use ringback::shard::{Load, Shard, SlotId, Wants, Write};
 
-use crate::world::World;
+use crate::sim::world::World;
 
 use super::operations::{Kernel, What};
 use super::sockets::Socket;

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Wake, Waker};
 
-use crate::world::{Shared, World};
+use crate::sim::world::{Shared, World};
 
 use super::operations::Kernel;
 

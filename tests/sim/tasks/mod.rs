@@ -23,10 +23,10 @@ use ringback::engine::Worker;
 use ringback::engine::tokio_uring::{Shared as Core, serve};
 use ringback::shard::{Destination, SlotId, Wants};
 
-use crate::checks::{self, Engine};
-use crate::history::{View, views};
-use crate::network::Stamp;
-use crate::world::{Shared, World};
+use crate::sim::checks::{self, Engine};
+use crate::sim::history::{View, views};
+use crate::sim::network::Stamp;
+use crate::sim::world::{Shared, World};
 use executor::Executor;
 use operations::{Kernel, What};
 use sockets::{Door, Runtime};

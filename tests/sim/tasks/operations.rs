@@ -11,8 +11,8 @@ use ringback::engine::tokio_uring::world::Outgoing;
 use ringback::protocol::Moment;
 use ringback::shard::{Load, SlotId, Write};
 
-use crate::network::Line;
-use crate::world::{Shared, World};
+use crate::sim::network::Line;
+use crate::sim::world::{Shared, World};
 
 use super::executor::Task;
 use super::progress::is_writable;

@@ -1,8 +1,8 @@
 //! How operations go on, complete and are reported: one step at a time, in any order that
 //! `engine::tokio_uring::world` allows.
 
-use crate::network::{Line, Read};
-use crate::world::World;
+use crate::sim::network::{Line, Read};
+use crate::sim::world::World;
 
 use super::operations::{Kernel, Operation, What};
 

@@ -10,7 +10,7 @@ use ringback::engine::{Letter, Origin, Post};
 use ringback::protocol::Moment;
 use ringback::shard::{Carried, Destination, Standing};
 
-use crate::network::Line;
+use crate::sim::network::Line;
 
 use super::operations::{Kernel, What};
 
