@@ -70,6 +70,9 @@ def write(findings):
     for peer, _, document in findings:
         cells = [" / ".join(str(count(document, name, verdict)) for verdict in ("PASS", "WARN", "FAIL")) for name in groups]
         lines.append(f"| {peer['title']} | {' | '.join(cells)} |")
+    for peer, version, document in findings:
+        if document["error"] and not document["error"].endswith("cases failed"):
+            lines.append(f"\n**{peer['title']} {version}**: {document['error']}.")
     for verdict, title in (("FAIL", "Requirements not met"), ("WARN", "Warnings")):
         lines.append(f"\n## {title}")
         for peer, version, document in findings:

@@ -12,6 +12,8 @@ use super::head::Head;
 use super::opening::Answer::{NoUpgrade, Refusal, RefusalOrEnd, Upgrade, UpgradeOrRefusal};
 use super::opening::request;
 use super::peer::Ground;
+use super::strain::another_is_served;
+use super::verdict::Level;
 use super::verdict::Verdict::{self, Fail, Pass, Skip, Warn};
 use super::wire::{Frame, Length, binary, close, continuation, frame, ping, pong, text};
 use super::{cases, is_selected, play, play_all};
@@ -246,6 +248,23 @@ fn a_handshake_is_judged_by_its_answer() {
     }
     let looked_at = request(head.clone(), Upgrade).look(|_| Err("not so".to_owned()));
     judged(&looked_at.case("look", must("", "")), as_it_is(), Then::Hold, Fail, "not so");
+}
+
+#[test]
+fn a_server_that_is_gone_is_accused_of_nothing_that_was_not_played() {
+    let mut ground = server(UPGRADED.into(), Then::Hold, SHORT);
+    // Bound, and so nobody else's, but not listened at.
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    socket.bind(&any.into()).unwrap();
+    ground.address = socket.local_addr().unwrap().as_socket().unwrap();
+    let cases = [echoes([text("Hello")]).case("echo", must("", ""))];
+    let results = play_all(&cases, &ground, 1);
+    assert_eq!(results[0].verdict, Skip);
+    assert!(results[0].happened.contains("not played: connecting"));
+    let finding = another_is_served(&ground).unwrap_err();
+    assert_eq!(finding.verdict(Level::Should), Fail);
+    assert!(finding.words().contains("no other client was served"));
 }
 
 #[test]

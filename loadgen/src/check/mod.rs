@@ -39,8 +39,9 @@ use std::time::Instant;
 
 use self::case::Case;
 use self::peer::{Ground, Peer};
+use self::strain::another_is_served;
 use self::transcript::Transcript;
-use self::verdict::Verdict;
+use self::verdict::{Finding, Verdict};
 use crate::options::UsageError;
 use crate::options::check::CheckOptions;
 use crate::output::document::check::{CHECK_SCHEMA, CaseResult, CheckDocument, Totals};
@@ -78,11 +79,24 @@ pub(crate) fn run(options: &CheckOptions) -> anyhow::Result<Status> {
     let (ground, server) = scout::look(&target, options)?;
     let results = play_all(&cases, &ground, options.jobs);
     let totals = Totals::of(&results);
-    let failed = totals.fail > 0;
+    // One that ended, or hangs, may have taken what killed it for a PASS.
+    let gone = another_is_served(&ground)
+        .err()
+        .filter(|finding| matches!(finding, Finding::Illegal(_)));
+    let error = match gone {
+        Some(finding) => Some(format!("once all was played, {}", finding.words())),
+        None => {
+            (totals.fail > 0).then(|| format!("{} of {} cases failed", totals.fail, results.len()))
+        }
+    };
     let document = CheckDocument {
         schema: CHECK_SCHEMA.to_owned(),
-        status: if failed { Status::Failed } else { Status::Ok },
-        error: failed.then(|| format!("{} of {} cases failed", totals.fail, results.len())),
+        status: if error.is_some() {
+            Status::Failed
+        } else {
+            Status::Ok
+        },
+        error,
         environment: Environment::read(),
         url: target.url,
         server,
@@ -125,7 +139,7 @@ fn is_selected(id: &str, patterns: &[String]) -> bool {
 /// Plays the cases, so many at a time, then those that must be alone. The results are in their order.
 ///
 /// What failed is played again with few beside it: a server, or a machine, that was just busy is not to
-/// blame, and a fault shows again.
+/// blame, and a fault shows again. What cannot be played again stands as it is.
 fn play_all(cases: &[Case], ground: &Ground, jobs: usize) -> Vec<CaseResult> {
     let (alone, together): (Vec<_>, Vec<_>) = (0..cases.len()).partition(|&at| cases[at].alone);
     let mut results = play_each(cases, &together, ground, jobs);
@@ -143,9 +157,13 @@ fn play_all(cases: &[Case], ground: &Ground, jobs: usize) -> Vec<CaseResult> {
     again.extend(play_each(cases, &alone, ground, 1));
     for (place, mut result) in again {
         let first = results.get(&place).map(|first| first.happened.clone());
-        if result.verdict == Verdict::Pass {
-            result.verdict = Verdict::Warn;
-            result.happened += &format!("; at first {}", first.unwrap_or_default());
+        match result.verdict {
+            Verdict::Skip => continue,
+            Verdict::Pass => {
+                result.verdict = Verdict::Warn;
+                result.happened += &format!("; at first {}", first.unwrap_or_default());
+            }
+            Verdict::Warn | Verdict::Fail => {}
         }
         results.insert(place, result);
     }
@@ -181,7 +199,10 @@ fn play_each(
 fn play(case: &Case, ground: &Ground) -> CaseResult {
     let begin = Instant::now();
     let mut transcript = Transcript::default();
-    let result = Peer::connect(ground).and_then(|mut peer| {
+    // A server to which nobody can connect is at fault, but not in this case.
+    let connected = Peer::connect(ground)
+        .map_err(|finding| Finding::Inapplicable(format!("not played: {}", finding.words())));
+    let result = connected.and_then(|mut peer| {
         let result = (case.play)(&mut peer);
         transcript = std::mem::take(&mut peer.transcript);
         result

@@ -98,7 +98,7 @@ pub(crate) fn another_is_served(ground: &Ground) -> Result<(), Finding> {
             Err(finding @ Finding::Illegal(_)) => return Err(finding),
             Err(finding) if took >= LAST_PATIENCE * ground.patience => {
                 return Err(Finding::Illegal(format!(
-                    "after it no other client was served within {:.0} s (RFC 6455, 10.4): {}",
+                    "no other client was served within {:.0} s (RFC 6455, 10.4): {}",
                     took.as_secs_f64(),
                     finding.words()
                 )));
