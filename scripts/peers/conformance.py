@@ -12,6 +12,8 @@ from peers import ROOT, Failure, Server
 
 RESULT = ROOT / "results" / "conformance" / "check.md"
 LIMIT_SECONDS = 900
+# Of the cases that show the same.
+CASES_NAMED = 8
 # Of several requirements that a peer does not meet, the one that is named first is of the first of these groups.
 GRAVEST = ["utf8", "frames", "fragments", "deflate", "close", "resources", "handshake", "syntax"]
 HEAD = """\
@@ -21,6 +23,10 @@ Each server as [`scripts/peers`](../../scripts/peers/README.md) starts it, on lo
 strict they are: [docs/check.md](../../docs/check.md). A FAIL is a requirement that a document puts on servers in so many
 words; a WARN is advice not taken, or a limit that is missing. Idle timeouts and pings are switched off where a server
 has them, so a WARN for half a frame that is borne with says nothing about its defaults.
+
+What is tested is a library together with the few lines of ours that make an echo server of it, in the form of its own
+examples: where a library leaves something to its user and its examples do not do it (methods, an answer to a handshake
+that is wrong, a deadline), the server lacks it.
 
 Made by `scripts/peers/check --conformance`.
 """
@@ -55,7 +61,8 @@ def examine(peer, target, ringload):
 
 
 def write(findings):
-    """findings: (peer, version, document) for each peer, in order."""
+    """findings: (peer, version, document) for each peer."""
+    findings = sorted(findings, key=lambda finding: finding[0]["role"] != "ours")
     groups = list(dict.fromkeys(group(case) for _, _, document in findings for case in document["cases"]))
     environment = findings[0][2]["environment"]
     lines = [HEAD]
@@ -138,7 +145,8 @@ def warn(rule, cases):
 
 
 def names(cases):
-    return ", ".join(f"`{case['id']}`" for case in cases)
+    shown = ", ".join(f"`{case['id']}`" for case in cases[:CASES_NAMED])
+    return shown if len(cases) <= CASES_NAMED else f"{shown} and {len(cases) - CASES_NAMED} more"
 
 
 def sent_bytes(case):
