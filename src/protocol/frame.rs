@@ -147,17 +147,16 @@ pub(super) struct ShortMessage {
 pub(super) const SHORT_HEADER_BYTES: usize = 6;
 
 /// The short message at the start of `bytes`, if there is one and all of it is there. Where this is none,
-/// [`parse`] says what there is. `DEFLATES`: whether permessage-deflate is agreed on; who does without it should not be
-/// held up by that question.
+/// [`parse`] says what there is. `deflates`: whether permessage-deflate is agreed on.
 #[inline]
-pub(super) fn parse_short_message<const DEFLATES: bool>(bytes: &[u8]) -> Option<ShortMessage> {
+pub(super) fn parse_short_message(bytes: &[u8], deflates: bool) -> Option<ShortMessage> {
     const FINAL_TEXT: u8 = FIN | TEXT;
     const FINAL_BINARY: u8 = FIN | BINARY;
     const FINAL_COMPRESSED_BINARY: u8 = FIN | COMPRESSED_BINARY;
     let (&[first, second, a, b, c, d], rest) = bytes.split_first_chunk()?;
     match first {
         FINAL_TEXT | FINAL_BINARY => {}
-        FINAL_COMPRESSED_BINARY if DEFLATES => {}
+        FINAL_COMPRESSED_BINARY if deflates => {}
         _ => return None,
     }
     let length = second ^ MASKED;

@@ -68,11 +68,7 @@ impl Inbound {
             }
         }
         loop {
-            if self.deflates {
-                self.echo_short_deflated_messages(turn, window, messages)?;
-            } else {
-                self.echo_short_messages::<false>(turn, window, messages)?;
-            }
+            self.echo_short_messages(turn, window, messages)?;
             if window.unread_len() == 0 {
                 return Ok(Flow::Read);
             }
@@ -99,7 +95,7 @@ impl Inbound {
 
     /// Answers the short messages that come next, as [`Inbound::echo_payload`] would, in a straight line.
     #[inline]
-    fn echo_short_messages<const DEFLATES: bool>(
+    fn echo_short_messages(
         &self,
         turn: &Turn<'_>,
         window: &mut Window<'_>,
@@ -110,7 +106,7 @@ impl Inbound {
         }
         let maximum = turn.policy.message_bytes_max.unwrap_or(u64::MAX);
         let maximum = u8::try_from(maximum).unwrap_or(u8::MAX);
-        while let Some(message) = frame::parse_short_message::<DEFLATES>(window.unread())
+        while let Some(message) = frame::parse_short_message(window.unread(), self.deflates)
             && message.length <= maximum
         {
             let payload = window.short_payload(&message);
@@ -122,17 +118,6 @@ impl Inbound {
             *messages += 1;
         }
         Ok(())
-    }
-
-    /// The same where permessage-deflate is agreed on.
-    #[inline(never)] // A second loop would take registers from the first.
-    fn echo_short_deflated_messages(
-        &self,
-        turn: &Turn<'_>,
-        window: &mut Window<'_>,
-        messages: &mut u64,
-    ) -> Result<(), Violation> {
-        self.echo_short_messages::<true>(turn, window, messages)
     }
 
     /// Answers as much of the frame's payload as is here, and may be looked at in this turn.
