@@ -117,8 +117,6 @@ fn an_offer_of_subprotocols_is_a_list_of_tokens() {
         String::from_utf8(head).expect("UTF-8")
     };
     for value in [
-        "",
-        ",",
         "two words",
         "chat, a=b",
         "\"chat\"",
@@ -127,7 +125,7 @@ fn an_offer_of_subprotocols_is_a_list_of_tokens() {
     ] {
         assert_refused(&offering(value), 400, "Sec-WebSocket-Protocol");
     }
-    for value in ["chat", ", chat ,", "soap,chat\t"] {
+    for value in ["chat", ", chat ,", "soap,chat\t", "", ","] {
         answer(&offering(value)).assert_switched();
     }
 }

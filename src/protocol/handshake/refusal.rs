@@ -214,7 +214,7 @@ impl Refusal {
                 random bytes in base64 (24 characters).\n"
                 .into(),
             Refusal::Subprotocol => "Sec-WebSocket-Protocol is no list of subprotocols. It has names, separated \
-                by commas, of letters, digits and any of !#$%&'*+-.^_`|~, at least one.\n"
+                by commas, of letters, digits and any of !#$%&'*+-.^_`|~.\n"
                 .into(),
             Refusal::Extensions => "Sec-WebSocket-Extensions is not of the form `name; parameter; \
                 parameter=value, name`, in which each is a token and a value may stand in double quotes.\n"

@@ -354,16 +354,7 @@ fn chooses_the_first_subprotocol_offered_that_it_knows() {
         let accepted = upgraded(answer(&head, &policy));
         assert_eq!(accepted.subprotocol, expected, "of {offers:?} by {known:?}");
     }
-    for offers in [
-        "",
-        " , ",
-        "ch at",
-        "a=b",
-        "(c)",
-        "\"d\"",
-        "a, b/c",
-        "caf\u{e9}",
-    ] {
+    for offers in ["ch at", "a=b", "(c)", "\"d\"", "a, b/c", "caf\u{e9}"] {
         let head = head_with(&[&format!("Sec-WebSocket-Protocol: {offers}")]);
         refused(&head, Refusal::Subprotocol);
     }
