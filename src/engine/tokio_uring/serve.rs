@@ -72,8 +72,6 @@ async fn attend<W: World>(
     shared.core().attends = next;
     let mut sleep = pin!(async {
         match next {
-            // No sleep is shorter than a millisecond.
-            Some(due) if due <= shared.world.now() => shared.world.turn().await,
             Some(due) => shared.world.sleep_until(due).await,
             None => pending().await,
         }
