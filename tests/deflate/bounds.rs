@@ -13,6 +13,13 @@ use crate::support::pretend::State;
 use crate::support::replies;
 use crate::support::streams::{self, Cuts};
 
+/// `sent` is one message, as `frame` has it.
+fn assert_message(sent: &[u8], frame: &Frame) {
+    let seen = replies::read_extended(sent, true).expect("strict frames");
+    let messages = seen.outcome.messages();
+    assert!(messages.map(|message| &message.bytes).eq([&frame.payload]));
+}
+
 #[test]
 fn a_bomb_takes_no_memory_and_its_time_in_turns() {
     let policy = Policy::default();
@@ -32,14 +39,7 @@ fn a_bomb_takes_no_memory_and_its_time_in_turns() {
     assert_eq!(pretend.tally.inflated.get(), 1);
     assert!(calls > 1000, "{calls} calls");
     assert_eq!(pretend.held_bytes(), 0);
-    let seen = replies::read_extended(&pretend.release(), true)
-        .expect("strict frames")
-        .outcome;
-    assert!(
-        seen.messages()
-            .map(|message| &message.bytes)
-            .eq([&frame.payload])
-    );
+    assert_message(&pretend.release(), &frame);
 }
 
 #[test]
@@ -118,14 +118,7 @@ fn without_memory_what_straddles_is_passed_on() {
         pretend.feed(first);
         assert_eq!(pretend.held_bytes(), 0);
         pretend.feed(second);
-        let seen = replies::read_extended(&pretend.sent, true)
-            .expect("strict frames")
-            .outcome;
-        assert!(
-            seen.messages()
-                .map(|message| &message.bytes)
-                .eq([&frame.payload])
-        );
+        assert_message(&pretend.sent, &frame);
         pretend.sent.clear();
     }
     assert_eq!(pretend.tally.unchecked.get(), 2);

@@ -74,12 +74,12 @@ pub(crate) fn every_size_comes_back(engine: &'static str) {
     });
 }
 
-pub(crate) fn sixteen_mebibytes_come_back(engine: &'static str) {
-    const BYTES: usize = 16 << 20;
+/// A text and a binary message of so many bytes come back.
+fn large_messages_come_back(engine: &'static str, bytes: usize) {
     let server = Server::start(engine, &[]);
     run(async {
         let mut client = connect(&server).await;
-        for message in [text(BYTES), Message::binary(frames::noise(BYTES, 10))] {
+        for message in [text(bytes), Message::binary(frames::noise(bytes, 10))] {
             let (same_client, received) = echo(client, message.clone()).await;
             client = same_client;
             assert!(received == message, "the echo differs");
@@ -87,17 +87,12 @@ pub(crate) fn sixteen_mebibytes_come_back(engine: &'static str) {
     });
 }
 
+pub(crate) fn sixteen_mebibytes_come_back(engine: &'static str) {
+    large_messages_come_back(engine, 16 << 20);
+}
+
 pub(crate) fn a_hundred_mebibytes_come_back(engine: &'static str) {
-    const BYTES: usize = 100 << 20;
-    let server = Server::start(engine, &[]);
-    run(async {
-        let mut client = connect(&server).await;
-        for message in [text(BYTES), Message::binary(frames::noise(BYTES, 12))] {
-            let (same_client, received) = echo(client, message.clone()).await;
-            client = same_client;
-            assert!(received == message, "the echo differs");
-        }
-    });
+    large_messages_come_back(engine, 100 << 20);
 }
 
 pub(crate) fn fragments_are_joined(engine: &'static str) {

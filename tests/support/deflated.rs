@@ -243,19 +243,7 @@ pub(crate) fn valid() -> impl Strategy<Value = Vec<Frame>> {
 
 /// The bytes of a stream with compressed messages that may contain a fault anywhere, and may end anywhere.
 pub(crate) fn any_stream() -> impl Strategy<Value = Stream> {
-    let fault = prop::option::weighted(0.6, (any::<Index>(), fault()));
-    let tail = prop::option::weighted(0.2, any::<Index>());
-    (valid(), fault, tail).prop_map(|(mut frames, fault, tail)| {
-        if let Some((place, faulty)) = fault {
-            let place = place.index(frames.len() + 1);
-            frames.splice(place..place, faulty);
-        }
-        let mut bytes = frames::encode(&frames);
-        if let Some(tail) = tail {
-            bytes.truncate(tail.index(bytes.len() + 1));
-        }
-        Stream::from(&bytes[..])
-    })
+    streams::perhaps_wrong(valid(), fault())
 }
 
 /// A stream short enough to be cut at every place.

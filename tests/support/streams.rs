@@ -319,9 +319,17 @@ pub(crate) fn valid() -> impl Strategy<Value = Vec<Frame>> {
 
 /// The bytes of a stream that may be valid, may contain a fault anywhere, may end anywhere.
 pub(crate) fn any_stream() -> impl Strategy<Value = Stream> {
-    let fault = option::weighted(0.6, (any::<Index>(), violation()));
+    perhaps_wrong(valid(), violation())
+}
+
+/// The bytes of frames that are `valid`, among which there may be a `fault` anywhere, and which may end anywhere.
+pub(crate) fn perhaps_wrong(
+    valid: impl Strategy<Value = Vec<Frame>>,
+    fault: impl Strategy<Value = Vec<Frame>>,
+) -> impl Strategy<Value = Stream> {
+    let fault = option::weighted(0.6, (any::<Index>(), fault));
     let tail = option::weighted(0.2, any::<Index>());
-    (valid(), fault, tail).prop_map(|(mut frames, fault, tail)| {
+    (valid, fault, tail).prop_map(|(mut frames, fault, tail)| {
         if let Some((place, faulty)) = fault {
             let place = place.index(frames.len() + 1);
             frames.splice(place..place, faulty);
