@@ -34,7 +34,8 @@ const MIN_WAIT_MIN: Duration = Duration::from_micros(1);
 /// No peer should wait longer than this for others to be answered with it.
 const MIN_WAIT_MAX: Duration = Duration::from_millis(10);
 
-/// A provided buffer that holds a request head, and one that a worker's cache could never.
+/// What a buffer may have, in bytes, a ring's or a socket's: the least takes a request head, the most is more than any
+/// worker's cache.
 const BUFFER_BYTES: std::ops::RangeInclusive<u64> = 1024..=16 << 20;
 
 /// `TCP_CA_NAME_MAX` without its terminating zero.

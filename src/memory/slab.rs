@@ -324,7 +324,7 @@ impl SlabPool {
         }
     }
 
-    /// Counts `bytes` of memory that is no slab as unfinished input, if more than half of what there is for that is
+    /// Counts `bytes` of memory that is no slab as unfinished input, if at least half of what there is for that is
     /// free: whoever asks can do without, and a frame or a head cannot.
     pub fn reserve_to_hold(&mut self, bytes: usize) -> bool {
         let pot = &self.budget.unfinished;

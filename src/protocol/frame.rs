@@ -32,8 +32,8 @@ pub const SERVER_HEADER_BYTES_MAX: usize = 10;
 /// The longest payload of a control frame, in bytes (section 5.5).
 pub const CONTROL_BYTES_MAX: usize = 125;
 
-const COMPRESSED_TEXT: u8 = RSV1 | TEXT;
-const COMPRESSED_BINARY: u8 = RSV1 | BINARY;
+pub(super) const COMPRESSED_TEXT: u8 = RSV1 | TEXT;
+pub(super) const COMPRESSED_BINARY: u8 = RSV1 | BINARY;
 
 const RESERVED_BITS: u8 = 0x70;
 const CONTROL_BIT: u8 = 0x08;
@@ -147,7 +147,7 @@ pub(super) struct ShortMessage {
 pub(super) const SHORT_HEADER_BYTES: usize = 6;
 
 /// The short message at the start of `bytes`, if there is one and all of it is there. Where this is none,
-/// [`parse`] says what there is. `deflates`: whether permessage-deflate is agreed on.
+/// [`parse_extended`] says what there is. `deflates`: whether permessage-deflate is agreed on.
 #[inline]
 pub(super) fn parse_short_message(bytes: &[u8], deflates: bool) -> Option<ShortMessage> {
     const FINAL_TEXT: u8 = FIN | TEXT;
@@ -198,7 +198,7 @@ pub struct ServerHeader {
 }
 
 impl ServerHeader {
-    /// The header of a frame whose first byte (FIN and opcode) is `first` and whose payload has
+    /// The header of a frame whose first byte (FIN, RSV1 and opcode) is `first` and whose payload has
     /// `length` bytes.
     #[inline]
     pub fn new(first: u8, length: u64) -> Self {

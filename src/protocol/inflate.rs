@@ -59,8 +59,6 @@ impl Slice {
 /// What inflates one message.
 pub struct Inflater {
     stream: Decompress,
-    /// No byte has come since the message, or the stream after one that ended, began.
-    is_fresh: bool,
     /// The last four bytes that came.
     last: [u8; 4],
     /// How many bytes the message has been inflated to.
@@ -83,7 +81,6 @@ impl Inflater {
     fn new() -> Box<Self> {
         Box::new(Inflater {
             stream: Decompress::new(false),
-            is_fresh: true,
             last: [0; 4],
             message_bytes: 0,
             is_kept: false,
@@ -95,11 +92,15 @@ impl Inflater {
         self.message_bytes
     }
 
+    /// Whether no byte has come since the message, or the stream after one that ended, began.
+    fn is_fresh(&self) -> bool {
+        self.stream.total_in() == 0
+    }
+
     /// A stream has ended, or the message has.
     fn reset(&mut self) {
-        if !self.is_fresh {
+        if !self.is_fresh() {
             self.stream.reset(false);
-            self.is_fresh = true;
         }
     }
 
@@ -124,7 +125,7 @@ impl Inflater {
         let mut rest = &slice.bytes[..slice.len];
         loop {
             let is_at_end = slice.ends && rest.len() == slice.len - came;
-            if is_at_end && self.is_fresh {
+            if is_at_end && self.is_fresh() {
                 return Ok(());
             }
             let before = (self.stream.total_in(), self.stream.total_out());
@@ -132,7 +133,6 @@ impl Inflater {
             let taken = (self.stream.total_in() - before.0) as usize;
             let made = (self.stream.total_out() - before.1) as usize;
             rest = &rest[taken..];
-            self.is_fresh &= taken == 0;
             self.message_bytes = self.message_bytes.saturating_add(made as u64);
             look(&piece[..made])?;
             let status = inflated.map_err(|_| Violation::Deflate)?;
@@ -172,9 +172,9 @@ impl Inflater {
         self.last[kept..].copy_from_slice(&bytes[bytes.len() - count..]);
     }
 
-    /// Gives it up: it counts no more.
-    pub(super) fn release(self, slabs: &mut SlabPool) {
-        if self.is_kept {
+    /// It counts as unfinished input no more.
+    pub(super) fn release(&mut self, slabs: &mut SlabPool) {
+        if std::mem::take(&mut self.is_kept) {
             slabs.give_reserved(INFLATER_COST);
         }
     }
@@ -218,9 +218,7 @@ impl Inflaters {
 
     /// Takes one back whose message has ended.
     pub(super) fn give(&mut self, mut inflater: Box<Inflater>, slabs: &mut SlabPool) {
-        if std::mem::take(&mut inflater.is_kept) {
-            slabs.give_reserved(INFLATER_COST);
-        }
+        inflater.release(slabs);
         if self.warm.len() < WARM_INFLATERS_MAX {
             inflater.reset();
             inflater.message_bytes = 0;

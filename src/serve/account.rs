@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::http::Sender;
-use crate::memory::{Budget, Level};
+use crate::memory::Budget;
 use crate::protocol::Tally;
 
 /// Where it is counted.
@@ -20,18 +20,6 @@ pub(super) struct Account {
     /// The HTTP side, if there is one.
     pub(super) http: Option<Sender>,
 }
-
-/// Something that peers make the server hold.
-pub(super) struct Holding {
-    what: &'static str,
-    /// How much of it is held now.
-    taken: usize,
-    /// The most that may be; none: no limit of the server's own.
-    max: Option<usize>,
-}
-
-/// All of it.
-pub(super) struct Holdings(Vec<Holding>);
 
 /// What was done since the start.
 #[derive(Default)]
@@ -70,44 +58,24 @@ impl Account {
         done
     }
 
-    /// What is held now.
-    pub(super) fn holdings(&self) -> Holdings {
-        let of = |what, level: Level| Holding {
-            what,
-            taken: level.taken,
-            max: Some(level.max),
+    /// What is held now, in words, each with the most that may be where the server has a limit of its own.
+    pub(super) fn holdings(&self) -> String {
+        let of = |what: &str, taken: usize, max: Option<usize>| match max {
+            Some(max) => format!("{taken} of {max} {what}"),
+            None => format!("{taken} {what}"),
         };
-        let connections = Holding {
-            what: "connections",
-            taken: usize::try_from(self.done().open).unwrap_or(usize::MAX),
-            max: self.connections_max.map(NonZeroUsize::get),
-        };
-        let mut all = vec![
-            connections,
-            of("bytes to be sent", self.budget.queued()),
-            of("bytes of unfinished input", self.budget.unfinished()),
-        ];
-        let http = self.http.iter().flat_map(Sender::occupied);
-        all.extend(http.map(|it| Holding {
-            what: it.what,
-            taken: it.taken,
-            max: Some(it.max),
-        }));
-        Holdings(all)
-    }
-}
-
-impl fmt::Display for Holdings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, Holding { what, taken, max }) in self.0.iter().enumerate() {
-            let comma = if place > 0 { ", " } else { "" };
-            write!(f, "{comma}{taken}")?;
-            if let Some(max) = max {
-                write!(f, " of {max}")?;
-            }
-            write!(f, " {what}")?;
+        let open = usize::try_from(self.done().open).unwrap_or(usize::MAX);
+        let max = self.connections_max.map(NonZeroUsize::get);
+        let mut all = vec![of("connections", open, max)];
+        for (what, level) in [
+            ("bytes to be sent", self.budget.queued()),
+            ("bytes of unfinished input", self.budget.unfinished()),
+        ] {
+            all.push(of(what, level.taken, Some(level.max)));
         }
-        Ok(())
+        let http = self.http.iter().flat_map(Sender::occupied);
+        all.extend(http.map(|it| of(it.what, it.taken, Some(it.max))));
+        all.join(", ")
     }
 }
 

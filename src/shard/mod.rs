@@ -157,7 +157,7 @@ impl<Io> Shard<Io> {
         self.common.draining.is_some()
     }
 
-    /// Whether a connection waits for another turn, and for nothing else.
+    /// Whether a connection waits for another turn, and for nothing else, or did until it ended.
     pub fn has_yielded(&self) -> bool {
         !self.common.yielded.is_empty()
     }

@@ -21,7 +21,7 @@ pub struct Deflate {
     pub window_bits: Option<(u8, u8)>,
 }
 
-/// A value that is no list of extensions.
+/// A value that is no list of what it should list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 

@@ -95,14 +95,16 @@ pub fn answer<'a>(head: &'a [u8], policy: &Policy) -> Result<Answer<'a>, Refusal
         return Ok(Answer::Http);
     }
     match upgrade(&request, may_speak_engine_io) {
-        Ok(accepted) if elsewhere.is_some() => Ok(Answer::Elsewhere(Accepted {
-            deflate: None,
-            ..accepted
-        })),
         Ok(mut accepted) => {
-            let is_wanted = policy.deflate.is_some() && policy.prefix.is_none();
-            accepted.deflate = accepted.deflate.filter(|_| is_wanted);
-            Ok(Answer::Upgrade(accepted))
+            // What is answered otherwise than by itself is not compressed.
+            let is_echoed = elsewhere.is_none() && policy.prefix.is_none();
+            accepted.deflate = accepted
+                .deflate
+                .filter(|_| policy.deflate.is_some() && is_echoed);
+            Ok(match elsewhere {
+                Some(_) => Answer::Elsewhere(accepted),
+                None => Answer::Upgrade(accepted),
+            })
         }
         Err(Refusal::SocketIo) if policy.speaks_engine_io() => Err(Refusal::SocketIoPath),
         Err(refusal) => Err(refusal),
@@ -189,12 +191,9 @@ fn upgrade<'a>(request: &Request<'a>, may_speak_engine_io: bool) -> Result<Accep
         Once::Value(key) if is_key(key) => accept(key),
         Once::Missing | Once::Value(_) | Once::Repeated => return Err(Refusal::Key),
     };
-    if request.subprotocols_are_malformed {
-        return Err(Refusal::Subprotocol);
-    }
     Ok(Accepted {
         accept,
-        subprotocol: request.subprotocol,
+        subprotocol: request.subprotocol.map_err(|_| Refusal::Subprotocol)?,
         deflate: request.deflate.map_err(|_| Refusal::Extensions)?,
     })
 }

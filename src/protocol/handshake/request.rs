@@ -86,11 +86,9 @@ pub(super) struct Request<'a> {
     pub(super) mentions_websocket: bool,
     pub(super) websocket_version: Once<'a>,
     pub(super) key: Once<'a>,
-    /// The first offered that the server knows.
-    pub(super) subprotocol: Option<&'a str>,
-    /// What is offered is no list of names.
-    pub(super) subprotocols_are_malformed: bool,
-    /// The first offer of permessage-deflate that can be met, unless extensions are not offered as they must be.
+    /// The first offered that the server knows, unless they are not offered as they must be.
+    pub(super) subprotocol: Result<Option<&'a str>, Malformed>,
+    /// The first offer of permessage-deflate that can be met, with the same exception.
     pub(super) deflate: Result<Option<Deflate>, Malformed>,
 }
 
@@ -111,8 +109,7 @@ impl<'a> Request<'a> {
             connection_upgrades: false,
             websocket_version: Once::Missing,
             key: Once::Missing,
-            subprotocol: None,
-            subprotocols_are_malformed: false,
+            subprotocol: Ok(None),
             deflate: Ok(None),
         };
         let mut headers = [EMPTY_HEADER; HEADERS_MAX];
@@ -144,13 +141,11 @@ impl<'a> Request<'a> {
         } else if is("sec-websocket-key") {
             self.key.put(value);
         } else if is("sec-websocket-protocol") {
-            self.subprotocols_are_malformed |= !lists_tokens(value);
-            self.subprotocol = self.subprotocol.or_else(|| choose(value, subprotocols));
+            let chosen = choose(value, subprotocols);
+            self.subprotocol = self.subprotocol.and_then(|it| Ok(it.or(chosen?)));
         } else if is("sec-websocket-extensions") {
-            self.deflate = match (self.deflate, extensions::choose(value)) {
-                (Ok(before), Ok(chosen)) => Ok(before.or(chosen)),
-                (Err(malformed), _) | (_, Err(malformed)) => Err(malformed),
-            };
+            let chosen = extensions::choose(value);
+            self.deflate = self.deflate.and_then(|it| Ok(it.or(chosen?)));
         } else if is("content-length") {
             self.body.put_length(value);
         } else if is("transfer-encoding") {
@@ -175,25 +170,20 @@ fn lists(value: &[u8], wanted: &[u8]) -> bool {
     elements(value).any(|element| element.eq_ignore_ascii_case(wanted))
 }
 
-/// Whether `value` is a list of tokens; empty elements are passed over. One of nothing else offers nothing: Python's
-/// websockets sends that where it is given an empty list.
-fn lists_tokens(value: &[u8]) -> bool {
-    elements(value).all(|element| element.is_empty() || is_token(element))
-}
-
-/// The first subprotocol offered in `value` that is among `known`.
-fn choose<'a>(value: &'a [u8], known: &[String]) -> Option<&'a str> {
-    if known.is_empty() {
-        return None;
+/// The first subprotocol offered in `value` that is among `known`. Empty elements are passed over, and there may be no
+/// others: Python's websockets sends that where it is given an empty list.
+///
+/// # Errors
+/// Where an element is no token.
+fn choose<'a>(value: &'a [u8], known: &[String]) -> Result<Option<&'a str>, Malformed> {
+    let is_known = |name: &str| known.iter().any(|it| it == ANY_SUBPROTOCOL || it == name);
+    let mut chosen = None;
+    for offered in elements(value).filter(|element| !element.is_empty()) {
+        let name = std::str::from_utf8(offered).ok();
+        let name = name.filter(|_| is_token(offered)).ok_or(Malformed)?;
+        chosen = chosen.or_else(|| is_known(name).then_some(name));
     }
-    elements(value)
-        .filter(|offered| is_token(offered))
-        .filter_map(|offered| std::str::from_utf8(offered).ok())
-        .find(|offered| {
-            known
-                .iter()
-                .any(|name| name == ANY_SUBPROTOCOL || name == offered)
-        })
+    Ok(chosen)
 }
 
 /// Whether `bytes` are a token (RFC 9110, section 5.6.2).

@@ -7,12 +7,11 @@ use super::Turn;
 use super::inbound::{Frame, Inbound, Kind};
 use super::window::Window;
 
-/// How many inflated bytes each piece counts for that they are inflated in, however few they are: to begin and to
-/// end costs time, too.
+/// What each call of the inflater costs beside what comes of it, in inflated bytes: it takes time though little comes.
 const PIECE_COST: usize = 512;
 
-/// How many inflated bytes each compressed one counts for beside: block after block with a new code each, and no text,
-/// takes as long as that.
+/// What each compressed byte costs beside what comes of it, in inflated bytes: blocks that bring a code each, and no
+/// text, take that long to read.
 const COMPRESSED_COST: usize = 32;
 
 impl Inbound {
@@ -73,12 +72,12 @@ impl Inbound {
             }
         };
         turn.tally.inflated_bytes.add(message_bytes - before);
-        if !ends || done < here || outcome.is_err() {
+        if outcome.is_ok() && (!ends || done < here) {
             self.inflater = Some(inflater);
-            outcome?;
             return Ok(if done < here { done } else { all });
         }
         turn.inflaters.give(inflater, turn.slabs);
+        outcome?;
         if !self.validator.is_complete() {
             return Err(Violation::Utf8);
         }

@@ -147,7 +147,7 @@ impl Inbound {
         if let Some(slab) = self.held.take() {
             slabs.give(slab);
         }
-        if let Some(inflater) = self.inflater.take() {
+        if let Some(mut inflater) = self.inflater.take() {
             inflater.release(slabs);
         }
     }

@@ -2,16 +2,15 @@
 
 use crate::memory::slab::{HOLD_BYTES_MAX, SLAB_COST_MAX, SlabPool};
 use crate::protocol::carried::{Damage, Reader, Writer};
-use crate::protocol::frame::{self, CLIENT_HEADER_BYTES_MAX, FIN, RSV1};
+use crate::protocol::frame::{
+    self, CLIENT_HEADER_BYTES_MAX, COMPRESSED_BINARY, COMPRESSED_TEXT, FIN,
+};
 use crate::protocol::utf8::Validator;
 
 use super::control::PartialControl;
 use super::inbound::{Frame, Inbound, Kind, Unfinished, Way};
 use super::open::Manner;
 use super::prefix::fragment_len_max;
-
-const COMPRESSED_TEXT: u8 = RSV1 | frame::TEXT;
-const COMPRESSED_BINARY: u8 = RSV1 | frame::BINARY;
 
 impl Way {
     const ALL: [Way; 5] = [

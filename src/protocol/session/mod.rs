@@ -40,7 +40,7 @@ use crate::memory::slab::{Slab, SlabPool};
 use head::{Head, Outcome};
 use open::Open;
 
-/// How many bytes compressed text may be inflated to in one turn of a connection.
+/// What compressed text may cost in one turn of a connection, in inflated bytes; `deflated.rs` says what else counts.
 pub const INFLATION_BYTES_MAX: usize = 256 * 1024;
 
 /// What a session may use during one call.
@@ -59,8 +59,8 @@ pub struct Turn<'a> {
     /// How many bytes of reply beyond the lent memory the engine has room for. Only a mode that makes
     /// more bytes than it was given looks at it; it may pass it by one slab.
     pub room: usize,
-    /// How many bytes compressed text may still be inflated to, about, before others have their turn:
-    /// [`INFLATION_BYTES_MAX`], less whatever has been. A session passes it by half a mebibyte at most.
+    /// What compressed text may still cost, in inflated bytes, before others have their turn:
+    /// [`INFLATION_BYTES_MAX`], less what it has. A session passes it by half a mebibyte at most.
     pub inflation: usize,
     /// Whether new upgrades are refused with 503: the server is draining, or full.
     pub refusing: bool,
