@@ -22,7 +22,8 @@ HEAD = """\
 Each server as [`scripts/peers`](../../scripts/peers/README.md) starts it, on loopback. What the verdicts mean and how
 strict they are: [docs/check.md](../../docs/check.md). A FAIL is a requirement that a document puts on servers in so many
 words; a WARN is advice not taken, or a limit that is missing. Idle timeouts and pings are switched off where a server
-has them, so a WARN for half a frame that is borne with says nothing about its defaults.
+has them, so a WARN for half a frame that is borne with says nothing about its defaults. What had to be built
+otherwise stands in `scripts/peers`, too.
 
 What is tested is a library together with the few lines of ours that make an echo server of it, in the form of its own
 examples: where a library leaves something to its user and its examples do not do it (methods, an answer to a handshake

@@ -63,5 +63,10 @@ pub(crate) fn every_case_passes(engine: &'static str) {
         .map(|case| format!("{} {}: {}", case["verdict"], case["id"], case["happened"]))
         .collect();
     assert!(blemishes.is_empty(), "{}", blemishes.join("\n"));
-    assert!(cases.len() >= 320);
+    // One that is skipped says nothing.
+    let passed = cases
+        .iter()
+        .filter(|case| case["verdict"] == "PASS")
+        .count();
+    assert!(passed >= 630, "{passed} passed of {}", cases.len());
 }
