@@ -1,11 +1,11 @@
 //! What the main thread waits for: signals, and news of the workers.
 
 use std::io;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, SendError, Sender};
 use std::thread;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
 /// A piece of news.
@@ -20,6 +20,10 @@ pub(super) enum Event {
     Signal(i32),
     /// The process was asked how things stand.
     Asked,
+    /// The process was told to read again what may have changed on disk.
+    Reload,
+    /// The process was told to hand over to a successor.
+    Succeed,
 }
 
 /// Where news is told.
@@ -34,7 +38,7 @@ impl Events {
 }
 
 /// Where the main thread hears of it. While there is one, SIGTERM and SIGINT are news; once it is dropped,
-/// they end the process. SIGUSR1 never does.
+/// they end the process. SIGHUP, SIGUSR1 and SIGUSR2 never do.
 pub struct Inbox {
     events: Events,
     news: Receiver<Event>,
@@ -48,17 +52,21 @@ impl Inbox {
     /// # Errors
     /// Where there are no descriptors or threads left.
     pub fn open() -> io::Result<Self> {
-        let mut signals = Signals::new([SIGTERM, SIGINT, SIGUSR1])?;
+        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2])?;
         let (sender, news) = mpsc::channel();
         let events = Events(sender.clone());
         thread::Builder::new()
             .name("signals".to_owned())
             .spawn(move || {
                 for signal in signals.forever() {
-                    if signal == SIGUSR1 {
-                        // Where nobody serves any more, there is nothing to tell.
-                        let _ = sender.send(Event::Asked);
-                    } else if sender.send(Event::Signal(signal)).is_err() {
+                    let event = match signal {
+                        SIGUSR1 => Event::Asked,
+                        SIGHUP => Event::Reload,
+                        SIGUSR2 => Event::Succeed,
+                        signal => Event::Signal(signal),
+                    };
+                    // Where nobody serves any more, there is nothing to do but to end.
+                    if let Err(SendError(Event::Signal(signal))) = sender.send(event) {
                         std::process::exit(128 + signal);
                     }
                 }
