@@ -8,6 +8,7 @@
 //! | [`memory`] | slabs, chains of them, the budget: what connections share |
 //! | [`protocol`] | bytes in, bytes out: sessions, frames, the handshake. No socket, no clock |
 //! | [`behaviour`] | connections that behave as their path asks, for whoever tests a client |
+//! | [`link`] | what lies under a dialogue where TLS is spoken: ciphertext in, plaintext out |
 //! | [`shard`] | the engine-free half of a core's thread: connections, queues, deadlines |
 //! | [`sys`] | small skins over the operating system |
 //! | [`engine`] | epoll, io_uring, tokio-uring: a function each, over the same shard |
@@ -26,6 +27,8 @@ pub mod config;
 pub mod engine;
 #[forbid(unsafe_code)]
 pub mod http;
+#[forbid(unsafe_code)]
+pub mod link;
 #[forbid(unsafe_code)]
 pub mod memory;
 #[forbid(unsafe_code)]

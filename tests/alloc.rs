@@ -67,6 +67,7 @@ impl Warm {
                     room: 1 << 16,
                     inflation: INFLATION_BYTES_MAX,
                     refusing: false,
+                    over_tls: false,
                     cause: None,
                 };
                 let mut reply = Reply::default();

@@ -346,6 +346,7 @@ fn unfinished_frames_take_a_quarter_of_the_memory_at_most() {
                     room: 1 << 16,
                     inflation: INFLATION_BYTES_MAX,
                     refusing: false,
+                    over_tls: false,
                     cause: None,
                 };
                 let mut session = Session::open(&policy, now);
@@ -396,6 +397,7 @@ fn a_greeting_in_its_own_turn_is_in_a_send_of_its_own() {
         room: 1 << 16,
         inflation: INFLATION_BYTES_MAX,
         refusing: false,
+        over_tls: false,
         cause: None,
     };
     let mut session = Session::open(&policy, now);

@@ -54,6 +54,7 @@ impl Worker {
             room: 64 << 10,
             inflation: usize::MAX,
             refusing: false,
+            over_tls: false,
             cause: None,
         };
         let step = session.receive(&mut turn, lent, &mut reply);

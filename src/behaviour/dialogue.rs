@@ -113,6 +113,7 @@ impl Dialogue {
             room: usize::MAX,
             inflation: 0,
             refusing: false,
+            over_tls: false,
             cause: None,
         };
         (&mut self.session, turn)

@@ -48,6 +48,7 @@ mod whoami;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::link::Facts;
 use crate::protocol::handshake::Accepted;
 use crate::protocol::{Cause, CloseCode, Ending, Moment, Policy};
 
@@ -73,6 +74,8 @@ pub struct Request<'a> {
     pub accepted: Accepted<'a>,
     /// The address and port of the client, where they are known.
     pub peer: Option<core::net::SocketAddr>,
+    /// What was agreed on by TLS, where it is spoken.
+    pub tls: Option<&'a Facts>,
 }
 
 /// What is to be done now.
@@ -177,7 +180,7 @@ impl Behaviour {
             self.outlet.pace.push(greeting, opened + APART);
         }
         let first = match self.ask.source {
-            Source::Whoami => Some(Item::text(whoami(request.head, request.peer))),
+            Source::Whoami => Some(Item::text(whoami(request.head, request.peer, request.tls))),
             Source::Huge { bytes } => Some(Item::Huge(bytes)),
             _ => None,
         };

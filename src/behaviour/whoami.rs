@@ -5,6 +5,7 @@ use core::net::SocketAddr;
 use serde::Serialize;
 
 use super::head::{Head, text};
+use crate::link::Facts;
 
 /// Fields whose values are secrets of the client.
 const SECRET: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
@@ -12,7 +13,7 @@ const SECRET: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
 #[derive(Serialize)]
 struct Whoami<'a> {
     address: Option<String>,
-    tls: bool,
+    tls: Option<Tls<'a>>,
     method: &'a str,
     target: &'a str,
     http: String,
@@ -20,6 +21,18 @@ struct Whoami<'a> {
     subprotocols: Vec<String>,
     extensions: Vec<String>,
     forwarded: Forwarded,
+}
+
+/// What was agreed on by TLS, where the server itself speaks it.
+#[derive(Serialize)]
+struct Tls<'a> {
+    version: &'a str,
+    cipher: &'a str,
+    /// The name that the client asked for (SNI).
+    server_name: Option<&'a str>,
+    /// The subject of the client's certificate.
+    client: Option<&'a str>,
+    resumed: bool,
 }
 
 /// What proxies said, in `Forwarded` (RFC 7239) or else in the fields that were in use before it.
@@ -30,13 +43,19 @@ struct Forwarded {
     host: Option<String>,
 }
 
-/// What is known of whoever sent the request with this whole `head` from this address, as JSON. Proxies
+/// What is known of whoever sent the request with this whole `head` from this address, over TLS or not, as JSON. Proxies
 /// can say what they like, and so can clients.
-pub fn whoami(head: &[u8], peer: Option<SocketAddr>) -> String {
+pub fn whoami(head: &[u8], peer: Option<SocketAddr>, tls: Option<&Facts>) -> String {
     let head = Head::read(head);
     let whoami = Whoami {
         address: peer.map(|peer| peer.to_string()),
-        tls: false,
+        tls: tls.map(|facts| Tls {
+            version: facts.version,
+            cipher: &facts.cipher,
+            server_name: facts.server_name.as_deref(),
+            client: facts.client.as_deref(),
+            resumed: facts.is_resumed,
+        }),
         method: head.method,
         target: head.target,
         http: format!("1.{}", head.minor_version),

@@ -16,6 +16,8 @@ pub struct Listen {
     /// with the same port; alone it stands for both, as it does by default on Linux (RFC 3493, section
     /// 5.3).
     pub only_v6: bool,
+    /// Whether TLS is spoken there.
+    pub tls: bool,
 }
 
 impl Listen {
@@ -24,9 +26,13 @@ impl Listen {
             address,
             optional: false,
             only_v6: address.ip() != Ipv6Addr::UNSPECIFIED,
+            tls: false,
         }
     }
 }
+
+/// What stands in front of an address where TLS is spoken.
+const TLS_SCHEME: &str = "tls://";
 
 /// Reads a list of addresses. What is named twice is listened on once; port 0 is a port of its own
 /// each time.
@@ -38,6 +44,11 @@ pub(super) fn listen(texts: &[String]) -> Result<Vec<Listen>, (String, Refusal)>
                 .iter_mut()
                 .find(|old| old.address == new.address && new.address.port() != 0)
             {
+                Some(old) if old.tls != new.tls => {
+                    let problem = "is named both with TLS and without";
+                    let remedy = "name it once, or two ports";
+                    return Err((text.clone(), Refusal::new(problem, remedy)));
+                }
                 Some(old) => old.optional &= new.optional,
                 None => all.push(new),
             }
@@ -81,10 +92,29 @@ fn covered(all: &[Listen]) -> Option<(SocketAddr, SocketAddr)> {
         })
 }
 
-/// One entry: an address with its port, or `localhost` with a port, which is the loopback address
+/// One entry, with or without TLS.
+fn one(text: &str) -> Result<Vec<Listen>, Refusal> {
+    let (address, tls) = match text.split_at_checked(TLS_SCHEME.len()) {
+        Some((scheme, address)) if scheme.eq_ignore_ascii_case(TLS_SCHEME) => (address, true),
+        _ => (text, false),
+    };
+    let mut all = addresses(address).map_err(|refusal| {
+        if !tls {
+            return refusal;
+        }
+        Refusal::new(
+            refusal.problem,
+            format!("{}, with {TLS_SCHEME} in front", refusal.remedy),
+        )
+    })?;
+    all.iter_mut().for_each(|listen| listen.tls = tls);
+    Ok(all)
+}
+
+/// An address with its port, or `localhost` with a port, which is the loopback address
 /// of both families (RFC 6761, section 6.3). Other names are not looked up: what they mean may
 /// change between two starts.
-fn one(text: &str) -> Result<Vec<Listen>, Refusal> {
+fn addresses(text: &str) -> Result<Vec<Listen>, Refusal> {
     if let Ok(address) = text.parse::<SocketAddr>() {
         return usable(address).map(|address| vec![Listen::new(address)]);
     }
@@ -135,7 +165,15 @@ fn usable(address: SocketAddr) -> Result<SocketAddr, Refusal> {
 
 /// Says what is missing rather than that something is.
 fn unreadable(text: &str) -> Refusal {
-    if text.contains("://") {
+    if let Some((scheme, rest)) = text.split_once("://") {
+        let of_tls = ["wss", "https"];
+        if of_tls.iter().any(|it| scheme.eq_ignore_ascii_case(it)) {
+            let address = rest.split('/').next().unwrap_or_default();
+            return Refusal::new(
+                "is the URL of a client",
+                format!("write tls://{address}: wss:// and https:// are both answered there"),
+            );
+        }
         return Refusal::new(
             "is a URL",
             "write the address alone, such as 127.0.0.1:3000",
@@ -208,7 +246,7 @@ mod tests {
         listen(&texts.iter().map(ToString::to_string).collect::<Vec<_>>())
     }
 
-    fn addresses(texts: &[&str]) -> Vec<String> {
+    fn shown(texts: &[&str]) -> Vec<String> {
         let mark = |listen: &Listen| if listen.optional { "?" } else { "" };
         read(texts)
             .unwrap()
@@ -219,31 +257,31 @@ mod tests {
 
     #[test]
     fn addresses_and_localhost() {
-        assert_eq!(addresses(&["127.0.0.1:3000"]), ["127.0.0.1:3000"]);
-        assert_eq!(addresses(&["[::ffff:127.0.0.1]:1"]), ["127.0.0.1:1"]);
+        assert_eq!(shown(&["127.0.0.1:3000"]), ["127.0.0.1:3000"]);
+        assert_eq!(shown(&["[::ffff:127.0.0.1]:1"]), ["127.0.0.1:1"]);
+        assert_eq!(shown(&["[::1]:0", "0.0.0.0:80"]), ["[::1]:0", "0.0.0.0:80"]);
+        let all = read(&["TLS://localhost:443", "127.0.0.1:80"]).unwrap();
+        let tls: Vec<_> = all.iter().map(|listen| listen.tls).collect();
+        assert_eq!(tls, [true, true, false]);
         assert_eq!(
-            addresses(&["[::1]:0", "0.0.0.0:80"]),
-            ["[::1]:0", "0.0.0.0:80"]
-        );
-        assert_eq!(
-            addresses(&["LocalHost:3000"]),
+            shown(&["LocalHost:3000"]),
             ["127.0.0.1:3000", "[::1]:3000?"]
         );
     }
 
     #[test]
     fn twice_is_once_and_the_stricter_wish_wins() {
-        assert_eq!(addresses(&["127.0.0.1:1", "127.0.0.1:1"]), ["127.0.0.1:1"]);
+        assert_eq!(shown(&["127.0.0.1:1", "127.0.0.1:1"]), ["127.0.0.1:1"]);
         assert_eq!(
-            addresses(&["localhost:1", "[::1]:1"]),
+            shown(&["localhost:1", "[::1]:1"]),
             ["127.0.0.1:1", "[::1]:1"]
         );
         assert_eq!(
-            addresses(&["[::1]:1", "localhost:1"]),
+            shown(&["[::1]:1", "localhost:1"]),
             ["[::1]:1", "127.0.0.1:1"]
         );
         assert_eq!(
-            addresses(&["127.0.0.1:0", "127.0.0.1:0"]),
+            shown(&["127.0.0.1:0", "127.0.0.1:0"]),
             ["127.0.0.1:0", "127.0.0.1:0"]
         );
     }
@@ -254,8 +292,8 @@ mod tests {
         assert_eq!(value, "127.0.0.1:80");
         assert_eq!(refusal.problem, "is already covered by 0.0.0.0:80");
         assert!(read(&["[::]:80", "[::1]:80"]).is_err());
-        assert_eq!(addresses(&["0.0.0.0:80", "127.0.0.1:81"]).len(), 2);
-        assert_eq!(addresses(&["0.0.0.0:0", "127.0.0.1:0"]).len(), 2);
+        assert_eq!(shown(&["0.0.0.0:80", "127.0.0.1:81"]).len(), 2);
+        assert_eq!(shown(&["0.0.0.0:0", "127.0.0.1:0"]).len(), 2);
     }
 
     #[test]
@@ -277,6 +315,17 @@ mod tests {
     fn each_mistake_is_named() {
         for (text, problem, remedy) in [
             ("ws://localhost:3000", "is a URL", "127.0.0.1:3000"),
+            (
+                "wss://localhost:3000/",
+                "is the URL of a client",
+                "write tls://localhost:3000:",
+            ),
+            ("tls://localhost", "has no port", "write localhost:3000"),
+            (
+                "tls://127.0.0.1:1",
+                "is named both with TLS and without",
+                "two ports",
+            ),
             ("/run/ringback.sock", "is a path", "127.0.0.1:3000"),
             ("127.0.0.1", "has no port", "write 127.0.0.1:3000"),
             (

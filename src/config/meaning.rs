@@ -7,6 +7,7 @@ use super::http::http;
 use super::layers::{Given, Layers, Level};
 use super::listen::{Listen, listen};
 use super::policy::policy;
+use super::tls::tls;
 use super::units::{Refusal, duration, size};
 use crate::engine::UringTuning;
 
@@ -67,8 +68,10 @@ pub(super) fn config(layers: &Layers, machine: Machine) -> Result<Config, Config
     let workers = say
         .required("workers")
         .read(|text| workers(text, machine))?;
+    let listen = addresses(say.required("listen"))?;
     let config = Config {
-        listen: addresses(say.required("listen"))?,
+        tls: tls(&say, &listen)?,
+        listen,
         engine: say.required("engine").read(|text| choice(text, &ENGINES))?,
         workers,
         balance: say

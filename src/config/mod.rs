@@ -15,6 +15,7 @@ mod listen;
 mod meaning;
 mod options;
 mod policy;
+mod tls;
 mod units;
 
 #[cfg(test)]
@@ -33,6 +34,7 @@ use crate::protocol::Policy;
 pub use error::ConfigError;
 pub use listen::Listen;
 pub use options::{OptionRow, option_table};
+pub use tls::{Certificates, NamedFile, Pair, Tls};
 
 /// What Ringback was asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +66,8 @@ pub struct Config {
     pub protocol: Protocol,
     /// Ordinary HTTP on the same ports, if it is answered, which only [`Protocol::WebSocket`] can tell apart.
     pub http: Option<Settings>,
+    /// What TLS is spoken with, where an address is to speak it.
+    pub tls: Option<Tls>,
     /// Connections served at once, over all workers; none: as many as there are file descriptors.
     pub connections_max: Option<NonZeroUsize>,
     /// How long connections may take to finish once the server is told to stop.

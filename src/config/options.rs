@@ -22,6 +22,7 @@ const EXAMPLES: &str = "\
 Examples:
   ringback --listen 0.0.0.0:3000 --max-message-size 1MiB
   ringback --tutorial
+  ringback --listen tls://localhost:3443 --tls-self-signed localhost
 
 Every option is also a variable (RINGBACK_IDLE_TIMEOUT=30s) and a key of the
 file that --config names (idle-timeout = \"30s\"). A flag overrides a variable,
@@ -30,8 +31,9 @@ Sizes: 65536, 64KiB, 10kB. Durations: 1500ms, 30s, 2m.";
 
 /// The options of the server, in the order of the help.
 pub(super) fn options() -> Vec<Arg> {
-    let sections: [(&'static str, Vec<Arg>); 7] = [
+    let sections: [(&'static str, Vec<Arg>); 8] = [
         ("Listening", listening()),
+        ("TLS", tls()),
         ("Workers", workers()),
         ("Limits", limits()),
         ("Answers", answers()),
@@ -50,7 +52,8 @@ fn listening() -> Vec<Arg> {
         option("listen", "ADDR")
             .help(
                 "Address and port to listen on; localhost is 127.0.0.1 and, where the host has \
-                 it, ::1; [::] is all of IPv6 and IPv4; port 0 is any free one; repeatable",
+                 it, ::1; [::] is all of IPv6 and IPv4; port 0 is any free one; tls:// in front \
+                 speaks TLS there (wss:// and https://); repeatable",
             )
             .action(ArgAction::Append)
             .default_value("localhost:3000"),
@@ -68,6 +71,31 @@ fn listening() -> Vec<Arg> {
                  net.core.wmem_max and rmem_max; auto is what it finds best, which may be megabytes",
             )
             .default_value("auto"),
+    ]
+}
+
+fn tls() -> Vec<Arg> {
+    vec![
+        option("tls-cert", "FILE")
+            .help(
+                "Certificate of this server in PEM, followed by those that lead to its issuer; repeatable: \
+                 a client gets the one for the name that it asks for, or the first. It is read again when \
+                 it changes",
+            )
+            .action(ArgAction::Append),
+        option("tls-key", "FILE")
+            .help("Private key of the certificate in the same place, in PEM; repeatable")
+            .action(ArgAction::Append),
+        option("tls-client-ca", "FILE").help(
+            "Certificates in PEM of those who issue certificates to clients: whoever shows none of \
+             theirs is refused",
+        ),
+        option("tls-self-signed", "NAME")
+            .help(
+                "Make a certificate for this name or address at start, to try TLS out: its \
+                 fingerprint is in the log; repeatable",
+            )
+            .action(ArgAction::Append),
     ]
 }
 

@@ -12,8 +12,8 @@ use crate::shard::Handle;
 const LINES_MAX: u32 = 10;
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// Refusals, violations and silence, stalled peers, memory.
-const KINDS: usize = 4;
+/// Refusals, violations and silence, stalled peers, memory, TLS.
+const KINDS: usize = 5;
 
 /// What a worker has told lately.
 #[derive(Debug, Default)]
@@ -50,6 +50,7 @@ impl Ended {
             Cause::Closed(_) => 1,
             Cause::Stalled => 2,
             Cause::Memory => 3,
+            Cause::Tls(_) => 4,
         }];
         if *told == LINES_MAX {
             self.untold += 1;

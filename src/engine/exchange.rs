@@ -318,6 +318,7 @@ mod tests {
         let exchange = Exchange::new(&stop, false, None);
         let entrance = Entrance {
             protocol: Protocol::WebSocket,
+            tls: false,
         };
         for _ in 0..6 {
             let socket =
@@ -346,6 +347,7 @@ mod tests {
                 policy: Policy::default(),
                 budget: SlabPool::budget(1 << 20, 1),
                 admission: Arc::new(Admission::new(None)),
+                tls: None,
             },
             tally: Arc::default(),
             listeners: Vec::new(),

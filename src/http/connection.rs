@@ -131,6 +131,7 @@ async fn talk(mut wire: Wire, shared: &Arc<Shared>) -> io::Result<Option<Wire>> 
             Coming::End => return Ok(None),
         };
         shared.counters.requests.fetch_add(1, Relaxed);
+        let over_tls = wire.tls().is_some();
         let response = refusal.map(|refusal| {
             let now = shared.policy.wall_clock.map(|clock| clock.0());
             // The head may be used up by now, and the response to HEAD has no body.
@@ -139,7 +140,7 @@ async fn talk(mut wire: Wire, shared: &Arc<Shared>) -> io::Result<Option<Wire>> 
             } else {
                 &*wire.unread()
             };
-            refusal.render(head, now)
+            refusal.render(head, now, over_tls)
         });
         end_with(wire, &response.unwrap_or_default(), shared).await?;
         return Ok(None);
@@ -147,7 +148,7 @@ async fn talk(mut wire: Wire, shared: &Arc<Shared>) -> io::Result<Option<Wire>> 
 }
 
 /// Ends a connection, with `response` as the last that is said on it.
-pub(super) async fn end_with(wire: Wire, response: &[u8], shared: &Shared) -> io::Result<()> {
+pub(super) async fn end_with(mut wire: Wire, response: &[u8], shared: &Shared) -> io::Result<()> {
     match timeout(shared.policy.stall_timeout, wire.write(response)).await {
         Ok(written) => written?,
         Err(_) => {

@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tower_service::Service;
 
 use crate::behaviour;
+use crate::link::Facts;
 use crate::protocol::handshake::HEAD_BYTES_MAX;
 
 use super::connection::Shared;
@@ -55,6 +56,8 @@ pub(super) struct Came {
     pub(super) head: Bytes,
     /// From whom, where that is known.
     pub(super) peer: Option<SocketAddr>,
+    /// What was agreed on by TLS, where it is spoken.
+    pub(super) tls: Option<Facts>,
 }
 
 /// Has the request answered whose head is the next so many bytes.
@@ -74,6 +77,7 @@ pub(super) async fn exchange(
     let came = Came {
         head: Bytes::copy_from_slice(&wire.unread()[..len]),
         peer: wire.peer(),
+        tls: wire.tls(),
     };
     speak_1_1(&mut wire.unread()[..len]);
     let request = wire::Request::of_head(len);

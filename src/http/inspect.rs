@@ -14,7 +14,7 @@ use super::exchange::Came;
 
 /// Tells the request and its body, as JSON.
 pub(super) async fn received(Extension(came): Extension<Came>, body: Bytes) -> Response {
-    let told = serde_json::from_str(&whoami(&came.head, came.peer));
+    let told = serde_json::from_str(&whoami(&came.head, came.peer, came.tls.as_ref()));
     let mut told: Map<String, Value> = told.unwrap_or_default();
     let length = body.len();
     let content = match std::str::from_utf8(&body) {

@@ -21,7 +21,8 @@
 //! | `turns` | one at a time of those who have much to do |
 //! | `exchange` | one request and its response |
 //! | `head` | whether a head is ordinary, an upgrade, or refused |
-//! | `wire` | unread bytes, then the socket; what hyper reads of them |
+//! | `wire` | unread bytes, then the stream; what hyper reads of them |
+//! | `stream` | the socket, and the link on it where TLS is spoken |
 //! | `routes` | what is answered |
 //! | `page` | the page at `/`, and what it may do |
 //! | `welcome` | what there is, in words |
@@ -29,7 +30,7 @@
 //! | `inspect`, `sse`, `cors` | `/http`, `/sse`, and that pages of anywhere may read them |
 //! | `socket_io` | Socket.IO and Engine.IO, by the library of that name |
 //!
-//! It may import `behaviour`, `protocol::handshake` and the policy, whose times it obeys. It must never know an engine, a
+//! It may import `behaviour`, `link`, `protocol::handshake` and the policy, whose times it obeys. It must never know an engine, a
 //! shard, a session or the configuration's flags.
 
 mod accept;
@@ -44,6 +45,7 @@ mod places;
 mod routes;
 mod socket_io;
 mod sse;
+mod stream;
 mod turns;
 mod welcome;
 mod wire;
@@ -63,6 +65,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::behaviour;
+use crate::link::Link;
 use crate::protocol::Policy;
 use crate::protocol::policy::Elsewhere;
 
@@ -184,8 +187,12 @@ pub struct Caller {
     pub socket: OwnedFd,
     /// What was read from it and not used, from the first byte of a request head on.
     pub unread: Vec<u8>,
+    /// What is to be sent before any answer, as it goes on the wire: only a link has something to say by then.
+    pub unsent: Vec<u8>,
     /// How many bytes have been read from it so far, those included: the kernel counts all that came.
     pub received: u64,
+    /// What lies between the wire and these bytes, where TLS is spoken.
+    pub link: Option<Box<Link>>,
 }
 
 /// Whom the HTTP side tells. Both are called on its thread and must not block.
@@ -352,7 +359,7 @@ impl Sender {
         self.counters
             .refused
             .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        places::turn_away(&turned_away, &self.policy);
+        places::turn_away(turned_away, &self.policy);
     }
 
     /// What was done so far.

@@ -79,8 +79,13 @@ pub(super) fn source(text: &str) -> String {
 }
 
 /// What this is and how to reach it, for people and for programs.
-pub(super) async fn front(welcome: Arc<Welcome>, version: Version, headers: HeaderMap) -> Response {
-    let invitation = invitation(headers.get(HOST).map(|host| host.as_bytes()));
+pub(super) async fn front(
+    welcome: Arc<Welcome>,
+    version: Version,
+    headers: HeaderMap,
+    over_tls: bool,
+) -> Response {
+    let invitation = invitation(headers.get(HOST).map(|host| host.as_bytes()), over_tls);
     let is_too_old = version < Version::HTTP_11;
     let note = if is_too_old { HTTP_1_1_NEEDED } else { "" };
     let vary = (VARY, HeaderValue::from_static("Accept"));

@@ -44,6 +44,7 @@ impl Places {
     pub(super) fn enter(places: &Arc<Places>, unread_bytes: usize) -> Option<Place> {
         let place = add(&places.present, 1, places.max).then(|| Place {
             unread: Held::nothing(places),
+            opening: Held::nothing(places),
         });
         let place = place.and_then(|mut place| place.unread.grow(unread_bytes).then_some(place));
         if place.is_none() && places.is_worth_a_warning() {
@@ -144,6 +145,8 @@ impl Drop for Held {
 #[derive(Debug)]
 pub(super) struct Place {
     unread: Held,
+    /// What a link keeps of what is not whole, or not read.
+    opening: Held,
 }
 
 impl Place {
@@ -152,12 +155,19 @@ impl Place {
         self.unread.set(0);
     }
 
+    /// Whether its link may keep so many bytes; from then on they count.
+    pub(super) fn holds(&mut self, bytes: usize) -> bool {
+        bytes == self.opening.bytes || self.opening.set(bytes)
+    }
+
     /// Goes over to one of those places, taking along so many bytes; whether there was one.
     pub(super) fn move_to(&mut self, places: &Arc<Places>) -> bool {
         if Arc::ptr_eq(places, &self.unread.places) {
             return true;
         }
         let moved = Places::enter(places, self.unread.bytes);
+        let opening = self.opening.bytes;
+        let moved = moved.and_then(|mut place| place.opening.grow(opening).then_some(place));
         let has_moved = moved.is_some();
         if let Some(place) = moved {
             *self = place;
@@ -173,9 +183,15 @@ impl Drop for Place {
 }
 
 /// Tells `caller` that there is no place, as far as its socket takes it at once.
-pub(super) fn turn_away(caller: &Caller, policy: &Policy) {
+pub(super) fn turn_away(caller: Caller, policy: &Policy) {
     let now = policy.wall_clock.map(|clock| clock.0());
-    let response = Refusal::Unavailable.render(&caller.unread, now);
+    let mut response = Refusal::Unavailable.render(&caller.unread, now, caller.link.is_some());
+    if let Some(mut link) = caller.link {
+        let mut sealed = caller.unsent;
+        link.seal_to(&response, &mut sealed);
+        link.finish(&mut sealed);
+        response = sealed;
+    }
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
     // Who is gone need not be told.
     let _ = rustix::net::send(&caller.socket, &response, flags);

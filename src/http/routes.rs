@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, RETRY_AFTER};
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get};
+use axum::{Extension, Router};
 use tokio::sync::watch;
 
 use super::behaviours::listing;
 use super::cors::for_all_origins;
+use super::exchange::Came;
 use super::welcome::Welcome;
 use super::{Phase, inspect, page, sse};
 
@@ -28,8 +29,8 @@ pub(super) fn router(phase: Phases, has_behaviours: bool, welcome: Welcome) -> R
     let routes = Router::new()
         .route(
             "/",
-            readable(get(move |version, headers| {
-                page::front(front, version, headers)
+            readable(get(move |version, headers, came: Extension<Came>| {
+                page::front(front, version, headers, came.tls.is_some())
             })),
         )
         .route("/healthz", readable(get(|| async { "ok\n" })))

@@ -51,6 +51,7 @@ use crate::protocol::Policy;
 use crate::protocol::handshake;
 
 use super::Settings;
+use super::exchange::Came;
 use super::head::below;
 use super::places::Places;
 use super::turns::Turns;
@@ -244,7 +245,9 @@ impl Host {
                 let path = self
                     .is_socket_io(path)
                     .then_some(self.settings.path.as_str());
-                fault.response(&parts.headers, path)
+                let came = parts.extensions.get::<Came>();
+                let over_tls = came.is_some_and(|came| came.tls.is_some());
+                fault.response(&parts.headers, path, over_tls)
             })
         };
         allow_anyone(&mut response);

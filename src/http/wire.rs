@@ -1,7 +1,6 @@
 //! The bytes of a connection: those that were read before, then those of the socket; and hyper's view of
 //! them, which ends where the request does.
 
-use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,16 +12,16 @@ use std::time::Duration;
 
 use hyper::rt::ReadBufCursor;
 use rustix::fs::OFlags;
-use rustix::net::{Shutdown, shutdown, sockopt};
+use rustix::net::sockopt;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+use crate::link::Facts;
 
 use super::Caller;
 use super::places::{Place, Places};
-
-/// What is read from a socket at once, in bytes: a head usually comes whole.
-const READ_BYTES: usize = 4096;
+use super::stream::{READ_BYTES, Stream};
 
 /// How far hyper is with the request that it was given.
 ///
@@ -94,14 +93,12 @@ impl Request {
 pub(super) struct Wire {
     /// Given back before the socket is closed: who sees the end and comes again finds it free.
     place: Place,
-    stream: TcpStream,
+    stream: Stream,
     /// Whether the socket blocked before it came here.
     was_blocking: bool,
     /// Read, and used up to `start`; given back once all of it is used.
     unread: Vec<u8>,
     start: usize,
-    /// How many bytes of the connection have been read so far, here and before.
-    received: u64,
     /// The request that hyper is given.
     pub(super) request: Arc<Request>,
 }
@@ -111,33 +108,39 @@ impl Wire {
         let Caller {
             socket,
             unread,
+            unsent,
             received,
+            link,
         } = caller;
         let flags = rustix::fs::fcntl_getfl(&socket)?;
         rustix::fs::fcntl_setfl(&socket, flags | OFlags::NONBLOCK)?;
+        let socket = TcpStream::from_std(socket.into())?;
         Ok(Wire {
             place,
-            stream: TcpStream::from_std(socket.into())?,
+            stream: Stream::new(socket, link, unsent, received),
             was_blocking: !flags.contains(OFlags::NONBLOCK),
             unread,
             start: 0,
-            received,
             request: Arc::default(),
         })
     }
 
     /// The connection as it came, with what was not used of what was read from it.
     pub(super) fn into_caller(mut self) -> io::Result<Caller> {
-        let socket = OwnedFd::from(self.stream.into_std()?);
+        let received = self.stream.received;
+        self.unread.drain(..self.start);
+        let (socket, link, unsent) = self.stream.into_parts(&mut self.unread);
+        let socket = OwnedFd::from(socket.into_std()?);
         if self.was_blocking {
             let flags = rustix::fs::fcntl_getfl(&socket)?;
             rustix::fs::fcntl_setfl(&socket, flags - OFlags::NONBLOCK)?;
         }
-        self.unread.drain(..self.start);
         Ok(Caller {
             socket,
             unread: self.unread,
-            received: self.received,
+            unsent,
+            received,
+            link,
         })
     }
 
@@ -146,37 +149,39 @@ impl Wire {
         &mut self.unread[self.start..]
     }
 
-    /// Reads more behind it; nothing at the end of the stream.
+    /// Reads more behind it; nothing at the end of the stream. As long as nothing comes, nothing is kept for it.
     pub(super) async fn read_more(&mut self) -> io::Result<usize> {
         self.unread.drain(..self.start);
         self.start = 0;
-        let unread = &mut self.unread;
-        let count = read(&self.stream, |chunk| unread.extend_from_slice(chunk)).await?;
-        self.received += count as u64;
-        Ok(count)
-    }
-
-    /// Writes all of it.
-    pub(super) async fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            self.stream.writable().await?;
-            if let Some(count) = self.try_write(bytes)? {
-                bytes = &bytes[count..];
+        loop {
+            self.stream.ready(true, false).await?;
+            let mut chunk = [0; READ_BYTES];
+            let read = self.stream.try_read(&mut chunk)?;
+            self.count()?;
+            if let Some(count) = read {
+                self.unread.extend_from_slice(&chunk[..count]);
+                return Ok(count);
             }
         }
-        Ok(())
+    }
+
+    /// Writes all of it, to the kernel.
+    pub(super) async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.stream.try_write(bytes)? {
+                Some(count) => bytes = &bytes[count..],
+                None => self.stream.ready(false, true).await?,
+            }
+        }
+        self.stream.flush().await
     }
 
     /// Waits until there is something to read, or room to write, whichever is wanted.
-    pub(super) async fn ready(&self, to_read: bool, to_write: bool) -> io::Result<()> {
-        let interest = match (to_read, to_write) {
-            (true, _) if self.start < self.unread.len() => return Ok(()),
-            (true, true) => Interest::READABLE | Interest::WRITABLE,
-            (true, false) => Interest::READABLE,
-            (false, true) => Interest::WRITABLE,
-            (false, false) => return pending().await,
-        };
-        self.stream.ready(interest).await.map(drop)
+    pub(super) async fn ready(&mut self, to_read: bool, to_write: bool) -> io::Result<()> {
+        if to_read && self.start < self.unread.len() {
+            return Ok(());
+        }
+        self.stream.ready(to_read, to_write).await
     }
 
     /// Reads some of what is there, and gives it to `with`; how much it was: nothing at the end of the stream, none
@@ -189,29 +194,43 @@ impl Wire {
             return Ok(Some(unread));
         }
         let mut chunk = [0; READ_BYTES];
-        let count = unless_blocked(self.stream.try_read(&mut chunk))?;
+        let count = self.stream.try_read(&mut chunk)?;
+        self.count()?;
         if let Some(count @ 1..) = count {
-            self.received += count as u64;
             with(&mut chunk[..count]);
         }
         Ok(count)
     }
 
     /// Writes `bytes` as far as they are taken at once; none: not at all.
-    pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<Option<usize>> {
-        unless_blocked(self.stream.try_write(bytes))
+    pub(super) fn try_write(&mut self, bytes: &[u8]) -> io::Result<Option<usize>> {
+        self.stream.try_write(bytes)
     }
 
     /// Sends FIN. What comes can still be read.
-    pub(super) fn finish(&self) -> io::Result<()> {
-        Ok(shutdown(&self.stream, Shutdown::Write)?)
+    pub(super) fn finish(&mut self) -> io::Result<()> {
+        self.stream.finish()
+    }
+
+    /// Counts what the stream keeps of what came.
+    fn count(&mut self) -> io::Result<()> {
+        if self.place.holds(self.stream.kept_bytes()) {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::OutOfMemory.into())
+        }
+    }
+
+    /// What was agreed on by TLS, where it is spoken.
+    pub(super) fn tls(&self) -> Option<Facts> {
+        self.stream.link()?.facts()
     }
 
     /// Has the kernel take no more than about so many bytes that it cannot send yet. Otherwise it takes some
     /// megabytes for a peer that reads nothing, and then says for minutes that one which reads slowly takes nothing.
     pub(super) fn keep_unsent_below(&self, bytes: u32) {
         // Where the kernel does not know it, a slow reader is given up a little sooner.
-        let _ = SockRef::from(&self.stream).set_tcp_notsent_lowat(bytes);
+        let _ = SockRef::from(&self.stream.socket).set_tcp_notsent_lowat(bytes);
     }
 
     /// Goes over to one of those places; whether there was one.
@@ -221,7 +240,7 @@ impl Wire {
 
     /// Whom it is connected with.
     pub(super) fn peer(&self) -> Option<SocketAddr> {
-        self.stream.peer_addr().ok()
+        self.stream.socket.peer_addr().ok()
     }
 
     /// Takes so many of the unread bytes away.
@@ -233,16 +252,16 @@ impl Wire {
 
     /// Sends FIN and reads what comes until the peer's: closed with bytes unread, the kernel would reset the
     /// connection, and the response with it.
-    pub(super) async fn linger(&self) -> io::Result<()> {
+    pub(super) async fn linger(&mut self) -> io::Result<()> {
         self.finish()?;
-        while read(&self.stream, |_| {}).await? > 0 {}
-        Ok(())
+        self.stream.flush().await?;
+        self.stream.discard().await
     }
 
     /// Closes at once: what the peer did not take, it does not get.
     pub(super) fn reset(self) {
         // Without it the kernel keeps the bytes for a peer that does not take them.
-        let _ = sockopt::set_socket_linger(self.stream.as_fd(), Some(Duration::ZERO));
+        let _ = sockopt::set_socket_linger(self.stream.socket.as_fd(), Some(Duration::ZERO));
     }
 
     fn use_up(&mut self, count: usize) {
@@ -251,26 +270,6 @@ impl Wire {
             self.unread = Vec::new();
             self.start = 0;
             self.place.unread_is_used();
-        }
-    }
-}
-
-/// What was done, none where it would have had to wait.
-fn unless_blocked(done: io::Result<usize>) -> io::Result<Option<usize>> {
-    match done {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-        done => done.map(Some),
-    }
-}
-
-/// Reads what comes first. As long as nothing comes, nothing is kept for it.
-async fn read(stream: &TcpStream, mut with: impl FnMut(&[u8])) -> io::Result<usize> {
-    loop {
-        stream.readable().await?;
-        let mut chunk = [0; READ_BYTES];
-        if let Some(count) = unless_blocked(stream.try_read(&mut chunk))? {
-            with(&chunk[..count]);
-            return Ok(count);
         }
     }
 }
@@ -289,9 +288,10 @@ impl AsyncRead for Wire {
             this.use_up(count);
             return Poll::Ready(Ok(()));
         }
-        let filled = buffer.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
-        this.received += (buffer.filled().len() - filled) as u64;
+        let unfilled = buffer.initialize_unfilled();
+        let read = this.stream.poll_read(context, unfilled);
+        this.count()?;
+        buffer.advance(ready!(read)?);
         Poll::Ready(Ok(()))
     }
 }
@@ -302,15 +302,18 @@ impl AsyncWrite for Wire {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
+        self.get_mut().stream.poll_write(context, bytes)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().stream.poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+        let stream = &mut self.get_mut().stream;
+        ready!(stream.poll_flush(context))?;
+        stream.finish()?;
+        stream.poll_flush(context)
     }
 }
 
@@ -356,8 +359,8 @@ impl hyper::rt::Write for Wire {
         }
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        AsyncWrite::poll_flush(self, context)
     }
 
     /// hyper is done with its request, and with nothing else.

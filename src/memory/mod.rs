@@ -6,4 +6,4 @@ pub mod budget;
 pub mod slab;
 
 pub use budget::{Budget, Level};
-pub use slab::{Slab, SlabChain, SlabPool};
+pub use slab::{Counted, Slab, SlabChain, SlabPool};

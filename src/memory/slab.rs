@@ -156,6 +156,20 @@ impl Slab {
     }
 }
 
+/// Memory that is no slab, as a pool counts it ([`SlabPool::recount`]).
+#[derive(Debug, Default)]
+pub struct Counted {
+    unfinished: usize,
+    queued: usize,
+}
+
+impl Counted {
+    /// How much of it counts as what is to be sent, in bytes.
+    pub fn queued(&self) -> usize {
+        self.queued
+    }
+}
+
 /// Slabs in order. A chain is short (a reply's, or the input a session would not take yet).
 #[derive(Debug, Default)]
 pub struct SlabChain {
@@ -313,6 +327,21 @@ impl SlabPool {
         }
         self.give(slab);
         larger
+    }
+
+    /// Counts memory that is no slab and that cannot be done without: `counted` takes so many bytes from now on. It is
+    /// unfinished input; where memory for that is short, it counts as what is to be sent.
+    pub fn recount(&mut self, counted: &mut Counted, bytes: usize) {
+        let before = std::mem::take(counted);
+        self.unfinished
+            .give(before.unfinished, &self.budget.unfinished);
+        self.queued.give(before.queued, &self.budget.queued);
+        if self.unfinished.try_take(bytes, &self.budget.unfinished) {
+            counted.unfinished = bytes;
+        } else {
+            self.queued.take(bytes, &self.budget.queued);
+            counted.queued = bytes;
+        }
     }
 
     /// What was held is whole, and is to be sent: it counts as that from here on.

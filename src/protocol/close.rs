@@ -163,6 +163,8 @@ pub enum Cause {
     Stalled,
     /// The peer kept most of the memory for what is queued, and that was spent.
     Memory,
+    /// TLS cannot go on under it, for this reason, which begins with a verb.
+    Tls(&'static str),
 }
 
 impl fmt::Display for Cause {
@@ -184,6 +186,7 @@ impl fmt::Display for Cause {
                     "reset: reads too little, and --buffer-memory is spent"
                 )
             }
+            Cause::Tls(why) => write!(formatter, "TLS: {why}"),
         }
     }
 }

@@ -52,6 +52,18 @@ pub struct Tally {
     pub violations: Counter,
     /// Connections ended by a deadline.
     pub timeouts: Counter,
+    /// TLS handshakes completed.
+    pub tls_handshakes: Counter,
+    /// Of those, how many resumed what was agreed on before, by a ticket.
+    pub tls_resumed: Counter,
+    /// TLS handshakes that failed.
+    pub tls_refused: Counter,
+    /// TLS connections that broke after their handshake: records that cannot be opened.
+    pub tls_broken: Counter,
+    /// Connections that spoke plain HTTP where TLS is spoken.
+    pub plain_to_tls: Counter,
+    /// Connections that spoke TLS where it is not spoken.
+    pub tls_to_plain: Counter,
     /// Connections ended because they did not read and the memory for such peers was spent.
     pub shed: Counter,
 }

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use tracing::info;
 
 use super::{Inbox, ServeError};
-use crate::config::{Config, ConfigError, Listen};
+use crate::config::{Config, ConfigError, Listen, Protocol};
+use crate::shard::{self, Entrance};
 use crate::sys::listen;
 
 /// How long an address that is in use is tried again: the kernel closes the listeners of a process that
@@ -17,8 +18,15 @@ const BIND_PATIENCE: Duration = Duration::from_secs(2);
 /// How often it is tried.
 const BINDS_APART: Duration = Duration::from_millis(20);
 
-/// The addresses served, for people, and each worker's listeners.
-pub(super) type Bound = (Vec<String>, Vec<Vec<TcpListener>>);
+/// What is listened on.
+pub(super) struct Bound {
+    /// The addresses served, for people.
+    pub(super) addresses: Vec<String>,
+    /// What each listener says of those who come in by it, in the order of a worker's listeners.
+    pub(super) entrances: Vec<Entrance>,
+    /// Each worker's listeners.
+    pub(super) listeners: Vec<Vec<TcpListener>>,
+}
 
 /// Binds every address once per worker. A signal cuts the waiting for an address short.
 pub(super) fn bind(
@@ -39,8 +47,11 @@ pub(super) fn bind(
             )
         })?;
     }
-    let mut addresses = Vec::new();
-    let mut per_worker: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
+    let mut bound_so_far = Bound {
+        addresses: Vec::new(),
+        entrances: Vec::new(),
+        listeners: (0..workers).map(|_| Vec::new()).collect(),
+    };
     let mut patience = BIND_PATIENCE;
     for wanted in &config.listen {
         let address = wanted.address;
@@ -58,8 +69,13 @@ pub(super) fn bind(
         patience = patience.saturating_sub(started.elapsed());
         match bound {
             Ok((address, listeners)) => {
-                addresses.push(format!("{address}{}", families(wanted)));
-                for (worker, listener) in per_worker.iter_mut().zip(listeners) {
+                let scheme = scheme(config.protocol, wanted.tls);
+                let families = families(wanted);
+                let shown = format!("{scheme}://{address}{families}");
+                bound_so_far.addresses.push(shown);
+                let entrance = entrance(config.protocol, wanted.tls);
+                bound_so_far.entrances.push(entrance);
+                for (worker, listener) in bound_so_far.listeners.iter_mut().zip(listeners) {
                     worker.push(listener);
                 }
             }
@@ -69,12 +85,30 @@ pub(super) fn bind(
             Err(error) => return Err(ServeError::Listen(unusable(address, &error))),
         }
     }
-    if addresses.is_empty() {
+    if bound_so_far.addresses.is_empty() {
         let problem = "none of the addresses exists on this host";
         let error = ConfigError::new("--listen", problem, "name one that does");
         return Err(ServeError::Listen(error));
     }
-    Ok((addresses, per_worker))
+    Ok(bound_so_far)
+}
+
+/// How those are served who come in by a listener.
+pub(super) fn entrance(protocol: Protocol, tls: bool) -> Entrance {
+    let protocol = match protocol {
+        Protocol::WebSocket => shard::Protocol::WebSocket,
+        Protocol::Tcp => shard::Protocol::Tcp,
+    };
+    Entrance { protocol, tls }
+}
+
+fn scheme(protocol: Protocol, tls: bool) -> &'static str {
+    match (protocol, tls) {
+        (Protocol::WebSocket, false) => "ws",
+        (Protocol::WebSocket, true) => "wss",
+        (Protocol::Tcp, false) => "tcp",
+        (Protocol::Tcp, true) => "tls",
+    }
 }
 
 fn is_in_use<T>(bound: &io::Result<T>) -> bool {

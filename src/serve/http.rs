@@ -9,7 +9,7 @@ use super::inbox::{Event, Events};
 use crate::engine::Exchange;
 use crate::http::{self, Caller, Hooks, Sender, Side};
 use crate::protocol::Policy;
-use crate::shard::{Carried, Entrance};
+use crate::shard::{Bytes, Carried, Entrance};
 
 /// The HTTP side, if there is one.
 pub(super) struct Http(Option<Side>);
@@ -33,6 +33,7 @@ pub(super) fn join(
     let of_workers = policy.clone();
     let upgrade = move |caller: Caller| {
         let carried = Carried::fresh(entrance, &of_workers, caller.unread, caller.received);
+        let carried = carried.over(caller.link, caller.unsent);
         if let Some(workers) = known.get() {
             workers.bring(caller.socket, carried);
         }
@@ -44,13 +45,18 @@ pub(super) fn join(
     let side = Side::start(settings, policy.clone(), hooks)?;
     let sender = side.sender();
     let exchange = Arc::new(exchange.with_http(move |socket, carried| {
-        let unread = carried.into_unread();
-        // Nothing of it has been taken in before.
-        let received = unread.len() as u64;
+        let Bytes {
+            unread,
+            unsent,
+            received,
+            link,
+        } = carried.into_bytes();
         sender.take(Caller {
             socket,
             unread,
+            unsent,
             received,
+            link,
         });
     }));
     // Nobody has been brought before.

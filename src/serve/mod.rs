@@ -6,6 +6,7 @@ mod http;
 mod inbox;
 mod job;
 mod service;
+mod tls;
 
 use std::io;
 use std::sync::Arc;
@@ -15,18 +16,19 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use crate::choose::{Choice, choose};
-use crate::config::{Config, ConfigError, Protocol};
+use crate::config::{Config, ConfigError};
 use crate::engine::{Exchange, Stop};
 use crate::http::Settings as HttpSettings;
 use crate::memory::SlabPool;
 use crate::protocol::{Policy, Tally, WallClock};
-use crate::shard::{self, Admission, Entrance, Settings};
+use crate::shard::{Admission, Settings};
 use crate::sys::{clock, cpu, limits};
 use account::Account;
-use bind::bind;
+use bind::{Bound, bind, entrance};
 pub use inbox::Inbox;
 use job::Job;
 use service::Service;
+use tls::Keeper;
 
 /// Why serving ended, other than by being told to.
 #[derive(Debug)]
@@ -70,12 +72,20 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
     let workers = config.workers.get();
     let prepared = choose(config.engine, &config.uring)
         .map_err(ServeError::from)
-        .and_then(|choice| Ok((choice, bind(config, workers, inbox)?)));
+        .and_then(|choice| {
+            let tls = Keeper::open(config)?;
+            Ok((choice, tls, bind(config, workers, inbox)?))
+        });
     if inbox.is_told_within(Duration::ZERO) {
         info!("stopping: told to before serving");
         return Ok(());
     }
-    let (choice, (addresses, mut listeners)) = prepared?;
+    let (choice, mut tls, bound) = prepared?;
+    let Bound {
+        addresses,
+        entrances,
+        mut listeners,
+    } = bound;
     let Choice {
         engine,
         why,
@@ -85,10 +95,13 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
         warn!("{warning}");
     }
     let stop = Arc::new(Stop::new(workers, config.drain_timeout)?);
-    let settings = settings(config);
+    if let Some(tls) = &mut tls {
+        tls.watch()?;
+    }
+    let settings = settings(config, tls.as_ref());
     let (http, exchange) = http::join(
         Exchange::new(&stop, config.balance, config.connections_max),
-        entrance(config),
+        entrance(config.protocol, false),
         &settings.policy,
         config.http.clone(),
         inbox.events(),
@@ -106,7 +119,7 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
             engine,
             settings: settings.clone(),
             tally: tally.clone(),
-            entrances: vec![entrance(config); listeners.len()],
+            entrances: entrances.clone(),
             listeners,
             stop: stop.clone(),
             exchange: exchange.clone(),
@@ -120,7 +133,7 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
     }
     let mut announcement: Vec<String> = addresses
         .iter()
-        .map(|address| format!("listening on {}://{address}", scheme(config.protocol)))
+        .map(|address| format!("listening on {address}"))
         .collect();
     announcement.push(format!(
         "engine {} ({why}), {workers} {}{}, up to {} open files",
@@ -146,13 +159,14 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
         workers,
         stop,
         http,
+        tls,
         account,
         announcement,
     };
     service.run(inbox)
 }
 
-fn settings(config: &Config) -> Settings {
+fn settings(config: &Config, tls: Option<&Keeper>) -> Settings {
     Settings {
         policy: Policy {
             wall_clock: Some(WallClock(clock::since_1970)),
@@ -166,21 +180,6 @@ fn settings(config: &Config) -> Settings {
         },
         budget: SlabPool::budget(config.buffer_memory_bytes, config.workers.get()),
         admission: Arc::new(Admission::new(config.connections_max)),
-    }
-}
-
-fn entrance(config: &Config) -> Entrance {
-    Entrance {
-        protocol: match config.protocol {
-            Protocol::WebSocket => shard::Protocol::WebSocket,
-            Protocol::Tcp => shard::Protocol::Tcp,
-        },
-    }
-}
-
-fn scheme(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::WebSocket => "ws",
-        Protocol::Tcp => "tcp",
+        tls: tls.map(Keeper::acceptor),
     }
 }

@@ -10,6 +10,7 @@ use super::ServeError;
 use super::account::Account;
 use super::http::Http;
 use super::inbox::{Event, Inbox};
+use super::tls::Keeper;
 use crate::choose::{is_shortage, refusal};
 use crate::engine::{Engine, Stop};
 
@@ -23,6 +24,8 @@ pub(super) struct Service {
     pub(super) workers: usize,
     pub(super) stop: Arc<Stop>,
     pub(super) http: Http,
+    /// What is read again when it changes, where TLS is spoken.
+    pub(super) tls: Option<Keeper>,
     pub(super) account: Account,
     /// What is said once all workers serve.
     pub(super) announcement: Vec<String>,
@@ -104,7 +107,10 @@ impl Service {
 
     /// Reads again what may have changed on disk (SIGHUP).
     fn reload(&self) {
-        info!("SIGHUP: there is nothing that would be read again");
+        match &self.tls {
+            Some(tls) => tls.reload(),
+            None => info!("SIGHUP: there is nothing that would be read again"),
+        }
     }
 
     /// Hands over to a successor (SIGUSR2).

@@ -2,6 +2,7 @@
 
 use sha1::{Digest, Sha1};
 
+use crate::link::Link;
 use crate::protocol::Moment;
 use crate::protocol::carried::{Damage, Reader, Writer};
 
@@ -23,13 +24,53 @@ pub struct Carried {
     pub(super) unsent: Vec<u8>,
     /// Its place among the connections there may be, if it has one. It is no part of the encoding.
     pub permit: Option<Permit>,
+    /// Its link, if it has one, as it lives. It is no part of the encoding: what it has agreed on stays in this process.
+    pub link: Option<Box<Link>>,
+}
+
+/// A connection for whoever goes on with the bytes alone.
+#[derive(Debug)]
+pub struct Bytes {
+    /// Those that came and were not taken in.
+    pub unread: Vec<u8>,
+    /// Those that go on the wire before any answer: what a link has said.
+    pub unsent: Vec<u8>,
+    /// How many have come on the wire so far.
+    pub received: u64,
+    /// What lies between the wire and them.
+    pub link: Option<Box<Link>>,
 }
 
 impl Carried {
-    /// For whoever goes on with the bytes alone: those that came and were not taken in.
-    pub fn into_unread(self) -> Vec<u8> {
-        debug_assert!(self.unsent.is_empty(), "nothing has been answered");
-        self.unread
+    /// For whoever goes on with the bytes alone, of which the dialogue has taken in none.
+    pub fn into_bytes(self) -> Bytes {
+        let Carried {
+            unread,
+            unsent,
+            link,
+            ..
+        } = self;
+        debug_assert!(
+            unsent.is_empty() || link.is_some(),
+            "nothing has been answered"
+        );
+        let received = link.as_ref().map(|link| link.received());
+        Bytes {
+            received: received.unwrap_or(unread.len() as u64),
+            unread,
+            unsent,
+            link,
+        }
+    }
+
+    /// One that came by [`Carried::into_bytes`], or the like, and goes back: its link, and what is still to be sent.
+    #[must_use]
+    pub fn over(self, link: Option<Box<Link>>, unsent: Vec<u8>) -> Self {
+        Carried {
+            link,
+            unsent,
+            ..self
+        }
     }
 
     /// For another process, which [`Carried::decode`] reads it.
@@ -38,6 +79,7 @@ impl Carried {
     /// magic 4 | version 2 | SHA-1 of the rest 20 | state | unread | unsent     (each with its length, 8, before it)
     /// ```
     pub fn encode(&self) -> Vec<u8> {
+        debug_assert!(self.link.is_none(), "a link stays in its process");
         let mut body = Writer::new(Moment::default());
         body.bytes(&self.state);
         body.bytes(&self.unread);
@@ -73,6 +115,7 @@ impl Carried {
             unread: reader.bytes("unread", usize::MAX)?.to_vec(),
             unsent: reader.bytes("unsent", usize::MAX)?.to_vec(),
             permit,
+            link: None,
         };
         reader.end().map(|()| carried)
     }

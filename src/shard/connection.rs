@@ -1,5 +1,6 @@
 //! What a shard knows of one connection.
 
+use crate::link::Link;
 use crate::memory::{Slab, SlabChain, SlabPool};
 use crate::protocol::carried::{Damage, Reader, Writer};
 use crate::protocol::tcp_echo::TcpEcho;
@@ -22,6 +23,8 @@ pub enum Protocol {
 pub struct Entrance {
     /// Which protocol they speak.
     pub protocol: Protocol,
+    /// Whether they speak it over TLS.
+    pub tls: bool,
 }
 
 /// Where a connection goes that is put down.
@@ -206,6 +209,9 @@ pub struct Connection<Io> {
     pub(super) cause: Option<Cause>,
     /// Its place among the connections there may be; none: it is over the limit, and its upgrade is refused.
     pub(super) permit: Option<Permit>,
+    /// What lies between the wire and the dialogue; none: nothing. The queue is what goes on the wire, what is parked
+    /// is what the dialogue gets.
+    pub(super) link: Option<Box<Link>>,
     pub(super) outbox: Outbox,
     pub(super) dialogue: Dialogue,
     pub(super) parked: SlabChain,
@@ -243,6 +249,7 @@ impl<Io> Connection<Io> {
             owed: false,
             cause: None,
             permit: None,
+            link: None,
             outbox: Outbox::default(),
             dialogue,
             parked: SlabChain::default(),
@@ -260,7 +267,13 @@ impl<Io> Connection<Io> {
     pub(super) fn kept_bytes(&self) -> usize {
         // What is under way to a peer that keeps up lies in an engine's buffers, or will in a moment.
         let queued = if self.blocked { self.outbox.cost() } else { 0 };
-        queued + self.parked.cost()
+        let unfinished = self.link.as_ref().map_or(0, |link| link.counted.queued());
+        queued + self.parked.cost() + unfinished
+    }
+
+    /// Whether another process can go on with it: what a link has agreed on stays in this one.
+    pub fn is_portable(&self) -> bool {
+        self.link.is_none()
     }
 
     /// Whether its dialogue goes on here.

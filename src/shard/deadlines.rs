@@ -177,6 +177,7 @@ impl<Io> Handle<'_, Io> {
         let (next, reply) =
             self.converse(0, |dialogue, turn, reply| dialogue.resume(turn, why, reply));
         self.deliver(reply, &[], &mut Copying);
+        self.seal();
         self.follow(next);
     }
 }
@@ -223,6 +224,7 @@ mod tests {
                 policy,
                 budget: SlabPool::budget(1 << 20, 1),
                 admission: Arc::new(Admission::new(None)),
+                tls: None,
             };
             let mut world = World {
                 shard: Shard::new(settings, Arc::new(Tally::default())),
@@ -234,6 +236,7 @@ mod tests {
                 (),
                 Entrance {
                     protocol: Protocol::WebSocket,
+                    tls: false,
                 },
             );
             (world, id)

@@ -57,6 +57,11 @@ impl<Io> Handle<'_, Io> {
         &mut self.connection.io
     }
 
+    /// Whether another process can go on with it ([`Connection::is_portable`]).
+    pub fn is_portable(&self) -> bool {
+        self.connection.is_portable()
+    }
+
     /// Whether the peer does not keep up with what it is sent.
     #[inline]
     pub fn is_behind(&self) -> bool {
@@ -114,6 +119,7 @@ impl<Io> Handle<'_, Io> {
         connection.progress = self.common.now;
         connection.held = false;
         connection.parked.clear(&mut self.common.slabs);
+        self.finish_link();
         self.arm(self.common.now + self.common.settings.policy.linger_timeout);
     }
 

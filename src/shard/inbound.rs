@@ -14,6 +14,9 @@ pub(super) const RECEIVE_BYTES_MIN: usize = 4 * 1024;
 
 /// Takes replies that lie in an engine's buffer away.
 pub trait Carrier<Io> {
+    /// Whether it carries for connections with a link, too, whose replies are sealed instead.
+    const IS_FOR_LINKS: bool = false;
+
     /// Sends the window of the lent bytes, or queues it, in whatever way the engine owns memory.
     ///
     /// `queue` may hold pieces that go first. Everything that is not sent is queued when this returns.
@@ -30,6 +33,8 @@ pub trait Carrier<Io> {
 pub(super) struct Copying;
 
 impl<Io> Carrier<Io> for Copying {
+    const IS_FOR_LINKS: bool = true;
+
     fn carry(
         &mut self,
         _: &mut Io,
@@ -56,6 +61,16 @@ impl<Io> Handle<'_, Io> {
         }
         connection.taken_in += lent.len() as u64;
         connection.said = true;
+        if connection.link.is_some() {
+            return self.receive_sealed(lent);
+        }
+        self.take_in_all(lent, carrier);
+    }
+
+    /// Takes in what the dialogue is to get, or keeps it.
+    #[inline]
+    pub(super) fn take_in_all(&mut self, lent: &mut [u8], carrier: &mut impl Carrier<Io>) {
+        let connection = &mut *self.connection;
         if connection.held || connection.leaving.is_some() {
             return self.hold(lent);
         }
@@ -129,6 +144,7 @@ impl<Io> Handle<'_, Io> {
             room,
             inflation: self.common.inflation,
             refusing: self.common.draining.is_some() || connection.permit.is_none(),
+            over_tls: connection.link.is_some(),
             cause: None,
         };
         let said = ask(&mut connection.dialogue, &mut turn, &mut reply);
@@ -161,11 +177,11 @@ impl<Io> Handle<'_, Io> {
         self.note_kept();
     }
 
-    /// The peer's FIN has come.
+    /// The peer's FIN has come, or the word of its link that nothing follows, or one after the other.
     pub fn peer_finished(&mut self) {
-        self.connection.peer_finished = true;
+        let is_new = !std::mem::replace(&mut self.connection.peer_finished, true);
         match self.connection.phase {
-            Phase::Talking if self.connection.talks() && !self.connection.held => {
+            Phase::Talking if is_new && self.connection.talks() && !self.connection.held => {
                 self.wake(Wake::PeerFinished);
             }
             Phase::Lingering => self.connection.phase = Phase::Gone { reset: false },
@@ -197,6 +213,7 @@ impl<Io> Handle<'_, Io> {
                 return;
             };
             let taken = self.take_in(slab.bytes_mut(), 0, &mut Copying);
+            self.seal();
             let Some((consumed, next @ (Next::Hold | Next::Yield | Next::HandOver))) = taken else {
                 self.common.slabs.give(slab);
                 continue;
@@ -265,6 +282,7 @@ mod tests {
                 policy: Policy::default(),
                 budget: SlabPool::budget(4 << 20, 1),
                 admission: Arc::new(Admission::new(None)),
+                tls: None,
             };
             let mut shard = Shard::new(settings, tally.clone());
             shard.set_now(Moment::from_nanos(1));
@@ -274,7 +292,13 @@ mod tests {
         /// A connection that agrees on compression, from which `bytes` have come, too.
         fn open(&mut self, bytes: &[u8]) -> SlotId {
             let protocol = Protocol::WebSocket;
-            let id = self.shard.open((), Entrance { protocol });
+            let id = self.shard.open(
+                (),
+                Entrance {
+                    protocol,
+                    tls: false,
+                },
+            );
             for bytes in [REQUEST, bytes] {
                 let mut wire = Immediate(Wide);
                 let mut handle = self.shard.at(id).unwrap();

@@ -14,6 +14,7 @@
 //! | `handle.rs` | one connection, looked up: how it ends, what it wants |
 //! | `inbound.rs` | what becomes of bytes that come |
 //! | `outbound.rs` | the one way out for replies, and what is queued |
+//! | `sealed.rs` | both of it where there is a link: opened before, sealed behind |
 //! | `readiness.rs`, `completion.rs` | who owns the memory of a reply that lies in a receive buffer |
 //! | `moving.rs`, `carried.rs` | a connection put down and picked up |
 //! | `deadlines.rs`, `judge.rs` | what happens without bytes, and to whom |
@@ -33,17 +34,19 @@ mod outbound;
 mod outbox;
 pub mod readiness;
 mod retention;
+mod sealed;
 mod slots;
 mod timers;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::link::{Acceptor, Link, Opened};
 use crate::memory::{Budget, SlabPool};
 use crate::protocol::{CloseCode, Inflaters, Moment, Policy, Tally};
 
 pub use admission::{Admission, Permit};
-pub use carried::Carried;
+pub use carried::{Bytes, Carried};
 pub use connection::{Connection, Destination, Entrance, Protocol, Standing};
 use connection::{Dialogue, End, Phase};
 pub use handle::{Handle, Wants, Write};
@@ -69,6 +72,8 @@ pub struct Settings {
     pub budget: Arc<Budget>,
     /// The limit on connections.
     pub admission: Arc<Admission>,
+    /// What TLS is accepted with, where an entrance speaks it.
+    pub tls: Option<Arc<Acceptor>>,
 }
 
 /// One core's connections.
@@ -100,6 +105,10 @@ struct Common {
     /// When one of them last had its turn.
     turn_taken: Moment,
     keepers: Keepers,
+    /// What the link of the connection that receives has opened. Empty between two receives.
+    opened: Opened,
+    /// What the dialogue over a link has said and is not sealed yet. Empty between two events.
+    unsealed: Vec<u8>,
     /// Connections over the limit.
     surplus: usize,
     /// Of those that were there when the server began to go down, how many are left.
@@ -138,6 +147,8 @@ impl<Io> Shard<Io> {
                 yielded: VecDeque::new(),
                 turn_taken: Moment::default(),
                 keepers: Keepers::default(),
+                opened: Opened::default(),
+                unsealed: Vec::new(),
                 surplus: 0,
                 residents: 0,
             },
@@ -201,14 +212,24 @@ impl<Io> Shard<Io> {
             Phase::Talking
         };
         let dialogue = Dialogue::open(entrance.protocol, &common.settings.policy, common.now);
+        let acceptor = common.settings.tls.as_ref().filter(|_| entrance.tls);
+        debug_assert_eq!(
+            acceptor.is_some(),
+            entrance.tls,
+            "TLS has what it is spoken with"
+        );
         let connection = Connection {
             phase,
             permit,
+            link: acceptor.map(Link::accept),
             late: common.draining.is_some(),
             ..Connection::new(io, dialogue, common.now)
         };
         let id = self.slots.insert(connection);
         if let Some(mut handle) = self.at(id) {
+            if phase != Phase::Talking {
+                handle.finish_link();
+            }
             handle.arm_for_dialogue();
             handle.tell_of_drain();
         }
@@ -279,8 +300,11 @@ impl<Io> Shard<Io> {
     }
 
     /// Takes a connection out of all accounts whose queue is empty and that has no slot any more.
-    fn forget(&mut self, id: SlotId, mut connection: Connection<Io>) -> (Io, Option<Permit>) {
+    fn forget(&mut self, id: SlotId, mut connection: Connection<Io>) -> Forgotten<Io> {
         let common = &mut self.common;
+        if let Some(link) = &mut connection.link {
+            common.slabs.recount(&mut link.counted, 0);
+        }
         connection.dialogue.release(&mut common.slabs);
         connection.parked.clear(&mut common.slabs);
         common.surplus -= usize::from(connection.permit.is_none());
@@ -294,14 +318,18 @@ impl<Io> Shard<Io> {
             "memory returns when all are gone"
         );
         self.shed.retain(|(shed, _)| *shed != id);
-        (connection.io, connection.permit)
+        (connection.io, connection.permit, connection.link)
     }
 }
+
+/// What is left of a connection that is in no account any more.
+type Forgotten<Io> = (Io, Option<Permit>, Option<Box<Link>>);
 
 /// The entrance of those echoes.
 #[cfg(test)]
 const TCP: Entrance = Entrance {
     protocol: Protocol::Tcp,
+    tls: false,
 };
 
 /// A shard of RFC 862 echoes for the tests in this folder, with its counters.
@@ -312,6 +340,7 @@ fn tcp_shard(buffer_memory_bytes: usize) -> (Shard<()>, Arc<Tally>) {
         policy: Policy::default(),
         budget: SlabPool::budget(buffer_memory_bytes, 1),
         admission: Arc::new(Admission::new(None)),
+        tls: None,
     };
     (Shard::new(settings, tally.clone()), tally)
 }

@@ -47,6 +47,7 @@ impl Carried {
             unread,
             unsent: Vec::new(),
             permit: None,
+            link: None,
         }
     }
 }
@@ -83,12 +84,13 @@ impl<Io> Shard<Io> {
             common.slabs.give(slab);
         }
         common.tally.put_down.add(1);
-        let (io, permit) = self.forget(id, connection);
+        let (io, permit, link) = self.forget(id, connection);
         let carried = Carried {
             state: writer.into_bytes(),
             unread,
             unsent,
             permit,
+            link,
         };
         Some((io, carried))
     }
@@ -139,6 +141,7 @@ impl<Io> Shard<Io> {
             return Err((connection.io, damage));
         }
         connection.permit = carried.permit.or_else(|| common.settings.admission.enter());
+        connection.link = carried.link;
         connection.parked.append(&carried.unread, &mut common.slabs);
         let mut queue = common.queue(&mut connection.outbox, connection.blocked);
         queue.push_bytes(&carried.unsent);
@@ -156,6 +159,7 @@ impl<Io> Handle<'_, Io> {
         if self.connection.phase == Phase::Talking {
             self.arm_for_dialogue();
         }
+        self.recount_link();
         self.note_kept();
         if self.connection.held {
             self.unpark();
@@ -270,6 +274,7 @@ mod tests {
         if which {
             let entrance = Entrance {
                 protocol: Protocol::WebSocket,
+                tls: false,
             };
             return Carried::fresh(entrance, &Policy::default(), b"GET / HT".to_vec(), 8);
         }

@@ -73,7 +73,10 @@ impl<Io> Handle<'_, Io> {
     /// The one way out for what a dialogue says. `lent` is what its window names a part of; `carrier` takes
     /// that away.
     #[inline]
-    pub(super) fn deliver(&mut self, reply: Reply, lent: &[u8], carrier: &mut impl Carrier<Io>) {
+    pub(super) fn deliver<C: Carrier<Io>>(&mut self, reply: Reply, lent: &[u8], carrier: &mut C) {
+        if C::IS_FOR_LINKS && self.connection.link.is_some() {
+            return self.gather(reply, lent);
+        }
         let (io, mut queue) = self.queue();
         queue.push_piece(reply.before);
         let sent = if reply.window.is_empty() {

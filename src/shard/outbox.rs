@@ -209,6 +209,33 @@ impl Entries {
         }
     }
 
+    /// Has `write` write up to `room` bytes behind all others: to the last slab where it has that much room. It says how
+    /// many they are. No slab has room for more than 20,416.
+    pub fn push_with(
+        &mut self,
+        outbox: &mut Outbox,
+        room: usize,
+        slabs: &mut SlabPool,
+        write: impl FnOnce(&mut [u8]) -> usize,
+    ) {
+        if let Some(Load::Slab(slab)) = self.last_mut(outbox)
+            && slab.room() >= room
+        {
+            let count = write(slab.spare());
+            slab.grow(count);
+            outbox.bytes += count as u32;
+            return;
+        }
+        let mut slab = slabs.take(room.max(outbox.bytes()));
+        let count = write(slab.spare());
+        slab.grow(count);
+        if count > 0 {
+            self.push(outbox, Load::Slab(slab));
+        } else {
+            slabs.give(slab);
+        }
+    }
+
     /// The piece to be sent next, and whether another follows it.
     #[inline]
     pub fn front(&self, outbox: &Outbox) -> Option<(&Load, bool)> {

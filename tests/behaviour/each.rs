@@ -273,14 +273,17 @@ fn a_client_is_told_what_is_known_of_it() {
     let told = messages(&rig.writes[1].1).remove(0);
     assert!(!told.contains("s3cret"), "{told}");
     let head = request::with_header(lines);
-    assert_eq!(told, whoami(&head, Some(([127, 0, 0, 1], 40_000).into())));
+    assert_eq!(
+        told,
+        whoami(&head, Some(([127, 0, 0, 1], 40_000).into()), None)
+    );
     let told: Value = serde_json::from_str(&told).expect("JSON");
     assert_eq!(told["headers"][0], json!(["Host", "localhost:3000"]));
     assert_eq!(told["headers"][5], json!(["Cookie", "(hidden)"]));
     assert_eq!(told["headers"][7], json!(["X-Odd", "\"\\"]));
     for (name, expected) in [
         ("address", json!("127.0.0.1:40000")),
-        ("tls", json!(false)),
+        ("tls", json!(null)),
         ("method", json!("GET")),
         ("target", json!("/chat")),
         ("http", json!("1.1")),
@@ -300,7 +303,11 @@ fn a_client_is_told_what_is_known_of_it() {
 
 #[test]
 fn a_client_of_a_later_http_1_is_known_as_well() {
-    let told = whoami(b"\r\nGET /x/whoami?a HTTP/1.7\r\nHost: b\r\n\r\n", None);
+    let told = whoami(
+        b"\r\nGET /x/whoami?a HTTP/1.7\r\nHost: b\r\n\r\n",
+        None,
+        None,
+    );
     let told: Value = serde_json::from_str(&told).expect("JSON");
     assert_eq!(told["http"], json!("1.7"));
     assert_eq!(told["target"], json!("/x/whoami?a"));

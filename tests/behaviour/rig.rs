@@ -73,6 +73,7 @@ impl Rig {
             head: &head,
             accepted,
             peer: Some(([127, 0, 0, 1], 40_000).into()),
+            tls: None,
         };
         let now = Moment::from_nanos(5_000_000_000);
         let mut rig = Rig {

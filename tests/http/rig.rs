@@ -83,7 +83,9 @@ impl Rig {
         self.side.sender().take(Caller {
             socket: server.into(),
             unread: unread.as_ref().to_vec(),
+            unsent: Vec::new(),
             received: unread.as_ref().len() as u64,
+            link: None,
         });
         Client {
             stream: client,

@@ -71,6 +71,7 @@ pub(crate) fn run(chance: &Chance<'_>, style: Style, whole_trace: bool) -> Strin
             policy: scenario.policy.clone(),
             budget: budget.clone(),
             admission: admission.clone(),
+            tls: None,
         },
         tally: tally.clone(),
         listeners: Vec::new(),

@@ -107,6 +107,7 @@ impl Scenario {
                 } else {
                     Protocol::WebSocket
                 },
+                tls: false,
             },
             policy: policy(random, calm, hoards),
             drain_timeout: span(random, calm),

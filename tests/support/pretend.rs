@@ -150,6 +150,7 @@ impl<'a> Pretend<'a> {
             room: self.room,
             inflation: self.inflation,
             refusing: self.refusing,
+            over_tls: false,
             cause: None,
         };
         let lent = &mut memory[lent_range.clone()];
@@ -283,6 +284,7 @@ impl<'a> Pretend<'a> {
             room: self.room,
             inflation: self.inflation,
             refusing: self.refusing,
+            over_tls: false,
             cause: None,
         };
         let next = self.session.resume(&mut turn, why, &mut reply);

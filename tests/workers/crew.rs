@@ -51,6 +51,7 @@ impl Crew {
             policy,
             budget: SlabPool::budget(64 << 20, workers),
             admission: admission.clone(),
+            tls: None,
         };
         let tallies: Vec<Arc<Tally>> = (0..workers).map(|_| Arc::default()).collect();
         let (ready, are_ready) = mpsc::channel();
@@ -64,7 +65,10 @@ impl Crew {
                     settings,
                     tally,
                     listeners: vec![listener],
-                    entrances: vec![Entrance { protocol }],
+                    entrances: vec![Entrance {
+                        protocol,
+                        tls: false,
+                    }],
                     stop: &stop,
                     exchange,
                     tuning: UringTuning::default(),

@@ -2,6 +2,7 @@
 
 mod mistakes;
 mod noise;
+mod tls;
 mod values;
 
 use super::meaning::Machine;

@@ -20,6 +20,7 @@ fn defaults() {
         address: text.parse::<SocketAddr>().unwrap(),
         optional,
         only_v6: true,
+        tls: false,
     };
     let expected = Config {
         listen: vec![
@@ -32,6 +33,7 @@ fn defaults() {
         pin: true,
         protocol: Protocol::WebSocket,
         http: Some(Settings::default()),
+        tls: None,
         connections_max: None,
         drain_timeout: Duration::from_secs(10),
         buffer_memory_bytes: 256 << 20,
@@ -109,6 +111,7 @@ fn every_option_as_a_flag() {
         },
         Config {
             listen: Vec::new(),
+            tls: None,
             engine: EngineChoice::Named(EngineName::Epoll),
             workers: NonZeroUsize::new(3).unwrap(),
             balance: true,

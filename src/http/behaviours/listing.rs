@@ -77,10 +77,10 @@ pub(in super::super) async fn behave(
         return response;
     }
     if ask.source == Source::Whoami {
-        let told = whoami(&came.head, came.peer) + "\n";
+        let told = whoami(&came.head, came.peer, came.tls.as_ref()) + "\n";
         return ([(CONTENT_TYPE, "application/json")], told).into_response();
     }
-    describe(&uri, &headers)
+    describe(&uri, &headers, came.tls.is_some())
 }
 
 fn status_of(code: u16) -> StatusCode {
@@ -88,11 +88,15 @@ fn status_of(code: u16) -> StatusCode {
 }
 
 /// Answers with what a WebSocket at `uri` would be, and how to open it.
-fn describe(uri: &Uri, headers: &HeaderMap) -> Response {
+fn describe(uri: &Uri, headers: &HeaderMap, over_tls: bool) -> Response {
     let target = uri.path_and_query().map_or(table::PATH, |it| it.as_str());
     let target = quotable(target);
     let entries: Vec<_> = asked(uri).collect();
-    let invitation = invitation_to(headers.get(HOST).map(|host| host.as_bytes()), &target);
+    let invitation = invitation_to(
+        headers.get(HOST).map(|host| host.as_bytes()),
+        &target,
+        over_tls,
+    );
     match preferred(headers) {
         Form::Text => {
             let mut page = format!("A WebSocket opened at {target} is answered so:\n");

@@ -106,18 +106,20 @@ async fn try_to_serve(
     let places = host.places.as_ref().filter(|places| wire.move_to(places));
     let head = wire.take(head_len);
     let Some(places) = places else {
-        let response = Refusal::Unavailable.render(&head, now);
+        let response = Refusal::Unavailable.render(&head, now, wire.tls().is_some());
         return end_with(wire, &response, shared).await;
     };
     let Ok(Answer::Elsewhere(accepted)) = handshake::answer(&head, &shared.policy) else {
         // It was judged before, and said otherwise.
-        let response = Refusal::Malformed.render(&head, now);
+        let response = Refusal::Malformed.render(&head, now, wire.tls().is_some());
         return end_with(wire, &response, shared).await;
     };
+    let tls = wire.tls();
     let request = Request {
         head: &head,
         accepted,
         peer: wire.peer(),
+        tls: tls.as_ref(),
     };
     let seed = host.chance.hash_one(host.opened.fetch_add(1, Relaxed));
     let behaviour = Behaviour::open(ask, &request, &shared.policy, host.clock.now(), seed);

@@ -86,7 +86,13 @@ impl Fault {
     /// server, as JSON.
     ///
     /// `socket_io_path` is that of Socket.IO, if it was Socket.IO that was asked for.
-    pub(super) fn response(self, headers: &HeaderMap, socket_io_path: Option<&str>) -> Response {
+    pub(super) fn response(
+        self,
+        headers: &HeaderMap,
+        socket_io_path: Option<&str>,
+        over_tls: bool,
+    ) -> Response {
+        let s = if over_tls { "s" } else { "" };
         let host = headers.get(HOST).and_then(|host| host.to_str().ok());
         let host = host.unwrap_or("localhost:3000");
         let coded = |code: u8, message: &str| {
@@ -104,18 +110,18 @@ impl Fault {
                 let protocol = match socket_io_path {
                     // Where its clients look by themselves.
                     Some("/socket.io") => format!(
-                        "Socket.IO: use a client of Socket.IO here, such as io(\"http://{host}\") in JavaScript"
+                        "Socket.IO: use a client of Socket.IO here, such as io(\"http{s}://{host}\") in JavaScript"
                     ),
                     Some(path) => format!(
                         "Socket.IO: use a client of Socket.IO here, such as \
-                        io(\"http://{host}\", {{ path: \"{path}/\" }}) in JavaScript"
+                        io(\"http{s}://{host}\", {{ path: \"{path}/\" }}) in JavaScript"
                     ),
                     None => "Engine.IO, version 4: use a client of Engine.IO here".to_owned(),
                 };
                 let text = format!(
                     "This path speaks {protocol}. It is another protocol than WebSocket, and here {seen} \
                     (there is no EIO=4 in the query). A plain WebSocket may be opened at any other path: \
-                    new WebSocket(\"ws://{host}/\").\n"
+                    new WebSocket(\"ws{s}://{host}/\").\n"
                 );
                 (StatusCode::BAD_REQUEST, text).into_response()
             }

@@ -49,7 +49,7 @@ pub(in crate::http) async fn serve(mut wire: Wire, head_len: usize, shared: &Sha
     } else {
         host.engine_io.clone().call((paced, opened.request)).await
     };
-    let Ok(wire) = returned.await else {
+    let Ok(mut wire) = returned.await else {
         return;
     };
     if let Some(sid) = opened.upgraded {

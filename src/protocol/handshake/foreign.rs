@@ -52,7 +52,7 @@ impl Foreign {
         match self {
             Foreign::Tls => {
                 "This is no HTTP: it looks like TLS. There is no TLS on this port: use ws:// and \
-                http://, or put a server in front that ends TLS.\n"
+                http://, or a port where this server speaks TLS (--listen tls://...).\n"
             }
             Foreign::Ssh => {
                 "This is no HTTP: it looks like SSH. This port speaks WebSocket, over HTTP/1.1.\n"

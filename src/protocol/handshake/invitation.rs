@@ -8,18 +8,20 @@ const HOST_BYTES_MAX: usize = 255;
 /// What there is here, in a sentence.
 pub const WHAT_THIS_IS: &str = "This is a WebSocket echo endpoint: what you send comes back.";
 
-/// How to reach the endpoint, by the name under which it was reached: the value of a `Host` field.
-pub fn invitation(host: Option<&[u8]>) -> String {
-    invitation_to(host, "")
+/// How to reach the endpoint, by the name under which it was reached: the value of a `Host` field; over TLS, if that is
+/// how it was.
+pub fn invitation(host: Option<&[u8]>, over_tls: bool) -> String {
+    invitation_to(host, "", over_tls)
 }
 
 /// The same for a path, in which nothing ends a string or means something to a shell that has it in single quotes.
-pub fn invitation_to(host: Option<&[u8]>, path: &str) -> String {
+pub fn invitation_to(host: Option<&[u8]>, path: &str, over_tls: bool) -> String {
     let host = host.and_then(harmless_host).unwrap_or("localhost");
     let quote = if path.is_empty() { "" } else { "'" };
+    let scheme = if over_tls { "wss" } else { "ws" };
     format!(
-        "In a browser: new WebSocket('ws://{host}{path}')\n\
-        In a terminal: npx wscat -c {quote}ws://{host}{path}{quote}\n"
+        "In a browser: new WebSocket('{scheme}://{host}{path}')\n\
+        In a terminal: npx wscat -c {quote}{scheme}://{host}{path}{quote}\n"
     )
 }
 
@@ -56,7 +58,7 @@ mod tests {
     #[test]
     fn invites_by_the_name_it_was_called() {
         let invitation =
-            |head: &[u8]| read_response(&Refusal::UpgradeRequired.render(head, None)).2;
+            |head: &[u8]| read_response(&Refusal::UpgradeRequired.render(head, None, false)).2;
         for host in ["echo.example:8080", "[::1]:3000", "127.0.0.1"] {
             let text = invitation(&head_of("GET / HTTP/1.1", &[format!("HOST:  {host} ")]));
             assert!(
@@ -88,7 +90,9 @@ mod tests {
             );
         }
         assert!(invitation(b"").contains("ws://localhost"));
-        let text = read_response(&Refusal::SocketIo.render(b"", None)).2;
+        let over_tls = Refusal::UpgradeRequired.render(b"", None, true);
+        assert!(read_response(&over_tls).2.contains("('wss://localhost')"));
+        let text = read_response(&Refusal::SocketIo.render(b"", None, false)).2;
         assert!(
             text.contains("not Socket.IO") && text.contains("ws://localhost"),
             "{text}"

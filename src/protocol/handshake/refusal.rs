@@ -129,9 +129,10 @@ impl Refusal {
     }
 
     /// The whole HTTP/1.1 response. `head` is the request as far as it came; only its `Host` is
-    /// repeated, and only if it is harmless. `now` is the time since 1970, where there is a clock.
-    pub fn render(&self, head: &[u8], now: Option<Duration>) -> Vec<u8> {
-        let text = self.text(head);
+    /// repeated, and only if it is harmless. `now` is the time since 1970, where there is a clock. `over_tls`: so it
+    /// came, and so is whoever comes again invited.
+    pub fn render(&self, head: &[u8], now: Option<Duration>, over_tls: bool) -> Vec<u8> {
+        let text = self.text(head, over_tls);
         let mut response = response_head(self.status(), &text, self.fields(), now);
         // The response to HEAD describes a body and has none (RFC 9110, section 9.3.2).
         let line = head.strip_prefix(b"\r\n").unwrap_or(head);
@@ -177,7 +178,7 @@ impl Refusal {
     }
 
     /// What was wrong, and what would be right.
-    fn text(self, head: &[u8]) -> Cow<'static, str> {
+    fn text(self, head: &[u8], over_tls: bool) -> Cow<'static, str> {
         match self {
             Refusal::Malformed => "This is not the head of an HTTP/1.1 request: a request line, then \
                 header fields of the form `Name: value`, unfolded, each line ended by CR LF.\n"
@@ -229,13 +230,13 @@ impl Refusal {
                 .into(),
             Refusal::UpgradeRequired => format!(
                 "{WHAT_THIS_IS}\n{}",
-                invitation(host_of(head))
+                invitation(host_of(head), over_tls)
             )
             .into(),
             Refusal::SocketIo => format!(
                 "This endpoint speaks plain WebSocket, not Socket.IO, which is a protocol of its own: \
                 its clients need a Socket.IO server.\n{}",
-                invitation(host_of(head))
+                invitation(host_of(head), over_tls)
             )
             .into(),
             Refusal::SocketIoPath => format!(
@@ -243,7 +244,7 @@ impl Refusal {
                 Socket.IO is spoken on this port at a path of its own. It is /socket.io/, where its clients \
                 look if they are given no `path` option, or else what the operator chose and GET / names: \
                 then the `path` option has to be that.\n{}",
-                invitation(host_of(head))
+                invitation(host_of(head), over_tls)
             )
             .into(),
             Refusal::WebSocketVersion => "Only version 13 of the WebSocket protocol (RFC 6455) is \
@@ -389,7 +390,7 @@ mod tests {
                 b"GET / HT",
                 &head_of("GET / HTTP/1.1", &["Host: a"]),
             ] {
-                let (status, fields, body) = read_response(&refusal.render(head, Some(NOW)));
+                let (status, fields, body) = read_response(&refusal.render(head, Some(NOW), false));
                 let field = |name: &str| {
                     let mut values = fields.iter().filter(|field| field.0 == name);
                     let value = values.next().map(|field| field.1.as_str());
@@ -435,7 +436,7 @@ mod tests {
     #[test]
     fn the_response_to_head_has_no_body() {
         let head = head_of("HEAD / HTTP/1.1", &["Host: a"]);
-        let response = Refusal::UpgradeRequired.render(&head, None);
+        let response = Refusal::UpgradeRequired.render(&head, None, false);
         let (status, fields, body) = read_response(&response);
         assert_eq!((status, body.as_str()), (426, ""));
         assert!(

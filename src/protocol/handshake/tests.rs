@@ -465,7 +465,7 @@ proptest! {
                 prop_assert_eq!(scan(&response, 0), Scan::Complete(response.len()));
             }
             Err(refusal) => {
-                let response = refusal.render(&head, None);
+                let response = refusal.render(&head, None, false);
                 prop_assert_eq!(read_response(&response).0, refusal.status());
             }
         }
@@ -477,7 +477,7 @@ proptest! {
     ) {
         let _ = scan(&head, 0);
         if let Err(refusal) = answer(&head, &policy(&["*"])) {
-            read_response(&refusal.render(&head, None));
+            read_response(&refusal.render(&head, None, false));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::memory::slab::{Slab, SlabPool};
 use crate::protocol::carried::{Damage, Reader, Writer};
 use crate::protocol::close::Cause;
-use crate::protocol::handshake::{self, Accepted, Answer, HEAD_BYTES_MAX, Refusal};
+use crate::protocol::handshake::{self, Accepted, Answer, Foreign, HEAD_BYTES_MAX, Refusal};
 use crate::protocol::moment::Moment;
 use crate::protocol::policy::Policy;
 use crate::protocol::reply::Reply;
@@ -154,9 +154,17 @@ impl Head {
     ) {
         turn.tally.refusals.add(1);
         turn.cause = Some(Cause::Refused(refusal.status()));
+        if refusal == Refusal::Foreign(Foreign::Tls) {
+            turn.tally.tls_to_plain.add(1);
+            turn.cause = Some(Cause::Tls(
+                "a peer speaks TLS where this server does not: tls:// says where it does",
+            ));
+        }
         let head = self.held.as_ref().map_or(lent, |slab| slab.bytes());
         let now = turn.policy.wall_clock.map(|clock| clock.0());
-        reply.before.append(&refusal.render(head, now), turn.slabs);
+        reply
+            .before
+            .append(&refusal.render(head, now, turn.over_tls), turn.slabs);
         self.release(turn.slabs);
     }
 

@@ -64,6 +64,8 @@ pub struct Turn<'a> {
     pub inflation: usize,
     /// Whether new upgrades are refused with 503: the server is draining, or full.
     pub refusing: bool,
+    /// Whether TLS is spoken under it, which an address that it names has to say.
+    pub over_tls: bool,
     /// Why the session ends the connection, where it is not the peer that ends it.
     pub cause: Option<Cause>,
 }

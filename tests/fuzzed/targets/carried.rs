@@ -45,6 +45,7 @@ pub fn check(bytes: &[u8]) {
 fn sealed(body: &[u8]) -> Vec<u8> {
     let entrance = Entrance {
         protocol: Protocol::Tcp,
+        tls: false,
     };
     let any = Carried::fresh(entrance, &Policy::default(), Vec::new(), 0).encode();
     [&any[..6], &Sha1::digest(body), body].concat()
@@ -91,6 +92,7 @@ fn check_shard(carried: Carried, more: &[u8], policy: Policy) {
         policy,
         budget: SlabPool::budget(1 << 20, 1),
         admission: Arc::new(Admission::new(None)),
+        tls: None,
     };
     let mut shard = Shard::new(settings, Arc::new(Tally::default()));
     shard.set_now(Moment::from_nanos(5_000_000_000));
