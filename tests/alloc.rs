@@ -210,6 +210,7 @@ fn a_behaviour_gives_back_what_it_kept_for_many_answers() {
         head: &head,
         accepted,
         peer: None,
+        tls: None,
     };
     let stream = frames::encode(&vec![Frame::text(""); 2700]);
     for path in ["/x/echo", "/x/frames?coalesce", "/x/broadcast/room"] {

@@ -28,7 +28,7 @@ const UNSAFE_PLACES: [&str; 7] = [
 ];
 
 /// Who must not know what. A path is forbidden with everything below it.
-const IMPORT_RULES: [(&str, &[&str]); 18] = [
+const IMPORT_RULES: [(&str, &[&str]); 26] = [
     ("src/memory/", PURE),
     ("src/memory/", ROOF),
     (
@@ -53,6 +53,24 @@ const IMPORT_RULES: [(&str, &[&str]); 18] = [
         "src/behaviour/",
         &["crate::engine", "crate::http", "crate::shard", "crate::sys"],
     ),
+    ("src/link/", PURE),
+    ("src/link/", ROOF),
+    (
+        "src/link/",
+        &[
+            "crate::behaviour",
+            "crate::engine",
+            "crate::http",
+            "crate::protocol",
+            "crate::shard",
+            "crate::sys",
+        ],
+    ),
+    ("src/memory/", &["crate::link"]),
+    ("src/protocol/", &["crate::link"]),
+    ("src/engine/", &["rustls", "crate::link"]),
+    ("src/shard/", &["rustls"]),
+    ("src/http/", &["rustls"]),
     ("src/shard/", ROOF),
     (
         "src/shard/",

@@ -62,7 +62,7 @@ impl Pipe {
     }
 
     /// What the client has to send.
-    fn from_client(&mut self) -> Vec<u8> {
+    fn client_says(&mut self) -> Vec<u8> {
         let mut wire = Vec::new();
         while self.client.wants_write() {
             self.client.write_tls(&mut wire).unwrap();
@@ -109,7 +109,7 @@ impl Pipe {
     fn settle(&mut self, pieces: &[usize]) -> Result<Vec<u8>, Fault> {
         let mut read = Vec::new();
         loop {
-            let wire = self.from_client();
+            let wire = self.client_says();
             if wire.is_empty() && self.wire.is_empty() {
                 return Ok(read);
             }
@@ -268,7 +268,7 @@ fn what_is_not_spoken_is_refused_by_an_alert() {
     let mut other = ClientConfig::clone(&config);
     other.alpn_protocols = vec![b"h2".to_vec()];
     let mut pipe = Pipe::new(&acceptor, &Arc::new(other), "localhost");
-    let wire = pipe.from_client();
+    let wire = pipe.client_says();
     let fault = pipe.feed(&wire, &[1]).unwrap_err();
     assert!(fault.text().contains("ALPN"), "{fault:?}");
     let error = pipe.read().unwrap_err();
@@ -306,7 +306,7 @@ fn an_end_is_told_both_ways_and_before_a_handshake_is_over() {
     let mut pipe = Pipe::open(&acceptor, &config, "localhost");
     pipe.client.writer().write_all(b"the last").unwrap();
     pipe.client.send_close_notify();
-    let mut wire = pipe.from_client();
+    let mut wire = pipe.client_says();
     wire.extend_from_slice(b"what is behind it is ignored");
     pipe.feed(&wire, &[7]).unwrap();
     assert!(pipe.is_finished && pipe.received == b"the last");
@@ -321,7 +321,7 @@ fn an_end_is_told_both_ways_and_before_a_handshake_is_over() {
     // After nothing, after a part of a hello, and after a hello.
     for part in [0, 1, 2] {
         let mut pipe = Pipe::new(&acceptor, &config, "localhost");
-        let hello = pipe.from_client();
+        let hello = pipe.client_says();
         pipe.feed(&hello[..hello.len() * part / 2], &[usize::MAX])
             .unwrap();
         assert!(!pipe.link.is_open());
@@ -345,7 +345,7 @@ fn keys_are_updated_when_the_client_says_so() {
     for round in 0..3_u8 {
         pipe.client.refresh_traffic_keys().unwrap();
         pipe.client.writer().write_all(&[round; 100]).unwrap();
-        let wire = pipe.from_client();
+        let wire = pipe.client_says();
         pipe.feed(&wire, &[3]).unwrap();
         pipe.say(&[round; 50]);
         assert_eq!(pipe.read().unwrap(), [round; 50]);
@@ -377,7 +377,7 @@ proptest! {
             pipe.client.writer().write_all(&message).unwrap();
             sent.extend(message);
         }
-        let wire = pipe.from_client();
+        let wire = pipe.client_says();
         pipe.feed(&wire, &pieces).unwrap();
         prop_assert!(pipe.received == sent);
         prop_assert_eq!(pipe.link.unfinished_bytes(), 0);
@@ -397,7 +397,7 @@ proptest! {
             pipe = Pipe::open(&acceptor, &config, "localhost");
             pipe.client.writer().write_all(&[7; 100]).unwrap();
         }
-        let mut wire = pipe.from_client();
+        let mut wire = pipe.client_says();
         let place = place.index(wire.len());
         wire[place] ^= 1_u8 << bit;
         let outcome = pipe.feed(&wire, &pieces);

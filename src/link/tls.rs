@@ -34,6 +34,9 @@ const HANDSHAKE: u8 = 22;
 /// protocol failure" (RFC 8446, section 6.1). Clients show it; a close_notify they do not believe before a handshake.
 const CANCELED: [u8; 7] = [21, 3, 3, 0, 2, 2, 90];
 
+/// What is said where rustls finds no words for what is no message: decode_error.
+const NOT_UNDERSTOOD: [u8; 7] = [21, 3, 3, 0, 2, 2, 50];
+
 /// What is said to whoever speaks plain HTTP, since only that is shown to whoever asked.
 const SPEAK_TLS: &str = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
     Content-Length: 97\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n\
@@ -123,6 +126,11 @@ impl Tls {
                 Ok(used)
             }
             Err(error) => {
+                let has_keys = connection.negotiated_cipher_suite().is_some();
+                let is_told = matches!(error, Error::AlertReceived(_));
+                if opened.out.is_empty() && !is_told && !has_keys {
+                    opened.out.extend_from_slice(&NOT_UNDERSTOOD);
+                }
                 self.state = State::Over;
                 Err(Fault::from(&error))
             }

@@ -183,7 +183,7 @@ impl World {
 
     /// Somebody else answers a request that is ordinary HTTP: all that has come of it.
     fn answer_http(&mut self, line: Line, carried: Carried) {
-        let unread = carried.into_unread();
+        let unread = carried.into_bytes().unread;
         self.note(Some(line), "is ordinary HTTP, bytes", unread.len() as i64);
         let said = self.network.heard(line) as usize;
         let script = &self.peer(line).script;

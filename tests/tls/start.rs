@@ -45,7 +45,7 @@ fn each_mistake_in_a_file_is_named() {
             &format!("--tls-cert={certificate}"),
             &format!("--tls-key={key}"),
         ]);
-        assert_eq!(status.code(), Some(2), "{said}");
+        assert!(!status.success(), "{said}");
         assert!(said.contains(option) && said.contains(words), "{said}");
         assert!(!said.contains("BEGIN PRIVATE"), "{said}");
     }
