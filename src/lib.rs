@@ -16,6 +16,7 @@
 //! | [`config`] | flags, environment and file, to plain values |
 //! | [`choose`] | which engine serves, and why not the others |
 //! | [`serve`] | binds, starts a shard per core, waits for signals |
+//! | [`ping`] | a client: whether an echo server echoes, and how fast |
 //! | [`probe`] | what this machine offers, without listening |
 #![deny(unsafe_code)]
 
@@ -31,6 +32,8 @@ pub mod http;
 pub mod link;
 #[forbid(unsafe_code)]
 pub mod memory;
+#[forbid(unsafe_code)]
+pub mod ping;
 #[forbid(unsafe_code)]
 pub mod probe;
 #[forbid(unsafe_code)]

@@ -8,6 +8,7 @@ use anyhow::Context;
 use mimalloc::MiMalloc;
 use ringback::config::{self, Command, Config, ConfigError, LogFormat};
 use ringback::engine::UringTuning;
+use ringback::ping;
 use ringback::probe::Report;
 use ringback::serve::{Inbox, ServeError, serve};
 use ringback::sys::memory;
@@ -26,7 +27,7 @@ const LOG_LINES_MAX: usize = 1024;
 fn main() -> ExitCode {
     memory::keep_to_small_pages();
     match run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // Nobody may be reading standard error any more.
             let _ = writeln!(std::io::stderr(), "ringback: {error:#}");
@@ -39,11 +40,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> anyhow::Result<()> {
+fn run() -> anyhow::Result<ExitCode> {
     // Before anything that takes time: until then a signal kills, or is lost where this is process 1.
     let mut inbox = Inbox::open().context("cannot watch for signals")?;
     match config::from_process()? {
-        Command::Serve(config) => run_server(&config, &mut inbox),
+        Command::Serve(config) => run_server(&config, &mut inbox).map(|()| ExitCode::SUCCESS),
+        // The inbox stays, so that a signal does not end the process before it was told what came of it.
+        Command::Ping(plan) => {
+            let all_came_back = ping::run(&plan)?;
+            Ok(ExitCode::from(u8::from(!all_came_back)))
+        }
+        Command::Print(text) => print(&text),
         Command::Probe { json } => {
             drop(inbox);
             let report = Report::new(&UringTuning::default());
@@ -52,11 +59,16 @@ fn run() -> anyhow::Result<()> {
             } else {
                 report.to_string()
             };
-            std::io::stdout()
-                .write_all(text.as_bytes())
-                .context("cannot write the report")
+            print(text.as_bytes())
         }
     }
+}
+
+fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
+    std::io::stdout()
+        .write_all(text)
+        .context("cannot write to standard output")?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn run_server(config: &Config, inbox: &mut Inbox) -> anyhow::Result<()> {

@@ -14,6 +14,8 @@ mod layers;
 mod listen;
 mod meaning;
 mod options;
+mod papers;
+mod ping;
 mod policy;
 mod tls;
 mod units;
@@ -29,6 +31,7 @@ use std::time::Duration;
 
 use crate::engine::UringTuning;
 use crate::http::Settings;
+use crate::ping::Plan;
 use crate::protocol::Policy;
 
 pub use error::ConfigError;
@@ -46,6 +49,10 @@ pub enum Command {
         /// As JSON rather than as text.
         json: bool,
     },
+    /// Ask an echo server whether it echoes.
+    Ping(Box<Plan>),
+    /// Write this: completions for a shell, or a manual page.
+    Print(Vec<u8>),
 }
 
 /// Everything that can be decided about a server.
@@ -211,6 +218,15 @@ fn parse_on(
             return Ok(Command::Probe {
                 json: probe.get_flag("json"),
             });
+        }
+        Some(("ping", ping)) => return Ok(Command::Ping(Box::new(ping::plan(ping)?))),
+        Some(("completions", said)) => {
+            let shell = said.get_one::<String>("shell").map_or("", String::as_str);
+            return Ok(Command::Print(papers::completions(shell)?));
+        }
+        Some(("man", said)) => {
+            let of = said.get_one::<String>("command").map(String::as_str);
+            return Ok(Command::Print(papers::manual(of)?));
         }
         Some((_, serve)) => serve,
         None => &matches,

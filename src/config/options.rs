@@ -8,7 +8,7 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::error::quote;
-use super::{ConfigError, ParseStop};
+use super::{ConfigError, ParseStop, ping};
 
 /// The commit is told by the build script, for a release build.
 const VERSION: &str = concat!(
@@ -254,14 +254,14 @@ fn uring() -> Vec<Arg> {
 }
 
 /// An option with a value. Numbers below zero reach our own checks, which say more.
-fn option(name: &'static str, value: &'static str) -> Arg {
+pub(super) fn option(name: &'static str, value: &'static str) -> Arg {
     Arg::new(name)
         .long(name)
         .value_name(value)
         .allow_negative_numbers(true)
 }
 
-fn switch(name: &'static str) -> Arg {
+pub(super) fn switch(name: &'static str) -> Arg {
     Arg::new(name).long(name).action(ArgAction::SetTrue)
 }
 
@@ -274,6 +274,14 @@ pub(super) fn command() -> Command {
     let probe = Command::new("probe")
         .about("Tell which engines and kernel features there are, without listening")
         .arg(switch("json").help("As JSON"));
+    let shell = Arg::new("shell").value_name("SHELL").default_value("bash");
+    let completions = Command::new("completions")
+        .about("Write completions for a shell")
+        .arg(shell.help("bash, zsh, fish, elvish or powershell"));
+    let of = Arg::new("command").value_name("COMMAND");
+    let man = Command::new("man")
+        .about("Write the manual page, of ringback or of one of its commands")
+        .arg(of.help("One of them"));
     Command::new("ringback")
         .version(VERSION)
         .about(env!("CARGO_PKG_DESCRIPTION"))
@@ -283,6 +291,9 @@ pub(super) fn command() -> Command {
         .disable_help_subcommand(true)
         .subcommand(serve)
         .subcommand(probe)
+        .subcommand(ping::command())
+        .subcommand(completions)
+        .subcommand(man)
 }
 
 /// Reads the command line. Values are still text.
@@ -330,7 +341,7 @@ fn misuse(error: &clap::Error) -> ConfigError {
                 ConfigError::new(option, problem, "leave out one of the two")
             }
         }
-        ErrorKind::ArgumentConflict if matches!(command.as_str(), "serve" | "probe") => {
+        ErrorKind::ArgumentConflict if matches!(command.as_str(), "serve" | "probe" | "ping") => {
             ConfigError::new(
                 quote(&command),
                 "stands behind an option",
@@ -338,7 +349,7 @@ fn misuse(error: &clap::Error) -> ConfigError {
             )
         }
         ErrorKind::ArgumentConflict | ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand => {
-            let remedy = "write serve, probe, or options that start with --";
+            let remedy = "write serve, probe, ping, or options that start with --";
             ConfigError::new(
                 quote(&format!("{argument}{command}")),
                 "is no command",
