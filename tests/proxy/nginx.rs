@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::server::{self, Server, until};
 
 /// The page with the configuration that users are told to write.
-const DOCUMENTATION: &str = include_str!("../../docs/deployment.md");
+const DOCUMENTATION: &str = include_str!("../../docs/OPERATIONS.md");
 
 /// An nginx that listens on a port of the loopback.
 pub(crate) struct Nginx {
