@@ -61,6 +61,12 @@ fn the_manifests_and_the_dockerfile_are_right() {
         "deploy/Dockerfile",
         "deploy/kubernetes/server/ringback.yaml: Deployment ringback",
         "deploy/kubernetes/server/ringback.yaml: Service ringback",
+        "deploy/kubernetes/edge/ringback.yaml: Deployment ringback",
+        "deploy/kubernetes/edge/ringback.yaml: HorizontalPodAutoscaler ringback",
+        "deploy/kubernetes/edge/ringback.yaml: NetworkPolicy ringback",
+        "deploy/kubernetes/edge/ringback.yaml: PodDisruptionBudget ringback",
+        "deploy/kubernetes/edge/routes.yaml: HTTPRoute ringback",
+        "deploy/kubernetes/edge/routes.yaml: TCPRoute ringback",
         "deploy/kubernetes/load/job.yaml: Job ringload",
         "deploy/kubernetes/load-without-volume/job.yaml: Job ringload",
     ] {
