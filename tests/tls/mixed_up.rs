@@ -50,5 +50,5 @@ pub(crate) fn tls_is_told_where_it_is_not_spoken(engine: &'static str) {
     socket.read_to_end(&mut answer).expect("an answer and FIN");
     let answer = request::read(&answer).expect("the letters HTTP/, which clients know");
     assert!(answer.body().contains("looks like TLS"), "{answer:?}");
-    is_logged(&server, "speaks TLS");
+    is_logged(&server, "TLS: is spoken where this server speaks none");
 }

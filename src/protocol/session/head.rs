@@ -156,9 +156,7 @@ impl Head {
         turn.cause = Some(Cause::Refused(refusal.status()));
         if refusal == Refusal::Foreign(Foreign::Tls) {
             turn.tally.tls_to_plain.add(1);
-            turn.cause = Some(Cause::Tls(
-                "a peer speaks TLS where this server does not: tls:// says where it does",
-            ));
+            turn.cause = Some(Cause::Tls("is spoken where this server speaks none"));
         }
         let head = self.held.as_ref().map_or(lent, |slab| slab.bytes());
         let now = turn.policy.wall_clock.map(|clock| clock.0());
