@@ -21,6 +21,8 @@ mod certificates;
 mod fault;
 mod records;
 #[cfg(test)]
+pub(crate) mod rehearsal;
+#[cfg(test)]
 mod tests;
 mod tls;
 

@@ -159,3 +159,6 @@ fn append(piece: Piece, to: &mut Vec<u8>, slabs: &mut SlabPool) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
