@@ -68,6 +68,7 @@ impl Warm {
                     inflation: INFLATION_BYTES_MAX,
                     refusing: false,
                     over_tls: false,
+                    guest: None,
                     cause: None,
                 };
                 let mut reply = Reply::default();

@@ -347,6 +347,7 @@ fn unfinished_frames_take_a_quarter_of_the_memory_at_most() {
                     inflation: INFLATION_BYTES_MAX,
                     refusing: false,
                     over_tls: false,
+                    guest: None,
                     cause: None,
                 };
                 let mut session = Session::open(&policy, now);
@@ -398,6 +399,7 @@ fn a_greeting_in_its_own_turn_is_in_a_send_of_its_own() {
         inflation: INFLATION_BYTES_MAX,
         refusing: false,
         over_tls: false,
+        guest: None,
         cause: None,
     };
     let mut session = Session::open(&policy, now);

@@ -55,6 +55,7 @@ impl Worker {
             inflation: usize::MAX,
             refusing: false,
             over_tls: false,
+            guest: None,
             cause: None,
         };
         let step = session.receive(&mut turn, lent, &mut reply);

@@ -114,6 +114,7 @@ impl Dialogue {
             inflation: 0,
             refusing: false,
             over_tls: false,
+            guest: None,
             cause: None,
         };
         (&mut self.session, turn)

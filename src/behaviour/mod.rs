@@ -73,7 +73,7 @@ pub struct Request<'a> {
     /// What is agreed to.
     pub accepted: Accepted<'a>,
     /// The address and port of the client, where they are known.
-    pub peer: Option<core::net::SocketAddr>,
+    pub peer: Option<crate::protocol::guests::Peer>,
     /// What was agreed on by TLS, where it is spoken.
     pub tls: Option<&'a Facts>,
 }

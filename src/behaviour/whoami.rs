@@ -1,8 +1,8 @@
 //! What the server knows of a client.
 
-use core::net::SocketAddr;
-
 use serde::Serialize;
+
+use crate::protocol::guests::Peer;
 
 use super::head::{Head, text};
 use crate::link::Facts;
@@ -45,10 +45,10 @@ struct Forwarded {
 
 /// What is known of whoever sent the request with this whole `head` from this address, over TLS or not, as JSON. Proxies
 /// can say what they like, and so can clients.
-pub fn whoami(head: &[u8], peer: Option<SocketAddr>, tls: Option<&Facts>) -> String {
+pub fn whoami(head: &[u8], peer: Option<Peer>, tls: Option<&Facts>) -> String {
     let head = Head::read(head);
     let whoami = Whoami {
-        address: peer.map(|peer| peer.to_string()),
+        address: peer.map(|peer| peer.client()),
         tls: tls.map(|facts| Tls {
             version: facts.version,
             cipher: &facts.cipher,

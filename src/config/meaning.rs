@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use super::guests::guests;
 use super::http::http;
 use super::layers::{Given, Layers, Level};
 use super::listen::{Listen, listen};
@@ -94,6 +95,7 @@ pub(super) fn config(layers: &Layers, machine: Machine) -> Result<Config, Config
             .required("log-format")
             .read(|text| choice(text, &LOG_FORMATS))?,
         policy: policy(&say)?,
+        guests: guests(&say)?,
     };
     match config.protocol {
         Protocol::WebSocket => Ok(config),
@@ -331,12 +333,16 @@ fn plain(say: &Said<'_>, config: Config) -> Result<Config, ConfigError> {
         ),
         ("max-message-size", policy.message_bytes_max.is_some()),
     ];
-    match wishes.into_iter().find(|(_, wished)| *wished) {
+    let wish = wishes.into_iter().find(|(_, wished)| *wished);
+    match wish
+        .map(|(option, _)| option)
+        .or(config.guests.needs_http())
+    {
         None => Ok(Config {
             http: None,
             ..config
         }),
-        Some((option, _)) => {
+        Some(option) => {
             let taught = say
                 .get("tutorial")
                 .filter(|_| matches!(option, "greeting" | "prefix"));

@@ -9,6 +9,7 @@
 
 mod error;
 mod file;
+mod guests;
 mod http;
 mod layers;
 mod listen;
@@ -35,6 +36,7 @@ use crate::ping::Plan;
 use crate::protocol::Policy;
 
 pub use error::ConfigError;
+pub use guests::Guests;
 pub use listen::Listen;
 pub use options::{OptionRow, option_table};
 pub use tls::{Certificates, NamedFile, Pair, Tls};
@@ -91,8 +93,10 @@ pub struct Config {
     pub socket_buffer_bytes: Option<u32>,
     /// The form of the log.
     pub log_format: LogFormat,
-    /// The limits and manners of every session.
+    /// The limits and manners of every session. Who may come is not in it yet.
     pub policy: Policy,
+    /// Who may come, and how much each may send.
+    pub guests: Guests,
 }
 
 /// Which engine was asked for.

@@ -3,6 +3,7 @@
 //! `bytesize` and `humantime` read them; the bounds here catch what those two let through: a size
 //! that saturates instead of failing, and humantime's `M`, which is a month.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 /// The longest payload a frame can announce (RFC 6455, section 5.2: the top bit is zero).
@@ -90,6 +91,34 @@ pub(super) fn duration(text: &str) -> Result<Duration, Refusal> {
     }
 }
 
+/// How often in a second, a minute or an hour.
+pub(super) fn rate(text: &str) -> Result<(NonZeroU64, Duration), Refusal> {
+    let refusal = || {
+        Refusal::new(
+            "is no rate",
+            "write one such as 20/s, 600/m or 1000/h, or unlimited",
+        )
+    };
+    let (count, unit) = text.split_once('/').ok_or_else(refusal)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        _ => return Err(refusal()),
+    };
+    let is_number = count.bytes().all(|byte| byte.is_ascii_digit());
+    let count = count.parse().ok().filter(|_| is_number);
+    Ok((count.ok_or_else(refusal)?, Duration::from_secs(seconds)))
+}
+
+/// How many bytes in a second.
+pub(super) fn size_rate(text: &str) -> Result<NonZeroU64, Refusal> {
+    let remedy = "write a size in a second, such as 64KiB/s or 1MB/s, or unlimited";
+    let refusal = || Refusal::new("is no bandwidth", remedy);
+    let bytes = text.strip_suffix("/s").ok_or_else(refusal)?;
+    NonZeroU64::new(size(bytes)?).ok_or_else(refusal)
+}
+
 fn too_long() -> Refusal {
     Refusal::new(
         "is longer than a week",
@@ -135,6 +164,34 @@ mod tests {
         }
         for text in ["9223372036854775808", "8EiB", "16EiB", "99999999999EB"] {
             assert_eq!(size(text).unwrap_err().problem, "is too large", "{text}");
+        }
+    }
+
+    #[test]
+    fn rates() {
+        for (text, expected) in [
+            ("20/s", Some((20, 1))),
+            ("600/m", Some((600, 60))),
+            ("1/h", Some((1, 3600))),
+            ("0/s", None),
+            ("20", None),
+            ("+1/s", None),
+            ("20/sec", None),
+            ("/s", None),
+        ] {
+            let read = rate(text).ok();
+            let read = read.map(|(count, span)| (count.get(), span.as_secs()));
+            assert_eq!(read, expected, "{text}");
+        }
+        for (text, expected) in [
+            ("64KiB/s", Some(65_536)),
+            ("0/s", None),
+            ("64KiB", None),
+            ("64KiB/m", None),
+            ("64K/s", None),
+        ] {
+            let read = size_rate(text).ok().map(NonZeroU64::get);
+            assert_eq!(read, expected, "{text}");
         }
     }
 

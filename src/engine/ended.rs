@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tracing::info;
 
+use crate::protocol::guests::Peer;
 use crate::protocol::{Cause, Moment};
 use crate::shard::Handle;
 
@@ -33,11 +34,13 @@ impl Ended {
         now: Moment,
     ) {
         if let Some(cause) = connection.take_cause() {
-            self.write(cause, peer(connection.io()), now);
+            let known = connection.peer();
+            let peer = known.or_else(|| peer(connection.io()).map(Peer::from));
+            self.write(cause, peer, now);
         }
     }
 
-    fn write(&mut self, cause: Cause, peer: Option<SocketAddr>, now: Moment) {
+    fn write(&mut self, cause: Cause, peer: Option<Peer>, now: Moment) {
         if self.since.is_none_or(|since| since + PERIOD <= now) {
             // What was not told until now is told as the old account goes.
             *self = Ended {

@@ -1,6 +1,9 @@
 //! What a worker keeps, whatever its engine: its connections, whether it accepts, how far it is on its way
 //! down, and the time.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
 use tracing::warn;
 
 use super::door::Door;
@@ -8,7 +11,8 @@ use super::ended::Ended;
 use super::exchange::Member;
 use super::leaving::Leaving;
 use super::{Origin, Post, Stop, Worker};
-use crate::protocol::{CloseCode, Moment};
+use crate::protocol::guests::{Guest, Guests};
+use crate::protocol::{CloseCode, Moment, Tally};
 use crate::shard::{Carried, Entrance, Lease, Shard, SlotId, Standing};
 use crate::sys::memory;
 
@@ -23,6 +27,9 @@ pub(super) struct State<Io> {
     pub(super) ended: Ended,
     /// By what connections come in.
     entrances: Vec<Entrance>,
+    /// Who may come, where those who do are to be asked for their addresses.
+    guests: Option<Arc<Guests>>,
+    tally: Arc<Tally>,
     leaving: Leaving,
     member: Member,
     /// Those that were there when the drain began and have still to be looked at.
@@ -35,11 +42,14 @@ impl<Io> State<Io> {
     pub(super) fn new(worker: &Worker<'_>, now: Moment) -> Self {
         let mut shard = Shard::new(worker.settings.clone(), worker.tally.clone());
         shard.set_now(now);
+        let guests = worker.settings.policy.guests.clone();
         State {
             shard,
             door: Door::default(),
             ended: Ended::default(),
             entrances: worker.entrances.clone(),
+            guests: guests.filter(|guests| guests.ask_for_address()),
+            tally: worker.tally.clone(),
             leaving: Leaving::default(),
             member: Member::new(worker.exchange.clone(), worker.number),
             called: Vec::new(),
@@ -127,20 +137,31 @@ impl<Io> State<Io> {
     }
 
     /// Takes a connection in that this worker is to serve: one that was accepted goes on counting where
-    /// [`State::place`] has counted it. `ask` tells how the peer stands of one that was put down.
+    /// [`State::place`] has counted it. `ask` tells how the peer stands of one that was put down, `peer` where one comes
+    /// from that was accepted.
     ///
     /// # Errors
-    /// Where what is carried cannot be read; the engine's part comes back.
+    /// Where what is carried cannot be read, or there is no place for it and none to say so; the engine's part comes back.
     pub(super) fn take_in(
         &mut self,
         io: Io,
         origin: Origin,
         ask: impl FnOnce(&Io) -> Standing,
+        peer: impl FnOnce(&Io) -> Option<SocketAddr>,
     ) -> Result<SlotId, Io> {
         let carried = match origin {
             Origin::PutDown(carried) => carried,
             Origin::Accepted { listener } => {
-                return Ok(self.shard.open(io, self.entrances[listener as usize]));
+                let guest = self.greet(|| peer(&io));
+                let is_turned_away = guest.as_ref().is_some_and(|guest| guest.is_turned_away());
+                if is_turned_away && !self.shard.may_turn_away_politely() {
+                    self.tally.turned_away.add(1);
+                    self.member.leave();
+                    return Err(io);
+                }
+                return Ok(self
+                    .shard
+                    .open(io, self.entrances[listener as usize], guest));
             }
         };
         match self.shard.pick_up(io, carried, ask) {
@@ -153,6 +174,12 @@ impl<Io> State<Io> {
                 Err(io)
             }
         }
+    }
+
+    /// Whoever has come, if that is to be known. `peer` tells where it comes from.
+    fn greet(&self, peer: impl FnOnce() -> Option<SocketAddr>) -> Option<Box<Guest>> {
+        let guests = self.guests.as_ref()?;
+        Some(Box::new(Guest::arrive(guests, peer())))
     }
 
     /// Puts a connection down for which nothing is under way any more. `read` shows what a claim names.

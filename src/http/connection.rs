@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::behaviour::Ask;
 use crate::protocol::Policy;
+use crate::protocol::guests::Told;
 use crate::protocol::handshake::{Refusal, path_and_query};
 
 use super::exchange::{Outcome, exchange};
@@ -47,9 +48,30 @@ impl Shared {
         self.socket_io.as_ref().filter(|host| host.owns(path))
     }
 
+    /// Takes note of the client that a trusted proxy at the other end says in this whole `head` to have behind it.
+    pub(super) fn hear(&self, wire: &mut Wire, head: &[u8]) -> Told {
+        let guests = self.policy.guests.as_deref();
+        let guest = wire.guest.as_mut().zip(guests);
+        guest.map_or(Told::default(), |(guest, guests)| guest.hear(guests, head))
+    }
+
+    /// Lets an upgrade in with this whole `head`, for as long as the connection lasts.
+    ///
+    /// # Errors
+    /// Where there are too many from its source.
+    pub(super) fn let_in(&self, wire: &mut Wire, head: &[u8]) -> Result<(), Refusal> {
+        self.hear(wire, head);
+        let guest = wire.guest.as_mut().zip(self.policy.guests.as_deref());
+        guest.map_or(Ok(()), |(guest, guests)| guest.enter(guests))
+    }
+
     /// What becomes of the upgrade that is to be read next, one at a path of ours with a head of `len` bytes. Who asks
     /// for what is not to be had is told so as to an ordinary request.
     fn ours(&self, wire: &mut Wire, len: usize) -> Coming {
+        let head = wire.unread()[..len].to_vec();
+        if let Err(refusal) = self.let_in(wire, &head) {
+            return Coming::Refused(refusal);
+        }
         if let Some(host) = self.socket_io_of(wire.unread()) {
             return if host.upgrades(wire.unread()) && wire.move_to(&host.places) {
                 Coming::SocketIo(len)
@@ -110,7 +132,12 @@ async fn talk(mut wire: Wire, shared: &Arc<Shared>) -> io::Result<Option<Wire>> 
                     Outcome::NoPlace => Some(Refusal::Unavailable),
                 }
             }
-            Coming::Refused(refusal) => Some(refusal),
+            Coming::Refused(refusal) => {
+                if is_unwelcome(refusal) {
+                    shared.counters.unwelcome.fetch_add(1, Relaxed);
+                }
+                Some(refusal)
+            }
             // The workers may have ended by now.
             Coming::Upgrade | Coming::SocketIo(_) | Coming::Behaviour(..)
                 if *shared.phase.borrow() != Phase::Serving =>
@@ -145,6 +172,14 @@ async fn talk(mut wire: Wire, shared: &Arc<Shared>) -> io::Result<Option<Wire>> 
         end_with(wire, &response.unwrap_or_default(), shared).await?;
         return Ok(None);
     }
+}
+
+/// Whether it is one of who may come.
+fn is_unwelcome(refusal: Refusal) -> bool {
+    matches!(
+        refusal,
+        Refusal::Misdirected | Refusal::Origin | Refusal::Unauthorized | Refusal::TooMany
+    )
 }
 
 /// Ends a connection, with `response` as the last that is said on it.

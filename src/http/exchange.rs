@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +19,7 @@ use tower_service::Service;
 
 use crate::behaviour;
 use crate::link::Facts;
+use crate::protocol::guests::Peer;
 use crate::protocol::handshake::HEAD_BYTES_MAX;
 
 use super::connection::Shared;
@@ -55,9 +55,18 @@ pub(super) struct Came {
     /// Its head, byte for byte.
     pub(super) head: Bytes,
     /// From whom, where that is known.
-    pub(super) peer: Option<SocketAddr>,
+    pub(super) peer: Option<Peer>,
     /// What was agreed on by TLS, where it is spoken.
     pub(super) tls: Option<Facts>,
+    /// Whether the client has TLS, as far as a trusted proxy says so.
+    is_told_secure: bool,
+}
+
+impl Came {
+    /// Whether the client has TLS, here or with a proxy in front.
+    pub(super) fn is_secure(&self) -> bool {
+        self.tls.is_some() || self.is_told_secure
+    }
 }
 
 /// Has the request answered whose head is the next so many bytes.
@@ -74,10 +83,13 @@ pub(super) async fn exchange(
         return Ok((wire, Outcome::NoPlace));
     }
     let body_bytes_max = socket_io.map_or(BODY_BYTES_MAX, |host| host.body_bytes_max());
+    let head = Bytes::copy_from_slice(&wire.unread()[..len]);
+    let told = shared.hear(&mut wire, &head);
     let came = Came {
-        head: Bytes::copy_from_slice(&wire.unread()[..len]),
+        head,
         peer: wire.peer(),
         tls: wire.tls(),
+        is_told_secure: told.is_secure == Some(true),
     };
     speak_1_1(&mut wire.unread()[..len]);
     let request = wire::Request::of_head(len);

@@ -67,6 +67,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::behaviour;
 use crate::link::Link;
 use crate::protocol::Policy;
+use crate::protocol::guests::Guest;
 use crate::protocol::policy::Elsewhere;
 
 use connection::Shared;
@@ -193,6 +194,8 @@ pub struct Caller {
     pub received: u64,
     /// What lies between the wire and these bytes, where TLS is spoken.
     pub link: Option<Box<Link>>,
+    /// Who is at the other end, where the workers know something of it.
+    pub guest: Option<Box<Guest>>,
 }
 
 /// Whom the HTTP side tells. Both are called on its thread and must not block.
@@ -210,6 +213,8 @@ pub struct Counters {
     pub requests: AtomicU64,
     /// Connections that were turned away for want of a place.
     pub refused: AtomicU64,
+    /// Requests of those who may not come: their host, their origin, without a secret, or too many from one address.
+    pub unwelcome: AtomicU64,
 }
 
 /// How much is taken of something that there is so much of.

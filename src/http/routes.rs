@@ -30,7 +30,7 @@ pub(super) fn router(phase: Phases, has_behaviours: bool, welcome: Welcome) -> R
         .route(
             "/",
             readable(get(move |version, headers, came: Extension<Came>| {
-                page::front(front, version, headers, came.tls.is_some())
+                page::front(front, version, headers, came.is_secure())
             })),
         )
         .route("/healthz", readable(get(|| async { "ok\n" })))

@@ -2,7 +2,6 @@
 //! them, which ends where the request does.
 
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::link::Facts;
+use crate::protocol::guests::{Guest, Peer};
 
 use super::Caller;
 use super::places::{Place, Places};
@@ -99,6 +99,8 @@ pub(super) struct Wire {
     /// Read, and used up to `start`; given back once all of it is used.
     unread: Vec<u8>,
     start: usize,
+    /// Who is at the other end, where the workers know something of it.
+    pub(super) guest: Option<Box<Guest>>,
     /// The request that hyper is given.
     pub(super) request: Arc<Request>,
 }
@@ -111,6 +113,7 @@ impl Wire {
             unsent,
             received,
             link,
+            guest,
         } = caller;
         let flags = rustix::fs::fcntl_getfl(&socket)?;
         rustix::fs::fcntl_setfl(&socket, flags | OFlags::NONBLOCK)?;
@@ -121,6 +124,7 @@ impl Wire {
             was_blocking: !flags.contains(OFlags::NONBLOCK),
             unread,
             start: 0,
+            guest,
             request: Arc::default(),
         })
     }
@@ -141,6 +145,7 @@ impl Wire {
             unsent,
             received,
             link,
+            guest: self.guest,
         })
     }
 
@@ -239,8 +244,9 @@ impl Wire {
     }
 
     /// Whom it is connected with.
-    pub(super) fn peer(&self) -> Option<SocketAddr> {
-        self.stream.socket.peer_addr().ok()
+    pub(super) fn peer(&self) -> Option<Peer> {
+        let known = self.guest.as_ref().and_then(|guest| guest.peer());
+        known.or_else(|| self.stream.socket.peer_addr().ok().map(Peer::from))
     }
 
     /// Takes so many of the unread bytes away.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::handshake::Refusal;
+
 /// A status code of a Close frame (RFC 6455, section 7.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CloseCode(u16);
@@ -155,8 +157,8 @@ impl Ending {
 /// What the operator is told of a connection that the server ended, or never served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// The request was answered with this status code instead of 101.
-    Refused(u16),
+    /// The request was answered with this instead of 101.
+    Refused(Refusal),
     /// The session was closed in words.
     Closed(Ending),
     /// The peer acknowledged nothing of what it was owed for the stall timeout.
@@ -170,7 +172,10 @@ pub enum Cause {
 impl fmt::Display for Cause {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Cause::Refused(status) => write!(formatter, "refused with {status}"),
+            Cause::Refused(refusal) => {
+                let (status, reason) = (refusal.status(), refusal.reason());
+                write!(formatter, "refused with {status}: {reason}")
+            }
             Cause::Closed(ending) => {
                 write!(
                     formatter,

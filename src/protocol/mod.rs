@@ -7,6 +7,7 @@
 pub mod carried;
 pub mod close;
 pub mod frame;
+pub mod guests;
 pub mod handshake;
 pub mod inflate;
 pub mod moment;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::guests::Guests;
 use super::moment::WallClock;
 
 /// When a greeting is sent.
@@ -72,6 +73,8 @@ pub struct Policy {
     pub http: bool,
     /// Where he answers WebSockets, too. Asked only where there is such a somebody.
     pub elsewhere: Vec<Elsewhere>,
+    /// Who may come, and how much each may send. None: everyone may, and as much as it likes.
+    pub guests: Option<Arc<Guests>>,
     /// Asked only to date a refusal. None: a server without a clock, which sends no `Date` (RFC 9110,
     /// section 6.6.1).
     pub wall_clock: Option<WallClock>,
@@ -100,6 +103,7 @@ impl Default for Policy {
             subprotocols: vec![ANY_SUBPROTOCOL.to_owned()],
             http: false,
             elsewhere: Vec::new(),
+            guests: None,
             wall_clock: None,
         }
     }

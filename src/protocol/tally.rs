@@ -35,6 +35,20 @@ pub struct Tally {
     pub upgrades: Counter,
     /// Requests answered with anything else.
     pub refusals: Counter,
+    /// Of these, from an origin that is not allowed (403).
+    pub foreign_origins: Counter,
+    /// Of these, for a host that is not allowed (421).
+    pub misdirected: Counter,
+    /// Of these, at a path where nothing is echoed (404).
+    pub unknown_paths: Counter,
+    /// Of these, without a secret of a private instance (401).
+    pub unauthorized: Counter,
+    /// Of these, over the limits of their source (429).
+    pub too_many: Counter,
+    /// Connections over the limits of their source that were closed without a word.
+    pub turned_away: Counter,
+    /// Times that nothing was taken in from a peer for a while, since it sends faster than it may.
+    pub rests: Counter,
     /// Whole messages received.
     pub messages: Counter,
     /// Handshakes in which permessage-deflate was agreed on.

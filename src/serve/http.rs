@@ -33,7 +33,8 @@ pub(super) fn join(
     let of_workers = policy.clone();
     let upgrade = move |caller: Caller| {
         let carried = Carried::fresh(entrance, &of_workers, caller.unread, caller.received);
-        let carried = carried.over(caller.link, caller.unsent);
+        let mut carried = carried.over(caller.link, caller.unsent);
+        carried.guest = caller.guest;
         if let Some(workers) = known.get() {
             workers.bring(caller.socket, carried);
         }
@@ -44,7 +45,8 @@ pub(super) fn join(
     };
     let side = Side::start(settings, policy.clone(), hooks)?;
     let sender = side.sender();
-    let exchange = Arc::new(exchange.with_http(move |socket, carried| {
+    let exchange = Arc::new(exchange.with_http(move |socket, mut carried| {
+        let guest = carried.guest.take();
         let Bytes {
             unread,
             unsent,
@@ -57,6 +59,7 @@ pub(super) fn join(
             unsent,
             received,
             link,
+            guest,
         });
     }));
     // Nobody has been brought before.

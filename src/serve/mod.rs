@@ -98,7 +98,7 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
     if let Some(tls) = &mut tls {
         tls.watch()?;
     }
-    let settings = settings(config, tls.as_ref());
+    let settings = settings(config, tls.as_ref())?;
     let (http, exchange) = http::join(
         Exchange::new(&stop, config.balance, config.connections_max),
         entrance(config.protocol, false),
@@ -166,8 +166,8 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
     service.run(inbox)
 }
 
-fn settings(config: &Config, tls: Option<&Keeper>) -> Settings {
-    Settings {
+fn settings(config: &Config, tls: Option<&Keeper>) -> Result<Settings, ConfigError> {
+    Ok(Settings {
         policy: Policy {
             wall_clock: Some(WallClock(clock::since_1970)),
             http: config.http.is_some(),
@@ -176,10 +176,11 @@ fn settings(config: &Config, tls: Option<&Keeper>) -> Settings {
                 .as_ref()
                 .map(HttpSettings::elsewhere)
                 .unwrap_or_default(),
+            guests: config.guests.policy(clock::now)?,
             ..config.policy.clone()
         },
         budget: SlabPool::budget(config.buffer_memory_bytes, config.workers.get()),
         admission: Arc::new(Admission::new(config.connections_max)),
         tls: tls.map(Keeper::acceptor),
-    }
+    })
 }

@@ -5,13 +5,14 @@ use sha1::{Digest, Sha1};
 use crate::link::Link;
 use crate::protocol::Moment;
 use crate::protocol::carried::{Damage, Reader, Writer};
+use crate::protocol::guests::Guest;
 
 use super::admission::Permit;
 
 /// What begins the encoding of something carried, and which encoding it is. Whoever changes the fields, here or
 /// in `protocol`, counts the version up.
 const MAGIC: [u8; 4] = *b"RBcn";
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 
 /// A connection that was put down: all that it is but its socket.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub struct Carried {
     pub permit: Option<Permit>,
     /// Its link, if it has one, as it lives. It is no part of the encoding: what it has agreed on stays in this process.
     pub link: Option<Box<Link>>,
+    /// Who is at the other end, where something is known of it. Of this only its address is in the encoding.
+    pub guest: Option<Box<Guest>>,
 }
 
 /// A connection for whoever goes on with the bytes alone.
@@ -116,6 +119,7 @@ impl Carried {
             unsent: reader.bytes("unsent", usize::MAX)?.to_vec(),
             permit,
             link: None,
+            guest: None,
         };
         reader.end().map(|()| carried)
     }

@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn short_replies_that_wait_for_their_turn_keep_no_buffer() {
         let (mut shard, _) = tcp_shard(1 << 20);
-        let id = shard.open((), TCP);
+        let id = shard.open((), TCP, None);
         let mut lender = Counting::default();
         for _ in 0..100 {
             let mut carrier = Deferred(&mut lender);

@@ -3,6 +3,7 @@
 use crate::link::Link;
 use crate::memory::{Slab, SlabChain, SlabPool};
 use crate::protocol::carried::{Damage, Reader, Writer};
+use crate::protocol::guests::Guest;
 use crate::protocol::tcp_echo::TcpEcho;
 use crate::protocol::{Cause, Moment, Next, Policy, Reply, Session, Step, Timer, Turn, Wake};
 
@@ -212,6 +213,8 @@ pub struct Connection<Io> {
     /// What lies between the wire and the dialogue; none: nothing. The queue is what goes on the wire, what is parked
     /// is what the dialogue gets.
     pub(super) link: Option<Box<Link>>,
+    /// Whoever is at the other end; none: nothing is to be known of it.
+    pub(super) guest: Option<Box<Guest>>,
     pub(super) outbox: Outbox,
     pub(super) dialogue: Dialogue,
     pub(super) parked: SlabChain,
@@ -250,6 +253,7 @@ impl<Io> Connection<Io> {
             cause: None,
             permit: None,
             link: None,
+            guest: None,
             outbox: Outbox::default(),
             dialogue,
             parked: SlabChain::default(),
@@ -280,6 +284,13 @@ impl<Io> Connection<Io> {
     #[inline]
     pub(super) fn talks(&self) -> bool {
         self.phase == Phase::Talking && self.leaving.is_none()
+    }
+
+    /// Whether there is no place for it among the connections of its source.
+    pub(super) fn is_turned_away(&self) -> bool {
+        self.guest
+            .as_ref()
+            .is_some_and(|guest| guest.is_turned_away())
     }
 
     /// Whether the peer does not keep up with what it is sent.

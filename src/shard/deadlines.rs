@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use crate::protocol::{Cause, CloseCode, Moment, Wake};
+use crate::protocol::{Cause, CloseCode, Moment, Timer, Wake};
 
 use super::connection::{Connection, Phase};
 use super::inbound::Copying;
@@ -72,6 +72,7 @@ impl<Io> Shard<Io> {
         for id in self.slots.ids() {
             if let Some(mut handle) = self.at(id) {
                 handle.connection.last_words = ask(&handle.connection.io).received;
+                handle.ends_rest();
                 handle.tell_of_drain();
             }
         }
@@ -99,6 +100,15 @@ impl<Io> Handle<'_, Io> {
         if matches!(connection.phase, Phase::Gone { .. }) {
             return false;
         }
+        if self.ends_rest() {
+            self.arm_for_dialogue();
+            self.begin_to_owe();
+            return true;
+        }
+        if let Some(until) = self.rests_until() {
+            self.arm(until);
+        }
+        let connection = &*self.connection;
         let now = self.common.now;
         let talks = connection.phase == Phase::Talking;
         let deadline = connection.dialogue.deadline().filter(|_| talks);
@@ -109,8 +119,15 @@ impl<Io> Handle<'_, Io> {
         }
         let wants_read = self.wants().read;
         let share = self.common.share_bytes();
+        let rests = self.rests_until().is_some();
         let policy = &self.common.settings.policy;
         let connection = &mut *self.connection;
+        if rests && timer == Some(Timer::Idle) {
+            // It is not heard, whatever it says.
+            connection.dialogue.heard(policy, now);
+            self.arm_for_dialogue();
+            return false;
+        }
         let standing = ask(&connection.io);
         match connection.judge(now, policy, timer, standing, wants_read, share) {
             Verdict::Again(due) => {
@@ -238,6 +255,7 @@ mod tests {
                     protocol: Protocol::WebSocket,
                     tls: false,
                 },
+                None,
             );
             (world, id)
         }

@@ -1,5 +1,6 @@
 //! One connection, looked up: what happened to it, how it ends, what it wants.
 
+use crate::protocol::guests::Peer;
 use crate::protocol::{Cause, Moment, Next};
 
 use super::connection::{Connection, Destination, End, Phase};
@@ -83,6 +84,11 @@ impl<Io> Handle<'_, Io> {
     /// Whether what comes from the connection has no use any more.
     pub fn discards(&self) -> bool {
         self.connection.phase != Phase::Talking
+    }
+
+    /// Where it comes from, if that has been asked.
+    pub fn peer(&self) -> Option<Peer> {
+        self.connection.guest.as_ref()?.peer()
     }
 
     /// Why the server ends the connection, the first time that this is asked.

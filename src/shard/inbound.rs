@@ -74,7 +74,7 @@ impl<Io> Handle<'_, Io> {
         if connection.held || connection.leaving.is_some() {
             return self.hold(lent);
         }
-        if connection.permit.is_none() {
+        if connection.permit.is_none() && !connection.is_turned_away() {
             connection.permit = self.common.settings.admission.enter();
             self.common.surplus -= usize::from(connection.permit.is_some());
         }
@@ -110,6 +110,12 @@ impl<Io> Handle<'_, Io> {
         }
         let behind = self.connection.blocked;
         let room = self.receive_bytes_max();
+        let is_noted = self.connection.guest.is_some();
+        let before = if is_noted {
+            self.common.tally.messages.get()
+        } else {
+            0
+        };
         let (step, mut reply) = self.converse(room, |dialogue, turn, reply| {
             dialogue.receive(turn, &mut lent[from..], reply)
         });
@@ -122,6 +128,10 @@ impl<Io> Handle<'_, Io> {
         }
         if behind {
             self.note_kept();
+        }
+        if is_noted {
+            let messages = self.common.tally.messages.get() - before;
+            self.count_for_pace(step.consumed, messages);
         }
         Some((step.consumed, step.next))
     }
@@ -145,6 +155,7 @@ impl<Io> Handle<'_, Io> {
             inflation: self.common.inflation,
             refusing: self.common.draining.is_some() || connection.permit.is_none(),
             over_tls: connection.link.is_some(),
+            guest: connection.guest.as_deref_mut(),
             cause: None,
         };
         let said = ask(&mut connection.dialogue, &mut turn, &mut reply);
@@ -159,7 +170,10 @@ impl<Io> Handle<'_, Io> {
     #[inline]
     pub fn receive_bytes_max(&self) -> usize {
         let room = self.common.queue_bytes_max(self.connection);
-        let room = room.saturating_sub(self.connection.outbox.bytes());
+        let mut room = room.saturating_sub(self.connection.outbox.bytes());
+        if self.connection.guest.is_some() {
+            room = room.min(self.paced_bytes_max());
+        }
         room.max(RECEIVE_BYTES_MIN)
     }
 
@@ -191,6 +205,9 @@ impl<Io> Handle<'_, Io> {
 
     /// Another turn has come for parked input.
     pub(super) fn take_turn(&mut self) {
+        if self.rests_until().is_some() {
+            return;
+        }
         self.connection.yields = false;
         self.unpark();
     }
@@ -292,13 +309,11 @@ mod tests {
         /// A connection that agrees on compression, from which `bytes` have come, too.
         fn open(&mut self, bytes: &[u8]) -> SlotId {
             let protocol = Protocol::WebSocket;
-            let id = self.shard.open(
-                (),
-                Entrance {
-                    protocol,
-                    tls: false,
-                },
-            );
+            let entrance = Entrance {
+                protocol,
+                tls: false,
+            };
+            let id = self.shard.open((), entrance, None);
             for bytes in [REQUEST, bytes] {
                 let mut wire = Immediate(Wide);
                 let mut handle = self.shard.at(id).unwrap();

@@ -18,6 +18,7 @@
 //! | `readiness.rs`, `completion.rs` | who owns the memory of a reply that lies in a receive buffer |
 //! | `moving.rs`, `carried.rs` | a connection put down and picked up |
 //! | `deadlines.rs`, `judge.rs` | what happens without bytes, and to whom |
+//! | `admission.rs`, `pace.rs` | how many may come, and how fast what they send is taken in |
 //! | `retention.rs`, `keepers.rs` | how much may be kept, and who is ended for it |
 
 mod admission;
@@ -32,6 +33,7 @@ mod keepers;
 mod moving;
 mod outbound;
 mod outbox;
+mod pace;
 pub mod readiness;
 mod retention;
 mod sealed;
@@ -43,6 +45,7 @@ use std::sync::Arc;
 
 use crate::link::{Acceptor, Link, Opened};
 use crate::memory::{Budget, SlabPool};
+use crate::protocol::guests::Guest;
 use crate::protocol::{CloseCode, Inflaters, Moment, Policy, Tally};
 
 pub use admission::{Admission, Permit};
@@ -198,10 +201,24 @@ impl<Io> Shard<Io> {
         !self.common.settings.admission.has_room()
     }
 
-    /// A connection has been accepted at `entrance`.
-    pub fn open(&mut self, io: Io, entrance: Entrance) -> SlotId {
+    /// Whether one more may be kept to tell it that there is no place for it among those of its source. The other half is
+    /// for those for whom there is none among all.
+    pub fn may_turn_away_politely(&self) -> bool {
+        self.common.surplus < SURPLUS_CONNECTIONS_MAX / 2
+    }
+
+    /// A connection has been accepted at `entrance`. `guest`: who is at the other end, where it was asked.
+    pub fn open(&mut self, io: Io, entrance: Entrance, guest: Option<Box<Guest>>) -> SlotId {
         let common = &mut self.common;
-        let permit = common.settings.admission.enter();
+        let guests = common.settings.policy.guests.as_ref();
+        let guest = guest.or_else(|| {
+            let is_noted = guests.is_some_and(|guests| guests.are_noted());
+            is_noted.then(Box::default)
+        });
+        let is_welcome = !guest.as_ref().is_some_and(|guest| guest.is_turned_away());
+        let permit = is_welcome
+            .then(|| common.settings.admission.enter())
+            .flatten();
         common.surplus += usize::from(permit.is_none());
         common.tally.accepted.add(1);
         // There is no polite refusal in RFC 862.
@@ -222,6 +239,7 @@ impl<Io> Shard<Io> {
             phase,
             permit,
             link: acceptor.map(Link::accept),
+            guest,
             late: common.draining.is_some(),
             ..Connection::new(io, dialogue, common.now)
         };

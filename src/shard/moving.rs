@@ -1,6 +1,7 @@
 //! A connection put down by one owner and picked up by another, who goes on as if nothing had happened.
 
 use crate::protocol::carried::{Damage, Reader, Writer};
+use crate::protocol::guests::Guest;
 use crate::protocol::{Moment, Policy, Wake};
 
 use super::connection::{Connection, Destination, Dialogue, End, Phase};
@@ -48,6 +49,7 @@ impl Carried {
             unsent: Vec::new(),
             permit: None,
             link: None,
+            guest: None,
         }
     }
 }
@@ -84,6 +86,7 @@ impl<Io> Shard<Io> {
             common.slabs.give(slab);
         }
         common.tally.put_down.add(1);
+        let guest = connection.guest.take();
         let (io, permit, link) = self.forget(id, connection);
         let carried = Carried {
             state: writer.into_bytes(),
@@ -91,6 +94,7 @@ impl<Io> Shard<Io> {
             unsent,
             permit,
             link,
+            guest,
         };
         Some((io, carried))
     }
@@ -123,7 +127,7 @@ impl<Io> Shard<Io> {
     }
 
     /// The connection that was carried, with its memory.
-    fn restore(&mut self, io: Io, carried: Carried) -> Result<Connection<Io>, (Io, Damage)> {
+    fn restore(&mut self, io: Io, mut carried: Carried) -> Result<Connection<Io>, (Io, Damage)> {
         let common = &mut self.common;
         let mut reader = Reader::new(&carried.state, common.now);
         let policy = &common.settings.policy;
@@ -132,7 +136,11 @@ impl<Io> Shard<Io> {
             Err(damage) => return Err((io, damage)),
         };
         let mut connection = Connection::new(io, dialogue, common.now);
-        let read = connection.read(&mut reader);
+        let (guests, brought) = (policy.guests.as_deref(), carried.guest.take());
+        let read = connection.read(&mut reader).and_then(|()| {
+            connection.guest = Guest::read(&mut reader, guests, brought)?;
+            Ok(())
+        });
         if let Err(damage) = read
             .and_then(|()| connection.check(&carried))
             .and_then(|()| reader.end())
@@ -196,6 +204,7 @@ impl<Io> Connection<Io> {
         writer.since(self.progress);
         writer.u64(self.acknowledged);
         writer.u64(self.taken_in);
+        Guest::write(self.guest.as_deref(), writer);
     }
 
     /// Reads what [`Connection::write`] wrote after the dialogue.
@@ -279,7 +288,7 @@ mod tests {
             return Carried::fresh(entrance, &Policy::default(), b"GET / HT".to_vec(), 8);
         }
         let (mut shard, _) = tcp_shard(1 << 20);
-        let id = shard.open((), TCP);
+        let id = shard.open((), TCP, None);
         let mut handle = shard.at(id).unwrap();
         handle.receive(&mut [7; 100], &mut Copying);
         handle.sent(Sent::Blocked);

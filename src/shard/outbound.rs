@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn whoever_does_not_read_is_shed_and_not_whoever_has_much_under_way() {
         let (mut shard, tally) = tcp_shard(64 * 1024);
-        let (slow, fast) = (shard.open((), TCP), shard.open((), TCP));
+        let (slow, fast) = (shard.open((), TCP, None), shard.open((), TCP, None));
         let receive = |shard: &mut Shard<()>, id, count| {
             let mut carrier = Deferred(Endless);
             shard

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ringback::behaviour::{Ask, Drip, Source, whoami};
 use serde_json::{Value, json};
 
-use super::rig::{Ended, Rig, ms};
+use super::rig::{Ended, PEER, Rig, ms};
 use super::support::frames::{self, Frame};
 use super::support::replies;
 use super::support::request;
@@ -273,10 +273,7 @@ fn a_client_is_told_what_is_known_of_it() {
     let told = messages(&rig.writes[1].1).remove(0);
     assert!(!told.contains("s3cret"), "{told}");
     let head = request::with_header(lines);
-    assert_eq!(
-        told,
-        whoami(&head, Some(([127, 0, 0, 1], 40_000).into()), None)
-    );
+    assert_eq!(told, whoami(&head, Some(PEER.into()), None));
     let told: Value = serde_json::from_str(&told).expect("JSON");
     assert_eq!(told["headers"][0], json!(["Host", "localhost:3000"]));
     assert_eq!(told["headers"][5], json!(["Cookie", "(hidden)"]));

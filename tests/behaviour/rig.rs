@@ -1,5 +1,6 @@
 //! What drives a behaviour: a socket that takes all or nothing, and a clock that stands still until told otherwise.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use ringback::behaviour::{After, Ask, Behaviour, End, Message, Request, Transmit};
@@ -8,6 +9,9 @@ use ringback::protocol::{Moment, Policy, WallClock};
 
 use super::support::frames::{self, Frame};
 use super::support::request;
+
+/// Where its client is.
+pub(crate) const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 40_000);
 
 /// Calls in a row that may all have something to do before it counts as being stuck.
 const CALLS_MAX: usize = 1_000_000;
@@ -72,7 +76,7 @@ impl Rig {
         let request = Request {
             head: &head,
             accepted,
-            peer: Some(([127, 0, 0, 1], 40_000).into()),
+            peer: Some(PEER.into()),
             tls: None,
         };
         let now = Moment::from_nanos(5_000_000_000);

@@ -67,7 +67,8 @@ impl Wire {
         Self::over(socket.into())
     }
 
-    fn over(stream: TcpStream) -> Self {
+    /// The same over a stream that somebody has connected.
+    pub(crate) fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_nodelay(true).expect("no delay");

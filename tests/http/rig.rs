@@ -86,6 +86,7 @@ impl Rig {
             unsent: Vec::new(),
             received: unread.as_ref().len() as u64,
             link: None,
+            guest: None,
         });
         Client {
             stream: client,

@@ -151,6 +151,7 @@ impl<'a> Pretend<'a> {
             inflation: self.inflation,
             refusing: self.refusing,
             over_tls: false,
+            guest: None,
             cause: None,
         };
         let lent = &mut memory[lent_range.clone()];
@@ -285,6 +286,7 @@ impl<'a> Pretend<'a> {
             inflation: self.inflation,
             refusing: self.refusing,
             over_tls: false,
+            guest: None,
             cause: None,
         };
         let next = self.session.resume(&mut turn, why, &mut reply);

@@ -35,10 +35,16 @@ impl Response {
     /// # Panics
     /// If it is there twice.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        let mut values = self.headers.iter().filter(|(held, _)| held == name);
-        let value = values.next().map(|(_, value)| value.as_str());
+        let mut values = self.values(name);
+        let value = values.next();
         assert!(values.next().is_none(), "{name} is there twice");
         value
+    }
+
+    /// Every value of a header.
+    pub(crate) fn values(&self, name: &str) -> impl Iterator<Item = &str> {
+        let values = self.headers.iter().filter(move |(held, _)| held == name);
+        values.map(|(_, value)| value.as_str())
     }
 
     /// The body, as text.

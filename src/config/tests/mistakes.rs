@@ -25,6 +25,16 @@ max-connections | 0 | `0` is not above zero; write a number such as 10000, or un
 max-connections | -1 | `-1` is not a whole number above zero; write a number such as 10000, or unlimited.
 drain-timeout | 30 | `30` lacks a unit; write 30s for seconds or 30ms for milliseconds.
 socket-io-path | // | `//` is the path of the echo and of the page; write a path such as /socket.io/, of letters, digits, and any of -._~/.
+allow-origin | app.example | `app.example` has no scheme; write scheme and host, such as https://app.example.org, https://*.example.org or http://localhost:8080, or null.
+allow-host | https://a | `https://a` is no host alone; write it without a scheme and without a path, such as echo.example.org.
+path | echo | `echo` is no path; write one such as /echo, without a query.
+path | /echo?a | `/echo?a` is no path; write one such as /echo, without a query.
+trusted-proxy | proxy | `proxy` is no network; write an address or a network, such as 10.0.0.0/8 or 2001:db8::/32.
+trusted-proxy | 10.1.2.3/8 | `10.1.2.3/8` is an address within a network; write 10.0.0.0/8 for the network.
+max-connections-per-source | 0 | `0` is no number above zero; write a number such as 100, or unlimited.
+handshakes-per-source | 20 | `20` is no rate; write one such as 20/s, 600/m or 1000/h, or unlimited.
+max-message-rate | 0/s | `0/s` is no rate; write one such as 20/s, 600/m or 1000/h, or unlimited.
+max-bandwidth | 64KiB | `64KiB` is no bandwidth; write a size in a second, such as 64KiB/s or 1MB/s, or unlimited.
 buffer-memory | 1000kB | `1000kB` is too little for 4 workers; write at least 1024KiB.
 buffer-memory | 2TiB | `2TiB` is too large; write at most 1TiB.
 uring-buffers | 48 | `48` is not a power of two; write a power of two from 1 to 32768, or auto.

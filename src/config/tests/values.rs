@@ -48,6 +48,7 @@ fn defaults() {
         socket_buffer_bytes: None,
         log_format: LogFormat::Text,
         policy: Policy::default(),
+        guests: Guests::default(),
     };
     assert_eq!(flags(&[]), expected);
     assert_eq!(flags(&["serve"]), expected);
@@ -144,12 +145,13 @@ fn every_option_as_a_flag() {
                 subprotocols: vec!["chat".into(), "*".into()],
                 ..Policy::default()
             },
+            guests: Guests::default(),
         }
     );
 }
 
 /// A value for each option that is not its default, as a variable has it and as the file does.
-const SAID: [(&str, &str, &str); 35] = [
+const SAID: [(&str, &str, &str); 44] = [
     (
         "listen",
         "127.0.0.1:1,127.0.0.1:2",
@@ -170,6 +172,23 @@ const SAID: [(&str, &str, &str); 35] = [
     ("stall-timeout", "2s", "'2s'"),
     ("drain-timeout", "0", "0"),
     ("buffer-memory", "64MiB", "'64MiB'"),
+    (
+        "allow-origin",
+        "https://a.example, null",
+        "['https://a.example', 'null']",
+    ),
+    ("allow-host", "a.example", "['a.example']"),
+    ("path", "/echo/", "['/echo']"),
+    ("auth-file", "secrets", "'secrets'"),
+    (
+        "trusted-proxy",
+        "10.0.0.0/8,::1",
+        "['10.0.0.0/8', '::1/128']",
+    ),
+    ("max-connections-per-source", "7", "7"),
+    ("handshakes-per-source", "20/s", "'20/s'"),
+    ("max-message-rate", "600/m", "'600/m'"),
+    ("max-bandwidth", "64KiB/s", "'65536/s'"),
     ("greeting", "hi, you", "'hi, you'"),
     ("prefix", ": ", "': '"),
     ("tutorial", "true", "true"),

@@ -193,7 +193,8 @@ impl<'a, K: Kernel> Driver<'a, K> {
     fn take_in(&mut self, socket: K::Socket, origin: Origin) {
         let kernel = &self.kernel;
         let standing = |io: &Io<K::Socket>| kernel.standing(&io.socket);
-        match self.state.take_in(Io::new(socket), origin, standing) {
+        let peer = |io: &Io<K::Socket>| kernel.peer(&io.socket);
+        match self.state.take_in(Io::new(socket), origin, standing, peer) {
             Ok(id) => self.begin(id),
             Err(io) => self.kernel.close(io.socket, true),
         }

@@ -227,16 +227,15 @@ impl<S: Stream> Core<S> {
         self.pass_on();
     }
 
-    /// Serves a connection from now on; none: what is carried of it cannot be read.
+    /// Serves a connection from now on; none: what is carried of it cannot be read, or there is no place for it.
     pub(super) fn take_in(&mut self, stream: Rc<S>, origin: Origin) -> Option<SlotId> {
         let seat = Seat {
             bell: Bell::default(),
             stream,
         };
-        let taken_in = self
-            .state
-            .take_in(seat, origin, |seat| seat.stream.standing());
-        taken_in.ok()
+        let standing = |seat: &Seat<S>| seat.stream.standing();
+        let peer = |seat: &Seat<S>| seat.stream.peer();
+        self.state.take_in(seat, origin, standing, peer).ok()
     }
 
     /// Puts a connection down for which nothing is under way any more.

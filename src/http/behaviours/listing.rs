@@ -80,7 +80,7 @@ pub(in super::super) async fn behave(
         let told = whoami(&came.head, came.peer, came.tls.as_ref()) + "\n";
         return ([(CONTENT_TYPE, "application/json")], told).into_response();
     }
-    describe(&uri, &headers, came.tls.is_some())
+    describe(&uri, &headers, came.is_secure())
 }
 
 fn status_of(code: u16) -> StatusCode {

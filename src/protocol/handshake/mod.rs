@@ -4,6 +4,7 @@
 //! [`Refusal::render`] whatever else there is to say. Nothing here keeps a byte or a state; the caller
 //! holds the head until it is whole.
 
+mod admit;
 mod extensions;
 mod foreign;
 mod invitation;
@@ -13,6 +14,7 @@ mod request;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD as ALPHABET;
@@ -79,11 +81,14 @@ pub enum Answer<'a> {
 /// `policy.subprotocols` names is chosen; none is no error (section 4.2.2).
 ///
 /// # Errors
-/// A [`Refusal`] that names the first thing wrong, from the general to the particular: syntax, HTTP
-/// version, `Host`, method, target, body, Engine.IO, `Upgrade`, `Connection`, WebSocket version, key, subprotocols,
-/// extensions.
+/// A [`Refusal`] that names the first thing wrong, from the general to the particular: syntax, who may come (by what name
+/// the server is called, origin, secret), HTTP version, `Host`, method, target, body, Engine.IO, `Upgrade`, `Connection`,
+/// WebSocket version, key, subprotocols, extensions, path.
 pub fn answer<'a>(head: &'a [u8], policy: &Policy) -> Result<Answer<'a>, Refusal> {
-    let request = Request::parse(head, &policy.subprotocols)?;
+    let request = Request::parse(head, policy)?;
+    if let Some(guests) = &policy.guests {
+        admit::admit(&request, guests, policy.http)?;
+    }
     let elsewhere = if policy.http {
         let mut places = policy.elsewhere.iter();
         places.find(|place| request.line.is_below(&place.path))
@@ -101,10 +106,15 @@ pub fn answer<'a>(head: &'a [u8], policy: &Policy) -> Result<Answer<'a>, Refusal
             accepted.deflate = accepted
                 .deflate
                 .filter(|_| policy.deflate.is_some() && is_echoed);
-            Ok(match elsewhere {
-                Some(_) => Answer::Elsewhere(accepted),
-                None => Answer::Upgrade(accepted),
-            })
+            match elsewhere {
+                Some(_) => Ok(Answer::Elsewhere(accepted)),
+                None => {
+                    if let Some(guests) = &policy.guests {
+                        admit::find(&request, guests)?;
+                    }
+                    Ok(Answer::Upgrade(accepted))
+                }
+            }
         }
         Err(Refusal::SocketIo) if policy.speaks_engine_io() => Err(Refusal::SocketIoPath),
         Err(refusal) => Err(refusal),

@@ -1,14 +1,11 @@
 //! Why an upgrade is refused, and how that is said.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
 
 use http::StatusCode;
 
 use super::foreign::Foreign;
-use super::invitation::{WHAT_THIS_IS, host_of, invitation};
-use super::{HEAD_BYTES_MAX, HEADERS_MAX, is_token_byte};
 
 /// What whoever speaks HTTP/1.0 has to know.
 pub const HTTP_1_1_NEEDED: &str = "A WebSocket upgrade is an HTTP/1.1 request. If a proxy on the way \
@@ -42,6 +39,12 @@ pub enum Refusal {
     Subprotocol,
     /// `Sec-WebSocket-Extensions` is no list of extensions (RFC 6455, section 9.1): 400.
     Extensions,
+    /// No secret of a private instance is shown (RFC 9110, section 15.5.2): 401.
+    Unauthorized,
+    /// It comes from a page of an origin that is not allowed (RFC 6455, section 10.2): 403.
+    Origin,
+    /// No WebSocket is echoed at its path: 404.
+    Path,
     /// A method other than GET and HEAD: 405.
     Method,
     /// The head did not come in time: 408.
@@ -56,6 +59,10 @@ pub enum Refusal {
     WebSocketVersion,
     /// The request line alone is longer than [`HEAD_BYTES_MAX`] (RFC 9112, section 3): 414.
     TargetTooLong,
+    /// The server is called by a name that is not one of its own (RFC 9110, section 15.5.20): 421.
+    Misdirected,
+    /// There are as many connections from its address as may be, or they come too fast (RFC 6585, section 4): 429.
+    TooMany,
     /// The head is longer than [`HEAD_BYTES_MAX`] (RFC 6585, section 5): 431.
     HeadTooLarge,
     /// The head has more than [`HEADERS_MAX`] fields (RFC 6585, section 5): 431.
@@ -114,13 +121,18 @@ impl Refusal {
             | Refusal::Key
             | Refusal::Extensions
             | Refusal::Subprotocol => 400,
+            Refusal::Unauthorized => 401,
+            Refusal::Origin => 403,
+            Refusal::Path => 404,
             Refusal::Method => 405,
             Refusal::Timeout => 408,
             Refusal::TargetTooLong => 414,
+            Refusal::Misdirected => 421,
             Refusal::UpgradeRequired
             | Refusal::SocketIo
             | Refusal::SocketIoPath
             | Refusal::WebSocketVersion => 426,
+            Refusal::TooMany => 429,
             Refusal::HeadTooLarge | Refusal::TooManyHeaders => 431,
             Refusal::UnknownMethod | Refusal::Connect | Refusal::TransferCoding => 501,
             Refusal::Unavailable => 503,
@@ -146,8 +158,13 @@ impl Refusal {
     /// names it in `Connection` (RFC 9110, section 7.8).
     const fn fields(self) -> &'static str {
         match self {
+            // Either will do (RFC 9110, section 11.6.1).
+            Refusal::Unauthorized => {
+                "Connection: close\r\nWWW-Authenticate: Basic realm=\"ringback\", charset=\"UTF-8\"\r\n\
+                WWW-Authenticate: Bearer realm=\"ringback\"\r\n"
+            }
             Refusal::Method => "Connection: close\r\nAllow: GET, HEAD\r\n",
-            Refusal::Unavailable => "Connection: close\r\nRetry-After: 1\r\n",
+            Refusal::Unavailable | Refusal::TooMany => "Connection: close\r\nRetry-After: 1\r\n",
             Refusal::UpgradeRequired | Refusal::SocketIo | Refusal::SocketIoPath => {
                 "Connection: close, Upgrade\r\nUpgrade: websocket\r\n"
             }
@@ -166,8 +183,11 @@ impl Refusal {
             | Refusal::Key
             | Refusal::Subprotocol
             | Refusal::Extensions
+            | Refusal::Origin
+            | Refusal::Path
             | Refusal::Timeout
             | Refusal::TargetTooLong
+            | Refusal::Misdirected
             | Refusal::HeadTooLarge
             | Refusal::TooManyHeaders
             | Refusal::UnknownMethod
@@ -176,119 +196,7 @@ impl Refusal {
             | Refusal::HttpVersion => "Connection: close\r\n",
         }
     }
-
-    /// What was wrong, and what would be right.
-    fn text(self, head: &[u8], over_tls: bool) -> Cow<'static, str> {
-        match self {
-            Refusal::Malformed => "This is not the head of an HTTP/1.1 request: a request line, then \
-                header fields of the form `Name: value`, unfolded, each line ended by CR LF.\n"
-                .into(),
-            Refusal::Foreign(foreign) => foreign.text().into(),
-            Refusal::Target => "The request needs a path, such as / or /chat, or a whole URI with a host, \
-                without a fragment (#) and without a user's name (@).\n"
-                .into(),
-            Refusal::Unescaped(byte) => format!(
-                "The path of the request has the byte {byte:02X}, which no URI has as it is. It must be \
-                escaped, as %{byte:02X}.\n"
-            )
-            .into(),
-            Refusal::BareLineFeed => "A line of the request ended in LF alone. Each line of the \
-                head must end in CR LF.\n"
-                .into(),
-            Refusal::Host => "The request needs exactly one Host field, with a host and at most a \
-                port.\n"
-                .into(),
-            Refusal::Body => "The request announced a body. A WebSocket upgrade has neither a \
-                Transfer-Encoding nor a Content-Length other than 0.\n"
-                .into(),
-            Refusal::BodyEnd => "It cannot be told where the body of the request ends. One Content-Length \
-                in digits, below 2^64, says it, or in HTTP/1.1 a Transfer-Encoding that ends with one \
-                `chunked`; not both.\n"
-                .into(),
-            Refusal::TransferCoding => "The body of the request has a Transfer-Encoding that is not known \
-                here. The only one is `chunked`.\n"
-                .into(),
-            Refusal::Connection => "The request asked for a WebSocket without `Connection: Upgrade`. \
-                If a proxy on the way removed it: it must pass on both Upgrade and Connection.\n"
-                .into(),
-            Refusal::Key => "The request needs exactly one Sec-WebSocket-Key field, with sixteen \
-                random bytes in base64 (24 characters).\n"
-                .into(),
-            Refusal::Subprotocol => "Sec-WebSocket-Protocol is no list of subprotocols. It has names, separated \
-                by commas, of letters, digits and any of !#$%&'*+-.^_`|~.\n"
-                .into(),
-            Refusal::Extensions => "Sec-WebSocket-Extensions is not of the form `name; parameter; \
-                parameter=value, name`, in which each is a token and a value may stand in double quotes.\n"
-                .into(),
-            Refusal::Method => "A WebSocket upgrade is a GET; no other method is allowed.\n".into(),
-            Refusal::UnknownMethod => "This is no method of HTTP. A WebSocket upgrade is a GET, in \
-                capital letters.\n"
-                .into(),
-            Refusal::Connect => "CONNECT asks for a proxy, and this is none. A WebSocket upgrade is a GET.\n".into(),
-            Refusal::Timeout => "The head of the request did not arrive in time. Send it whole, \
-                directly after connecting.\n"
-                .into(),
-            Refusal::UpgradeRequired => format!(
-                "{WHAT_THIS_IS}\n{}",
-                invitation(host_of(head), over_tls)
-            )
-            .into(),
-            Refusal::SocketIo => format!(
-                "This endpoint speaks plain WebSocket, not Socket.IO, which is a protocol of its own: \
-                its clients need a Socket.IO server.\n{}",
-                invitation(host_of(head), over_tls)
-            )
-            .into(),
-            Refusal::SocketIoPath => format!(
-                "This path speaks plain WebSocket, not Socket.IO, which is a protocol of its own. \
-                Socket.IO is spoken on this port at a path of its own. It is /socket.io/, where its clients \
-                look if they are given no `path` option, or else what the operator chose and GET / names: \
-                then the `path` option has to be that.\n{}",
-                invitation(host_of(head), over_tls)
-            )
-            .into(),
-            Refusal::WebSocketVersion => "Only version 13 of the WebSocket protocol (RFC 6455) is \
-                spoken here. Send exactly one `Sec-WebSocket-Version: 13`.\n"
-                .into(),
-            Refusal::TargetTooLong => format!(
-                "The request line is too long. At most {HEAD_BYTES_MAX} bytes of head are read.\n"
-            )
-            .into(),
-            Refusal::HeadTooLarge => {
-                let culprit = longest_field(head)
-                    .map(|name| format!(" Most of it is the field {name}."))
-                    .unwrap_or_default();
-                format!(
-                    "The head of the request is too large. At most {HEAD_BYTES_MAX} bytes are read.{culprit}\n"
-                )
-                .into()
-            }
-            Refusal::TooManyHeaders => format!(
-                "The request has too many header fields. At most {HEADERS_MAX} are read.\n"
-            )
-            .into(),
-            Refusal::Unavailable => "The server takes no new connections at the moment. Try again \
-                in a second.\n"
-                .into(),
-            Refusal::HttpVersion => {
-                format!("This version of HTTP is not spoken here. {HTTP_1_1_NEEDED}\n").into()
-            }
-        }
-    }
 }
-
-/// The name of the field that takes more than half of what is read of a head, if there is one (RFC 6585, section 5).
-fn longest_field(head: &[u8]) -> Option<&str> {
-    let mut lines = head.split(|&byte| byte == b'\n').skip(1);
-    let longest = lines.find(|line| line.len() > HEAD_BYTES_MAX / 2)?;
-    let name = longest.split(|&byte| byte == b':').next()?;
-    let is_short_token =
-        (1..=FIELD_NAME_BYTES_MAX).contains(&name.len()) && name.iter().copied().all(is_token_byte);
-    std::str::from_utf8(name).ok().filter(|_| is_short_token)
-}
-
-/// The longest name of a field that is repeated to whoever sent it, in bytes.
-const FIELD_NAME_BYTES_MAX: usize = 64;
 
 /// More than the status line and the fields that every response has, in bytes.
 const HEAD_BYTES: usize = 256;
@@ -332,6 +240,7 @@ pub(crate) fn response_head(
 
 #[cfg(test)]
 mod tests {
+    use super::super::HEAD_BYTES_MAX;
     use super::super::tests::{head_of, read_response};
     use super::*;
 
@@ -362,14 +271,19 @@ mod tests {
                 Refusal::Connection => Refusal::Key,
                 Refusal::Key => Refusal::Subprotocol,
                 Refusal::Subprotocol => Refusal::Extensions,
-                Refusal::Extensions => Refusal::Method,
+                Refusal::Extensions => Refusal::Unauthorized,
+                Refusal::Unauthorized => Refusal::Origin,
+                Refusal::Origin => Refusal::Path,
+                Refusal::Path => Refusal::Method,
                 Refusal::Method => Refusal::Timeout,
                 Refusal::Timeout => Refusal::UpgradeRequired,
                 Refusal::UpgradeRequired => Refusal::SocketIo,
                 Refusal::SocketIo => Refusal::SocketIoPath,
                 Refusal::SocketIoPath => Refusal::WebSocketVersion,
                 Refusal::WebSocketVersion => Refusal::TargetTooLong,
-                Refusal::TargetTooLong => Refusal::HeadTooLarge,
+                Refusal::TargetTooLong => Refusal::Misdirected,
+                Refusal::Misdirected => Refusal::TooMany,
+                Refusal::TooMany => Refusal::HeadTooLarge,
                 Refusal::HeadTooLarge => Refusal::TooManyHeaders,
                 Refusal::TooManyHeaders => Refusal::UnknownMethod,
                 Refusal::UnknownMethod => Refusal::Connect,
@@ -426,9 +340,12 @@ mod tests {
                 );
                 assert_eq!(
                     field("retry-after"),
-                    (status == 503).then_some("1"),
+                    matches!(status, 429 | 503).then_some("1"),
                     "{refusal:?}"
                 );
+                let challenges = fields.iter().filter(|it| it.0 == "www-authenticate");
+                let expected = if status == 401 { 2 } else { 0 };
+                assert_eq!(challenges.count(), expected, "{refusal:?}");
             }
         }
     }

@@ -2,7 +2,8 @@
 
 use httparse::{EMPTY_HEADER, Status};
 
-use crate::protocol::policy::ANY_SUBPROTOCOL;
+use crate::protocol::guests::BEARER_SUBPROTOCOL;
+use crate::protocol::policy::{ANY_SUBPROTOCOL, Policy};
 
 use super::extensions::{self, Deflate, Malformed};
 use super::line::{self, Progress, RequestLine};
@@ -17,7 +18,7 @@ pub(super) enum Once<'a> {
 }
 
 impl<'a> Once<'a> {
-    fn put(&mut self, value: &'a [u8]) {
+    pub(super) fn put(&mut self, value: &'a [u8]) {
         *self = match self {
             Once::Missing => Once::Value(value),
             Once::Value(_) | Once::Repeated => Once::Repeated,
@@ -78,6 +79,8 @@ impl<'a> Body<'a> {
 #[derive(Debug)]
 pub(super) struct Request<'a> {
     pub(super) line: RequestLine<'a>,
+    /// All fields, as they came.
+    pub(super) fields: &'a [u8],
     pub(super) host: Once<'a>,
     pub(super) body: Body<'a>,
     pub(super) upgrades_to_websocket: bool,
@@ -94,7 +97,7 @@ pub(super) struct Request<'a> {
 
 impl<'a> Request<'a> {
     /// Reads a whole head.
-    pub(super) fn parse(head: &'a [u8], subprotocols: &[String]) -> Result<Self, Refusal> {
+    pub(super) fn parse(head: &'a [u8], policy: &Policy) -> Result<Self, Refusal> {
         let (line, fields) = match line::read(head) {
             Progress::Whole(line, fields) => (line, fields),
             Progress::Fault(place) => return Err(Refusal::of_line(&head[..=place])),
@@ -102,6 +105,7 @@ impl<'a> Request<'a> {
         };
         let mut request = Request {
             line,
+            fields,
             host: Once::Missing,
             body: Body::default(),
             mentions_websocket: false,
@@ -116,7 +120,7 @@ impl<'a> Request<'a> {
         match httparse::parse_headers(fields, &mut headers) {
             Ok(Status::Complete((_, headers))) => {
                 for header in headers.iter() {
-                    request.take(header.name, header.value, subprotocols);
+                    request.take(header.name, header.value, policy);
                 }
                 request.mentions_websocket = request.upgrades_to_websocket
                     || !matches!(request.key, Once::Missing)
@@ -128,7 +132,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    fn take(&mut self, name: &str, value: &'a [u8], subprotocols: &[String]) {
+    fn take(&mut self, name: &str, value: &'a [u8], policy: &Policy) {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         if is("host") {
             self.host.put(value);
@@ -141,7 +145,7 @@ impl<'a> Request<'a> {
         } else if is("sec-websocket-key") {
             self.key.put(value);
         } else if is("sec-websocket-protocol") {
-            let chosen = choose(value, subprotocols);
+            let chosen = choose(value, policy);
             self.subprotocol = self.subprotocol.and_then(|it| Ok(it.or(chosen?)));
         } else if is("sec-websocket-extensions") {
             let chosen = extensions::choose(value);
@@ -170,18 +174,26 @@ fn lists(value: &[u8], wanted: &[u8]) -> bool {
     elements(value).any(|element| element.eq_ignore_ascii_case(wanted))
 }
 
-/// The first subprotocol offered in `value` that is among `known`. Empty elements are passed over, and there may be no
-/// others: Python's websockets sends that where it is given an empty list.
+/// The first subprotocol offered in `value` that the policy knows, and that is no secret. Empty elements are passed over,
+/// and there may be no others: Python's websockets sends that where it is given an empty list.
 ///
 /// # Errors
 /// Where an element is no token.
-fn choose<'a>(value: &'a [u8], known: &[String]) -> Result<Option<&'a str>, Malformed> {
+fn choose<'a>(value: &'a [u8], policy: &Policy) -> Result<Option<&'a str>, Malformed> {
+    let known = &policy.subprotocols;
     let is_known = |name: &str| known.iter().any(|it| it == ANY_SUBPROTOCOL || it == name);
+    let has_secrets = || {
+        policy
+            .guests
+            .as_ref()
+            .is_some_and(|it| it.secrets.is_some())
+    };
+    let is_secret = |name: &str| name.starts_with(BEARER_SUBPROTOCOL) && has_secrets();
     let mut chosen = None;
     for offered in elements(value).filter(|element| !element.is_empty()) {
         let name = std::str::from_utf8(offered).ok();
         let name = name.filter(|_| is_token(offered)).ok_or(Malformed)?;
-        chosen = chosen.or_else(|| is_known(name).then_some(name));
+        chosen = chosen.or_else(|| (is_known(name) && !is_secret(name)).then_some(name));
     }
     Ok(chosen)
 }

@@ -11,6 +11,7 @@ use crate::protocol::handshake::{self, Accepted, Answer, Foreign, HEAD_BYTES_MAX
 use crate::protocol::moment::Moment;
 use crate::protocol::policy::Policy;
 use crate::protocol::reply::Reply;
+use crate::protocol::tally::Tally;
 
 use super::open::Manner;
 use super::{Next, Turn};
@@ -152,8 +153,8 @@ impl Head {
         lent: &[u8],
         reply: &mut Reply,
     ) {
-        turn.tally.refusals.add(1);
-        turn.cause = Some(Cause::Refused(refusal.status()));
+        count(turn.tally, refusal);
+        turn.cause = Some(Cause::Refused(refusal));
         if refusal == Refusal::Foreign(Foreign::Tls) {
             turn.tally.tls_to_plain.add(1);
             turn.cause = Some(Cause::Tls("is spoken where this server speaks none"));
@@ -169,10 +170,10 @@ impl Head {
     /// The deadline has passed.
     pub(super) fn expire(&mut self, turn: &mut Turn<'_>, reply: &mut Reply) -> Next {
         turn.tally.timeouts.add(1);
-        let refusal = if turn.refusing {
-            Refusal::Unavailable
-        } else {
-            Refusal::Timeout
+        let refusal = match &turn.guest {
+            Some(guest) if guest.is_turned_away() => Refusal::TooMany,
+            _ if turn.refusing => Refusal::Unavailable,
+            _ => Refusal::Timeout,
         };
         self.refuse(turn, refusal, &[], reply);
         Next::HalfClose
@@ -218,6 +219,16 @@ impl Head {
 
 /// What is to become of a whole head. A server that takes no upgrades can be asked how it is all the same.
 fn answer<'a>(turn: &mut Turn<'_>, head: &'a [u8]) -> Result<Answer<'a>, Refusal> {
+    let guests = turn.policy.guests.as_deref();
+    let mut guest = turn.guest.as_deref_mut().zip(guests);
+    if let Some((guest, guests)) = &mut guest {
+        let told = guest.hear(guests, head);
+        turn.over_tls |= told.is_secure == Some(true);
+        if guest.is_turned_away() {
+            handshake::check_line(head)?;
+            return Err(Refusal::TooMany);
+        }
+    }
     let answer = handshake::answer(head, turn.policy);
     if turn.refusing && answer != Ok(Answer::Http) {
         // Not before what [`Head::receive`] would have said had the head come in pieces.
@@ -225,12 +236,29 @@ fn answer<'a>(turn: &mut Turn<'_>, head: &'a [u8]) -> Result<Answer<'a>, Refusal
         return Err(Refusal::Unavailable);
     }
     if let Ok(Answer::Upgrade(accepted)) = &answer {
+        if let Some((guest, guests)) = guest {
+            guest.enter(guests)?;
+        }
         turn.tally.upgrades.add(1);
         turn.tally
             .deflating
             .add(u64::from(accepted.deflate.is_some()));
     }
     answer
+}
+
+/// Counts a refusal, and those of whom may come by their kinds.
+fn count(tally: &Tally, refusal: Refusal) {
+    tally.refusals.add(1);
+    let of_its_kind = match refusal {
+        Refusal::Origin => &tally.foreign_origins,
+        Refusal::Misdirected => &tally.misdirected,
+        Refusal::Path => &tally.unknown_paths,
+        Refusal::Unauthorized => &tally.unauthorized,
+        Refusal::TooMany => &tally.too_many,
+        _ => return,
+    };
+    of_its_kind.add(1);
 }
 
 /// Answers with a 101 beside the lent bytes.

@@ -31,6 +31,7 @@ mod window;
 
 use super::carried::{Damage, Reader, Writer};
 use super::close::{Cause, CloseCode};
+use super::guests::Guest;
 use super::inflate::Inflaters;
 use super::moment::Moment;
 use super::policy::Policy;
@@ -66,6 +67,8 @@ pub struct Turn<'a> {
     pub refusing: bool,
     /// Whether TLS is spoken under it, which an address that it names has to say.
     pub over_tls: bool,
+    /// Whoever is at the other end, where something is to be known of it.
+    pub guest: Option<&'a mut Guest>,
     /// Why the session ends the connection, where it is not the peer that ends it.
     pub cause: Option<Cause>,
 }

@@ -1,0 +1,231 @@
+//! Whoever sends faster than it may is read from more slowly: nothing is taken in until its tokens have come back. Its
+//! own TCP tells it so, as if the server were slow; nothing is closed.
+//!
+//! What was read at once counts afterwards and may leave a debt, so what is read at once is kept small.
+
+use crate::protocol::guests::Pace;
+use crate::protocol::{Moment, Timer};
+
+use super::Handle;
+use super::inbound::RECEIVE_BYTES_MIN;
+
+impl<Io> Handle<'_, Io> {
+    /// How fast it may send; none: as fast as it likes, or not for long.
+    fn pace(&self) -> Option<Pace> {
+        let guests = self.common.settings.policy.guests.as_ref()?;
+        let may_be_slowed = self.common.draining.is_none() && self.connection.guest.is_some();
+        Some(guests.pace).filter(|pace| pace.is_limited() && may_be_slowed)
+    }
+
+    /// How many bytes are received from it at a time at most.
+    pub(super) fn paced_bytes_max(&self) -> usize {
+        let (Some(pace), Some(guest)) = (self.pace(), &self.connection.guest) else {
+            return usize::MAX;
+        };
+        if pace.messages.is_some() {
+            // However small they are.
+            return RECEIVE_BYTES_MIN;
+        }
+        let tokens = pace
+            .bytes
+            .map(|rate| guest.bytes.tokens(rate, self.common.now));
+        tokens.map_or(usize::MAX, |tokens| {
+            usize::try_from(tokens).unwrap_or(usize::MAX)
+        })
+    }
+
+    /// So many bytes and whole messages have been taken in. Where they are more than may be, no more are for a while. A
+    /// request has a deadline of its own, and is not slowed.
+    #[inline(never)]
+    pub(super) fn count_for_pace(&mut self, bytes: usize, messages: u64) {
+        let now = self.common.now;
+        let is_request = self.connection.dialogue.timer() == Timer::Handshake;
+        let Some(pace) = self
+            .pace()
+            .filter(|_| self.connection.talks() && !is_request)
+        else {
+            return;
+        };
+        let Some(guest) = &mut self.connection.guest else {
+            return;
+        };
+        let for_bytes = pace
+            .bytes
+            .and_then(|rate| guest.bytes.owe(rate, bytes as u64, now));
+        let for_messages = pace
+            .messages
+            .and_then(|rate| guest.messages.owe(rate, messages, now));
+        let Some(until) = for_bytes.max(for_messages) else {
+            return;
+        };
+        guest.rests_until = Some(until);
+        // What has come is left where it is, as by one that waits for another turn.
+        self.connection.held = true;
+        self.connection.yields = true;
+        self.common.tally.rests.add(1);
+        self.arm(until);
+    }
+
+    /// Until when nothing is taken in from it, if that is so.
+    pub(super) fn rests_until(&self) -> Option<Moment> {
+        self.connection.guest.as_ref()?.rests_until
+    }
+
+    /// Takes in again what comes, if it is time to, or the server goes down. Whether it is and was not before.
+    pub(super) fn ends_rest(&mut self) -> bool {
+        let is_over = self.common.draining.is_some();
+        let is_due = |until: Moment| is_over || until <= self.common.now;
+        if !self.rests_until().is_some_and(is_due) {
+            return false;
+        }
+        if let Some(guest) = &mut self.connection.guest {
+            guest.rests_until = None;
+        }
+        // Until now nobody listened.
+        let policy = &self.common.settings.policy;
+        self.connection.dialogue.heard(policy, self.common.now);
+        self.take_turn();
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::memory::SlabPool;
+    use crate::protocol::guests::{Guests, Rate};
+    use crate::protocol::{CloseCode, Policy, Tally};
+    use crate::shard::readiness::{Immediate, Wire};
+    use crate::shard::{Admission, Sent, Settings, Shard, SlotId, Standing, TCP, Write};
+
+    /// Takes all.
+    struct Wide;
+
+    impl Wire<()> for Wide {
+        fn send(&mut self, (): &mut (), bytes: &[u8], _: bool) -> Sent {
+            Sent::Bytes(bytes.len())
+        }
+    }
+
+    /// An echo of which a thousand bytes may come in a second.
+    struct World {
+        shard: Shard<()>,
+        id: SlotId,
+        tally: Arc<Tally>,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let rate = Rate::new(NonZeroU64::new(1000).unwrap(), Duration::from_secs(1));
+            let guests = Guests {
+                pace: Pace {
+                    bytes: Some(rate),
+                    messages: None,
+                },
+                ..Guests::default()
+            };
+            let tally = Arc::new(Tally::default());
+            let settings = Settings {
+                policy: Policy {
+                    idle_timeout: Some(Duration::from_secs(2)),
+                    guests: Some(Arc::new(guests)),
+                    ..Policy::default()
+                },
+                budget: SlabPool::budget(1 << 20, 1),
+                admission: Arc::new(Admission::new(None)),
+                tls: None,
+            };
+            let mut shard = Shard::new(settings, tally.clone());
+            shard.set_now(Moment::from_nanos(1));
+            let id = shard.open((), TCP, None);
+            World { shard, id, tally }
+        }
+
+        fn receive(&mut self, count: usize) {
+            let mut handle = self.shard.at(self.id).unwrap();
+            handle.receive(&mut vec![7; count], &mut Immediate(Wide));
+        }
+
+        fn reads(&self) -> bool {
+            self.shard.wants(self.id).read
+        }
+
+        /// Until so many seconds after the start.
+        fn pass_until(&mut self, seconds: u64) {
+            while let Some(due) = self
+                .shard
+                .next_due()
+                .filter(|due| due.as_nanos() <= seconds * 1_000_000_000 + 1)
+            {
+                self.shard.set_now(due);
+                while self.shard.pop_due(|()| Standing::default()).is_some() {}
+            }
+            self.shard
+                .set_now(Moment::from_nanos(seconds * 1_000_000_000 + 1));
+        }
+    }
+
+    #[test]
+    fn a_debt_is_waited_for_and_no_silence_counts_meanwhile() {
+        let mut world = World::new();
+        world.receive(1000);
+        assert!(world.reads(), "so many may come at once");
+        world.receive(10_000);
+        assert!(!world.reads());
+        world.pass_until(9);
+        assert!(!world.reads());
+        world.pass_until(10);
+        assert!(world.reads());
+        assert_eq!(
+            world.shard.wants(world.id).write,
+            Write::Rest,
+            "it was not silent"
+        );
+        world.pass_until(20);
+        assert_ne!(
+            world.shard.wants(world.id).write,
+            Write::Rest,
+            "and now it was"
+        );
+        assert_eq!(world.tally.rests.get(), 1);
+    }
+
+    #[test]
+    fn what_comes_meanwhile_is_kept_and_counts_in_its_turn() {
+        let mut world = World::new();
+        world.receive(2000);
+        world.receive(2000);
+        assert!(world.shard.slab_bytes() > 0, "it lies there");
+        world.pass_until(1);
+        assert!(!world.reads(), "it counts, too");
+        world.pass_until(3);
+        assert!(world.reads());
+        world.shard.release(world.id, |_| {});
+        assert_eq!(world.shard.slab_bytes(), 0);
+    }
+
+    #[test]
+    fn a_drain_waits_for_nobodys_tokens() {
+        let mut world = World::new();
+        world.receive(1_000_000);
+        world.receive(1000);
+        world
+            .shard
+            .drain(CloseCode::GOING_AWAY, |()| Standing::default());
+        assert!(
+            world.shard.queued_bytes(world.id) > 0,
+            "it is answered at once"
+        );
+    }
+
+    #[test]
+    fn no_more_is_read_at_once_than_may_come() {
+        let mut world = World::new();
+        let max = world.shard.at(world.id).unwrap().receive_bytes_max();
+        assert_eq!(max, RECEIVE_BYTES_MIN);
+    }
+}
