@@ -22,6 +22,7 @@ fn open(server: &Server, source: u8) -> Result<Wire, Response> {
 fn is_too_many(answer: &Response) {
     answer.assert_refused(429);
     assert_eq!(answer.header("retry-after"), Some("1"));
+    assert!(answer.body().contains("from your address"), "{answer:?}");
 }
 
 pub(crate) fn each_source_has_its_places(engine: &'static str) {
