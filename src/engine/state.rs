@@ -153,15 +153,15 @@ impl<Io> State<Io> {
             Origin::PutDown(carried) => carried,
             Origin::Accepted { listener } => {
                 let guest = self.greet(|| peer(&io));
+                let entrance = self.entrances[listener as usize];
                 let is_turned_away = guest.as_ref().is_some_and(|guest| guest.is_turned_away());
-                if is_turned_away && !self.shard.may_turn_away_politely() {
+                // To tell it over TLS would take a handshake, which is what there were too many of.
+                if is_turned_away && (entrance.tls || !self.shard.may_turn_away_politely()) {
                     self.tally.turned_away.add(1);
                     self.member.leave();
                     return Err(io);
                 }
-                return Ok(self
-                    .shard
-                    .open(io, self.entrances[listener as usize], guest));
+                return Ok(self.shard.open(io, entrance, guest));
             }
         };
         match self.shard.pick_up(io, carried, ask) {
