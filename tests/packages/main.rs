@@ -1,6 +1,8 @@
-//! What is made to be installed: completions, manual pages, units.
+//! What is made to be installed: the Debian package, completions, manual pages, units.
 
+mod debian;
 mod papers;
+mod seccomp;
 #[path = "../support/mod.rs"]
 mod support;
 mod units;

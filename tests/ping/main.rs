@@ -208,7 +208,7 @@ fn what_cannot_be_meant_is_told() {
             "--connect-to: `localhost` is no host with a port",
         ),
         (&["--once", "--json"], "does not go with"),
-        (&["--nonsense"], "`--nonsense` is no option"),
+        (&["--nonsense"], "`--nonsense`: is no option"),
     ] {
         let (status, said, wrong) = ping(arguments);
         assert_eq!((status, &*said), (2, ""), "{arguments:?}: {wrong}");
