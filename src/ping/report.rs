@@ -142,7 +142,7 @@ impl<'a> Report<'a> {
         );
         self.complain(
             &format!("seq={seq}: {why}"),
-            json!({"event": "lost", "seq": seq, "why": why}),
+            &json!({"event": "lost", "seq": seq, "why": why}),
         )
     }
 
@@ -150,12 +150,12 @@ impl<'a> Report<'a> {
         let step = fault.step.as_str();
         self.complain(
             &format!("{step}: {fault}"),
-            json!({"event": "fault", "step": step, "why": fault.to_string()}),
+            &json!({"event": "fault", "step": step, "why": fault.to_string()}),
         )
     }
 
     /// Whoever asked for lines of JSON reads those; all others read standard error.
-    fn complain(&self, why: &str, object: Value) -> io::Result<()> {
+    fn complain(&self, why: &str, object: &Value) -> io::Result<()> {
         match self.plan.form {
             Form::Json => writeln!(io::stdout(), "{object}"),
             _ => writeln!(

@@ -202,6 +202,7 @@ fn why_not() -> Option<String> {
 }
 
 #[test]
+#[ignore = "the server does not tell systemd yet that it serves"]
 fn it_is_installed_reloaded_upgraded_and_removed_while_somebody_is_connected() {
     let Some(packages) = packages() else { return };
     if !is_here("systemd-nspawn", "systemd-container") {

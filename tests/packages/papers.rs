@@ -83,7 +83,7 @@ fn the_manual_pages_have_every_option_and_no_fault() {
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), &page).expect("a file");
         if is_here("mandoc", "mandoc") {
-            // What clap_mangen leaves: an empty paragraph, and a title in small letters.
+            // clap_mangen leaves empty paragraphs; and it has no date, being made anew with each build.
             let output = Command::new("mandoc")
                 .args(["-T", "lint", "-W", "warning"])
                 .arg(file.path())
@@ -92,6 +92,7 @@ fn the_manual_pages_have_every_option_and_no_fault() {
             let faults: Vec<_> = said(&output)
                 .lines()
                 .filter(|line| !line.contains("skipping paragraph macro"))
+                .filter(|line| !line.contains("cannot parse date"))
                 .map(ToOwned::to_owned)
                 .collect();
             assert!(faults.is_empty(), "{command}: {faults:#?}");
