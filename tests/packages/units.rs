@@ -128,9 +128,6 @@ fn what_the_drop_ins_and_the_configuration_set_are_options() {
     );
     assert!(found.len() > 5, "{found:?}");
     for name in found {
-        assert!(
-            options.contains(&name) || name.starts_with("tls-"),
-            "{name} is no option"
-        );
+        assert!(options.contains(&name), "{name} is no option");
     }
 }
