@@ -74,7 +74,7 @@ impl World {
         let (acceptor, config) = accept(&["localhost"]);
         let (mut shard, tally) = shard(&acceptor);
         World {
-            id: shard.open((), ENTRANCE),
+            id: shard.open((), ENTRANCE, None),
             shard,
             tally,
             client: Client::new(&config, "localhost"),
@@ -110,7 +110,7 @@ impl World {
     }
 
     fn read(&mut self) -> Vec<u8> {
-        let wire = std::mem::take(&mut self.line.wire);
+        let wire = mem::take(&mut self.line.wire);
         self.client.opens(&wire).unwrap()
     }
 
