@@ -155,7 +155,11 @@ async fn talk(mut wire: Wire, shared: &Arc<Shared>) -> io::Result<Option<Wire>> 
                 behaviours::serve(wire, len, *ask, shared).await;
                 return Ok(None);
             }
-            Coming::End => return Ok(None),
+            Coming::End => {
+                // Where there is a link it says so first.
+                wire.finish()?;
+                return Ok(None);
+            }
         };
         shared.counters.requests.fetch_add(1, Relaxed);
         let over_tls = wire.tls().is_some();
@@ -191,10 +195,11 @@ pub(super) async fn end_with(mut wire: Wire, response: &[u8], shared: &Shared) -
             return Ok(());
         }
     }
-    if !shared.places.are_scarce() {
-        // It is closed either way.
-        let _ = timeout(shared.policy.linger_timeout, wire.linger()).await;
+    if shared.places.are_scarce() {
+        return wire.finish();
     }
+    // It is closed either way.
+    let _ = timeout(shared.policy.linger_timeout, wire.linger()).await;
     Ok(())
 }
 

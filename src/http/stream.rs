@@ -43,8 +43,11 @@ impl Stream {
     ) -> Self {
         let sealed = link.map(|link| {
             Box::new(Sealed {
+                opened: Opened {
+                    is_finished: link.is_finished(),
+                    ..Opened::default()
+                },
                 link,
-                opened: Opened::default(),
                 start: 0,
                 unsent,
                 sent: 0,

@@ -164,6 +164,11 @@ impl Link {
         self.tls.is_open()
     }
 
+    /// Whether the peer has said that nothing follows.
+    pub fn is_finished(&self) -> bool {
+        self.tls.is_finished()
+    }
+
     /// Whether the client came again and resumed, by a ticket.
     pub fn is_resumed(&self) -> bool {
         self.tls.is_resumed()

@@ -87,6 +87,11 @@ impl Tls {
         self.is_finished || matches!(self.state, State::Over)
     }
 
+    /// Whether the peer has said that nothing follows.
+    pub(super) fn is_finished(&self) -> bool {
+        self.is_finished
+    }
+
     pub(super) fn is_open(&self) -> bool {
         matches!(&self.state, State::Talking(connection) if !connection.is_handshaking())
     }
@@ -117,11 +122,13 @@ impl Tls {
             return Ok(bytes.len());
         };
         let handshakes = connection.is_handshaking();
-        match take_in(connection, bytes, opened) {
+        let outcome = take_in(connection, bytes, opened);
+        // Of a handshake that failed, too: the name must not be taken for another's.
+        if handshakes && let Some(name) = take_name() {
+            self.name = Some(name);
+        }
+        match outcome {
             Ok(used) => {
-                if handshakes && let Some(name) = take_name() {
-                    self.name = Some(name);
-                }
                 self.is_finished = opened.is_finished;
                 Ok(used)
             }

@@ -150,6 +150,8 @@ impl<Io> Shard<Io> {
         }
         connection.permit = carried.permit.or_else(|| common.settings.admission.enter());
         connection.link = carried.link;
+        let is_finished = connection.link.as_ref().is_some_and(|it| it.is_finished());
+        connection.peer_finished |= is_finished;
         connection.parked.append(&carried.unread, &mut common.slabs);
         let mut queue = common.queue(&mut connection.outbox, connection.blocked);
         queue.push_bytes(&carried.unsent);
