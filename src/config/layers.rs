@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches};
 
-use super::ConfigError;
 use super::error::quote;
 use super::options::{names_an_address, options};
 use super::units::Refusal;
+use super::{ConfigError, SUCCEED_VARIABLE};
 
 const VARIABLE_PREFIX: &str = "RINGBACK_";
 
@@ -141,7 +141,9 @@ fn variables(options: &[Arg], environment: &[(String, String)]) -> Result<Layers
     environment
         .iter()
         .filter(|(variable, value)| {
-            variable.starts_with(VARIABLE_PREFIX) && !set_by_an_orchestrator(variable, value)
+            variable.starts_with(VARIABLE_PREFIX)
+                && variable != SUCCEED_VARIABLE
+                && !set_by_an_orchestrator(variable, value)
         })
         .map(|(variable, value)| {
             let known = options

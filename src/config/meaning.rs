@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use super::drain::goodbye;
 use super::guests::guests;
 use super::http::http;
 use super::layers::{Given, Layers, Level};
@@ -12,7 +13,7 @@ use super::tls::tls;
 use super::units::{Refusal, duration, size};
 use crate::engine::UringTuning;
 
-use super::{Config, ConfigError, EngineChoice, EngineName, LogFormat, Protocol};
+use super::{Config, ConfigError, EngineChoice, EngineName, LogFormat, Protocol, SUCCEED_VARIABLE};
 
 /// More threads than any machine has CPUs for.
 const WORKERS_MAX: usize = 1024;
@@ -50,6 +51,9 @@ pub(super) struct Machine {
     pub(super) parallelism: NonZeroUsize,
     /// The CPUs of the affinity mask; zero: unknown.
     pub(super) cpus_allowed: usize,
+    /// Whether somebody else opens sockets for this process, which may be for TLS: a service manager, or the process
+    /// before this one.
+    pub(super) has_sockets: bool,
 }
 
 impl Machine {
@@ -59,6 +63,9 @@ impl Machine {
             parallelism: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             cpus_allowed: rustix::thread::sched_getaffinity(None)
                 .map_or(0, |mask| mask.count() as usize),
+            has_sockets: ["LISTEN_FDS", SUCCEED_VARIABLE]
+                .iter()
+                .any(|variable| std::env::var_os(variable).is_some()),
         }
     }
 }
@@ -70,9 +77,11 @@ pub(super) fn config(layers: &Layers, machine: Machine) -> Result<Config, Config
         .required("workers")
         .read(|text| workers(text, machine))?;
     let listen = addresses(say.required("listen"))?;
+    let drain_timeout = say.required("drain-timeout").read(duration)?;
     let config = Config {
-        tls: tls(&say, &listen)?,
+        tls: tls(&say, &listen, machine.has_sockets)?,
         listen,
+        listen_is_named: say.required("listen").level > Level::Default,
         engine: say.required("engine").read(|text| choice(text, &ENGINES))?,
         workers,
         balance: say
@@ -84,7 +93,9 @@ pub(super) fn config(layers: &Layers, machine: Machine) -> Result<Config, Config
             .read(|text| choice(text, &PROTOCOLS))?,
         http: http(&say)?,
         connections_max: say.required("max-connections").read(connections)?,
-        drain_timeout: say.required("drain-timeout").read(duration)?,
+        drain_timeout,
+        drain_delay: say.required("drain-delay").read(duration)?,
+        goodbye: goodbye(&say, drain_timeout)?,
         buffer_memory_bytes: say
             .required("buffer-memory")
             .read(|text| buffer_memory(text, workers))?,

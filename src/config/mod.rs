@@ -7,6 +7,7 @@
 //! `ConfigError` of their own.
 #![forbid(unsafe_code)]
 
+mod drain;
 mod error;
 mod file;
 mod guests;
@@ -30,7 +31,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::engine::UringTuning;
+use crate::engine::{Goodbye, UringTuning};
 use crate::http::Settings;
 use crate::ping::Plan;
 use crate::protocol::Policy;
@@ -40,6 +41,9 @@ pub use guests::Guests;
 pub use listen::Listen;
 pub use options::{OptionRow, option_table};
 pub use tls::{Certificates, NamedFile, Pair, Tls};
+
+/// The variable by which a process tells its successor how to reach it. It is no option.
+pub const SUCCEED_VARIABLE: &str = "RINGBACK_SUCCEED";
 
 /// What Ringback was asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +66,8 @@ pub enum Command {
 pub struct Config {
     /// The addresses to listen on: at least one, none twice.
     pub listen: Vec<Listen>,
+    /// Whether somebody has named them, rather than nobody any.
+    pub listen_is_named: bool,
     /// How the kernel is asked.
     pub engine: EngineChoice,
     /// Threads that serve.
@@ -79,8 +85,12 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// Connections served at once, over all workers; none: as many as there are file descriptors.
     pub connections_max: Option<NonZeroUsize>,
-    /// How long connections may take to finish once the server is told to stop.
+    /// How long connections may take to finish once the server goes down.
     pub drain_timeout: Duration,
+    /// How long the server says that it is not ready, and serves, before it goes down.
+    pub drain_delay: Duration,
+    /// How peers are told that it goes down.
+    pub goodbye: Goodbye,
     /// What all connections of all workers together may keep in memory while they wait for slow
     /// peers or for the rest of a frame, in bytes.
     pub buffer_memory_bytes: usize,

@@ -144,6 +144,21 @@ fn limits() -> Vec<Arg> {
         option("drain-timeout", "DURATION")
             .help("Time that connections have to finish once the server is told to stop")
             .default_value("10s"),
+        option("drain-delay", "DURATION")
+            .help(
+                "Time in which /readyz says that the server goes down, and all else is served as ever, before it does: \
+                 until whoever sends newcomers has noticed",
+            )
+            .default_value("0"),
+        option("drain-spread", "DURATION")
+            .help(
+                "Part of --drain-timeout over which Closes are spread, so that not all peers come again at once; 0 is \
+                 all at once",
+            )
+            .default_value("0"),
+        option("drain-code", "1001|1012")
+            .help("Close code for peers when the server goes down: it goes away, or it restarts")
+            .default_value("1001"),
         option("buffer-memory", "SIZE")
             .help(
                 "Memory for what waits for slow peers or for the rest of a frame, over all \

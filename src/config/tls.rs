@@ -48,13 +48,18 @@ pub struct NamedFile {
     pub source: String,
 }
 
-/// Reads what TLS is spoken with, where an address is to speak it.
-pub(super) fn tls(say: &Said<'_>, listen: &[Listen]) -> Result<Option<Tls>, ConfigError> {
+/// Reads what TLS is spoken with, where an address is to speak it, or a socket that somebody else opens may be.
+pub(super) fn tls(
+    say: &Said<'_>,
+    listen: &[Listen],
+    has_sockets: bool,
+) -> Result<Option<Tls>, ConfigError> {
     let certificates = files(say.get("tls-cert"))?;
     let keys = files(say.get("tls-key"))?;
     let client_ca = files(say.get("tls-client-ca"))?.into_iter().next();
     let self_signed = say.get("tls-self-signed");
-    let is_spoken = listen.iter().any(|listen| listen.tls);
+    let has_certificates = !certificates.is_empty() || self_signed.is_some();
+    let is_spoken = listen.iter().any(|listen| listen.tls) || (has_sockets && has_certificates);
     let refuse =
         |given: &str, problem: &str, remedy: &str| Err(ConfigError::new(given, problem, remedy));
     if !is_spoken {

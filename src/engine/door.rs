@@ -16,8 +16,10 @@ const REST: Duration = Duration::from_millis(100);
 const WARNINGS_APART: Duration = Duration::from_secs(60);
 
 /// Errors of the connection that was to be accepted, not of accepting (`accept(2)`).
-const PASSING: [Errno; 10] = [
+const PASSING: [Errno; 11] = [
     Errno::CONNABORTED,
+    // It was shut, and has opened again before that was heard of.
+    Errno::CANCELED,
     Errno::INTR,
     Errno::NETDOWN,
     Errno::PROTO,
@@ -33,29 +35,41 @@ const PASSING: [Errno; 10] = [
 static WARNED: Mutex<Option<Moment>> = Mutex::new(None);
 
 /// Whether a worker accepts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Door {
     /// Until when it rests.
     resting: Option<Moment>,
-    /// Accepting is over.
+    /// Nobody is accepted, until it opens again.
     shut: bool,
 }
 
 impl Door {
+    /// One that is open, or shut.
+    pub(super) fn new(open: bool) -> Self {
+        Door {
+            resting: None,
+            shut: !open,
+        }
+    }
+
+    /// Whether it is open is `open` from now on; whether it was not before.
+    pub(super) fn set(&mut self, open: bool) -> bool {
+        let turns = self.shut == open;
+        if turns {
+            self.shut = !open;
+            self.resting = None;
+        }
+        turns
+    }
+
     /// Whether nobody is accepted now.
     pub(super) fn is_closed(&self) -> bool {
         self.shut || self.resting.is_some()
     }
 
-    /// Whether accepting is over.
+    /// Whether it is somebody else who accepts, if anybody.
     pub(super) fn is_shut(&self) -> bool {
         self.shut
-    }
-
-    /// Accepting is over. Whether it was not before.
-    pub(super) fn shut(&mut self) -> bool {
-        self.resting = None;
-        !std::mem::replace(&mut self.shut, true)
     }
 
     /// When to accept again.
@@ -69,7 +83,7 @@ impl Door {
     }
 
     /// Accepting failed. What a peer or its network did is nothing; a shortage, or whatever else will not
-    /// pass at once, is reported, and accepting rests. Once accepting is over, its failure is what was wanted.
+    /// pass at once, is reported, and accepting rests. Once the door is shut, its failure is what was wanted.
     pub(super) fn failed(&mut self, error: &io::Error, now: Moment) {
         if self.shut || Errno::from_io_error(error).is_some_and(|errno| PASSING.contains(&errno)) {
             return;

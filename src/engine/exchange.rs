@@ -5,16 +5,18 @@
 //! puts it into that worker's mailbox. It costs a look at a number for each worker whenever a connection comes
 //! and a store when it goes; nothing is shared between.
 //!
-//! What is put down for somebody else goes the same way, or to whoever answers ordinary HTTP.
+//! What is put down for somebody else goes the same way, or to whoever answers ordinary HTTP, or to whoever brings
+//! it to this process's successor.
 
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Stop;
-use super::post::{Letter, Origin};
+use super::post::{Letter, Most, Origin, PutDown, RollCall};
 use super::socket::reset_on_close;
 use crate::shard::{Carried, Destination};
 use crate::sys::wake::Waker;
@@ -27,6 +29,9 @@ struct Load(AtomicUsize);
 
 /// What waits for a worker; none: it has ended.
 type Mailbox = Option<Vec<Letter<OwnedFd>>>;
+
+/// Where a connection goes that leaves this process.
+type Departures = Sender<(OwnedFd, Carried)>;
 
 /// Takes a connection over whose request is ordinary HTTP. It must not block.
 type Http = Box<dyn Fn(OwnedFd, Carried) + Send + Sync>;
@@ -42,6 +47,10 @@ pub struct Exchange {
     http: Option<Http>,
     /// How many connections were brought so far.
     turn: AtomicUsize,
+    /// Where those go that are for the successor; none: there is none.
+    departures: Mutex<Option<Departures>>,
+    /// Whether there is one.
+    succeeded: AtomicBool,
 }
 
 impl Exchange {
@@ -58,6 +67,8 @@ impl Exchange {
             wakers,
             http: None,
             turn: AtomicUsize::new(0),
+            departures: Mutex::default(),
+            succeeded: AtomicBool::new(false),
         }
     }
 
@@ -79,14 +90,65 @@ impl Exchange {
 
     /// Has a worker put down every connection that it has, for `to`.
     pub fn put_down(&self, worker: usize, to: Destination) {
+        let all = PutDown {
+            to,
+            most: None,
+            begun: None,
+        };
         // A worker that has ended has none.
-        let _ = self.post(worker, Letter::PutDown { to });
+        let _ = self.post(worker, Letter::PutDown(all));
+    }
+
+    /// Has a worker put down some of the connections that may go to the successor, and tell `begun` how many these
+    /// are. Where it has ended, `begun` is dropped.
+    pub fn send_off(&self, worker: usize, most: Most, begun: Sender<usize>) {
+        let some = PutDown {
+            to: Destination::Successor,
+            most: Some(most),
+            begun: Some(begun),
+        };
+        let _ = self.post(worker, Letter::PutDown(some));
+    }
+
+    /// From now on whatever connection may go to the successor goes to `departures`, even one that has just come;
+    /// none: there is no successor, and what was put down for it comes back.
+    pub fn succeed(&self, departures: Option<Departures>) {
+        self.succeeded.store(departures.is_some(), Relaxed);
+        *self.departures() = departures;
+    }
+
+    fn departures(&self) -> MutexGuard<'_, Option<Departures>> {
+        let departures = self.departures.lock();
+        departures.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks each worker to say that it is there, once it has done what is in its mailbox. How many are asked: not those
+    /// that have ended.
+    pub fn call_the_roll(&self, answers: &Sender<usize>) -> usize {
+        let ask = |number| {
+            let answers = answers.clone();
+            self.post(number, Letter::RollCall(RollCall { number, answers }))
+        };
+        (0..self.mailboxes.len())
+            .filter_map(|it| ask(it).ok())
+            .count()
+    }
+
+    /// Has a worker that is none do what it was asked.
+    #[cfg(test)]
+    pub(crate) fn answer_roll(&self, worker: usize) {
+        for letter in self.collect(worker) {
+            if let Letter::RollCall(call) = letter {
+                call.answer();
+            }
+        }
     }
 
     /// Hands over a connection that was put down. Where there is nobody to take it, it ends with a reset: its
     /// peer may be in the middle of something.
     pub(super) fn hand_over(&self, socket: OwnedFd, carried: Carried, to: Destination) {
         let to = match (to, &self.http) {
+            (Destination::Successor, _) => return self.depart(socket, carried),
             (Destination::Worker(number), _) => usize::from(number),
             (Destination::Http, Some(take)) => return take(socket, carried),
             (Destination::Http, None) => return reset_on_close(&socket),
@@ -94,6 +156,17 @@ impl Exchange {
         let letter = Letter::Connection(socket, Origin::PutDown(carried));
         if let Err(Letter::Connection(socket, _)) = self.post(to, letter) {
             reset_on_close(&socket);
+        }
+    }
+
+    /// Hands over a connection to the successor; where there is none any more, it comes back.
+    fn depart(&self, socket: OwnedFd, carried: Carried) {
+        let departing = match &*self.departures() {
+            Some(departures) => departures.send((socket, carried)).map_err(|back| back.0),
+            None => Err((socket, carried)),
+        };
+        if let Err((socket, carried)) = departing {
+            self.bring(socket, carried);
         }
     }
 
@@ -232,6 +305,11 @@ impl Member {
         self.exchange.count(self.number);
     }
 
+    /// Whether there is a successor, who is to have whom this worker gets.
+    pub(super) fn has_successor(&self) -> bool {
+        self.exchange.succeeded.load(Relaxed)
+    }
+
     /// What was to be `other`'s could not be handed over: this worker keeps it.
     pub(super) fn take_back(&self, other: usize) {
         self.exchange.discount(other);
@@ -362,12 +440,32 @@ mod tests {
         let _other = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         assert!(exchange.post(1, letter()).is_err());
         assert!(exchange.collect(1).is_empty());
-        let nobody = exchange.post(
-            2,
-            Letter::PutDown {
-                to: Destination::Http,
-            },
-        );
+        let (answers, _) = std::sync::mpsc::channel();
+        let nobody = exchange.post(2, Letter::RollCall(RollCall { number: 2, answers }));
         assert!(nobody.is_err());
+    }
+
+    #[test]
+    fn whoever_is_for_a_successor_that_is_gone_comes_back() {
+        let exchange = exchange(1, None);
+        let (departures, departed) = std::sync::mpsc::channel();
+        exchange.succeed(Some(departures));
+        let depart = || {
+            let socket =
+                rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+            let entrance = Entrance {
+                protocol: Protocol::WebSocket,
+                tls: false,
+            };
+            let carried = Carried::fresh(entrance, &Policy::default(), Vec::new(), 0);
+            exchange.hand_over(socket, carried, Destination::Successor);
+        };
+        depart();
+        assert!(departed.try_recv().is_ok());
+        drop(departed);
+        depart();
+        exchange.succeed(None);
+        depart();
+        assert_eq!(exchange.collect(0).len(), 2);
     }
 }

@@ -1,9 +1,11 @@
 //! A worker's way down: its peers first, then whoever knocked meanwhile.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::{Stop, StopPhase};
 use crate::protocol::Moment;
+use crate::shard::SlotId;
 
 /// How long those may take who came while the server went down. They are owed a 503, once their request is
 /// there.
@@ -11,6 +13,54 @@ const LAST_CALL: Duration = Duration::from_secs(1);
 
 /// Turns to make after the last call: what waited to be accepted then comes in with the second.
 const LAST_TURNS: u32 = 2;
+
+/// Whom a worker has to tell that the server goes down, and when.
+#[derive(Debug, Default)]
+pub(super) struct Farewells(VecDeque<(Moment, SlotId)>);
+
+impl Farewells {
+    /// Those of `ids` that are not `open` yet now, since they are refused; the others one after another within
+    /// `spread`, at equal distances but for a part of chance, and in no order of their coming: those who came
+    /// together are not to come again together.
+    pub(super) fn new(
+        ids: Vec<SlotId>,
+        now: Moment,
+        spread: Duration,
+        open: impl Fn(SlotId) -> bool,
+    ) -> Self {
+        let (mut open, refused): (Vec<_>, Vec<_>) = ids.into_iter().partition(|id| open(*id));
+        open.sort_by_key(|id| scatter(id.index));
+        let count = open.len().max(1) as f64;
+        let open = open.into_iter().enumerate().map(|(place, id)| {
+            let chance = f64::from(scatter(!id.index)) / f64::from(u32::MAX);
+            (
+                now + spread.mul_f64((place as f64 + chance) / (count + 1.0)),
+                id,
+            )
+        });
+        let refused = refused.into_iter().map(|id| (now, id));
+        Farewells(refused.chain(open).collect())
+    }
+
+    /// Whose turn has come.
+    pub(super) fn pop_due(&mut self, now: Moment) -> Option<SlotId> {
+        let next = self.0.pop_front_if(|(due, _)| *due <= now);
+        next.map(|(_, id)| id)
+    }
+
+    /// When the next one's turn comes.
+    pub(super) fn next_due(&self) -> Option<Moment> {
+        self.0.front().map(|(due, _)| *due)
+    }
+}
+
+/// A number that looks like chance, each of another, and always the same: the finalizer of MurmurHash3.
+fn scatter(number: u32) -> u32 {
+    let mut hash = number;
+    hash = (hash ^ (hash >> 16)).wrapping_mul(0x85eb_ca6b);
+    hash = (hash ^ (hash >> 13)).wrapping_mul(0xc2b2_ae35);
+    hash ^ (hash >> 16)
+}
 
 /// How far a worker is on its way down.
 #[derive(Debug, Default)]

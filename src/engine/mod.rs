@@ -36,8 +36,8 @@ use std::io;
 use rustix::io::Errno;
 
 pub use exchange::Exchange;
-pub use post::{Letter, Origin, Post};
-pub use stop::{Stop, StopPhase};
+pub use post::{Letter, Most, Origin, Post, PutDown, RollCall};
+pub use stop::{Goodbye, Stop, StopPhase};
 pub use worker::{UringTuning, Worker};
 
 /// A way of doing the I/O.

@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::vec;
 
 use super::Exchange;
@@ -12,11 +13,45 @@ use crate::shard::{Carried, Destination};
 pub enum Letter<Socket> {
     /// A connection to serve: its socket, and where it comes from.
     Connection(Socket, Origin),
-    /// Every connection that the worker has is to be put down.
-    PutDown {
-        /// For whom.
-        to: Destination,
-    },
+    /// Connections that the worker has are to be put down.
+    PutDown(PutDown),
+    /// The worker is to say that it is there.
+    RollCall(RollCall),
+}
+
+/// Which connections of a worker are to be put down.
+#[derive(Debug)]
+pub struct PutDown {
+    /// For whom.
+    pub(super) to: Destination,
+    /// So many at most; none: all.
+    pub(super) most: Option<Most>,
+    /// Where the worker tells how many it has begun to put down.
+    pub(super) begun: Option<Sender<usize>>,
+}
+
+/// How much a worker is to put down at a time. It puts down at least one, if it has one.
+#[derive(Clone, Copy, Debug)]
+pub struct Most {
+    /// Connections.
+    pub connections: usize,
+    /// What they have waiting with them, in bytes.
+    pub bytes: usize,
+}
+
+/// Where a worker says that it is there, and has done what was in its mailbox before.
+#[derive(Debug)]
+pub struct RollCall {
+    pub(super) number: usize,
+    pub(super) answers: Sender<usize>,
+}
+
+impl RollCall {
+    /// Says it.
+    pub(super) fn answer(self) {
+        // Whoever asked may have lost patience.
+        let _ = self.answers.send(self.number);
+    }
 }
 
 /// Where a connection comes from that a worker is to serve.

@@ -9,11 +9,12 @@ use tracing::warn;
 use super::door::Door;
 use super::ended::Ended;
 use super::exchange::Member;
-use super::leaving::Leaving;
+use super::leaving::{Farewells, Leaving};
+use super::post::PutDown;
 use super::{Origin, Post, Stop, Worker};
 use crate::protocol::guests::{Guest, Guests};
-use crate::protocol::{CloseCode, Moment, Tally};
-use crate::shard::{Carried, Entrance, Lease, Shard, SlotId, Standing};
+use crate::protocol::{Moment, Tally};
+use crate::shard::{Carried, Connection, Entrance, Lease, Shard, SlotId, Standing};
 use crate::sys::memory;
 
 /// The state of a worker; `Io` is what its engine keeps per connection.
@@ -32,8 +33,10 @@ pub(super) struct State<Io> {
     tally: Arc<Tally>,
     leaving: Leaving,
     member: Member,
-    /// Those that were there when the drain began and have still to be looked at.
-    called: Vec<SlotId>,
+    /// Those that were there when the drain began and have still to be told.
+    farewells: Farewells,
+    /// Those that have still to be looked at in this search for connections to be put down.
+    searched: Vec<SlotId>,
     now: Moment,
 }
 
@@ -45,14 +48,15 @@ impl<Io> State<Io> {
         let guests = worker.settings.policy.guests.clone();
         State {
             shard,
-            door: Door::default(),
+            door: Door::new(worker.stop.accepts()),
             ended: Ended::default(),
             entrances: worker.entrances.clone(),
             guests: guests.filter(|guests| guests.ask_for_address()),
             tally: worker.tally.clone(),
             leaving: Leaving::default(),
             member: Member::new(worker.exchange.clone(), worker.number),
-            called: Vec::new(),
+            farewells: Farewells::default(),
+            searched: Vec::new(),
             now,
         }
     }
@@ -82,15 +86,56 @@ impl<Io> State<Io> {
             return Some(id);
         }
         if self.leaving.begins(stop, self.now) {
-            self.shard.drain(CloseCode::GOING_AWAY, ask);
-            self.called = self.shard.ids();
+            let goodbye = stop.goodbye();
+            self.shard.drain(goodbye.code);
+            let (shard, ids) = (&self.shard, self.shard.ids());
+            self.farewells = Farewells::new(ids, self.now, goodbye.spread, |id| {
+                shard.get(id).is_some_and(Connection::is_open)
+            });
         }
-        self.called.pop().or_else(|| self.shard.pop_shed())
+        if let Some(id) = self.farewells.pop_due(self.now) {
+            self.shard.bid_farewell(id, ask);
+            return Some(id);
+        }
+        self.shard.pop_shed()
     }
 
-    /// Whether the engine is to stop accepting now, for good; says so once.
-    pub(super) fn stops_accepting(&mut self, stop: &Stop) -> bool {
-        !stop.accepts() && self.door.shut()
+    /// Whether the engine is to accept, where that has changed.
+    pub(super) fn door_turns(&mut self, stop: &Stop) -> Option<bool> {
+        let open = stop.accepts();
+        self.door.set(open).then_some(open)
+    }
+
+    /// The connections that are to be put down now, as `wanted`.
+    pub(super) fn choose(&mut self, wanted: &PutDown) -> Vec<SlotId> {
+        let Some(most) = wanted.most else {
+            return self.shard.ids();
+        };
+        let (mut chosen, mut bytes) = (Vec::new(), 0);
+        let mut has_searched = false;
+        while chosen.len() < most.connections && bytes < most.bytes {
+            if let Some(id) = self.searched.pop() {
+                let connection = self.shard.get(id).filter(|it| it.is_portable());
+                chosen.extend(connection.map(|_| id));
+                bytes += connection.map_or(0, Connection::waiting_bytes);
+            } else if chosen.is_empty() && !has_searched {
+                // Whoever came since the last search.
+                has_searched = true;
+                self.searched = self.shard.ids();
+            } else {
+                break;
+            }
+        }
+        if let Some(begun) = &wanted.begun {
+            // Whoever asked may have lost patience.
+            let _ = begun.send(chosen.len());
+        }
+        chosen
+    }
+
+    /// Whether a connection that has just come is somebody's for whom it is to be put down at once.
+    pub(super) fn passes_on(&self, id: SlotId) -> bool {
+        self.member.has_successor() && self.shard.get(id).is_some_and(Connection::is_portable)
     }
 
     /// Ends a turn. Where memory is worth returning to the system it is; `cool` first gives up what the engine
@@ -117,7 +162,11 @@ impl<Io> State<Io> {
     /// When a turn is due though nothing may have happened; none: when something has. When to accept again is
     /// the door's to say.
     pub(super) fn next_due(&self) -> Option<Moment> {
-        let next = [self.shard.next_due(), self.leaving.next_due()];
+        let next = [
+            self.shard.next_due(),
+            self.leaving.next_due(),
+            self.farewells.next_due(),
+        ];
         next.into_iter().flatten().min()
     }
 

@@ -1,11 +1,12 @@
 //! How a process tells its workers to stop.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use crate::protocol::CloseCode;
 use crate::sys::wake::Waker;
 
 /// How far a process is on its way down.
@@ -13,8 +14,6 @@ use crate::sys::wake::Waker;
 pub enum StopPhase {
     /// It serves.
     Running,
-    /// It serves those who are here. Whoever comes is somebody else's who listens on the same sockets.
-    NotAccepting,
     /// It says goodbye to its peers, and refuses whoever comes, unless that is somebody else's.
     Draining,
     /// Those that were there when the drain began are gone, on all workers. Whoever waits to be accepted is
@@ -22,12 +21,26 @@ pub enum StopPhase {
     Closing,
 }
 
-const PHASES: [StopPhase; 4] = [
-    StopPhase::Running,
-    StopPhase::NotAccepting,
-    StopPhase::Draining,
-    StopPhase::Closing,
-];
+const PHASES: [StopPhase; 3] = [StopPhase::Running, StopPhase::Draining, StopPhase::Closing];
+
+/// How peers are told that the server goes down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Goodbye {
+    /// With this code.
+    pub code: CloseCode,
+    /// Not all at once but within so long a time, a part of what saying goodbye may take: whoever is told comes
+    /// again, and somebody has to serve them.
+    pub spread: Duration,
+}
+
+impl Default for Goodbye {
+    fn default() -> Self {
+        Goodbye {
+            code: CloseCode::GOING_AWAY,
+            spread: Duration::ZERO,
+        }
+    }
+}
 
 /// Shared by all workers of a process.
 #[derive(Debug)]
@@ -36,6 +49,7 @@ pub struct Stop {
     phase: AtomicU8,
     /// Whether who waits to be accepted is this process's.
     accepting: AtomicBool,
+    goodbye: OnceLock<Goodbye>,
     /// Workers that have not deserted.
     serving: AtomicUsize,
     /// How long saying goodbye may take.
@@ -55,17 +69,18 @@ impl Stop {
         Ok(Stop {
             phase: AtomicU8::new(StopPhase::Running as u8),
             accepting: AtomicBool::new(true),
+            goodbye: OnceLock::new(),
             serving: AtomicUsize::new(workers),
             drain_timeout,
             wakers,
         })
     }
 
-    /// Has every worker accept nobody any more, not even to refuse: who waits is left to another process that
-    /// has the same listening sockets.
-    pub fn stop_accepting(&self) {
-        self.accepting.store(false, Release);
-        self.enter(StopPhase::NotAccepting);
+    /// Whether every worker accepts whoever comes. Where none does, not even to refuse, who waits is left to another
+    /// process that has the same listening sockets.
+    pub fn set_accepting(&self, accepting: bool) {
+        self.accepting.store(accepting, Release);
+        self.wakers.iter().for_each(Waker::wake);
     }
 
     /// Whether who waits to be accepted is this process's to serve, or in a drain to refuse.
@@ -73,9 +88,15 @@ impl Stop {
         self.accepting.load(Acquire)
     }
 
-    /// Has every worker say goodbye and return.
-    pub fn drain(&self) {
+    /// Has every worker say goodbye and return. How is what was said first.
+    pub fn drain(&self, goodbye: Goodbye) {
+        self.goodbye.get_or_init(|| goodbye);
         self.enter(StopPhase::Draining);
+    }
+
+    /// How peers are told, once they are to be.
+    pub(super) fn goodbye(&self) -> Goodbye {
+        self.goodbye.get().copied().unwrap_or_default()
     }
 
     /// To be called once by each worker in a drain: those are gone that were there when it began. Listeners

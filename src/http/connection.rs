@@ -39,7 +39,7 @@ pub(super) struct Shared {
 impl Shared {
     /// Whether a connection ends once it is answered.
     pub(super) fn keeps_none(&self) -> bool {
-        *self.phase.borrow() != Phase::Serving || self.places.are_scarce()
+        !self.phase.borrow().serves() || self.places.are_scarce()
     }
 
     /// Socket.IO, if the head that `unread` begins with asks for a path of its own.
@@ -140,7 +140,7 @@ async fn talk(mut wire: Wire, shared: &Arc<Shared>) -> io::Result<Option<Wire>> 
             }
             // The workers may have ended by now.
             Coming::Upgrade | Coming::SocketIo(_) | Coming::Behaviour(..)
-                if *shared.phase.borrow() != Phase::Serving =>
+                if !shared.phase.borrow().serves() =>
             {
                 Some(Refusal::Unavailable)
             }

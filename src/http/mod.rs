@@ -232,22 +232,33 @@ pub struct Occupied {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Serving,
+    /// All is as ever, but whoever asks whether newcomers are welcome is told that they are not.
+    Announced,
     /// Nothing is kept: who is answered is told so.
     Draining,
     /// As draining, and what is still there at this time is dropped.
     Finishing(Instant),
 }
 
+impl Phase {
+    /// Whether connections are kept, and newcomers served.
+    fn serves(self) -> bool {
+        matches!(self, Phase::Serving | Phase::Announced)
+    }
+}
+
 /// Waits until nothing is kept any more.
 async fn drained(phase: &mut watch::Receiver<Phase>) {
     // Where nobody is left to say so, the end has come.
-    let _ = phase.wait_for(|phase| *phase != Phase::Serving).await;
+    let _ = phase.wait_for(|phase| !phase.serves()).await;
 }
 
 /// The HTTP side: its thread, as seen from outside. Dropped, it ends at once.
 pub struct Side {
     sender: Sender,
     phase: watch::Sender<Phase>,
+    /// Those who want to know whether the thread goes on.
+    calls: mpsc::UnboundedSender<std::sync::mpsc::Sender<usize>>,
     thread: JoinHandle<()>,
 }
 
@@ -268,6 +279,7 @@ impl Side {
             .build()?;
         let (callers, arriving) = mpsc::unbounded_channel();
         let (phase, phases) = watch::channel(Phase::Serving);
+        let (calls, called) = mpsc::unbounded_channel();
         let counters = Arc::<Counters>::default();
         let places = Arc::new(Places::new(
             ["connections of HTTP", "bytes for HTTP"],
@@ -303,7 +315,7 @@ impl Side {
                 let _last_words = last_words;
                 // Refused it is no harm.
                 let _ = rustix::process::setpriority_process(None, NICENESS);
-                runtime.block_on(run(shared, arriving));
+                runtime.block_on(run(shared, arriving, called));
             })?;
         let sender = Sender {
             callers,
@@ -315,6 +327,7 @@ impl Side {
         Ok(Side {
             sender,
             phase,
+            calls,
             thread,
         })
     }
@@ -322,6 +335,16 @@ impl Side {
     /// Where connections are brought.
     pub fn sender(&self) -> Sender {
         self.sender.clone()
+    }
+
+    /// Has `/readyz` say that the server goes down, though it does not yet.
+    pub fn announce_end(&self) {
+        self.phase.send_replace(Phase::Announced);
+    }
+
+    /// Asks the thread to answer; whether it is there to be asked.
+    pub fn call(&self, answers: std::sync::mpsc::Sender<usize>) -> bool {
+        self.calls.send(answers).is_ok()
     }
 
     /// Keeps no connection any longer: idle ones are closed, others once they are answered, and `/readyz`
@@ -393,22 +416,22 @@ impl Drop for LastWords {
 }
 
 /// Serves whoever arrives, until the end has come.
-async fn run(shared: Arc<Shared>, mut arriving: mpsc::UnboundedReceiver<(Caller, Place)>) {
+async fn run(
+    shared: Arc<Shared>,
+    mut arriving: mpsc::UnboundedReceiver<(Caller, Place)>,
+    mut called: mpsc::UnboundedReceiver<std::sync::mpsc::Sender<usize>>,
+) {
     let mut phases = shared.phase.clone();
     let mut connections = JoinSet::new();
     loop {
         let phase = *phases.borrow_and_update();
-        if let Some(socket_io) = shared
-            .socket_io
-            .as_ref()
-            .filter(|_| phase != Phase::Serving)
-        {
+        if let Some(socket_io) = shared.socket_io.as_ref().filter(|_| !phase.serves()) {
             socket_io.drain();
         }
         let deadline = match phase {
             Phase::Finishing(_) if connections.is_empty() && arriving.is_empty() => return,
             Phase::Finishing(deadline) => Some(deadline),
-            Phase::Serving | Phase::Draining => None,
+            Phase::Serving | Phase::Announced | Phase::Draining => None,
         };
         tokio::select! {
             Some((caller, place)) = arriving.recv() => {
@@ -419,6 +442,10 @@ async fn run(shared: Arc<Shared>, mut arriving: mpsc::UnboundedReceiver<(Caller,
                 if let Err(error) = ended && let Ok(panic) = error.try_into_panic() {
                     resume_unwind(panic);
                 }
+            }
+            Some(answers) = called.recv() => {
+                // Whoever asked may have lost patience.
+                let _ = answers.send(0);
             }
             changed = phases.changed() => {
                 if changed.is_err() {

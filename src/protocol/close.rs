@@ -19,6 +19,8 @@ impl CloseCode {
     pub const INVALID_PAYLOAD: CloseCode = CloseCode(1007);
     /// A message larger than the server's policy allows.
     pub const MESSAGE_TOO_BIG: CloseCode = CloseCode(1009);
+    /// The server restarts: come again (registered with IANA).
+    pub const SERVICE_RESTART: CloseCode = CloseCode(1012);
 
     /// The code, if it may stand in a Close frame: registered for use on the wire (1000-1003,
     /// 1007-1014) or in the ranges for libraries and applications (3000-4999).

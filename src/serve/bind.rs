@@ -1,11 +1,12 @@
 //! The addresses that are served, bound once for each worker.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use tracing::info;
 
+use super::listeners::{Label, Listeners, Served};
 use super::{Inbox, ServeError};
 use crate::config::{Config, ConfigError, Listen, Protocol};
 use crate::shard::{self, Entrance};
@@ -19,21 +20,24 @@ const BIND_PATIENCE: Duration = Duration::from_secs(2);
 const BINDS_APART: Duration = Duration::from_millis(20);
 
 /// What is listened on.
+#[derive(Debug, Default)]
 pub(super) struct Bound {
-    /// The addresses served, for people.
+    /// The addresses, for people.
     pub(super) addresses: Vec<String>,
-    /// What each listener says of those who come in by it, in the order of a worker's listeners.
-    pub(super) entrances: Vec<Entrance>,
-    /// Each worker's listeners.
-    pub(super) listeners: Vec<Vec<TcpListener>>,
+    pub(super) listeners: Listeners,
+    /// Which of those that were there already are none of them, by number.
+    pub(super) unused: Vec<usize>,
 }
 
-/// Binds every address once per worker. A signal cuts the waiting for an address short.
+/// Binds every address once per worker, but for those that are among what is `open` already. A signal cuts the waiting
+/// for an address short.
 pub(super) fn bind(
     config: &Config,
     workers: usize,
+    open: Vec<Served>,
     inbox: &mut Inbox,
 ) -> Result<Bound, ServeError> {
+    let mut open: Vec<_> = open.into_iter().map(Some).collect();
     let manners = listen::Manners {
         congestion_control: config.congestion_control.as_deref(),
         buffer_bytes: config.socket_buffer_bytes,
@@ -47,37 +51,66 @@ pub(super) fn bind(
             )
         })?;
     }
-    let mut bound_so_far = Bound {
-        addresses: Vec::new(),
-        entrances: Vec::new(),
-        listeners: (0..workers).map(|_| Vec::new()).collect(),
-    };
+    let mut bound = Bound::default();
     let mut patience = BIND_PATIENCE;
-    for wanted in &config.listen {
+    for served in open
+        .iter_mut()
+        .filter_map(|it| it.take_if(|it| it.is_activated()))
+    {
+        if served.tls && config.tls.is_none() {
+            return Err(ConfigError::new(
+                "LISTEN_FDNAMES",
+                format!("names a socket for TLS ({}), and there is no certificate", served.label.address()),
+                "add --tls-cert FILE and --tls-key FILE, or give the socket a name that does not begin with tls",
+            )
+            .into());
+        }
+        let (scheme, address) = (scheme(config.protocol, served.tls), served.label.address());
+        let text = format!("{scheme}://{address} (opened by the service manager)");
+        bound.addresses.push(text);
+        let served = served.adapt(None, workers, manners)?;
+        bound.listeners.0.push(served);
+    }
+    let is_listening = !bound.listeners.0.is_empty();
+    let named = config
+        .listen
+        .iter()
+        .filter(|_| config.listen_is_named || !is_listening);
+    for wanted in named {
         let address = wanted.address;
+        let scheme = scheme(config.protocol, wanted.tls);
+        let text = |address| format!("{scheme}://{address}{}", families(wanted));
+        let is_wanted = |it: &&mut Option<Served>| it.as_ref().is_some_and(|it| it.answers(wanted));
+        if let Some(served) = open.iter_mut().find(is_wanted).and_then(Option::take) {
+            bound.addresses.push(text(served.label.address()));
+            let served = served.adapt(Some(wanted), workers, manners)?;
+            bound.listeners.0.push(served);
+            continue;
+        }
         let started = Instant::now();
-        let mut bound = listen::listeners(address, wanted.only_v6, workers, manners);
-        if is_in_use(&bound) && !patience.is_zero() {
+        let mut opened = listen::listeners(address, wanted.only_v6, workers, manners);
+        if is_in_use(&opened) && !patience.is_zero() {
             info!("{address} is in use: trying again for {patience:?}");
         }
-        while is_in_use(&bound)
+        while is_in_use(&opened)
             && started.elapsed() < patience
             && !inbox.is_told_within(BINDS_APART)
         {
-            bound = listen::listeners(address, wanted.only_v6, workers, manners);
+            opened = listen::listeners(address, wanted.only_v6, workers, manners);
         }
         patience = patience.saturating_sub(started.elapsed());
-        match bound {
-            Ok((address, listeners)) => {
-                let scheme = scheme(config.protocol, wanted.tls);
-                let families = families(wanted);
-                let shown = format!("{scheme}://{address}{families}");
-                bound_so_far.addresses.push(shown);
-                let entrance = entrance(config.protocol, wanted.tls);
-                bound_so_far.entrances.push(entrance);
-                for (worker, listener) in bound_so_far.listeners.iter_mut().zip(listeners) {
-                    worker.push(listener);
-                }
+        match opened {
+            Ok((address, sockets)) => {
+                bound.addresses.push(text(address));
+                let label = Label::Bound {
+                    wanted: wanted.address,
+                    address,
+                };
+                bound.listeners.0.push(Served {
+                    label,
+                    sockets,
+                    tls: wanted.tls,
+                });
             }
             Err(error) if wanted.optional && listen::is_family_absent(&error) => {
                 info!("not listening on {address}: this host has no such address");
@@ -85,12 +118,14 @@ pub(super) fn bind(
             Err(error) => return Err(ServeError::Listen(unusable(address, &error))),
         }
     }
-    if bound_so_far.addresses.is_empty() {
+    if bound.addresses.is_empty() {
         let problem = "none of the addresses exists on this host";
         let error = ConfigError::new("--listen", problem, "name one that does");
         return Err(ServeError::Listen(error));
     }
-    Ok(bound_so_far)
+    let left = (0..).zip(&open).filter(|(_, it)| it.is_some());
+    bound.unused = left.map(|(number, _)| number).collect();
+    Ok(bound)
 }
 
 /// How those are served who come in by a listener.

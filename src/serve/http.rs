@@ -2,7 +2,7 @@
 //! WebSocket after all.
 
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
 
 use super::inbox::{Event, Events};
@@ -68,6 +68,25 @@ pub(super) fn join(
 }
 
 impl Http {
+    /// No HTTP side.
+    #[cfg(test)]
+    pub(super) fn none() -> Self {
+        Http(None)
+    }
+
+    /// Says that the server goes down, to whoever asks, and does all else as ever.
+    pub(super) fn announce_end(&self) {
+        if let Some(side) = &self.0 {
+            side.announce_end();
+        }
+    }
+
+    /// Asks its thread to say that it is there. How many are asked.
+    pub(super) fn call(&self, answers: &mpsc::Sender<usize>) -> usize {
+        let asked = self.0.iter().filter(|side| side.call(answers.clone()));
+        asked.count()
+    }
+
     /// Keeps no connection any longer, and says that the server goes down.
     pub(super) fn drain(&self) {
         if let Some(side) = &self.0 {

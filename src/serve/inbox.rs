@@ -3,10 +3,12 @@
 use std::io;
 use std::sync::mpsc::{self, Receiver, SendError, Sender};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
+
+use super::succession::News;
 
 /// A piece of news.
 pub(super) enum Event {
@@ -24,6 +26,8 @@ pub(super) enum Event {
     Reload,
     /// The process was told to hand over to a successor.
     Succeed,
+    /// What became of that, or of the process that this one succeeds.
+    Succession(News),
 }
 
 /// Where news is told.
@@ -86,6 +90,12 @@ impl Inbox {
     /// The next piece of news.
     pub(super) fn next(&self) -> Event {
         self.news.recv().expect("the inbox has a sender of its own")
+    }
+
+    /// The next piece of news; none until then.
+    pub(super) fn next_until(&self, then: Instant) -> Option<Event> {
+        let left = then.saturating_duration_since(Instant::now());
+        self.news.recv_timeout(left).ok()
     }
 
     /// Whether the process was told to stop, or is within `span`. To be asked only while there are no

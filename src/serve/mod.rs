@@ -5,7 +5,10 @@ mod bind;
 mod http;
 mod inbox;
 mod job;
+mod listeners;
+mod manager;
 mod service;
+mod succession;
 mod tls;
 
 use std::io;
@@ -21,13 +24,14 @@ use crate::engine::{Exchange, Stop};
 use crate::http::Settings as HttpSettings;
 use crate::memory::SlabPool;
 use crate::protocol::{Policy, Tally, WallClock};
-use crate::shard::{Admission, Settings};
+use crate::shard::{Admission, Carried, Settings};
 use crate::sys::{clock, cpu, limits};
 use account::Account;
 use bind::{Bound, bind, entrance};
 pub use inbox::Inbox;
 use job::Job;
-use service::Service;
+use service::{Service, Succession};
+use succession::{Estate, Inheritance, Program};
 use tls::Keeper;
 
 /// Why serving ended, other than by being told to.
@@ -68,13 +72,20 @@ impl From<io::Error> for ServeError {
 /// # Errors
 /// What the operator has to change, or what a worker died of.
 pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
+    // While its file has its name.
+    let program = Program::of_this_process()?;
     let files = limits::raise_open_files();
     let workers = config.workers.get();
+    let mut inheritance = Inheritance::claim()?;
+    let open = match &mut inheritance {
+        Some(inheritance) => std::mem::take(&mut inheritance.listeners),
+        None => manager::activated()?,
+    };
     let prepared = choose(config.engine, &config.uring)
         .map_err(ServeError::from)
         .and_then(|choice| {
             let tls = Keeper::open(config)?;
-            Ok((choice, tls, bind(config, workers, inbox)?))
+            Ok((choice, tls, bind(config, workers, open, inbox)?))
         });
     if inbox.is_told_within(Duration::ZERO) {
         info!("stopping: told to before serving");
@@ -83,8 +94,8 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
     let (choice, mut tls, bound) = prepared?;
     let Bound {
         addresses,
-        entrances,
-        mut listeners,
+        listeners,
+        unused,
     } = bound;
     let Choice {
         engine,
@@ -95,6 +106,8 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
         warn!("{warning}");
     }
     let stop = Arc::new(Stop::new(workers, config.drain_timeout)?);
+    // Until the process before this one says so, it is the one that accepts.
+    stop.set_accepting(inheritance.is_none());
     if let Some(tls) = &mut tls {
         tls.watch()?;
     }
@@ -112,8 +125,9 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
         Vec::new()
     };
     let tallies: Vec<Arc<Tally>> = (0..workers).map(|_| Arc::default()).collect();
-    for (number, tally) in tallies.iter().enumerate() {
-        let listeners = std::mem::take(&mut listeners[number]);
+    let shares = listeners.share_out(workers)?;
+    let entrances = listeners.entrances(workers, |tls| entrance(config.protocol, tls));
+    for ((number, tally), listeners) in tallies.iter().enumerate().zip(shares) {
         let job = Job {
             number,
             engine,
@@ -148,6 +162,21 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
             .soft
             .map_or("any number of".to_owned(), |files| files.to_string()),
     ));
+    let admit = {
+        let (exchange, policy) = (exchange.clone(), settings.policy);
+        let entrance = entrance(config.protocol, false);
+        move |socket| exchange.bring(socket, Carried::fresh(entrance, &policy, Vec::new(), 0))
+    };
+    let estate = Estate {
+        program,
+        listeners,
+        exchange,
+        stop: stop.clone(),
+        admission: settings.admission,
+        workers,
+        counters: Arc::default(),
+        admit: Box::new(admit),
+    };
     let account = Account {
         tallies,
         budget: settings.budget,
@@ -162,6 +191,13 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
         tls,
         account,
         announcement,
+        estate: Arc::new(estate),
+        succession: inheritance.map_or(Succession::None, |inheritance| {
+            Succession::Inherits(inheritance, unused)
+        }),
+        drain_delay: config.drain_delay,
+        goodbye: config.goodbye,
+        watchdog: None,
     };
     service.run(inbox)
 }

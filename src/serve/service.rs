@@ -10,9 +10,12 @@ use super::ServeError;
 use super::account::Account;
 use super::http::Http;
 use super::inbox::{Event, Inbox};
+use super::manager::{self, Watchdog};
+use super::succession::{Accession, Estate, Handover, Inheritance, News};
 use super::tls::Keeper;
 use crate::choose::{is_shortage, refusal};
-use crate::engine::{Engine, Stop};
+use crate::engine::{Engine, Goodbye, Stop};
+use crate::protocol::CloseCode;
 
 /// What follows a signal within this time is the same wish: `timeout` and other wrappers signal the process
 /// and then its group, which the process is in.
@@ -29,6 +32,27 @@ pub(super) struct Service {
     pub(super) account: Account,
     /// What is said once all workers serve.
     pub(super) announcement: Vec<String>,
+    pub(super) estate: Arc<Estate>,
+    pub(super) succession: Succession,
+    /// How long it serves on once it is told to stop, and how it says goodbye then.
+    pub(super) drain_delay: Duration,
+    pub(super) goodbye: Goodbye,
+    /// Shows the service manager that all goes on, if it wants to see that.
+    pub(super) watchdog: Option<Watchdog>,
+}
+
+/// Where this process stands between the one before it and the one after it.
+pub(super) enum Succession {
+    /// There is no other, or none that it has anything to do with.
+    None,
+    /// Once its workers are ready it takes over from the one before it.
+    Inherits(Inheritance, Vec<usize>),
+    /// It takes over.
+    Accedes(Accession),
+    /// It hands over.
+    HandsOver(Handover),
+    /// It has handed over, and has only to end.
+    Over(Handover),
 }
 
 impl Service {
@@ -36,7 +60,7 @@ impl Service {
     ///
     /// # Errors
     /// What a worker died of.
-    pub(super) fn run(self, inbox: &Inbox) -> Result<(), ServeError> {
+    pub(super) fn run(mut self, inbox: &Inbox) -> Result<(), ServeError> {
         let served = self.supervise(inbox);
         let since = served
             .as_ref()
@@ -44,32 +68,65 @@ impl Service {
             .map_or(Duration::MAX, |told| told.elapsed());
         let left = self.stop.drain_timeout.saturating_sub(since);
         self.http.finish(left);
+        if let Succession::Over(handover) = self.succession {
+            handover.finish(&self.estate.exchange);
+        }
         info!("{}", self.account.done());
         served.map(|_| ())
     }
 
     /// Waits for every worker to serve, which is announced, for a signal, upon which all are to go, and for every
-    /// worker to say goodbye. A signal that comes before all of them serve is obeyed once they do. When it came.
-    fn supervise(&self, inbox: &Inbox) -> Result<Instant, ServeError> {
+    /// worker to say goodbye. A signal that comes before all of them serve is obeyed once they do. When the end began.
+    fn supervise(&mut self, inbox: &Inbox) -> Result<Instant, ServeError> {
         let (mut starting, mut serving) = (self.workers, self.workers);
         let mut told: Option<Instant> = None;
+        let mut leaves: Option<Instant> = None;
         while serving > 0 {
-            match inbox.next() {
+            let drains = told.filter(|_| leaves.is_none() && !self.hands_over());
+            let drains = drains.map(|told| told + self.drain_delay);
+            if drains.is_some_and(|due| due <= Instant::now()) {
+                leaves = Some(self.drain());
+            }
+            let watches = self.watchdog.as_ref().map(Watchdog::due);
+            let due = [drains.filter(|_| leaves.is_none()), watches];
+            let event = match due.into_iter().flatten().min() {
+                Some(due) => inbox.next_until(due),
+                None => Some(inbox.next()),
+            };
+            let Some(event) = event else {
+                self.watch();
+                continue;
+            };
+            match event {
                 Event::Ready => {
                     starting -= 1;
                     if starting == 0 && told.is_none() {
-                        self.announce();
+                        self.begin(inbox)?;
                     }
                 }
                 Event::Signal(signal) => match told {
-                    None => told = Some(self.drain()),
+                    None => {
+                        told = Some(Instant::now());
+                        self.announce_end(leaves.is_some());
+                    }
                     Some(first) if first.elapsed() < REPEAT_AFTER => {}
                     Some(_) => std::process::exit(128 + signal),
                 },
                 Event::Asked => self.tell(),
                 Event::Reload => self.reload(),
-                Event::Succeed => self.succeed(),
-                Event::Ended(_, Ok(())) if told.is_some() => serving -= 1,
+                Event::Succeed if told.is_some() || leaves.is_some() => {
+                    warn!("SIGUSR2: this process is on its way down already");
+                }
+                Event::Succeed if starting > 0 => {
+                    warn!("SIGUSR2: not all workers serve yet; try again");
+                }
+                Event::Succeed => self.succeed(inbox),
+                Event::Succession(news) => {
+                    if self.hear(news, told.is_some()) && leaves.is_none() {
+                        leaves = Some(self.leave());
+                    }
+                }
+                Event::Ended(_, Ok(())) if leaves.is_some() => serving -= 1,
                 // One ring was to be had when the engine was chosen, and now there are more of them.
                 Event::Ended(_, Err(error)) if starting > 0 && is_shortage(&error) => {
                     return Err(refusal(self.engine, &error).into());
@@ -78,24 +135,80 @@ impl Service {
                 Event::HttpPanicked => return Err(ServeError::Http),
             }
         }
-        Ok(told.unwrap_or_else(Instant::now))
+        Ok(leaves.unwrap_or_else(Instant::now))
     }
 
-    /// Says that all workers serve.
-    fn announce(&self) {
+    fn hands_over(&self) -> bool {
+        matches!(self.succession, Succession::HandsOver(_))
+    }
+
+    /// All workers serve, or will once they are told to accept.
+    fn begin(&mut self, inbox: &Inbox) -> io::Result<()> {
         for line in &self.announcement {
             info!("{line}");
+        }
+        let succession = std::mem::replace(&mut self.succession, Succession::None);
+        self.succession = match succession {
+            Succession::Inherits(inheritance, unused) => {
+                let (estate, events) = (self.estate.clone(), inbox.events());
+                Succession::Accedes(inheritance.accede(unused, estate, events)?)
+            }
+            other => {
+                manager::ready();
+                other
+            }
+        };
+        self.watchdog = Watchdog::new();
+        Ok(())
+    }
+
+    /// Shows the service manager that all goes on, if it is time to.
+    fn watch(&mut self) {
+        if let Some(watchdog) = &mut self.watchdog
+            && watchdog.due() <= Instant::now()
+        {
+            watchdog.look(&self.estate.exchange, &self.http);
+        }
+    }
+
+    /// The process is told to stop: says so to whoever asks, and serves on for a time. `leaves`: it is on its way down
+    /// already.
+    fn announce_end(&self, leaves: bool) {
+        if leaves {
+            return;
+        }
+        manager::stopping();
+        if let Succession::HandsOver(handover) = &self.succession {
+            // Who is on the way comes back first.
+            handover.call_off();
+        }
+        if !self.drain_delay.is_zero() {
+            self.http.announce_end();
+            info!("told to stop: serving on for {:?}", self.drain_delay);
         }
     }
 
     /// Has everyone say goodbye, from now on.
     fn drain(&self) -> Instant {
-        self.stop.drain();
+        if let Succession::Accedes(accession) = &self.succession {
+            accession.renounce();
+        }
+        self.stop.drain(self.goodbye);
         self.http.drain();
         info!(
             "stopping: closing connections, for at most {:?}",
             self.stop.drain_timeout
         );
+        Instant::now()
+    }
+
+    /// Has everyone say goodbye who could not be handed over.
+    fn leave(&self) -> Instant {
+        self.stop.drain(Goodbye {
+            code: CloseCode::SERVICE_RESTART,
+            spread: self.stop.drain_timeout / 2,
+        });
+        self.http.drain();
         Instant::now()
     }
 
@@ -114,9 +227,81 @@ impl Service {
     }
 
     /// Hands over to a successor (SIGUSR2).
-    fn succeed(&self) {
-        warn!("SIGUSR2: this server cannot hand over yet");
+    fn succeed(&mut self, inbox: &Inbox) {
+        match &self.succession {
+            Succession::None => {}
+            Succession::HandsOver(_) | Succession::Over(_) => {
+                return warn!("SIGUSR2: handing over to a successor is under way already");
+            }
+            Succession::Inherits(..) | Succession::Accedes(_) => {
+                return warn!(
+                    "SIGUSR2: taking over from the process before this one is still under way"
+                );
+            }
+        }
+        if std::process::id() == 1 {
+            return warn!(
+                "SIGUSR2: this is process 1, whose end is the container's, so it cannot hand over; replace the \
+                 container by a rolling update"
+            );
+        }
+        manager::reloading();
+        match Handover::begin(self.estate.clone(), inbox.events()) {
+            Ok(handover) => self.succession = Succession::HandsOver(handover),
+            Err(why) => {
+                warn!("{}", goes_on(&why));
+                manager::ready();
+            }
+        }
     }
+
+    /// Takes note of what became of a succession; whether this process has handed over. `told`: it is to stop.
+    fn hear(&mut self, news: News, told: bool) -> bool {
+        match news {
+            News::Serves { pid } => info!("process {pid} accepts connections now"),
+            News::Done {
+                sent,
+                staying,
+                took,
+            } => {
+                // It is the successor that is watched now.
+                self.watchdog = None;
+                info!("handed {sent} connections over within {took:?}; {staying} stay");
+                let succession = std::mem::replace(&mut self.succession, Succession::None);
+                self.succession = match succession {
+                    Succession::HandsOver(handover) => Succession::Over(handover),
+                    other => other,
+                };
+                return true;
+            }
+            News::Failed(why) => {
+                self.succession = Succession::None;
+                if !told {
+                    warn!("{}", goes_on(&why));
+                    manager::ready();
+                }
+            }
+            News::TookOver { connections, took } => {
+                self.succession = Succession::None;
+                manager::ready();
+                info!("took {connections} connections over within {took:?}");
+            }
+            News::Alone => {
+                if let Succession::Accedes(_) = self.succession {
+                    self.succession = Succession::None;
+                    manager::ready();
+                    warn!(
+                        "the process before this one has ended before it had handed everything over"
+                    );
+                }
+            }
+        }
+        false
+    }
+}
+
+fn goes_on(why: &str) -> String {
+    format!("cannot hand over to a successor: {why}; this process goes on as before")
 }
 
 fn died(number: usize, outcome: io::Result<()>) -> ServeError {

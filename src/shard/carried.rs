@@ -9,10 +9,14 @@ use crate::protocol::guests::Guest;
 
 use super::admission::Permit;
 
-/// What begins the encoding of something carried, and which encoding it is. Whoever changes the fields, here or
-/// in `protocol`, counts the version up.
+/// What begins the encoding of something carried.
 const MAGIC: [u8; 4] = *b"RBcn";
-const VERSION: u16 = 3;
+
+/// Which encoding it is. Whoever changes the fields, here or in `protocol`, counts it up.
+pub const ENCODING_VERSION: u16 = 3;
+
+/// A SHA-1.
+const CHECKSUM_BYTES: usize = 20;
 
 /// A connection that was put down: all that it is but its socket.
 #[derive(Debug)]
@@ -29,6 +33,8 @@ pub struct Carried {
     pub link: Option<Box<Link>>,
     /// Who is at the other end, where something is known of it. Of this only its address is in the encoding.
     pub guest: Option<Box<Guest>>,
+    /// Whoever picks it up keeps it as long as it lives. It is no part of the encoding.
+    pub stays: bool,
 }
 
 /// A connection for whoever goes on with the bytes alone.
@@ -83,17 +89,19 @@ impl Carried {
     /// ```
     pub fn encode(&self) -> Vec<u8> {
         debug_assert!(self.link.is_none(), "a link stays in its process");
-        let mut body = Writer::new(Moment::default());
-        body.bytes(&self.state);
-        body.bytes(&self.unread);
-        body.bytes(&self.unsent);
-        let body = body.into_bytes();
         let mut writer = Writer::new(Moment::default());
         writer.array(&MAGIC);
-        writer.u16(VERSION);
-        writer.array(&Sha1::digest(&body));
-        writer.array(&body);
-        writer.into_bytes()
+        writer.u16(ENCODING_VERSION);
+        let checksum = MAGIC.len() + size_of_val(&ENCODING_VERSION);
+        writer.array(&[0; CHECKSUM_BYTES]);
+        writer.bytes(&self.state);
+        writer.bytes(&self.unread);
+        writer.bytes(&self.unsent);
+        // Written once: what waits may be megabytes.
+        let mut bytes = writer.into_bytes();
+        let (head, body) = bytes.split_at_mut(checksum + CHECKSUM_BYTES);
+        head[checksum..].copy_from_slice(&Sha1::digest(body));
+        bytes
     }
 
     /// Reads what [`Carried::encode`] wrote. Its place in the limit on connections comes separately. Whether
@@ -106,10 +114,10 @@ impl Carried {
         if reader.array("magic")? != MAGIC {
             return Err(Damage::value("magic"));
         }
-        if reader.u16("version")? != VERSION {
+        if reader.u16("version")? != ENCODING_VERSION {
             return Err(Damage::value("version"));
         }
-        let checksum: [u8; 20] = reader.array("checksum")?;
+        let checksum: [u8; CHECKSUM_BYTES] = reader.array("checksum")?;
         if checksum[..] != Sha1::digest(reader.rest())[..] {
             return Err(Damage::value("checksum"));
         }
@@ -120,6 +128,7 @@ impl Carried {
             permit,
             link: None,
             guest: None,
+            stays: false,
         };
         reader.end().map(|()| carried)
     }

@@ -35,6 +35,8 @@ pub enum Destination {
     Http,
     /// To the worker of that number.
     Worker(u16),
+    /// To the process that is to go on in the place of this one.
+    Successor,
 }
 
 /// The protocol state of one connection.
@@ -184,6 +186,8 @@ pub struct Connection<Io> {
     pub(super) phase: Phase,
     /// It is to be put down, for whoever is to pick it up.
     pub(super) leaving: Option<Destination>,
+    /// It stays in this process: its successor would not have it.
+    pub(super) stays: bool,
     /// The session takes no input until there is room; it waits in `parked`.
     pub(super) held: bool,
     /// What waits in `parked` waits for another turn, whatever room there is.
@@ -240,6 +244,7 @@ impl<Io> Connection<Io> {
             io,
             phase: Phase::Talking,
             leaving: None,
+            stays: false,
             held: false,
             yields: false,
             peer_finished: false,
@@ -275,9 +280,10 @@ impl<Io> Connection<Io> {
         queued + self.parked.cost() + unfinished
     }
 
-    /// Whether another process can go on with it: what a link has agreed on stays in this one.
+    /// Whether it may be put down for another process: what a link has agreed on stays in this one.
     pub fn is_portable(&self) -> bool {
-        self.link.is_none()
+        let is_gone = matches!(self.phase, Phase::Gone { .. });
+        self.link.is_none() && !is_gone && !self.stays && self.leaving.is_none()
     }
 
     /// Whether its dialogue goes on here.
@@ -291,6 +297,16 @@ impl<Io> Connection<Io> {
         self.guest
             .as_ref()
             .is_some_and(|guest| guest.is_turned_away())
+    }
+
+    /// Whether its handshake is over.
+    pub fn is_open(&self) -> bool {
+        self.dialogue.timer() != Timer::Handshake
+    }
+
+    /// What waits with it, to be taken in or to be sent, in bytes.
+    pub fn waiting_bytes(&self) -> usize {
+        self.outbox.bytes() + self.parked.byte_count()
     }
 
     /// Whether the peer does not keep up with what it is sent.

@@ -64,17 +64,25 @@ impl<Io> Shard<Io> {
         }
     }
 
-    /// The server is going down. Each session is told once what has arrived from its peer by now has been
-    /// taken in; new ones are refused. `ask` tells how a peer stands.
-    pub fn drain(&mut self, code: CloseCode, mut ask: impl FnMut(&Io) -> Standing) {
+    /// The server is going down: new sessions are refused. Each of those that are here is to be told by
+    /// [`Shard::bid_farewell`].
+    pub fn drain(&mut self, code: CloseCode) {
         self.common.draining = Some(code);
         self.common.residents = self.slots.len();
         for id in self.slots.ids() {
-            if let Some(mut handle) = self.at(id) {
-                handle.connection.last_words = ask(&handle.connection.io).received;
-                handle.ends_rest();
-                handle.tell_of_drain();
+            if let Some(handle) = self.at(id) {
+                handle.connection.last_words = u64::MAX;
             }
+        }
+    }
+
+    /// Has a session told that the server goes down, once what has arrived from its peer by now has been taken in.
+    /// `ask` tells how the peer stands.
+    pub fn bid_farewell(&mut self, id: SlotId, ask: impl FnOnce(&Io) -> Standing) {
+        if let Some(mut handle) = self.at(id) {
+            handle.connection.last_words = ask(&handle.connection.io).received;
+            handle.ends_rest();
+            handle.tell_of_drain();
         }
     }
 
@@ -379,7 +387,8 @@ mod tests {
         world.receive(id, REQUEST, usize::MAX);
         world.standing.received += 2 * MESSAGE.len() as u64;
         let standing = world.standing;
-        world.shard.drain(CloseCode::GOING_AWAY, |()| standing);
+        world.shard.drain(CloseCode::GOING_AWAY);
+        world.shard.bid_farewell(id, |()| standing);
         assert!(world.pass(id, Duration::from_millis(1), |_| {}));
         world.receive(id, MESSAGE, usize::MAX);
         assert_eq!(

@@ -49,7 +49,7 @@ use crate::protocol::guests::Guest;
 use crate::protocol::{CloseCode, Inflaters, Moment, Policy, Tally};
 
 pub use admission::{Admission, Permit};
-pub use carried::{Bytes, Carried};
+pub use carried::{Bytes, Carried, ENCODING_VERSION};
 pub use connection::{Connection, Destination, Entrance, Protocol, Standing};
 use connection::{Dialogue, End, Phase};
 pub use handle::{Handle, Wants, Write};

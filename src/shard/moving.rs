@@ -50,6 +50,7 @@ impl Carried {
             permit: None,
             link: None,
             guest: None,
+            stays: false,
         }
     }
 }
@@ -95,6 +96,7 @@ impl<Io> Shard<Io> {
             permit,
             link,
             guest,
+            stays: false,
         };
         Some((io, carried))
     }
@@ -148,6 +150,7 @@ impl<Io> Shard<Io> {
             connection.dialogue.release(&mut common.slabs);
             return Err((connection.io, damage));
         }
+        connection.stays = carried.stays;
         connection.permit = carried.permit.or_else(|| common.settings.admission.enter());
         connection.link = carried.link;
         let is_finished = connection.link.as_ref().is_some_and(|it| it.is_finished());

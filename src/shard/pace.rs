@@ -213,9 +213,8 @@ mod tests {
         let mut world = World::new();
         world.receive(1_000_000);
         world.receive(1000);
-        world
-            .shard
-            .drain(CloseCode::GOING_AWAY, |()| Standing::default());
+        world.shard.drain(CloseCode::GOING_AWAY);
+        world.shard.bid_farewell(world.id, |()| Standing::default());
         assert!(
             world.shard.queued_bytes(world.id) > 0,
             "it is answered at once"

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use rustix::io::Errno;
 use rustix::net::sockopt;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -37,30 +37,68 @@ pub fn listeners(
     count: usize,
     manners: Manners<'_>,
 ) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
-    let open = |address: SocketAddr, joins: bool| -> io::Result<Socket> {
-        let socket = socket(address, only_v6)?;
-        socket.set_reuse_port(joins)?;
-        // Accepted sockets inherit all of these.
-        socket.set_tcp_nodelay(true)?;
-        if let Some(name) = manners.congestion_control {
-            sockopt::set_tcp_congestion(&socket, name)?;
-        }
-        if let Some(bytes) = manners.buffer_bytes {
-            socket.set_send_buffer_size(bytes as usize)?;
-            socket.set_recv_buffer_size(bytes as usize)?;
-        }
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        Ok(socket)
-    };
-    let first = open(address, false)?;
+    let first = open(address, only_v6, false, manners)?;
     first.set_reuse_port(count > 1)?;
     let address = first.local_addr()?.as_socket().unwrap_or(address);
     let mut listeners = vec![TcpListener::from(first)];
     for _ in 1..count {
-        listeners.push(open(address, true)?.into());
+        listeners.push(open(address, only_v6, true, manners)?.into());
     }
     Ok((address, listeners))
+}
+
+/// Opens one more listener beside `others`, which has a queue of its own.
+///
+/// # Errors
+/// What the system says of the address.
+pub fn join(
+    others: &[TcpListener],
+    address: SocketAddr,
+    only_v6: bool,
+    manners: Manners<'_>,
+) -> io::Result<TcpListener> {
+    for other in others {
+        SockRef::from(other).set_reuse_port(true)?;
+    }
+    Ok(open(address, only_v6, true, manners)?.into())
+}
+
+/// Has a listener that somebody else has bound give to connections what they are to have, from now on.
+///
+/// # Errors
+/// What the system says of it.
+pub fn adapt(listener: &TcpListener, manners: Manners<'_>) -> io::Result<()> {
+    let socket = SockRef::from(listener);
+    socket.set_nonblocking(true)?;
+    socket.set_out_of_band_inline(true)?;
+    give(&socket, manners)
+}
+
+fn open(
+    address: SocketAddr,
+    only_v6: bool,
+    joins: bool,
+    manners: Manners<'_>,
+) -> io::Result<Socket> {
+    let socket = socket(address, only_v6)?;
+    socket.set_reuse_port(joins)?;
+    give(&socket, manners)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket)
+}
+
+/// What accepted sockets inherit.
+fn give(socket: &Socket, manners: Manners<'_>) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    if let Some(name) = manners.congestion_control {
+        sockopt::set_tcp_congestion(socket, name)?;
+    }
+    if let Some(bytes) = manners.buffer_bytes {
+        socket.set_send_buffer_size(bytes as usize)?;
+        socket.set_recv_buffer_size(bytes as usize)?;
+    }
+    Ok(())
 }
 
 /// Whether the kernel lets this process use a congestion control.

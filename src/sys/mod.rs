@@ -6,11 +6,15 @@
 pub mod clock;
 #[forbid(unsafe_code)]
 pub mod cpu;
+#[allow(unsafe_code)]
+pub mod inherited;
 #[forbid(unsafe_code)]
 pub mod limits;
 #[forbid(unsafe_code)]
 pub mod listen;
 #[allow(unsafe_code)]
 pub mod memory;
+#[forbid(unsafe_code)]
+pub mod pass;
 #[forbid(unsafe_code)]
 pub mod wake;

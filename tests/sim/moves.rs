@@ -40,6 +40,11 @@ pub(crate) struct Moves {
     same: bool,
     /// How many steps one is on its way, at most.
     steps_max: u64,
+    /// The second worker begins when the first hands over to it all that it has, and all that it gets from then on:
+    /// a process and its successor.
+    pub(crate) heir: bool,
+    /// It has.
+    succeeded: bool,
     parcels: Vec<Parcel>,
 }
 
@@ -50,6 +55,7 @@ impl Moves {
         let left = random.pick(&[1, 10, 100]);
         let other = random.pick(&Style::ALL);
         let others = (moves && random.one_in(2)).then_some(other);
+        let has_other = others.is_some();
         Moves {
             styles: [style].into_iter().chain(others).collect(),
             left: if moves { left } else { 0 },
@@ -59,6 +65,8 @@ impl Moves {
             one_in: random.pick(&[1, 4, 20]),
             same: random.one_in(4),
             steps_max: random.pick(&[1, 5, 50]),
+            heir: has_other && random.one_in(3),
+            succeeded: false,
             random,
             parcels: Vec::new(),
         }
@@ -77,9 +85,22 @@ impl Moves {
         }
     }
 
+    /// Whether all that this worker has is its heir's.
+    fn bequeaths(&mut self, worker: usize) -> bool {
+        if !self.heir || worker > 0 {
+            return false;
+        }
+        if !self.succeeded {
+            let is_time = self.rests == 0 && self.random.one_in(self.one_in);
+            self.rests = self.rests.saturating_sub(1);
+            self.succeeded = is_time;
+        }
+        self.succeeded
+    }
+
     /// Which of so many connections are to be put down after this turn.
     fn choose(&mut self, count: usize) -> std::ops::Range<usize> {
-        if self.left == 0 || count == 0 {
+        if self.left == 0 || count == 0 || (self.heir && !self.succeeded) {
             return 0..0;
         }
         if self.rests > 0 || !self.random.one_in(self.one_in) {
@@ -96,14 +117,26 @@ impl Moves {
 }
 
 /// Has connections of an engine put down that has just had its turn, if it is time to.
-pub(crate) fn unsettle(engine: &mut dyn Engine, world: &Shared) {
+pub(crate) fn unsettle(number: usize, engine: &mut dyn Engine, world: &Shared) {
     let views = engine.views();
-    let chosen = world.borrow_mut().moves.choose(views.len());
+    let bequeaths = world.borrow_mut().moves.bequeaths(number);
+    if bequeaths {
+        world.borrow_mut().bear();
+    }
+    let chosen = if bequeaths {
+        0..views.len()
+    } else {
+        world.borrow_mut().moves.choose(views.len())
+    };
     if !chosen.is_empty() {
         world.borrow_mut().awaken();
     }
     for view in &views[chosen] {
-        let to = world.borrow_mut().moves.turn();
+        let to = if bequeaths {
+            1
+        } else {
+            world.borrow_mut().moves.turn()
+        };
         let what = "is to be put down, for worker";
         world.borrow_mut().note(view.line, what, to as i64);
         engine.leave(view.name.1, Destination::Worker(to as u16));

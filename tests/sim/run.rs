@@ -124,7 +124,7 @@ fn live(engines: &mut Engines<'_>, world: &Shared, tally: &Tally) {
         let is_done = engine.is_done();
         let views = views(engines, &world.borrow());
         history::note_ends(&views, &mut world.borrow_mut());
-        if world.borrow().serving().count() == engines.len() {
+        if world.borrow().workers.iter().all(|worker| !worker.ended) {
             checks::check_deadlines(&world.borrow());
         }
         history.check(&views, &mut world.borrow_mut(), tally);
@@ -148,7 +148,7 @@ fn live(engines: &mut Engines<'_>, world: &Shared, tally: &Tally) {
         if world.borrow().is_quiet() && !go_on {
             check_quiet(engines, &views, &mut world.borrow_mut());
         }
-        moves::unsettle(&mut *engines[number], world);
+        moves::unsettle(number, &mut *engines[number], world);
     }
     world.borrow().fail(None, "it does not end");
 }
@@ -163,7 +163,7 @@ fn views(engines: &Engines<'_>, world: &World) -> Vec<View> {
 /// Nothing happens before time has passed.
 fn check_quiet(engines: &Engines<'_>, views: &[View], world: &mut World) {
     for (engine, worker) in engines.iter().zip(&world.workers) {
-        if !worker.ended {
+        if !worker.ended && !worker.unborn {
             engine.check_quiet(world);
         }
     }

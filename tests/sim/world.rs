@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-use ringback::engine::{Stop, StopPhase};
+use ringback::engine::{Goodbye, Stop, StopPhase};
 use ringback::protocol::Moment;
 
 use crate::sim::moves::Moves;
@@ -49,6 +49,8 @@ pub(crate) struct Waiting {
     until: Option<u64>,
     /// It has ended.
     pub(crate) ended: bool,
+    /// It has not begun: its driver has not made a turn.
+    pub(crate) unborn: bool,
 }
 
 /// Something that happened.
@@ -119,7 +121,12 @@ impl World {
             random,
             network,
             peers,
-            workers: moves.styles.iter().map(|_| Waiting::default()).collect(),
+            workers: (0..moves.styles.len())
+                .map(|number| Waiting {
+                    unborn: number > 0 && moves.heir,
+                    ..Waiting::default()
+                })
+                .collect(),
             moves,
             scenario,
             drained_at: None,
@@ -203,7 +210,8 @@ impl World {
             self.note(None, "the server is told to stop", 0);
             self.drained_at = Some(self.network.clock);
             self.network.drain();
-            self.stop.drain();
+            self.stop.drain(Goodbye::default());
+            self.bear();
             self.workers.iter_mut().for_each(|it| it.woken = true);
             self.idle = 0;
             self.stalled = false;
@@ -366,14 +374,24 @@ impl World {
     /// The worker that has the next turn.
     pub(crate) fn next_worker(&mut self) -> usize {
         let number = self.moves.turn();
-        let ended = self.workers[number].ended;
+        let Waiting { ended, unborn, .. } = self.workers[number];
         // There are two at most.
-        if ended { 1 - number } else { number }
+        if ended || unborn { 1 - number } else { number }
     }
 
-    /// The workers that have not ended.
+    /// The workers that have begun and not ended.
     pub(crate) fn serving(&self) -> impl Iterator<Item = &Waiting> {
-        self.workers.iter().filter(|worker| !worker.ended)
+        let serves = |worker: &&Waiting| !worker.ended && !worker.unborn;
+        self.workers.iter().filter(serves)
+    }
+
+    /// From now on all workers serve.
+    pub(crate) fn bear(&mut self) {
+        if self.workers.iter().any(|worker| worker.unborn) {
+            self.note(None, "the successor begins", 0);
+            self.workers.iter_mut().for_each(|it| it.unborn = false);
+            self.awaken();
+        }
     }
 
     /// Nothing more will happen before time has passed.
@@ -386,6 +404,7 @@ impl World {
         self.note(None, "everyone leaves", 0);
         self.winding_up = true;
         self.idle = 0;
+        self.bear();
         self.awaken();
     }
 

@@ -120,14 +120,17 @@ impl Server {
 
     /// Its end, which must come.
     pub(crate) fn wait(mut self) -> ExitStatus {
-        until("the server ends", || {
-            self.child.try_wait().expect("a child")
-        })
+        until("the server ends", || self.try_wait())
+    }
+
+    /// How it has ended, if it has.
+    pub(crate) fn try_wait(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child")
     }
 
     /// Whether it still runs.
     pub(crate) fn runs(&mut self) -> bool {
-        self.child.try_wait().expect("a child").is_none()
+        self.try_wait().is_none()
     }
 
     /// Whether it still runs; a child that has ended and was not waited for does not.

@@ -17,6 +17,7 @@ use std::io::Read;
 use std::net::TcpStream;
 
 use crew::{Crew, assert_echoes, on_every_engine, present};
+use ringback::engine::Goodbye;
 use support::server::until;
 
 #[test]
@@ -28,14 +29,14 @@ fn a_successor_gets_whoever_comes_once_accepting_is_over() {
         let mut crew = Crew::start(engine, 1);
         let mut resident = crew.connect();
         assert_echoes(&mut resident);
-        crew.stop.stop_accepting();
+        crew.stop.set_accepting(false);
         let theirs = crew.succeed();
         let mut succeeded = Vec::new();
         let mut come = Vec::new();
         for number in 0..COME {
             if number == COME / 2 {
                 assert_echoes(&mut resident);
-                crew.stop.drain();
+                crew.stop.drain(Goodbye::default());
             }
             come.push(crew.connect());
             until("someone accepts", || {
@@ -75,7 +76,7 @@ fn two_workers_have_thirty_two_connections_each_of_sixty_four() {
             until("half have left", || (crew.present() == 32).then_some(()));
         }
         drop(streams);
-        crew.stop.drain();
+        crew.stop.drain(Goodbye::default());
         crew.join();
     });
 }
@@ -89,7 +90,7 @@ fn whoever_comes_in_a_drain_is_answered_and_counted() {
         let comers: Vec<_> = (0..200)
             .map(|number| {
                 if number == 100 {
-                    crew.stop.drain();
+                    crew.stop.drain(Goodbye::default());
                 }
                 crew.connect()
             })

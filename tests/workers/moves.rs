@@ -5,7 +5,7 @@ use std::panic::catch_unwind;
 use std::thread;
 use std::time::Duration;
 
-use ringback::engine::Engine;
+use ringback::engine::{Engine, Goodbye};
 use ringback::protocol::Policy;
 use ringback::protocol::policy::GreetingAfter;
 use ringback::shard::{Destination, Protocol};
@@ -77,7 +77,7 @@ fn move_talkers(engine: &'static Engine, seed: u64) {
     let put_down = crew.total(|it| it.put_down.get());
     assert_eq!(crew.total(|it| it.picked_up.get()), put_down);
     assert!(put_down > 0, "none has moved");
-    crew.stop.drain();
+    crew.stop.drain(Goodbye::default());
     // A worker whose connections are all gone panics if some of their memory is not back.
     crew.join();
 }
@@ -153,7 +153,7 @@ fn whoever_is_put_down_in_the_middle_of_anything_is_picked_up_by_the_other() {
             "who has moved counts where it is"
         );
         drop(streams);
-        crew.stop.drain();
+        crew.stop.drain(Goodbye::default());
         crew.join();
     });
 }

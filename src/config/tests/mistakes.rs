@@ -23,6 +23,8 @@ workers | two | `two` is not a whole number above zero; write a number from 1 to
 protocol | udp | `udp` is none of its values; write websocket or tcp.
 max-connections | 0 | `0` is not above zero; write a number such as 10000, or unlimited.
 max-connections | -1 | `-1` is not a whole number above zero; write a number such as 10000, or unlimited.
+drain-spread | 11s | `11s` is longer than --drain-timeout; write a shorter time: whoever is told last needs some to finish.
+drain-code | 1000 | `1000` is none of its values; write 1001 or 1012.
 drain-timeout | 30 | `30` lacks a unit; write 30s for seconds or 30ms for milliseconds.
 socket-io-path | // | `//` is the path of the echo and of the page; write a path such as /socket.io/, of letters, digits, and any of -._~/.
 allow-origin | app.example | `app.example` has no scheme; write scheme and host, such as https://app.example.org, https://*.example.org or http://localhost:8080, or null.

@@ -15,6 +15,7 @@ const fn machine(parallelism: usize, cpus_allowed: usize) -> Machine {
     Machine {
         parallelism: NonZeroUsize::new(parallelism).unwrap(),
         cpus_allowed,
+        has_sockets: false,
     }
 }
 

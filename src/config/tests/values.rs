@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use super::*;
+use crate::engine::Goodbye;
 use crate::http::Settings;
+use crate::protocol::CloseCode;
 use crate::protocol::policy::{GreetingAfter, Inflate};
 
 fn addresses(config: &Config) -> Vec<String> {
@@ -27,6 +29,7 @@ fn defaults() {
             loopback("127.0.0.1:3000", false),
             loopback("[::1]:3000", true),
         ],
+        listen_is_named: false,
         engine: EngineChoice::Auto,
         workers: NonZeroUsize::new(4).unwrap(),
         balance: false,
@@ -36,6 +39,8 @@ fn defaults() {
         tls: None,
         connections_max: None,
         drain_timeout: Duration::from_secs(10),
+        drain_delay: Duration::ZERO,
+        goodbye: Goodbye::default(),
         buffer_memory_bytes: 256 << 20,
         uring: UringTuning {
             buffers: None,
@@ -79,6 +84,9 @@ fn every_option_as_a_flag() {
         "--no-http",
         "--max-connections=10000",
         "--drain-timeout=1500ms",
+        "--drain-delay=2s",
+        "--drain-spread=1s",
+        "--drain-code=1012",
         "--buffer-memory=1MiB",
         "--uring-buffers=64",
         "--uring-buffer-size=32KiB",
@@ -113,6 +121,7 @@ fn every_option_as_a_flag() {
         Config {
             listen: Vec::new(),
             tls: None,
+            listen_is_named: true,
             engine: EngineChoice::Named(EngineName::Epoll),
             workers: NonZeroUsize::new(3).unwrap(),
             balance: true,
@@ -121,6 +130,11 @@ fn every_option_as_a_flag() {
             http: None,
             connections_max: NonZeroUsize::new(10_000),
             drain_timeout: Duration::from_millis(1500),
+            drain_delay: Duration::from_secs(2),
+            goodbye: Goodbye {
+                code: CloseCode::SERVICE_RESTART,
+                spread: Duration::from_secs(1),
+            },
             buffer_memory_bytes: 1 << 20,
             uring: UringTuning {
                 buffers: Some(64),
@@ -151,7 +165,7 @@ fn every_option_as_a_flag() {
 }
 
 /// A value for each option that is not its default, as a variable has it and as the file does.
-const SAID: [(&str, &str, &str); 44] = [
+const SAID: [(&str, &str, &str); 47] = [
     (
         "listen",
         "127.0.0.1:1,127.0.0.1:2",
@@ -171,6 +185,9 @@ const SAID: [(&str, &str, &str); 44] = [
     ("idle-timeout", "off", "'off'"),
     ("stall-timeout", "2s", "'2s'"),
     ("drain-timeout", "0", "0"),
+    ("drain-delay", "5s", "'5s'"),
+    ("drain-spread", "1s", "'1s'"),
+    ("drain-code", "1012", "1012"),
     ("buffer-memory", "64MiB", "'64MiB'"),
     (
         "allow-origin",

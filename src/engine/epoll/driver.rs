@@ -57,9 +57,10 @@ impl<'a, K: Kernel> Driver<'a, K> {
     /// # Errors
     /// Where listeners cannot be watched.
     pub fn new(worker: &'a Worker<'a>, mut kernel: K) -> io::Result<Self> {
-        kernel.listen(true)?;
+        let state = State::new(worker, kernel.now());
+        kernel.listen(!state.door.is_closed())?;
         Ok(Driver {
-            state: State::new(worker, kernel.now()),
+            state,
             worker,
             hot: vec![0; HOT_BUFFER_BYTES],
             kernel,
@@ -95,8 +96,8 @@ impl<'a, K: Kernel> Driver<'a, K> {
         let patience = self.next_due().map(|due| due.since(self.state.now()));
         self.kernel.wait(patience)?;
         self.state.set_now(self.kernel.now());
-        if self.state.stops_accepting(self.worker.stop) {
-            self.kernel.listen(false)?;
+        if let Some(open) = self.state.door_turns(self.worker.stop) {
+            self.kernel.listen(open)?;
         }
         while let Some(event) = self.kernel.next_event() {
             match event.token {
@@ -172,11 +173,12 @@ impl<'a, K: Kernel> Driver<'a, K> {
         while let Some(letter) = self.kernel.post().next_letter() {
             match letter {
                 Letter::Connection(socket, origin) => self.take_in(socket, origin),
-                Letter::PutDown { to } => {
-                    for id in self.state.shard.ids() {
-                        self.leave(id, to);
+                Letter::PutDown(wanted) => {
+                    for id in self.state.choose(&wanted) {
+                        self.leave(id, wanted.to);
                     }
                 }
+                Letter::RollCall(call) => call.answer(),
             }
         }
     }
@@ -195,6 +197,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
         let standing = |io: &Io<K::Socket>| kernel.standing(&io.socket);
         let peer = |io: &Io<K::Socket>| kernel.peer(&io.socket);
         match self.state.take_in(Io::new(socket), origin, standing, peer) {
+            Ok(id) if self.state.passes_on(id) => self.leave(id, Destination::Successor),
             Ok(id) => self.begin(id),
             Err(io) => self.kernel.close(io.socket, true),
         }

@@ -27,7 +27,12 @@ pub(super) fn take_in<W: World>(shared: &Rc<Shared<W>>, stream: W::Stream, origi
     let stream = Rc::new(stream);
     let taken_in = shared.core_now().take_in(Rc::clone(&stream), origin);
     match taken_in {
-        Some(id) => begin(shared, id, stream),
+        Some(id) => {
+            begin(shared, id, stream);
+            if shared.core().state.passes_on(id) {
+                shared.leave(id, Destination::Successor);
+            }
+        }
         None => close(stream, true),
     }
 }

@@ -297,7 +297,7 @@ impl<S: Stream> Core<S> {
     /// Ends everyone: those who are owed nothing more with a FIN.
     pub(super) fn end(&mut self) {
         self.ending = true;
-        self.state.door.shut();
+        self.state.door.set(false);
         for id in self.state.shard.ids() {
             self.call(id);
         }

@@ -171,7 +171,8 @@ impl Post<Socket> for &Tokio {
     fn next_letter(&mut self) -> Option<Letter<Socket>> {
         Some(match self.mail.borrow_mut().next_letter()? {
             Letter::Connection(socket, origin) => Letter::Connection(Socket::adopt(socket), origin),
-            Letter::PutDown { to } => Letter::PutDown { to },
+            Letter::PutDown(wanted) => Letter::PutDown(wanted),
+            Letter::RollCall(call) => Letter::RollCall(call),
         })
     }
 }
@@ -212,10 +213,7 @@ struct Accepting(net::TcpListener);
 
 impl Accepting {
     fn new(listener: &TcpListener) -> io::Result<Self> {
-        let listener = listener.try_clone()?;
-        // Before 5.19 an accept on a non-blocking one does not wait.
-        listener.set_nonblocking(false)?;
-        Ok(Accepting(net::TcpListener::from_std(listener)))
+        Ok(Accepting(net::TcpListener::from_std(listener.try_clone()?)))
     }
 }
 

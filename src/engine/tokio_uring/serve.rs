@@ -1,5 +1,6 @@
 //! A worker's life: accepting, deadlines, the end.
 
+use std::cell::Cell;
 use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -32,16 +33,9 @@ pub async fn serve<W: World>(
     stop: &Stop,
     woken: impl AsyncFn(),
 ) -> bool {
-    let doors: Vec<_> = listeners.into_iter().map(Rc::new).collect();
-    for (number, door) in (0..).zip(&doors) {
-        let accepting = accept(
-            Rc::clone(shared),
-            shared.presence(),
-            Rc::clone(door),
-            number,
-        );
-        shared.world.spawn(accepting);
-    }
+    let doors = listeners.into_iter().map(Door::new);
+    let doors: Vec<_> = doors.map(Rc::new).collect();
+    accept_everywhere(shared, &doors);
     loop {
         let next = shared.core().state.next_due();
         attend(shared, stop, next, woken()).await;
@@ -51,12 +45,16 @@ pub async fn serve<W: World>(
             shared.world.turn().await;
         }
         let mut core = shared.core_now();
-        if core.state.stops_accepting(stop) {
-            doors.iter().for_each(|listener| listener.shut());
-        }
+        let turns = core.state.door_turns(stop);
         core.end_turn(stop);
         if core.state.is_done() {
             break;
+        }
+        drop(core);
+        match turns {
+            Some(true) => accept_everywhere(shared, &doors),
+            Some(false) => doors.iter().for_each(|door| door.listener.shut()),
+            None => {}
         }
     }
     end(shared, stop, &doors).await
@@ -94,11 +92,11 @@ async fn attend<W: World>(
 }
 
 /// Ends what is left, and waits until all tasks have seen their operations end.
-async fn end<W: World>(shared: &Shared<W>, stop: &Stop, listeners: &[Rc<W::Listener>]) -> bool {
+async fn end<W: World>(shared: &Shared<W>, stop: &Stop, doors: &[Rc<Door<W>>]) -> bool {
     let ends = shared.world.now() + ENDING_MAX;
     shared.core_now().end();
-    for listener in listeners {
-        listener.shut();
+    for door in doors {
+        door.listener.shut();
     }
     for _ in 0..ENDING_TURNS {
         shared.world.turn().await;
@@ -119,27 +117,53 @@ fn read_letters<W: World>(shared: &Rc<Shared<W>>) {
     while let Some(letter) = shared.world.post().next_letter() {
         match letter {
             Letter::Connection(stream, origin) => connection::take_in(shared, stream, origin),
-            Letter::PutDown { to } => {
-                let ids = shared.shard().ids();
-                ids.into_iter().for_each(|id| shared.leave(id, to));
+            Letter::PutDown(wanted) => {
+                let ids = shared.core().state.choose(&wanted);
+                ids.into_iter().for_each(|id| shared.leave(id, wanted.to));
             }
+            Letter::RollCall(call) => call.answer(),
         }
     }
 }
 
-/// Accepts, one connection at a time, until accepting is over.
+/// A listener, and whether there is a task that accepts by it.
+struct Door<W: World> {
+    listener: W::Listener,
+    attended: Cell<bool>,
+}
+
+impl<W: World> Door<W> {
+    fn new(listener: W::Listener) -> Self {
+        let attended = Cell::new(false);
+        Door { listener, attended }
+    }
+}
+
+/// Gives each listener a task that accepts, if it has none.
+fn accept_everywhere<W: World>(shared: &Rc<Shared<W>>, doors: &[Rc<Door<W>>]) {
+    for (number, door) in (0..).zip(doors) {
+        if !door.attended.replace(true) {
+            let (shared, present) = (Rc::clone(shared), shared.presence());
+            let accepting = accept(shared.clone(), present, Rc::clone(door), number);
+            shared.world.spawn(accepting);
+        }
+    }
+}
+
+/// Accepts, one connection at a time, until the door is shut.
 async fn accept<W: World>(
     shared: Rc<Shared<W>>,
     _present: Presence<W>,
-    listener: Rc<W::Listener>,
+    door: Rc<Door<W>>,
     number: u32,
 ) {
     loop {
         rest(&shared).await;
         if shared.core().state.door.is_closed() {
+            door.attended.set(false);
             return;
         }
-        match listener.accept().await {
+        match door.listener.accept().await {
             Ok(stream) => connection::place(&shared, stream, number),
             Err(error) => shared.core().state.door.failed(&error, shared.world.now()),
         }

@@ -95,8 +95,10 @@ impl<'a, K: Kernel> Driver<'a, K> {
         self.kernel.enter(patience)?;
         self.turns = self.turns.wrapping_add(1);
         self.take_over();
-        if self.state.stops_accepting(self.worker.stop) {
-            self.accept_nowhere();
+        match self.state.door_turns(self.worker.stop) {
+            Some(true) => self.accept_everywhere(),
+            Some(false) => self.accept_nowhere(),
+            None => {}
         }
         while let Some(id) = self.next_called() {
             self.settle(id);
@@ -200,11 +202,12 @@ impl<'a, K: Kernel> Driver<'a, K> {
         while let Some(letter) = self.kernel.post().next_letter() {
             match letter {
                 Letter::Connection(socket, origin) => self.take_in(socket, origin),
-                Letter::PutDown { to } => {
-                    for id in self.state.shard.ids() {
-                        self.leave(id, to);
+                Letter::PutDown(wanted) => {
+                    for id in self.state.choose(&wanted) {
+                        self.leave(id, wanted.to);
                     }
                 }
+                Letter::RollCall(call) => call.answer(),
             }
         }
     }
@@ -223,6 +226,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
         let standing = |io: &Io<K::Socket>| kernel.standing(&io.socket);
         let peer = |io: &Io<K::Socket>| kernel.peer(&io.socket);
         match self.state.take_in(Io::new(socket), origin, standing, peer) {
+            Ok(id) if self.state.passes_on(id) => self.leave(id, Destination::Successor),
             Ok(id) => self.settle(id),
             Err(io) => self.kernel.close(io.socket, true),
         }

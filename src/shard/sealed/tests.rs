@@ -237,7 +237,8 @@ fn a_drain_counts_what_came_on_the_wire() {
         received: world.received + wire.len() as u64,
         ..Standing::default()
     };
-    world.shard.drain(CloseCode::GOING_AWAY, |()| standing);
+    world.shard.drain(CloseCode::GOING_AWAY);
+    world.shard.bid_farewell(world.id, |()| standing);
     assert_eq!(world.shard.wants(world.id).write, Write::Rest);
     world.receive(&wire);
     let read = world.read();

@@ -1,0 +1,281 @@
+//! Successors that are no good: the server goes on as if there had been none, and says why.
+
+use std::path::Path;
+use std::process::Command;
+
+use ringback::shard::ENCODING_VERSION;
+use rustix::process::Signal;
+
+use crate::dynasty::{Dynasty, await_end, number_behind};
+use crate::peers::{Crowd, Halfway};
+use crate::server::{self, BINARY, usable_engines};
+use crate::wire::Wire;
+
+/// What the two say to each other has this version.
+const PROTOCOL_VERSION: u16 = 1;
+
+/// Peers that are there. They fit into one batch.
+const CROWD: usize = 200;
+
+/// What the server says where it goes on.
+const GOES_ON: &str = "cannot hand over to a successor: ";
+
+/// Has the next successor be a script that does what it should up to some point.
+fn succeed_by(dynasty: &Dynasty, how: &str) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/succession/successor.py");
+    dynasty.replace_by_script(&format!(
+        "exec python3 '{script}' '{how}' {PROTOCOL_VERSION} {ENCODING_VERSION}"
+    ));
+}
+
+/// Asks for a successor that is no good: nobody notices, and the server says why with these words.
+fn fails(dynasty: &mut Dynasty, crowd: &mut Crowd, words: &str) {
+    crowd.begin();
+    let halfway = Halfway::begin(dynasty.address, 40);
+    dynasty.ask();
+    let line = dynasty.hears(GOES_ON);
+    assert!(line.contains(words), "{words}: {line}");
+    crowd.end();
+    halfway.end();
+    crowd.assert_quiet();
+    Crowd::gather(dynasty.address, 4).speak(1);
+}
+
+#[test]
+fn a_successor_that_is_no_good_changes_nothing() {
+    for engine in usable_engines() {
+        let mut dynasty = Dynasty::found_on_a_copy(engine, &[]);
+        let mut crowd = Crowd::gather(dynasty.address, CROWD);
+        for program in ["/bin/false", "/bin/true"] {
+            dynasty.replace_by(Path::new(program));
+            fails(
+                &mut dynasty,
+                &mut crowd,
+                "the successor has ended (exit status:",
+            );
+        }
+        dynasty.replace_by(Path::new("/nowhere"));
+        dynasty.signal(Signal::USR2);
+        let line = dynasty.hears(GOES_ON);
+        assert!(line.contains("cannot be started"), "{line}");
+        for (how, words) in [
+            (
+                "says garbage",
+                "it says what it should not: a frame that there is none of",
+            ),
+            (
+                "has another version",
+                "which knows handovers of version 2, and this process has version 1",
+            ),
+            ("has another encoding", "which knows connections of version"),
+            (
+                "ends once it has listeners",
+                "the successor has ended (exit status: 7)",
+            ),
+            ("says a word out of turn", "it says what it should not"),
+            (
+                "ends once it is to accept",
+                "the successor has ended (exit status: 7)",
+            ),
+            (
+                "ends with connections",
+                "the successor has ended (exit status: 7)",
+            ),
+        ] {
+            succeed_by(&dynasty, how);
+            fails(&mut dynasty, &mut crowd, words);
+        }
+        // One that is good.
+        dynasty.replace_by(Path::new(BINARY));
+        crowd.begin();
+        assert!(dynasty.restart() >= CROWD);
+        crowd.end();
+    }
+}
+
+#[test]
+fn a_successor_that_hangs_is_given_up() {
+    let mut dynasty = Dynasty::found_on_a_copy("epoll", &["--handshake-timeout", "60s"]);
+    let mut crowd = Crowd::gather(dynasty.address, CROWD);
+    succeed_by(&dynasty, "hangs with connections");
+    fails(&mut dynasty, &mut crowd, "it does not answer");
+    dynasty.replace_by_script("exec sleep 60");
+    fails(&mut dynasty, &mut crowd, "it does not answer");
+}
+
+#[test]
+fn what_a_successor_has_taken_is_its_own() {
+    for engine in usable_engines() {
+        let options = ["--workers", "1"];
+        let mut dynasty = Dynasty::found_on_a_copy(engine, &options);
+        let mut crowd = Crowd::gather(dynasty.address, CROWD + 100);
+        succeed_by(&dynasty, "ends with connections that are its own");
+        dynasty.ask();
+        let line = dynasty.hears("taken: ");
+        let taken: usize = line["taken: ".len()..].trim().parse().expect("a number");
+        let line = dynasty.hears(GOES_ON);
+        let words = format!("{taken} connections had been handed over");
+        assert!(line.contains(&words), "{line}");
+        let lost = crowd.count_closed();
+        assert_eq!(lost, taken, "{engine}");
+        crowd.speak(1);
+    }
+}
+
+#[test]
+fn whom_a_successor_does_not_want_is_told_to_come_again() {
+    for engine in usable_engines() {
+        // One says so connection by connection, the other may have fewer descriptors open.
+        for refuses in [true, false] {
+            let mut dynasty = Dynasty::found_on_a_copy(engine, &["--drain-timeout", "2s"]);
+            let mut crowd = Crowd::gather(dynasty.address, 60);
+            if refuses {
+                succeed_by(&dynasty, "refuses all");
+            } else {
+                dynasty.replace_by_script(&format!("ulimit -n 60; exec '{BINARY}' \"$@\""));
+            }
+            let successor = dynasty.ask();
+            let line = dynasty.hears(" stay");
+            let staying = number_behind(&line, "; ").as_raw_nonzero().get() as usize;
+            assert_eq!(crowd.hear_closes(1012), staying, "{engine}: {line}");
+            assert!(refuses || staying < 60, "{engine}: some went");
+            let first = std::mem::replace(&mut dynasty.reigning, successor);
+            assert_eq!(dynasty.end_of(first), Some(0));
+            crowd.speak(1);
+        }
+    }
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_is_no_successors() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("ringback.toml");
+    std::fs::write(&file, "idle-timeout = '30s'").expect("a file");
+    let option = file.to_str().expect("UTF-8");
+    let mut dynasty = Dynasty::found("epoll", &["--config", option]);
+    let mut crowd = Crowd::gather(dynasty.address, 10);
+    std::fs::write(&file, "idle-timeout = 'soon'").expect("a file");
+    crowd.begin();
+    dynasty.ask();
+    dynasty.hears("`soon` is not a duration");
+    let line = dynasty.hears(GOES_ON);
+    assert!(line.contains("exit status: 2"), "{line}");
+    crowd.end();
+    std::fs::write(&file, "idle-timeout = '20s'").expect("a file");
+    assert_eq!(dynasty.restart(), 10);
+    crowd.speak(1);
+}
+
+#[test]
+fn told_to_stop_amid_a_handover_both_stop() {
+    for engine in usable_engines() {
+        let mut dynasty = Dynasty::found_on_a_copy(engine, &[]);
+        let mut crowd = Crowd::gather(dynasty.address, CROWD);
+        succeed_by(&dynasty, "hangs with connections");
+        let successor = dynasty.ask();
+        dynasty.hears("the successor hangs");
+        dynasty.signal(Signal::TERM);
+        assert_eq!(crowd.hear_closes(1001), CROWD, "{engine}");
+        let first = dynasty.reigning;
+        assert_eq!(dynasty.end_of(first), Some(0), "{engine}");
+        await_end(successor);
+    }
+}
+
+#[test]
+fn one_handover_at_a_time() {
+    let mut dynasty = Dynasty::found_on_a_copy("epoll", &[]);
+    dynasty.replace_by_script("exec sleep 60");
+    let successor = dynasty.ask();
+    dynasty.signal(Signal::USR2);
+    dynasty.hears("is under way already");
+    rustix::process::kill_process(successor, Signal::KILL).expect("it lives");
+    dynasty.hears(GOES_ON);
+}
+
+/// What has come is served by the successor, and so is whoever comes.
+#[test]
+fn a_successor_goes_on_alone_if_the_old_process_is_killed() {
+    for engine in usable_engines() {
+        let mut dynasty = Dynasty::found(engine, &[]);
+        let crowd = Crowd::gather(dynasty.address, 500);
+        let successor = dynasty.ask();
+        dynasty.hears("accepts connections now");
+        let first = std::mem::replace(&mut dynasty.reigning, successor);
+        rustix::process::kill_process(first, Signal::KILL).expect("it has much to do");
+        dynasty.end_of(first);
+        Crowd::gather(dynasty.address, 10).speak(1);
+        drop(crowd);
+        assert_eq!(dynasty.abdicate(), Some(0), "{engine}");
+    }
+}
+
+/// As the first process of a container.
+#[test]
+fn process_1_refuses() {
+    let unshare = [
+        "--user",
+        "--map-root-user",
+        "--pid",
+        "--fork",
+        "--kill-child",
+    ];
+    let trial = Command::new("unshare").args(unshare).arg("true").status();
+    if !trial.is_ok_and(|status| status.success()) {
+        server::say_skipped(
+            "process 1",
+            "`unshare` makes no namespace of processes here",
+        );
+        return;
+    }
+    let mut command = Command::new("unshare");
+    command.args(unshare).arg(BINARY);
+    let mut dynasty = Dynasty::of(command, "epoll", &[], None);
+    let children = format!(
+        "/proc/{0}/task/{0}/children",
+        dynasty.reigning.as_raw_nonzero()
+    );
+    let child = std::fs::read_to_string(children).expect("Linux 3.5");
+    let child = number_behind(&child, "");
+    rustix::process::kill_process(child, Signal::USR2).expect("it lives");
+    let line = dynasty.hears("SIGUSR2: this is process 1");
+    assert!(line.contains("rolling update"), "{line}");
+    Wire::to(dynasty.address).handshake();
+}
+
+/// Nothing that the old process has open is open in the new one, but for the line between them.
+#[test]
+fn a_successor_inherits_one_descriptor() {
+    for engine in usable_engines() {
+        let mut dynasty = Dynasty::found_on_a_copy(engine, &[]);
+        let _crowd = Crowd::gather(dynasty.address, 20);
+        dynasty.replace_by_script("echo \"has $RINGBACK_SUCCEED\" >&2; exec ls /proc/self/fd >&2");
+        dynasty.ask();
+        dynasty.hears(GOES_ON);
+        let log = dynasty.log();
+        let line = log.iter().find_map(|line| line.strip_prefix("has "));
+        let line: u32 = line.and_then(|it| it.parse().ok()).expect("a number");
+        let mut open: Vec<u32> = log.iter().filter_map(|line| line.parse().ok()).collect();
+        open.sort_unstable();
+        // The folder that is listed has the first number that is free.
+        let listed = (3..).find(|it| *it != line).expect("a number");
+        let mut expected = vec![0, 1, 2, listed, line];
+        expected.sort_unstable();
+        assert_eq!(open, expected, "{engine}");
+    }
+}
+
+/// A variable that somebody has set by mistake.
+#[test]
+fn a_line_that_is_none_is_a_mistake() {
+    for value in ["", "x", "0", "77"] {
+        let output = Command::new(BINARY)
+            .env("RINGBACK_SUCCEED", value)
+            .output()
+            .expect("it starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        let start = format!("ringback: RINGBACK_SUCCEED: `{value}` is no line to another process");
+        assert!(said.starts_with(&start), "{said}");
+    }
+}
