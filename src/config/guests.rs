@@ -10,6 +10,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::{Arg, ArgAction};
 use ipnet::IpNet;
 
 use crate::protocol::Moment;
@@ -20,6 +21,7 @@ use super::error::quote;
 use super::file;
 use super::layers::Given;
 use super::meaning::Said;
+use super::options::option;
 use super::units::{Refusal, rate, size_rate};
 
 /// Whoever may write to a file with this mode besides its owner and its group.
@@ -67,6 +69,60 @@ impl Guests {
         let asks_for_something = guests != guests::Guests::default();
         Ok(asks_for_something.then(|| Arc::new(guests)))
     }
+}
+
+/// The options, in the order of the help.
+pub(super) fn options() -> Vec<Arg> {
+    let mut all = vec![
+        option("allow-origin", "ORIGIN")
+            .help(
+                "Origin whose pages may ask, such as https://app.example.org, https://*.example.org or null; \
+                 others get 403, programs without an origin may always; repeatable; none given allows all",
+            )
+            .action(ArgAction::Append),
+        option("allow-host", "HOST")
+            .help(
+                "Name by which the server may be called, such as echo.example.org or *.example.org, with a port or \
+                 any; requests for others get 421; repeatable; none given allows all",
+            )
+            .action(ArgAction::Append),
+        option("path", "PATH")
+            .help(
+                "Path at which WebSockets are echoed, with or without a slash at its end; at others they get 404; \
+                 repeatable; none given echoes everywhere",
+            )
+            .action(ArgAction::Append),
+        option("auth-file", "FILE").help(
+            "Names and SHA-256 of secrets, a line name:hash for each; whoever shows none gets 401, but /healthz \
+             and /readyz are open",
+        ),
+        option("trusted-proxy", "CIDR")
+            .help(
+                "Address or network of proxies that are believed what they say of their clients in Forwarded or \
+                 X-Forwarded-For, and X-Forwarded-Proto; repeatable",
+            )
+            .action(ArgAction::Append),
+    ];
+    all.extend(limits());
+    all
+}
+
+fn limits() -> [Arg; 4] {
+    [
+        option("max-connections-per-source", "N").help(
+            "Connections at once from one IPv4 address or one IPv6 network of 64 bits; more get 429, or are closed",
+        ),
+        option("handshakes-per-source", "RATE").help(
+            "How fast they may come from one, such as 20/s or 600/m, as many of them at once; more get 429, or are \
+             closed",
+        ),
+        option("max-message-rate", "RATE").help(
+            "How fast messages are taken in from each connection, such as 100/s; whoever sends faster is read from \
+             more slowly",
+        ),
+        option("max-bandwidth", "SIZE/s").help("The same in bytes, such as 1MiB/s"),
+    ]
+    .map(|arg| arg.default_value("unlimited"))
 }
 
 /// Reads the options of who may come.

@@ -36,7 +36,7 @@ pub(super) fn options() -> Vec<Arg> {
         ("TLS", tls()),
         ("Workers", workers()),
         ("Limits", limits()),
-        ("Who may come", guests()),
+        ("Who may come", super::guests::options()),
         ("Answers", answers()),
         ("Ordinary HTTP and what lives on it", http()),
         ("Configuration and log", configuration()),
@@ -166,59 +166,6 @@ fn limits() -> Vec<Arg> {
             )
             .default_value("256MiB"),
     ]
-}
-
-fn guests() -> Vec<Arg> {
-    let mut all = vec![
-        option("allow-origin", "ORIGIN")
-            .help(
-                "Origin whose pages may ask, such as https://app.example.org, https://*.example.org or null; \
-                 others get 403, programs without an origin may always; repeatable; none given allows all",
-            )
-            .action(ArgAction::Append),
-        option("allow-host", "HOST")
-            .help(
-                "Name by which the server may be called, such as echo.example.org or *.example.org, with a port or \
-                 any; requests for others get 421; repeatable; none given allows all",
-            )
-            .action(ArgAction::Append),
-        option("path", "PATH")
-            .help(
-                "Path at which WebSockets are echoed, with or without a slash at its end; at others they get 404; \
-                 repeatable; none given echoes everywhere",
-            )
-            .action(ArgAction::Append),
-        option("auth-file", "FILE").help(
-            "Names and SHA-256 of secrets, a line name:hash for each; whoever shows none gets 401, but /healthz \
-             and /readyz are open",
-        ),
-        option("trusted-proxy", "CIDR")
-            .help(
-                "Address or network of proxies that are believed what they say of their clients in Forwarded or \
-                 X-Forwarded-For, and X-Forwarded-Proto; repeatable",
-            )
-            .action(ArgAction::Append),
-    ];
-    all.extend(guest_limits());
-    all
-}
-
-fn guest_limits() -> [Arg; 4] {
-    [
-        option("max-connections-per-source", "N").help(
-            "Connections at once from one IPv4 address or one IPv6 network of 64 bits; more get 429, or are closed",
-        ),
-        option("handshakes-per-source", "RATE").help(
-            "How fast they may come from one, such as 20/s or 600/m, as many of them at once; more get 429, or are \
-             closed",
-        ),
-        option("max-message-rate", "RATE").help(
-            "How fast messages are taken in from each connection, such as 100/s; whoever sends faster is read from \
-             more slowly",
-        ),
-        option("max-bandwidth", "SIZE/s").help("The same in bytes, such as 1MiB/s"),
-    ]
-    .map(|arg| arg.default_value("unlimited"))
 }
 
 fn answers() -> Vec<Arg> {
