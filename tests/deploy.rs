@@ -4,6 +4,7 @@
 mod support;
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::LazyLock;
@@ -67,6 +68,9 @@ fn the_manifests_and_the_dockerfile_are_right() {
         "deploy/kubernetes/edge/ringback.yaml: PodDisruptionBudget ringback",
         "deploy/kubernetes/edge/routes.yaml: HTTPRoute ringback",
         "deploy/kubernetes/edge/routes.yaml: TCPRoute ringback",
+        "deploy/kubernetes/edge/routes.yaml: TLSRoute ringback",
+        "deploy/kubernetes/edge/monitor.yaml: PodMonitor ringback",
+        "deploy/kubernetes/edge/tls.yaml: Deployment ringback-tls",
         "deploy/kubernetes/load/job.yaml: Job ringload",
         "deploy/kubernetes/load-without-volume/job.yaml: Job ringload",
     ] {
@@ -122,15 +126,21 @@ fn misspellings(manifest: &str) -> Vec<(String, String)> {
     found
 }
 
-/// Each misspelt field of the Job, by itself, is found and named.
+/// Each misspelt field of the Job, and of the kinds that are not Kubernetes' own, by itself, is found and named.
 #[test]
 fn a_misspelt_field_is_found() {
     if !ready() {
         return;
     }
-    let manifest = root().join("deploy/kubernetes/load/job.yaml");
-    let misspellings = misspellings(&fs::read_to_string(manifest).expect("the Job"));
+    let read = |name: &str| {
+        let manifest = root().join("deploy/kubernetes").join(name);
+        misspellings(&fs::read_to_string(manifest).expect("the manifest"))
+    };
+    let mut misspellings = read("load/job.yaml");
     assert!(misspellings.len() > 60, "{}", misspellings.len());
+    misspellings.extend(read("edge/routes.yaml"));
+    misspellings.extend(read("edge/monitor.yaml"));
+    assert!(misspellings.len() > 100, "{}", misspellings.len());
     let folder = tempfile::tempdir().expect("a folder");
     let mut files = Vec::new();
     for (number, (key, text)) in misspellings.iter().enumerate() {
@@ -192,31 +202,104 @@ fn other_mistakes_are_found() {
     }
 }
 
-/// The server starts with the arguments of the Deployment, on another port of this machine alone, and has
-/// a worker for each CPU that it is given.
-#[test]
-fn the_server_takes_the_arguments_of_its_deployment() {
-    let path = root().join("deploy/kubernetes/server/ringback.yaml");
+/// The container of a Deployment's only kind of pod.
+fn container(manifest: &str) -> Value {
+    let path = root().join("deploy/kubernetes").join(manifest);
     let text = fs::read_to_string(path).expect("the manifest");
     let documents: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
-    let container = &documents[0]["spec"]["template"]["spec"]["containers"][0];
-    let arguments: Vec<&str> = container["args"]
-        .as_array()
-        .expect("arguments")
-        .iter()
-        .map(|argument| argument.as_str().expect("text"))
-        .collect();
-    let ["--listen", address, rest @ ..] = &arguments[..] else {
-        panic!("{arguments:?}");
-    };
-    assert!(address.parse::<std::net::SocketAddr>().is_ok(), "{address}");
+    documents[0]["spec"]["template"]["spec"]["containers"][0].clone()
+}
+
+/// Its arguments but for the first, which is where to listen.
+fn arguments(container: &Value) -> Vec<&str> {
+    let arguments = container["args"].as_array().expect("arguments");
+    let mut arguments = arguments.iter().map(|it| it.as_str().expect("text"));
+    assert_eq!(arguments.next(), Some("--listen"));
+    let address = arguments.next().unwrap_or_default();
+    let address = address.trim_start_matches("tls://");
+    assert!(address.parse::<SocketAddr>().is_ok(), "{address}");
+    arguments.collect()
+}
+
+/// The server starts with the arguments of each Deployment, on another port of this machine alone.
+#[test]
+fn the_server_takes_the_arguments_of_its_deployments() {
+    for manifest in [
+        "server/ringback.yaml",
+        "edge/ringback.yaml",
+        "edge/tcp.yaml",
+    ] {
+        let container = container(manifest);
+        let mut arguments = arguments(&container);
+        if let Some(at) = arguments.iter().position(|it| *it == "--admin") {
+            arguments[at + 1] = "127.0.0.1:0";
+        }
+        let server = Server::start("epoll", &arguments);
+        assert_ne!(server.address.port(), 0, "{manifest}");
+    }
+}
+
+/// The server under test has a worker for each CPU that it is given.
+#[test]
+fn the_server_under_test_has_a_worker_for_each_cpu() {
+    let container = container("server/ringback.yaml");
     let cpus = container["resources"]["limits"]["cpu"]
         .as_str()
         .expect("text");
+    let arguments = arguments(&container);
+    let mut pairs = arguments.windows(2);
     assert!(
-        rest.windows(2).any(|pair| pair == ["--workers", cpus]),
-        "{rest:?}"
+        pairs.any(|pair| pair == ["--workers", cpus]),
+        "{arguments:?}"
     );
-    let server = Server::start("epoll", rest);
-    assert_ne!(server.address.port(), 0);
+}
+
+/// A pod has the time that its server asks for: before it goes down, and while it does.
+#[test]
+fn a_pod_may_take_as_long_as_its_server_takes_to_go_down() {
+    let path = root().join("deploy/kubernetes/edge/ringback.yaml");
+    let text = fs::read_to_string(path).expect("the manifest");
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
+    let pod = &documents[0]["spec"]["template"]["spec"];
+    let grace = pod["terminationGracePeriodSeconds"]
+        .as_u64()
+        .expect("seconds");
+    let container = container("edge/ringback.yaml");
+    let pause = &container["lifecycle"]["preStop"]["sleep"]["seconds"];
+    let arguments = arguments(&container);
+    let span = |option: &str| {
+        let pair = arguments.windows(2).find(|pair| pair[0] == option)?;
+        humantime::parse_duration(pair[1]).ok()
+    };
+    let drain = span("--drain-timeout").expect("a time").as_secs();
+    let delay = span("--drain-delay").map_or(0, |it| it.as_secs());
+    let before = delay + pause.as_u64().unwrap_or(0);
+    assert!(
+        before >= 5 && before + drain < grace,
+        "{before} + {drain}, {grace}"
+    );
+}
+
+/// The probe of liveness asks as the image's own check of its health does.
+#[test]
+fn a_pod_is_asked_for_its_health_as_the_image_asks() {
+    let container = container("edge/ringback.yaml");
+    let command = container["livenessProbe"]["exec"]["command"].as_array();
+    let words: Vec<_> = command
+        .expect("a command")
+        .iter()
+        .map(|it| it.as_str().expect("text"))
+        .collect();
+    let server = Server::start("epoll", &[]);
+    let url = server.url();
+    let mut words = words.iter().map(|it| {
+        if *it == "ws://127.0.0.1:3000/" {
+            &*url
+        } else {
+            *it
+        }
+    });
+    assert_eq!(words.next(), Some("/ringback"));
+    let status = Command::new(server::BINARY).args(words).status();
+    assert!(status.expect("it starts").success());
 }

@@ -1,6 +1,7 @@
-//! What is made to be installed: the Debian package, completions, manual pages, units.
+//! What is made to be installed: the Debian package, the image, completions, manual pages, units.
 
 mod debian;
+mod image;
 mod papers;
 mod seccomp;
 #[path = "../support/mod.rs"]
