@@ -131,7 +131,21 @@ kill -INT $pings
 wait $pings
 systemctl is-active ringback
 
+# One that is killed is followed by another, after a reload too.
+killed=$(main)
+kill -KILL "$killed"
+successor "$killed"
+for _ in $(seq 50); do if echoes; then break; fi; sleep 0.1; done
+first=$(main)
+systemctl reload ringback
+successor "$first"
+sleep 0.5
+
+# Whoever is connected when it is removed is told.
+ringback ping --interval 20ms --json ws://localhost:3000/ >/result/goodbye 2>&1 &
+sleep 0.5
 dpkg --remove --no-triggers ringback
+grep 'the server closed: 1001' /result/goodbye
 ! systemctl is-active ringback
 test ! -e /usr/bin/ringback -a -f /etc/ringback/ringback.toml
 dpkg --purge --no-triggers ringback

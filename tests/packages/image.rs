@@ -12,7 +12,7 @@ use crate::support::server::{Server, say_skipped, usable_engines};
 const CONTAINER: &str = r#"
 root="$1"; shift
 mount --bind "$root" "$root"
-mount --bind /dev/urandom "$root/dev/urandom"
+for device in random urandom; do mount --bind "/dev/$device" "$root/dev/$device"; done
 mount --rbind /proc "$root/proc"
 mount -o remount,bind,ro "$root"
 exec chroot --userspec=65532:65532 --groups= "$root" "$@"
@@ -48,7 +48,9 @@ fn image() -> Option<tempfile::TempDir> {
     for place in ["proc", "dev"] {
         fs::create_dir(inside(place)).expect("a folder");
     }
-    fs::write(inside("dev/urandom"), "").expect("a file");
+    for device in ["dev/random", "dev/urandom"] {
+        fs::write(inside(device), "").expect("a file");
+    }
     // Its owner is who made it; any user may enter.
     let everyone = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     fs::set_permissions(folder.path(), everyone).expect("permissions");
