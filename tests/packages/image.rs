@@ -35,7 +35,7 @@ fn words() -> [Vec<String>; 3] {
 /// A folder with the binary alone, if there is one that needs no libraries.
 fn image() -> Option<tempfile::TempDir> {
     let Some(binary) = std::env::var_os("RINGBACK_STATIC").map(PathBuf::from) else {
-        say_skipped("the image", "scripts/test builds its binary");
+        say_skipped("the image", "scripts/test --full builds its binary");
         return None;
     };
     if !rustix::process::geteuid().is_root() {
