@@ -279,27 +279,3 @@ fn a_pod_may_take_as_long_as_its_server_takes_to_go_down() {
         "{before} + {drain}, {grace}"
     );
 }
-
-/// The probe of liveness asks as the image's own check of its health does.
-#[test]
-fn a_pod_is_asked_for_its_health_as_the_image_asks() {
-    let container = container("edge/ringback.yaml");
-    let command = container["livenessProbe"]["exec"]["command"].as_array();
-    let words: Vec<_> = command
-        .expect("a command")
-        .iter()
-        .map(|it| it.as_str().expect("text"))
-        .collect();
-    let server = Server::start("epoll", &[]);
-    let url = server.url();
-    let mut words = words.iter().map(|it| {
-        if *it == "ws://127.0.0.1:3000/" {
-            &*url
-        } else {
-            *it
-        }
-    });
-    assert_eq!(words.next(), Some("/ringback"));
-    let status = Command::new(server::BINARY).args(words).status();
-    assert!(status.expect("it starts").success());
-}

