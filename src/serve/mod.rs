@@ -73,7 +73,7 @@ impl From<io::Error> for ServeError {
 /// What the operator has to change, or what a worker died of.
 pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
     // While its file has its name.
-    let program = Program::of_this_process()?;
+    let program = Program::of_this_process();
     let files = limits::raise_open_files();
     let workers = config.workers.get();
     let mut inheritance = Inheritance::claim()?;

@@ -109,6 +109,11 @@ impl Dynasty {
         log.iter().filter(|line| line.contains(words)).count()
     }
 
+    /// The first of them, for whoever wants to know its address.
+    pub(crate) fn server(&self) -> &Server {
+        &self.first
+    }
+
     pub(crate) fn log(&self) -> Vec<String> {
         self.first.log()
     }

@@ -7,15 +7,23 @@
 //! | `unnoticed.rs` | that nobody does |
 //! | `failing.rs` | successors that are no good |
 //! | `changed.rs` | successors that are to serve in another way |
+//! | `over_tls.rs` | who cannot be handed over |
 //! | `ending.rs` | how a server goes down that nobody succeeds |
 //! | `whole.rs` | the whole proof, with figures |
 //! | `managed.rs` | what a service manager sees, and the sockets that it opens |
 
+#[allow(dead_code, reason = "these tests use a part of it")]
+#[path = "../tls/authority.rs"]
+mod authority;
 mod changed;
+#[allow(dead_code, reason = "these tests use a part of it")]
+#[path = "../tls/client.rs"]
+mod client;
 mod dynasty;
 mod ending;
 mod failing;
 mod managed;
+mod over_tls;
 mod peers;
 #[path = "../support/mod.rs"]
 mod support;

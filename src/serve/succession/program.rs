@@ -32,14 +32,15 @@ impl Program {
     ///
     /// The name by which the process was started is preferred to the file that the kernel tells of, since that is
     /// what an upgrade replaces: it may be a link, which then names another file.
-    pub(in crate::serve) fn of_this_process() -> io::Result<Self> {
+    pub(in crate::serve) fn of_this_process() -> Self {
         let arguments: Vec<_> = env::args_os().collect();
-        let running = env::current_exe()?;
+        let running = env::current_exe().ok();
         let called = arguments.first().and_then(|name| find(name));
-        let path = called
-            .filter(|called| is_same(called, &running))
-            .unwrap_or(running);
-        Ok(Program { path, arguments })
+        let is_running = |called: &PathBuf| running.as_ref().is_none_or(|it| is_same(called, it));
+        let path = called.filter(is_running).or(running.clone());
+        // Where neither is known it cannot be started, and the operator is told so when he asks for that.
+        let path = path.unwrap_or_default();
+        Program { path, arguments }
     }
 
     /// Where it lies.
