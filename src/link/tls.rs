@@ -154,6 +154,10 @@ impl Tls {
         let State::Talking(connection) = &mut self.state else {
             return None;
         };
+        // There may be keys already, but not for a client that has not shown who it is.
+        if connection.is_handshaking() {
+            return None;
+        }
         let mut written = 0;
         loop {
             let UnbufferedStatus { state, .. } = connection.process_tls_records(unfinished);

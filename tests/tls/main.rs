@@ -37,7 +37,7 @@ macro_rules! on_every_engine {
 on_every_engine! {
     messages: both_versions_echo_every_size, every_cut_of_the_wire_is_echoed, many_small_ones_are_answered,
         sixteen_mebibytes_come_back, a_slow_reader_gets_all_and_leaves_nothing, bytes_come_back_without_websocket,
-        keys_may_be_updated;
+        keys_may_be_updated, an_idle_connection_takes_little_memory;
     handshakes: a_name_gets_its_certificate, what_is_not_spoken_is_refused, clients_show_certificates_where_they_must,
         who_comes_again_resumes, half_a_handshake_ends_with_an_alert_and_costs_little, noise_ends_with_an_alert;
     ending: each_side_says_that_nothing_follows, a_drain_says_goodbye_over_tls, who_goes_without_a_word_is_let_go;

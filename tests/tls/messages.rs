@@ -218,6 +218,30 @@ pub(crate) fn a_slow_reader_gets_all_and_leaves_nothing(engine: &'static str) {
     }
 }
 
+/// All of it: the connection's own, what rustls keeps of a session, and what the allocator needs beside.
+pub(crate) fn an_idle_connection_takes_little_memory(engine: &'static str) {
+    const COUNT: usize = 500;
+    let (server, authority) = serve_localhost(engine, &[]);
+    let config = Arc::new(config(&authority, rustls::ALL_VERSIONS, None));
+    let open = |count: usize| {
+        let all = (0..count).map(|_| {
+            let mut client = Client::try_connect(&server, "localhost", &config).expect("in");
+            client.handshake();
+            comes_back(&mut client, &Frame::text("and then nothing"));
+            client
+        });
+        all.collect::<Vec<_>>()
+    };
+    // What the first of them take is kept for all.
+    let first = open(20);
+    let before = server.resident_bytes();
+    let others = open(COUNT);
+    let each = server.resident_bytes().saturating_sub(before) / COUNT as u64;
+    println!("{engine}: {each} bytes for an idle connection");
+    assert!(each <= 10_000, "{each} bytes for an idle connection");
+    drop((first, others));
+}
+
 pub(crate) fn bytes_come_back_without_websocket(engine: &'static str) {
     let (server, authority) = serve_localhost(engine, &["--protocol", "tcp"]);
     let mut client = Client::connect(&server, &authority);
