@@ -102,6 +102,12 @@ pub(super) fn options() -> Vec<Arg> {
                  X-Forwarded-For, and X-Forwarded-Proto; repeatable",
             )
             .action(ArgAction::Append),
+        option("proxy-protocol-from", "CIDR")
+            .help(
+                "Address or network of load balancers whose connections begin with a header of the PROXY protocol, \
+                 version 1 or 2, before any TLS; without one they are closed; repeatable",
+            )
+            .action(ArgAction::Append),
     ];
     all.extend(limits());
     all
@@ -135,6 +141,7 @@ pub(super) fn guests(say: &Said<'_>) -> Result<Guests, ConfigError> {
             hosts: all(say.get("allow-host"), rule)?,
             paths: all(say.get("path"), path)?,
             proxies: all(say.get("trusted-proxy"), network)?,
+            balancers: all(say.get("proxy-protocol-from"), network)?,
             pace: Pace {
                 messages: say
                     .required("max-message-rate")

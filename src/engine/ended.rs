@@ -53,7 +53,7 @@ impl Ended {
             Cause::Closed(_) => 1,
             Cause::Stalled => 2,
             Cause::Memory => 3,
-            Cause::Tls(_) => 4,
+            Cause::Tls(_) | Cause::Preface(_) => 4,
         }];
         if *told == LINES_MAX {
             self.untold += 1;

@@ -7,6 +7,8 @@ use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerInco
 pub enum Fault {
     /// The peer speaks plain HTTP, and was told so in words.
     PlainHttp,
+    /// What comes before everything else, a load balancer's header, is none.
+    Preface(&'static str),
     /// A part of the handshake is longer than is kept of it.
     TooLong,
     /// Another.
@@ -19,7 +21,7 @@ impl Fault {
         match self {
             Fault::PlainHttp => "speaks plain HTTP where this server speaks TLS",
             Fault::TooLong => "sends more for its handshake than is kept of one",
-            Fault::Other(text) => text,
+            Fault::Preface(text) | Fault::Other(text) => text,
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What lies between the wire and a dialogue where an entrance speaks TLS. A plain connection has no link.
+//! What lies between the wire and a dialogue where an entrance speaks TLS, and before that what a load balancer puts in
+//! front. A plain connection has no link, or none any more.
 //!
 //! Bytes in, bytes out: ciphertext comes in and is opened where it lies, plaintext is sealed into memory of the caller's.
 //! Nothing in here knows a socket, a clock of its own or a file. rustls is behind `tls.rs`, and nobody else asks it.
@@ -8,6 +9,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
+//! | `preface.rs` | the header of the PROXY protocol |
 //! | `tls.rs` | one connection's TLS, from the first byte to close_notify |
 //! | `records.rs` | where records begin and end |
 //! | `acceptor.rs` | what a handshake is made from, and how that is replaced |
@@ -19,6 +21,7 @@
 mod acceptor;
 mod certificates;
 mod fault;
+mod preface;
 mod records;
 #[cfg(test)]
 pub(crate) mod rehearsal;
@@ -34,6 +37,8 @@ use crate::memory::Counted;
 pub use acceptor::{Acceptor, Offer};
 pub use certificates::{ClientRoots, Pair, Unfit, self_signed};
 pub use fault::Fault;
+use preface::Preface;
+pub use preface::{Introduction, PREFACE_BYTES_MAX};
 use records::Place;
 use tls::Tls;
 pub use tls::{Facts, RECORD_BYTES_MAX, sealed_bytes_max};
@@ -51,6 +56,8 @@ pub struct Opened {
     pub out: Vec<u8>,
     /// The peer says that nothing follows (close_notify).
     pub is_finished: bool,
+    /// Whom the peer has behind it: said once.
+    pub introduced: Option<Introduction>,
 }
 
 impl Opened {
@@ -63,12 +70,16 @@ impl Opened {
         self.plain.shrink_to(KEPT_BYTES_MAX);
         self.out.shrink_to(KEPT_BYTES_MAX);
         self.is_finished = false;
+        self.introduced = None;
     }
 }
 
 /// One connection's link.
 pub struct Link {
-    tls: Tls,
+    /// What has still to come before anything else.
+    preface: Option<Preface>,
+    /// None: once the preface has come, there is nothing between.
+    tls: Option<Tls>,
     /// What came and is not whole: of records that were opened, as long as a message of the handshake goes on in the
     /// next, and then a part of a record.
     unfinished: Vec<u8>,
@@ -80,15 +91,29 @@ pub struct Link {
 }
 
 impl Link {
-    /// Of a connection that has just been accepted.
-    pub fn accept(acceptor: &Arc<Acceptor>) -> Box<Self> {
-        Box::new(Link {
-            tls: Tls::new(acceptor.clone()),
+    /// Of a connection that has just been accepted, if it has one: with TLS, and behind a load balancer's preface.
+    pub fn accept(acceptor: Option<&Arc<Acceptor>>, has_preface: bool) -> Option<Box<Self>> {
+        if acceptor.is_none() && !has_preface {
+            return None;
+        }
+        Some(Box::new(Link {
+            preface: has_preface.then(Preface::default),
+            tls: acceptor.map(|acceptor| Tls::new(acceptor.clone())),
             unfinished: Vec::new(),
             opened: 0,
             received: 0,
             counted: Counted::default(),
-        })
+        }))
+    }
+
+    /// Whether it speaks TLS.
+    pub fn has_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Whether it has done all that it was for: its connection goes on as a plain one.
+    pub fn is_spent(&self) -> bool {
+        self.preface.is_none() && self.tls.is_none()
     }
 
     /// Bytes have come from the wire. They are overwritten. What is behind the end that the peer has told is ignored
@@ -99,11 +124,23 @@ impl Link {
     pub fn receive(&mut self, lent: &mut [u8], opened: &mut Opened) -> Result<(), Fault> {
         self.received += lent.len() as u64;
         let mut rest = lent;
-        while !rest.is_empty() && !self.tls.hears_no_more() {
+        if let Some(preface) = &mut self.preface {
+            let Some((used, introduction)) = preface.receive(rest)? else {
+                return Ok(());
+            };
+            opened.introduced = Some(introduction);
+            self.preface = None;
+            rest = &mut rest[used..];
+        }
+        let Some(tls) = &mut self.tls else {
+            opened.plain.extend_from_slice(rest);
+            return Ok(());
+        };
+        while !rest.is_empty() && !tls.hears_no_more() {
             if self.unfinished.is_empty() {
                 let Place { whole, .. } = records::find(rest);
-                let used = self.tls.receive(rest, opened)?;
-                if !self.tls.hears_no_more() {
+                let used = tls.receive(rest, opened)?;
+                if !tls.hears_no_more() {
                     self.unfinished = rest[used..].to_vec();
                     self.opened = whole.saturating_sub(used);
                 }
@@ -118,14 +155,14 @@ impl Link {
             if whole == 0 && missing > 0 {
                 continue;
             }
-            let used = self.tls.receive(&mut self.unfinished, opened)?;
+            let used = tls.receive(&mut self.unfinished, opened)?;
             self.opened = (self.opened + whole).saturating_sub(used);
             self.unfinished.drain(..used);
             if self.unfinished.is_empty() {
                 self.unfinished = Vec::new();
             }
         }
-        if self.tls.hears_no_more() {
+        if tls.hears_no_more() {
             self.forget();
         }
         if self.unfinished.len() > UNFINISHED_BYTES_MAX {
@@ -138,7 +175,7 @@ impl Link {
     /// Seals up to [`RECORD_BYTES_MAX`] bytes as one record into `out`, which has room for [`sealed_bytes_max`], and says
     /// how many bytes that is. None: the connection cannot go on, or its handshake is not over.
     pub fn seal(&mut self, plain: &[u8], out: &mut [u8]) -> Option<usize> {
-        self.tls.seal(plain, &mut self.unfinished, out)
+        self.tls.as_mut()?.seal(plain, &mut self.unfinished, out)
     }
 
     /// Seals any number of bytes, behind what is in `out`; whether it can.
@@ -155,33 +192,37 @@ impl Link {
     /// Nothing more is sent: says so, be it that the handshake is not over. To be called before FIN; what is behind it
     /// says nothing.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
-        self.tls.finish(&mut self.unfinished, out);
+        if let Some(tls) = &mut self.tls {
+            tls.finish(&mut self.unfinished, out);
+        }
         self.forget();
     }
 
     /// Whether the handshake is over, and plaintext may go both ways.
     pub fn is_open(&self) -> bool {
-        self.tls.is_open()
+        let tls = self.tls.as_ref().filter(|_| self.preface.is_none());
+        tls.is_some_and(Tls::is_open)
     }
 
     /// Whether the peer has said that nothing follows.
     pub fn is_finished(&self) -> bool {
-        self.tls.is_finished()
+        self.tls.as_ref().is_some_and(Tls::is_finished)
     }
 
     /// Whether the client came again and resumed, by a ticket.
     pub fn is_resumed(&self) -> bool {
-        self.tls.is_resumed()
+        self.tls.as_ref().is_some_and(Tls::is_resumed)
     }
 
     /// What was agreed on, once it is open.
     pub fn facts(&self) -> Option<Facts> {
-        self.tls.facts()
+        self.tls.as_ref()?.facts()
     }
 
     /// The memory that it takes for what is not whole, in bytes.
     pub fn unfinished_bytes(&self) -> usize {
-        self.unfinished.capacity()
+        let preface = self.preface.as_ref().map_or(0, Preface::held_bytes);
+        preface + self.unfinished.capacity()
     }
 
     /// How many bytes have come from the wire so far.

@@ -25,7 +25,7 @@ struct Pipe {
 impl Pipe {
     fn new(acceptor: &Arc<Acceptor>, config: &Arc<ClientConfig>, name: &str) -> Self {
         Pipe {
-            link: Link::accept(acceptor),
+            link: Link::accept(Some(acceptor), false).unwrap(),
             client: Client::new(config, name),
             opened: Opened::default(),
             received: Vec::new(),
@@ -366,4 +366,26 @@ proptest! {
         let _ = pipe.read();
         let _ = pipe.feed(&[23, 3, 3, 0, 1, 9], &pieces);
     }
+}
+
+#[test]
+fn a_preface_comes_before_tls_or_before_nothing() {
+    let (acceptor, config) = accept(&["localhost"]);
+    for pieces in [&[usize::MAX][..], &[1], &[50, 3]] {
+        let mut pipe = Pipe::new(&acceptor, &config, "localhost");
+        pipe.link = Link::accept(Some(&acceptor), true).unwrap();
+        let wire = [&b"PROXY UNKNOWN\r\n"[..], &pipe.client.says()].concat();
+        pipe.feed(&wire, pieces).unwrap();
+        pipe.settle(pieces).unwrap();
+        assert!(pipe.link.is_open() && !pipe.link.is_spent());
+    }
+    assert!(Link::accept(None, false).is_none());
+    let mut link = Link::accept(None, true).unwrap();
+    let mut opened = Opened::default();
+    let mut wire = b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 80\r\nGET /".to_vec();
+    link.receive(&mut wire, &mut opened).unwrap();
+    assert_eq!(opened.plain, b"GET /");
+    let source = opened.introduced.and_then(|it| it.source);
+    assert_eq!(source, Some("192.0.2.7:4711".parse().unwrap()));
+    assert!(link.is_spent() && !link.is_open());
 }

@@ -169,6 +169,8 @@ pub enum Cause {
     Memory,
     /// TLS cannot go on under it, for this reason, which begins with a verb.
     Tls(&'static str),
+    /// What a load balancer puts in front of its connections was not in order, or did not come.
+    Preface(&'static str),
 }
 
 impl fmt::Display for Cause {
@@ -194,6 +196,7 @@ impl fmt::Display for Cause {
                 )
             }
             Cause::Tls(why) => write!(formatter, "TLS: {why}"),
+            Cause::Preface(why) => write!(formatter, "PROXY protocol: {why}"),
         }
     }
 }

@@ -47,6 +47,8 @@ pub struct Tally {
     pub too_many: Counter,
     /// Connections over the limits of their source that were closed without a word.
     pub turned_away: Counter,
+    /// Connections of load balancers that did not begin with a header of the PROXY protocol.
+    pub prefaces_refused: Counter,
     /// Times that nothing was taken in from a peer for a while, since it sends faster than it may.
     pub rests: Counter,
     /// Whole messages received.

@@ -45,13 +45,13 @@ pub(super) fn join(
     };
     let side = Side::start(settings, policy.clone(), hooks)?;
     let sender = side.sender();
-    let exchange = Arc::new(exchange.with_http(move |socket, mut carried| {
-        let guest = carried.guest.take();
+    let exchange = Arc::new(exchange.with_http(move |socket, carried| {
         let Bytes {
             unread,
             unsent,
             received,
             link,
+            guest,
         } = carried.into_bytes();
         sender.take(Caller {
             socket,

@@ -48,6 +48,8 @@ pub struct Bytes {
     pub received: u64,
     /// What lies between the wire and them.
     pub link: Option<Box<Link>>,
+    /// Who is at the other end, where something is known of it.
+    pub guest: Option<Box<Guest>>,
 }
 
 impl Carried {
@@ -57,6 +59,7 @@ impl Carried {
             unread,
             unsent,
             link,
+            guest,
             ..
         } = self;
         debug_assert!(
@@ -64,11 +67,13 @@ impl Carried {
             "nothing has been answered"
         );
         let received = link.as_ref().map(|link| link.received());
+        let preface = guest.as_ref().map_or(0, |guest| guest.preface_bytes());
         Bytes {
-            received: received.unwrap_or(unread.len() as u64),
+            received: received.unwrap_or((preface + unread.len()) as u64),
             unread,
             unsent,
             link,
+            guest,
         }
     }
 

@@ -154,7 +154,7 @@ impl<Io> Handle<'_, Io> {
             room,
             inflation: self.common.inflation,
             refusing: self.common.draining.is_some() || connection.permit.is_none(),
-            over_tls: connection.link.is_some(),
+            over_tls: connection.link.as_ref().is_some_and(|link| link.has_tls()),
             guest: connection.guest.as_deref_mut(),
             cause: None,
         };

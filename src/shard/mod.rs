@@ -235,10 +235,13 @@ impl<Io> Shard<Io> {
             entrance.tls,
             "TLS has what it is spoken with"
         );
+        let has_preface = guest
+            .as_ref()
+            .is_some_and(|guest| guest.awaits_introduction());
         let connection = Connection {
             phase,
             permit,
-            link: acceptor.map(Link::accept),
+            link: Link::accept(acceptor, has_preface),
             guest,
             late: common.draining.is_some(),
             ..Connection::new(io, dialogue, common.now)

@@ -1,4 +1,4 @@
-//! Connections with a link: what comes is opened before the dialogue gets it, what the dialogue says is sealed before
+//! Connections with a link: what a load balancer puts in front is read; what comes is opened before the dialogue gets it, what the dialogue says is sealed before
 //! it is queued.
 //!
 //! What is above the link is plaintext: the dialogue, what is parked for it, and what it has said in the event that is
@@ -10,12 +10,13 @@
 
 use std::mem;
 
-use crate::link::{Fault, RECORD_BYTES_MAX, sealed_bytes_max};
+use crate::link::{Fault, Introduction, RECORD_BYTES_MAX, sealed_bytes_max};
 use crate::memory::SlabPool;
 use crate::protocol::{Cause, Next, Piece, Reply};
 
+use super::connection::Dialogue;
 use super::inbound::Copying;
-use super::{Common, Connection, Handle};
+use super::{Common, Connection, Handle, SURPLUS_CONNECTIONS_MAX};
 
 /// What is gathered of one event is kept allocated up to here, in bytes.
 const KEPT_BYTES_MAX: usize = 256 * 1024;
@@ -29,12 +30,19 @@ impl<Io> Handle<'_, Io> {
         let mut opened = mem::take(&mut self.common.opened);
         let was_open = link.is_open();
         let outcome = link.receive(lent, &mut opened);
+        let is_spent = link.is_spent();
         let tally = &self.common.tally;
         if !was_open && link.is_open() {
             tally.tls_handshakes.add(1);
             tally.tls_resumed.add(u64::from(link.is_resumed()));
         }
         self.recount_link();
+        if is_spent {
+            self.connection.link = None;
+        }
+        if let Some(introduction) = opened.introduced.take() {
+            self.introduce(introduction);
+        }
         self.queue_from_link(&opened.out);
         if !opened.plain.is_empty() {
             self.take_in_all(&mut opened.plain, &mut Copying);
@@ -49,9 +57,35 @@ impl<Io> Handle<'_, Io> {
         self.common.opened = opened;
     }
 
+    /// A load balancer has said whom it has behind it: only now does that one take a place among those of its source.
+    fn introduce(&mut self, introduction: Introduction) {
+        let guests = self.common.settings.policy.guests.as_deref();
+        let Some((guest, guests)) = self.connection.guest.as_mut().zip(guests) else {
+            return;
+        };
+        guest.introduce(guests, introduction.source, introduction.bytes);
+        if !guest.is_turned_away() {
+            return;
+        }
+        if self.connection.permit.take().is_some() {
+            self.common.surplus += 1;
+        }
+        let is_http = matches!(self.connection.dialogue, Dialogue::WebSocket(_));
+        let may_be_told = is_http && self.connection.link.is_none();
+        if !may_be_told || self.common.surplus > SURPLUS_CONNECTIONS_MAX / 2 {
+            self.common.tally.turned_away.add(1);
+            self.fail();
+        }
+    }
+
     /// The link cannot go on, and has said so.
     fn break_off(&mut self, fault: Fault, was_open: bool) {
         let tally = &self.common.tally;
+        if let Fault::Preface(why) = fault {
+            tally.prefaces_refused.add(1);
+            self.connection.cause.get_or_insert(Cause::Preface(why));
+            return self.follow(Next::Close);
+        }
         match fault {
             Fault::PlainHttp => tally.plain_to_tls.add(1),
             _ if was_open => tally.tls_broken.add(1),
@@ -73,8 +107,19 @@ impl<Io> Handle<'_, Io> {
         append(reply.after, unsealed, slabs);
         if !self.connection.link.as_ref().is_some_and(|it| it.is_open()) && !unsealed.is_empty() {
             unsealed.clear();
-            self.common.tally.tls_refused.add(1);
-            self.connection.cause = Some(Cause::Tls("does not finish its handshake"));
+            let (tally, cause) = (&self.common.tally, &mut self.connection.cause);
+            if self
+                .connection
+                .guest
+                .as_ref()
+                .is_some_and(|guest| guest.awaits_introduction())
+            {
+                tally.prefaces_refused.add(1);
+                *cause = Some(Cause::Preface("sends no PROXY header in time"));
+            } else {
+                tally.tls_refused.add(1);
+                *cause = Some(Cause::Tls("does not finish its handshake"));
+            }
             return;
         }
         // Whether there is room for more is seen by what is queued.

@@ -9,6 +9,7 @@ mod wire;
 
 mod doors;
 mod pace;
+mod preface;
 mod proxies;
 mod secrets;
 mod sources;
@@ -41,6 +42,8 @@ on_every_engine! {
     sources: each_source_has_its_places, places_move_with_their_connections, newcomers_have_a_rate,
         a_hoard_bars_the_door_for_nobody;
     proxies: a_trusted_proxy_says_who_is_behind_it, who_is_behind_a_proxy_has_places_of_its_own;
+    preface: a_balancer_says_who_is_behind_it, a_balancer_that_says_nothing_is_closed,
+        who_is_behind_a_balancer_has_places_of_its_own;
     pace: messages_have_a_rate, bytes_have_a_rate, a_drain_waits_for_no_rate;
 }
 

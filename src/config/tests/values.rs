@@ -165,7 +165,7 @@ fn every_option_as_a_flag() {
 }
 
 /// A value for each option that is not its default, as a variable has it and as the file does.
-const SAID: [(&str, &str, &str); 47] = [
+const SAID: [(&str, &str, &str); 48] = [
     (
         "listen",
         "127.0.0.1:1,127.0.0.1:2",
@@ -202,6 +202,7 @@ const SAID: [(&str, &str, &str); 47] = [
         "10.0.0.0/8,::1",
         "['10.0.0.0/8', '::1/128']",
     ),
+    ("proxy-protocol-from", "10.0.0.1", "['10.0.0.1/32']"),
     ("max-connections-per-source", "7", "7"),
     ("handshakes-per-source", "20/s", "'20/s'"),
     ("max-message-rate", "600/m", "'600/m'"),

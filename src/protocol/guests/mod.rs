@@ -46,6 +46,8 @@ pub struct Guests {
     pub secrets: Option<Secrets>,
     /// Whose word is taken for whom they have behind them.
     pub proxies: Vec<IpNet>,
+    /// Load balancers whose connections begin with a header of the PROXY protocol.
+    pub balancers: Vec<IpNet>,
     /// How many connections there may be from each source, and how fast they may come; none: any number.
     pub sources: Option<Arc<Sources>>,
     /// How fast what comes on a connection is taken in.
@@ -76,12 +78,17 @@ impl Guests {
 
     /// Whether whoever comes has to be asked for its address.
     pub fn ask_for_address(&self) -> bool {
-        self.sources.is_some() || !self.proxies.is_empty()
+        self.sources.is_some() || !self.proxies.is_empty() || !self.balancers.is_empty()
     }
 
     /// Whether the word of whoever has this address is taken for whom he has behind him.
     pub fn is_proxy(&self, address: IpAddr) -> bool {
         self.proxies.iter().any(|net| net.contains(&address))
+    }
+
+    /// Whether connections from this address begin with a header of the PROXY protocol.
+    fn is_balancer(&self, address: IpAddr) -> bool {
+        self.balancers.iter().any(|net| net.contains(&address))
     }
 
     /// What `peer` says of the client behind it in a request with this whole `head`; of one that is no trusted proxy,
@@ -145,6 +152,10 @@ pub struct Guest {
     seat: Option<Seat>,
     /// There was none.
     is_turned_away: bool,
+    /// It is a load balancer that has not said yet whom it has behind it.
+    awaits_introduction: bool,
+    /// How many bytes were in front of what the client sent.
+    preface_bytes: usize,
     /// What it may still send.
     pub(crate) bytes: Bucket,
     pub(crate) messages: Bucket,
@@ -153,17 +164,43 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Somebody has come from there, and takes a place. Who is behind a trusted proxy takes it once that has said who it
-    /// is: [`Guest::enter`].
+    /// Somebody has come from there, and takes a place. Who is behind a load balancer or a trusted proxy takes it once that
+    /// has said who it is: [`Guest::introduce`], [`Guest::enter`].
     pub fn arrive(guests: &Guests, socket: Option<SocketAddr>) -> Self {
         let mut guest = Guest {
             peer: socket.map(Peer::from),
             ..Guest::default()
         };
-        if let Some(peer) = guest.peer.filter(|peer| !guests.is_proxy(peer.address())) {
-            guest.take_place(guests, peer);
-        }
+        guest.awaits_introduction = socket.is_some_and(|it| guests.is_balancer(it.ip()));
+        guest.take_place_unless_proxy(guests);
         guest
+    }
+
+    /// The load balancer at the other end has said, in so many bytes, that the connection comes from there; none: from
+    /// itself, or nobody knows.
+    pub fn introduce(&mut self, guests: &Guests, socket: Option<SocketAddr>, bytes: usize) {
+        self.awaits_introduction = false;
+        self.preface_bytes = bytes;
+        self.peer = socket.map(Peer::from).or(self.peer);
+        self.take_place_unless_proxy(guests);
+    }
+
+    /// Whether it is a load balancer that has still to say whom it has behind it.
+    pub fn awaits_introduction(&self) -> bool {
+        self.awaits_introduction
+    }
+
+    /// How many bytes a load balancer has put in front of what the client sent.
+    pub fn preface_bytes(&self) -> usize {
+        self.preface_bytes
+    }
+
+    fn take_place_unless_proxy(&mut self, guests: &Guests) {
+        let is_for_itself = |peer: &Peer| !guests.is_proxy(peer.address());
+        let peer = self.peer.filter(is_for_itself);
+        if let Some(peer) = peer.filter(|_| !self.awaits_introduction) {
+            self.take_place(guests, peer);
+        }
     }
 
     fn take_place(&mut self, guests: &Guests, peer: Peer) {

@@ -69,13 +69,13 @@ impl Foreign {
                 is no MQTT broker.\n"
             }
             Foreign::ProxyV1 => {
-                "This is no HTTP: it looks like the PROXY protocol, version 1, which is not spoken \
-                here. Switch it off in the load balancer.\n"
+                "This is no HTTP: it looks like the PROXY protocol, version 1, which is taken from \
+                load balancers alone that the operator names (--proxy-protocol-from).\n"
             }
             Foreign::ProxyV2 => {
                 "Two empty lines stand where the request line should be. If a load balancer sent \
-                them, it looks like the PROXY protocol, version 2, which is not spoken here: switch \
-                it off there.\n"
+                them, it looks like the PROXY protocol, version 2, which is taken from those \
+                alone that the operator names (--proxy-protocol-from).\n"
             }
         }
     }
