@@ -30,7 +30,7 @@ fn bash_completes_commands_options_and_values() {
     let file = completions("bash");
     for (words, completed) in [
         ("ringback pi", "ping"),
-        ("ringback --max-conn", "--max-connections"),
+        ("ringback --socket-b", "--socket-buffers"),
         ("ringback ping --onc", "--once"),
         ("ringback serve --drain-t", "--drain-timeout"),
     ] {

@@ -6,11 +6,12 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::thread;
 
+use rustix::process::{Pid, Signal, kill_process};
 use seccompiler::{BpfProgram, apply_filter, compile_from_json};
 use serde_json::{Value, json};
 
 use crate::root;
-use crate::support::server::{BINARY, Server, usable_engines};
+use crate::support::server::{BINARY, Server, until, usable_engines};
 
 /// A filter: what happens to the calls of `rules`, and to all others.
 fn filter(rules: &[Value], matched: &Value, other: &Value) -> Option<BpfProgram> {
@@ -96,10 +97,42 @@ fn every_engine_serves_under_the_profile_and_is_asked_for_its_health() {
                 "{engine}: {said}"
             );
         }
-        server.signal(rustix::process::Signal::USR1);
-        server.signal(rustix::process::Signal::TERM);
+        server.signal(Signal::USR1);
+        server.signal(Signal::TERM);
         let log = server.log();
         assert_eq!(server.wait().code(), Some(0), "{engine}: {log:?}");
+    }
+}
+
+/// Who was handed over to, ended with this.
+struct Successor(Pid);
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        let _ = kill_process(self.0, Signal::TERM);
+    }
+}
+
+#[test]
+fn a_successor_takes_over_under_the_profile() {
+    for engine in usable_engines() {
+        let server = confined(|| Server::start(engine, &[]));
+        let url = server.url();
+        server.signal(Signal::USR2);
+        let number = |line: &String| {
+            let (before, _) = line.split_once(" accepts connections now")?;
+            let (_, number) = before.rsplit_once("process ")?;
+            Pid::from_raw(number.parse().ok()?)
+        };
+        let successor = until("another accepts", || server.log().iter().find_map(number));
+        let _successor = Successor(successor);
+        let asked = Command::new(BINARY).args(["ping", "--once", &url]).status();
+        assert!(
+            asked.expect("it starts").success(),
+            "{engine}: {:?}",
+            server.log()
+        );
+        assert_eq!(server.wait().code(), Some(0), "{engine}");
     }
 }
 
