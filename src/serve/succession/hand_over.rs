@@ -34,7 +34,9 @@ const TAKING_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a worker of this process may take to look into its mailbox.
 const WORKER_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long connections that leave are waited for once one of them was there.
+/// How long the first of some connections that leave is waited for, and then each other. They may be ended instead; and
+/// whoever takes longer comes with those that follow.
+const FIRST_PATIENCE: Duration = Duration::from_millis(250);
 const LEAVING_PATIENCE: Duration = Duration::from_millis(5);
 
 /// What waits with the connections that are on their way at a time, in bytes, about.
@@ -227,7 +229,7 @@ impl Side {
         Ok(())
     }
 
-    /// Sends what all workers have that can go, worker by worker and some at a time. How many these were.
+    /// Sends what all workers have that can go, worker by worker and some at a time. How many they had.
     fn sweep(&mut self) -> Result<usize, Failure> {
         let mut total = 0;
         for worker in 0..self.estate.workers {
@@ -246,9 +248,9 @@ impl Side {
                         return Err(Failure::Own(why));
                     }
                 };
+                total += begun;
                 let batch = self.collect(begun);
-                total += batch.len();
-                if batch.is_empty() {
+                if begun == 0 && batch.is_empty() {
                     break;
                 }
                 self.send(batch)?;
@@ -262,9 +264,15 @@ impl Side {
         let mut batch = Vec::with_capacity(begun);
         if let Some(departed) = &self.departed {
             batch.extend(departed.try_iter().take(descriptors_max()));
-            while batch.len() < begun
-                && let Ok(connection) = departed.recv_timeout(LEAVING_PATIENCE)
-            {
+            while batch.len() < begun {
+                let patience = if batch.is_empty() {
+                    FIRST_PATIENCE
+                } else {
+                    LEAVING_PATIENCE
+                };
+                let Ok(connection) = departed.recv_timeout(patience) else {
+                    break;
+                };
                 batch.push(connection);
             }
         }
