@@ -17,11 +17,20 @@ fn those_over_tls_are_told_to_come_again_and_no_one_else() {
         let authority = Authority::new();
         let mut command = Command::new(BINARY);
         command.args(["--listen", "tls://127.0.0.1:0", "--listen", "127.0.0.1:0"]);
-        command.args(["--engine", engine, "--workers", "2", "--drain-timeout", "3s"]);
+        command.args([
+            "--engine",
+            engine,
+            "--workers",
+            "2",
+            "--drain-timeout",
+            "3s",
+        ]);
         command.args(authority.options(&["localhost"]));
         let mut dynasty = Dynasty::of(command, "", &[], None);
         let log = dynasty.log();
-        let plain = log.iter().find_map(|it| it.split_once("listening on ws://"));
+        let plain = log
+            .iter()
+            .find_map(|it| it.split_once("listening on ws://"));
         let plain = plain.expect("an address").1.parse().expect("an address");
         let mut crowd = Crowd::gather(plain, PEERS);
         let mut secret: Vec<_> = (0..PEERS)
@@ -41,11 +50,18 @@ fn those_over_tls_are_told_to_come_again_and_no_one_else() {
             client.send(&Frame::new(CLOSE, &reason[..2]).encode());
             times.push(told.elapsed());
         }
-        assert!(times.iter().max() > Some(&Duration::from_millis(500)), "{times:?}");
+        assert!(
+            times.iter().max() > Some(&Duration::from_millis(500)),
+            "{times:?}"
+        );
         let mut again = Client::upgrade(dynasty.server(), &authority);
         let message = Frame::binary(b"again");
         again.send(&message.encode());
-        assert_eq!(again.read_exact(7), crate::wire::echo_of(&message), "{engine}");
+        assert_eq!(
+            again.read_exact(7),
+            crate::wire::echo_of(&message),
+            "{engine}"
+        );
         crowd.assert_quiet();
     }
 }

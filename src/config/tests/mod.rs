@@ -3,6 +3,7 @@
 mod mistakes;
 mod noise;
 mod tls;
+mod tutorial;
 mod values;
 
 use super::meaning::Machine;
