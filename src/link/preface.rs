@@ -190,7 +190,7 @@ mod tests {
             &binary(0x21, 0x11, &[0; 11]),
             &binary(0x21, 0x41, &[0; 12]),
             &[SIGNATURE, &[0x21, 0x11, 0xFF, 0xFF]].concat(),
-            b"\r\n\r\n\0\r\nQUIT\r\n\r\n",
+            b"\r\n\r\n\0\r\nQUIT\r\n\r\n\r\n",
         ] {
             for piece in [1, bytes.len()] {
                 let read = read(bytes, piece);

@@ -2,6 +2,7 @@
 
 mod mistakes;
 mod noise;
+mod said;
 mod tls;
 mod tutorial;
 mod values;
