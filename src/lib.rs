@@ -13,13 +13,18 @@
 //! | [`sys`] | small skins over the operating system |
 //! | [`engine`] | epoll, io_uring, tokio-uring: a function each, over the same shard |
 //! | [`http`] | ordinary HTTP on the same port: a thread of its own, ordinary libraries |
+//! | [`admin`] | metrics, health and configuration, for the operator: a listener and a thread of its own |
 //! | [`config`] | flags, environment and file, to plain values |
+//! | [`log`] | where the log goes, what of it is wanted, how often the same may be said |
 //! | [`choose`] | which engine serves, and why not the others |
 //! | [`serve`] | binds, starts a shard per core, waits for signals |
 //! | [`ping`] | a client: whether an echo server echoes, and how fast |
+//! | [`status`] | how a running server is, asked of its admin listener |
 //! | [`probe`] | what this machine offers, without listening |
 #![deny(unsafe_code)]
 
+#[forbid(unsafe_code)]
+pub mod admin;
 #[forbid(unsafe_code)]
 pub mod behaviour;
 #[forbid(unsafe_code)]
@@ -30,6 +35,8 @@ pub mod engine;
 pub mod http;
 #[forbid(unsafe_code)]
 pub mod link;
+#[forbid(unsafe_code)]
+pub mod log;
 #[forbid(unsafe_code)]
 pub mod memory;
 #[forbid(unsafe_code)]
@@ -42,4 +49,6 @@ pub mod protocol;
 pub mod serve;
 #[forbid(unsafe_code)]
 pub mod shard;
+#[forbid(unsafe_code)]
+pub mod status;
 pub mod sys;

@@ -8,21 +8,18 @@ use anyhow::Context;
 use mimalloc::MiMalloc;
 use ringback::config::{self, Command, Config, ConfigError, LogFormat};
 use ringback::engine::UringTuning;
+use ringback::log;
 use ringback::ping;
 use ringback::probe::Report;
 use ringback::serve::{Inbox, ServeError, serve};
+use ringback::status::Status;
 use ringback::sys::memory;
-use tracing_appender::non_blocking::NonBlockingBuilder;
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// The exit status where the operator has to change something.
 const USAGE: u8 = 2;
-
-/// Lines of the log that may wait for whoever reads it: some hundred kilobytes of text. What is said of
-/// peers is said so often at most that a burst is a few lines for each worker.
-const LOG_LINES_MAX: usize = 1024;
 
 fn main() -> ExitCode {
     memory::keep_to_small_pages();
@@ -51,6 +48,24 @@ fn run() -> anyhow::Result<ExitCode> {
             Ok(ExitCode::from(u8::from(!all_came_back)))
         }
         Command::Print(text) => print(&text),
+        Command::Status { address, json } => {
+            drop(inbox);
+            let status = Status::ask(&address)
+                .with_context(|| format!("no server tells how it is at {address}"))?;
+            let text = if json {
+                serde_json::to_string_pretty(&status.json())? + "\n"
+            } else {
+                status.words()
+            };
+            std::io::stdout()
+                .write_all(text.as_bytes())
+                .context("cannot write the status")?;
+            if status.serves {
+                Ok(ExitCode::SUCCESS)
+            } else {
+                Err(anyhow::anyhow!("the server does not welcome newcomers"))
+            }
+        }
         Command::Probe { json } => {
             drop(inbox);
             let report = Report::new(&UringTuning::default());
@@ -72,19 +87,7 @@ fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
 }
 
 fn run_server(config: &Config, inbox: &mut Inbox) -> anyhow::Result<()> {
-    // A thread of its own writes the log: no worker waits for whoever reads it, and a full or closed
-    // pipe costs lines, not service.
-    let (writer, _flushes_at_the_end) = NonBlockingBuilder::default()
-        .buffered_lines_limit(LOG_LINES_MAX)
-        .finish(std::io::stderr());
-    let log = tracing_subscriber::fmt()
-        .with_writer(writer)
-        .with_target(false)
-        .log_internal_errors(false);
-    match config.log_format {
-        LogFormat::Text => log.with_ansi(false).init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
-    }
+    let _flushes_at_the_end = log::init(config.log_format == LogFormat::Json, &config.log_filter);
     serve(config, inbox).map_err(|error| match error {
         ServeError::Config(error) => anyhow::Error::new(error),
         ServeError::Listen(error) => anyhow::anyhow!("{error}"),

@@ -28,7 +28,7 @@ const UNSAFE_PLACES: [&str; 7] = [
 ];
 
 /// Who must not know what. A path is forbidden with everything below it.
-const IMPORT_RULES: [(&str, &[&str]); 26] = [
+const IMPORT_RULES: [(&str, &[&str]); 28] = [
     ("src/memory/", PURE),
     ("src/memory/", ROOF),
     (
@@ -102,6 +102,8 @@ const IMPORT_RULES: [(&str, &[&str]); 26] = [
             "crate::sys",
         ],
     ),
+    ("src/admin/", ROOF),
+    ("src/admin/", &["crate::behaviour", "crate::shard"]),
     ("src/sys/", ROOF),
     (
         "src/sys/",
@@ -336,7 +338,7 @@ fn unsafe_is_fenced_and_explained() {
 fn the_library_denies_unsafe_where_it_is_not_allowed() {
     let map = read("src/lib.rs");
     assert!(map.contains("#![deny(unsafe_code)]"));
-    for module in ["http", "memory", "protocol", "shard"] {
+    for module in ["admin", "http", "memory", "protocol", "shard"] {
         assert!(
             map.contains(&format!("#[forbid(unsafe_code)]\npub mod {module};")),
             "{module}"
@@ -456,21 +458,26 @@ fn the_readme_has_every_option_as_the_help_has_it() {
 }
 
 #[test]
-fn the_document_has_every_behaviour_as_the_table_has_it() {
-    const FILE: &str = "docs/behaviours.md";
+fn the_documents_have_every_behaviour_and_metric_as_the_tables_have_them() {
+    let behaviours = ringback::behaviour::table::markdown();
+    assert_has_table("docs/behaviours.md", &behaviours);
+    assert_has_table("docs/metrics.md", &ringback::admin::markdown());
+}
+
+/// Checks that a document has this table where its marks are, or writes it there where that is wanted.
+fn assert_has_table(file: &str, table: &str) {
     const WRITE: &str = "RINGBACK_WRITE_DOCS";
     let (begin, end) = ("<!-- table: begin -->\n", "<!-- table: end -->\n");
-    let document = read(FILE);
+    let document = read(file);
     let (before, rest) = document.split_once(begin).expect("where the table begins");
     let (_, after) = rest.split_once(end).expect("where the table ends");
-    let table = ringback::behaviour::table::markdown();
     let right = format!("{before}{begin}\n{table}\n{end}{after}");
     if std::env::var_os(WRITE).is_some() {
-        fs::write(root().join(FILE), &right).expect("a document that can be written");
+        fs::write(root().join(file), &right).expect("a document that can be written");
     }
-    let is_right = read(FILE) == right;
+    let is_right = read(file) == right;
     assert!(
         is_right,
-        "{FILE} is not what the table says: {WRITE}=1 cargo test --test tidy writes it"
+        "{file} is not what the table says: {WRITE}=1 cargo test --test tidy writes it"
     );
 }

@@ -37,7 +37,7 @@ pub(super) struct Given {
 }
 
 impl Given {
-    fn new(values: Vec<String>, level: Level, source: String) -> Self {
+    pub(super) fn new(values: Vec<String>, level: Level, source: String) -> Self {
         Given {
             values,
             level,

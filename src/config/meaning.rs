@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use super::admin::{admin, log_filter, told};
 use super::drain::goodbye;
 use super::guests::guests;
 use super::http::http;
@@ -105,6 +106,9 @@ pub(super) fn config(layers: &Layers, machine: Machine) -> Result<Config, Config
         log_format: say
             .required("log-format")
             .read(|text| choice(text, &LOG_FORMATS))?,
+        log_filter: say.required("log-filter").read(log_filter)?,
+        admin: admin(&say)?,
+        said: super::Said(told(layers)),
         policy: policy(&say)?,
         guests: guests(&say)?,
     };

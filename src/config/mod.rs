@@ -7,6 +7,7 @@
 //! `ConfigError` of their own.
 #![forbid(unsafe_code)]
 
+mod admin;
 mod drain;
 mod error;
 mod file;
@@ -31,8 +32,10 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::admin::{Address, Told};
 use crate::engine::{Goodbye, UringTuning};
 use crate::http::Settings;
+use crate::log::Filter;
 use crate::ping::Plan;
 use crate::protocol::Policy;
 
@@ -50,6 +53,13 @@ pub const SUCCEED_VARIABLE: &str = "RINGBACK_SUCCEED";
 pub enum Command {
     /// Serve.
     Serve(Box<Config>),
+    /// Tell how a running server is.
+    Status {
+        /// Where its admin listener is.
+        address: Address,
+        /// As JSON rather than as text.
+        json: bool,
+    },
     /// Tell what this machine can do, without listening.
     Probe {
         /// As JSON rather than as text.
@@ -103,11 +113,29 @@ pub struct Config {
     pub socket_buffer_bytes: Option<u32>,
     /// The form of the log.
     pub log_format: LogFormat,
+    /// What of the log is wanted.
+    pub log_filter: Filter,
+    /// Where the operator can ask how things stand, if anywhere.
+    pub admin: Option<Address>,
+    /// Every option, as the operator is told it.
+    pub said: Said,
     /// The limits and manners of every session. Who may come is not in it yet.
     pub policy: Policy,
     /// Who may come, and how much each may send.
     pub guests: Guests,
 }
+
+/// What the operator said of each option, and where. Two configurations are the same whoever said them.
+#[derive(Clone, Debug, Default)]
+pub struct Said(pub Vec<Told>);
+
+impl PartialEq for Said {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Said {}
 
 /// Which engine was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -233,6 +261,7 @@ fn parse_on(
                 json: probe.get_flag("json"),
             });
         }
+        Some(("status", status)) => return Ok(admin::status(status, environment)?),
         Some(("ping", ping)) => return Ok(Command::Ping(Box::new(ping::plan(ping)?))),
         Some(("completions", said)) => {
             let shell = said.get_one::<String>("shell").map_or("", String::as_str);

@@ -31,7 +31,7 @@ Sizes: 65536, 64KiB, 10kB. Durations: 1500ms, 30s, 2m.";
 
 /// The options of the server, in the order of the help.
 pub(super) fn options() -> Vec<Arg> {
-    let sections: [(&'static str, Vec<Arg>); 9] = [
+    let sections: [(&'static str, Vec<Arg>); 10] = [
         ("Listening", listening()),
         ("TLS", tls()),
         ("Workers", workers()),
@@ -40,6 +40,7 @@ pub(super) fn options() -> Vec<Arg> {
         ("Answers", answers()),
         ("Ordinary HTTP and what lives on it", http()),
         ("Configuration and log", configuration()),
+        ("Seeing", seeing()),
         ("io_uring", uring()),
     ];
     let headed = |(heading, args): (&'static str, Vec<Arg>)| {
@@ -244,6 +245,21 @@ fn configuration() -> Vec<Arg> {
         option("log-format", "text|json")
             .help("Form of the log on standard error")
             .default_value("text"),
+        option("log-filter", "FILTER")
+            .help(
+                "What of the log is wanted: error, warn, info, debug or off, and others for parts, as in \
+                 warn,ringback::connection=info",
+            )
+            .default_value("info"),
+    ]
+}
+
+fn seeing() -> Vec<Arg> {
+    vec![
+        option("admin", "ADDR|unix:PATH").help(
+            "Where to tell the operator how things stand (/metrics, /connections, /config, /healthz, /readyz), by HTTP without \
+             any password: an address that only the operator reaches",
+        ),
     ]
 }
 
@@ -298,6 +314,13 @@ pub(super) fn command() -> Command {
     let man = Command::new("man")
         .about("Write the manual page, of ringback or of one of its commands")
         .arg(of.help("One of them"));
+    let status = Command::new("status")
+        .about("Tell how a running server is; exits with 0 if it serves, with 1 if it does not or is not there")
+        .arg(
+            option("admin", "ADDR|unix:PATH")
+                .help("Its admin listener; also RINGBACK_ADMIN; else 127.0.0.1:9100"),
+        )
+        .arg(switch("json").help("As JSON"));
     Command::new("ringback")
         .version(VERSION)
         .about(env!("CARGO_PKG_DESCRIPTION"))
@@ -310,6 +333,7 @@ pub(super) fn command() -> Command {
         .subcommand(ping::command())
         .subcommand(completions)
         .subcommand(man)
+        .subcommand(status)
 }
 
 /// Reads the command line. Values are still text.
@@ -357,7 +381,9 @@ fn misuse(error: &clap::Error) -> ConfigError {
                 ConfigError::new(option, problem, "leave out one of the two")
             }
         }
-        ErrorKind::ArgumentConflict if matches!(command.as_str(), "serve" | "probe" | "ping") => {
+        ErrorKind::ArgumentConflict
+            if matches!(command.as_str(), "serve" | "probe" | "ping" | "status") =>
+        {
             ConfigError::new(
                 quote(&command),
                 "stands behind an option",
@@ -365,7 +391,7 @@ fn misuse(error: &clap::Error) -> ConfigError {
             )
         }
         ErrorKind::ArgumentConflict | ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand => {
-            let remedy = "write serve, probe, ping, or options that start with --";
+            let remedy = "write serve, probe, ping, status, or options that start with --";
             ConfigError::new(
                 quote(&format!("{argument}{command}")),
                 "is no command",

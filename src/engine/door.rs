@@ -1,19 +1,16 @@
 //! When to accept: what every engine does when it may not, or cannot.
 
 use std::io;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::io::Errno;
 use tracing::warn;
 
+use crate::log::SharedLimit;
 use crate::protocol::Moment;
 
 /// How long accepting rests after it failed for want of something.
 const REST: Duration = Duration::from_millis(100);
-
-/// A shortage that comes and goes is reported this often.
-const WARNINGS_APART: Duration = Duration::from_secs(60);
 
 /// Errors of the connection that was to be accepted, not of accepting (`accept(2)`).
 const PASSING: [Errno; 11] = [
@@ -31,8 +28,8 @@ const PASSING: [Errno; 11] = [
     Errno::NETUNREACH,
 ];
 
-/// When a shortage was last reported. What is short is the process's, so one worker says it for all.
-static WARNED: Mutex<Option<Moment>> = Mutex::new(None);
+/// What is short is the process's, so one worker says it for all.
+static WARNINGS: SharedLimit = SharedLimit::new(1);
 
 /// Whether a worker accepts.
 #[derive(Debug)]
@@ -89,7 +86,7 @@ impl Door {
             return;
         }
         self.rest(now);
-        if is_worth_a_warning(now) {
+        if WARNINGS.admits("accepting", now) {
             warn!(
                 "cannot accept connections: {error}; those that are open go on, new ones wait until \
                  one ends (see `ulimit -n` and --max-connections)"
@@ -105,14 +102,4 @@ impl Door {
         }
         over
     }
-}
-
-/// Whether nobody has said so for a while.
-fn is_worth_a_warning(now: Moment) -> bool {
-    let mut warned = WARNED.lock().unwrap_or_else(PoisonError::into_inner);
-    let is_due = warned.is_none_or(|last| last + WARNINGS_APART <= now);
-    if is_due {
-        *warned = Some(now);
-    }
-    is_due
 }

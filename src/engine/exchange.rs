@@ -15,9 +15,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Stop;
 use super::post::{Letter, Most, Origin, PutDown, RollCall};
 use super::socket::reset_on_close;
+use super::{Stop, Survey};
 use crate::shard::{Carried, Destination};
 use crate::sys::wake::Waker;
 
@@ -86,6 +86,12 @@ impl Exchange {
         let turn = self.turn.fetch_add(1, Relaxed);
         let to = (turn % self.mailboxes.len()) as u16;
         self.hand_over(socket, carried, Destination::Worker(to));
+    }
+
+    /// Asks every worker who is connected; how many were asked.
+    pub fn survey(&self, survey: &Survey) -> usize {
+        let ask = |worker: &usize| self.post(*worker, Letter::Survey(survey.clone())).is_ok();
+        (0..self.mailboxes.len()).filter(ask).count()
     }
 
     /// Has a worker put down every connection that it has, for `to`.

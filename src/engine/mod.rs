@@ -24,6 +24,8 @@ mod socket;
 mod state;
 #[forbid(unsafe_code)]
 mod stop;
+#[forbid(unsafe_code)]
+mod survey;
 #[allow(unsafe_code)]
 pub mod tokio_uring;
 #[allow(unsafe_code)]
@@ -38,6 +40,7 @@ use rustix::io::Errno;
 pub use exchange::Exchange;
 pub use post::{Letter, Most, Origin, Post, PutDown, RollCall};
 pub use stop::{Goodbye, Stop, StopPhase};
+pub use survey::{ConnectionName, Order, Seen, Survey};
 pub use worker::{UringTuning, Worker};
 
 /// A way of doing the I/O.

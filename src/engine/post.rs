@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::vec;
 
-use super::Exchange;
+use super::{Exchange, Survey};
 use crate::shard::{Carried, Destination};
 
 /// What one worker has for another.
@@ -17,6 +17,8 @@ pub enum Letter<Socket> {
     PutDown(PutDown),
     /// The worker is to say that it is there.
     RollCall(RollCall),
+    /// The worker is asked who is connected.
+    Survey(Survey),
 }
 
 /// Which connections of a worker are to be put down.

@@ -11,11 +11,15 @@ use super::ended::Ended;
 use super::exchange::Member;
 use super::leaving::{Farewells, Leaving};
 use super::post::PutDown;
-use super::{Origin, Post, Stop, Worker};
+use super::survey::Surveying;
+use super::{Origin, Post, Stop, Survey, Worker};
 use crate::protocol::guests::{Guest, Guests};
 use crate::protocol::{Moment, Tally};
 use crate::shard::{Carried, Connection, Entrance, Lease, Shard, SlotId, Standing};
 use crate::sys::memory;
+
+/// One turn in so many is timed.
+const TURNS_APART: u32 = 64;
 
 /// The state of a worker; `Io` is what its engine keeps per connection.
 #[derive(Debug)]
@@ -32,6 +36,11 @@ pub(super) struct State<Io> {
     guests: Option<Arc<Guests>>,
     tally: Arc<Tally>,
     leaving: Leaving,
+    /// What the operator wants to know and is not told yet.
+    surveys: Vec<Surveying>,
+    number: usize,
+    /// Turns made so far, by and by from zero again.
+    turns: u32,
     member: Member,
     /// Those that were there when the drain began and have still to be told.
     farewells: Farewells,
@@ -49,11 +58,14 @@ impl<Io> State<Io> {
         State {
             shard,
             door: Door::new(worker.stop.accepts()),
-            ended: Ended::default(),
+            ended: Ended::new(worker.number),
             entrances: worker.entrances.clone(),
             guests: guests.filter(|guests| guests.ask_for_address()),
             tally: worker.tally.clone(),
             leaving: Leaving::default(),
+            surveys: Vec::new(),
+            number: worker.number,
+            turns: 0,
             member: Member::new(worker.exchange.clone(), worker.number),
             farewells: Farewells::default(),
             searched: Vec::new(),
@@ -146,6 +158,34 @@ impl<Io> State<Io> {
         self.leaving.advance(residents, stop, self.now);
     }
 
+    /// Begins to find out what the operator wants to know.
+    pub(super) fn begin_survey(&mut self, survey: Survey) {
+        self.surveys.push(Surveying::new(survey));
+    }
+
+    /// Looks at some more connections, where the operator wants to know of them. To be called once a turn. `peer` finds
+    /// an address.
+    #[inline]
+    pub(super) fn go_on_surveying(&mut self, peer: impl Fn(&Io) -> Option<SocketAddr>) {
+        if let Some(surveying) = self.surveys.last_mut()
+            && !surveying.go_on(self.number, &self.shard, peer)
+        {
+            self.surveys.pop();
+        }
+    }
+
+    /// Ends a turn as far as the operator wants to know how long it took, which is looked at of one in
+    /// [`TURNS_APART`]: a look at the clock costs little, but not nothing. `clock` is that of [`State::set_now`].
+    #[inline]
+    pub(super) fn time_turn(&mut self, clock: impl FnOnce() -> Moment) {
+        self.turns = self.turns.wrapping_add(1);
+        if self.turns.is_multiple_of(TURNS_APART) {
+            let took = clock().since(self.now);
+            self.tally.turns.note(took);
+            self.tally.turn_max.note(took);
+        }
+    }
+
     /// Returns memory to the system if it is time to; `cool` first gives up what the engine keeps warm.
     pub(super) fn return_memory(&mut self, cool: impl FnOnce()) {
         if self.shard.returns_memory() {
@@ -162,10 +202,12 @@ impl<Io> State<Io> {
     /// When a turn is due though nothing may have happened; none: when something has. When to accept again is
     /// the door's to say.
     pub(super) fn next_due(&self) -> Option<Moment> {
+        let surveys = (!self.surveys.is_empty()).then_some(self.now);
         let next = [
             self.shard.next_due(),
             self.leaving.next_due(),
             self.farewells.next_due(),
+            surveys,
         ];
         next.into_iter().flatten().min()
     }

@@ -8,8 +8,11 @@ use axum::Router;
 use tokio::sync::watch;
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout, timeout_at};
+use tracing::field::display;
+use tracing::info;
 
 use crate::behaviour::Ask;
+use crate::log::{CONNECTION, SharedLimit, now};
 use crate::protocol::Policy;
 use crate::protocol::guests::Told;
 use crate::protocol::handshake::{Refusal, path_and_query};
@@ -28,6 +31,8 @@ pub(super) struct Shared {
     pub(super) policy: Policy,
     pub(super) counters: Arc<Counters>,
     pub(super) places: Arc<Places>,
+    /// How often it is told that a request was refused.
+    pub(super) refusals: SharedLimit,
     pub(super) phase: watch::Receiver<Phase>,
     pub(super) router: Router,
     pub(super) turns: Turns,
@@ -63,6 +68,16 @@ impl Shared {
         self.hear(wire, head);
         let guest = wire.guest.as_mut().zip(self.policy.guests.as_deref());
         guest.map_or(Ok(()), |(guest, guests)| guest.enter(guests))
+    }
+
+    /// Tells the operator that a request was refused.
+    fn tell_refused(&self, wire: &Wire, refusal: Refusal) {
+        let status = refusal.status();
+        let kind = "refused";
+        if self.refusals.admits(kind, now()) {
+            let peer = wire.peer().map(display);
+            info!(target: CONNECTION, peer, kind, code = status, "refused with {status}");
+        }
     }
 
     /// What becomes of the upgrade that is to be read next, one at a path of ours with a head of `len` bytes. Who asks
@@ -162,6 +177,9 @@ async fn talk(mut wire: Wire, shared: &Arc<Shared>) -> io::Result<Option<Wire>> 
             }
         };
         shared.counters.requests.fetch_add(1, Relaxed);
+        if let Some(refusal) = refusal {
+            shared.tell_refused(&wire, refusal);
+        }
         let over_tls = wire.tls().is_some();
         let response = refusal.map(|refusal| {
             let now = shared.policy.wall_clock.map(|clock| clock.0());

@@ -66,6 +66,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::behaviour;
 use crate::link::Link;
+use crate::log::SharedLimit;
 use crate::protocol::Policy;
 use crate::protocol::guests::Guest;
 use crate::protocol::policy::Elsewhere;
@@ -302,6 +303,7 @@ impl Side {
             policy: policy.clone(),
             counters: counters.clone(),
             places: places.clone(),
+            refusals: SharedLimit::default(),
             phase: phases.clone(),
             router: routes::router(phases, has_behaviours, welcome),
             turns,

@@ -1,19 +1,16 @@
 //! How many connections there may be, how much they may bring, and what is said to those over it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use rustix::net::SendFlags;
 use tracing::warn;
 
+use crate::log::{SharedLimit, now};
 use crate::protocol::Policy;
 use crate::protocol::handshake::Refusal;
 
 use super::{Caller, Occupied};
-
-/// A shortage of places is reported this often.
-const WARNINGS_APART: Duration = Duration::from_secs(60);
 
 /// The places, and how many are taken.
 #[derive(Debug)]
@@ -24,8 +21,7 @@ pub(super) struct Places {
     present: AtomicUsize,
     held_bytes_max: usize,
     held_bytes: AtomicUsize,
-    /// When a shortage was last reported.
-    warned: Mutex<Option<Instant>>,
+    warnings: SharedLimit,
 }
 
 impl Places {
@@ -36,7 +32,7 @@ impl Places {
             present: AtomicUsize::new(0),
             held_bytes_max,
             held_bytes: AtomicUsize::new(0),
-            warned: Mutex::new(None),
+            warnings: SharedLimit::new(1),
         }
     }
 
@@ -47,7 +43,7 @@ impl Places {
             opening: Held::nothing(places),
         });
         let place = place.and_then(|mut place| place.unread.grow(unread_bytes).then_some(place));
-        if place.is_none() && places.is_worth_a_warning() {
+        if place.is_none() && places.warnings.admits("places", now()) {
             warn!(
                 "HTTP: connections are turned away; it serves {} at once, for which it holds {} bytes at most",
                 places.max, places.held_bytes_max
@@ -74,15 +70,6 @@ impl Places {
     /// nothing, or not yet: the other half is for those who can be answered at once, such as health checks.
     pub(super) fn are_scarce(&self) -> bool {
         self.present.load(Relaxed) > self.max / 2
-    }
-
-    fn is_worth_a_warning(&self) -> bool {
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = warned.is_none_or(|last| last.elapsed() >= WARNINGS_APART);
-        if is_due {
-            *warned = Some(Instant::now());
-        }
-        is_due
     }
 }
 

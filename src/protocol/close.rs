@@ -82,6 +82,25 @@ pub enum Violation {
 }
 
 impl Violation {
+    /// All there are, in the order of their declaration.
+    pub const ALL: [Violation; 15] = [
+        Violation::ReservedBits,
+        Violation::ReservedOpcode,
+        Violation::Unmasked,
+        Violation::FragmentedControl,
+        Violation::LongControl,
+        Violation::UnexpectedContinuation,
+        Violation::ExpectedContinuation,
+        Violation::NonMinimalLength,
+        Violation::NegativeLength,
+        Violation::ShortClose,
+        Violation::CloseCode,
+        Violation::CloseReason,
+        Violation::Utf8,
+        Violation::Deflate,
+        Violation::MessageTooBig,
+    ];
+
     /// The code of the Close that answers it.
     pub const fn close_code(self) -> CloseCode {
         match self {
@@ -171,6 +190,30 @@ pub enum Cause {
     Tls(&'static str),
     /// What a load balancer puts in front of its connections was not in order, or did not come.
     Preface(&'static str),
+}
+
+impl Cause {
+    /// What it is, in one word.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Cause::Refused(_) => "refused",
+            Cause::Closed(Ending::Violation(_)) => "violation",
+            Cause::Closed(_) => "closed",
+            Cause::Stalled => "stalled",
+            Cause::Memory => "memory",
+            Cause::Tls(_) => "tls",
+            Cause::Preface(_) => "preface",
+        }
+    }
+
+    /// The status or the code that the peer was told, if any.
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Cause::Refused(refusal) => Some(refusal.status()),
+            Cause::Closed(ending) => Some(ending.code().to_wire()),
+            Cause::Stalled | Cause::Memory | Cause::Tls(_) | Cause::Preface(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for Cause {

@@ -35,6 +35,9 @@ pub const CONTROL_BYTES_MAX: usize = 125;
 pub(super) const COMPRESSED_TEXT: u8 = RSV1 | TEXT;
 pub(super) const COMPRESSED_BINARY: u8 = RSV1 | BINARY;
 
+/// The bits of a frame's first byte that are its opcode.
+pub(super) const OPCODE: u8 = 0x0F;
+
 const RESERVED_BITS: u8 = 0x70;
 const CONTROL_BIT: u8 = 0x08;
 const MASKED: u8 = 0x80;
@@ -88,7 +91,7 @@ pub(super) fn parse_extended(
         return Ok(None);
     };
     let fin = first & FIN != 0;
-    let opcode = first & 0x0F;
+    let opcode = first & OPCODE;
     check_first(*first, in_message, deflates)?;
     let [second, rest @ ..] = rest else {
         return Ok(None);
@@ -174,7 +177,7 @@ fn check_first(first: u8, in_message: bool, deflates: bool) -> Result<(), Violat
     if first & RESERVED_BITS != 0 && !(deflates && begins_compressed(first, in_message)) {
         return Err(Violation::ReservedBits);
     }
-    match first & 0x0F {
+    match first & OPCODE {
         CONTINUATION if !in_message => Err(Violation::UnexpectedContinuation),
         TEXT | BINARY if in_message => Err(Violation::ExpectedContinuation),
         CONTINUATION | TEXT | BINARY => Ok(()),

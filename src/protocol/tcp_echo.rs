@@ -7,6 +7,7 @@ use super::moment::Moment;
 use super::policy::Policy;
 use super::reply::Reply;
 use super::session::{Next, Step, Turn, Wake};
+use super::tally::Waited;
 
 /// One connection. It speaks the same verbs as a [`super::Session`].
 #[derive(Debug)]
@@ -44,7 +45,7 @@ impl TcpEcho {
         match why {
             Wake::PeerFinished => Next::Close,
             Wake::Deadline => {
-                turn.tally.timeouts.add(1);
+                turn.tally.timeouts.at(Waited::Idle).add(1);
                 turn.cause = Some(Cause::Closed(Ending::Idle));
                 Next::HalfClose
             }

@@ -1,25 +1,15 @@
-//! What the server has done and what it holds, over all workers and the HTTP side: gathered when somebody asks.
+//! What the server has done and what it holds, over all workers and the HTTP side, in words: gathered when somebody
+//! asks.
 
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::http::Sender;
-use crate::memory::Budget;
-use crate::protocol::Tally;
+use crate::admin::Sources;
 
-/// Where it is counted.
-pub(super) struct Account {
-    /// Of each worker.
-    pub(super) tallies: Vec<Arc<Tally>>,
-    /// Of all workers.
-    pub(super) budget: Arc<Budget>,
-    /// The limit on what workers serve.
-    pub(super) connections_max: Option<NonZeroUsize>,
-    /// The HTTP side, if there is one.
-    pub(super) http: Option<Sender>,
-}
+/// Tells it.
+pub(super) struct Account(pub(super) Arc<Sources>);
 
 /// What was done since the start.
 #[derive(Default)]
@@ -39,19 +29,16 @@ impl Account {
     /// What was done since the start.
     pub(super) fn done(&self) -> Done {
         let mut done = Done::default();
-        for tally in &self.tallies {
-            // What ended, first: whoever comes meanwhile is counted, or not.
-            let left = tally.ended.get() + tally.put_down.get();
-            let came = tally.accepted.get() + tally.picked_up.get();
-            done.open += came.saturating_sub(left);
+        for tally in &self.0.tallies {
+            done.open += tally.present();
             done.accepted += tally.accepted.get();
-            done.messages += tally.messages.get();
-            done.refused += tally.refusals.get();
-            done.violations += tally.violations.get();
-            done.timeouts += tally.timeouts.get();
+            done.messages += tally.data_messages();
+            done.refused += tally.refused();
+            done.violations += tally.violations.sum();
+            done.timeouts += tally.timeouts.sum();
             done.shed += tally.shed.get();
         }
-        if let Some(http) = &self.http {
+        if let Some(http) = &self.0.http {
             done.requests = http.counters().requests.load(Relaxed);
             done.refused += http.counters().refused.load(Relaxed);
         }
@@ -65,17 +52,22 @@ impl Account {
             None => format!("{taken} {what}"),
         };
         let open = usize::try_from(self.done().open).unwrap_or(usize::MAX);
-        let max = self.connections_max.map(NonZeroUsize::get);
+        let max = self.0.connections_max.map(NonZeroUsize::get);
         let mut all = vec![of("connections", open, max)];
         for (what, level) in [
-            ("bytes to be sent", self.budget.queued()),
-            ("bytes of unfinished input", self.budget.unfinished()),
+            ("bytes to be sent", self.0.budget.queued()),
+            ("bytes of unfinished input", self.0.budget.unfinished()),
         ] {
             all.push(of(what, level.taken, Some(level.max)));
         }
-        let http = self.http.iter().flat_map(Sender::occupied);
+        let http = self.0.occupied().into_iter();
         all.extend(http.map(|it| of(it.what, it.taken, Some(it.max))));
         all.join(", ")
+    }
+
+    /// Every number that is not zero, under the name that it has at `/metrics`.
+    pub(super) fn counted(&self) -> String {
+        self.0.told_in_short().join(", ")
     }
 }
 

@@ -1,7 +1,7 @@
 //! The addresses that are served, bound once for each worker.
 
+use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use tracing::info;
@@ -115,7 +115,7 @@ pub(super) fn bind(
             Err(error) if wanted.optional && listen::is_family_absent(&error) => {
                 info!("not listening on {address}: this host has no such address");
             }
-            Err(error) => return Err(ServeError::Listen(unusable(address, &error))),
+            Err(error) => return Err(ServeError::Listen(unusable("--listen", address, &error))),
         }
     }
     if bound.addresses.is_empty() {
@@ -161,7 +161,8 @@ fn families(listen: &Listen) -> &'static str {
     }
 }
 
-fn unusable(address: SocketAddr, error: &io::Error) -> ConfigError {
+/// What the operator can do about an address that cannot be listened on.
+pub(super) fn unusable(option: &str, address: impl fmt::Display, error: &io::Error) -> ConfigError {
     let remedy = match error.kind() {
         io::ErrorKind::AddrInUse => {
             "another process listens there: stop it, or choose another port"
@@ -173,7 +174,7 @@ fn unusable(address: SocketAddr, error: &io::Error) -> ConfigError {
         _ => "choose an address that can be listened on",
     };
     ConfigError::new(
-        "--listen",
+        option,
         format!("cannot listen on {address}: {error}"),
         remedy,
     )

@@ -1,6 +1,7 @@
 //! Serving: addresses bound, a worker started per core, signals waited for.
 
 mod account;
+mod admin;
 mod bind;
 mod http;
 mod inbox;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
+use crate::admin::Sources;
 use crate::choose::{Choice, choose};
 use crate::config::{Config, ConfigError};
 use crate::engine::{Exchange, Stop};
@@ -85,13 +87,16 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
         .map_err(ServeError::from)
         .and_then(|choice| {
             let tls = Keeper::open(config)?;
-            Ok((choice, tls, bind(config, workers, open, inbox)?))
+            let admin = config.admin.as_ref();
+            let admin = admin.map(|it| admin::listen(it, inheritance.is_some()));
+            let admin = admin.transpose()?;
+            Ok((choice, tls, bind(config, workers, open, inbox)?, admin))
         });
     if inbox.is_told_within(Duration::ZERO) {
         info!("stopping: told to before serving");
         return Ok(());
     }
-    let (choice, mut tls, bound) = prepared?;
+    let (choice, mut tls, bound, admin) = prepared?;
     let Bound {
         addresses,
         listeners,
@@ -170,26 +175,35 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
     let estate = Estate {
         program,
         listeners,
-        exchange,
+        exchange: exchange.clone(),
         stop: stop.clone(),
         admission: settings.admission,
         workers,
         counters: Arc::default(),
         admit: Box::new(admit),
     };
-    let account = Account {
+    let mut sources = Sources::new(
         tallies,
-        budget: settings.budget,
-        connections_max: config.connections_max,
-        http: http.sender(),
-    };
+        settings.budget,
+        stop.clone(),
+        exchange,
+        engine.name,
+    );
+    sources.connections_max = config.connections_max;
+    sources.http = http.sender();
+    sources.build = (env!("CARGO_PKG_VERSION"), env!("SOURCE_COMMIT"));
+    sources.config = config.said.0.clone();
+    sources.handovers = estate.counters.clone();
+    let sources = Arc::new(sources);
+    let admin = admin.map(|bound| admin::start(bound, sources.clone()));
     let service = Service {
         engine,
         workers,
         stop,
         http,
         tls,
-        account,
+        account: Account(sources),
+        _admin: admin.transpose()?,
         announcement,
         estate: Arc::new(estate),
         succession: inheritance.map_or(Succession::None, |inheritance| {

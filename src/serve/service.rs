@@ -13,6 +13,7 @@ use super::inbox::{Event, Inbox};
 use super::manager::{self, Watchdog};
 use super::succession::{Accession, Estate, Handover, Inheritance, News};
 use super::tls::Keeper;
+use crate::admin::{Admin, State};
 use crate::choose::{is_shortage, refusal};
 use crate::engine::{Engine, Goodbye, Stop};
 use crate::protocol::CloseCode;
@@ -30,6 +31,8 @@ pub(super) struct Service {
     /// What is read again when it changes, where TLS is spoken.
     pub(super) tls: Option<Keeper>,
     pub(super) account: Account,
+    /// Answers the operator until the end, if it is there.
+    pub(super) _admin: Option<Admin>,
     /// What is said once all workers serve.
     pub(super) announcement: Vec<String>,
     pub(super) estate: Arc<Estate>,
@@ -147,6 +150,7 @@ impl Service {
         for line in &self.announcement {
             info!("{line}");
         }
+        self.account.0.enter(State::Serving);
         let succession = std::mem::replace(&mut self.succession, Succession::None);
         self.succession = match succession {
             Succession::Inherits(inheritance, unused) => {
@@ -182,6 +186,7 @@ impl Service {
             // Who is on the way comes back first.
             handover.call_off();
         }
+        self.account.0.enter(State::Leaving);
         if !self.drain_delay.is_zero() {
             self.http.announce_end();
             info!("told to stop: serving on for {:?}", self.drain_delay);
@@ -190,6 +195,7 @@ impl Service {
 
     /// Has everyone say goodbye, from now on.
     fn drain(&self) -> Instant {
+        self.account.0.enter(State::Leaving);
         if let Succession::Accedes(accession) = &self.succession {
             accession.renounce();
         }
@@ -216,6 +222,7 @@ impl Service {
     fn tell(&self) {
         info!("holds {}", self.account.holdings());
         info!("so far {}", self.account.done());
+        info!("counted {}", self.account.counted());
     }
 
     /// Reads again what may have changed on disk (SIGHUP).

@@ -4,6 +4,7 @@ use crate::link::Link;
 use crate::memory::{Slab, SlabChain, SlabPool};
 use crate::protocol::carried::{Damage, Reader, Writer};
 use crate::protocol::guests::Guest;
+use crate::protocol::tally::Stage;
 use crate::protocol::tcp_echo::TcpEcho;
 use crate::protocol::{Cause, Moment, Next, Policy, Reply, Session, Step, Timer, Turn, Wake};
 
@@ -79,6 +80,14 @@ impl Dialogue {
         match self {
             Dialogue::WebSocket(session) => session.deadline(),
             Dialogue::Tcp(echo) => echo.deadline(),
+        }
+    }
+
+    /// How far it is.
+    pub(super) fn stage(&self) -> Stage {
+        match self {
+            Dialogue::WebSocket(session) => session.stage(),
+            Dialogue::Tcp(_) => Stage::Open,
         }
     }
 

@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use crate::protocol::tally::Waited;
 use crate::protocol::{Cause, CloseCode, Moment, Timer, Wake};
 
 use super::connection::{Connection, Phase};
@@ -154,12 +155,12 @@ impl<Io> Handle<'_, Io> {
                 true
             }
             Verdict::Close => {
-                self.common.tally.timeouts.add(1);
+                self.common.tally.timeouts.at(Waited::Linger).add(1);
                 self.connection.phase = Phase::Gone { reset: false };
                 true
             }
             Verdict::GiveUp => {
-                self.common.tally.timeouts.add(1);
+                self.common.tally.timeouts.at(Waited::Stall).add(1);
                 self.give_up(Cause::Stalled);
                 true
             }
@@ -407,7 +408,7 @@ mod tests {
     fn whoever_is_ended_already_is_not_judged_again() {
         let (mut world, id) = behind(Policy::default());
         world.shard.at(id).unwrap().fail();
-        let timeouts = world.shard.common.tally.timeouts.get();
+        let timeouts = world.shard.common.tally.timeouts.sum();
         world.pass(id, Duration::from_secs(100), |_| {});
         for _ in 0..10 {
             world.now = world.now + Duration::from_secs(100);
@@ -415,7 +416,7 @@ mod tests {
             let standing = world.standing;
             assert_eq!(world.shard.pop_due(|()| standing), None);
         }
-        assert_eq!(world.shard.common.tally.timeouts.get(), timeouts);
+        assert_eq!(world.shard.common.tally.timeouts.sum(), timeouts);
         assert_eq!(world.shard.at(id).unwrap().take_cause(), None);
     }
 }

@@ -52,6 +52,11 @@ pub struct Handle<'a, Io> {
 }
 
 impl<Io> Handle<'_, Io> {
+    /// Its name.
+    pub fn id(&self) -> SlotId {
+        self.id
+    }
+
     /// The engine's part.
     #[inline]
     pub fn io(&mut self) -> &mut Io {

@@ -112,7 +112,7 @@ impl<Io> Handle<'_, Io> {
         let room = self.receive_bytes_max();
         let is_noted = self.connection.guest.is_some();
         let before = if is_noted {
-            self.common.tally.messages.get()
+            self.common.tally.data_messages()
         } else {
             0
         };
@@ -130,7 +130,7 @@ impl<Io> Handle<'_, Io> {
             self.note_kept();
         }
         if is_noted {
-            let messages = self.common.tally.messages.get() - before;
+            let messages = self.common.tally.data_messages() - before;
             self.count_for_pace(step.consumed, messages);
         }
         Some((step.consumed, step.next))
@@ -351,7 +351,7 @@ mod tests {
             // The deflate algorithm makes 1032 bytes of one at most.
             assert!(count > 0 && count <= INFLATION_BYTES_MAX + 1032 * SLICE_BYTES_MAX);
             turns += 1;
-            if world.tally.messages.get() > 0 {
+            if world.tally.data_messages() > 0 {
                 break;
             }
             assert!(!world.shard.wants(id).read, "the rest waits for its turn");
@@ -391,7 +391,7 @@ mod tests {
         world.open(&text.repeat(2000));
         let mut echoed = 0;
         while echoed < 2000 {
-            let before = std::mem::replace(&mut echoed, world.tally.messages.get());
+            let before = std::mem::replace(&mut echoed, world.tally.data_messages());
             assert!(
                 (echoed - before) as usize <= INFLATION_BYTES_MAX / 512,
                 "in one turn"

@@ -19,6 +19,7 @@
 //! | `moving.rs`, `carried.rs` | a connection put down and picked up |
 //! | `deadlines.rs`, `judge.rs` | what happens without bytes, and to whom |
 //! | `admission.rs`, `pace.rs` | how many may come, and how fast what they send is taken in |
+//! | `survey.rs` | what is seen of all connections, some of them at a time |
 //! | `retention.rs`, `keepers.rs` | how much may be kept, and who is ended for it |
 
 mod admission;
@@ -38,6 +39,7 @@ pub mod readiness;
 mod retention;
 mod sealed;
 mod slots;
+mod survey;
 mod timers;
 
 use std::collections::VecDeque;
@@ -61,6 +63,7 @@ use retention::Returns;
 pub use retention::UNDERWAY_BYTES_MAX;
 pub use slots::SlotId;
 use slots::Slots;
+pub use survey::View;
 use timers::Timers;
 
 /// Connections over the limit that one shard keeps open at a time to tell them so (503).
@@ -229,6 +232,7 @@ impl<Io> Shard<Io> {
             Phase::Talking
         };
         let dialogue = Dialogue::open(entrance.protocol, &common.settings.policy, common.now);
+        common.tally.stages.at(dialogue.stage()).add(1);
         let acceptor = common.settings.tls.as_ref().filter(|_| entrance.tls);
         debug_assert_eq!(
             acceptor.is_some(),
@@ -323,6 +327,8 @@ impl<Io> Shard<Io> {
     /// Takes a connection out of all accounts whose queue is empty and that has no slot any more.
     fn forget(&mut self, id: SlotId, mut connection: Connection<Io>) -> Forgotten<Io> {
         let common = &mut self.common;
+        common.tally.stages.at(connection.dialogue.stage()).sub(1);
+        common.tally.behind.sub(u64::from(connection.blocked));
         if let Some(link) = &mut connection.link {
             common.slabs.recount(&mut link.counted, 0);
         }

@@ -114,6 +114,8 @@ impl<Io> Shard<Io> {
         let mut connection = self.restore(io, carried)?;
         let common = &mut self.common;
         common.tally.picked_up.add(1);
+        common.tally.stages.at(connection.dialogue.stage()).add(1);
+        common.tally.behind.add(u64::from(connection.blocked));
         common.surplus += usize::from(connection.permit.is_none());
         connection.late &= common.draining.is_some();
         if common.draining.is_some() && !connection.late {

@@ -74,6 +74,9 @@ impl<Io> Handle<'_, Io> {
     /// that away.
     #[inline]
     pub(super) fn deliver<C: Carrier<Io>>(&mut self, reply: Reply, lent: &[u8], carrier: &mut C) {
+        let beside = reply.before.byte_count() + reply.after.byte_count();
+        let answered = (beside + reply.window.len()) as u64;
+        self.common.tally.answered_bytes.add(answered);
         if C::IS_FOR_LINKS && self.connection.link.is_some() {
             return self.gather(reply, lent);
         }
@@ -135,12 +138,16 @@ impl<Io> Handle<'_, Io> {
     pub(super) fn note_sent(&mut self, sent: Sent) {
         match sent {
             Sent::Bytes(_) if self.connection.outbox.is_empty() => {
-                self.connection.blocked = false;
+                let was_behind = std::mem::replace(&mut self.connection.blocked, false);
+                if was_behind {
+                    self.common.tally.behind.sub(1);
+                }
                 self.connection.doublings = 0;
             }
             Sent::Bytes(_) => {}
             Sent::Blocked => {
-                self.connection.blocked = true;
+                let was_behind = std::mem::replace(&mut self.connection.blocked, true);
+                self.common.tally.behind.add(u64::from(!was_behind));
                 self.begin_to_owe();
                 self.note_kept();
             }

@@ -154,18 +154,25 @@ impl<T> Slots<T> {
 
     /// All that live now, with their names.
     pub(super) fn iter(&self) -> impl Iterator<Item = (SlotId, &T)> {
-        self.chunks.iter().enumerate().flat_map(|(number, chunk)| {
-            let slots = chunk
-                .iter()
-                .flat_map(|chunk| chunk.slots.iter().enumerate());
-            slots.filter_map(move |(place, slot)| {
-                let index = (number * CHUNK_SLOTS + place) as u32;
-                let id = SlotId {
-                    index,
-                    generation: slot.generation,
-                };
-                slot.value.as_ref().map(|value| (id, value))
-            })
+        (0..self.chunks()).flat_map(|number| self.chunk(number))
+    }
+
+    /// How many chunks there are.
+    pub(super) fn chunks(&self) -> usize {
+        self.chunks.len()
+    }
+
+    /// Those that live now in a chunk, with their names.
+    pub(super) fn chunk(&self, number: usize) -> impl Iterator<Item = (SlotId, &T)> {
+        let chunk = self.chunks[number].iter();
+        let slots = chunk.flat_map(|chunk| chunk.slots.iter().enumerate());
+        slots.filter_map(move |(place, slot)| {
+            let index = (number * CHUNK_SLOTS + place) as u32;
+            let id = SlotId {
+                index,
+                generation: slot.generation,
+            };
+            slot.value.as_ref().map(|value| (id, value))
         })
     }
 

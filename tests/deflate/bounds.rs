@@ -82,7 +82,7 @@ fn codes_without_text_take_their_turns() {
     let frame = deflated::codes(54_000);
     let calls = pretend.feed_counting(&frame.encode(), |_, _| {});
     assert!(calls >= 6, "{calls} calls");
-    assert_eq!(pretend.tally.messages.get(), 1);
+    assert_eq!(pretend.tally.data_messages(), 1);
     pretend.release();
 }
 
@@ -97,7 +97,7 @@ fn a_flood_of_small_messages_takes_its_turns() {
             .repeat(10_000);
         let calls = pretend.feed_counting(&stream, |_, _| {});
         assert!(calls >= 10_000 * 512 / INFLATION_BYTES_MAX, "{calls} calls");
-        assert_eq!(pretend.tally.messages.get(), 10_000);
+        assert_eq!(pretend.tally.data_messages(), 10_000);
         pretend.release();
     }
 }

@@ -227,8 +227,8 @@ const MISUSES: &str = "
 --no-pin --workers 2 --pin | --no-pin: does not go with --pin; leave out one of the two.
 --pin --pin | --pin: is given more than once; give it once.
 probe --pin | `--pin`: is no option; see ringback --help.
-srve | `srve`: is no command; write serve, probe, ping, or options that start with --.
-serve x | `x`: is no command; write serve, probe, ping, or options that start with --.
+srve | `srve`: is no command; write serve, probe, ping, status, or options that start with --.
+serve x | `x`: is no command; write serve, probe, ping, status, or options that start with --.
 --listen | --listen: has no value; write --listen ADDR.
 --engine | --engine: has no value; write --engine auto|uring|epoll|tokio-uring.
 --engine --pin | --engine: has no value; write --engine auto|uring|epoll|tokio-uring.
@@ -236,7 +236,7 @@ serve x | `x`: is no command; write serve, probe, ping, or options that start wi
 --pin=false | --pin: takes no value, not even `false`; write it alone.
 --workers 1 --workers 2 | --workers: is given more than once; give it once.
 --pin serve | `serve`: stands behind an option; write the command first.
---listen 127.0.0.1:1 127.0.0.1:2 | `127.0.0.1:2`: is no command; write serve, probe, ping, or options that start with --.
+--listen 127.0.0.1:1 127.0.0.1:2 | `127.0.0.1:2`: is no command; write serve, probe, ping, status, or options that start with --.
 ";
 
 #[test]

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A value for each option that is not its default, as a variable has it and as the file does.
-const SAID: [(&str, &str, &str); 48] = [
+const SAID: [(&str, &str, &str); 50] = [
     (
         "listen",
         "127.0.0.1:1,127.0.0.1:2",
@@ -61,6 +61,12 @@ const SAID: [(&str, &str, &str); 48] = [
     ("socket-io-max-payload", "64KiB", "65536"),
     ("socket-io-connect-timeout", "3s", "'3s'"),
     ("log-format", "json", "'json'"),
+    (
+        "log-filter",
+        "warn,ringback::http=debug",
+        "'warn,ringback::http=debug'",
+    ),
+    ("admin", "localhost:9100", "'127.0.0.1:9100'"),
     ("uring-incremental", "on", "'on'"),
     ("uring-entries", "64", "64"),
     ("uring-min-wait", "20us", "\"20us\""),

@@ -52,6 +52,9 @@ fn defaults() {
         congestion_control: None,
         socket_buffer_bytes: None,
         log_format: LogFormat::Text,
+        log_filter: Filter::default(),
+        admin: None,
+        said: Said::default(),
         policy: Policy::default(),
         guests: Guests::default(),
     };
@@ -96,6 +99,8 @@ fn every_option_as_a_flag() {
         "--congestion-control=bbr",
         "--socket-buffers=64KiB",
         "--log-format=json",
+        "--log-filter=warn",
+        "--admin=unix:/run/admin",
         "--max-message-size=64KiB",
         "--handshake-timeout=5s",
         "--idle-timeout=2m",
@@ -146,6 +151,9 @@ fn every_option_as_a_flag() {
             congestion_control: Some("bbr".into()),
             socket_buffer_bytes: Some(65_536),
             log_format: LogFormat::Json,
+            log_filter: Filter::read("warn").unwrap(),
+            admin: Address::read("unix:/run/admin"),
+            said: Said::default(),
             policy: Policy {
                 message_bytes_max: Some(65_536),
                 handshake_timeout: Duration::from_secs(5),

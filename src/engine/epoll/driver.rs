@@ -113,6 +113,9 @@ impl<'a, K: Kernel> Driver<'a, K> {
             self.kernel.listen(true)?;
         }
         self.state.end_turn(self.worker.stop, || {});
+        let kernel = &mut self.kernel;
+        self.state.go_on_surveying(|io| kernel.peer(&io.socket));
+        self.state.time_turn(|| kernel.now());
         Ok(())
     }
 
@@ -173,6 +176,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
         while let Some(letter) = self.kernel.post().next_letter() {
             match letter {
                 Letter::Connection(socket, origin) => self.take_in(socket, origin),
+                Letter::Survey(survey) => self.state.begin_survey(survey),
                 Letter::PutDown(wanted) => {
                     for id in self.state.choose(&wanted) {
                         self.leave(id, wanted.to);

@@ -2,6 +2,7 @@
 
 use std::cell::{Ref, RefCell, RefMut};
 use std::io;
+use std::net::SocketAddr;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -30,6 +31,13 @@ pub struct Seat<S> {
     bell: Bell,
     /// Its socket, which the task has, too.
     stream: Rc<S>,
+}
+
+impl<S: Stream> Seat<S> {
+    /// Its address, where the kernel still knows it.
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        self.stream.peer()
+    }
 }
 
 /// A worker and the world it runs in.
@@ -153,7 +161,7 @@ impl<S: Stream> Core<S> {
         let now = self.state.now();
         let State { shard, ended, .. } = &mut self.state;
         if let Some(mut connection) = shard.at(id) {
-            ended.tell(&mut connection, |seat| seat.stream.peer(), now);
+            ended.tell(&mut connection, Seat::peer, now);
         }
     }
 

@@ -173,6 +173,7 @@ impl Post<Socket> for &Tokio {
             Letter::Connection(socket, origin) => Letter::Connection(Socket::adopt(socket), origin),
             Letter::PutDown(wanted) => Letter::PutDown(wanted),
             Letter::RollCall(call) => Letter::RollCall(call),
+            Letter::Survey(survey) => Letter::Survey(survey),
         })
     }
 }

@@ -47,6 +47,8 @@ pub async fn serve<W: World>(
         let mut core = shared.core_now();
         let turns = core.state.door_turns(stop);
         core.end_turn(stop);
+        let state = &mut core.state;
+        state.go_on_surveying(|seat| seat.peer());
         if core.state.is_done() {
             break;
         }
@@ -117,6 +119,7 @@ fn read_letters<W: World>(shared: &Rc<Shared<W>>) {
     while let Some(letter) = shared.world.post().next_letter() {
         match letter {
             Letter::Connection(stream, origin) => connection::take_in(shared, stream, origin),
+            Letter::Survey(survey) => shared.core().state.begin_survey(survey),
             Letter::PutDown(wanted) => {
                 let ids = shared.core().state.choose(&wanted);
                 ids.into_iter().for_each(|id| shared.leave(id, wanted.to));

@@ -108,6 +108,9 @@ impl<'a, K: Kernel> Driver<'a, K> {
         }
         self.feed_greedy();
         self.state.end_turn(self.worker.stop, || {});
+        let kernel = &mut self.kernel;
+        self.state.go_on_surveying(|io| kernel.peer(&io.socket));
+        self.state.time_turn(|| kernel.now());
         Ok(())
     }
 
@@ -202,6 +205,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
         while let Some(letter) = self.kernel.post().next_letter() {
             match letter {
                 Letter::Connection(socket, origin) => self.take_in(socket, origin),
+                Letter::Survey(survey) => self.state.begin_survey(survey),
                 Letter::PutDown(wanted) => {
                     for id in self.state.choose(&wanted) {
                         self.leave(id, wanted.to);
@@ -280,6 +284,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
         match -completion.result {
             0 => connection.peer_finished(),
             libc::ENOBUFS => {
+                self.worker.tally.no_buffers.add(1);
                 // If it was this one's turn, it is still.
                 let io = connection.io();
                 io.greedy = true;
@@ -363,6 +368,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
             }
             Receiving::Off if wants.read => {
                 io.receiving = Receiving::On;
+                self.worker.tally.receives_armed.add(1);
                 kernel.receive(id, &io.socket, None);
             }
             // A connection at its end may go on receiving: what comes is discarded.
@@ -415,6 +421,7 @@ impl<'a, K: Kernel> Driver<'a, K> {
             io.queued = false;
             if wants_read && io.receiving == Receiving::Off {
                 io.receiving = Receiving::Once(max);
+                self.worker.tally.receives_armed.add(1);
                 self.kernel.receive(id, &io.socket, Some(max));
                 spare = spare.saturating_sub(part);
                 is_urged = false;

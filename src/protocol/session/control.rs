@@ -7,12 +7,16 @@ use crate::protocol::frame::{
     CLOSE, CONTROL_BYTES_MAX, FIN, Header, PING, PONG, SHORT_HEADER_BYTES, ServerHeader,
 };
 use crate::protocol::reply::{Piece, Reply};
+use crate::protocol::tally::{Opcode, Tally};
 use crate::protocol::utf8;
 
 use super::Turn;
 use super::inbound::{Inbound, Unfinished};
 use super::open::Flow;
 use super::window::Window;
+
+/// What a code takes of a Close's payload.
+const CODE_BYTES: usize = 2;
 
 /// A control frame of which a part has come.
 ///
@@ -85,7 +89,7 @@ impl Inbound {
             return self.continue_control(turn, window, reply);
         }
         let payload = window.take(length, header.key);
-        answer(header.opcode, payload, reply, turn.slabs)
+        answer(header.opcode, payload, reply, turn.slabs, turn.tally)
     }
 
     /// Takes in more of a control frame.
@@ -106,7 +110,8 @@ impl Inbound {
             return Ok(None);
         }
         let opcode = control.header.opcode;
-        let answered = answer(opcode, &control.payload[..control.len], reply, turn.slabs);
+        let payload = &control.payload[..control.len];
+        let answered = answer(opcode, payload, reply, turn.slabs, turn.tally);
         self.unfinished = Unfinished::None;
         answered
     }
@@ -127,6 +132,33 @@ pub(super) fn append_close(ending: Ending, after: &mut Piece, turn: &mut Turn<'_
     head[1] += reason.len() as u8;
     room[..reason.len()].copy_from_slice(reason);
     after.append(&frame[..code_frame.len() + reason.len()], turn.slabs);
+    turn.tally.closes.server.at(Some(ending.code())).add(1);
+    count_sent(turn.tally, Opcode::Close, CODE_BYTES + reason.len());
+}
+
+/// Counts a control frame that has come, and its answer, of which only a Close's may be shorter.
+pub(super) fn count_control(tally: &Tally, opcode: u8, payload_bytes: usize) {
+    let (received, answer) = match opcode {
+        PING => (Opcode::Ping, Some((Opcode::Pong, payload_bytes))),
+        CLOSE => {
+            let code_bytes = payload_bytes.min(CODE_BYTES);
+            (Opcode::Close, Some((Opcode::Close, code_bytes)))
+        }
+        _ => (Opcode::Pong, None),
+    };
+    tally.messages.received_alone(received).add(1);
+    let bytes = tally.payload_bytes.received_alone(received);
+    bytes.add(payload_bytes as u64);
+    if let Some((opcode, bytes)) = answer {
+        count_sent(tally, opcode, bytes);
+    }
+}
+
+/// Counts a frame that is sent and is no echo.
+pub(super) fn count_sent(tally: &Tally, opcode: Opcode, payload_bytes: usize) {
+    tally.messages.sent_alone(opcode).add(1);
+    let bytes = tally.payload_bytes.sent_alone(opcode);
+    bytes.add(payload_bytes as u64);
 }
 
 /// Answers a whole control frame outside of the window.
@@ -135,6 +167,7 @@ fn answer(
     payload: &[u8],
     reply: &mut Reply,
     slabs: &mut SlabPool,
+    tally: &Tally,
 ) -> Result<Option<Flow>, Violation> {
     match opcode {
         PING => {
@@ -145,19 +178,29 @@ fn answer(
             reply.before.append_slab(slab, slabs);
         }
         CLOSE => {
-            answer_close(payload, &mut reply.after, slabs)?;
+            let code = answer_close(payload, &mut reply.after, slabs)?;
+            tally.closes.peer.at(code).add(1);
+            count_control(tally, opcode, payload.len());
             return Ok(Some(Flow::Closed));
         }
         _ => {}
     }
+    count_control(tally, opcode, payload.len());
     Ok(None)
 }
 
-/// Checks a Close and answers it with its code alone (section 5.5.1).
-fn answer_close(payload: &[u8], after: &mut Piece, slabs: &mut SlabPool) -> Result<(), Violation> {
+/// Checks a Close and answers it with its code alone (section 5.5.1), which is returned.
+fn answer_close(
+    payload: &[u8],
+    after: &mut Piece,
+    slabs: &mut SlabPool,
+) -> Result<Option<CloseCode>, Violation> {
     match payload {
-        [] => after.append(&[FIN | CLOSE, 0], slabs),
-        [_] => return Err(Violation::ShortClose),
+        [] => {
+            after.append(&[FIN | CLOSE, 0], slabs);
+            Ok(None)
+        }
+        [_] => Err(Violation::ShortClose),
         [high, low, reason @ ..] => {
             let code = CloseCode::from_wire(u16::from_be_bytes([*high, *low]))
                 .ok_or(Violation::CloseCode)?;
@@ -165,7 +208,7 @@ fn answer_close(payload: &[u8], after: &mut Piece, slabs: &mut SlabPool) -> Resu
                 return Err(Violation::CloseReason);
             }
             after.append(&code.frame(), slabs);
+            Ok(Some(code))
         }
     }
-    Ok(())
 }

@@ -2,11 +2,15 @@
 
 use crate::memory::slab::HOLD_BYTES_MAX;
 use crate::protocol::close::Violation;
-use crate::protocol::frame::{self, CONTINUATION, FIN, PING, PONG, ServerHeader, TEXT};
+use crate::protocol::frame::{
+    self, CONTINUATION, FIN, PING, PONG, SHORT_HEADER_BYTES, ServerHeader, TEXT,
+};
 use crate::protocol::reply::Reply;
+use crate::protocol::tally::{Opcode, Tally};
 use crate::protocol::utf8;
 
 use super::Turn;
+use super::control::count_control;
 use super::inbound::{Frame, Inbound, Kind, Unfinished, Way};
 use super::open::Flow;
 use super::window::Window;
@@ -18,6 +22,35 @@ enum Goes {
     On,
     /// In a later one, after others have had theirs.
     Later,
+}
+
+/// What was echoed in one call: whole messages, and the payload of the frames that ended.
+#[derive(Default)]
+struct Echoed {
+    texts: u64,
+    text_bytes: u64,
+    binaries: u64,
+    binary_bytes: u64,
+}
+
+impl Echoed {
+    #[inline]
+    fn tell(&self, tally: &Tally) {
+        if self.text_bytes > 0 || self.texts > 0 {
+            tally.messages.echoed(Opcode::Text).add(self.texts);
+            tally
+                .payload_bytes
+                .echoed(Opcode::Text)
+                .add(self.text_bytes);
+        }
+        if self.binary_bytes > 0 || self.binaries > 0 {
+            tally.messages.echoed(Opcode::Binary).add(self.binaries);
+            tally
+                .payload_bytes
+                .echoed(Opcode::Binary)
+                .add(self.binary_bytes);
+        }
+    }
 }
 
 fn yields(window: &Window<'_>) -> Flow {
@@ -36,9 +69,9 @@ impl Inbound {
         reply: &mut Reply,
     ) -> Result<Flow, Violation> {
         let mut window = Window::new(lent, reply.window.clone(), from);
-        let mut messages = 0;
-        let outcome = self.echo_frames(turn, &mut window, reply, &mut messages);
-        turn.tally.messages.add(messages);
+        let mut echoed = Echoed::default();
+        let outcome = self.echo_frames(turn, &mut window, reply, &mut echoed);
+        echoed.tell(turn.tally);
         if self.inflater.is_some() {
             self.keep_inflater(turn);
         }
@@ -51,7 +84,7 @@ impl Inbound {
         turn: &mut Turn<'_>,
         window: &mut Window<'_>,
         reply: &mut Reply,
-        messages: &mut u64,
+        echoed: &mut Echoed,
     ) -> Result<Flow, Violation> {
         match self.unfinished {
             Unfinished::None => {}
@@ -62,13 +95,13 @@ impl Inbound {
             }
             Unfinished::Data(frame) => {
                 self.unfinished = Unfinished::None;
-                if self.echo_payload(turn, frame, window, reply, messages)? == Goes::Later {
+                if self.echo_payload(turn, frame, window, reply, echoed)? == Goes::Later {
                     return Ok(yields(window));
                 }
             }
         }
         loop {
-            self.echo_short_messages(turn, window, messages)?;
+            self.echo_short_messages(turn, window, echoed)?;
             if window.unread_len() == 0 {
                 return Ok(Flow::Read);
             }
@@ -79,7 +112,7 @@ impl Inbound {
             window.skip(count);
             if !header.is_control() {
                 let frame = self.begin(&header, turn.policy)?;
-                if self.echo_payload(turn, frame, window, reply, messages)? == Goes::Later {
+                if self.echo_payload(turn, frame, window, reply, echoed)? == Goes::Later {
                     return Ok(yields(window));
                 }
             } else if header.opcode == PING && header.length <= window.unread_len() as u64 {
@@ -87,6 +120,7 @@ impl Inbound {
                 let length = header.length as usize;
                 let payload = window.payload(pong.as_slice().len(), length, header.key);
                 window.commit(&pong, payload, &mut reply.before, turn.slabs);
+                count_control(turn.tally, PING, length);
             } else if let Some(flow) = self.begin_control(turn, header, window, reply)? {
                 return Ok(flow);
             }
@@ -99,24 +133,35 @@ impl Inbound {
         &self,
         turn: &Turn<'_>,
         window: &mut Window<'_>,
-        messages: &mut u64,
+        echoed: &mut Echoed,
     ) -> Result<(), Violation> {
         if self.is_amid() {
             return Ok(());
         }
         let maximum = turn.policy.message_bytes_max.unwrap_or(u64::MAX);
         let maximum = u8::try_from(maximum).unwrap_or(u8::MAX);
+        let (before, unread) = (echoed.texts + echoed.binaries, window.unread_len());
+        let mut text_bytes = 0;
         while let Some(message) = frame::parse_short_message(window.unread(), self.deflates)
             && message.length <= maximum
         {
             let payload = window.short_payload(&message);
-            let is_text = message.first == FIN | TEXT;
-            if is_text && !utf8::is_valid(window.peek(&payload)) {
-                return Err(Violation::Utf8);
+            if message.first == FIN | TEXT {
+                if !utf8::is_valid(window.peek(&payload)) {
+                    return Err(Violation::Utf8);
+                }
+                echoed.texts += 1;
+                text_bytes += u64::from(message.length);
+            } else {
+                echoed.binaries += 1;
             }
             window.commit_short(&message, payload);
-            *messages += 1;
         }
+        // What was read and was no header. So binary messages are counted without looking at their lengths.
+        let messages = echoed.texts + echoed.binaries - before;
+        let read = (unread - window.unread_len()) as u64;
+        echoed.text_bytes += text_bytes;
+        echoed.binary_bytes += read - messages * SHORT_HEADER_BYTES as u64 - text_bytes;
         Ok(())
     }
 
@@ -128,7 +173,7 @@ impl Inbound {
         mut frame: Frame,
         window: &mut Window<'_>,
         reply: &mut Reply,
-        messages: &mut u64,
+        echoed: &mut Echoed,
     ) -> Result<Goes, Violation> {
         let here = if frame.kind == Kind::DeflatedText {
             self.inspect(turn, &mut frame, window)?
@@ -140,7 +185,7 @@ impl Inbound {
             let payload = window.payload(header.as_slice().len(), frame.length as usize, frame.key);
             self.check(&frame, window.peek(&payload), true)?;
             window.commit(&header, payload, &mut reply.before, turn.slabs);
-            *messages += u64::from(self.end(&frame));
+            self.count(&frame, echoed);
             return Ok(Goes::On);
         }
         self.echo_part(turn, &mut frame, here, window, reply)?;
@@ -150,9 +195,23 @@ impl Inbound {
                 return Ok(Goes::Later);
             }
         } else {
-            *messages += u64::from(self.end(&frame));
+            self.count(&frame, echoed);
         }
         Ok(Goes::On)
+    }
+
+    /// Ends a frame, and counts it.
+    #[inline]
+    fn count(&mut self, frame: &Frame, echoed: &mut Echoed) {
+        let is_text = frame.is_text();
+        let ended = u64::from(self.end(frame));
+        let (messages, bytes) = if is_text {
+            (&mut echoed.texts, &mut echoed.text_bytes)
+        } else {
+            (&mut echoed.binaries, &mut echoed.binary_bytes)
+        };
+        *messages += ended;
+        *bytes += frame.length;
     }
 
     /// Answers a part of a frame that straddles receives, or turns: `here` bytes at most.

@@ -11,13 +11,16 @@ use crate::protocol::handshake::{self, Accepted, Answer, Foreign, HEAD_BYTES_MAX
 use crate::protocol::moment::Moment;
 use crate::protocol::policy::Policy;
 use crate::protocol::reply::Reply;
-use crate::protocol::tally::Tally;
+use crate::protocol::tally::{Status, Waited};
 
 use super::open::Manner;
 use super::{Next, Turn};
 
 /// How long a draining server waits for the end of a request, to answer it with 503.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The status of an upgrade.
+const SWITCHING: Status = Status(101);
 
 /// A request head that is not whole, or is to be handed over.
 #[derive(Debug)]
@@ -153,7 +156,8 @@ impl Head {
         lent: &[u8],
         reply: &mut Reply,
     ) {
-        count(turn.tally, refusal);
+        let status = Status(refusal.status());
+        turn.tally.handshakes.at(status).add(1);
         turn.cause = Some(Cause::Refused(refusal));
         if refusal == Refusal::Foreign(Foreign::Tls) {
             turn.tally.tls_to_plain.add(1);
@@ -169,7 +173,7 @@ impl Head {
 
     /// The deadline has passed.
     pub(super) fn expire(&mut self, turn: &mut Turn<'_>, reply: &mut Reply) -> Next {
-        turn.tally.timeouts.add(1);
+        turn.tally.timeouts.at(Waited::Handshake).add(1);
         let refusal = match &turn.guest {
             Some(guest) if guest.is_turned_away() => Refusal::TooMany,
             _ if turn.refusing => Refusal::Unavailable,
@@ -239,26 +243,12 @@ fn answer<'a>(turn: &mut Turn<'_>, head: &'a [u8]) -> Result<Answer<'a>, Refusal
         if let Some((guest, guests)) = guest {
             guest.enter(guests)?;
         }
-        turn.tally.upgrades.add(1);
+        turn.tally.handshakes.at(SWITCHING).add(1);
         turn.tally
             .deflating
             .add(u64::from(accepted.deflate.is_some()));
     }
     answer
-}
-
-/// Counts a refusal, and those of whom may come by their kinds.
-fn count(tally: &Tally, refusal: Refusal) {
-    tally.refusals.add(1);
-    let of_its_kind = match refusal {
-        Refusal::Origin => &tally.foreign_origins,
-        Refusal::Misdirected => &tally.misdirected,
-        Refusal::Path => &tally.unknown_paths,
-        Refusal::Unauthorized => &tally.unauthorized,
-        Refusal::TooMany => &tally.too_many,
-        _ => return,
-    };
-    of_its_kind.add(1);
 }
 
 /// Answers with a 101 beside the lent bytes.

@@ -2,7 +2,9 @@
 
 use crate::memory::slab::{Slab, SlabPool};
 use crate::protocol::close::Violation;
-use crate::protocol::frame::{self, CLIENT_HEADER_BYTES_MAX, FIN, Header, RSV1};
+use crate::protocol::frame::{
+    self, CLIENT_HEADER_BYTES_MAX, CONTINUATION, FIN, Header, OPCODE, RSV1, TEXT,
+};
 use crate::protocol::inflate::Inflater;
 use crate::protocol::policy::{Inflate, Policy};
 use crate::protocol::utf8::Validator;
@@ -50,6 +52,16 @@ impl Frame {
     /// Whether it ends its message.
     pub(super) fn is_final(&self) -> bool {
         self.first & FIN != 0
+    }
+
+    /// Whether its message is text. That is not known of what continues a compressed text that is passed on unchecked,
+    /// which then counts as binary.
+    #[inline]
+    pub(super) fn is_text(&self) -> bool {
+        match self.first & OPCODE {
+            CONTINUATION => self.kind != Kind::Binary,
+            opcode => opcode == TEXT,
+        }
     }
 
     /// How many bytes of payload have been taken in.
@@ -184,8 +196,8 @@ impl Inbound {
     #[inline]
     pub(super) fn begin(&mut self, header: &Header, policy: &Policy) -> Result<Frame, Violation> {
         let kind = *self.message.get_or_insert(match header.opcode {
-            frame::TEXT if !header.rsv1 => Kind::Text,
-            frame::TEXT if policy.deflate != Some(Inflate::Never) => Kind::DeflatedText,
+            TEXT if !header.rsv1 => Kind::Text,
+            TEXT if policy.deflate != Some(Inflate::Never) => Kind::DeflatedText,
             _ => Kind::Binary,
         });
         self.message_bytes = self.message_bytes.saturating_add(header.length);

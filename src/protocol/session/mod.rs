@@ -36,7 +36,7 @@ use super::inflate::Inflaters;
 use super::moment::Moment;
 use super::policy::Policy;
 use super::reply::Reply;
-use super::tally::Tally;
+use super::tally::{Stage, Tally};
 use crate::memory::slab::{Slab, SlabPool};
 use head::{Head, Outcome};
 use open::Open;
@@ -177,9 +177,25 @@ impl Session {
         };
         let step = open.receive(turn, lent, from, reply);
         if step.next == Next::HalfClose {
-            self.state = State::Ended;
+            self.enter(State::Ended, turn.tally);
         }
         step
+    }
+
+    /// Goes on to another stage.
+    fn enter(&mut self, state: State, tally: &Tally) {
+        tally.stages.at(self.stage()).sub(1);
+        self.state = state;
+        tally.stages.at(self.stage()).add(1);
+    }
+
+    /// How far it is.
+    pub fn stage(&self) -> Stage {
+        match self.state {
+            State::Head(_) => Stage::Handshake,
+            State::Open(_) => Stage::Open,
+            State::Ended => Stage::Closing,
+        }
     }
 
     /// Takes in a head, or a part of one. Returns where the frames begin, if there are some behind it.
@@ -199,7 +215,7 @@ impl Session {
             Outcome::More => Err(all(lent, Next::Read)),
             Outcome::Refuse(refusal) => {
                 head.refuse(turn, refusal, lent, reply);
-                self.state = State::Ended;
+                self.enter(State::Ended, turn.tally);
                 Err(all(lent, Next::HalfClose))
             }
             Outcome::HandOver => Err(Step {
@@ -211,7 +227,8 @@ impl Session {
                 manner,
                 deflates,
             } => {
-                self.state = State::Open(Open::new(manner, deflates, turn, reply));
+                let open = Open::new(manner, deflates, turn, reply);
+                self.enter(State::Open(open), turn.tally);
                 if head_len == lent.len() {
                     Err(all(lent, Next::Read))
                 } else {
@@ -223,10 +240,13 @@ impl Session {
 
     /// Goes on without bytes, for the reason given.
     pub fn resume(&mut self, turn: &mut Turn<'_>, why: Wake, reply: &mut Reply) -> Next {
+        let before = self.stage();
         let next = match (&mut self.state, why) {
             (State::Ended, _) => Next::HalfClose,
             (_, Wake::PeerFinished) => {
                 self.release(turn.slabs);
+                turn.tally.stages.at(before).sub(1);
+                turn.tally.stages.at(Stage::Closing).add(1);
                 Next::Close
             }
             (State::Head(head), Wake::Deadline) => head.expire(turn, reply),
@@ -235,7 +255,7 @@ impl Session {
             (State::Open(open), Wake::Drain(code)) => open.drain(turn, code, reply),
         };
         if next == Next::HalfClose {
-            self.state = State::Ended;
+            self.enter(State::Ended, turn.tally);
         }
         next
     }

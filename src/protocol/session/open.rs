@@ -10,6 +10,7 @@ use crate::protocol::frame::{FIN, PING, ServerHeader, TEXT};
 use crate::protocol::moment::Moment;
 use crate::protocol::policy::{GreetingAfter, Policy};
 use crate::protocol::reply::Reply;
+use crate::protocol::tally::{Opcode, Waited};
 
 use super::inbound::{Inbound, Unfinished};
 use super::prefix::Prefix;
@@ -224,15 +225,16 @@ impl Open {
                 };
                 if !self.inbound.is_reply_open() {
                     reply.before.append(&[FIN | PING, 0], turn.slabs);
+                    control::count_sent(turn.tally, Opcode::Ping, 0);
                 }
                 Next::Read
             }
             Awaits::Idle { pinged: true, .. } => {
-                turn.tally.timeouts.add(1);
+                turn.tally.timeouts.at(Waited::Idle).add(1);
                 self.close(turn, Ending::Idle, reply)
             }
             Awaits::Drain { code, .. } => {
-                turn.tally.timeouts.add(1);
+                turn.tally.timeouts.at(Waited::Drain).add(1);
                 self.close(turn, Ending::Drain(code), reply)
             }
         }
@@ -329,7 +331,7 @@ impl Open {
 
     #[cold]
     fn fail(&mut self, turn: &mut Turn<'_>, violation: Violation, reply: &mut Reply) -> Next {
-        turn.tally.violations.add(1);
+        turn.tally.violations.at(violation).add(1);
         self.close(turn, Ending::Violation(violation), reply)
     }
 
@@ -366,5 +368,6 @@ fn greet(turn: &mut Turn<'_>, reply: &mut Reply) {
         let length = slab.len() as u64;
         slab.prepend(ServerHeader::new(FIN | TEXT, length).as_slice());
         reply.before.append_slab(slab, turn.slabs);
+        control::count_sent(turn.tally, Opcode::Text, greeting.len());
     }
 }

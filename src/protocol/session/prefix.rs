@@ -11,6 +11,7 @@ use crate::protocol::close::Violation;
 use crate::protocol::frame::{CONTINUATION, FIN, ServerHeader, TEXT};
 use crate::protocol::policy::{Policy, TEXT_BYTES_MAX};
 use crate::protocol::reply::Reply;
+use crate::protocol::tally::{Opcode, Tally};
 
 use super::Turn;
 use super::inbound::{Frame, Inbound, Kind, Unfinished, Way};
@@ -168,7 +169,20 @@ impl Inbound {
             if frame.remaining == 0 {
                 let ends = frame.is_final();
                 self.emit_fragment(turn, &mut frame, ends, reply);
-                turn.tally.messages.add(u64::from(self.end(&frame)));
+                let opcode = if frame.is_text() {
+                    Opcode::Text
+                } else {
+                    Opcode::Binary
+                };
+                let messages = u64::from(self.end(&frame));
+                let Tally {
+                    messages: counted,
+                    payload_bytes,
+                    ..
+                } = turn.tally;
+                counted.received_alone(opcode).add(messages);
+                counted.sent_alone(Opcode::Text).add(messages);
+                payload_bytes.received_alone(opcode).add(frame.length);
                 return Ok(None);
             }
         }
@@ -272,6 +286,8 @@ impl Inbound {
         frame.way = Way::Fragments { begun: true };
         let first = opcode | if fin { FIN } else { 0 };
         let header = ServerHeader::new(first, slab.len() as u64);
+        let sent_bytes = turn.tally.payload_bytes.sent_alone(Opcode::Text);
+        sent_bytes.add(slab.len() as u64);
         slab.prepend(header.as_slice());
         reply.before.append_slab(slab, turn.slabs);
     }

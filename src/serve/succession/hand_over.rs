@@ -14,7 +14,8 @@ use tracing::{info, warn};
 
 use super::line::{Frame, Line, Listening, Word};
 use super::parcels::{Connection, Parcels};
-use super::{Counters, Failure, News, PROTOCOL_VERSION, Program};
+use super::{Failure, News, PROTOCOL_VERSION, Program};
+use crate::admin::Handovers;
 use crate::engine::{Exchange, Most, Stop};
 use crate::serve::inbox::{Event, Events};
 use crate::serve::listeners::Listeners;
@@ -53,7 +54,7 @@ pub(in crate::serve) struct Estate {
     pub(in crate::serve) stop: Arc<Stop>,
     pub(in crate::serve) admission: Arc<Admission>,
     pub(in crate::serve) workers: usize,
-    pub(in crate::serve) counters: Arc<Counters>,
+    pub(in crate::serve) counters: Arc<Handovers>,
     /// Has a connection served that has just been accepted.
     pub(in crate::serve) admit: Box<dyn Fn(OwnedFd) + Send + Sync>,
 }

@@ -32,7 +32,6 @@ mod take_over;
 
 use std::fmt;
 use std::io;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 pub(super) use hand_over::{Estate, Handover};
@@ -44,19 +43,6 @@ pub(super) const VARIABLE: &str = crate::config::SUCCEED_VARIABLE;
 
 /// Of what the two say to each other.
 const PROTOCOL_VERSION: u16 = 1;
-
-/// What was done, counted since this process was started.
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    /// Successors that were started.
-    pub(super) started: AtomicU64,
-    /// Of these, those that were no good: this process went on.
-    pub(super) failed: AtomicU64,
-    /// Connections that are a successor's.
-    pub(super) handed_over: AtomicU64,
-    /// Connections that this process has from the one before it.
-    pub(super) taken_over: AtomicU64,
-}
 
 /// What became of a succession so far.
 #[derive(Debug)]
