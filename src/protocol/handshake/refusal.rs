@@ -57,15 +57,15 @@ pub enum Refusal {
     SocketIoPath,
     /// A version of the WebSocket protocol other than 13 (RFC 6455, section 4.4): 426.
     WebSocketVersion,
-    /// The request line alone is longer than [`HEAD_BYTES_MAX`] (RFC 9112, section 3): 414.
+    /// The request line alone is longer than [`HEAD_BYTES_MAX`](super::HEAD_BYTES_MAX) (RFC 9112, section 3): 414.
     TargetTooLong,
     /// The server is called by a name that is not one of its own (RFC 9110, section 15.5.20): 421.
     Misdirected,
     /// There are as many connections from its address as may be, or they come too fast (RFC 6585, section 4): 429.
     TooMany,
-    /// The head is longer than [`HEAD_BYTES_MAX`] (RFC 6585, section 5): 431.
+    /// The head is longer than [`HEAD_BYTES_MAX`](super::HEAD_BYTES_MAX) (RFC 6585, section 5): 431.
     HeadTooLarge,
-    /// The head has more than [`HEADERS_MAX`] fields (RFC 6585, section 5): 431.
+    /// The head has more than [`HEADERS_MAX`](super::HEADERS_MAX) fields (RFC 6585, section 5): 431.
     TooManyHeaders,
     /// A method that is none of HTTP's (RFC 9110, section 9.1): 501.
     UnknownMethod,
@@ -93,7 +93,7 @@ impl Refusal {
         }
     }
 
-    /// What is too long about a head that did not end within [`HEAD_BYTES_MAX`].
+    /// What is too long about a head that did not end within [`HEAD_BYTES_MAX`](super::HEAD_BYTES_MAX).
     pub fn too_large(head: &[u8]) -> Refusal {
         let line = head.strip_prefix(b"\r\n").unwrap_or(head);
         if line.contains(&b'\n') {
