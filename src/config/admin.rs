@@ -1,10 +1,10 @@
 //! What the operator sees: the admin listener, what it tells of the options, and what of the log is wanted.
 
-use clap::ArgMatches;
+use clap::{Arg, ArgMatches};
 
 use super::layers::{Given, Layers, Level};
 use super::meaning::Said;
-use super::options::options;
+use super::options::{self, option, switch};
 use super::units::Refusal;
 use super::{Command, ConfigError};
 use crate::admin::{Address, Told};
@@ -77,6 +77,36 @@ const SHOWN: &[&str] = &[
 #[cfg(test)]
 const HIDDEN: &[&str] = &[];
 
+/// What an operator sees by.
+pub(super) fn options() -> Vec<Arg> {
+    vec![
+        option("log-format", "text|json")
+            .help("Form of the log on standard error")
+            .default_value("text"),
+        option("log-filter", "FILTER")
+            .help(
+                "What of the log is wanted: error, warn, info, debug or off, and others for parts, as in \
+                 warn,ringback::connection=info",
+            )
+            .default_value("info"),
+        option("admin", "ADDR|unix:PATH").help(
+            "Where to tell the operator how things stand (/metrics, /connections, /config, /healthz, /readyz), by HTTP without \
+             any password: an address that only the operator reaches",
+        ),
+    ]
+}
+
+/// `ringback status`.
+pub(super) fn command() -> clap::Command {
+    clap::Command::new("status")
+        .about("Tell how a running server is; exits with 0 if it serves, with 1 if it does not or is not there")
+        .arg(
+            option("admin", "ADDR|unix:PATH")
+                .help("Its admin listener; also RINGBACK_ADMIN; else 127.0.0.1:9100"),
+        )
+        .arg(switch("json").help("As JSON"))
+}
+
 /// Reads where the admin listener is to be.
 pub(super) fn admin(say: &Said<'_>) -> Result<Option<Address>, ConfigError> {
     say.get("admin")
@@ -126,7 +156,7 @@ pub(super) fn log_filter(text: &str) -> Result<Filter, Refusal> {
 
 /// Every option that has a value, with that and where it came from.
 pub(super) fn told(layers: &Layers) -> Vec<Told> {
-    let names = options();
+    let names = options::options();
     let names = names.iter().map(|arg| arg.get_id().as_str());
     let told = |name: &str| {
         let given = layers.get(name)?;
@@ -151,12 +181,16 @@ mod tests {
     #[test]
     fn each_option_is_shown_or_hidden_by_decision() {
         let known: Vec<_> = SHOWN.iter().chain(HIDDEN).copied().collect();
-        for option in options() {
+        for option in options::options() {
             let name = option.get_id().as_str();
             let count = known.iter().filter(|it| **it == name).count();
             assert_eq!(count, 1, "--{name} is to be in SHOWN or in HIDDEN");
         }
-        assert_eq!(known.len(), options().len(), "one is no option any more");
+        assert_eq!(
+            known.len(),
+            options::options().len(),
+            "one is no option any more"
+        );
     }
 
     #[test]

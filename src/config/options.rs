@@ -39,8 +39,8 @@ pub(super) fn options() -> Vec<Arg> {
         ("Who may come", super::guests::options()),
         ("Answers", answers()),
         ("Ordinary HTTP and what lives on it", http()),
-        ("Configuration and log", configuration()),
-        ("Seeing", seeing()),
+        ("Configuration", configuration()),
+        ("Log and admin listener", super::admin::options()),
         ("io_uring", uring()),
     ];
     let headed = |(heading, args): (&'static str, Vec<Arg>)| {
@@ -242,24 +242,6 @@ fn configuration() -> Vec<Arg> {
         option("config", "FILE")
             .help("TOML file with these same options")
             .value_parser(OsStringValueParser::new()),
-        option("log-format", "text|json")
-            .help("Form of the log on standard error")
-            .default_value("text"),
-        option("log-filter", "FILTER")
-            .help(
-                "What of the log is wanted: error, warn, info, debug or off, and others for parts, as in \
-                 warn,ringback::connection=info",
-            )
-            .default_value("info"),
-    ]
-}
-
-fn seeing() -> Vec<Arg> {
-    vec![
-        option("admin", "ADDR|unix:PATH").help(
-            "Where to tell the operator how things stand (/metrics, /connections, /config, /healthz, /readyz), by HTTP without \
-             any password: an address that only the operator reaches",
-        ),
     ]
 }
 
@@ -314,13 +296,6 @@ pub(super) fn command() -> Command {
     let man = Command::new("man")
         .about("Write the manual page, of ringback or of one of its commands")
         .arg(of.help("One of them"));
-    let status = Command::new("status")
-        .about("Tell how a running server is; exits with 0 if it serves, with 1 if it does not or is not there")
-        .arg(
-            option("admin", "ADDR|unix:PATH")
-                .help("Its admin listener; also RINGBACK_ADMIN; else 127.0.0.1:9100"),
-        )
-        .arg(switch("json").help("As JSON"));
     Command::new("ringback")
         .version(VERSION)
         .about(env!("CARGO_PKG_DESCRIPTION"))
@@ -333,7 +308,7 @@ pub(super) fn command() -> Command {
         .subcommand(ping::command())
         .subcommand(completions)
         .subcommand(man)
-        .subcommand(status)
+        .subcommand(super::admin::command())
 }
 
 /// Reads the command line. Values are still text.
