@@ -2,13 +2,19 @@
 
 use serde::Serialize;
 
-use crate::protocol::guests::Peer;
+use crate::protocol::guests::{BEARER_SUBPROTOCOL, Peer};
 
 use super::head::{Head, text};
 use crate::link::Facts;
 
 /// Fields whose values are secrets of the client.
 const SECRET: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
+
+/// The field in which subprotocols are offered.
+const SUBPROTOCOLS: &str = "sec-websocket-protocol";
+
+/// What stands for a secret.
+const HIDDEN: &str = "(hidden)";
 
 #[derive(Serialize)]
 struct Whoami<'a> {
@@ -60,7 +66,10 @@ pub fn whoami(head: &[u8], peer: Option<Peer>, tls: Option<&Facts>) -> String {
         target: head.target,
         http: format!("1.{}", head.minor_version),
         headers: head.fields.iter().map(show).collect(),
-        subprotocols: head.elements("sec-websocket-protocol").collect(),
+        subprotocols: head
+            .elements(SUBPROTOCOLS)
+            .map(|name| subprotocol(&name))
+            .collect(),
         extensions: head.elements("sec-websocket-extensions").collect(),
         forwarded: Forwarded {
             r#for: forwarded(&head, "for"),
@@ -72,12 +81,27 @@ pub fn whoami(head: &[u8], peer: Option<Peer>, tls: Option<&Facts>) -> String {
     serde_json::to_string(&whoami).unwrap_or_default()
 }
 
+/// A subprotocol, unless it is a secret, which a browser has no other field for.
+fn subprotocol(name: &str) -> String {
+    if name.starts_with(BEARER_SUBPROTOCOL) {
+        format!("{BEARER_SUBPROTOCOL}{HIDDEN}")
+    } else {
+        name.to_owned()
+    }
+}
+
 fn show<'a>((name, value): &(&'a str, &[u8])) -> (&'a str, String) {
     let is_secret = SECRET
         .iter()
         .any(|secret| name.eq_ignore_ascii_case(secret));
     let value = if is_secret {
-        "(hidden)".to_owned()
+        HIDDEN.to_owned()
+    } else if name.eq_ignore_ascii_case(SUBPROTOCOLS) {
+        let names: Vec<_> = text(value)
+            .split(',')
+            .map(|name| subprotocol(name.trim()))
+            .collect();
+        names.join(", ")
     } else {
         text(value)
     };
@@ -98,4 +122,20 @@ fn forwarded(head: &Head<'_>, what: &str) -> Option<String> {
                 .then(|| value.to_owned())
         });
     standard.or_else(|| head.elements(&format!("x-forwarded-{what}")).next())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_secret_comes_back() {
+        let head = b"GET / HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer RING\r\nCookie: RING\r\n\
+            Sec-WebSocket-Protocol: bearer.RING, chat\r\n\r\n";
+        let told = whoami(head, None, None);
+        assert!(
+            !told.contains("RING") && told.contains("bearer.(hidden), chat"),
+            "{told}"
+        );
+    }
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::dial::Details;
-use super::fault::Fault;
+use super::fault::{Fault, words};
 use super::talk::{Echo, Goodbye, closed};
 use super::{Form, Plan};
 
@@ -99,11 +99,10 @@ impl<'a> Report<'a> {
             let agreed = [&*tls.version, &tls.cipher, &tls.group].join(", ");
             out += &format!("tls          {time}, {agreed}, ALPN {}\n", named(&tls.alpn));
             if let Some(it) = &tls.certificate {
-                let (names, issuer) = (it.names.join(", "), &it.issuer);
-                out += &format!(
-                    "certificate  {}, for {names}; issued by {issuer}\n",
-                    it.subject
-                );
+                // Whoever made it chose what is in it.
+                let [subject, names, issuer] =
+                    [&it.subject, &it.names.join(", "), &it.issuer].map(|it| words(it.as_bytes()));
+                out += &format!("certificate  {subject}, for {names}; issued by {issuer}\n");
                 let (until, left) = (&it.expires, it.days_left);
                 out += &format!("             until {until}, {left} days left\n");
             }
