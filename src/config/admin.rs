@@ -52,6 +52,7 @@ const SHOWN: &[&str] = &[
     "prefix",
     "protocol",
     "socket-buffers",
+    "proxy-protocol-from",
     "socket-io-connect-timeout",
     "socket-io-max-payload",
     "socket-io-path",

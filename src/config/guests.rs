@@ -89,7 +89,7 @@ pub(super) fn options() -> Vec<Arg> {
         option("path", "PATH")
             .help(
                 "Path at which WebSockets are echoed, with or without a slash at its end; at others they get 404; \
-                 repeatable; none given echoes everywhere",
+                 repeatable; none given echoes everywhere. /x and Socket.IO have paths of their own",
             )
             .action(ArgAction::Append),
         option("auth-file", "FILE").help(
@@ -124,7 +124,7 @@ fn limits() -> [Arg; 4] {
         ),
         option("max-message-rate", "RATE").help(
             "How fast messages are taken in from each connection, such as 100/s; whoever sends faster is read from \
-             more slowly",
+             more slowly. Not for /x and Socket.IO",
         ),
         option("max-bandwidth", "SIZE/s").help("The same in bytes, such as 1MiB/s"),
     ]

@@ -115,7 +115,10 @@ impl<Io> Handle<'_, Io> {
             return true;
         }
         if let Some(until) = self.rests_until() {
-            self.arm(until);
+            self.look_at_rest(until, &mut *ask);
+            if matches!(self.connection.phase, Phase::Gone { .. }) {
+                return true;
+            }
         }
         let connection = &*self.connection;
         let now = self.common.now;

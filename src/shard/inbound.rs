@@ -109,7 +109,7 @@ impl<Io> Handle<'_, Io> {
             return None;
         }
         let behind = self.connection.blocked;
-        let room = self.receive_bytes_max();
+        let room = self.room_bytes();
         let is_noted = self.connection.guest.is_some();
         let before = if is_noted {
             self.common.tally.data_messages()
@@ -169,11 +169,18 @@ impl<Io> Handle<'_, Io> {
     /// peer may keep of it if it turns out not to read.
     #[inline]
     pub fn receive_bytes_max(&self) -> usize {
-        let room = self.common.queue_bytes_max(self.connection);
-        let mut room = room.saturating_sub(self.connection.outbox.bytes());
+        let room = self.room_bytes();
         if self.connection.guest.is_some() {
-            room = room.min(self.paced_bytes_max());
+            return room.min(self.paced_bytes_max());
         }
+        room
+    }
+
+    /// How many bytes of answers there is room for.
+    #[inline]
+    fn room_bytes(&self) -> usize {
+        let room = self.common.queue_bytes_max(self.connection);
+        let room = room.saturating_sub(self.connection.outbox.bytes());
         room.max(RECEIVE_BYTES_MIN)
     }
 

@@ -3,11 +3,19 @@
 //!
 //! What was read at once counts afterwards and may leave a debt, so what is read at once is kept small.
 
+use std::time::Duration;
+
 use crate::protocol::guests::Pace;
 use crate::protocol::{Moment, Timer};
 
-use super::Handle;
 use super::inbound::RECEIVE_BYTES_MIN;
+use super::{Handle, Standing};
+
+/// What is received at a time where messages are counted, in bytes: some hundred of the smallest there are.
+const COUNTED_BYTES_MAX: usize = 1024;
+
+/// How often it is looked whether a peer is still there from which nothing is read.
+const LOOKS_APART: Duration = Duration::from_secs(1);
 
 impl<Io> Handle<'_, Io> {
     /// How fast it may send; none: as fast as it likes, or not for long.
@@ -17,20 +25,26 @@ impl<Io> Handle<'_, Io> {
         Some(guests.pace).filter(|pace| pace.is_limited() && may_be_slowed)
     }
 
+    /// Whether it may send only so fast.
+    #[inline]
+    pub fn is_paced(&self) -> bool {
+        self.connection.guest.is_some() && self.pace().is_some()
+    }
+
     /// How many bytes are received from it at a time at most.
     pub(super) fn paced_bytes_max(&self) -> usize {
         let (Some(pace), Some(guest)) = (self.pace(), &self.connection.guest) else {
             return usize::MAX;
         };
         if pace.messages.is_some() {
-            // However small they are.
-            return RECEIVE_BYTES_MIN;
+            return COUNTED_BYTES_MAX;
         }
         let tokens = pace
             .bytes
             .map(|rate| guest.bytes.tokens(rate, self.common.now));
         tokens.map_or(usize::MAX, |tokens| {
-            usize::try_from(tokens).unwrap_or(usize::MAX)
+            let tokens = usize::try_from(tokens).unwrap_or(usize::MAX);
+            tokens.max(RECEIVE_BYTES_MIN)
         })
     }
 
@@ -63,7 +77,16 @@ impl<Io> Handle<'_, Io> {
         self.connection.held = true;
         self.connection.yields = true;
         self.common.tally.rests.add(1);
-        self.arm(until);
+        self.arm(until.min(now + LOOKS_APART));
+    }
+
+    /// Looks at a peer that rests: that it is gone would be heard of only by reading. `ask` tells how it stands.
+    pub(super) fn look_at_rest(&mut self, until: Moment, ask: impl FnOnce(&Io) -> Standing) {
+        if ask(&self.connection.io) == Standing::default() {
+            self.fail();
+        } else {
+            self.arm(until.min(self.common.now + LOOKS_APART));
+        }
     }
 
     /// Until when nothing is taken in from it, if that is so.
@@ -93,14 +116,21 @@ impl<Io> Handle<'_, Io> {
 mod tests {
     use std::num::NonZeroU64;
     use std::sync::Arc;
-    use std::time::Duration;
 
     use super::*;
     use crate::memory::SlabPool;
     use crate::protocol::guests::{Guests, Rate};
     use crate::protocol::{CloseCode, Policy, Tally};
     use crate::shard::readiness::{Immediate, Wire};
-    use crate::shard::{Admission, Sent, Settings, Shard, SlotId, Standing, TCP, Write};
+    use crate::shard::{Admission, Sent, Settings, Shard, SlotId, TCP, Write};
+
+    /// How a peer stands that is there.
+    fn there((): &()) -> Standing {
+        Standing {
+            received: 1,
+            ..Standing::default()
+        }
+    }
 
     /// Takes all.
     struct Wide;
@@ -162,7 +192,7 @@ mod tests {
                 .filter(|due| due.as_nanos() <= seconds * 1_000_000_000 + 1)
             {
                 self.shard.set_now(due);
-                while self.shard.pop_due(|()| Standing::default()).is_some() {}
+                while self.shard.pop_due(there).is_some() {}
             }
             self.shard
                 .set_now(Moment::from_nanos(seconds * 1_000_000_000 + 1));
@@ -209,12 +239,25 @@ mod tests {
     }
 
     #[test]
+    fn whoever_goes_meanwhile_is_let_go() {
+        let mut world = World::new();
+        world.receive(1_000_000);
+        world.shard.set_now(Moment::from_nanos(1_000_000_001));
+        let due = world.shard.pop_due(|()| Standing::default());
+        assert_eq!(due, Some(world.id));
+        assert_eq!(
+            world.shard.wants(world.id).write,
+            Write::Close { reset: true }
+        );
+    }
+
+    #[test]
     fn a_drain_waits_for_nobodys_tokens() {
         let mut world = World::new();
         world.receive(1_000_000);
         world.receive(1000);
         world.shard.drain(CloseCode::GOING_AWAY);
-        world.shard.bid_farewell(world.id, |()| Standing::default());
+        world.shard.bid_farewell(world.id, there);
         assert!(
             world.shard.queued_bytes(world.id) > 0,
             "it is answered at once"

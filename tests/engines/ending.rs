@@ -187,7 +187,7 @@ pub(crate) fn a_drain_does_not_need_the_log(engine: &'static str) {
 pub(crate) fn what_was_refused_or_broken_is_logged(engine: &'static str) {
     let server = Server::start(engine, &[]);
     let mut stranger = Wire::connect(&server);
-    stranger.send(b"\x16\x03\x01");
+    stranger.send(b"\x01\x02\r\n");
     stranger.read_to_end();
     let mut broken = Wire::upgrade(&server);
     broken.send(b"\x83\x80");

@@ -355,8 +355,9 @@ impl<'a, K: Kernel> Driver<'a, K> {
             return self.part(id, wants.write);
         };
         let discards = !wants.read && connection.discards();
-        // A receive that goes on may bring all buffers at once, and what is brought may have to be kept.
-        let may_burst = connection.may_keep(self.accounts.total_bytes());
+        // A receive that goes on may bring all buffers at once, and what is brought may have to be kept, or be more
+        // than may come at once.
+        let may_burst = connection.may_keep(self.accounts.total_bytes()) && !connection.is_paced();
         let behind = connection.is_behind();
         let io = connection.io();
         io.greedy |= behind;

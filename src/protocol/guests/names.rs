@@ -49,6 +49,13 @@ fn read(authority: &[u8]) -> Option<(Host<'_>, Option<u16>)> {
     Some((host, port))
 }
 
+/// Whether it is labels with dots between (RFC 1035, section 2.3.1), in which services put underscores, too.
+fn is_name(name: &[u8]) -> bool {
+    let is_right = |&byte: &u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let is_label = |label: &[u8]| !label.is_empty() && label.iter().all(is_right);
+    name.len() <= NAME_BYTES_MAX && name.split(|&byte| byte == b'.').all(is_label)
+}
+
 /// The hosts that a rule names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Hosts {
@@ -64,7 +71,9 @@ impl Hosts {
             (Hosts::This(own), Host::Name(name)) => own.as_bytes().eq_ignore_ascii_case(name),
             (Hosts::Below(end), Host::Name(name)) => {
                 let split = name.len().checked_sub(end.len()).filter(|at| *at > 0);
-                split.is_some_and(|at| name[at..].eq_ignore_ascii_case(end.as_bytes()))
+                split.is_some_and(|at| {
+                    name[at..].eq_ignore_ascii_case(end.as_bytes()) && is_name(&name[..at])
+                })
             }
             (Hosts::V6(own), Host::V6(address)) => *own == address,
             _ => false,
@@ -93,13 +102,7 @@ impl Hosts {
             Host::V6(_) if is_below => return Err(fault("has a star before an address")),
             Host::V6(address) => Hosts::V6(address),
             Host::Name(name) => {
-                let is_label = |label: &[u8]| {
-                    let is_right =
-                        |&byte: &u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-                    !label.is_empty() && label.iter().all(is_right)
-                };
-                let labels = name.split(|&byte| byte == b'.');
-                if name.len() > NAME_BYTES_MAX || !labels.into_iter().all(is_label) {
+                if !is_name(name) {
                     return Err(fault("is no name of a host"));
                 }
                 let name = String::from_utf8_lossy(name);
@@ -300,6 +303,9 @@ mod tests {
             ("https://app.example", "http://app.example:443", false),
             ("https://app.example", "https://app.example:8443", false),
             ("https://app.example", "https://app.example/", false),
+            ("https://*.example", "https://evil.com/.example", false),
+            ("https://*.example", "https://a@b.example", false),
+            ("https://*.example", "https://a..example", false),
             ("https://app.example", "https://app.example.evil", false),
             (
                 "https://app.example",
