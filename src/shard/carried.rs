@@ -13,7 +13,7 @@ use super::admission::Permit;
 const MAGIC: [u8; 4] = *b"RBcn";
 
 /// Which encoding it is. Whoever changes the fields, here or in `protocol`, counts it up.
-pub const ENCODING_VERSION: u16 = 3;
+pub const ENCODING_VERSION: u16 = 4;
 
 /// A SHA-1.
 const CHECKSUM_BYTES: usize = 20;

@@ -246,7 +246,7 @@ impl Guest {
         Ok(())
     }
 
-    /// Writes where it comes from, for another owner.
+    /// Writes where it comes from, and what was in front, for another owner.
     pub fn write(guest: Option<&Guest>, writer: &mut Writer) {
         let peer = guest.and_then(Guest::peer);
         let socket = peer.map(|peer| peer.socket.to_string());
@@ -257,6 +257,8 @@ impl Guest {
             writer.bytes(text.unwrap_or_default().as_bytes());
         }
         writer.flag(guest.is_some_and(|guest| guest.seat.is_some()));
+        let preface_bytes = guest.map_or(0, |guest| guest.preface_bytes);
+        writer.u64(preface_bytes as u64);
     }
 
     /// Reads what [`Guest::write`] wrote. It is there already, so it keeps its place whatever the limits are. Where it was
@@ -276,6 +278,8 @@ impl Guest {
             .transpose()
             .map_err(|_| Damage::value("forwarded"))?;
         let is_seated = reader.flag("seated")?;
+        let preface_bytes = u16::try_from(reader.u64("preface bytes")?)
+            .map_err(|_| Damage::value("preface bytes"))?;
         if let Some(mut guest) = brought {
             // What it owes it still does.
             guest.rests_until = None;
@@ -290,6 +294,7 @@ impl Guest {
         Ok(Some(Box::new(Guest {
             peer,
             seat: seat.map(|(sources, peer)| sources.stay(peer.address())),
+            preface_bytes: preface_bytes.into(),
             ..Guest::default()
         })))
     }
@@ -302,4 +307,26 @@ fn text<'a>(reader: &mut Reader<'a>, field: &'static str) -> Result<Option<&'a s
     let text = std::str::from_utf8(reader.bytes(field, ADDRESS_BYTES_MAX)?);
     let text = text.map_err(|_| Damage::value(field))?;
     Ok(Some(text).filter(|text| !text.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What has come on the wire is counted by the next owner as by this one.
+    #[test]
+    fn what_was_in_front_goes_along() {
+        let mut guest = Guest::arrive(&Guests::default(), None);
+        let client = SocketAddr::from(([192, 0, 2, 7], 4711));
+        guest.introduce(&Guests::default(), Some(client), 47);
+        let mut writer = Writer::new(Moment::default());
+        Guest::write(Some(&guest), &mut writer);
+        let bytes = writer.into_bytes();
+        let mut reader = Reader::new(&bytes, Moment::default());
+        let read = Guest::read(&mut reader, None, None).unwrap();
+        let read = read.expect("its address is known");
+        assert_eq!(read.peer(), guest.peer());
+        assert_eq!(read.preface_bytes(), 47);
+        reader.end().unwrap();
+    }
 }
