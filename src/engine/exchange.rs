@@ -88,6 +88,15 @@ impl Exchange {
         self.hand_over(socket, carried, Destination::Worker(to));
     }
 
+    /// Has a connection served that nobody who serves has accepted, as if it had come by that listener of a worker's.
+    pub fn admit(&self, socket: OwnedFd, listener: u32) {
+        let to = self.turn.fetch_add(1, Relaxed) % self.mailboxes.len();
+        self.count(to);
+        if self.hand_over_fresh(socket, listener, to).is_err() {
+            self.discount(to);
+        }
+    }
+
     /// Asks every worker who is connected; how many were asked.
     pub fn survey(&self, survey: &Survey) -> usize {
         let ask = |worker: &usize| self.post(*worker, Letter::Survey(survey.clone())).is_ok();

@@ -98,6 +98,11 @@ impl Served {
         }
         Ok(self)
     }
+
+    /// How many of its sockets each of `workers` accepts by.
+    fn sockets_each(&self, workers: usize) -> usize {
+        self.sockets.len().div_ceil(workers)
+    }
 }
 
 /// Everything that is listened on.
@@ -111,11 +116,20 @@ impl Listeners {
         workers: usize,
         entrance: impl Fn(bool) -> Entrance,
     ) -> Vec<Entrance> {
-        let all = self.0.iter().flat_map(|served| {
-            let rows = served.sockets.len().div_ceil(workers);
-            std::iter::repeat_n(entrance(served.tls), rows)
-        });
+        let all = self.0.iter();
+        let all =
+            all.flat_map(|it| std::iter::repeat_n(entrance(it.tls), it.sockets_each(workers)));
         all.collect()
+    }
+
+    /// All, each with the number that the first of its sockets has among those of [`Listeners::share_out`].
+    pub(super) fn numbered(&self, workers: usize) -> impl Iterator<Item = (usize, &Served)> {
+        let mut next = 0;
+        self.0.iter().map(move |served| {
+            let first = next;
+            next += served.sockets_each(workers);
+            (first, served)
+        })
     }
 
     /// What each of `workers` accepts by. Each has as many, in the same order of addresses, since a listener is known
@@ -128,7 +142,7 @@ impl Listeners {
         let share = |worker| {
             let sockets = self.0.iter().flat_map(|served| {
                 let sockets = &served.sockets;
-                let rows = 0..sockets.len().div_ceil(workers);
+                let rows = 0..served.sockets_each(workers);
                 rows.map(move |row| &sockets[(row * workers + worker) % sockets.len()])
             });
             sockets.map(TcpListener::try_clone).collect()

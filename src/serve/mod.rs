@@ -26,7 +26,7 @@ use crate::engine::{Exchange, Stop};
 use crate::http::Settings as HttpSettings;
 use crate::memory::SlabPool;
 use crate::protocol::{Policy, Tally, WallClock};
-use crate::shard::{Admission, Carried, Settings};
+use crate::shard::{Admission, Settings};
 use crate::sys::{clock, cpu, limits};
 use account::Account;
 use bind::{Bound, bind, entrance};
@@ -167,11 +167,6 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
             .soft
             .map_or("any number of".to_owned(), |files| files.to_string()),
     ));
-    let admit = {
-        let (exchange, policy) = (exchange.clone(), settings.policy);
-        let entrance = entrance(config.protocol, false);
-        move |socket| exchange.bring(socket, Carried::fresh(entrance, &policy, Vec::new(), 0))
-    };
     let estate = Estate {
         program,
         listeners,
@@ -180,7 +175,6 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
         admission: settings.admission,
         workers,
         counters: Arc::default(),
-        admit: Box::new(admit),
     };
     let mut sources = Sources::new(
         tallies,

@@ -210,6 +210,35 @@ fn a_successor_goes_on_alone_if_the_old_process_is_killed() {
     }
 }
 
+/// It is ended before it can see that it is alone: it would serve newcomers until then. What it has said counts.
+#[test]
+fn a_successor_that_is_given_up_serves_nobody() {
+    let mut dynasty = Dynasty::found_on_a_copy("epoll", &[]);
+    let mut crowd = Crowd::gather(dynasty.address, 10);
+    succeed_by(&dynasty, "talks too much");
+    fails(&mut dynasty, &mut crowd, "it says what it should not");
+    assert_eq!(dynasty.has_said("the successor is alone"), 0);
+}
+
+/// Once the successor serves, this process only ends.
+#[test]
+fn a_successor_that_has_taken_over_is_not_ended() {
+    for engine in usable_engines() {
+        let mut dynasty = Dynasty::found_on_a_copy(engine, &["--drain-timeout", "1s"]);
+        let _crowd = Crowd::gather(dynasty.address, 10);
+        succeed_by(&dynasty, "hangs once it has taken over");
+        let successor = dynasty.ask();
+        dynasty.hears("the successor is to accept");
+        // They wait in a queue that the successor does not want, and come late.
+        let late: Vec<_> = (0..10).map(|_| Wire::to(dynasty.address)).collect();
+        dynasty.hears("the successor takes over nothing more: it does not answer");
+        drop(late);
+        let first = std::mem::replace(&mut dynasty.reigning, successor);
+        assert_eq!(dynasty.end_of(first), Some(0), "{engine}");
+        rustix::process::test_kill_process(successor).expect("it lives");
+    }
+}
+
 /// As the first process of a container.
 #[test]
 fn process_1_refuses() {

@@ -10,6 +10,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 
 how = sys.argv[1]
 line = socket.socket(fileno=int(os.environ["RINGBACK_SUCCEED"]))
@@ -61,15 +62,30 @@ if how == "says a word out of turn":
     say({"Taken": {"without": []}})
     hang()
 room = 5 if how == "has room for five" else None
-say({"Ready": {"room": room, "unused": []}})
+takes_over = how == "hangs once it has taken over"
+say({"Ready": {"room": room, "unused": [0] if takes_over else []}})
 hear()
 if how == "ends once it is to accept":
     sys.exit(7)
+if takes_over:
+    print("the successor is to accept", file=sys.stderr, flush=True)
+    time.sleep(0.5)
+    while hear()[0] == b"c":
+        say({"Taken": {"without": []}})
+    hang()
 kind, _, descriptors = hear()
 assert kind == b"c", kind
 if how == "ends with connections":
     sys.exit(7)
 if how == "hangs with connections":
+    hang()
+if how == "talks too much":
+    # At once, so that it is all there when the first of it is heard.
+    word = b'{"Taken":{"without":[0,1,2,3,4,5,6,7,8,9]}}'
+    frames = [b"w" + struct.pack(">I", len(it)) + it for it in [b'"Sockets"'] + [word] * 500]
+    line.sendall(b"".join(frames))
+    line.recv(1)
+    print("the successor is alone", file=sys.stderr, flush=True)
     hang()
 if how == "refuses all":
     say({"Taken": {"without": list(range(len(descriptors)))}})

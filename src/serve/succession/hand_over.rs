@@ -55,8 +55,6 @@ pub(in crate::serve) struct Estate {
     pub(in crate::serve) admission: Arc<Admission>,
     pub(in crate::serve) workers: usize,
     pub(in crate::serve) counters: Arc<Handovers>,
-    /// Has a connection served that has just been accepted.
-    pub(in crate::serve) admit: Box<dyn Fn(OwnedFd) + Send + Sync>,
 }
 
 /// A handover under way.
@@ -148,8 +146,9 @@ impl Side {
         }
         self.empty_unused_queues();
         if let Err(failure) = self.send_stragglers() {
-            let why = self.take_back(&failure);
-            warn!("the successor takes over nothing more: {why}");
+            // It is the successor that serves, and this process that ends: whoever comes back is told goodbye here.
+            self.bring_back();
+            warn!("the successor takes over nothing more: {failure}");
         }
     }
 
@@ -210,7 +209,10 @@ impl Side {
         let staying = self.estate.admission.present();
         // Before the successor says anything itself.
         manager::main_process_is(self.child.id());
-        self.line.say(&Word::Done { staying })?;
+        if let Err(failure) = self.line.say(&Word::Done { staying }) {
+            manager::main_process_is(std::process::id());
+            return Err(failure);
+        }
         self.events.send(Event::Succession(News::Done {
             sent: self.sent,
             staying,
@@ -333,6 +335,29 @@ impl Side {
 
     /// Everything is as it was before, but for what the successor has confirmed. Why that is so, in words.
     fn take_back(&mut self, failure: &Failure) -> String {
+        let called_off = self.called_off.load(Relaxed);
+        if !called_off && !matches!(failure, Failure::Gone) {
+            // Two processes must not serve the same. And before it can see that the line ends, since whoever is alone
+            // accepts newcomers.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        self.bring_back();
+        self.estate.stop.set_accepting(true);
+        let why = match failure {
+            _ if called_off => self.stop_as_well(),
+            Failure::Gone => self.how_it_has_ended(),
+            Failure::Own(why) => why.clone(),
+            failure => format!("the successor is no good: {failure}"),
+        };
+        match self.sent {
+            0 => why,
+            sent => format!("{why}; {sent} connections had been handed over"),
+        }
+    }
+
+    /// Ends the line, and has everyone served here who is on the way and whom the successor has not confirmed.
+    fn bring_back(&mut self) {
         self.line.cut();
         // Nothing can be confirmed any more; what has been is the successor's.
         while let Ok((Frame::Word(Word::Taken { without }), _)) =
@@ -347,52 +372,38 @@ impl Side {
         for (socket, carried) in on_their_way.chain(arrived) {
             exchange.bring(socket, carried);
         }
-        self.estate.stop.set_accepting(true);
-        let why = self.part(failure);
-        match self.sent {
-            0 => why,
-            sent => format!("{why}; {sent} connections had been handed over"),
-        }
     }
 
-    /// Parts from the successor, and says why.
-    fn part(&mut self, failure: &Failure) -> String {
-        if self.called_off.load(Relaxed) {
-            // What it has taken over it closes as it should be closed.
-            let child = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-            // It may have ended.
-            let _ = child.map(|child| kill_process(child, Signal::TERM));
-            return "this process is told to stop".to_owned();
-        }
-        if let Failure::Gone = failure {
-            let ends = Instant::now() + ENDING_PATIENCE;
-            while Instant::now() < ends {
-                if let Ok(Some(status)) = self.child.try_wait() {
-                    return format!("the successor has ended ({status})");
-                }
-                thread::sleep(Duration::from_millis(5));
+    /// Tells the successor to stop, as this process is told: what it has taken over it closes as it should be closed.
+    fn stop_as_well(&self) -> String {
+        let child = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        // It may have ended.
+        let _ = child.map(|child| kill_process(child, Signal::TERM));
+        "this process is told to stop".to_owned()
+    }
+
+    /// What became of a successor that has cut the line.
+    fn how_it_has_ended(&mut self) -> String {
+        let ends = Instant::now() + ENDING_PATIENCE;
+        while Instant::now() < ends {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return format!("the successor has ended ({status})");
             }
-            return "the successor wants nothing more".to_owned();
+            thread::sleep(Duration::from_millis(5));
         }
-        // Two processes must not serve the same.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        match failure {
-            Failure::Own(why) => why.clone(),
-            failure => format!("the successor is no good: {failure}"),
-        }
+        "the successor wants nothing more".to_owned()
     }
 
     /// Serves those once more who wait at addresses that are no longer listened on, and closes these. Who wants TLS
     /// there would not be done with it in time.
     fn empty_unused_queues(&self) {
-        let listeners = &self.estate.listeners.0;
-        let unused = self.unused.iter().filter_map(|it| listeners.get(*it));
-        for served in unused {
+        let listeners = self.estate.listeners.numbered(self.estate.workers);
+        let all = listeners.enumerate();
+        for (_, (number, served)) in all.filter(|(place, _)| self.unused.contains(place)) {
             info!("no longer listening on {}", served.label.address());
             for socket in &served.sockets {
                 if !served.tls {
-                    self.empty(socket);
+                    self.empty(socket, number);
                 }
                 // For all who have it open: whoever comes now is refused by the kernel.
                 let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Both);
@@ -400,9 +411,9 @@ impl Side {
         }
     }
 
-    fn empty(&self, socket: &TcpListener) {
+    fn empty(&self, socket: &TcpListener, number: usize) {
         while let Ok((stream, _)) = socket.accept() {
-            (self.estate.admit)(stream.into());
+            self.estate.exchange.admit(stream.into(), number as u32);
         }
     }
 

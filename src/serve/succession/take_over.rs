@@ -24,8 +24,9 @@ use crate::sys::{inherited, limits};
 /// How long the other may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long workers may take to pick up what they were brought.
-const PICKING_UP: Duration = Duration::from_secs(5);
+/// How long workers may take to pick up what they were brought. Clearly less than the other waits for word of the next
+/// connections, so that a worker that is late does not end the handover.
+const PICKING_UP: Duration = Duration::from_secs(2);
 
 /// Descriptors that are not for connections that are handed over: those who come meanwhile need some.
 const DESCRIPTORS_SPARED: usize = 16;
