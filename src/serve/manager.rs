@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::net::sockopt;
 use rustix::net::{AddressFamily, SocketType};
+use rustix::process::Pid;
 use sd_notify::NotifyState;
 use tracing::warn;
 
@@ -46,6 +47,12 @@ pub(super) fn reloading() {
 /// That process is the service now.
 pub(super) fn main_process_is(pid: u32) {
     tell(&[NotifyState::MainPid(pid)]);
+}
+
+/// Whether process 1 has started this process and cannot be told which one is the service: it takes the end of this one
+/// for the service's. To be asked at the start: later it has adopted whoever has lost his parent.
+pub(super) fn is_deaf() -> bool {
+    rustix::process::getppid() == Some(Pid::INIT) && env::var_os("NOTIFY_SOCKET").is_none()
 }
 
 fn tell(what: &[NotifyState<'_>]) {

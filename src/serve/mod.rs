@@ -76,6 +76,7 @@ impl From<io::Error> for ServeError {
 pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
     // While its file has its name.
     let program = Program::of_this_process();
+    let supervisor_is_deaf = manager::is_deaf();
     let files = limits::raise_open_files();
     let workers = config.workers.get();
     let mut inheritance = Inheritance::claim()?;
@@ -205,6 +206,7 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
         }),
         drain_delay: config.drain_delay,
         goodbye: config.goodbye,
+        supervisor_is_deaf,
         watchdog: None,
     };
     service.run(inbox)

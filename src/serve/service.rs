@@ -40,6 +40,8 @@ pub(super) struct Service {
     /// How long it serves on once it is told to stop, and how it says goodbye then.
     pub(super) drain_delay: Duration,
     pub(super) goodbye: Goodbye,
+    /// Whoever supervises this process takes its end for the service's.
+    pub(super) supervisor_is_deaf: bool,
     /// Shows the service manager that all goes on, if it wants to see that.
     pub(super) watchdog: Option<Watchdog>,
 }
@@ -250,6 +252,12 @@ impl Service {
             return warn!(
                 "SIGUSR2: this is process 1, whose end is the container's, so it cannot hand over; replace the \
                  container by a rolling update"
+            );
+        }
+        if self.supervisor_is_deaf {
+            return warn!(
+                "SIGUSR2: process 1 has started this process, and without NOTIFY_SOCKET it would take its end for the \
+                 service's, so it cannot hand over; replace the container by a rolling update, or restart the service"
             );
         }
         manager::reloading();

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use ringback::shard::ENCODING_VERSION;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 
 use crate::dynasty::{Dynasty, await_end, number_behind};
 use crate::peers::{Crowd, Halfway};
@@ -239,9 +239,9 @@ fn a_successor_that_has_taken_over_is_not_ended() {
     }
 }
 
-/// As the first process of a container.
+/// As the first process of a container, or started by the first, which waits for its end.
 #[test]
-fn process_1_refuses() {
+fn process_1_refuses_and_so_does_its_child() {
     let unshare = [
         "--user",
         "--map-root-user",
@@ -257,19 +257,29 @@ fn process_1_refuses() {
         );
         return;
     }
-    let mut command = Command::new("unshare");
-    command.args(unshare).arg(BINARY);
-    let mut dynasty = Dynasty::of(command, "epoll", &[], None);
-    let children = format!(
-        "/proc/{0}/task/{0}/children",
-        dynasty.reigning.as_raw_nonzero()
-    );
-    let child = std::fs::read_to_string(children).expect("Linux 3.5");
-    let child = number_behind(&child, "");
-    rustix::process::kill_process(child, Signal::USR2).expect("it lives");
-    let line = dynasty.hears("SIGUSR2: this is process 1");
-    assert!(line.contains("rolling update"), "{line}");
-    Wire::to(dynasty.address).handshake();
+    let init = ["sh", "-c", "\"$0\" \"$@\"; exit"];
+    for (init, words) in [
+        (&[][..], "SIGUSR2: this is process 1"),
+        (&init[..], "SIGUSR2: process 1 has started this process"),
+    ] {
+        let mut command = Command::new("unshare");
+        command.args(unshare).args(init).arg(BINARY);
+        command.env_remove("NOTIFY_SOCKET");
+        let mut dynasty = Dynasty::of(command, "epoll", &[], None);
+        let mut server = child_of(dynasty.reigning);
+        if !init.is_empty() {
+            server = child_of(server);
+        }
+        rustix::process::kill_process(server, Signal::USR2).expect("it lives");
+        let line = dynasty.hears(words);
+        assert!(line.contains("rolling update"), "{line}");
+        Wire::to(dynasty.address).handshake();
+    }
+}
+
+fn child_of(process: Pid) -> Pid {
+    let children = format!("/proc/{0}/task/{0}/children", process.as_raw_nonzero());
+    number_behind(&std::fs::read_to_string(children).expect("Linux 3.5"), "")
 }
 
 /// Nothing that the old process has open is open in the new one, but for the line between them.
