@@ -60,14 +60,15 @@ impl Shared {
         guest.map_or(Told::default(), |(guest, guests)| guest.hear(guests, head))
     }
 
-    /// Lets an upgrade in with this whole `head`, for as long as the connection lasts.
-    ///
-    /// # Errors
-    /// Where there are too many from its source.
-    pub(super) fn let_in(&self, wire: &mut Wire, head: &[u8]) -> Result<(), Refusal> {
+    /// Lets an upgrade in with this whole `head`, for as long as the connection lasts, or refuses it where there are too many
+    /// from its source. An ordinary request is not let in: its connection may be one that a proxy keeps for everybody.
+    fn let_in(&self, wire: &mut Wire, head: &[u8], coming: Coming) -> Coming {
         self.hear(wire, head);
         let guest = wire.guest.as_mut().zip(self.policy.guests.as_deref());
-        guest.map_or(Ok(()), |(guest, guests)| guest.enter(guests))
+        match guest.map_or(Ok(()), |(guest, guests)| guest.enter(guests)) {
+            Ok(()) => coming,
+            Err(refusal) => Coming::Refused(refusal),
+        }
     }
 
     /// Tells the operator that a request was refused.
@@ -76,7 +77,8 @@ impl Shared {
         let kind = "refused";
         if self.refusals.admits(kind, now()) {
             let peer = wire.peer().map(display);
-            info!(target: CONNECTION, peer, kind, code = status, "refused with {status}");
+            let reason = refusal.reason();
+            info!(target: CONNECTION, peer, kind, code = status, "refused with {status}: {reason}");
         }
     }
 
@@ -84,18 +86,18 @@ impl Shared {
     /// for what is not to be had is told so as to an ordinary request.
     fn ours(&self, wire: &mut Wire, len: usize) -> Coming {
         let head = wire.unread()[..len].to_vec();
-        if let Err(refusal) = self.let_in(wire, &head) {
-            return Coming::Refused(refusal);
-        }
         if let Some(host) = self.socket_io_of(wire.unread()) {
             return if host.upgrades(wire.unread()) && wire.move_to(&host.places) {
-                Coming::SocketIo(len)
+                self.let_in(wire, &head, Coming::SocketIo(len))
             } else {
                 Coming::Request(len)
             };
         }
         match path_and_query(wire.unread()).map(Ask::read) {
-            Some(Ok(ask)) => Coming::Behaviour(len, Box::new(ask)),
+            Some(Ok(ask)) => {
+                let coming = Coming::Behaviour(len, Box::new(ask));
+                self.let_in(wire, &head, coming)
+            }
             Some(Err(_)) | None => Coming::Request(len),
         }
     }

@@ -89,6 +89,13 @@ pub(crate) fn who_is_behind_a_proxy_has_places_of_its_own(engine: &'static str) 
     // Of whom nothing is said, the proxy counts.
     let _nameless: [Wire; 2] = [(); 2].map(|()| open(2, "", "/").expect("a place"));
     assert!(open(2, "", "/").is_none());
+    // One who asks for a WebSocket that is not to be had takes no place: the proxy keeps the connection.
+    let line = "X-Forwarded-For: 192.0.2.4\r\n";
+    for wire in &mut kept[1..] {
+        wire.send(upgrade("/x/nothing", line).as_bytes());
+        assert_eq!(wire.read_answer("GET").status, 404);
+    }
+    let _both = [(); 2].map(|()| open(2, "192.0.2.4", "/x/echo").expect("a place"));
     // Nobody else is believed.
     let _strangers: [Wire; 2] = [(); 2].map(|()| open(3, "192.0.2.9", "/").expect("a place"));
     assert!(open(3, "192.0.2.10", "/").is_none());
