@@ -1,9 +1,10 @@
 //! `/connections`: the first of all connections, asked of the workers.
 
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Serialize;
+use tokio::sync::mpsc::unbounded_channel;
+use tokio::time::{Instant, timeout_at};
 
 use super::sources::Sources;
 use crate::engine::{Order, Seen, Survey};
@@ -13,8 +14,8 @@ use crate::protocol::tally::{Labels, Stage};
 const TOP: usize = 20;
 const TOP_MAX: usize = 100;
 
-/// How long workers are waited for.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long workers are waited for, and whoever asks them.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 const WRONG: &str = "Ask for ?top=N&by=kept, slow or age, with N from 1 to 100.\n";
 
@@ -71,9 +72,9 @@ impl Asked {
         Ok(asked)
     }
 
-    /// Asks the workers, and waits for their answers.
-    pub(super) fn of(self, sources: &Sources) -> Connections {
-        let (answers, answered) = channel();
+    /// Asks the workers, and waits for their answers. Given up, the workers do so too.
+    pub(super) async fn of(self, sources: &Sources) -> Connections {
+        let (answers, mut answered) = unbounded_channel();
         let survey = Survey {
             order: self.order,
             top: self.top,
@@ -85,13 +86,12 @@ impl Asked {
         let deadline = Instant::now() + PATIENCE;
         let mut all = Vec::new();
         while silent_workers > 0 {
-            match answered.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(seen) => {
-                    silent_workers -= 1;
-                    all.extend(seen);
-                }
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
-            }
+            // Too late, or those that are missing have ended.
+            let Ok(Some(seen)) = timeout_at(deadline, answered.recv()).await else {
+                break;
+            };
+            silent_workers -= 1;
+            all.extend(seen);
         }
         let first = self.order.merge(all, self.top);
         Connections {

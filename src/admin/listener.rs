@@ -21,9 +21,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tower_service::Service;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::address::Address;
 use super::routes::router;
@@ -44,6 +44,9 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// How long accepting rests after it failed.
 const REST: Duration = Duration::from_millis(100);
 
+/// How long an address may be taken that was the predecessor's, before the operator is told.
+const TAKEN_PATIENCE: Duration = Duration::from_secs(5);
+
 /// The stack of the thread, in bytes.
 const STACK_BYTES: usize = 512 * 1024;
 
@@ -52,7 +55,7 @@ const STACK_BYTES: usize = 512 * 1024;
 pub struct Bound {
     listener: Listener,
     /// Where that is; the port that the kernel chose, if it was to.
-    pub address: Address,
+    address: Address,
 }
 
 #[derive(Debug)]
@@ -153,25 +156,32 @@ impl Admin {
     /// # Errors
     /// Where there are no descriptors or threads left.
     pub fn start(bound: Bound, sources: Arc<Sources>) -> io::Result<Admin> {
-        Self::begin(async move || bound.listener, sources)
+        Self::begin(async move || bound, sources)
     }
 
-    /// Answers whoever comes to `address`, as soon as the process that listens there has ended.
+    /// Answers whoever comes to `address`, as soon as nobody listens there any more. The process that did is done.
     ///
     /// # Errors
     /// Where there are no descriptors or threads left.
     pub fn start_after(address: Address, sources: Arc<Sources>) -> io::Result<Admin> {
-        let free = async move || loop {
-            match Bound::listen(&address) {
-                Ok(bound) => return bound.listener,
-                Err(_) => sleep(REST).await,
+        let free = async move || {
+            let mut deadline = Some(Instant::now() + TAKEN_PATIENCE);
+            loop {
+                let error = match Bound::listen(&address) {
+                    Ok(bound) => return bound,
+                    Err(error) => error,
+                };
+                if deadline.take_if(|it| *it <= Instant::now()).is_some() {
+                    warn!("--admin: cannot listen on {address} yet: {error}; going on to try");
+                }
+                sleep(REST).await;
             }
         };
         Self::begin(free, sources)
     }
 
     fn begin(
-        listener: impl AsyncFnOnce() -> Listener + Send + 'static,
+        bound: impl AsyncFnOnce() -> Bound + Send + 'static,
         sources: Arc<Sources>,
     ) -> io::Result<Admin> {
         let runtime = runtime::Builder::new_current_thread()
@@ -181,7 +191,7 @@ impl Admin {
         let thread = thread::Builder::new()
             .name("admin".to_owned())
             .stack_size(STACK_BYTES)
-            .spawn(move || runtime.block_on(run(listener, router(sources), closed)))?;
+            .spawn(move || runtime.block_on(run(bound, sources, closed)))?;
         Ok(Admin {
             closing: Some(closing),
             thread: Some(thread),
@@ -191,19 +201,27 @@ impl Admin {
 
 /// Answers until the sender of `closed` is gone.
 async fn run(
-    listener: impl AsyncFnOnce() -> Listener,
-    router: Router,
+    bound: impl AsyncFnOnce() -> Bound,
+    sources: Arc<Sources>,
     closed: oneshot::Receiver<Infallible>,
 ) {
     let served = async {
-        match listener().await {
+        let Bound { listener, address } = bound().await;
+        announce(&address);
+        match listener {
             Listener::Tcp(listener) => {
-                let listener = TcpListener::from_std(listener)?;
+                let (listener, router) = (TcpListener::from_std(listener)?, router(sources, true));
                 accept(async || Ok(listener.accept().await?.0), router).await
             }
-            Listener::Unix(listener, _file) => {
+            Listener::Unix(listener, file) => {
                 let listener = UnixListener::from_std(listener)?;
-                accept(async || Ok(listener.accept().await?.0), router).await
+                // Gone before the socket is: a successor removes the file of one that is not listened on.
+                let _file = file;
+                accept(
+                    async || Ok(listener.accept().await?.0),
+                    router(sources, false),
+                )
+                .await
             }
         }
     };
@@ -213,6 +231,16 @@ async fn run(
             warn!("the admin listener has ended: {error}");
         }
         _ = closed => {}
+    }
+}
+
+fn announce(address: &Address) {
+    info!("admin listener on {address}");
+    if !address.is_local() {
+        warn!(
+            "the admin listener has no password, and {address} may be reached from other machines: whoever does so \
+             sees the configuration and who is connected"
+        );
     }
 }
 

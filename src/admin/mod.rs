@@ -1,7 +1,7 @@
 //! The admin listener: what the server does and how it is, told to its operator.
 //!
 //! A thread of its own, so that it answers whatever the workers and the HTTP side have to do, and until the process
-//! ends: also with `--no-http`, and in a drain. What it tells it reads of counters that others write; nobody waits for
+//! ends or has handed over: also with `--no-http`, and in a drain. What it tells it reads of counters that others write; nobody waits for
 //! it. It has few places and a bound on every wait, since whoever reaches it can ask as often as they like.
 //!
 //! | file | what it is |

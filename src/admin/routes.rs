@@ -1,19 +1,23 @@
 //! What is answered on the admin listener.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State as Shared;
-use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
+use axum::extract::{Request, State as Shared};
+use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HOST};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::middleware::{Next, from_fn, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus_client::encoding::{prometheus_text, text};
 use prometheus_client::registry::Registry;
 use serde::Serialize;
-use tokio::task::spawn_blocking;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
 
-use super::connections::Asked;
+use super::connections::{Asked, PATIENCE};
 use super::metrics::registry;
 use super::sources::{Sources, State};
 
@@ -27,27 +31,63 @@ const NOT_FOUND: &str = "There is nothing at this path. There is:\n  \
      /config       every option, its value, and where that came from\n  \
      /connections  who keeps most; ?by=slow who is slowest, ?by=age who came first, ?top=20 how many\n";
 
+const MISDIRECTED: &str = "This page is not called by that name, lest a page of the web asks for it under a name of its \
+     own. Ask by an address, such as 127.0.0.1 or [::1], or for localhost.\n";
+
+const BUSY: &str = "Others ask for connections, and one is answered at a time. Ask again.\n";
+
 /// What all requests share.
 struct Page {
     sources: Arc<Sources>,
     registry: Registry,
+    /// Whoever has it may ask the workers.
+    survey: Mutex<()>,
 }
 
-/// The routes.
-pub(super) fn router(sources: Arc<Sources>) -> Router {
+/// The routes. `has_port`: pages of the web reach it, by a name of theirs that they have resolve to an address of this
+/// machine. They are told no more than whether it is there.
+pub(super) fn router(sources: Arc<Sources>, has_port: bool) -> Router {
     let page = Arc::new(Page {
         registry: registry(&sources),
         sources,
+        survey: Mutex::new(()),
     });
-    Router::new()
+    let mut told = Router::new()
         .route("/metrics", get(metrics))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
         .route("/config", get(config))
-        .route("/connections", get(connections))
+        .route("/connections", get(connections));
+    if has_port {
+        told = told.route_layer(from_fn(unless_misdirected));
+    }
+    told.route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
         .fallback(|| async { (StatusCode::NOT_FOUND, NOT_FOUND) })
-        .layer(axum::middleware::map_response(uncached))
+        .layer(map_response(uncached))
         .with_state(page)
+}
+
+/// Answers who calls the server by an address or as `localhost`, or does not say by what.
+async fn unless_misdirected(request: Request, next: Next) -> Response {
+    // A target that names a host is what counts (RFC 9112, section 3.2.2), and no browser sends one.
+    let target = request.uri().authority().map(|it| it.as_str().as_bytes());
+    let hosts = request.headers().get_all(HOST);
+    let mut names = target
+        .into_iter()
+        .chain(hosts.iter().map(HeaderValue::as_bytes));
+    if names.all(is_address) {
+        next.run(request).await
+    } else {
+        (StatusCode::MISDIRECTED_REQUEST, MISDIRECTED).into_response()
+    }
+}
+
+/// Whether this is an address or `localhost`, with a port or without.
+fn is_address(authority: &[u8]) -> bool {
+    Authority::try_from(authority).is_ok_and(|authority| {
+        let host = authority.host();
+        let address = host.trim_start_matches('[').trim_end_matches(']');
+        host.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok()
+    })
 }
 
 /// What is told holds now.
@@ -113,10 +153,9 @@ async fn connections(Shared(page): Shared<Arc<Page>>, uri: Uri) -> Response {
         Ok(asked) => asked,
         Err(wrong) => return (StatusCode::BAD_REQUEST, wrong).into_response(),
     };
-    // A thread may wait, and this one is for all who ask.
-    match spawn_blocking(move || asked.of(&page.sources)).await {
-        Ok(told) => json(&told),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    match timeout(PATIENCE, page.survey.lock()).await {
+        Ok(_turn) => json(&asked.of(&page.sources).await),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, BUSY).into_response(),
     }
 }
 
@@ -130,6 +169,30 @@ fn json(told: &impl Serialize) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_of_somebody_else_is_no_address() {
+        for ours in [
+            "127.0.0.1",
+            "10.1.2.3:9100",
+            "[::1]",
+            "[fe80::1]:9100",
+            "localhost",
+            "LocalHost:1",
+        ] {
+            assert!(is_address(ours.as_bytes()), "{ours}");
+        }
+        for other in [
+            "",
+            "example.com",
+            "127.0.0.1.example.com:9100",
+            "localhost.example.com",
+            "a b",
+            "[::1",
+        ] {
+            assert!(!is_address(other.as_bytes()), "{other}");
+        }
+    }
 
     #[test]
     fn open_metrics_is_for_whoever_names_it() {

@@ -37,7 +37,7 @@ pub(super) struct State<Io> {
     tally: Arc<Tally>,
     leaving: Leaving,
     /// What the operator wants to know and is not told yet.
-    surveys: Vec<Surveying>,
+    surveying: Option<Surveying>,
     number: usize,
     /// Turns made so far, by and by from zero again.
     turns: u32,
@@ -63,7 +63,7 @@ impl<Io> State<Io> {
             guests: guests.filter(|guests| guests.ask_for_address()),
             tally: worker.tally.clone(),
             leaving: Leaving::default(),
-            surveys: Vec::new(),
+            surveying: None,
             number: worker.number,
             turns: 0,
             member: Member::new(worker.exchange.clone(), worker.number),
@@ -158,19 +158,20 @@ impl<Io> State<Io> {
         self.leaving.advance(residents, stop, self.now);
     }
 
-    /// Begins to find out what the operator wants to know.
+    /// Begins to find out what the operator wants to know. One thing at a time: who asks has no answer to wait for any more,
+    /// or has none from now on.
     pub(super) fn begin_survey(&mut self, survey: Survey) {
-        self.surveys.push(Surveying::new(survey));
+        self.surveying = Some(Surveying::new(survey));
     }
 
     /// Looks at some more connections, where the operator wants to know of them. To be called once a turn. `peer` finds
     /// an address.
     #[inline]
     pub(super) fn go_on_surveying(&mut self, peer: impl Fn(&Io) -> Option<SocketAddr>) {
-        if let Some(surveying) = self.surveys.last_mut()
+        if let Some(surveying) = &mut self.surveying
             && !surveying.go_on(self.number, &self.shard, peer)
         {
-            self.surveys.pop();
+            self.surveying = None;
         }
     }
 
@@ -202,12 +203,12 @@ impl<Io> State<Io> {
     /// When a turn is due though nothing may have happened; none: when something has. When to accept again is
     /// the door's to say.
     pub(super) fn next_due(&self) -> Option<Moment> {
-        let surveys = (!self.surveys.is_empty()).then_some(self.now);
+        let survey = self.surveying.as_ref().map(|_| self.now);
         let next = [
             self.shard.next_due(),
             self.leaving.next_due(),
             self.farewells.next_due(),
-            surveys,
+            survey,
         ];
         next.into_iter().flatten().min()
     }

@@ -4,7 +4,8 @@
 use std::cmp::Reverse;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::mpsc::Sender;
+
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::shard::{Shard, SlotId, View};
 
@@ -29,8 +30,8 @@ pub struct Survey {
     pub order: Order,
     /// How many, at most.
     pub top: usize,
-    /// Where each worker answers, once.
-    pub answers: Sender<Vec<Seen>>,
+    /// Where each worker answers, once. Where nobody waits there any more, it looks no further.
+    pub answers: UnboundedSender<Vec<Seen>>,
 }
 
 /// The name of a connection, which no other has had in this process.
@@ -110,13 +111,16 @@ impl Surveying {
         }
     }
 
-    /// Goes on for a turn. Whether more is to be done; else it has been answered.
+    /// Goes on for a turn. Whether more is to be done; else it has been answered, or nobody wants to know.
     pub(super) fn go_on<Io>(
         &mut self,
         worker: usize,
         shard: &Shard<Io>,
         peer: impl Fn(&Io) -> Option<SocketAddr>,
     ) -> bool {
+        if self.survey.answers.is_closed() {
+            return false;
+        }
         let Survey { order, top, .. } = self.survey;
         let found = &mut self.found;
         let next = shard.survey(self.next, CHUNKS_MAX, |view| found.push(view));
@@ -140,7 +144,8 @@ impl Surveying {
 mod tests {
     use std::cell::Cell;
     use std::sync::Arc;
-    use std::sync::mpsc::channel;
+
+    use tokio::sync::mpsc::unbounded_channel;
 
     use super::*;
     use crate::memory::SlabPool;
@@ -167,13 +172,14 @@ mod tests {
         // Whoever is gone is not seen, and whoever comes later came later.
         shard.release(ids[0], |_| {});
         shard.open(CONNECTIONS, entrance, None);
-        let (answers, answered) = channel();
+        let (answers, mut answered) = unbounded_channel();
         let order = Order::Age;
-        let mut surveying = Surveying::new(Survey {
+        let survey = Survey {
             order,
             top: 3,
             answers,
-        });
+        };
+        let mut surveying = Surveying::new(survey.clone());
         let mut turns = 1;
         let asked = Cell::new(0);
         let peer = |_: &u32| {
@@ -194,9 +200,15 @@ mod tests {
             3,
             "the kernel is asked of those that are told alone"
         );
-        let seen = answered.recv().unwrap();
+        let seen = answered.try_recv().unwrap();
         let numbers: Vec<_> = seen.iter().map(|it| it.name.to_string()).collect();
         assert_eq!(numbers, ["2-2", "2-3", "2-4"]);
         assert_eq!(order.merge(seen, 1).len(), 1);
+        let mut given_up = Surveying::new(survey);
+        drop(answered);
+        assert!(
+            !given_up.go_on(2, &shard, |_| None),
+            "nobody is looked at in vain"
+        );
     }
 }

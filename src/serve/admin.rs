@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::ServeError;
 use super::bind::unusable;
@@ -13,7 +13,7 @@ use crate::admin::{Address, Admin, Bound, Sources};
 pub(super) enum Place {
     /// There, at once.
     Here(Bound),
-    /// There, once the process has ended whose successor this one is.
+    /// There, once the process listens there no more whose successor this one is.
     Taken(Address),
 }
 
@@ -31,21 +31,39 @@ pub(super) fn listen(address: &Address, inherits: bool) -> Result<Place, ServeEr
     }
 }
 
-/// Answers whoever comes to `place`.
-///
-/// # Errors
-/// Where there are no descriptors or threads left.
-pub(super) fn start(place: Place, sources: Arc<Sources>) -> Result<Admin, ServeError> {
-    let (address, admin) = match place {
-        Place::Here(bound) => (bound.address.clone(), Admin::start(bound, sources)?),
-        Place::Taken(address) => (address.clone(), Admin::start_after(address, sources)?),
-    };
-    info!("admin listener on {address}");
-    if !address.is_local() {
-        warn!(
-            "the admin listener has no password, and {address} may be reached from other machines: whoever does so \
-             sees the configuration and who is connected"
-        );
+/// Whether the operator is answered by this process.
+pub(super) enum Desk {
+    /// No.
+    Closed,
+    /// Once it has taken over from the one that is there.
+    Awaits(Address),
+    /// Yes; dropped, no longer.
+    Open { _admin: Admin },
+}
+
+impl Desk {
+    /// Answers whoever comes to `place`, unless that is still to be waited for.
+    ///
+    /// # Errors
+    /// Where there are no descriptors or threads left.
+    pub(super) fn open(place: Option<Place>, sources: &Arc<Sources>) -> io::Result<Desk> {
+        Ok(match place {
+            None => Desk::Closed,
+            Some(Place::Taken(address)) => Desk::Awaits(address),
+            Some(Place::Here(bound)) => Desk::Open {
+                _admin: Admin::start(bound, sources.clone())?,
+            },
+        })
     }
-    Ok(admin)
+
+    /// The process before this one is done: its place is this one's.
+    pub(super) fn succeed(&mut self, sources: &Arc<Sources>) {
+        let Desk::Awaits(address) = self else {
+            return;
+        };
+        match Admin::start_after(address.clone(), sources.clone()) {
+            Ok(admin) => *self = Desk::Open { _admin: admin },
+            Err(error) => warn!("--admin: nobody is answered on {address}: {error}"),
+        }
+    }
 }

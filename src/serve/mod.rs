@@ -29,6 +29,7 @@ use crate::protocol::{Policy, Tally, WallClock};
 use crate::shard::{Admission, Settings};
 use crate::sys::{clock, cpu, limits};
 use account::Account;
+use admin::Desk;
 use bind::{Bound, bind, entrance};
 pub use inbox::Inbox;
 use job::Job;
@@ -190,7 +191,7 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
     sources.config = config.said.0.clone();
     sources.handovers = estate.counters.clone();
     let sources = Arc::new(sources);
-    let admin = admin.map(|bound| admin::start(bound, sources.clone()));
+    let desk = Desk::open(admin, &sources)?;
     let service = Service {
         engine,
         workers,
@@ -198,7 +199,7 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
         http,
         tls,
         account: Account(sources),
-        _admin: admin.transpose()?,
+        desk,
         announcement,
         estate: Arc::new(estate),
         succession: inheritance.map_or(Succession::None, |inheritance| {

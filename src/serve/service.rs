@@ -8,12 +8,13 @@ use tracing::{info, warn};
 
 use super::ServeError;
 use super::account::Account;
+use super::admin::Desk;
 use super::http::Http;
 use super::inbox::{Event, Inbox};
 use super::manager::{self, Watchdog};
 use super::succession::{Accession, Estate, Handover, Inheritance, News};
 use super::tls::Keeper;
-use crate::admin::{Admin, State};
+use crate::admin::State;
 use crate::choose::{is_shortage, refusal};
 use crate::engine::{Engine, Goodbye, Stop};
 use crate::protocol::CloseCode;
@@ -31,8 +32,8 @@ pub(super) struct Service {
     /// What is read again when it changes, where TLS is spoken.
     pub(super) tls: Option<Keeper>,
     pub(super) account: Account,
-    /// Answers the operator until the end, if it is there.
-    pub(super) _admin: Option<Admin>,
+    /// Answers the operator, until the end or until a successor does.
+    pub(super) desk: Desk,
     /// What is said once all workers serve.
     pub(super) announcement: Vec<String>,
     pub(super) estate: Arc<Estate>,
@@ -281,6 +282,8 @@ impl Service {
             } => {
                 // It is the successor that is watched now.
                 self.watchdog = None;
+                // And asked.
+                self.desk = Desk::Closed;
                 info!("handed {sent} connections over within {took:?}; {staying} stay");
                 let succession = std::mem::replace(&mut self.succession, Succession::None);
                 self.succession = match succession {
@@ -298,10 +301,12 @@ impl Service {
             }
             News::TookOver { connections, took } => {
                 self.succession = Succession::None;
+                self.desk.succeed(&self.account.0);
                 manager::ready();
                 info!("took {connections} connections over within {took:?}");
             }
             News::Alone => {
+                self.desk.succeed(&self.account.0);
                 if let Succession::Accedes(_) = self.succession {
                     self.succession = Succession::None;
                     manager::ready();

@@ -81,6 +81,23 @@ fn the_format_is_the_one_that_is_asked_for() {
     assert!(server.get("/").body.contains("/metrics"));
 }
 
+/// A page of the web may have its own name resolve to the loopback, but not have `Host` say another.
+#[test]
+fn nothing_is_told_under_a_name_of_somebody_else() {
+    let server = Seen::start("epoll", &[]);
+    let other = "Host: rebound.example:80\r\n";
+    for path in ["/config", "/connections", "/metrics"] {
+        let answer = get(server.admin, path, other);
+        assert_eq!(answer.status, 421, "{path}: {}", answer.body);
+        assert!(answer.body.contains("localhost"), "{}", answer.body);
+        let address = format!("Host: {}\r\n", server.admin);
+        assert_eq!(get(server.admin, path, &address).status, 200);
+    }
+    for path in ["/healthz", "/readyz"] {
+        assert_ne!(get(server.admin, path, other).status, 421);
+    }
+}
+
 #[test]
 fn the_configuration_is_told_with_its_origins() {
     let server = Seen::start("epoll", &["--idle-timeout", "2m"]);
