@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 
 use super::process;
 use super::sources::{Handovers, STATES, Sources};
-use crate::http::Occupied;
+use crate::http::{Counters, Occupied};
 use crate::log;
 use crate::protocol::tally::{Kind, Row, Sample, Scope, TABLE, Value};
 
@@ -86,12 +86,7 @@ const PROCESS: &[Row<Sources>] = &[
         kind: Kind::counter,
         scope: Scope::in_all,
         labels: &[],
-        read: |it| {
-            let counters = it.http.iter().map(|http| http.counters());
-            counters
-                .flat_map(|it| whole(it.requests.load(Relaxed)))
-                .collect()
-        },
+        read: |it| of_http(it, |counters| &counters.requests),
     },
     Row {
         metric: "ringback_http_refused",
@@ -99,12 +94,15 @@ const PROCESS: &[Row<Sources>] = &[
         kind: Kind::counter,
         scope: Scope::in_all,
         labels: &[],
-        read: |it| {
-            let counters = it.http.iter().map(|http| http.counters());
-            counters
-                .flat_map(|it| whole(it.refused.load(Relaxed)))
-                .collect()
-        },
+        read: |it| of_http(it, |counters| &counters.refused),
+    },
+    Row {
+        metric: "ringback_http_unwelcome",
+        help: "Requests that the HTTP side refused of those who may not come: their host, their origin, without a secret, or too many from one address.",
+        kind: Kind::counter,
+        scope: Scope::in_all,
+        labels: &[],
+        read: |it| of_http(it, |counters| &counters.unwelcome),
     },
     Row {
         metric: "ringback_http_connections",
@@ -170,6 +168,22 @@ const PROCESS: &[Row<Sources>] = &[
         scope: Scope::in_all,
         labels: &[],
         read: |it| whole(it.handovers.taken_over.load(Relaxed)),
+    },
+    Row {
+        metric: "ringback_tls_reloads",
+        help: "How often certificates were read again, as they changed or at SIGHUP: read, or refused, after which the old ones stayed.",
+        kind: Kind::counter,
+        scope: Scope::in_all,
+        labels: &["result"],
+        read: |it| {
+            let one = |(result, count): (_, &AtomicU64)| {
+                Sample::new([result], Value::Whole(count.load(Relaxed)))
+            };
+            let reloads = it.tls_reloads.iter();
+            reloads
+                .flat_map(|it| [("read", &it.read), ("refused", &it.refused)].map(one))
+                .collect()
+        },
     },
     Row {
         metric: "ringback_log_lines_left_out",
@@ -250,6 +264,13 @@ fn whole(number: u64) -> Vec<Sample> {
 
 fn real(number: f64) -> Vec<Sample> {
     vec![Sample::new([], Value::Real(number))]
+}
+
+fn of_http(sources: &Sources, counter: fn(&Counters) -> &AtomicU64) -> Vec<Sample> {
+    let counters = sources.http.iter().map(|http| http.counters());
+    counters
+        .flat_map(|it| whole(counter(it).load(Relaxed)))
+        .collect()
 }
 
 fn memory(sources: &Sources, part: fn(crate::memory::Level) -> usize) -> Vec<Sample> {

@@ -27,4 +27,4 @@ mod sources;
 pub use address::Address;
 pub use listener::{Admin, Bound};
 pub use metrics::markdown;
-pub use sources::{Handovers, Sources, State, Told};
+pub use sources::{Handovers, Reloads, Sources, State, Told};

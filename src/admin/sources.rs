@@ -55,6 +55,15 @@ pub struct Handovers {
     pub taken_over: AtomicU64,
 }
 
+/// How often certificates were read again.
+#[derive(Debug, Default)]
+pub struct Reloads {
+    /// New handshakes had what was read.
+    pub read: AtomicU64,
+    /// It was no good, and the old ones stayed.
+    pub refused: AtomicU64,
+}
+
 /// Where everything is counted, and what does not change.
 pub struct Sources {
     /// Of each worker.
@@ -75,6 +84,8 @@ pub struct Sources {
     pub build: (&'static str, &'static str),
     /// What became of restarts.
     pub handovers: Arc<Handovers>,
+    /// What became of certificates, where TLS is spoken.
+    pub tls_reloads: Option<Arc<Reloads>>,
     /// Every option.
     pub config: Vec<Told>,
     state: AtomicU8,
@@ -99,6 +110,7 @@ impl Sources {
             engine,
             build: ("", ""),
             handovers: Arc::default(),
+            tls_reloads: None,
             config: Vec::new(),
             state: AtomicU8::new(State::Starting as u8),
         }

@@ -190,6 +190,7 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
     sources.build = (env!("CARGO_PKG_VERSION"), env!("SOURCE_COMMIT"));
     sources.config = config.said.0.clone();
     sources.handovers = estate.counters.clone();
+    sources.tls_reloads = tls.as_ref().map(Keeper::reloads);
     let sources = Arc::new(sources);
     let desk = Desk::open(admin, &sources)?;
     let service = Service {

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, UNIX_EPOCH};
@@ -11,6 +12,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
+use crate::admin::Reloads;
 use crate::config::{Certificates, Config, ConfigError, NamedFile, Protocol, Tls};
 use crate::link::{Acceptor, ClientRoots, Offer, Pair, self_signed};
 use crate::sys::clock;
@@ -24,6 +26,7 @@ pub(super) struct Keeper {
     wanted: Tls,
     speaks_http: bool,
     acceptor: Arc<Acceptor>,
+    reloads: Arc<Reloads>,
     /// Where there are files: dropped, they are not looked at any more.
     watch: Option<Sender<()>>,
 }
@@ -51,6 +54,7 @@ impl Keeper {
             wanted,
             speaks_http,
             acceptor,
+            reloads: Arc::default(),
             watch: None,
         }))
     }
@@ -60,10 +64,22 @@ impl Keeper {
         self.acceptor.clone()
     }
 
+    /// How often they were read again.
+    pub(super) fn reloads(&self) -> Arc<Reloads> {
+        self.reloads.clone()
+    }
+
     /// Reads the files again, and says what came of it. A certificate made at start stays.
     pub(super) fn reload(&self) {
         match self.wanted.certificates {
-            Certificates::Files(_) => reload(&self.wanted, self.speaks_http, &self.acceptor),
+            Certificates::Files(_) => {
+                reload(
+                    &self.wanted,
+                    self.speaks_http,
+                    &self.acceptor,
+                    &self.reloads,
+                );
+            }
             Certificates::SelfSigned { .. } => {
                 info!("TLS: the certificate was made at start, and stays");
             }
@@ -80,7 +96,7 @@ impl Keeper {
         }
         let (watch, is_over) = mpsc::channel();
         let (wanted, speaks_http) = (self.wanted.clone(), self.speaks_http);
-        let acceptor = self.acceptor.clone();
+        let (acceptor, reloads) = (self.acceptor.clone(), self.reloads.clone());
         let mut acted_on = state(&wanted);
         let mut seen = acted_on;
         thread::Builder::new()
@@ -91,7 +107,7 @@ impl Keeper {
                     let is_settled = std::mem::replace(&mut seen, now) == now;
                     if is_settled && now != acted_on {
                         acted_on = now;
-                        reload(&wanted, speaks_http, &acceptor);
+                        reload(&wanted, speaks_http, &acceptor, &reloads);
                     }
                 }
             })?;
@@ -100,7 +116,7 @@ impl Keeper {
     }
 }
 
-fn reload(wanted: &Tls, speaks_http: bool, acceptor: &Acceptor) {
+fn reload(wanted: &Tls, speaks_http: bool, acceptor: &Acceptor, reloads: &Reloads) {
     let replaced = offer(wanted, speaks_http).and_then(|offer| {
         let count = offer.pairs.len();
         let replaced = acceptor.replace(offer);
@@ -108,6 +124,12 @@ fn reload(wanted: &Tls, speaks_http: bool, acceptor: &Acceptor) {
             .map(|()| count)
             .map_err(|unfit| ConfigError::new("TLS", unfit.to_string(), unfit.remedy()))
     });
+    let count = if replaced.is_ok() {
+        &reloads.read
+    } else {
+        &reloads.refused
+    };
+    count.fetch_add(1, Relaxed);
     match replaced {
         Ok(1) => info!("TLS: read the certificate again; new handshakes have it"),
         Ok(count) => info!("TLS: read {count} certificates again; new handshakes have them"),

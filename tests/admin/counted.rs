@@ -1,6 +1,6 @@
 //! What peers do is counted, once and under its name.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use socket2::SockRef;
@@ -76,6 +76,25 @@ pub(crate) fn what_peers_do_is_counted(engine: &'static str) {
     let page = server.metrics();
     assert!(page.sum("ringback_received_bytes_total") > 1300.0);
     assert!(page.sum("ringback_answered_bytes_total") > 700.0);
+}
+
+#[test]
+fn who_is_unwelcome_at_the_http_side_is_counted_and_told() {
+    let server = Seen::start("epoll", &["--allow-host", "localhost"]);
+    let mut kept = TcpStream::connect(server.address).unwrap();
+    for host in ["localhost", "elsewhere.example"] {
+        let request = format!("GET /http HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        kept.write_all(request.as_bytes()).unwrap();
+        assert_ne!(kept.read(&mut [0; 1024]).unwrap(), 0);
+    }
+    server.assert_comes(&["ringback_http_unwelcome_total 1"]);
+    let told = || {
+        server
+            .log()
+            .join("\n")
+            .contains("refused with 421: host not allowed")
+    };
+    crate::server::until("the log says why", || told().then_some(()));
 }
 
 pub(crate) fn what_a_prefix_makes_is_counted(engine: &'static str) {

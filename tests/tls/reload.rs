@@ -1,6 +1,8 @@
 //! Certificates that change while the server runs. How it is done has nothing to do with the engine.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +29,18 @@ fn shown(server: &Server, authority: &Authority) -> Vec<u8> {
 fn count(server: &Server, words: &str) -> usize {
     let log = server.log();
     log.iter().filter(|line| line.contains(words)).count()
+}
+
+/// What the operator is told.
+fn metrics(server: &Server) -> String {
+    let log = server.log().join("\n");
+    let (_, address) = log.split_once("admin listener on ").expect("its address");
+    let mut stream = TcpStream::connect(address.lines().next().expect("a line")).expect("in");
+    let request = b"GET /metrics HTTP/1.0\r\n\r\n";
+    stream.write_all(request).expect("a request");
+    let mut page = String::new();
+    stream.read_to_string(&mut page).expect("a page");
+    page
 }
 
 const STAYS: &str = "certificates stay as they were";
@@ -79,7 +93,9 @@ fn a_folder_that_is_swapped_is_read_again() {
 #[test]
 fn a_pair_that_does_not_fit_is_refused_and_the_old_one_stays() {
     let authority = Authority::new();
-    let server = serve("epoll", &authority.options(&["localhost"]));
+    let mut options = authority.options(&["localhost"]);
+    options.push("--admin=127.0.0.1:0".to_owned());
+    let server = serve("epoll", &options);
     let before = shown(&server, &authority);
     let next = authority.issue(&["localhost"]);
     authority.write("0.pem", &next.certificate);
@@ -99,6 +115,11 @@ fn a_pair_that_does_not_fit_is_refused_and_the_old_one_stays() {
     until("now it fits", || {
         (shown(&server, &authority) != before).then_some(())
     });
+    let page = metrics(&server);
+    for line in ["{result=\"read\"} 1\n", "{result=\"refused\"} 2\n"] {
+        let line = format!("ringback_tls_reloads_total{line}");
+        assert!(page.contains(&line), "{line} in {page}");
+    }
     let log = server.log().join("\n");
     assert!(!log.contains("PRIVATE"), "{log}");
 }
