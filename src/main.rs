@@ -87,7 +87,8 @@ fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
 }
 
 fn run_server(config: &Config, inbox: &mut Inbox) -> anyhow::Result<()> {
-    let _flushes_at_the_end = log::init(config.log_format == LogFormat::Json, &config.log_filter);
+    let is_json = config.log_format == LogFormat::Json;
+    let _flushes_at_the_end = log::init(is_json, &config.log_filter, config.access_log);
     serve(config, inbox).map_err(|error| match error {
         ServeError::Config(error) => anyhow::Error::new(error),
         ServeError::Listen(error) => anyhow::anyhow!("{error}"),

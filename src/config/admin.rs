@@ -14,6 +14,7 @@ use crate::status::DEFAULT_ADDRESS;
 /// The options whose values the operator is told. One that is not here is hidden: whoever adds an option decides, and
 /// until then it is a secret.
 const SHOWN: &[&str] = &[
+    "access-log",
     "admin",
     "allow-host",
     "allow-origin",
@@ -51,6 +52,7 @@ const SHOWN: &[&str] = &[
     "pin",
     "prefix",
     "protocol",
+    "proxy-protocol-from",
     "socket-buffers",
     "proxy-protocol-from",
     "socket-io-connect-timeout",
@@ -90,6 +92,12 @@ pub(super) fn options() -> Vec<Arg> {
                  warn,ringback::connection=info",
             )
             .default_value("info"),
+        option("access-log", "on|off")
+            .help(
+                "Whether the log has a line for every connection that ends and every request of HTTP, as many as there are; \
+                 those for which there is no room, since nobody reads so fast, are left out and counted",
+            )
+            .default_value("off"),
         option("admin", "ADDR|unix:PATH").help(
             "Where to tell the operator how things stand (/metrics, /connections, /config, /healthz, /readyz), by HTTP without \
              any password: an address that only the operator reaches",

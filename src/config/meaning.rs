@@ -107,6 +107,9 @@ pub(super) fn config(layers: &Layers, machine: Machine) -> Result<Config, Config
             .required("log-format")
             .read(|text| choice(text, &LOG_FORMATS))?,
         log_filter: say.required("log-filter").read(log_filter)?,
+        access_log: say
+            .required("access-log")
+            .read(|text| choice(text, &ON_OR_OFF))?,
         admin: admin(&say)?,
         said: super::Said(told(layers)),
         policy: policy(&say)?,

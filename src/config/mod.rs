@@ -115,6 +115,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// What of the log is wanted.
     pub log_filter: Filter,
+    /// Whether the log has a line for every connection and every request of HTTP.
+    pub access_log: bool,
     /// Where the operator can ask how things stand, if anywhere.
     pub admin: Option<Address>,
     /// Every option, as the operator is told it.

@@ -1,11 +1,11 @@
-//! Telling the operator whom the server ended, and why.
+//! Telling the operator whom the server ended, and why; and, where that is wanted, of everyone who goes.
 
 use std::net::SocketAddr;
 
 use tracing::info;
 
 use super::ConnectionName;
-use crate::log::{CONNECTION, Limit};
+use crate::log::{ACCESS, CONNECTION, Limit};
 use crate::protocol::guests::Peer;
 use crate::protocol::{Cause, Moment};
 use crate::shard::Handle;
@@ -43,6 +43,25 @@ impl Ended {
             let peer = known.or_else(|| peer(connection.io()).map(Peer::from));
             write(cause, name, peer);
         }
+    }
+
+    /// Tells of a connection that ends, whoever ends it. Every one is told of: that is what was asked for.
+    pub(super) fn tell_of_visit<Io>(&self, connection: &Handle<'_, Io>) {
+        let Some(visited) = connection.visited() else {
+            return;
+        };
+        info!(
+            target: ACCESS,
+            peer = connection.peer().map(display),
+            connection = %ConnectionName::new(self.worker, visited.id),
+            tls = visited.tls,
+            status = visited.visit.status,
+            received_bytes = visited.received_bytes,
+            end = visited.end,
+            code = visited.visit.code,
+            seconds = visited.lasted.as_secs_f64(),
+            "access: connection"
+        );
     }
 }
 

@@ -13,6 +13,7 @@ use super::leaving::{Farewells, Leaving};
 use super::post::PutDown;
 use super::survey::Surveying;
 use super::{Origin, Post, Stop, Survey, Worker};
+use crate::log;
 use crate::protocol::guests::{Guest, Guests};
 use crate::protocol::{Moment, Tally};
 use crate::shard::{Carried, Connection, Entrance, Lease, Shard, SlotId, Standing};
@@ -239,6 +240,22 @@ impl<Io> State<Io> {
         io: Io,
         origin: Origin,
         ask: impl FnOnce(&Io) -> Standing,
+        peer: impl Fn(&Io) -> Option<SocketAddr>,
+    ) -> Result<SlotId, Io> {
+        let id = self.let_in(io, origin, ask, &peer)?;
+        if log::tells_access()
+            && let Some(mut connection) = self.shard.at(id)
+        {
+            connection.begin_visit(peer);
+        }
+        Ok(id)
+    }
+
+    fn let_in(
+        &mut self,
+        io: Io,
+        origin: Origin,
+        ask: impl FnOnce(&Io) -> Standing,
         peer: impl FnOnce(&Io) -> Option<SocketAddr>,
     ) -> Result<SlotId, Io> {
         let carried = match origin {
@@ -289,6 +306,9 @@ impl<Io> State<Io> {
     pub(super) fn release(&mut self, id: SlotId, lease: impl FnMut(Lease)) -> Option<Io> {
         // Before the tally says so: who sees that a connection has ended may count on its place.
         self.shard.get(id).map(|_| self.member.leave())?;
+        if log::tells_access() {
+            self.ended.tell_of_visit(&self.shard.at(id)?);
+        }
         self.shard.release(id, lease)
     }
 }

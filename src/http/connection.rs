@@ -12,11 +12,12 @@ use tracing::field::display;
 use tracing::info;
 
 use crate::behaviour::Ask;
-use crate::log::{CONNECTION, SharedLimit, now};
+use crate::log::{CONNECTION, SharedLimit, now, tells_access};
 use crate::protocol::Policy;
 use crate::protocol::guests::Told;
 use crate::protocol::handshake::{Refusal, path_and_query};
 
+use super::access;
 use super::exchange::{Outcome, exchange};
 use super::head::{Verdict, judge, path};
 use super::places::{Place, Places};
@@ -146,30 +147,34 @@ async fn talk(mut wire: Wire, shared: &Arc<Shared>) -> io::Result<Option<Wire>> 
                     }
                     Outcome::Ended => None,
                     Outcome::NotUnderstood => Some(Refusal::Malformed),
-                    Outcome::NoPlace => Some(Refusal::Unavailable),
+                    Outcome::NoPlace => refused(&mut wire, Refusal::Unavailable),
                 }
             }
             Coming::Refused(refusal) => {
                 if is_unwelcome(refusal) {
                     shared.counters.unwelcome.fetch_add(1, Relaxed);
                 }
-                Some(refusal)
+                refused(&mut wire, refusal)
             }
             // The workers may have ended by now.
             Coming::Upgrade | Coming::SocketIo(_) | Coming::Behaviour(..)
                 if !shared.phase.borrow().serves() =>
             {
-                Some(Refusal::Unavailable)
+                refused(&mut wire, Refusal::Unavailable)
             }
             Coming::Upgrade => return Ok(Some(wire)),
             Coming::SocketIo(len) => {
                 shared.counters.requests.fetch_add(1, Relaxed);
+                let visit = access::Visit::begin(&mut wire, len);
                 socket_io::serve(wire, len, shared).await;
+                visit.end();
                 return Ok(None);
             }
             Coming::Behaviour(len, ask) => {
                 shared.counters.requests.fetch_add(1, Relaxed);
+                let visit = access::Visit::begin(&mut wire, len);
                 behaviours::serve(wire, len, *ask, shared).await;
+                visit.end();
                 return Ok(None);
             }
             Coming::End => {
@@ -196,6 +201,15 @@ async fn talk(mut wire: Wire, shared: &Arc<Shared>) -> io::Result<Option<Wire>> 
         end_with(wire, &response.unwrap_or_default(), shared).await?;
         return Ok(None);
     }
+}
+
+/// Has what is unread refused, which is told of here if all are.
+fn refused(wire: &mut Wire, refusal: Refusal) -> Option<Refusal> {
+    if tells_access() {
+        let peer = wire.peer();
+        access::tell(peer, wire.unread(), Some(refusal.status()), None);
+    }
+    Some(refusal)
 }
 
 /// Whether it is one of who may come.

@@ -20,8 +20,9 @@ use tower_service::Service;
 use crate::behaviour;
 use crate::link::Facts;
 use crate::protocol::guests::Peer;
-use crate::protocol::handshake::HEAD_BYTES_MAX;
+use crate::protocol::handshake::{HEAD_BYTES_MAX, Refusal};
 
+use super::access;
 use super::connection::Shared;
 use super::places::{Held, Places};
 use super::routes;
@@ -127,6 +128,7 @@ pub(super) async fn exchange(
             .serve_connection(wire, service),
     );
     let began = Instant::now();
+    let tell = |status| access::tell(came.peer, &came.head, status, Some(began.into_std()));
     loop {
         let allowed = request.allowed();
         let served = poll_fn(|context| Pin::new(&mut *connection).poll(context));
@@ -135,15 +137,20 @@ pub(super) async fn exchange(
             Ok(_) => break,
             Err(_) if request.allowed() > allowed => {}
             Err(elapsed) => {
+                tell(request.status());
                 connection.into_parts().io.reset();
                 return Err(elapsed.into());
             }
         }
     }
     let mut wire = connection.into_parts().io;
-    let outcome = if !request.is_understood() {
-        Outcome::NotUnderstood
-    } else if request.is_kept() && wire.move_to(&shared.places) {
+    if !request.is_understood() {
+        tell(Some(Refusal::Malformed.status()));
+        return Ok((wire, Outcome::NotUnderstood));
+    }
+    tell(request.status());
+    let is_kept = request.is_kept() && wire.move_to(&shared.places);
+    let outcome = if is_kept {
         Outcome::Kept
     } else {
         Outcome::Ended
@@ -240,6 +247,7 @@ async fn answer(
     if shared.keeps_none() {
         request.make_last();
     }
+    request.answer_with(response.status().as_u16());
     let headers = response.headers_mut();
     if request.is_last() {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -34,6 +34,7 @@
 //! shard, a session or the configuration's flags.
 
 mod accept;
+mod access;
 mod behaviours;
 mod connection;
 mod cors;

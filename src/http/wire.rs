@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -40,6 +40,8 @@ pub(super) struct Request {
     allowed: AtomicU64,
     /// The connection ends with this request.
     is_last: AtomicBool,
+    /// What it is answered with; zero: nothing yet.
+    status: AtomicU16,
 }
 
 impl Request {
@@ -71,6 +73,16 @@ impl Request {
     /// How long it may take.
     pub(super) fn allowed(&self) -> Duration {
         Duration::from_millis(self.allowed.load(Relaxed))
+    }
+
+    /// It is answered with this status.
+    pub(super) fn answer_with(&self, status: u16) {
+        self.status.store(status, Relaxed);
+    }
+
+    /// What it is answered with, if it is.
+    pub(super) fn status(&self) -> Option<u16> {
+        Some(self.status.load(Relaxed)).filter(|status| *status != 0)
     }
 
     /// Ends the connection with this request.

@@ -11,6 +11,7 @@ use std::io;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::Targets;
@@ -24,8 +25,11 @@ pub use limit::{Limit, SharedLimit, now};
 /// The target of what is said of single connections.
 pub const CONNECTION: &str = "ringback::connection";
 
+/// The target of the lines that are written of every connection and every request, if that is asked for.
+pub const ACCESS: &str = "ringback::access";
+
 /// Lines that may wait for whoever reads them: some hundred kilobytes of text. What is said of peers is said so often at
-/// most that a burst is a few lines for each worker.
+/// most that a burst is a few lines for each worker; where every one of them is told of it is as long as they make it.
 const LINES_MAX: usize = 1024;
 
 /// Lines that were not written, since the same was said often enough.
@@ -51,9 +55,22 @@ impl Filter {
         is_right.then(|| Filter(text.to_owned()))
     }
 
-    fn targets(&self) -> Targets {
-        self.0.parse().unwrap_or_default()
+    /// With what is said of every connection and request if `tells_access`, and never without.
+    fn targets(&self, tells_access: bool) -> Targets {
+        let level = if tells_access {
+            LevelFilter::INFO
+        } else {
+            LevelFilter::OFF
+        };
+        let targets: Targets = self.0.parse().unwrap_or_default();
+        targets.with_target(ACCESS, level)
     }
+}
+
+/// Whether every connection and every request is told of. Where not, to ask costs a branch.
+#[inline]
+pub fn tells_access() -> bool {
+    tracing::enabled!(target: ACCESS, Level::INFO)
 }
 
 /// A text of a peer's, for the log: what is no plain character is escaped.
@@ -84,7 +101,9 @@ impl Default for Filter {
 
 /// Begins to write to standard error, by a thread of its own: no worker waits for whoever reads, and a full or closed
 /// pipe costs lines, not service. What is on its way is written once the guard is dropped.
-pub fn init(json: bool, filter: &Filter) -> WorkerGuard {
+///
+/// `tells_access`: whether a line is written of every connection and request, whatever `filter` says.
+pub fn init(json: bool, filter: &Filter, tells_access: bool) -> WorkerGuard {
     let (writer, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(LINES_MAX)
         .finish(io::stderr());
@@ -92,7 +111,7 @@ pub fn init(json: bool, filter: &Filter) -> WorkerGuard {
     let _ = UNREAD.set(writer.error_counter());
     let lines = lines(json, writer);
     tracing_subscriber::registry()
-        .with(lines.with_filter(filter.targets()))
+        .with(lines.with_filter(filter.targets(tells_access)))
         .init();
     guard
 }
@@ -166,7 +185,7 @@ mod tests {
         let to = log.clone();
         let filter = Filter::read(filter).expect("a filter");
         let lines = lines(json, move || to.clone());
-        let all = tracing_subscriber::registry().with(lines.with_filter(filter.targets()));
+        let all = tracing_subscriber::registry().with(lines.with_filter(filter.targets(false)));
         tracing::subscriber::with_default(all, say);
         let bytes = log.0.lock().unwrap().clone();
         String::from_utf8(bytes).expect("UTF-8")

@@ -98,7 +98,12 @@ impl<Io> Handle<'_, Io> {
 
     /// Why the server ends the connection, the first time that this is asked.
     pub fn take_cause(&mut self) -> Option<Cause> {
-        self.connection.cause.take()
+        let cause = self.connection.cause.take()?;
+        let guest = self.connection.guest.as_mut();
+        if let Some(visit) = guest.and_then(|guest| guest.visit.as_mut()) {
+            visit.note_cause(cause);
+        }
+        Some(cause)
     }
 
     /// The connection's queue, with what is needed to put something in.

@@ -20,6 +20,7 @@
 //! | `deadlines.rs`, `judge.rs` | what happens without bytes, and to whom |
 //! | `admission.rs`, `pace.rs` | how many may come, and how fast what they send is taken in |
 //! | `survey.rs` | what is seen of all connections, some of them at a time |
+//! | `visited.rs` | what is told of a connection at its end |
 //! | `retention.rs`, `keepers.rs` | how much may be kept, and who is ended for it |
 
 mod admission;
@@ -41,6 +42,7 @@ mod sealed;
 mod slots;
 mod survey;
 mod timers;
+mod visited;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -65,6 +67,7 @@ pub use slots::SlotId;
 use slots::Slots;
 pub use survey::View;
 use timers::Timers;
+pub use visited::Visited;
 
 /// Connections over the limit that one shard keeps open at a time to tell them so (503).
 pub const SURPLUS_CONNECTIONS_MAX: usize = 64;

@@ -1,5 +1,6 @@
 //! The admin listener, asked of the real binary.
 
+mod access;
 mod connections;
 mod counted;
 mod log;
@@ -27,6 +28,7 @@ macro_rules! on_every_engine {
 on_every_engine! {
     page: a_drain_is_told_and_seen_to_its_end, nothing_else_need_be_served;
     connections: who_keeps_most_and_who_is_slowest_is_told;
+    access: everyone_is_told_of_where_that_is_wanted;
     log: whoever_is_refused_or_ended_is_named_once, what_is_said_too_often_is_counted;
     counted: what_peers_do_is_counted, what_a_prefix_makes_is_counted, who_does_not_keep_up_is_counted;
 }

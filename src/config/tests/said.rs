@@ -3,7 +3,7 @@
 use super::*;
 
 /// A value for each option that is not its default, as a variable has it and as the file does.
-const SAID: [(&str, &str, &str); 50] = [
+const SAID: [(&str, &str, &str); 51] = [
     (
         "listen",
         "127.0.0.1:1,127.0.0.1:2",
@@ -66,6 +66,7 @@ const SAID: [(&str, &str, &str); 50] = [
         "warn,ringback::http=debug",
         "'warn,ringback::http=debug'",
     ),
+    ("access-log", "on", "'on'"),
     ("admin", "localhost:9100", "'127.0.0.1:9100'"),
     ("uring-incremental", "on", "'on'"),
     ("uring-entries", "64", "64"),

@@ -53,6 +53,7 @@ fn defaults() {
         socket_buffer_bytes: None,
         log_format: LogFormat::Text,
         log_filter: Filter::default(),
+        access_log: false,
         admin: None,
         said: Said::default(),
         policy: Policy::default(),
@@ -152,6 +153,7 @@ fn every_option_as_a_flag() {
             socket_buffer_bytes: Some(65_536),
             log_format: LogFormat::Json,
             log_filter: Filter::read("warn").unwrap(),
+            access_log: false,
             admin: Address::read("unix:/run/admin"),
             said: Said::default(),
             policy: Policy {

@@ -7,6 +7,7 @@
 //! | `forwarded.rs` | whom a proxy has behind it |
 //! | `sources.rs` | how many come from one address, and how fast |
 //! | `rate.rs` | so many in so long a time |
+//! | `visit.rs` | what is told of somebody who goes |
 //!
 //! Addresses are values here (`core::net`): nothing is known of sockets.
 
@@ -15,6 +16,7 @@ mod names;
 mod rate;
 mod secrets;
 mod sources;
+mod visit;
 
 use core::net::{IpAddr, SocketAddr};
 use std::fmt;
@@ -31,6 +33,7 @@ pub use names::{Fault, HostRule, OriginRule};
 pub use rate::{Bucket, Rate};
 pub use secrets::{BEARER_SUBPROTOCOL, Secrets};
 pub use sources::{Limits, Seat, Sources};
+pub use visit::Visit;
 
 /// Who may come, and how much each may send.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -156,6 +159,8 @@ pub struct Guest {
     awaits_introduction: bool,
     /// How many bytes were in front of what the client sent.
     preface_bytes: usize,
+    /// What is told of it when it goes; none: nothing.
+    pub(crate) visit: Option<Visit>,
     /// What it may still send.
     pub(crate) bytes: Bucket,
     pub(crate) messages: Bucket,
@@ -213,6 +218,11 @@ impl Guest {
     /// Where it comes from.
     pub fn peer(&self) -> Option<Peer> {
         self.peer
+    }
+
+    /// It comes from there, where nothing else is known.
+    pub fn know(&mut self, socket: impl FnOnce() -> Option<SocketAddr>) {
+        self.peer = self.peer.or_else(|| socket().map(Peer::from));
     }
 
     /// Whether there is no place for it.

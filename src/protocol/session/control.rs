@@ -89,7 +89,7 @@ impl Inbound {
             return self.continue_control(turn, window, reply);
         }
         let payload = window.take(length, header.key);
-        answer(header.opcode, payload, reply, turn.slabs, turn.tally)
+        answer(header.opcode, payload, reply, turn)
     }
 
     /// Takes in more of a control frame.
@@ -111,7 +111,7 @@ impl Inbound {
         }
         let opcode = control.header.opcode;
         let payload = &control.payload[..control.len];
-        let answered = answer(opcode, payload, reply, turn.slabs, turn.tally);
+        let answered = answer(opcode, payload, reply, turn);
         self.unfinished = Unfinished::None;
         answered
     }
@@ -166,26 +166,28 @@ fn answer(
     opcode: u8,
     payload: &[u8],
     reply: &mut Reply,
-    slabs: &mut SlabPool,
-    tally: &Tally,
+    turn: &mut Turn<'_>,
 ) -> Result<Option<Flow>, Violation> {
     match opcode {
         PING => {
             let header = ServerHeader::new(FIN | PONG, payload.len() as u64);
-            let mut slab = slabs.take(header.as_slice().len() + payload.len());
+            let mut slab = turn.slabs.take(header.as_slice().len() + payload.len());
             slab.append(header.as_slice());
             slab.append(payload);
-            reply.before.append_slab(slab, slabs);
+            reply.before.append_slab(slab, turn.slabs);
         }
         CLOSE => {
-            let code = answer_close(payload, &mut reply.after, slabs)?;
-            tally.closes.peer.at(code).add(1);
-            count_control(tally, opcode, payload.len());
+            let code = answer_close(payload, &mut reply.after, turn.slabs)?;
+            turn.tally.closes.peer.at(code).add(1);
+            if let Some(visit) = turn.visit() {
+                visit.note_close(code);
+            }
+            count_control(turn.tally, opcode, payload.len());
             return Ok(Some(Flow::Closed));
         }
         _ => {}
     }
-    count_control(tally, opcode, payload.len());
+    count_control(turn.tally, opcode, payload.len());
     Ok(None)
 }
 

@@ -31,7 +31,7 @@ mod window;
 
 use super::carried::{Damage, Reader, Writer};
 use super::close::{Cause, CloseCode};
-use super::guests::Guest;
+use super::guests::{Guest, Visit};
 use super::inflate::Inflaters;
 use super::moment::Moment;
 use super::policy::Policy;
@@ -71,6 +71,13 @@ pub struct Turn<'a> {
     pub guest: Option<&'a mut Guest>,
     /// Why the session ends the connection, where it is not the peer that ends it.
     pub cause: Option<Cause>,
+}
+
+impl Turn<'_> {
+    /// What is to be told of the connection at its end, where something is.
+    fn visit(&mut self) -> Option<&mut Visit> {
+        self.guest.as_deref_mut()?.visit.as_mut()
+    }
 }
 
 /// What the engine does next.
@@ -227,6 +234,9 @@ impl Session {
                 manner,
                 deflates,
             } => {
+                if let Some(visit) = turn.visit() {
+                    visit.note_upgrade();
+                }
                 let open = Open::new(manner, deflates, turn, reply);
                 self.enter(State::Open(open), turn.tally);
                 if head_len == lent.len() {

@@ -1,0 +1,65 @@
+//! What is told of a connection at its end, where all are told of.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::protocol::guests::Visit;
+use crate::protocol::tally::Stage;
+
+use super::connection::{Dialogue, Phase};
+use super::{Handle, SlotId};
+
+/// A connection that ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Visited {
+    /// Its name.
+    pub id: SlotId,
+    /// How it went.
+    pub visit: Visit,
+    /// Whether it spoke TLS.
+    pub tls: bool,
+    /// What was taken in, in bytes.
+    pub received_bytes: u64,
+    /// What ended it, in one word.
+    pub end: &'static str,
+    /// How long this process had it.
+    pub lasted: Duration,
+}
+
+impl<Io> Handle<'_, Io> {
+    /// It is to be told of at its end, unless that is known. `peer` finds out where it comes from.
+    pub fn begin_visit(&mut self, peer: impl FnOnce(&Io) -> Option<SocketAddr>) {
+        let connection = &mut *self.connection;
+        let guest = connection.guest.get_or_insert_default();
+        guest.know(|| peer(&connection.io));
+        let is_upgraded = match &connection.dialogue {
+            Dialogue::WebSocket(session) => session.stage() == Stage::Open,
+            Dialogue::Tcp(_) => false,
+        };
+        let now = self.common.now;
+        guest
+            .visit
+            .get_or_insert_with(|| Visit::begin(now, is_upgraded));
+    }
+
+    /// What is told of it now that it ends, if something is.
+    pub fn visited(&self) -> Option<Visited> {
+        let connection = &*self.connection;
+        let visit = connection.guest.as_ref()?.visit?;
+        let is_broken = connection.phase == Phase::Gone { reset: true };
+        let end = match visit.cause {
+            Some(cause) => cause.kind(),
+            None if connection.permit.is_none() => "refused",
+            None if is_broken => "broken",
+            None => "left",
+        };
+        Some(Visited {
+            id: self.id,
+            visit,
+            tls: connection.link.as_ref().is_some_and(|it| it.has_tls()),
+            received_bytes: connection.taken_in,
+            end,
+            lasted: self.common.now.since(visit.since),
+        })
+    }
+}
