@@ -37,7 +37,7 @@ impl Configuration {
 }
 
 /// A port that is free, or was a moment ago.
-fn free() -> SocketAddr {
+pub(crate) fn free() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("an address")
 }

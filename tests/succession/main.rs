@@ -7,6 +7,7 @@
 //! | `unnoticed.rs` | that nobody does |
 //! | `failing.rs` | successors that are no good |
 //! | `changed.rs` | successors that are to serve in another way |
+//! | `seen.rs` | where the operator looks |
 //! | `over_tls.rs` | who cannot be handed over |
 //! | `ending.rs` | how a server goes down that nobody succeeds |
 //! | `whole.rs` | the whole proof, with figures |
@@ -25,6 +26,7 @@ mod failing;
 mod managed;
 mod over_tls;
 mod peers;
+mod seen;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../workers/talk.rs"]
