@@ -14,7 +14,7 @@ use super::post::PutDown;
 use super::survey::Surveying;
 use super::{Origin, Post, Stop, Survey, Worker};
 use crate::log;
-use crate::protocol::guests::{Guest, Guests};
+use crate::protocol::guests::{Guest, Guests, Peer};
 use crate::protocol::{Moment, Tally};
 use crate::shard::{Carried, Connection, Entrance, Lease, Shard, SlotId, Standing};
 use crate::sys::memory;
@@ -246,7 +246,7 @@ impl<Io> State<Io> {
         if log::tells_access()
             && let Some(mut connection) = self.shard.at(id)
         {
-            connection.begin_visit(peer);
+            connection.begin_visit(|io| peer(io).map(Peer::from));
         }
         Ok(id)
     }

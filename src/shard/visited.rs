@@ -1,9 +1,8 @@
 //! What is told of a connection at its end, where all are told of.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::protocol::guests::Visit;
+use crate::protocol::guests::{Peer, Visit};
 use crate::protocol::tally::Stage;
 
 use super::connection::{Dialogue, Phase};
@@ -28,7 +27,7 @@ pub struct Visited {
 
 impl<Io> Handle<'_, Io> {
     /// It is to be told of at its end, unless that is known. `peer` finds out where it comes from.
-    pub fn begin_visit(&mut self, peer: impl FnOnce(&Io) -> Option<SocketAddr>) {
+    pub fn begin_visit(&mut self, peer: impl FnOnce(&Io) -> Option<Peer>) {
         let connection = &mut *self.connection;
         let guest = connection.guest.get_or_insert_default();
         guest.know(|| peer(&connection.io));

@@ -221,8 +221,8 @@ impl Guest {
     }
 
     /// It comes from there, where nothing else is known.
-    pub fn know(&mut self, socket: impl FnOnce() -> Option<SocketAddr>) {
-        self.peer = self.peer.or_else(|| socket().map(Peer::from));
+    pub fn know(&mut self, peer: impl FnOnce() -> Option<Peer>) {
+        self.peer = self.peer.or_else(peer);
     }
 
     /// Whether there is no place for it.
