@@ -52,7 +52,6 @@ const SHOWN: &[&str] = &[
     "pin",
     "prefix",
     "protocol",
-    "proxy-protocol-from",
     "socket-buffers",
     "proxy-protocol-from",
     "socket-io-connect-timeout",

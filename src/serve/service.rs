@@ -72,6 +72,10 @@ impl Service {
             .as_ref()
             .ok()
             .map_or(Duration::MAX, |told| told.elapsed());
+        // Nobody accepts here any more: whoever comes hears so at once, unless a successor listens.
+        if let Some(estate) = Arc::get_mut(&mut self.estate) {
+            estate.listeners.0.clear();
+        }
         let left = self.stop.drain_timeout.saturating_sub(since);
         self.http.finish(left);
         if let Succession::Over(handover) = self.succession {
