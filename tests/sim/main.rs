@@ -22,10 +22,6 @@ fn option(name: &str) -> Option<u64> {
     )
 }
 
-/// A world that fails, and whose cause is not known yet: a peer is owed four bytes when all is quiet. It is left out of
-/// the rows, not of what is asked for by `SIM_SEED`.
-const OPEN_FAULT: (Style, u64) = (Style::Readiness, 4270);
-
 /// Runs the seeds that are asked for.
 fn simulate(style: Style, test: &str) {
     if let Some(seed) = option("SIM_SEED") {
@@ -40,10 +36,6 @@ fn simulate(style: Style, test: &str) {
         if ends.is_some_and(|ends| ends < Instant::now()) {
             println!("{style:?}: {number} seeds");
             return;
-        }
-        if (style, seed) == OPEN_FAULT {
-            eprintln!("left out on this machine: seed {seed} of {style:?}, an open fault");
-            continue;
         }
         if catch_unwind(|| run(&Chance::of(seed), style, false)).is_err() {
             panic!(

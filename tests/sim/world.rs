@@ -296,6 +296,7 @@ impl World {
         until: Option<u64>,
     ) -> bool {
         let is_alone = self.workers.len() == 1;
+        let is_due = until.is_some_and(|due| due <= self.network.clock.now);
         self.workers[worker].until = until;
         let mut until = self.serving().filter_map(|it| it.until).min();
         if active {
@@ -323,6 +324,11 @@ impl World {
                 self.workers[worker].quiet = false;
                 self.workers[worker].until = Some(self.network.clock.now);
             }
+            return true;
+        }
+        if is_due && !is_alone {
+            // While another had its turn, its time has come: what it does in its own is not yet heard of.
+            self.workers[worker].quiet = false;
             return true;
         }
         if !std::mem::replace(&mut self.workers[worker].quiet, true) || !self.is_quiet() {
