@@ -7,7 +7,7 @@ use std::thread::sleep;
 use ringback::http::Settings;
 use ringback::protocol::Policy;
 
-use crate::rig::{Client, Rig, SHORT, patient};
+use crate::rig::{Client, Rig, SHORT, patient, until};
 
 const HEALTH: &str = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -117,6 +117,13 @@ fn a_peer_that_does_not_read_is_ended() {
     client.is_ended();
 }
 
+/// Waits until so many places are taken: whoever has gone gives his back a moment later.
+fn takes_places(rig: &Rig, count: usize) {
+    // Of all places it is told how many are taken, and then how many bytes are held.
+    let occupied = || rig.side.sender().occupied().into_iter().step_by(2);
+    until(|| (occupied().map(|it| it.taken).sum::<usize>() == count).then_some(()));
+}
+
 #[test]
 fn hoards_are_turned_away_and_health_checks_are_not() {
     let rig = rig(|settings, _| settings.connections_max = 8);
@@ -139,6 +146,7 @@ fn hoards_are_turned_away_and_health_checks_are_not() {
         "{answer:?}"
     );
     client.ends();
+    takes_places(&rig, 4);
     // Only slow heads can, which are few: a first head comes whole.
     let mut slow: Vec<_> = (0..4).map(|_| rig.call("GET")).collect();
     let mut client = rig.call(HEALTH);
@@ -172,6 +180,7 @@ fn what_is_brought_is_bounded_and_forgotten() {
 fn what_is_held_of_bodies_takes_nothing_from_health_checks() {
     let rig = rig(|settings, _| settings.held_bytes_max = 100_000);
     for path in ["/socket.io/?EIO=4", "/x/whoami", "/http"] {
+        takes_places(&rig, 0);
         let body = "x".repeat(60_000);
         let post = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 60001\r\n\r\n");
         let mut held = rig.call("");

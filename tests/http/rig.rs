@@ -4,7 +4,8 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use ringback::http::{Caller, Hooks, Settings, Side};
 use ringback::protocol::Policy;
@@ -101,6 +102,18 @@ impl Rig {
         client.shut_down();
         client.ends();
         answer
+    }
+}
+
+/// Waits for what `attempt` brings.
+pub(crate) fn until<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = attempt() {
+            return found;
+        }
+        assert!(start.elapsed() < PATIENCE, "no place is given back");
+        sleep(Duration::from_millis(5));
     }
 }
 

@@ -1,12 +1,10 @@
 //! How many sessions of Socket.IO there may be, and what they may keep.
 
 use std::io::Write;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use ringback::http::{Settings, SocketIo};
 
-use crate::rig::{Answer, Client, PATIENCE, Rig, SHORT, UPGRADE, patient};
+use crate::rig::{Answer, Client, Rig, SHORT, UPGRADE, patient, until};
 
 const HEALTH: &str = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -35,18 +33,6 @@ fn of_session(open: &Answer, method: &str, body: &str) -> String {
         "{method} /engine.io/?EIO=4&transport=polling&sid={sid} HTTP/1.1\r\nHost: a\r\n\
          Content-Length: {length}\r\n\r\n{body}"
     )
-}
-
-/// Waits for what `attempt` brings.
-fn until<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = attempt() {
-            return found;
-        }
-        assert!(start.elapsed() < PATIENCE, "no place is given back");
-        sleep(Duration::from_millis(5));
-    }
 }
 
 /// Opens a session once there is a place for it.

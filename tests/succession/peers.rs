@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use ringback::protocol::Policy;
 
-use crate::server::PATIENCE;
+use crate::server::{PATIENCE, until};
 use crate::support::deflated;
 use crate::support::frames::{CLOSE, Frame};
 use crate::support::random::Random;
@@ -218,16 +218,23 @@ impl Crowd {
 }
 
 impl Crowd {
-    /// How many the server has closed, however; these leave.
-    pub(crate) fn count_closed(&mut self) -> usize {
-        let before = self.0.len();
+    /// Waits until so many are closed, however; these leave.
+    pub(crate) fn lose(&mut self, count: usize) {
+        let left = self.0.len() - count;
+        until("some to be closed", || {
+            self.drop_the_closed();
+            (self.0.len() <= left).then_some(())
+        });
+        assert_eq!(self.0.len(), left);
+    }
+
+    fn drop_the_closed(&mut self) {
         self.0.retain_mut(|wire| {
             wire.stream.set_nonblocking(true).expect("a socket");
             let read = wire.stream.read(&mut [0]);
             wire.stream.set_nonblocking(false).expect("a socket");
             read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
         });
-        before - self.0.len()
     }
 
     /// How many the server says goodbye to within a while, with this code; these leave.

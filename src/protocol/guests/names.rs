@@ -395,9 +395,7 @@ mod tests {
         let (rule, call) = (normal(rule), normal(call));
         let is_host = match rule.1.split_first() {
             Some((star, above)) if star == "*" => {
-                call.1.len() > above.len()
-                    && call.1.ends_with(above)
-                    && call.1 != [vec![String::new()], above.to_vec()].concat()
+                call.1.len() > above.len() && call.1.ends_with(above) && !call.1[0].is_empty()
             }
             _ => rule.1 == call.1,
         };
