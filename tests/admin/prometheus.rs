@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
 use crate::rig::{Seen, get, say, try_get};
-use crate::server::{say_skipped, until};
+use crate::server::{free_address, say_skipped, until};
 use crate::support::frames::Frame;
 
 const OBSERVE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/observe");
@@ -100,10 +100,7 @@ impl Prometheus {
              scrape_configs:\n  - job_name: ringback\n    static_configs: [{{targets: ['{target}']}}]\n"
         );
         fs::write(&config, settings).expect("a file");
-        // Free a moment ago.
-        let free = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = free.local_addr().expect("an address");
-        drop(free);
+        let address = free_address();
         let child = Command::new("prometheus")
             .arg(format!("--config.file={}", config.display()))
             .arg(format!(

@@ -1,7 +1,5 @@
 //! The tutorial's client, in each runtime that npm has: the four events, in their order.
 
-use std::net::TcpListener;
-
 use super::SCRIPTS;
 use super::runtimes::{self, Runtime};
 use super::support::server::{self, Server};
@@ -19,8 +17,7 @@ fn meets_the_events(command: &[&str], refused: &str) {
         let talk = SCRIPTS.run(&[command, &[server.url().as_str()]].concat());
         assert_eq!(talk, TALK, "{engine}");
     }
-    let nobody = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
-    let url = format!("ws://{}/", nobody.expect("a free port"));
+    let url = format!("ws://{}/", server::free_address());
     assert_eq!(SCRIPTS.run(&[command, &[url.as_str()]].concat()), refused);
 }
 

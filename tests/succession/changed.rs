@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::dynasty::Dynasty;
 use crate::peers::Crowd;
-use crate::server::usable_engines;
+use crate::server::{free_address, usable_engines};
 
 /// A configuration that changes.
 struct Configuration {
@@ -36,12 +36,6 @@ impl Configuration {
     }
 }
 
-/// A port that is free, or was a moment ago.
-pub(crate) fn free() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address")
-}
-
 /// Whoever was there is served, and so is whoever comes, by whatever queue.
 fn restart(dynasty: &mut Dynasty, crowd: &mut Crowd, count: usize) {
     crowd.begin();
@@ -52,7 +46,7 @@ fn restart(dynasty: &mut Dynasty, crowd: &mut Crowd, count: usize) {
 
 #[test]
 fn each_queue_has_somebody_who_accepts_however_many_workers_there_are() {
-    let address = free();
+    let address = free_address();
     let text = |workers| format!("listen = '{address}'\nengine = 'epoll'\nworkers = {workers}");
     let configuration = Configuration::new(&text(1));
     let mut dynasty = configuration.serve();
@@ -66,7 +60,7 @@ fn each_queue_has_somebody_who_accepts_however_many_workers_there_are() {
 
 #[test]
 fn one_engine_succeeds_another() {
-    let address = free();
+    let address = free_address();
     let text = |engine| format!("listen = '{address}'\nengine = '{engine}'\nworkers = 2");
     let engines = usable_engines();
     let configuration = Configuration::new(&text("epoll"));
@@ -86,7 +80,7 @@ fn one_engine_succeeds_another() {
 #[test]
 fn addresses_come_and_go() {
     for engine in usable_engines() {
-        let [first, second, third] = [free(), free(), free()];
+        let [first, second, third] = [free_address(), free_address(), free_address()];
         let text =
             |one, other| format!("listen = ['{one}', '{other}']\nengine = '{engine}'\nworkers = 2");
         let configuration = Configuration::new(&text(first, second));
@@ -111,7 +105,7 @@ fn addresses_come_and_go() {
 
 #[test]
 fn an_address_that_is_not_to_be_had_is_no_successors() {
-    let address = free();
+    let address = free_address();
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let other = taken.local_addr().expect("an address");
     let configuration = Configuration::new(&format!("listen = '{address}'\nengine = 'epoll'"));

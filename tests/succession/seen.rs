@@ -5,9 +5,8 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use crate::changed::free;
 use crate::dynasty::Dynasty;
-use crate::server::{until, usable_engines};
+use crate::server::{free_address, until, usable_engines};
 
 /// Longer than an answer takes, and shorter than a test waits for one.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
@@ -39,7 +38,7 @@ fn restart_and_ask(engine: &str, admin: &str, ask: impl Fn() -> Option<()>) {
 #[test]
 fn the_admin_page_at_a_port_is_the_successors() {
     for engine in usable_engines() {
-        let address = free();
+        let address = free_address();
         restart_and_ask(engine, &address.to_string(), || {
             let stream = TcpStream::connect(address).ok()?;
             stream.set_read_timeout(Some(ANSWER_MAX)).ok()?;

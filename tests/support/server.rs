@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -231,6 +232,15 @@ pub(crate) fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> 
         assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// An address where nobody listens and from which nobody calls: a host of 127.0.0.0/8 of its own. A port of 127.0.0.1
+/// that was free a moment ago may be a caller's by now.
+pub(crate) fn free_address() -> SocketAddr {
+    static HOSTS: AtomicU8 = AtomicU8::new(1);
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    let host = HOSTS.fetch_add(1, Relaxed);
+    SocketAddr::from(([127, high | 0x80, low, host], 7007))
 }
 
 /// Runs the binary to its end: how it ended, and what it said.
