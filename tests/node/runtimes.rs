@@ -35,7 +35,7 @@ pub(crate) const DENO: Runtime = Runtime {
         "--no-lock",
         "--no-remote",
         "--no-npm",
-        "--allow-net=127.0.0.1",
+        "--allow-net",
     ],
 };
 
