@@ -1,142 +1,110 @@
 //! From a URL to an open WebSocket.
 
-use std::io;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use fastwebsockets::handshake::generate_key;
 use http::header::{
-    CONNECTION, CONTENT_TYPE, HOST, LOCATION, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT,
-    SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
-    SERVER, UPGRADE, WWW_AUTHENTICATE,
+    CONNECTION, CONTENT_TYPE, HOST, LOCATION, RETRY_AFTER, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, SERVER, UPGRADE, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use serde::Serialize;
-use sha1::{Digest, Sha1};
+use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::fault::{Fault, Step, chain, within, words};
-use super::{Plan, Target, tls};
+use super::fault::{Fault, Step, explain, within, words};
+use super::report::Told;
+use super::{Plan, tls};
 
 /// Of the body of a refusal, what may be its words, in bytes.
 const BODY_BYTES_MAX: usize = 4096;
-
-/// What there is to tell of a WebSocket that has been opened.
-#[derive(Serialize)]
-pub(super) struct Details {
-    pub(super) address: SocketAddr,
-    pub(super) connect_seconds: f64,
-    pub(super) tls: Option<tls::Details>,
-    pub(super) upgrade_seconds: f64,
-    pub(super) subprotocol: Option<String>,
-    pub(super) extensions: Option<String>,
-    pub(super) server: Option<String>,
-}
 
 /// Where bytes go and come.
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-pub(super) async fn open(plan: &Plan) -> Result<(Details, TokioIo<Upgraded>), Fault> {
-    let target = &plan.target;
+/// Opens a WebSocket, and says with which address, and what there is to tell of it.
+pub(super) async fn open(plan: &Plan) -> Result<(TokioIo<Upgraded>, SocketAddr, Told), Fault> {
     let addresses = within(plan.timeout, Step::Resolve, resolve(plan)).await?;
+    let mut told = Told::default();
     let begun = Instant::now();
-    let stream = connect(plan, &addresses).await?;
-    let connect_seconds = begun.elapsed().as_secs_f64();
-    let unconnected = |error: io::Error| Fault::new(Step::Connect, chain(&error));
-    let address = stream.peer_addr().map_err(unconnected)?;
-    // Else a message in two pieces would wait for an acknowledgement.
-    stream.set_nodelay(true).map_err(unconnected)?;
-    let (stream, tls): (Box<dyn Stream>, _) = if target.secure {
-        let connecting = tls::connect(&target.host, &plan.trust, stream);
-        let (stream, details) = within(plan.timeout, Step::Tls, connecting).await?;
-        (Box::new(stream), Some(details))
+    let (address, stream) = connect(plan, &addresses).await?;
+    let time = begun.elapsed();
+    told.line("connect", time, "");
+    told.by = json!({"address": address, "connect_seconds": time.as_secs_f64(), "tls": null});
+    // Else a message in two pieces would wait for an acknowledgement. Where it is not to be had, it works without.
+    let _ = stream.set_nodelay(true);
+    let stream: Box<dyn Stream> = if plan.target.secure {
+        let connecting = tls::connect(plan, stream, &mut told);
+        Box::new(within(plan.timeout, Step::Tls, connecting).await?)
     } else {
-        (Box::new(stream), None)
+        Box::new(stream)
     };
-    let begun = Instant::now();
-    let upgrading = upgrade(target, &plan.headers, stream);
-    let (response, socket) = within(plan.timeout, Step::Upgrade, upgrading).await?;
-    let said = |name| said(&response, name);
-    let details = Details {
-        address,
-        connect_seconds,
-        tls,
-        upgrade_seconds: begun.elapsed().as_secs_f64(),
-        subprotocol: said(SEC_WEBSOCKET_PROTOCOL),
-        extensions: said(SEC_WEBSOCKET_EXTENSIONS),
-        server: said(SERVER),
-    };
-    Ok((details, socket))
+    let upgrading = upgrade(plan, stream, &mut told);
+    let socket = within(plan.timeout, Step::Upgrade, upgrading).await?;
+    Ok((socket, address, told))
 }
 
 async fn resolve(plan: &Plan) -> Result<Vec<SocketAddr>, Fault> {
-    let fault = |why| Err(Fault::new(Step::Resolve, why));
-    let (host, port) = match &plan.connect_to {
-        Some((host, port)) => (host, *port),
-        None => (&plan.target.host, plan.target.port),
+    let target = (plan.target.host.clone(), plan.target.port);
+    let (host, port) = plan.connect_to.as_ref().unwrap_or(&target);
+    let found = lookup_host((host.as_str(), *port)).await;
+    let why = match found.map(Vec::from_iter) {
+        Ok(addresses) if addresses.is_empty() => format!("`{host}` has no address"),
+        Ok(addresses) => return Ok(addresses),
+        Err(error) => format!("`{host}` cannot be resolved: {error}"),
     };
-    match tokio::net::lookup_host((host.as_str(), port)).await {
-        Err(error) => fault(format!("`{host}` cannot be resolved: {error}")),
-        Ok(addresses) => {
-            let addresses: Vec<SocketAddr> = addresses.collect();
-            if addresses.is_empty() {
-                return fault(format!("`{host}` has no address"));
-            }
-            Ok(addresses)
-        }
-    }
+    Err(Step::Resolve.fault(why))
 }
 
 /// Connects to the first address that lets it, each in its share of the time that is left.
-async fn connect(plan: &Plan, addresses: &[SocketAddr]) -> Result<TcpStream, Fault> {
+async fn connect(plan: &Plan, addresses: &[SocketAddr]) -> Result<(SocketAddr, TcpStream), Fault> {
     let begun = Instant::now();
     let mut faults = Vec::new();
-    for (number, address) in addresses.iter().enumerate() {
+    for (address, others) in addresses.iter().zip((1..=addresses.len() as u32).rev()) {
         let left = plan.timeout.saturating_sub(begun.elapsed());
-        let share = left / u32::try_from(addresses.len() - number).unwrap_or(u32::MAX);
         let connecting = async {
             let connected = TcpStream::connect(address).await;
             connected.map_err(|error| {
-                let why = match error.kind() {
-                    io::ErrorKind::ConnectionRefused => "refused: nobody listens there".to_owned(),
+                Step::Connect.fault(match error.kind() {
+                    ErrorKind::ConnectionRefused => "refused: nobody listens there".to_owned(),
                     _ => error.to_string(),
-                };
-                Fault::new(Step::Connect, why)
+                })
             })
         };
-        match within(share, Step::Connect, connecting).await {
-            Ok(stream) => return Ok(stream),
-            Err(fault) => faults.push(format!("{address}: {fault}")),
+        match within(left / others, Step::Connect, connecting).await {
+            Ok(stream) => return Ok((*address, stream)),
+            Err(Fault { why, .. }) => faults.push(format!("{address}: {why}")),
         }
     }
-    Err(Fault::new(Step::Connect, faults.join("; ")))
+    Err(Step::Connect.fault(faults.join("; ")))
 }
 
 async fn upgrade(
-    target: &Target,
-    headers: &HeaderMap,
+    plan: &Plan,
     stream: Box<dyn Stream>,
-) -> Result<(Response<()>, TokioIo<Upgraded>), Fault> {
-    let fault = |why: String| Fault::new(Step::Upgrade, why);
-    let broken = |error: hyper::Error| fault(unanswered(&error, target.secure));
+    told: &mut Told,
+) -> Result<TokioIo<Upgraded>, Fault> {
+    let fault = |why| Step::Upgrade.fault(why);
+    let broken = |error: hyper::Error| fault(unanswered(&error, plan.target.secure));
+    let begun = Instant::now();
     let key = generate_key();
-    let request = Request::get(&target.path)
-        .header(HOST, &target.authority)
+    let request = Request::get(&plan.target.path)
+        .header(HOST, &plan.target.authority)
         .header(UPGRADE, "websocket")
         .header(CONNECTION, "Upgrade")
         .header(SEC_WEBSOCKET_VERSION, "13")
         .header(SEC_WEBSOCKET_KEY, &key)
         .body(String::new());
-    let mut request = request.map_err(|error| fault(chain(&error)))?;
+    let mut request = request.map_err(|error| fault(explain(&error)))?;
     // A Host of one's own replaces that of the URL.
-    request.headers_mut().extend(headers.clone());
+    request.headers_mut().extend(plan.headers.clone());
     let connecting = hyper::client::conn::http1::handshake(TokioIo::new(stream));
     let (mut sender, connection) = connecting.await.map_err(broken)?;
     tokio::spawn(connection.with_upgrades());
@@ -144,24 +112,55 @@ async fn upgrade(
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(fault(refusal(response).await));
     }
-    let accepted = said(&response, SEC_WEBSOCKET_ACCEPT).unwrap_or_default();
-    if accepted != accept(&key) {
-        let why = "what answers is no WebSocket server: its 101 does not fit the request \
-                   (Sec-WebSocket-Accept)";
-        return Err(fault(why.to_owned()));
-    }
-    let (parts, body) = response.into_parts();
-    let upgraded = hyper::upgrade::on(Response::from_parts(parts.clone(), body));
-    let socket = TokioIo::new(upgraded.await.map_err(broken)?);
-    Ok((Response::from_parts(parts, ()), socket))
+    check(response.headers(), &key, &plan.headers).map_err(fault)?;
+    let names = [SEC_WEBSOCKET_PROTOCOL, SERVER];
+    let [subprotocol, server] = names.map(|name| said(&response, name));
+    let socket = hyper::upgrade::on(response).await.map_err(broken)?;
+    let time = begun.elapsed();
+    let [first, second] = [&subprotocol, &server].map(|it| it.as_deref().unwrap_or("none"));
+    let agreed = format!(", subprotocol {first}, server {second}");
+    told.line("upgrade", time, &agreed);
+    told.by["upgrade_seconds"] = time.as_secs_f64().into();
+    told.by["subprotocol"] = subprotocol.into();
+    told.by["server"] = server.into();
+    Ok(TokioIo::new(socket))
 }
 
-/// What a key is answered with (RFC 6455, section 4.2.2).
-fn accept(key: &str) -> String {
-    let digest = Sha1::new()
-        .chain_update(key)
-        .chain_update("258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
-    STANDARD.encode(digest.finalize())
+/// Whether a 101 answers the request (RFC 6455, section 4.1): for this key, with nothing that was not asked for.
+fn check(answer: &HeaderMap, key: &str, asked: &HeaderMap) -> Result<(), String> {
+    let has = |name, wanted: &str| {
+        let said = list(answer, name);
+        let fits = said.iter().any(|it| it.eq_ignore_ascii_case(wanted));
+        (name, fits)
+    };
+    let accept = "Sec-WebSocket-Accept";
+    let accepts = list(answer, accept).contains(&derive_accept_key(key.as_bytes()));
+    let fields = [
+        has("Upgrade", "websocket"),
+        has("Connection", "upgrade"),
+        (accept, accepts),
+    ];
+    if let Some((name, _)) = fields.iter().find(|(_, fits)| !fits) {
+        return Err(format!(
+            "what answers is no WebSocket server: its 101 does not fit the request ({name})"
+        ));
+    }
+    for name in ["Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol"] {
+        let asked = list(asked, name);
+        if let Some(other) = list(answer, name).iter().find(|it| !asked.contains(it)) {
+            return Err(format!(
+                "the server took what was not offered, `{other}` ({name}); it may take only what was (RFC 6455, section 4.1)"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What the fields of that name list.
+fn list(headers: &HeaderMap, name: &str) -> Vec<String> {
+    let fields = headers.get_all(name).iter();
+    let items = fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b','));
+    items.map(words).filter(|it| !it.is_empty()).collect()
 }
 
 fn said<T>(response: &Response<T>, name: HeaderName) -> Option<String> {
@@ -171,18 +170,14 @@ fn said<T>(response: &Response<T>, name: HeaderName) -> Option<String> {
 
 /// Why there is no answer that could be read.
 fn unanswered(error: &hyper::Error, secure: bool) -> String {
-    if error.is_parse() {
-        let hint = if secure {
-            ""
-        } else {
-            "; a server with TLS is wss://"
-        };
-        format!("what answers does not speak HTTP{hint}")
-    } else if error.is_incomplete_message() || error.is_canceled() {
-        "the connection was closed instead of an answer".to_owned()
-    } else {
-        chain(error)
-    }
+    let closed = error.is_incomplete_message() || error.is_canceled();
+    let why = match (error.is_parse(), secure) {
+        _ if closed => "the connection was closed instead of an answer",
+        (true, true) => "what answers does not speak HTTP",
+        (true, false) => "what answers does not speak HTTP; a server with TLS is wss://",
+        (false, _) => return explain(error),
+    };
+    why.to_owned()
 }
 
 /// An answer that is no upgrade, in the server's words.
@@ -197,26 +192,17 @@ async fn refusal(response: Response<Incoming>) -> String {
             out += &format!(", {what} {value}");
         }
     }
-    let kind = said(&response, CONTENT_TYPE).unwrap_or_default();
-    if kind.starts_with("text/html") {
+    if said(&response, CONTENT_TYPE).is_some_and(|it| it.starts_with("text/html")) {
         return out + ", with a page";
     }
-    let body = words(&start_of(response.into_body()).await);
-    if !body.is_empty() {
-        out += &format!(": {body}");
-    }
-    out
-}
-
-/// The first bytes of a body.
-async fn start_of(mut body: Incoming) -> Vec<u8> {
-    let mut start = Vec::new();
+    let (mut body, mut start) = (response.into_body(), Vec::new());
     while start.len() < BODY_BYTES_MAX {
         let next = std::future::poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx)).await;
         let Some(Ok(frame)) = next else { break };
-        if let Ok(data) = frame.into_data() {
-            start.extend_from_slice(&data);
-        }
+        start.extend(frame.into_data().unwrap_or_default());
     }
-    start
+    match words(&start) {
+        body if body.is_empty() => out,
+        body => format!("{out}: {body}"),
+    }
 }

@@ -1,8 +1,8 @@
 //! `ringback ping`: a small client for probes and people, against any WebSocket echo server.
 //!
 //! It resolves, connects, makes TLS and upgrades, and says what each step took and found; then it sends texts and times
-//! their echoes; then it closes. It is put together from published libraries and imports nothing of the server, so that
-//! one mistake cannot agree with itself. It runs on the main thread alone, within a runtime of its own.
+//! their echoes; then it closes. It is put together from published libraries and imports nothing that the server speaks by,
+//! so that one mistake cannot agree with itself. It runs on the main thread alone, within a runtime of its own.
 
 mod dial;
 mod fault;
@@ -11,17 +11,22 @@ mod talk;
 mod tls;
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use http::HeaderMap;
+use serde_json::json;
 use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use signal_hook::flag;
+use signal_hook::low_level::pipe;
+use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout_at};
 
-use fault::{Fault, Step};
-use report::Report;
+use fault::{Fault, Step, within};
+use report::{Report, Told};
 use talk::Talk;
 
 /// What is to be done.
@@ -90,7 +95,7 @@ pub enum Form {
 }
 
 /// Pings until all is answered, it is told to stop (SIGINT, SIGTERM), or nothing can be answered any more. Whether all
-/// that was sent, and anything, was answered.
+/// that was sent, and anything, was answered. Where nobody reads what it says, it ends the process.
 ///
 /// # Errors
 /// Where there is no runtime.
@@ -98,114 +103,87 @@ pub fn run(plan: &Plan) -> io::Result<bool> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let stop = interrupts()?;
-    let done = runtime.block_on(ping(plan, stop));
+    let done = runtime.block_on(async { Ok(ping(plan, &told_to_stop()?).await) });
     // A name that is still looked up is nobody's concern any more.
     runtime.shutdown_background();
-    match done {
-        // Whoever read this has seen enough, as in `ringback ping URL | head -1`.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        done => done,
+    done
+}
+
+/// What becomes readable when it is told to stop. The second time ends the process.
+fn told_to_stop() -> io::Result<UnixStream> {
+    let (told, teller) = UnixStream::pair()?;
+    let teller = teller.into_std()?;
+    let again = Arc::<AtomicBool>::default();
+    for signal in [SIGINT, SIGTERM] {
+        flag::register_conditional_shutdown(signal, 128 + signal, again.clone())?;
+        flag::register(signal, again.clone())?;
+        pipe::register(signal, teller.try_clone()?)?;
     }
+    Ok(told)
 }
 
-/// Where it is told once to stop. The second time ends the process.
-fn interrupts() -> io::Result<UnboundedReceiver<()>> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    let (sender, receiver) = unbounded_channel();
-    std::thread::Builder::new()
-        .name("interrupts".to_owned())
-        .spawn(move || {
-            for (number, signal) in signals.forever().enumerate() {
-                if number > 0 || sender.send(()).is_err() {
-                    std::process::exit(128 + signal);
-                }
-            }
-        })?;
-    Ok(receiver)
-}
-
-async fn ping(plan: &Plan, mut stop: UnboundedReceiver<()>) -> io::Result<bool> {
+/// From the first step to the last.
+async fn ping(plan: &Plan, stop: &UnixStream) -> bool {
     let mut report = Report::new(plan);
     let opened = tokio::select! {
         opened = dial::open(plan) => opened,
-        Some(()) = stop.recv() => return Ok(false),
+        _ = stop.readable() => return false,
     };
-    let (details, socket) = match opened {
+    let (socket, address, Told { by, text }) = match opened {
         Ok(opened) => opened,
         Err(fault) => {
-            report.fault(&fault)?;
-            return Ok(false);
+            report.fault(&fault);
+            return false;
         }
     };
-    report.opened(&details)?;
-    let mut talk = Talk::new(socket, plan.size);
-    tokio::select! {
-        spoken = speak(plan, &mut talk, &mut report) => match spoken {
-            Ok(()) => {}
-            Err(End::Unread(error)) => return Err(error),
-            Err(End::Fault(fault)) => {
-                report.fault(&fault)?;
-                report.conclude()?;
-                return Ok(false);
-            }
-        },
-        Some(()) = stop.recv() => report.interrupted(),
+    let (url, size) = (&plan.target.url, plan.size);
+    report.say(
+        &json!({"event": "opened", "url": url, "by": by}),
+        &format!("PING {url} ({address}) with {size} bytes of text{text}"),
+    );
+    let mut talk = Talk::new(socket, size).await;
+    let spoken = tokio::select! {
+        spoken = speak(address, &mut talk, &mut report) => spoken,
+        _ = stop.readable() => {
+            report.interrupted();
+            Ok(())
+        }
+    };
+    if let Err(fault) = spoken {
+        report.fault(&fault);
+        report.conclude();
+        return false;
     }
-    let closed = fault::within(plan.timeout, Step::Close, talk.close()).await;
-    report.closed(&closed)?;
+    let begun = Instant::now();
+    match within(plan.timeout, Step::Close, talk.close()).await {
+        Ok(goodbye) => report.closed(&goodbye, begun.elapsed()),
+        Err(fault) => report.fault(&fault),
+    }
     report.conclude()
 }
 
-/// Why there is nothing more to say.
-enum End {
-    Fault(Fault),
-    /// Nobody reads what it says.
-    Unread(io::Error),
-}
-
-impl From<Fault> for End {
-    fn from(fault: Fault) -> Self {
-        End::Fault(fault)
-    }
-}
-
-impl From<io::Error> for End {
-    fn from(error: io::Error) -> Self {
-        End::Unread(error)
-    }
-}
-
 /// Sends and hears, again and again.
-async fn speak(plan: &Plan, talk: &mut Talk, report: &mut Report<'_>) -> Result<(), End> {
+async fn speak(from: SocketAddr, talk: &mut Talk, report: &mut Report<'_>) -> Result<(), Fault> {
+    let plan = report.plan;
     let last = plan.count.unwrap_or(u64::MAX);
-    for number in 1..=last {
+    for seq in 1..=last {
         let begun = Instant::now();
-        report.sent();
-        let answered = async {
-            talk.send(number).await;
-            hear(talk, report, Some(number)).await
-        };
-        match timeout_at(begun + plan.timeout, answered).await {
-            Ok(answered) => answered?,
-            Err(_) => report.lost(number, talk.instead())?,
-        }
-        if number < last
-            && let Ok(Err(end)) = timeout_at(begun + plan.interval, hear(talk, report, None)).await
-        {
-            return Err(end);
+        talk.send(seq);
+        report.sent(seq);
+        loop {
+            let span = if report.is_pending {
+                plan.timeout
+            } else if seq == last {
+                return Ok(());
+            } else {
+                plan.interval
+            };
+            match timeout_at(begun + span, talk.hear()).await {
+                Ok(echo) => report.echo(from, &echo?),
+                Err(_) if report.is_pending => report.lost(talk.instead()),
+                Err(_) => break,
+            }
         }
     }
     Ok(())
-}
-
-/// Tells of what is heard, up to the echo of message `number`; others are late.
-async fn hear(talk: &mut Talk, report: &mut Report<'_>, number: Option<u64>) -> Result<(), End> {
-    loop {
-        let echo = talk.hear().await?;
-        report.echo(&echo)?;
-        if Some(echo.number) == number {
-            return Ok(());
-        }
-    }
 }

@@ -1,216 +1,150 @@
 //! What is said of it: lines for people, or an object a line.
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::dial::Details;
-use super::fault::{Fault, words};
-use super::talk::{Echo, Goodbye, closed};
+use super::fault::Fault;
+use super::talk::{Echo, Goodbye};
 use super::{Form, Plan};
 
-/// Says things, and remembers what the summary needs.
-pub(super) struct Report<'a> {
-    plan: &'a Plan,
-    address: String,
-    sent: u64,
-    /// Whether the last message was neither answered nor given up.
-    pending: bool,
-    times: Times,
-}
-
-/// Round-trip times, in seconds.
+/// What there is to tell of a connection that is being opened: an object, and lines.
 #[derive(Default)]
-struct Times {
-    count: u64,
-    min: f64,
-    max: f64,
-    sum: f64,
-    squares: f64,
+pub(super) struct Told {
+    pub(super) by: Value,
+    pub(super) text: String,
 }
 
-impl Times {
-    fn add(&mut self, time: f64) {
-        self.min = if self.count == 0 {
-            time
-        } else {
-            self.min.min(time)
-        };
-        self.max = self.max.max(time);
-        self.count += 1;
-        self.sum += time;
-        self.squares += time * time;
-    }
-
-    fn average(&self) -> f64 {
-        self.sum / self.count as f64
-    }
-
-    /// The standard deviation, which `ping` calls so.
-    fn mdev(&self) -> f64 {
-        let average = self.average();
-        let variance = self.squares / self.count as f64 - average * average;
-        variance.max(0.0).sqrt()
+impl Told {
+    /// A line of what a step took, and what came of it.
+    pub(super) fn line(&mut self, step: &str, time: Duration, what: &str) {
+        let time = time.as_secs_f64() * 1e3;
+        self.text += &format!("\n{step:<12} {time:.3} ms{what}");
     }
 }
 
-fn milliseconds(seconds: f64) -> String {
-    format!("{:.3} ms", seconds * 1e3)
+/// Says things, and counts what the summary tells.
+pub(super) struct Report<'a> {
+    pub(super) plan: &'a Plan,
+    sent: u64,
+    /// Whether the last that was sent was neither answered nor given up.
+    pub(super) is_pending: bool,
+    answered: u64,
+    /// Of the times of all answers, in seconds: the least, the greatest, the sum, and the sum of their squares.
+    times: [f64; 4],
 }
 
 impl<'a> Report<'a> {
     pub(super) fn new(plan: &'a Plan) -> Self {
         Report {
             plan,
-            address: String::new(),
             sent: 0,
-            pending: false,
-            times: Times::default(),
+            is_pending: false,
+            answered: 0,
+            times: [f64::INFINITY, 0.0, 0.0, 0.0],
         }
     }
 
-    /// Says one thing, in one of two forms.
-    fn say(&self, text: impl FnOnce() -> String, object: impl FnOnce() -> Value) -> io::Result<()> {
-        let line = match self.plan.form {
-            Form::Text => text(),
-            Form::Json => object().to_string(),
-            Form::Quiet => return Ok(()),
-        };
-        writeln!(io::stdout(), "{line}")
+    /// Says it in one of two forms.
+    pub(super) fn say(&self, object: &Value, text: &str) {
+        match self.plan.form {
+            Form::Json => written(writeln!(io::stdout(), "{object}")),
+            Form::Text => written(writeln!(io::stdout(), "{text}")),
+            Form::Quiet => {}
+        }
     }
 
-    pub(super) fn opened(&mut self, details: &Details) -> io::Result<()> {
-        self.address = details.address.to_string();
+    /// Whoever asked for JSON reads that; all others read standard error.
+    fn complain(&self, object: &Value, why: &str) {
         let url = &self.plan.target.url;
+        written(match self.plan.form {
+            Form::Json => writeln!(io::stdout(), "{object}"),
+            _ => writeln!(io::stderr(), "ringback ping: {url}: {why}"),
+        });
+    }
+
+    pub(super) fn fault(&self, Fault { step, why }: &Fault) {
+        let step = format!("{step:?}").to_lowercase();
+        let object = json!({"event": "fault", "step": step, "why": why});
+        self.complain(&object, &format!("{step}: {why}"));
+    }
+
+    pub(super) fn sent(&mut self, seq: u64) {
+        (self.sent, self.is_pending) = (seq, true);
+    }
+
+    /// The last message has come back, or an earlier one, which is late.
+    pub(super) fn echo(&mut self, from: SocketAddr, echo: &Echo) {
+        let Echo {
+            seq,
+            bytes,
+            seconds,
+        } = *echo;
+        self.is_pending &= seq != self.sent;
+        self.answered += 1;
+        let [least, most, sum, squares] = self.times;
+        let (least, most) = (least.min(seconds), most.max(seconds));
+        self.times = [least, most, sum + seconds, squares + seconds * seconds];
+        let time = seconds * 1e3;
         self.say(
-            || self.opened_text(details),
-            || json!({"event": "opened", "url": url, "by": details}),
-        )
-    }
-
-    fn opened_text(&self, details: &Details) -> String {
-        let named = |name: &Option<String>| name.clone().unwrap_or_else(|| "none".to_owned());
-        let (url, address, size) = (&self.plan.target.url, &self.address, self.plan.size);
-        let mut out = format!("PING {url} ({address}) with {size} bytes of text\n");
-        let time = milliseconds(details.connect_seconds);
-        out += &format!("connect      {time}\n");
-        if let Some(tls) = &details.tls {
-            let time = milliseconds(tls.seconds);
-            let agreed = [&*tls.version, &tls.cipher, &tls.group].join(", ");
-            out += &format!("tls          {time}, {agreed}, ALPN {}\n", named(&tls.alpn));
-            if let Some(it) = &tls.certificate {
-                // Whoever made it chose what is in it.
-                let [subject, names, issuer] =
-                    [&it.subject, &it.names.join(", "), &it.issuer].map(|it| words(it.as_bytes()));
-                out += &format!("certificate  {subject}, for {names}; issued by {issuer}\n");
-                let (until, left) = (&it.expires, it.days_left);
-                out += &format!("             until {until}, {left} days left\n");
-            }
-        }
-        let time = milliseconds(details.upgrade_seconds);
-        let [subprotocol, extensions, server] =
-            [&details.subprotocol, &details.extensions, &details.server].map(named);
-        out += &format!("upgrade      {time}, subprotocol {subprotocol}, ");
-        out + &format!("extensions {extensions}, server {server}")
-    }
-
-    pub(super) fn sent(&mut self) {
-        self.sent += 1;
-        self.pending = true;
-    }
-
-    pub(super) fn echo(&mut self, echo: &Echo) -> io::Result<()> {
-        if echo.number == self.sent {
-            self.pending = false;
-        }
-        let (seq, bytes, seconds) = (echo.number, echo.bytes, echo.time.as_secs_f64());
-        self.times.add(seconds);
-        let (address, time) = (&self.address, milliseconds(seconds));
-        self.say(
-            || format!("{bytes} bytes from {address}: seq={seq} time={time}"),
-            || json!({"event": "echo", "seq": seq, "bytes": bytes, "seconds": seconds}),
-        )
+            &json!({"event": "echo", "seq": seq, "bytes": bytes, "seconds": seconds}),
+            &format!("{bytes} bytes from {from}: seq={seq} time={time:.3} ms"),
+        );
     }
 
     /// No echo in time; perhaps something else.
-    pub(super) fn lost(&mut self, seq: u64, instead: Option<String>) -> io::Result<()> {
-        self.pending = false;
-        let why = instead.map_or_else(
-            || format!("no echo within {:?}", self.plan.timeout),
-            |instead| format!("not an echo: `{instead}`"),
-        );
-        self.complain(
-            &format!("seq={seq}: {why}"),
-            &json!({"event": "lost", "seq": seq, "why": why}),
-        )
-    }
-
-    pub(super) fn fault(&self, fault: &Fault) -> io::Result<()> {
-        let step = fault.step.as_str();
-        self.complain(
-            &format!("{step}: {fault}"),
-            &json!({"event": "fault", "step": step, "why": fault.to_string()}),
-        )
-    }
-
-    /// Whoever asked for lines of JSON reads those; all others read standard error.
-    fn complain(&self, why: &str, object: &Value) -> io::Result<()> {
-        match self.plan.form {
-            Form::Json => writeln!(io::stdout(), "{object}"),
-            _ => writeln!(
-                io::stderr(),
-                "ringback ping: {}: {why}",
-                self.plan.target.url
-            ),
-        }
+    pub(super) fn lost(&mut self, instead: Option<String>) {
+        self.is_pending = false;
+        let (seq, span) = (self.sent, self.plan.timeout);
+        let none = || format!("no echo within {span:?}");
+        let why = instead.map_or_else(none, |it| format!("not an echo: `{it}`"));
+        let object = json!({"event": "lost", "seq": seq, "why": why});
+        self.complain(&object, &format!("seq={seq}: {why}"));
     }
 
     /// What was sent a moment ago had no time to be answered.
     pub(super) fn interrupted(&mut self) {
-        self.sent -= u64::from(self.pending);
+        self.sent -= u64::from(self.is_pending);
     }
 
-    pub(super) fn closed(&self, goodbye: &Result<Goodbye, Fault>) -> io::Result<()> {
-        let Goodbye { code, reason, time } = match goodbye {
-            Err(fault) => return self.fault(fault),
-            Ok(goodbye) => goodbye,
-        };
+    pub(super) fn closed(&self, goodbye: &Goodbye, time: Duration) {
+        let Goodbye { code, reason } = goodbye;
         let seconds = time.as_secs_f64();
         self.say(
-            || {
-                format!(
-                    "close        {}, {}",
-                    milliseconds(seconds),
-                    closed(*code, reason)
-                )
-            },
-            || json!({"event": "closed", "code": code, "reason": reason, "seconds": seconds}),
-        )
+            &json!({"event": "closed", "code": code, "reason": reason, "seconds": seconds}),
+            &format!("close        {:.3} ms, {goodbye}", seconds * 1e3),
+        );
     }
 
-    /// The summary. Whether all was answered, and anything.
-    pub(super) fn conclude(&self) -> io::Result<bool> {
-        let (sent, answered) = (self.sent, self.times.count);
+    /// The summary; `mdev` is the standard deviation, which `ping` calls so. Whether all was answered, and anything.
+    pub(super) fn conclude(&self) -> bool {
+        let (sent, answered) = (self.sent, self.answered);
         let lost = sent.saturating_sub(answered);
         let percent = lost as f64 * 100.0 / sent.max(1) as f64;
-        let times = &self.times;
-        let rtt = [times.min, times.average(), times.max, times.mdev()];
-        self.say(
-            || {
-                let out = format!("{sent} sent, {answered} answered, {percent:.0} % lost");
-                if answered == 0 {
-                    return out;
-                }
-                let [min, average, max, mdev] = rtt.map(|it| format!("{:.3}", it * 1e3));
-                out + &format!("\nrtt min/avg/max/mdev = {min}/{average}/{max}/{mdev} ms")
-            },
-            || {
-                let [min, avg, max, mdev] = rtt;
-                let rtt = json!({"min": min, "avg": avg, "max": max, "mdev": mdev});
-                let rtt = (answered > 0).then_some(rtt);
-                json!({"event": "summary", "sent": sent, "answered": answered, "lost": lost, "rtt_seconds": rtt})
-            },
-        )?;
-        Ok(answered > 0 && lost == 0)
+        let mut text = format!("{sent} sent, {answered} answered, {percent:.0} % lost");
+        let mut rtt = Value::Null;
+        if answered > 0 {
+            let [min, max, sum, squares] = self.times;
+            let avg = sum / answered as f64;
+            let mdev = (squares / answered as f64 - avg * avg).max(0.0).sqrt();
+            rtt = json!({"min": min, "avg": avg, "max": max, "mdev": mdev});
+            let [min, avg, max, mdev] = [min, avg, max, mdev].map(|it| format!("{:.3}", it * 1e3));
+            text += &format!("\nrtt min/avg/max/mdev = {min}/{avg}/{max}/{mdev} ms");
+        }
+        let counts = json!({"event": "summary", "sent": sent, "answered": answered, "lost": lost, "rtt_seconds": rtt});
+        self.say(&counts, &text);
+        answered > 0 && lost == 0
+    }
+}
+
+/// Ends the process where nobody reads what it says, as in `ringback ping URL | head -1`.
+fn written(outcome: io::Result<()>) {
+    if let Err(error) = outcome {
+        if error.kind() != io::ErrorKind::BrokenPipe {
+            let _ = writeln!(io::stderr(), "ringback ping: {error}");
+        }
+        std::process::exit(1);
     }
 }

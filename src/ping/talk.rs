@@ -1,84 +1,71 @@
 //! Messages out, echoes in, and the Close.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
+use std::fmt;
+use std::future::poll_fn;
 use std::hash::{BuildHasher, RandomState};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use fastwebsockets::{
-    FragmentCollectorRead, Frame, OpCode, Payload, Role, WebSocketError, WebSocketRead,
-    WebSocketWrite, after_handshake_split,
-};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use tokio::io::{ReadHalf, WriteHalf};
-use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 
-use super::fault::{Fault, Step, words};
-
-type Socket = TokioIo<Upgraded>;
+use super::fault::{Fault, Step, explain, words};
 
 /// What may come beside the echo's own bytes: a prefix.
 const PREFIX_BYTES_MAX: usize = 64 * 1024;
 
-/// Frames that wait, in each direction.
-const FRAMES_MAX: usize = 4;
-
-/// Messages whose echo may still come.
+/// Messages whose echo may still come, and which may wait to be sent.
 const AWAITED_MAX: usize = 16;
 
-/// An answer.
+/// An echo: of message `seq`, with a prefix perhaps, and after so long.
 pub(super) struct Echo {
-    pub(super) number: u64,
-    /// Of the answer, which may be longer than what was sent.
+    pub(super) seq: u64,
     pub(super) bytes: usize,
-    pub(super) time: Duration,
+    pub(super) seconds: f64,
 }
 
 /// A Close, as the peer sent it.
 pub(super) struct Goodbye {
     pub(super) code: Option<u16>,
     pub(super) reason: String,
-    /// From ours to it.
-    pub(super) time: Duration,
 }
 
-enum Event {
-    Message(Vec<u8>, Instant),
-    Close(Option<u16>, String),
-    Broken(String),
+impl fmt::Display for Goodbye {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.code {
+            Some(code) if self.reason.is_empty() => write!(f, "{code}"),
+            Some(code) => write!(f, "{code}, {}", self.reason),
+            None => write!(f, "no code"),
+        }
+    }
 }
 
-struct Awaited {
-    number: u64,
-    payload: Vec<u8>,
-    sent: Instant,
-}
-
-/// An open WebSocket. Two tasks read and write, so that neither waits for the other.
+/// An open WebSocket.
 pub(super) struct Talk {
-    outgoing: Sender<Frame<'static>>,
-    events: Receiver<Event>,
+    socket: WebSocketStream<TokioIo<Upgraded>>,
     size: usize,
     random: RandomState,
-    /// The newest first.
-    awaited: VecDeque<Awaited>,
-    /// The last message that was no echo.
-    other: Option<Vec<u8>>,
+    /// The number of each, what it says, and when it was sent; the newest first.
+    awaited: VecDeque<(u64, String, Instant)>,
+    /// The last message that was no echo, since the last that was sent.
+    other: Option<Bytes>,
 }
 
 impl Talk {
-    pub(super) fn new(socket: Socket, size: usize) -> Self {
-        let (read, write) = tokio::io::split(socket);
-        let (mut read, write) = after_handshake_split(read, write, Role::Client);
-        read.set_max_message_size(size + PREFIX_BYTES_MAX);
-        let (outgoing, frames) = channel(FRAMES_MAX);
-        let (news, events) = channel(FRAMES_MAX);
-        tokio::spawn(write_all(write, frames));
-        tokio::spawn(read_all(read, outgoing.clone(), news));
+    pub(super) async fn new(socket: TokioIo<Upgraded>, size: usize) -> Self {
+        let most = size + PREFIX_BYTES_MAX;
+        let config = WebSocketConfig::default()
+            .max_message_size(Some(most))
+            .max_frame_size(Some(most))
+            .max_write_buffer_size(AWAITED_MAX * most);
         Talk {
-            outgoing,
-            events,
+            socket: WebSocketStream::from_raw_socket(socket, Role::Client, Some(config)).await,
             size,
             random: RandomState::new(),
             awaited: VecDeque::new(),
@@ -86,46 +73,36 @@ impl Talk {
         }
     }
 
-    /// Sends message `number`.
-    pub(super) async fn send(&mut self, number: u64) {
+    /// Has message `seq` sent, which hearing does.
+    pub(super) fn send(&mut self, seq: u64) {
         // No other message ends alike, nor anything a server would say by itself.
-        let unique = format!("{:016x}", self.random.hash_one(number));
-        let payload: Vec<u8> = unique.bytes().cycle().take(self.size).collect();
-        self.awaited.truncate(AWAITED_MAX - 1);
-        self.awaited.push_front(Awaited {
-            number,
-            payload: payload.clone(),
-            sent: Instant::now(),
-        });
+        let unique = format!("{:016x}", self.random.hash_one(seq));
+        let text: String = unique.chars().cycle().take(self.size).collect();
         self.other = None;
-        // Where nobody takes it, the reader knows why.
-        let frame = Frame::text(Payload::Owned(payload));
-        let _ = self.outgoing.send(frame).await;
+        self.awaited.truncate(AWAITED_MAX - 1);
+        self.awaited.push_front((seq, text.clone(), Instant::now()));
+        // Whatever fails here, hearing fails as well.
+        let _ = self.socket.start_send_unpin(Message::text(text));
     }
 
     /// The next echo. Nothing is lost when it is not waited for to the end.
     pub(super) async fn hear(&mut self) -> Result<Echo, Fault> {
         loop {
-            let (message, at) = match self.events.recv().await {
-                Some(Event::Message(message, at)) => (message, at),
-                Some(Event::Close(code, reason)) => {
-                    let why = format!("the server closed: {}", closed(code, &reason));
-                    return Err(Fault::new(Step::Echo, why));
-                }
-                Some(Event::Broken(why)) => return Err(Fault::new(Step::Echo, why)),
-                None => return Err(Fault::new(Step::Echo, "the connection is gone")),
+            let message = match self.next(Step::Echo).await? {
+                Ok(message) => message,
+                Err(end) => return Err(Step::Echo.fault(format!("the server closed: {end}"))),
             };
             let mut awaited = self.awaited.iter();
-            let index = awaited.position(|it| message.ends_with(&it.payload));
-            let Some(found) = index.and_then(|index| self.awaited.remove(index)) else {
-                self.other = Some(message);
-                continue;
-            };
-            return Ok(Echo {
-                number: found.number,
-                bytes: message.len(),
-                time: at - found.sent,
-            });
+            let index = awaited.position(|(_, text, _)| message.ends_with(text.as_bytes()));
+            if let Some((seq, _, sent)) = index.and_then(|index| self.awaited.remove(index)) {
+                let (bytes, seconds) = (message.len(), sent.elapsed().as_secs_f64());
+                return Ok(Echo {
+                    seq,
+                    bytes,
+                    seconds,
+                });
+            }
+            self.other = Some(message);
         }
     }
 
@@ -136,86 +113,55 @@ impl Talk {
 
     /// Says goodbye, and hears the peer's.
     pub(super) async fn close(&mut self) -> Result<Goodbye, Fault> {
-        let begun = Instant::now();
-        let _ = self.outgoing.send(Frame::close(1000, b"")).await;
+        let (code, reason) = (CloseCode::Normal, Utf8Bytes::default());
+        let goodbye = Message::Close(Some(CloseFrame { code, reason }));
+        let _ = self.socket.start_send_unpin(goodbye);
         loop {
-            match self.events.recv().await {
-                Some(Event::Message(..)) => {}
-                Some(Event::Close(code, reason)) => {
-                    let time = begun.elapsed();
-                    return Ok(Goodbye { code, reason, time });
+            if let Err(goodbye) = self.next(Step::Close).await? {
+                return Ok(goodbye);
+            }
+        }
+    }
+
+    /// The next message, or the Close.
+    async fn next(&mut self, step: Step) -> Result<Result<Bytes, Goodbye>, Fault> {
+        loop {
+            let next = poll_fn(|context| {
+                // What was not taken at once goes out while the answer comes in.
+                let _ = self.socket.poll_flush_unpin(context);
+                self.socket.poll_next_unpin(context)
+            });
+            let why = match next.await {
+                Some(Ok(Message::Close(frame))) => {
+                    // The answer to it.
+                    let _ = self.socket.flush().now_or_never();
+                    let code = frame.as_ref().map(|it| it.code.into());
+                    let reason = frame.map_or_else(String::new, |it| words(it.reason.as_bytes()));
+                    return Ok(Err(Goodbye { code, reason }));
                 }
-                Some(Event::Broken(why)) => return Err(Fault::new(Step::Close, why)),
-                None => return Err(Fault::new(Step::Close, "the connection is gone")),
-            }
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
+                Some(Ok(message)) => return Ok(Ok(message.into_data())),
+                Some(Err(error)) => broken(&error),
+                None => "the connection is gone".to_owned(),
+            };
+            return Err(step.fault(why));
         }
     }
 }
 
-/// A Close in words.
-pub(super) fn closed(code: Option<u16>, reason: &str) -> String {
-    let code = code.map_or_else(|| "no code".to_owned(), |code| code.to_string());
-    if reason.is_empty() {
-        code
-    } else {
-        format!("{code}, {reason}")
-    }
-}
-
-async fn write_all(
-    mut write: WebSocketWrite<WriteHalf<Socket>>,
-    mut frames: Receiver<Frame<'static>>,
-) {
-    while let Some(frame) = frames.recv().await {
-        // Behind a Close comes nothing. Whatever fails here, reading fails as well.
-        if write.is_closed()
-            || write.write_frame(frame).await.is_err()
-            || write.flush().await.is_err()
-        {
-            return;
+fn broken(error: &Error) -> String {
+    use ProtocolError::{MaskedFrameFromServer, ResetWithoutClosingHandshake};
+    let violation = match error {
+        Error::Protocol(ResetWithoutClosingHandshake) => {
+            return "the connection ended without a Close".to_owned();
         }
-    }
-}
-
-async fn read_all(
-    read: WebSocketRead<ReadHalf<Socket>>,
-    outgoing: Sender<Frame<'static>>,
-    news: Sender<Event>,
-) {
-    let mut read = FragmentCollectorRead::new(read);
-    // Pongs, and the answer to a Close.
-    let mut answer = |frame: Frame<'static>| {
-        let outgoing = outgoing.clone();
-        async move {
-            let _ = outgoing.send(frame).await;
-            Ok::<_, Infallible>(())
+        Error::Io(error) => return format!("the connection broke: {}", explain(error)),
+        Error::Capacity(_) => return "not an echo: more came than was sent".to_owned(),
+        Error::Protocol(MaskedFrameFromServer) => {
+            "it masks its frames, which only clients may (RFC 6455, section 5.1)".to_owned()
         }
+        Error::Protocol(violation) => violation.to_string(),
+        other => other.to_string(),
     };
-    loop {
-        let event = match read.read_frame(&mut answer).await {
-            Ok(frame) if matches!(frame.opcode, OpCode::Text | OpCode::Binary) => {
-                Event::Message(frame.payload.to_vec(), Instant::now())
-            }
-            Ok(frame) if frame.opcode == OpCode::Close => {
-                let code = frame.payload.first_chunk();
-                let reason = frame.payload.get(2..).unwrap_or_default();
-                Event::Close(code.map(|code| u16::from_be_bytes(*code)), words(reason))
-            }
-            Ok(_) => continue,
-            Err(error) => Event::Broken(broken(&error)),
-        };
-        let is_last = !matches!(event, Event::Message(..));
-        if news.send(event).await.is_err() || is_last {
-            return;
-        }
-    }
-}
-
-fn broken(error: &WebSocketError) -> String {
-    match error {
-        WebSocketError::UnexpectedEOF => "the connection ended without a Close".to_owned(),
-        WebSocketError::IoError(error) => format!("the connection broke: {error}"),
-        WebSocketError::FrameTooLarge => "not an echo: more came than was sent".to_owned(),
-        error => format!("the server breaks the protocol: {error}"),
-    }
+    format!("the server breaks the protocol: {violation}")
 }

@@ -5,8 +5,10 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::{Message, WebSocket, accept};
+use tokio_tungstenite::tungstenite::{Message, WebSocket, accept, accept_hdr};
 
 use crate::support::server::Server;
 use crate::{events, ping};
@@ -107,6 +109,94 @@ fn what_is_no_websocket_server_is_told_as_such() {
         let wrong = complaint(&serve_bytes(answer), &[]);
         assert!(wrong.contains(told), "{wrong}");
     }
+}
+
+/// RFC 6455, section 4.1: a 101 may only take what was offered.
+#[test]
+fn what_was_not_offered_may_not_be_taken() {
+    for (name, value, told) in [
+        (
+            "Sec-WebSocket-Extensions",
+            "permessage-deflate; server_no_context_takeover",
+            "took what was not offered, `permessage-deflate; server_no_context_takeover` (Sec-WebSocket-Extensions)",
+        ),
+        (
+            "Sec-WebSocket-Protocol",
+            "chat",
+            "took what was not offered, `chat` (Sec-WebSocket-Protocol)",
+        ),
+    ] {
+        let address = serve(move |stream| {
+            let taking = |_: &Request, mut response: Response| {
+                let value = HeaderValue::from_static(value);
+                response.headers_mut().insert(name, value);
+                Ok(response)
+            };
+            if let Ok(mut socket) = accept_hdr(stream, taking) {
+                while let Ok(message) = socket.read() {
+                    let _ = socket.send(message);
+                }
+            }
+        });
+        let url = format!("ws://{address}/");
+        let wrong = complaint(&url, &[]);
+        assert!(wrong.contains(told), "{wrong}");
+        let offer = ["--once", "--header", "Sec-WebSocket-Protocol: talk, chat"];
+        let is_offered = name.ends_with("Protocol");
+        let (status, _, wrong) = ping(&[&[&*url], &offer[..]].concat());
+        assert_eq!(status == 0, is_offered, "{wrong}");
+    }
+}
+
+/// What a server may not send, instead of the echo: each is named.
+#[test]
+fn a_violation_is_told_as_what_it_is() {
+    for (bytes, told) in [
+        (
+            &b"\x81\x82\0\0\0\0hi"[..],
+            "it masks its frames, which only clients may",
+        ),
+        (
+            b"\x81\x82\xff\xff\xff\xffhi",
+            "it masks its frames, which only clients may",
+        ),
+        (b"\xc1\x02hi", "Reserved bits are non-zero"),
+        (b"\x83\x02hi", "Encountered invalid opcode: 3"),
+        (b"\x8b\x00", "Encountered invalid opcode: 11"),
+        (b"\x09\x00", "Fragmented control frame"),
+        (b"\x8a\x7e\x00\x7e", "Control frame too big"),
+        (b"\x80\x02hi", "Continue frame but nothing to continue"),
+        (
+            b"\x01\x02hi\x81\x02hi",
+            "While waiting for more fragments received: TEXT",
+        ),
+        (b"\x01\x02\xe2\x82\x80\x01x", "UTF-8 encoding error"),
+        (b"\x88\x01x", "Invalid close sequence"),
+    ] {
+        let url = serve_opened(move |socket| {
+            let _ = socket.read();
+            let _ = socket.get_mut().write_all(bytes);
+            let _ = socket.get_mut().write_all(&[0; 126]);
+            while socket.read().is_ok() {}
+        });
+        let wrong = complaint(&url, &["--timeout", "2s"]);
+        let told = format!("echo: the server breaks the protocol: {told}");
+        assert!(wrong.contains(&told), "{wrong}");
+    }
+}
+
+/// A message in endless fragments does not fill the memory.
+#[test]
+fn what_never_ends_is_not_kept() {
+    let url = serve_opened(|socket| {
+        let _ = socket.read();
+        let fragment = [&b"\x00\x7e\x40\x00"[..], &[b'a'; 16_384]].concat();
+        let _ = socket.get_mut().write_all(b"\x01\x00");
+        while socket.get_mut().write_all(&fragment).is_ok() {}
+    });
+    let wrong = complaint(&url, &[]);
+    let told = "echo: not an echo: more came than was sent";
+    assert!(wrong.contains(told), "{wrong}");
 }
 
 #[test]
