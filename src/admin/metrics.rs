@@ -105,6 +105,14 @@ const PROCESS: &[Row<Sources>] = &[
         read: |it| of_http(it, |counters| &counters.unwelcome),
     },
     Row {
+        metric: "ringback_http_tls_broken",
+        help: "TLS connections that broke on the HTTP side, after their handshake: records that cannot be opened, or an alert.",
+        kind: Kind::counter,
+        scope: Scope::in_all,
+        labels: &[],
+        read: |it| of_http(it, |counters| &counters.tls_broken),
+    },
+    Row {
         metric: "ringback_http_connections",
         help: "Connections of the HTTP side now, by what they are for.",
         kind: Kind::gauge,

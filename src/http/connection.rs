@@ -1,6 +1,7 @@
 //! One connection, from the descriptor to its end.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -12,10 +13,11 @@ use tracing::field::display;
 use tracing::info;
 
 use crate::behaviour::Ask;
+use crate::link::Fault;
 use crate::log::{CONNECTION, SharedLimit, now, tells_access};
-use crate::protocol::Policy;
 use crate::protocol::guests::Told;
 use crate::protocol::handshake::{Refusal, path_and_query};
+use crate::protocol::{Cause, Policy};
 
 use super::access;
 use super::exchange::{Outcome, exchange};
@@ -83,6 +85,16 @@ impl Shared {
         }
     }
 
+    /// Counts a connection whose TLS broke, and tells the operator.
+    pub(super) fn tell_broken(&self, peer: Option<SocketAddr>, fault: Fault) {
+        self.counters.tls_broken.fetch_add(1, Relaxed);
+        let cause = Cause::Tls(fault.text());
+        let kind = cause.kind();
+        if self.refusals.admits(kind, now()) {
+            info!(target: CONNECTION, peer = peer.map(display), kind, "{cause}");
+        }
+    }
+
     /// What becomes of the upgrade that is to be read next, one at a path of ours with a head of `len` bytes. Who asks
     /// for what is not to be had is told so as to an ordinary request.
     fn ours(&self, wire: &mut Wire, len: usize) -> Coming {
@@ -119,7 +131,7 @@ enum Coming {
 
 /// Serves a connection. Its errors are its own: whoever is gone cannot be told.
 pub(super) async fn serve(caller: Caller, place: Place, shared: Arc<Shared>) {
-    let Ok(wire) = Wire::new(caller, place) else {
+    let Ok(wire) = Wire::new(caller, place, &shared) else {
         return;
     };
     if let Ok(Some(wire)) = talk(wire, &shared).await

@@ -217,6 +217,8 @@ pub struct Counters {
     pub refused: AtomicU64,
     /// Requests of those who may not come: their host, their origin, without a secret, or too many from one address.
     pub unwelcome: AtomicU64,
+    /// Connections whose TLS broke: records that cannot be opened, or an alert.
+    pub tls_broken: AtomicU64,
 }
 
 /// How much is taken of something that there is so much of.

@@ -246,7 +246,7 @@ impl Host {
                     .is_socket_io(path)
                     .then_some(self.settings.path.as_str());
                 let came = parts.extensions.get::<Came>();
-                let over_tls = came.is_some_and(|came| came.tls.is_some());
+                let over_tls = came.is_some_and(Came::is_secure);
                 fault.response(&parts.headers, path, over_tls)
             })
         };

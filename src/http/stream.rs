@@ -1,6 +1,7 @@
 //! The socket of a connection, and its link, if it has one: plaintext is read and written here.
 
 use std::io;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use rustix::net::{Shutdown, shutdown};
@@ -8,6 +9,8 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use crate::link::{Link, Opened, RECORD_BYTES_MAX};
+
+use super::connection::Shared;
 
 /// What is read from a socket at once, in bytes: a head usually comes whole.
 pub(super) const READ_BYTES: usize = 4096;
@@ -31,15 +34,18 @@ struct Sealed {
     sent: usize,
     /// FIN follows.
     is_last: bool,
+    shared: Arc<Shared>,
 }
 
 impl Stream {
-    /// `received` bytes have been read from the socket already; `unsent` goes out before anything else.
+    /// `received` bytes have been read from the socket already; `unsent` goes out before anything else. `shared` is told
+    /// where its TLS breaks.
     pub(super) fn new(
         socket: TcpStream,
         link: Option<Box<Link>>,
         unsent: Vec<u8>,
         received: u64,
+        shared: Arc<Shared>,
     ) -> Self {
         let sealed = link.map(|link| {
             Box::new(Sealed {
@@ -52,6 +58,7 @@ impl Stream {
                 unsent,
                 sent: 0,
                 is_last: false,
+                shared,
             })
         });
         Stream {
@@ -114,6 +121,11 @@ impl Stream {
             self.received += count as u64;
             let outcome = sealed.link.receive(&mut chunk[..count], &mut sealed.opened);
             sealed.unsent.append(&mut sealed.opened.out);
+            if let Err(fault) = outcome {
+                sealed
+                    .shared
+                    .tell_broken(self.socket.peer_addr().ok(), fault);
+            }
             self.try_flush()?;
             outcome.map_err(|fault| io::Error::new(io::ErrorKind::InvalidData, fault.text()))?;
         }

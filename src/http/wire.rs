@@ -20,6 +20,7 @@ use crate::link::Facts;
 use crate::protocol::guests::{Guest, Peer};
 
 use super::Caller;
+use super::connection::Shared;
 use super::places::{Place, Places};
 use super::stream::{READ_BYTES, Stream};
 
@@ -118,7 +119,7 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(caller: Caller, place: Place) -> io::Result<Self> {
+    pub(super) fn new(caller: Caller, place: Place, shared: &Arc<Shared>) -> io::Result<Self> {
         let Caller {
             socket,
             unread,
@@ -132,7 +133,7 @@ impl Wire {
         let socket = TcpStream::from_std(socket.into())?;
         Ok(Wire {
             place,
-            stream: Stream::new(socket, link, unsent, received),
+            stream: Stream::new(socket, link, unsent, received, shared.clone()),
             was_blocking: !flags.contains(OFlags::NONBLOCK),
             unread,
             start: 0,

@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::client::verify_server_name;
-use rustls::crypto::{CryptoProvider, ring};
+use rustls::crypto::CryptoProvider;
+// The algorithms that TLS is spoken with.
+use rustls::crypto::ring as algorithms;
 use rustls::pki_types::ServerName;
 use rustls::server::{
     ClientHello, NoServerSessionStorage, ParsedCertificate, ProducesTickets, ResolvesServerCert,
@@ -36,9 +38,8 @@ pub struct Acceptor {
     tickets: RwLock<(Arc<dyn ProducesTickets>, Option<ClientRoots>)>,
 }
 
-/// The algorithms that TLS is spoken with.
 pub(super) fn provider() -> CryptoProvider {
-    ring::default_provider()
+    algorithms::default_provider()
 }
 
 impl Acceptor {
@@ -47,7 +48,7 @@ impl Acceptor {
     /// # Errors
     /// Where there is no randomness, or no client could be verified.
     pub fn new(offer: Offer) -> Result<Arc<Self>, Unfit> {
-        let tickets = ring::Ticketer::new().map_err(|error| Unfit::Other(error.to_string()))?;
+        let tickets = ticketer()?;
         let client_roots = offer.client_roots.clone();
         Ok(Arc::new(Acceptor {
             config: RwLock::new(config(offer, tickets.clone())?),
@@ -64,8 +65,7 @@ impl Acceptor {
         let mut tickets = self.tickets.write().unwrap_or_else(PoisonError::into_inner);
         let mut next = tickets.clone();
         if next.1 != offer.client_roots {
-            let fresh = ring::Ticketer::new().map_err(|error| Unfit::Other(error.to_string()))?;
-            next = (fresh, offer.client_roots.clone());
+            next = (ticketer()?, offer.client_roots.clone());
         }
         let config = config(offer, next.0.clone())?;
         *tickets = next;
@@ -85,6 +85,10 @@ impl fmt::Debug for Acceptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Acceptor").finish_non_exhaustive()
     }
+}
+
+fn ticketer() -> Result<Arc<dyn ProducesTickets>, Unfit> {
+    algorithms::Ticketer::new().map_err(|error| Unfit::Other(error.to_string()))
 }
 
 fn config(offer: Offer, tickets: Arc<dyn ProducesTickets>) -> Result<Arc<ServerConfig>, Unfit> {

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose};
 use rustls::pki_types::pem::{Error as PemError, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys, RootCertStore};
 use sha2::{Digest, Sha256};
+use x509_parser::certificate::X509Certificate;
 use x509_parser::parse_x509_certificate;
+use x509_parser::public_key::PublicKey;
 
 use super::acceptor::provider;
 
@@ -26,6 +28,8 @@ pub enum Unfit {
     EncryptedKey,
     /// It is no key that can be used.
     BadKey(String),
+    /// What a certificate is to be made for is no name.
+    BadName(String),
     /// The key is another's.
     Mismatch,
     /// Anything else.
@@ -48,7 +52,11 @@ impl Unfit {
                 "name a PEM file that begins with -----BEGIN CERTIFICATE-----, the server's own first"
             }
             Unfit::NoKey | Unfit::BadKey(_) => {
-                "name a PEM file with -----BEGIN PRIVATE KEY-----, of RSA, ECDSA or Ed25519"
+                "name a PEM file with -----BEGIN PRIVATE KEY-----: ECDSA with P-256 or P-384, Ed25519, or RSA with \
+                 2048 to 4096 bits"
+            }
+            Unfit::BadName(_) => {
+                "write host names such as localhost or *.example.org, or addresses such as 127.0.0.1"
             }
             Unfit::EncryptedKey => "take its password off: openssl pkey -in FILE -out OTHER",
             Unfit::Mismatch => "name the key that the certificate was made for, in the same order",
@@ -65,6 +73,10 @@ impl fmt::Display for Unfit {
             Unfit::NoKey => write!(f, "has no private key"),
             Unfit::EncryptedKey => write!(f, "has a key that is encrypted"),
             Unfit::BadKey(why) => write!(f, "has a key that cannot be used: {why}"),
+            Unfit::BadName(name) => {
+                let name = name.escape_debug();
+                write!(f, "`{name}` is no name of a host, and no address")
+            }
             Unfit::Mismatch => write!(f, "has a key that does not belong to the certificate"),
             Unfit::Other(why) => write!(f, "cannot be used: {why}"),
         }
@@ -120,10 +132,11 @@ impl Pair {
             validity.not_before.timestamp(),
             validity.not_after.timestamp(),
         );
+        let unusual = unusual(&certificate);
         let key = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
             Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => Unfit::Mismatch,
             Error::InvalidCertificate(_) => Unfit::BadCertificate(error.to_string()),
-            Error::General(why) => Unfit::BadKey(why),
+            Error::General(why) => Unfit::BadKey(unusual.unwrap_or(why)),
             error => Unfit::BadKey(error.to_string()),
         })?;
         Ok(Pair {
@@ -194,6 +207,9 @@ impl ClientRoots {
 /// Where something is no name.
 pub fn self_signed(names: &[String]) -> Result<Pair, Unfit> {
     let unfit = |error: rcgen::Error| Unfit::Other(error.to_string());
+    if let Some(name) = names.iter().find(|name| !is_name(name)) {
+        return Err(Unfit::BadName(name.clone()));
+    }
     let mut params = CertificateParams::new(names.to_vec()).map_err(unfit)?;
     let name = names.first().map_or("ringback", String::as_str);
     params.distinguished_name.push(DnType::CommonName, name);
@@ -203,6 +219,29 @@ pub fn self_signed(names: &[String]) -> Result<Pair, Unfit> {
     let certificate = params.self_signed(&key).map_err(unfit)?;
     let key = PrivatePkcs8KeyDer::from(key.serialize_der());
     Pair::new(vec![certificate.der().clone()], key.into())
+}
+
+/// Whether clients could ask by it: a host name, `*.` and a host name, or an address.
+fn is_name(name: &str) -> bool {
+    let host = name.strip_prefix("*.").unwrap_or(name);
+    match ServerName::try_from(host) {
+        Ok(ServerName::DnsName(_)) => !host.ends_with('.'),
+        Ok(_) => host == name,
+        Err(_) => false,
+    }
+}
+
+/// What is unusual about the key of a certificate, if something is.
+fn unusual(certificate: &X509Certificate<'_>) -> Option<String> {
+    match certificate.public_key().parsed().ok()? {
+        PublicKey::RSA(key) if !matches!(key.key_size(), 2048..=4096) => {
+            Some(format!("it is RSA with {} bits", key.key_size()))
+        }
+        PublicKey::EC(key) if !matches!(key.key_size(), 256 | 384) => {
+            Some("it is ECDSA with another curve".to_owned())
+        }
+        _ => None,
+    }
 }
 
 /// The subject of a certificate, as it is written, such as `CN=alice, O=Example`.

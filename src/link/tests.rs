@@ -222,6 +222,37 @@ fn rcgen_ca() -> String {
 }
 
 #[test]
+fn a_certificate_is_made_for_names_and_addresses_alone() {
+    for name in [
+        "localhost",
+        "a.example.org",
+        "*.example.org",
+        "127.0.0.1",
+        "::1",
+    ] {
+        let made = self_signed(&["first.test".to_owned(), name.to_owned()]);
+        assert!(made.is_ok(), "{name}: {made:?}");
+    }
+    for name in [
+        "",
+        "not a name",
+        "*",
+        "*.",
+        "*.127.0.0.1",
+        "a.*.org",
+        "host:443",
+        "https://host",
+        "[::1]",
+        "host.",
+        "b\u{fc}cher.example",
+        "-",
+    ] {
+        let made = self_signed(&["first.test".to_owned(), name.to_owned()]);
+        assert_eq!(made.err(), Some(Unfit::BadName(name.to_owned())), "{name}");
+    }
+}
+
+#[test]
 fn what_is_not_spoken_is_refused_by_an_alert() {
     let (acceptor, config) = accept(&["localhost"]);
     let mut other = ClientConfig::clone(&config);

@@ -169,6 +169,7 @@ impl Ending {
     pub const fn reason(self) -> &'static str {
         match self {
             Ending::Idle => "idle",
+            Ending::Drain(CloseCode::SERVICE_RESTART) => "restarting",
             Ending::Drain(_) => "going away",
             Ending::Violation(violation) => violation.reason(),
         }

@@ -14,21 +14,26 @@ use tracing::{info, warn};
 
 use crate::admin::Reloads;
 use crate::config::{Certificates, Config, ConfigError, NamedFile, Protocol, Tls};
-use crate::link::{Acceptor, ClientRoots, Offer, Pair, self_signed};
+use crate::link::{Acceptor, ClientRoots, Offer, Pair, Unfit, self_signed};
 use crate::sys::clock;
 
 /// How often it is seen whether files have changed. A change is acted on when it is seen twice: whoever writes a
 /// certificate writes its key in a moment.
 const LOOKS_APART: Duration = Duration::from_secs(1);
 
-/// What TLS is spoken with, and from where it was read.
+/// What TLS is spoken with, and the thread that looks at its files.
 pub(super) struct Keeper {
+    source: Arc<Source>,
+    /// Where there are files: dropped, they are not looked at any more.
+    watch: Option<Sender<()>>,
+}
+
+/// What TLS is spoken with, and from where it was read.
+struct Source {
     wanted: Tls,
     speaks_http: bool,
     acceptor: Arc<Acceptor>,
     reloads: Arc<Reloads>,
-    /// Where there are files: dropped, they are not looked at any more.
-    watch: Option<Sender<()>>,
 }
 
 impl Keeper {
@@ -48,38 +53,32 @@ impl Keeper {
                 );
             }
         }
-        let acceptor = Acceptor::new(offer)
-            .map_err(|unfit| ConfigError::new("TLS", unfit.to_string(), unfit.remedy()))?;
-        Ok(Some(Keeper {
+        let source = Source {
             wanted,
             speaks_http,
-            acceptor,
+            acceptor: Acceptor::new(offer).map_err(|unfit| unspeakable(&unfit))?,
             reloads: Arc::default(),
+        };
+        Ok(Some(Keeper {
+            source: Arc::new(source),
             watch: None,
         }))
     }
 
     /// What handshakes are made from.
     pub(super) fn acceptor(&self) -> Arc<Acceptor> {
-        self.acceptor.clone()
+        self.source.acceptor.clone()
     }
 
     /// How often they were read again.
     pub(super) fn reloads(&self) -> Arc<Reloads> {
-        self.reloads.clone()
+        self.source.reloads.clone()
     }
 
     /// Reads the files again, and says what came of it. A certificate made at start stays.
     pub(super) fn reload(&self) {
-        match self.wanted.certificates {
-            Certificates::Files(_) => {
-                reload(
-                    &self.wanted,
-                    self.speaks_http,
-                    &self.acceptor,
-                    &self.reloads,
-                );
-            }
+        match self.source.wanted.certificates {
+            Certificates::Files(_) => self.source.reload(),
             Certificates::SelfSigned { .. } => {
                 info!("TLS: the certificate was made at start, and stays");
             }
@@ -91,23 +90,22 @@ impl Keeper {
     /// # Errors
     /// Where there are no threads left.
     pub(super) fn watch(&mut self) -> io::Result<()> {
-        if matches!(self.wanted.certificates, Certificates::SelfSigned { .. }) {
+        let source = self.source.clone();
+        if matches!(source.wanted.certificates, Certificates::SelfSigned { .. }) {
             return Ok(());
         }
         let (watch, is_over) = mpsc::channel();
-        let (wanted, speaks_http) = (self.wanted.clone(), self.speaks_http);
-        let (acceptor, reloads) = (self.acceptor.clone(), self.reloads.clone());
-        let mut acted_on = state(&wanted);
+        let mut acted_on = source.state();
         let mut seen = acted_on;
         thread::Builder::new()
             .name("certificates".to_owned())
             .spawn(move || {
                 while is_over.recv_timeout(LOOKS_APART) == Err(RecvTimeoutError::Timeout) {
-                    let now = state(&wanted);
+                    let now = source.state();
                     let is_settled = std::mem::replace(&mut seen, now) == now;
                     if is_settled && now != acted_on {
                         acted_on = now;
-                        reload(&wanted, speaks_http, &acceptor, &reloads);
+                        source.reload();
                     }
                 }
             })?;
@@ -116,40 +114,43 @@ impl Keeper {
     }
 }
 
-fn reload(wanted: &Tls, speaks_http: bool, acceptor: &Acceptor, reloads: &Reloads) {
-    let replaced = offer(wanted, speaks_http).and_then(|offer| {
-        let count = offer.pairs.len();
-        let replaced = acceptor.replace(offer);
-        replaced
-            .map(|()| count)
-            .map_err(|unfit| ConfigError::new("TLS", unfit.to_string(), unfit.remedy()))
-    });
-    let count = if replaced.is_ok() {
-        &reloads.read
-    } else {
-        &reloads.refused
-    };
-    count.fetch_add(1, Relaxed);
-    match replaced {
-        Ok(1) => info!("TLS: read the certificate again; new handshakes have it"),
-        Ok(count) => info!("TLS: read {count} certificates again; new handshakes have them"),
-        Err(error) => warn!("TLS: the certificates stay as they were: {error}"),
+impl Source {
+    fn reload(&self) {
+        let replaced = offer(&self.wanted, self.speaks_http).and_then(|offer| {
+            let count = offer.pairs.len();
+            let replaced = self
+                .acceptor
+                .replace(offer)
+                .map_err(|unfit| unspeakable(&unfit));
+            replaced.map(|()| count)
+        });
+        let count = if replaced.is_ok() {
+            &self.reloads.read
+        } else {
+            &self.reloads.refused
+        };
+        count.fetch_add(1, Relaxed);
+        match replaced {
+            Ok(1) => info!("TLS: read the certificate again; new handshakes have it"),
+            Ok(count) => info!("TLS: read {count} certificates again; new handshakes have them"),
+            Err(error) => warn!("TLS: the certificates stay as they were: {error}"),
+        }
     }
-}
 
-/// What is in all files: a digest, since one of them is a secret.
-fn state(wanted: &Tls) -> [u8; 32] {
-    let mut digest = Sha256::new();
-    let Certificates::Files(pairs) = &wanted.certificates else {
-        return digest.finalize().into();
-    };
-    let own = pairs.iter().flat_map(|pair| [&pair.certificate, &pair.key]);
-    for file in own.chain(&wanted.client_ca) {
-        let bytes = fs::read(&file.path).unwrap_or_default();
-        digest.update(bytes.len().to_be_bytes());
-        digest.update(bytes);
+    /// What is in all files: a digest, since one of them is a secret.
+    fn state(&self) -> [u8; 32] {
+        let mut digest = Sha256::new();
+        let Certificates::Files(pairs) = &self.wanted.certificates else {
+            return digest.finalize().into();
+        };
+        let own = pairs.iter().flat_map(|pair| [&pair.certificate, &pair.key]);
+        for file in own.chain(&self.wanted.client_ca) {
+            let bytes = fs::read(&file.path).unwrap_or_default();
+            digest.update(bytes.len().to_be_bytes());
+            digest.update(bytes);
+        }
+        digest.finalize().into()
     }
-    digest.finalize().into()
 }
 
 /// Reads what is offered.
@@ -173,10 +174,10 @@ fn offer(wanted: &Tls, speaks_http: bool) -> Result<Offer, ConfigError> {
             pairs.collect::<Result<_, ConfigError>>()?
         }
         Certificates::SelfSigned { names, source } => {
-            vec![self_signed(names).map_err(|unfit| {
-                let remedy = "write host names such as localhost, or addresses such as 127.0.0.1";
-                ConfigError::new(source.as_str(), unfit.to_string(), remedy)
-            })?]
+            let made = self_signed(names).map_err(|unfit| {
+                ConfigError::new(source.as_str(), unfit.to_string(), unfit.remedy())
+            });
+            vec![made?]
         }
     };
     let client_roots = wanted.client_ca.as_ref().map(|file| {
@@ -201,6 +202,11 @@ fn read(file: &NamedFile) -> Result<Vec<u8>, ConfigError> {
 fn unusable(file: &NamedFile, problem: &impl std::fmt::Display, remedy: &str) -> ConfigError {
     let problem = format!("`{}` {problem}", file.path.display());
     ConfigError::new(file.source.as_str(), problem, remedy)
+}
+
+/// Of an offer that was read, and cannot be spoken with.
+fn unspeakable(unfit: &Unfit) -> ConfigError {
+    ConfigError::new("TLS", unfit.to_string(), unfit.remedy())
 }
 
 /// Clients refuse a certificate that has expired, or is for later; the server may not know what day it is.

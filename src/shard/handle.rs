@@ -141,6 +141,7 @@ impl<Io> Handle<'_, Io> {
 
     /// The connection is broken: nothing more can be sent or received.
     pub fn fail(&mut self) {
+        self.note_given_up();
         self.connection.phase = Phase::Gone { reset: true };
     }
 

@@ -203,6 +203,7 @@ impl<Io> Handle<'_, Io> {
         let is_new = !std::mem::replace(&mut self.connection.peer_finished, true);
         match self.connection.phase {
             Phase::Talking if is_new && self.connection.talks() && !self.connection.held => {
+                self.note_given_up();
                 self.wake(Wake::PeerFinished);
             }
             Phase::Lingering => self.connection.phase = Phase::Gone { reset: false },

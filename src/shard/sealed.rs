@@ -1,5 +1,5 @@
-//! Connections with a link: what a load balancer puts in front is read; what comes is opened before the dialogue gets it, what the dialogue says is sealed before
-//! it is queued.
+//! Connections with a link: what a load balancer puts in front is read; what comes is opened before the dialogue gets
+//! it, what the dialogue says is sealed before it is queued.
 //!
 //! What is above the link is plaintext: the dialogue, what is parked for it, and what it has said in the event that is
 //! being told. What is below is what goes on the wire: the queue, and every count of bytes that is compared with the
@@ -10,11 +10,11 @@
 
 use std::mem;
 
-use crate::link::{Fault, Introduction, RECORD_BYTES_MAX, sealed_bytes_max};
+use crate::link::{Fault, Introduction, Link, RECORD_BYTES_MAX, sealed_bytes_max};
 use crate::memory::SlabPool;
 use crate::protocol::{Cause, Next, Piece, Reply};
 
-use super::connection::Dialogue;
+use super::connection::{Dialogue, Phase};
 use super::inbound::Copying;
 use super::{Common, Connection, Handle, SURPLUS_CONNECTIONS_MAX};
 
@@ -74,7 +74,7 @@ impl<Io> Handle<'_, Io> {
         let may_be_told = is_http && self.connection.link.is_none();
         if !may_be_told || self.common.surplus > SURPLUS_CONNECTIONS_MAX / 2 {
             self.common.tally.turned_away.add(1);
-            self.fail();
+            self.connection.phase = Phase::Gone { reset: true };
         }
     }
 
@@ -97,7 +97,21 @@ impl<Io> Handle<'_, Io> {
         self.follow(Next::HalfClose);
     }
 
-    /// Gathers what the dialogue says. Before the handshake is over nothing can be said: that it ends is told by an alert.
+    /// The peer goes: if it was amid its handshake, it has given that up. Who has said nothing only wanted to see whether
+    /// somebody listens.
+    pub(super) fn note_given_up(&mut self) {
+        let Connection {
+            link, phase, cause, ..
+        } = &mut *self.connection;
+        let is_amid = |link: &Link| link.has_tls() && !link.is_open() && link.received() > 0;
+        if *phase == Phase::Talking && link.as_deref().is_some_and(is_amid) {
+            self.common.tally.tls_refused.add(1);
+            cause.get_or_insert(Cause::Tls("gave up the handshake"));
+        }
+    }
+
+    /// Gathers what the dialogue says. Before the handshake is over nothing can be said: that it ends is told by an alert,
+    /// and the connection is closed at once (RFC 8446, section 6.2).
     pub(super) fn gather(&mut self, reply: Reply, lent: &[u8]) {
         let Common {
             unsealed, slabs, ..
@@ -120,7 +134,8 @@ impl<Io> Handle<'_, Io> {
                 tally.tls_refused.add(1);
                 *cause = Some(Cause::Tls("does not finish its handshake"));
             }
-            return;
+            // Nothing comes any more that could overtake the alert.
+            return self.follow(Next::Close);
         }
         // Whether there is room for more is seen by what is queued.
         if unsealed.len() >= RECORD_BYTES_MAX {

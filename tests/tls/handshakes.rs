@@ -11,7 +11,7 @@ use crate::client::{Client, config, plain, serve, serve_localhost};
 use crate::server::until;
 use crate::support::request;
 
-fn alert_of(error: &std::io::Error) -> Option<AlertDescription> {
+pub(crate) fn alert_of(error: &std::io::Error) -> Option<AlertDescription> {
     match error.get_ref()?.downcast_ref::<rustls::Error>()? {
         rustls::Error::AlertReceived(alert) => Some(*alert),
         _ => None,
@@ -106,6 +106,7 @@ pub(crate) fn half_a_handshake_ends_with_an_alert_and_costs_little(engine: &'sta
     let (server, authority) = serve_localhost(engine, &["--handshake-timeout", "1500ms"]);
     drop(Client::upgrade(&server, &authority));
     let before = server.resident_bytes();
+    let descriptors = server.descriptors() + 1;
     let start = Instant::now();
     // The most of a record that its header announces.
     let part = [&[22, 3, 1, 0x02, 0][..], &[1; 300]].concat();
@@ -123,6 +124,12 @@ pub(crate) fn half_a_handshake_ends_with_an_alert_and_costs_little(engine: &'sta
         assert_eq!(answer, [21, 3, 3, 0, 2, 2, 90]);
     }
     assert!(start.elapsed() >= Duration::from_millis(1400));
+    // Nobody is waited for who does nothing: their descriptors are free at once.
+    let ended = Instant::now();
+    until("their descriptors are free", || {
+        (server.descriptors() <= descriptors).then_some(())
+    });
+    assert!(ended.elapsed() < Duration::from_secs(3));
     // Silence after the handshake falls under the same timeout, and is told in HTTP.
     let mut client = Client::connect(&server, &authority);
     assert_eq!(client.read_response().status, 408);

@@ -1,8 +1,14 @@
 //! Ordinary HTTP over TLS, and what lives on it.
 
+use std::io::{Read, Write};
 use std::sync::Arc;
 
+use rustls::AlertDescription;
+
 use crate::client::{Client, config, serve_localhost};
+use crate::handshakes::alert_of;
+use crate::mixed_up::is_logged;
+use crate::reload::metrics;
 use crate::support::frames::Frame;
 use crate::support::request;
 
@@ -43,6 +49,22 @@ pub(crate) fn ordinary_requests_are_answered(engine: &'static str) {
     let answer = client.ask("/");
     assert_eq!(answer.status, 426);
     assert!(answer.body().contains("wss://"), "{}", answer.body());
+}
+
+/// As those of the workers are.
+pub(crate) fn what_breaks_amid_requests_is_counted_and_told(engine: &'static str) {
+    let (server, authority) = serve_localhost(engine, &["--admin", "127.0.0.1:0"]);
+    let mut client = Client::connect(&server, &authority);
+    assert_eq!(client.ask("/healthz").status, 200);
+    let mut socket = client.stream.sock.try_clone().expect("a descriptor");
+    let noise = [&[23, 3, 3, 0, 40][..], &[7; 40]].concat();
+    socket.write_all(&noise).expect("the server reads");
+    let error = client.stream.read(&mut [0; 10]).expect_err("an alert");
+    assert_eq!(alert_of(&error), Some(AlertDescription::BadRecordMac));
+    is_logged(&server, "TLS: sends what its keys did not seal");
+    let page = metrics(&server);
+    let line = "ringback_http_tls_broken_total 1\n";
+    assert!(page.contains(line), "{page}");
 }
 
 pub(crate) fn a_kept_connection_becomes_a_websocket(engine: &'static str) {

@@ -42,6 +42,7 @@ on_every_engine! {
         who_comes_again_resumes, half_a_handshake_ends_with_an_alert_and_costs_little, noise_ends_with_an_alert;
     ending: each_side_says_that_nothing_follows, a_drain_says_goodbye_over_tls, who_goes_without_a_word_is_let_go;
     mixed_up: plain_http_is_told_in_words, tls_is_told_where_it_is_not_spoken;
-    http: ordinary_requests_are_answered, a_kept_connection_becomes_a_websocket, behaviours_are_spoken;
+    http: ordinary_requests_are_answered, a_kept_connection_becomes_a_websocket, behaviours_are_spoken,
+        what_breaks_amid_requests_is_counted_and_told;
     others: node_is_served, python_is_served, curl_is_served, openssl_is_served;
 }

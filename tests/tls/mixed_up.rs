@@ -7,7 +7,7 @@ use crate::client::{Client, config, plain, serve_localhost};
 use crate::server::{Server, until};
 use crate::support::request;
 
-fn is_logged(server: &Server, words: &str) {
+pub(crate) fn is_logged(server: &Server, words: &str) {
     until(words, || {
         let log = server.log();
         log.iter().any(|line| line.contains(words)).then_some(())

@@ -37,7 +37,7 @@ pub(crate) fn python_is_served(engine: &'static str) {
 }
 
 /// Whether a program is there; says so if not.
-fn is_there(program: &str) -> bool {
+pub(crate) fn is_there(program: &str) -> bool {
     let found = Command::new(program).arg("version").output().is_ok();
     if !found {
         scripts::leave_out(program, &format!("Debian: apt install {program}"));

@@ -5,7 +5,9 @@ use std::process::Command;
 
 use crate::authority::Authority;
 use crate::client::{plain, serve};
+use crate::others::is_there;
 use crate::server::{BINARY, Server, run_to_end};
+use crate::support::scripts;
 
 #[test]
 fn each_mistake_in_a_file_is_named() {
@@ -50,6 +52,47 @@ fn each_mistake_in_a_file_is_named() {
         let secret = one.key.lines().nth(1).expect("a line of the key");
         assert!(!said.contains(secret), "{said}");
     }
+}
+
+#[test]
+fn a_key_of_the_wrong_length_is_told_with_what_would_be_right() {
+    if !is_there("openssl") {
+        return;
+    }
+    let authority = Authority::new();
+    for (kind, told) in [
+        ("rsa:1024", "it is RSA with 1024 bits"),
+        (
+            "ec -pkeyopt ec_paramgen_curve:P-521",
+            "it is ECDSA with another curve",
+        ),
+    ] {
+        let make = format!(
+            "openssl req -x509 -newkey {kind} -nodes -subj /CN=localhost -keyout odd.key -out odd.pem"
+        );
+        scripts::run(authority.folder.path(), &["sh", "-c", &make]);
+        let (status, said) = run_to_end(&[
+            "--listen=tls://127.0.0.1:0",
+            &format!("--tls-cert={}", authority.path("odd.pem").display()),
+            &format!("--tls-key={}", authority.path("odd.key").display()),
+        ]);
+        assert!(!status.success(), "{said}");
+        let told = format!("has a key that cannot be used: {told}");
+        for words in ["--tls-key", &told, "RSA with 2048 to 4096 bits"] {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_certificate_is_made_for_names_only() {
+    let (status, said) = run_to_end(&[
+        "--listen=tls://127.0.0.1:0",
+        "--tls-self-signed=localhost,not a name",
+    ]);
+    assert!(!status.success(), "{said}");
+    let told = "--tls-self-signed: `not a name` is no name of a host, and no address; write host names such as";
+    assert!(said.contains(told), "{said}");
 }
 
 #[test]

@@ -261,7 +261,34 @@ fn a_handshake_that_takes_too_long_is_told_by_an_alert() {
     assert_eq!(handle.take_cause(), Some(cause));
     handle.flush(&mut world.line);
     assert_eq!(world.line.wire, [21, 3, 3, 0, 2, 2, 90]);
-    assert_eq!(world.shard.wants(world.id).write, Write::HalfClose);
+    // At once: whoever does nothing is not waited for.
+    let close = Write::Close { reset: false };
+    assert_eq!(world.shard.wants(world.id).write, close);
     assert_eq!(world.tally.tls_refused.get(), 1);
+    world.end();
+}
+
+#[test]
+fn who_goes_amid_its_handshake_has_given_it_up_and_who_said_nothing_has_not() {
+    for (part, is_reset, expected) in [(0, false, 0), (0, true, 0), (100, false, 1), (100, true, 1)]
+    {
+        let mut world = World::new();
+        let wire = world.client.says();
+        world.receive(&wire[..part]);
+        let mut handle = world.shard.at(world.id).unwrap();
+        if is_reset {
+            handle.fail();
+        } else {
+            handle.peer_finished();
+        }
+        let cause = Cause::Tls("gave up the handshake");
+        let told = (expected > 0).then_some(cause);
+        assert_eq!(handle.take_cause(), told, "{part}, {is_reset}");
+        assert_eq!(world.tally.tls_refused.get(), expected);
+        world.end();
+    }
+    let mut world = World::open();
+    world.shard.at(world.id).unwrap().fail();
+    assert_eq!(world.tally.tls_refused.get(), 0);
     world.end();
 }
