@@ -78,6 +78,11 @@ impl Dialogue {
         next != Next::Read
     }
 
+    /// How many whole messages have come.
+    pub(super) fn received_messages(&self) -> u64 {
+        self.tally.data_messages()
+    }
+
     /// How much it keeps of a message that is not whole, in bytes.
     pub(super) fn kept_bytes(&self) -> usize {
         self.answers.kept_bytes()

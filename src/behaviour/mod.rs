@@ -129,6 +129,8 @@ pub struct Behaviour {
     answered: u32,
     for_room: VecDeque<Message>,
     for_room_cost: usize,
+    /// Nobody listens to the peer for now.
+    is_unheard: bool,
 }
 
 /// A room holds so much of what is said in it, in bytes, before no more is taken in.
@@ -155,6 +157,7 @@ impl Behaviour {
             answered: 0,
             for_room: VecDeque::new(),
             for_room_cost: 0,
+            is_unheard: false,
             ask,
         };
         if let Some(refused) = Refused::of(&behaviour.ask, request.head) {
@@ -203,6 +206,21 @@ impl Behaviour {
     pub fn kept_bytes(&self) -> usize {
         let unfinished = self.dialogue.as_ref().map_or(0, Dialogue::kept_bytes);
         self.outlet.owed_bytes() + unfinished
+    }
+
+    /// How many whole messages have come.
+    pub fn received_messages(&self) -> u64 {
+        self.dialogue
+            .as_ref()
+            .map_or(0, Dialogue::received_messages)
+    }
+
+    /// Whether nothing of what comes is taken in for now: the peer's silence does not count then.
+    pub fn leave_unheard(&mut self, is_unheard: bool, now: Moment) {
+        let is_over = std::mem::replace(&mut self.is_unheard, is_unheard) && !is_unheard;
+        if let Some(dialogue) = self.dialogue.as_mut().filter(|_| is_over) {
+            dialogue.heard(now);
+        }
     }
 
     /// Takes in what came. Nothing of `bytes` is kept. What is answered at once may be many times as long, so

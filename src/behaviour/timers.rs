@@ -172,12 +172,13 @@ impl Behaviour {
 
     /// The session has waited for long enough.
     fn pass_deadline(&mut self, now: Moment) {
-        let is_owed = self.outlet.owes();
+        let is_owed_or_unheard = self.outlet.owes() || self.is_unheard;
         let Some(dialogue) = &mut self.dialogue else {
             return;
         };
-        if is_owed {
-            // Whoever has not got all may well be waiting; whether it reads is seen by who sends.
+        if is_owed_or_unheard {
+            // Whoever has not got all may well be waiting; whether it reads is seen by who sends. And of one that is not
+            // read from silence says nothing.
             dialogue.heard(now);
         } else if !dialogue.pass_deadline(now) {
             if self.stage == Stage::Talking && !self.is_silent() {

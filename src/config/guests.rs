@@ -59,15 +59,22 @@ impl Guests {
         &self,
         clock: fn() -> Moment,
     ) -> Result<Option<Arc<guests::Guests>>, ConfigError> {
-        let secrets = self.auth_file.as_deref().map(secrets_in);
         let is_limited = self.limits != Limits::default();
         let guests = guests::Guests {
-            secrets: secrets.transpose()?,
+            secrets: self.secrets()?,
             sources: is_limited.then(|| Arc::new(Sources::new(self.limits, clock))),
             ..self.rules.clone()
         };
         let asks_for_something = guests != guests::Guests::default();
         Ok(asks_for_something.then(|| Arc::new(guests)))
+    }
+
+    /// The secrets as they are in their file now; none: there is no such file.
+    ///
+    /// # Errors
+    /// Where they cannot be read, or are not safe.
+    pub fn secrets(&self) -> Result<Option<Secrets>, ConfigError> {
+        self.auth_file.as_deref().map(secrets_in).transpose()
     }
 }
 
@@ -116,15 +123,16 @@ pub(super) fn options() -> Vec<Arg> {
 fn limits() -> [Arg; 4] {
     [
         option("max-connections-per-source", "N").help(
-            "Connections at once from one IPv4 address or one IPv6 network of 64 bits; more get 429, or are closed",
+            "Connections at once from one IPv4 address or one IPv6 network of 64 bits, with sessions of Socket.IO that \
+             poll; more get 429, or are closed",
         ),
         option("handshakes-per-source", "RATE").help(
             "How fast they may come from one, such as 20/s or 600/m, as many of them at once; more get 429, or are \
              closed",
         ),
         option("max-message-rate", "RATE").help(
-            "How fast messages are taken in from each connection, such as 100/s; whoever sends faster is read from \
-             more slowly. Not for /x and Socket.IO",
+            "How fast messages are taken in from each connection, or session of Socket.IO, such as 100/s; whoever sends \
+             faster is read from more slowly",
         ),
         option("max-bandwidth", "SIZE/s").help("The same in bytes, such as 1MiB/s"),
     ]
@@ -259,6 +267,8 @@ fn secrets_in(path: &Path) -> Result<Secrets, ConfigError> {
     }
     let text = file::read(path).map_err(unreadable)?;
     Secrets::read(&text).map_err(|(line, Fault { problem, remedy })| {
-        ConfigError::new(SOURCE, format!("line {line} of {shown} {problem}"), remedy)
+        let line = line.map(|line| format!("line {line} of "));
+        let problem = format!("{}{shown} {problem}", line.unwrap_or_default());
+        ConfigError::new(SOURCE, problem, remedy)
     })
 }

@@ -13,6 +13,9 @@ use crate::shard::Standing;
 /// `TCP_CLOSE` of `net/tcp_states.h`: nothing goes in either direction any more.
 const CLOSED: u8 = 7;
 
+/// Those of its states in which the peer's FIN has come: `TCP_TIME_WAIT`, `TCP_CLOSE_WAIT`, `TCP_LAST_ACK`, `TCP_CLOSING`.
+const FINISHED: [u8; 4] = [6, 8, 9, 11];
+
 /// The address of a connection's peer; of one that is broken, none.
 pub(super) fn peer(socket: impl AsFd) -> Option<SocketAddr> {
     let address = SocketAddr::try_from(getpeername(socket).ok()??).ok()?;
@@ -28,6 +31,7 @@ pub(super) fn standing(socket: impl AsFd) -> Standing {
         acknowledged: info.tcpi_bytes_acked,
         outstanding: info.tcpi_unacked > 0 || info.tcpi_notsent_bytes > 0,
         received: info.tcpi_bytes_received,
+        finished: FINISHED.contains(&info.tcpi_state),
     }
 }
 
@@ -85,6 +89,12 @@ mod tests {
         while standing(&server).received < 4 {
             yield_now();
         }
+        assert!(!standing(&server).finished);
+        peer.shutdown(Shutdown::Write).unwrap();
+        while !standing(&server).finished {
+            yield_now();
+        }
+        assert_eq!(standing(&server).received, 5, "FIN counts, too");
         server.shutdown(Shutdown::Write).unwrap();
         while standing(&server).outstanding {
             yield_now();

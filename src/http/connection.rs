@@ -15,8 +15,8 @@ use tracing::info;
 use crate::behaviour::Ask;
 use crate::link::Fault;
 use crate::log::{CONNECTION, SharedLimit, now, tells_access};
-use crate::protocol::guests::Told;
-use crate::protocol::handshake::{Refusal, path_and_query};
+use crate::protocol::guests::{Asker, Peer, Told};
+use crate::protocol::handshake::{self, Refusal, path_and_query};
 use crate::protocol::{Cause, Policy};
 
 use super::access;
@@ -64,7 +64,8 @@ impl Shared {
     }
 
     /// Lets an upgrade in with this whole `head`, for as long as the connection lasts, or refuses it where there are too many
-    /// from its source. An ordinary request is not let in: its connection may be one that a proxy keeps for everybody.
+    /// from its source. An ordinary request is not let in, but has a place of its own while it is answered ([`Shared::asker`]):
+    /// its connection may be one that a proxy keeps for everybody.
     fn let_in(&self, wire: &mut Wire, head: &[u8], coming: Coming) -> Coming {
         self.hear(wire, head);
         let guest = wire.guest.as_mut().zip(self.policy.guests.as_deref());
@@ -74,12 +75,26 @@ impl Shared {
         }
     }
 
-    /// Tells the operator that a request was refused.
-    fn tell_refused(&self, wire: &Wire, refusal: Refusal) {
+    /// Who asks by the request with this whole `head`, where places are counted.
+    ///
+    /// # Errors
+    /// Where its client has no place for it.
+    pub(super) fn asker(&self, wire: &Wire, head: &[u8]) -> Result<Option<Asker>, Refusal> {
+        let guest = wire.guest.as_ref().zip(self.policy.guests.as_deref());
+        // Whoever looks after the server asks by way of a proxy, too, and is nobody's client.
+        let is_probe = || handshake::is_probe(head, &self.policy);
+        guest.map_or(Ok(None), |(guest, guests)| guest.ask(guests, is_probe))
+    }
+
+    /// Tells the operator that a request was refused, and counts it where that was for whom it came from.
+    pub(super) fn tell_refused(&self, peer: Option<Peer>, refusal: Refusal) {
+        if is_unwelcome(refusal) {
+            self.counters.unwelcome.fetch_add(1, Relaxed);
+        }
         let status = refusal.status();
         let kind = "refused";
         if self.refusals.admits(kind, now()) {
-            let peer = wire.peer().map(display);
+            let peer = peer.map(display);
             let reason = refusal.reason();
             info!(target: CONNECTION, peer, kind, code = status, "refused with {status}: {reason}");
         }
@@ -162,12 +177,7 @@ async fn talk(mut wire: Wire, shared: &Arc<Shared>) -> io::Result<Option<Wire>> 
                     Outcome::NoPlace => refused(&mut wire, Refusal::Unavailable),
                 }
             }
-            Coming::Refused(refusal) => {
-                if is_unwelcome(refusal) {
-                    shared.counters.unwelcome.fetch_add(1, Relaxed);
-                }
-                refused(&mut wire, refusal)
-            }
+            Coming::Refused(refusal) => refused(&mut wire, refusal),
             // The workers may have ended by now.
             Coming::Upgrade | Coming::SocketIo(_) | Coming::Behaviour(..)
                 if !shared.phase.borrow().serves() =>
@@ -197,7 +207,7 @@ async fn talk(mut wire: Wire, shared: &Arc<Shared>) -> io::Result<Option<Wire>> 
         };
         shared.counters.requests.fetch_add(1, Relaxed);
         if let Some(refusal) = refusal {
-            shared.tell_refused(&wire, refusal);
+            shared.tell_refused(wire.peer(), refusal);
         }
         let over_tls = wire.tls().is_some();
         let response = refusal.map(|refusal| {

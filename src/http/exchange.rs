@@ -19,7 +19,7 @@ use tower_service::Service;
 
 use crate::behaviour;
 use crate::link::Facts;
-use crate::protocol::guests::Peer;
+use crate::protocol::guests::{Asker, Peer};
 use crate::protocol::handshake::{HEAD_BYTES_MAX, Refusal};
 
 use super::access;
@@ -61,12 +61,19 @@ pub(super) struct Came {
     pub(super) tls: Option<Facts>,
     /// Whether the client has TLS, as far as a trusted proxy says so.
     is_told_secure: bool,
+    /// Who asks, and has its place as long as this is kept; none: nobody is counted.
+    asker: Option<Asker>,
 }
 
 impl Came {
     /// Whether the client has TLS, here or with a proxy in front.
     pub(super) fn is_secure(&self) -> bool {
         self.tls.is_some() || self.is_told_secure
+    }
+
+    /// Who asks, where places are counted.
+    pub(super) fn asker(&self) -> Option<&Asker> {
+        self.asker.as_ref()
     }
 }
 
@@ -86,11 +93,14 @@ pub(super) async fn exchange(
     let body_bytes_max = socket_io.map_or(BODY_BYTES_MAX, |host| host.body_bytes_max());
     let head = Bytes::copy_from_slice(&wire.unread()[..len]);
     let told = shared.hear(&mut wire, &head);
+    let asker = shared.asker(&wire, &head);
+    let refusal = asker.as_ref().err().copied();
     let came = Came {
         head,
         peer: wire.peer(),
         tls: wire.tls(),
         is_told_secure: told.is_secure == Some(true),
+        asker: asker.ok().flatten(),
     };
     speak_1_1(&mut wire.unread()[..len]);
     let request = wire::Request::of_head(len);
@@ -104,11 +114,11 @@ pub(super) async fn exchange(
     let service = service_fn(|mut incoming: Request<Incoming>| {
         incoming.extensions_mut().insert(came.clone());
         prefer_the_host_of_the_target(&mut incoming);
-        let size = SizeOfBody::of(incoming.body(), body_bytes_max);
+        let size = SizeOfBody::of(incoming.body(), body_bytes_max, refusal);
         request.grant(match size {
             SizeOfBody::Known(bytes) => bytes,
             SizeOfBody::Unknown => u64::MAX,
-            SizeOfBody::TooLarge => 0,
+            SizeOfBody::Refused(_) => 0,
         });
         // Where a chunked body ends hyper knows only once it has read behind it.
         if !matches!(size, SizeOfBody::Known(_)) {
@@ -180,13 +190,19 @@ fn speak_1_1(head: &mut [u8]) {
 enum SizeOfBody {
     Known(u64),
     Unknown,
-    TooLarge,
+    /// None is taken, and the request is answered with this status.
+    Refused(StatusCode),
 }
 
 impl SizeOfBody {
-    fn of(body: &Incoming, max: u64) -> Self {
+    /// Of `body`, where no more than `max` bytes are taken, and none where there is a `refusal`.
+    fn of(body: &Incoming, max: u64, refusal: Option<Refusal>) -> Self {
+        if let Some(refusal) = refusal {
+            let status = StatusCode::from_u16(refusal.status());
+            return SizeOfBody::Refused(status.unwrap_or(StatusCode::BAD_REQUEST));
+        }
         match body.size_hint().exact() {
-            Some(bytes) if bytes > max => SizeOfBody::TooLarge,
+            Some(bytes) if bytes > max => SizeOfBody::Refused(StatusCode::PAYLOAD_TOO_LARGE),
             Some(bytes) => SizeOfBody::Known(bytes),
             None => SizeOfBody::Unknown,
         }
@@ -203,12 +219,13 @@ async fn answer(
     shared: &Shared,
 ) -> Response {
     let (parts, body) = incoming.into_parts();
+    let peer = parts.extensions.get::<Came>().and_then(|came| came.peer);
     // Those of the connection: bodies for Socket.IO take no memory from what is brought to others.
     let mut held = Held::nothing(places);
     let is_moved = !Arc::ptr_eq(places, &shared.places);
     let read = match size {
         SizeOfBody::Known(0) => Ok(Bytes::new()),
-        SizeOfBody::TooLarge => Err(StatusCode::PAYLOAD_TOO_LARGE),
+        SizeOfBody::Refused(status) => Err(status),
         _ if !is_moved && places.are_scarce() => Err(StatusCode::SERVICE_UNAVAILABLE),
         _ => timeout(
             shared.settings.body_timeout,
@@ -243,6 +260,9 @@ async fn answer(
     };
     if let Some(Lasts(time)) = response.extensions().get() {
         request.allow(*time);
+    }
+    if let Some(refusal) = response.extensions().get::<Refusal>() {
+        shared.tell_refused(peer, *refusal);
     }
     if shared.keeps_none() {
         request.make_last();

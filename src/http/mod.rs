@@ -19,6 +19,7 @@
 //! | `places` | how many there may be, and who is turned away |
 //! | `connection` | one connection: the way above |
 //! | `turns` | one at a time of those who have much to do |
+//! | `allowance` | how fast somebody may send |
 //! | `exchange` | one request and its response |
 //! | `head` | whether a head is ordinary, an upgrade, or refused |
 //! | `wire` | unread bytes, then the stream; what hyper reads of them |
@@ -35,6 +36,7 @@
 
 mod accept;
 mod access;
+mod allowance;
 mod behaviours;
 mod connection;
 mod cors;

@@ -11,6 +11,8 @@ use axum::routing::{MethodRouter, any, get};
 use axum::{Extension, Router};
 use tokio::sync::watch;
 
+use crate::protocol::handshake::Refusal;
+
 use super::behaviours::listing;
 use super::cors::for_all_origins;
 use super::exchange::Came;
@@ -99,9 +101,16 @@ fn unavailable(text: &'static str) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], text).into_response()
 }
 
-/// Says what was wrong with a body. Pages of anywhere may read it: some of what they may ask takes one.
+/// Says why a body was not taken, and its request not answered. Pages of anywhere may read it: some of what they may ask
+/// takes one.
 pub(super) fn refuse_body(status: StatusCode) -> Response {
     let text = match status {
+        StatusCode::TOO_MANY_REQUESTS => {
+            let text = "There are too many requests from your address at once. Try again once others of yours are \
+                answered.\n";
+            let fields = [(ACCESS_CONTROL_ALLOW_ORIGIN, "*"), (RETRY_AFTER, "1")];
+            return (status, fields, Extension(Refusal::TooMany), text).into_response();
+        }
         StatusCode::PAYLOAD_TOO_LARGE => "The body is too large: at most 64 KiB are read here.\n",
         StatusCode::REQUEST_TIMEOUT => "The body did not arrive in time.\n",
         StatusCode::SERVICE_UNAVAILABLE => {

@@ -48,6 +48,7 @@ use tokio::task::yield_now;
 use tower_service::Service;
 
 use crate::protocol::Policy;
+use crate::protocol::guests::Asker;
 use crate::protocol::handshake;
 
 use super::Settings;
@@ -133,7 +134,12 @@ impl Host {
         let names = ["connections of Socket.IO", "bytes for Socket.IO"];
         let places = Arc::new(Places::new(names, settings.sessions_max, held_bytes_max));
         Some(Host {
-            sessions: Sessions::new(settings.sessions_max, attached_bytes_max, places.clone()),
+            sessions: Sessions::new(
+                settings.sessions_max,
+                attached_bytes_max,
+                places.clone(),
+                policy.guests.clone(),
+            ),
             places,
             engine_io: EngineIoService::with_config(Arc::new(EngineEcho), engine_config),
             socket_io,
@@ -233,9 +239,10 @@ impl Host {
         let mut response = if parts.method == Method::OPTIONS {
             preflight(parts.headers.get(ACCESS_CONTROL_REQUEST_HEADERS))
         } else {
+            let came = parts.extensions.get::<Came>();
             let ask = self.ask(&parts.method, path, query, is_upgrade);
             let answered = match ask {
-                Ok(Ask::Open) => self.open(path).await,
+                Ok(Ask::Open) => self.open(path, came.and_then(Came::asker)).await,
                 Ok(Ask::Poll(sid)) => self.poll(path, sid).await,
                 Ok(Ask::Post(sid)) => self.post(path, sid, body).await,
                 Ok(Ask::Upgrade(_)) => Err(Fault::BadRequest),
@@ -245,7 +252,6 @@ impl Host {
                 let path = self
                     .is_socket_io(path)
                     .then_some(self.settings.path.as_str());
-                let came = parts.extensions.get::<Came>();
                 let over_tls = came.is_some_and(Came::is_secure);
                 fault.response(&parts.headers, path, over_tls)
             })
@@ -254,27 +260,17 @@ impl Host {
         response
     }
 
-    /// Says what was wrong with a body, which was not taken.
+    /// Says why a body was not taken.
     pub(super) fn refuse_body(&self, status: StatusCode) -> Response {
-        let bytes_max = self.settings.max_payload;
-        let text = match status {
-            StatusCode::PAYLOAD_TOO_LARGE => {
-                format!("The payload is too large: at most {bytes_max} bytes are taken at once.\n")
-            }
-            StatusCode::REQUEST_TIMEOUT => "The payload did not arrive in time.\n".to_owned(),
-            StatusCode::SERVICE_UNAVAILABLE => {
-                "The server has no room for a payload at the moment. Come again later.\n".to_owned()
-            }
-            _ => "The body is not as the head of the request announces it.\n".to_owned(),
-        };
-        let mut response = (status, text).into_response();
+        let mut response = ask::refuse_body(status, self.settings.max_payload);
         allow_anyone(&mut response);
         response
     }
 
     /// Opens a session that begins with polling.
-    async fn open(&self, path: &str) -> Result<Response, Fault> {
-        let session = Sessions::open(&self.sessions).ok_or(Fault::Full)?;
+    async fn open(&self, path: &str, asker: Option<&Asker>) -> Result<Response, Fault> {
+        let seat = asker.map(|asker| asker.open().ok_or(Fault::TooMany));
+        let session = Sessions::open(&self.sessions, seat.transpose()?).ok_or(Fault::Full)?;
         let mut request = self.request(path, "polling", None, Body::empty());
         request.extensions_mut().insert(session.clone());
         let (parts, body) = whole(self.serve(request).await).await;
@@ -325,6 +321,7 @@ impl Host {
                 None => (left.clone(), None),
             };
             let is_covered = session.charge(|account| {
+                account.arrive(piece.len());
                 for packet in piece.split(|byte| *byte == SEPARATOR) {
                     account.begin_packet();
                     account.take_part(packet.len());

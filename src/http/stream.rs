@@ -190,7 +190,8 @@ impl Stream {
             .is_some_and(|sealed| !sealed.unsent.is_empty())
     }
 
-    /// Waits until there may be something to read, or room to write, whichever is wanted.
+    /// Waits until there may be something to read, or room to write, whichever is wanted. Where neither is: until the peer
+    /// has reset the connection, which is an error.
     pub(super) async fn ready(&mut self, to_read: bool, to_write: bool) -> io::Result<()> {
         if to_read && self.has_opened() {
             return Ok(());
@@ -199,7 +200,10 @@ impl Stream {
             (true, true) => Interest::READABLE | Interest::WRITABLE,
             (true, false) => Interest::READABLE,
             (false, true) => Interest::WRITABLE,
-            (false, false) => return std::future::pending().await,
+            (false, false) => {
+                self.socket.ready(Interest::ERROR).await?;
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
         };
         self.socket.ready(interest).await?;
         self.try_flush().map(drop)

@@ -194,7 +194,8 @@ impl Wire {
         self.stream.flush().await
     }
 
-    /// Waits until there is something to read, or room to write, whichever is wanted.
+    /// Waits until there is something to read, or room to write, whichever is wanted. Where neither is: until the peer has
+    /// reset the connection, which is an error.
     pub(super) async fn ready(&mut self, to_read: bool, to_write: bool) -> io::Result<()> {
         if to_read && self.start < self.unread.len() {
             return Ok(());
@@ -202,17 +203,22 @@ impl Wire {
         self.stream.ready(to_read, to_write).await
     }
 
-    /// Reads some of what is there, and gives it to `with`; how much it was: nothing at the end of the stream, none
-    /// where nothing has come yet.
-    pub(super) fn try_read(&mut self, with: impl FnOnce(&mut [u8])) -> io::Result<Option<usize>> {
-        let unread = (self.unread.len() - self.start).min(READ_BYTES);
+    /// Reads some of what is there, `most` bytes of it, and gives it to `with`; how much it was: nothing at the end of the
+    /// stream, none where nothing has come yet.
+    pub(super) fn try_read(
+        &mut self,
+        most: usize,
+        with: impl FnOnce(&mut [u8]),
+    ) -> io::Result<Option<usize>> {
+        let most = most.min(READ_BYTES);
+        let unread = (self.unread.len() - self.start).min(most);
         if unread > 0 {
             with(&mut self.unread()[..unread]);
             self.use_up(unread);
             return Ok(Some(unread));
         }
         let mut chunk = [0; READ_BYTES];
-        let count = self.stream.try_read(&mut chunk)?;
+        let count = self.stream.try_read(&mut chunk[..most])?;
         self.count()?;
         if let Some(count @ 1..) = count {
             with(&mut chunk[..count]);

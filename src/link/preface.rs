@@ -5,7 +5,7 @@
 
 use core::net::SocketAddr;
 
-use proxy_header::{Error, ParseConfig, ProxyHeader};
+use proxy_header::{Error, ParseConfig, Protocol, ProxyHeader};
 
 use super::Fault;
 
@@ -67,7 +67,13 @@ impl Preface {
         if is_text && bytes > TEXT_BYTES_MAX {
             return Err(Fault::Preface("has a PROXY header of more than 107 bytes"));
         }
-        let source = header.proxied_address().map(|address| address.source);
+        let address = header.proxied_address();
+        if address.is_some_and(|address| address.protocol != Protocol::Stream) {
+            return Err(Fault::Preface(
+                "has a PROXY header for datagrams, where TCP is spoken",
+            ));
+        }
+        let source = address.map(|address| address.source);
         let source = source.map(|it| SocketAddr::new(it.ip().to_canonical(), it.port()));
         Ok(Some((
             bytes.saturating_sub(had),
@@ -152,6 +158,7 @@ mod tests {
             (binary(0x21, 0x21, &v6), address("[2001:db8::7]:4711")),
             (binary(0x20, 0x00, b""), None),
             (binary(0x20, 0x11, &[9; 12]), None),
+            (binary(0x20, 0x12, &[9; 12]), None),
             (binary(0x21, 0x00, b"whatever"), None),
             (binary(0x21, 0x31, &[0; 216]), None),
         ] {
@@ -188,6 +195,8 @@ mod tests {
             &binary(0x22, 0x11, &[0; 12]),
             &binary(0x11, 0x11, &[0; 12]),
             &binary(0x21, 0x11, &[0; 11]),
+            &binary(0x21, 0x12, &[0; 12]),
+            &binary(0x21, 0x22, &[0; 36]),
             &binary(0x21, 0x41, &[0; 12]),
             &[SIGNATURE, &[0x21, 0x11, 0xFF, 0xFF]].concat(),
             b"\r\n\r\n\0\r\nQUIT\r\n\r\n\r\n",

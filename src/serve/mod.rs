@@ -8,6 +8,7 @@ mod inbox;
 mod job;
 mod listeners;
 mod manager;
+mod secrets;
 mod service;
 mod succession;
 mod tls;
@@ -119,6 +120,7 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
         tls.watch()?;
     }
     let settings = settings(config, tls.as_ref())?;
+    let secrets = secrets::Keeper::of(config, &settings.policy);
     let (http, exchange) = http::join(
         Exchange::new(&stop, config.balance, config.connections_max),
         entrance(config.protocol, false),
@@ -199,6 +201,7 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
         stop,
         http,
         tls,
+        secrets,
         account: Account(sources),
         desk,
         announcement,

@@ -12,6 +12,7 @@ use super::admin::Desk;
 use super::http::Http;
 use super::inbox::{Event, Inbox};
 use super::manager::{self, Watchdog};
+use super::secrets;
 use super::succession::{Accession, Estate, Handover, Inheritance, News};
 use super::tls::Keeper;
 use crate::admin::State;
@@ -31,6 +32,8 @@ pub(super) struct Service {
     pub(super) http: Http,
     /// What is read again when it changes, where TLS is spoken.
     pub(super) tls: Option<Keeper>,
+    /// The same where there are secrets.
+    pub(super) secrets: Option<secrets::Keeper>,
     pub(super) account: Account,
     /// Answers the operator, until the end or until a successor does.
     pub(super) desk: Desk,
@@ -234,9 +237,14 @@ impl Service {
 
     /// Reads again what may have changed on disk (SIGHUP).
     fn reload(&self) {
-        match &self.tls {
-            Some(tls) => tls.reload(),
-            None => info!("SIGHUP: there is nothing that would be read again"),
+        if self.tls.is_none() && self.secrets.is_none() {
+            info!("SIGHUP: there is nothing that would be read again");
+        }
+        if let Some(tls) = &self.tls {
+            tls.reload();
+        }
+        if let Some(secrets) = &self.secrets {
+            secrets.reload();
         }
     }
 

@@ -183,8 +183,10 @@ pub struct Standing {
     pub acknowledged: u64,
     /// Whether it has still to acknowledge something that the kernel was given.
     pub outstanding: bool,
-    /// How many bytes have come from it so far, received or not.
+    /// How many bytes have come from it so far, received or not. Its FIN counts as one (RFC 9293, section 3.4).
     pub received: u64,
+    /// Whether its FIN has come.
+    pub finished: bool,
 }
 
 /// One connection. `Io` is what the engine needs to reach it.

@@ -109,16 +109,11 @@ impl<Io> Handle<'_, Io> {
         if matches!(connection.phase, Phase::Gone { .. }) {
             return false;
         }
-        if self.ends_rest() {
+        let until = self.rests_until();
+        if self.ends_rest() || until.is_some_and(|until| self.look_at_rest(until, &mut *ask)) {
             self.arm_for_dialogue();
             self.begin_to_owe();
             return true;
-        }
-        if let Some(until) = self.rests_until() {
-            self.look_at_rest(until, &mut *ask);
-            if matches!(self.connection.phase, Phase::Gone { .. }) {
-                return true;
-            }
         }
         let connection = &*self.connection;
         let now = self.common.now;

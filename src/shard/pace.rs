@@ -11,9 +11,6 @@ use crate::protocol::{Moment, Timer};
 use super::inbound::RECEIVE_BYTES_MIN;
 use super::{Handle, Standing};
 
-/// What is received at a time where messages are counted, in bytes: some hundred of the smallest there are.
-const COUNTED_BYTES_MAX: usize = 1024;
-
 /// How often it is looked whether a peer is still there from which nothing is read.
 const LOOKS_APART: Duration = Duration::from_secs(1);
 
@@ -36,16 +33,8 @@ impl<Io> Handle<'_, Io> {
         let (Some(pace), Some(guest)) = (self.pace(), &self.connection.guest) else {
             return usize::MAX;
         };
-        if pace.messages.is_some() {
-            return COUNTED_BYTES_MAX;
-        }
-        let tokens = pace
-            .bytes
-            .map(|rate| guest.bytes.tokens(rate, self.common.now));
-        tokens.map_or(usize::MAX, |tokens| {
-            let tokens = usize::try_from(tokens).unwrap_or(usize::MAX);
-            tokens.max(RECEIVE_BYTES_MIN)
-        })
+        let now = self.common.now;
+        guest.tokens.bytes_at_once(pace, now, RECEIVE_BYTES_MIN)
     }
 
     /// So many bytes and whole messages have been taken in. Where they are more than may be, no more are for a while. A
@@ -63,13 +52,7 @@ impl<Io> Handle<'_, Io> {
         let Some(guest) = &mut self.connection.guest else {
             return;
         };
-        let for_bytes = pace
-            .bytes
-            .and_then(|rate| guest.bytes.owe(rate, bytes as u64, now));
-        let for_messages = pace
-            .messages
-            .and_then(|rate| guest.messages.owe(rate, messages, now));
-        let Some(until) = for_bytes.max(for_messages) else {
+        let Some(until) = guest.tokens.owe(pace, bytes, messages, now) else {
             return;
         };
         guest.rests_until = Some(until);
@@ -80,13 +63,29 @@ impl<Io> Handle<'_, Io> {
         self.arm(until.min(now + LOOKS_APART));
     }
 
-    /// Looks at a peer that rests: that it is gone would be heard of only by reading. `ask` tells how it stands.
-    pub(super) fn look_at_rest(&mut self, until: Moment, ask: impl FnOnce(&Io) -> Standing) {
-        if ask(&self.connection.io) == Standing::default() {
+    /// Looks at a peer that rests until then, since what became of it would be heard of only by reading. `ask` tells how it
+    /// stands. Whether that is over: it is gone, or has said its last, and what is left of that is no more than is received
+    /// at a time.
+    pub(super) fn look_at_rest(
+        &mut self,
+        until: Moment,
+        ask: impl FnOnce(&Io) -> Standing,
+    ) -> bool {
+        let standing = ask(&self.connection.io);
+        if standing == Standing::default() {
             self.fail();
-        } else {
-            self.arm(until.min(self.common.now + LOOKS_APART));
+            return true;
         }
+        let connection = &*self.connection;
+        let unread = standing.received.saturating_sub(connection.taken_in);
+        let left = unread.saturating_add(connection.parked.byte_count() as u64);
+        let has_finished = standing.finished || connection.peer_finished;
+        if has_finished && left <= self.paced_bytes_max() as u64 {
+            self.end_rest();
+            return true;
+        }
+        self.arm(until.min(self.common.now + LOOKS_APART));
+        false
     }
 
     /// Until when nothing is taken in from it, if that is so.
@@ -98,9 +97,14 @@ impl<Io> Handle<'_, Io> {
     pub(super) fn ends_rest(&mut self) -> bool {
         let is_over = self.common.draining.is_some();
         let is_due = |until: Moment| is_over || until <= self.common.now;
-        if !self.rests_until().is_some_and(is_due) {
-            return false;
+        let is_over = self.rests_until().is_some_and(is_due);
+        if is_over {
+            self.end_rest();
         }
+        is_over
+    }
+
+    fn end_rest(&mut self) {
         if let Some(guest) = &mut self.connection.guest {
             guest.rests_until = None;
         }
@@ -108,7 +112,6 @@ impl<Io> Handle<'_, Io> {
         let policy = &self.common.settings.policy;
         self.connection.dialogue.heard(policy, self.common.now);
         self.take_turn();
-        true
     }
 }
 
@@ -248,6 +251,32 @@ mod tests {
         assert_eq!(
             world.shard.wants(world.id).write,
             Write::Close { reset: true }
+        );
+    }
+
+    #[test]
+    fn whoever_has_said_its_last_is_let_go_once_little_is_left_of_it() {
+        let mut world = World::new();
+        world.receive(1_000_000);
+        let look = |world: &mut World, received, finished| {
+            let due = world.shard.next_due().unwrap();
+            world.shard.set_now(due);
+            world.shard.pop_due(|()| Standing {
+                received,
+                finished,
+                ..Standing::default()
+            })
+        };
+        for (received, finished) in [(1_000_001, false), (1_010_001, true)] {
+            assert_eq!(look(&mut world, received, finished), None);
+            assert!(!world.reads(), "what has come has its pace");
+        }
+        assert_eq!(look(&mut world, 1_000_001, true), Some(world.id));
+        assert!(world.reads());
+        world.shard.at(world.id).unwrap().peer_finished();
+        assert_eq!(
+            world.shard.wants(world.id).write,
+            Write::Close { reset: false }
         );
     }
 

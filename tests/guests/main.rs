@@ -12,6 +12,7 @@ mod pace;
 mod preface;
 mod proxies;
 mod secrets;
+mod sessions;
 mod sources;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -38,13 +39,16 @@ macro_rules! on_every_engine {
 
 on_every_engine! {
     doors: pages_of_other_origins_are_refused, calls_for_other_hosts_are_refused, echoes_have_their_paths;
-    secrets: who_shows_none_is_refused, a_secret_is_shown_in_three_ways;
+    secrets: who_shows_none_is_refused, a_secret_is_shown_in_three_ways, a_signal_reads_them_again;
     sources: each_source_has_its_places, places_move_with_their_connections, newcomers_have_a_rate,
         a_hoard_bars_the_door_for_nobody;
     proxies: a_trusted_proxy_says_who_is_behind_it, who_is_behind_a_proxy_has_places_of_its_own;
+    sessions: sessions_take_places, a_session_that_goes_on_as_a_websocket_counts_once,
+        sessions_have_the_rate_of_newcomers, requests_by_way_of_a_proxy_take_places_while_they_last;
     preface: a_balancer_says_who_is_behind_it, a_balancer_that_says_nothing_is_closed,
         who_is_behind_a_balancer_has_places_of_its_own;
-    pace: messages_have_a_rate, bytes_have_a_rate, a_drain_waits_for_no_rate;
+    pace: messages_have_a_rate, bytes_have_a_rate, packets_of_polling_have_a_rate, a_drain_waits_for_no_rate,
+        whoever_goes_while_it_rests_is_let_go;
 }
 
 /// Sends a request on a connection of its own, and reads the answer.

@@ -5,9 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use rustix::process::Signal;
 use tempfile::NamedTempFile;
 
-use crate::server::{self, Server};
+use crate::server::{self, Server, until};
 use crate::support::frames::Frame;
 use crate::wire::Wire;
 use crate::{ask, get, upgrade};
@@ -15,6 +16,10 @@ use crate::{ask, get, upgrade};
 /// What `printf %s b2xkIHJpbmdiYWNr | sha256sum` tells.
 const SECRET: &str = "b2xkIHJpbmdiYWNr";
 const HASH: &str = "e55267560497934f24b1098a8a82acb466a94540eb92045f2d2edd03bb27f66d";
+
+/// The same of another.
+const NEW_SECRET: &str = "bmV3IHJpbmdiYWNr";
+const NEW_HASH: &str = "961d58ad62a69e2ccbcbf5d5e7beacecf0802e2f91a181ce992919a15e36fbe0";
 
 fn file(text: &str) -> NamedTempFile {
     let file = NamedTempFile::new().expect("a file");
@@ -110,6 +115,36 @@ pub(crate) fn a_secret_is_shown_in_three_ways(engine: &'static str) {
     }
 }
 
+pub(crate) fn a_signal_reads_them_again(engine: &'static str) {
+    let (server, file) = private(engine);
+    let mut open = Wire::connect(&server);
+    open.send(upgrade("/", &format!("Authorization: Bearer {SECRET}\r\n")).as_bytes());
+    open.read_response().assert_switched();
+    let reload = |text: &str, said: &str| {
+        fs::write(file.path(), text).expect("room");
+        server.signal(Signal::HUP);
+        until("the log tells it", || {
+            server
+                .log()
+                .iter()
+                .any(|line| line.contains(said))
+                .then_some(())
+        });
+    };
+    let is_let_in = |secret: &str| {
+        let line = format!("Authorization: Bearer {secret}\r\n");
+        ["/", "/x/echo"].map(|target| ask(&server, upgrade(target, &line)).status == 101)
+    };
+    reload(&format!("alice:{NEW_HASH}\n"), "read the secrets again");
+    assert_eq!(is_let_in(NEW_SECRET), [true; 2]);
+    assert_eq!(is_let_in(SECRET), [false; 2]);
+    open.assert_echoes("who is here stays");
+    let stays = "the secrets stay as they were: --auth-file: line 1 of";
+    reload(&format!("alice:{HASH}0\n"), stays);
+    assert_eq!(is_let_in(NEW_SECRET), [true; 2]);
+    assert_eq!(is_let_in(SECRET), [false; 2]);
+}
+
 #[test]
 fn a_file_that_is_not_safe_or_right_ends_the_start() {
     let said = |path: &str| {
@@ -121,7 +156,7 @@ fn a_file_that_is_not_safe_or_right_ends_the_start() {
     for (text, expected) in [
         ("alice", "line 1 of"),
         ("alice:$2y$05$abcdefgh", "slow"),
-        ("", "no line has a name and a hash"),
+        ("", "` has no line with a name and a hash"),
     ] {
         let file = file(text);
         let said = said(file.path().to_str().expect("UTF-8"));

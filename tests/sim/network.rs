@@ -389,6 +389,7 @@ impl Network {
                 acknowledged: down.acknowledged + u64::from(down.finished && !outstanding),
                 outstanding,
                 received: up.arrived() + u64::from(up.is_at_fin()),
+                finished: up.is_at_fin(),
             },
         }
     }

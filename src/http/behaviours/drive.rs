@@ -9,9 +9,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::behaviour::{Behaviour, Transmit};
 use crate::protocol::CloseCode;
 
+use super::super::allowance::Allowance;
 use super::super::connection::Shared;
 use super::super::drained;
 use super::super::places::{Held, Places};
+use super::super::stream::READ_BYTES;
 use super::super::wire::Wire;
 use super::rooms::Seat;
 
@@ -39,6 +41,8 @@ struct Driver<'a> {
     owed_since: Option<Instant>,
     /// What it keeps beyond what each may.
     held: Held,
+    /// How fast it may send; none: as fast as it likes.
+    allowance: Option<Allowance>,
 }
 
 /// What each connection may keep, in bytes. Beyond it, what all keep is bounded, so that who keeps much can take
@@ -66,6 +70,7 @@ pub(super) async fn run(
         is_drained: false,
         owed_since: None,
         held: Held::nothing(places),
+        allowance: Allowance::of(shared.policy.guests.as_deref()),
     };
     loop {
         shared.turns.clone().take().await;
@@ -131,7 +136,15 @@ impl Driver<'_> {
             return Ok(false);
         }
         let (behaviour, now) = (&mut self.behaviour, self.shared.behaviours.clock.now());
-        let count = self.wire.try_read(|bytes| behaviour.receive(bytes, now))?;
+        let messages = behaviour.received_messages();
+        let most = self.allowance.as_ref().map(Allowance::bytes_at_once);
+        let most = most.unwrap_or(READ_BYTES);
+        let read = |bytes: &mut [u8]| behaviour.receive(bytes, now);
+        let count = self.wire.try_read(most, read)?;
+        if let Some(allowance) = &mut self.allowance {
+            let messages = self.behaviour.received_messages() - messages;
+            allowance.use_up(count.unwrap_or(0), messages);
+        }
         if count == Some(0) {
             self.peer_has_finished = true;
             self.behaviour.peer_finished(now);
@@ -140,7 +153,13 @@ impl Driver<'_> {
     }
 
     fn reads(&self) -> bool {
-        !self.peer_has_finished && self.behaviour.has_room()
+        !self.peer_has_finished && self.behaviour.has_room() && self.rests_until().is_none()
+    }
+
+    /// Until when nothing is read, since the peer sends faster than it may; a server that goes down waits for nobody.
+    fn rests_until(&self) -> Option<Instant> {
+        let allowance = self.allowance.as_ref().filter(|_| !self.is_drained);
+        allowance.and_then(Allowance::rests_until)
     }
 
     /// Says in its room what it has to say there.
@@ -162,12 +181,15 @@ impl Driver<'_> {
     /// all.
     async fn wait(&mut self, is_busy: bool) -> io::Result<()> {
         let clock = self.shared.behaviours.clock;
+        let rests_until = self.rests_until();
+        self.behaviour
+            .leave_unheard(rests_until.is_some(), clock.now());
         let stalled = self
             .owed_since
             .map(|since| since + self.shared.policy.stall_timeout);
         let due = self.behaviour.deadline();
         let due = due.and_then(|moment| clock.instant(moment));
-        let wakes = due.into_iter().chain(stalled).min();
+        let wakes = due.into_iter().chain(stalled).chain(rests_until).min();
         let (reads, hears) = (self.reads(), self.behaviour.has_room());
         let heard = async {
             match &mut self.seat {

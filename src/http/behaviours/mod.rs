@@ -54,7 +54,7 @@ impl Host {
                 ))
             }),
             rooms: Arc::default(),
-            clock: Clock(Instant::now()),
+            clock: Clock::start(),
             chance: RandomState::new(),
             opened: AtomicU64::new(0),
         }
@@ -71,18 +71,23 @@ impl Host {
     }
 }
 
-/// Tells the time as behaviours know it: since a start.
+/// Tells the time as whoever is pure knows it: since a start.
 #[derive(Clone, Copy, Debug)]
-struct Clock(Instant);
+pub(super) struct Clock(Instant);
 
 impl Clock {
-    fn now(self) -> Moment {
+    /// One that starts now.
+    pub(super) fn start() -> Self {
+        Clock(Instant::now())
+    }
+
+    pub(super) fn now(self) -> Moment {
         let nanoseconds = self.0.elapsed().as_nanos();
         Moment::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
     }
 
     /// When `moment` is; none if that is never.
-    fn instant(self, moment: Moment) -> Option<Instant> {
+    pub(super) fn instant(self, moment: Moment) -> Option<Instant> {
         let is_ever = moment != Moment::NEVER;
         let since = moment.since(Moment::from_nanos(0));
         self.0.checked_add(since).filter(|_| is_ever)

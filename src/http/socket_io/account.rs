@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::http::allowance::Allowance;
 use crate::http::places::Held;
 
 /// What the thread is taken to spend on a packet: a session has no more than so many of them.
@@ -40,6 +41,8 @@ pub(super) struct Account {
     /// How much of the last is believed: it is no more than what the library keeps.
     attached_bytes_max: usize,
     held: Held,
+    /// How fast it may send; none: as fast as it likes.
+    allowance: Option<Allowance>,
 }
 
 /// What stands in the way of taking more from a session.
@@ -52,7 +55,7 @@ pub(super) enum Obstacle {
 }
 
 impl Account {
-    pub(super) fn new(attached_bytes_max: usize, held: Held) -> Self {
+    pub(super) fn new(attached_bytes_max: usize, held: Held, allowance: Option<Allowance>) -> Self {
         Account {
             paid_at: Instant::now(),
             owed_bytes: 0,
@@ -60,16 +63,30 @@ impl Account {
             attached_bytes: 0,
             attached_bytes_max,
             held,
+            allowance,
         }
     }
 
     /// Why no more may be taken now; none: it may.
     pub(super) fn obstacle(&self) -> Option<Obstacle> {
-        let until = self.paid_at.checked_sub(AHEAD);
-        if let Some(until) = until.filter(|until| *until > Instant::now()) {
+        let paid = self.paid_at.checked_sub(AHEAD);
+        let paid = paid.filter(|until| *until > Instant::now());
+        let rests = self.allowance.as_ref().and_then(Allowance::rests_until);
+        if let Some(until) = paid.max(rests) {
             return Some(Obstacle::Until(until));
         }
         (self.owed_bytes >= OWED_BYTES_MAX).then_some(Obstacle::Owed)
+    }
+
+    /// How many bytes are taken at a time at most.
+    pub(super) fn bytes_at_once(&self) -> usize {
+        let allowance = self.allowance.as_ref();
+        allowance.map_or(usize::MAX, Allowance::bytes_at_once)
+    }
+
+    /// So many bytes came.
+    pub(super) fn arrive(&mut self, bytes: usize) {
+        self.use_up(bytes, 0);
     }
 
     /// A packet, or a frame, began.
@@ -92,6 +109,7 @@ impl Account {
             self.attached_bytes = attached.min(self.attached_bytes_max);
         }
         self.owed_bytes += ANSWERS * bytes + ANSWER_BYTES;
+        self.use_up(0, 1);
     }
 
     /// An event is answered, and its attachments are kept no longer.
@@ -108,6 +126,12 @@ impl Account {
     pub(super) fn is_covered(&mut self) -> bool {
         let kept = self.owed_bytes + self.partial_bytes + self.attached_bytes;
         self.held.set(kept.saturating_sub(FREE_BYTES))
+    }
+
+    fn use_up(&mut self, bytes: usize, messages: u64) {
+        if let Some(allowance) = &mut self.allowance {
+            allowance.use_up(bytes, messages);
+        }
     }
 
     fn spend(&mut self, time: Duration) {

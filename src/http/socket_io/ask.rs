@@ -1,8 +1,10 @@
 //! What a request asks for, by its method and query, and what is said to one that is not in order.
 
 use axum::http::header::{CONTENT_TYPE, HOST, RETRY_AFTER};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+
+use crate::protocol::handshake::Refusal;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub(super) enum Fault {
     UnsupportedVersion,
     /// There are as many sessions as there may be.
     Full,
+    /// There are as many of its source as there may be, or they come too fast.
+    TooMany,
     /// What is kept of all sessions is as much as may be kept.
     NoRoom,
     GoingDown,
@@ -95,11 +99,6 @@ impl Fault {
         let s = if over_tls { "s" } else { "" };
         let host = headers.get(HOST).and_then(|host| host.to_str().ok());
         let host = host.unwrap_or("localhost:3000");
-        let coded = |code: u8, message: &str| {
-            let json = format!("{{\"code\":{code},\"message\":\"{message}\"}}");
-            let content_type = [(CONTENT_TYPE, "application/json")];
-            (StatusCode::BAD_REQUEST, content_type, json).into_response()
-        };
         match self {
             Fault::NoEngineIo { is_upgrade } => {
                 let seen = if is_upgrade {
@@ -141,6 +140,7 @@ impl Fault {
             Fault::Full => unavailable(
                 "There are as many sessions as there may be. Come again later, or to another server.\n",
             ),
+            Fault::TooMany => too_many(),
             Fault::NoRoom => unavailable(
                 "The server keeps as much of what sessions sent as it may, and has ended this one. Come again \
                 later, or read what was answered before sending more.\n",
@@ -150,6 +150,42 @@ impl Fault {
             }
         }
     }
+}
+
+/// Says why a body was not taken, of which `bytes_max` may be taken.
+pub(super) fn refuse_body(status: StatusCode, bytes_max: u64) -> Response {
+    let text = match status {
+        StatusCode::TOO_MANY_REQUESTS => return too_many(),
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            format!("The payload is too large: at most {bytes_max} bytes are taken at once.\n")
+        }
+        StatusCode::REQUEST_TIMEOUT => "The payload did not arrive in time.\n".to_owned(),
+        StatusCode::SERVICE_UNAVAILABLE => {
+            "The server has no room for a payload at the moment. Come again later.\n".to_owned()
+        }
+        _ => "The body is not as the head of the request announces it.\n".to_owned(),
+    };
+    (status, text).into_response()
+}
+
+/// An error in the form of its protocol's own server.
+fn coded(code: u8, message: &str) -> Response {
+    let json = format!("{{\"code\":{code},\"message\":\"{message}\"}}");
+    let content_type = [(CONTENT_TYPE, "application/json")];
+    (StatusCode::BAD_REQUEST, content_type, json).into_response()
+}
+
+/// Says that the client's source has as much as it may have. The code is the protocol's for whoever a rule of the
+/// operator's keeps out.
+fn too_many() -> Response {
+    let message =
+        "Forbidden: too many connections and sessions from your address, or they come too fast";
+    let mut response = coded(4, message);
+    *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    let again = HeaderValue::from_static("1");
+    response.headers_mut().insert(RETRY_AFTER, again);
+    response.extensions_mut().insert(Refusal::TooMany);
+    response
 }
 
 fn unavailable(text: &'static str) -> Response {

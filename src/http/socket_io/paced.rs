@@ -123,9 +123,14 @@ impl AsyncRead for Paced {
             .get_or_insert_with(|| Box::pin(turns.clone().take()));
         ready!(turn.as_mut().poll(context));
         this.turn = None;
-        let start = buffer.filled().len();
-        ready!(this.wire()?.poll_read(context, buffer))?;
+        let most = this.session.charge(|account| account.bytes_at_once());
+        let most = most.min(buffer.remaining());
+        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
+        ready!(this.wire()?.poll_read(context, &mut part))?;
+        let count = part.filled().len();
+        buffer.advance(count);
         this.is_to_yield = true;
+        let start = buffer.filled().len() - count;
         if this.frames.take(&buffer.filled()[start..], &this.session) {
             Poll::Ready(Ok(()))
         } else {
@@ -190,6 +195,7 @@ impl Frames {
     /// Charges `session` for the frames in `bytes`. Whether they are frames, and it may keep them.
     fn take(&mut self, mut bytes: &[u8], session: &Session) -> bool {
         session.charge(|account| {
+            account.arrive(bytes.len());
             while !bytes.is_empty() {
                 if self.payload_left == 0 {
                     let kept = self.header.len();

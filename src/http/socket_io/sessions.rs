@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use crate::http::allowance::Allowance;
 use crate::http::places::{Held, Places};
+use crate::protocol::guests::{Guests, Seat};
 
 use super::account::{Account, Obstacle};
 
@@ -19,6 +21,8 @@ pub(super) struct Sessions {
     attached_bytes_max: usize,
     /// Whose budget of bytes they share.
     places: Arc<Places>,
+    /// How fast each may send.
+    guests: Option<Arc<Guests>>,
     state: Mutex<State>,
 }
 
@@ -38,6 +42,8 @@ pub(super) struct Session {
     number: u64,
     sessions: Arc<Sessions>,
     sid: OnceLock<String>,
+    /// Its place among those of its source, unless that is its connection's.
+    seat: Mutex<Option<Arc<Seat>>>,
     account: Mutex<Account>,
     /// Told when something was written.
     paid: Notify,
@@ -51,11 +57,17 @@ pub(super) struct Session {
 }
 
 impl Sessions {
-    pub(super) fn new(max: usize, attached_bytes_max: usize, places: Arc<Places>) -> Arc<Self> {
+    pub(super) fn new(
+        max: usize,
+        attached_bytes_max: usize,
+        places: Arc<Places>,
+        guests: Option<Arc<Guests>>,
+    ) -> Arc<Self> {
         Arc::new(Sessions {
             max,
             attached_bytes_max,
             places,
+            guests,
             state: Mutex::default(),
         })
     }
@@ -74,8 +86,8 @@ impl Sessions {
         self.state().is_going_down
     }
 
-    /// A new one, if there is room.
-    pub(super) fn open(sessions: &Arc<Sessions>) -> Option<Arc<Session>> {
+    /// A new one, if there is room, with its place among those of its source, where it has one of its own.
+    pub(super) fn open(sessions: &Arc<Sessions>, seat: Option<Arc<Seat>>) -> Option<Arc<Session>> {
         let mut state = sessions.state();
         if state.present.len() >= sessions.max || state.is_going_down {
             return None;
@@ -83,11 +95,14 @@ impl Sessions {
         let number = state.next;
         state.next += 1;
         let held = Held::nothing(&sessions.places);
+        let allowance = Allowance::of(sessions.guests.as_deref());
+        let account = Account::new(sessions.attached_bytes_max, held, allowance);
         let session = Arc::new(Session {
             number,
             sessions: sessions.clone(),
             sid: OnceLock::new(),
-            account: Mutex::new(Account::new(sessions.attached_bytes_max, held)),
+            seat: Mutex::new(seat),
+            account: Mutex::new(account),
             paid: Notify::new(),
             end: Notify::new(),
             is_waited_for: AtomicBool::new(false),
@@ -162,9 +177,11 @@ impl Session {
         self.charge(|account| account.obstacle())
     }
 
-    /// It goes on over a WebSocket, or tries to.
+    /// It goes on over a WebSocket, or tries to, and ends with that: the place of that connection is its own.
     pub(super) fn begin_upgrade(&self) {
         self.is_upgraded.store(true, Relaxed);
+        let mut seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(seat.take());
         self.paid.notify_waiters();
     }
 

@@ -78,7 +78,8 @@ async fn open(wire: &mut Wire, head_len: usize, host: &Host, shared: &Shared) ->
             upgraded: Some(sid.to_owned()),
         },
         Ask::Open => {
-            let session = Sessions::open(&host.sessions)?;
+            // Its connection has its place.
+            let session = Sessions::open(&host.sessions, None)?;
             let mut request = host.request(path, "websocket", None, ());
             request.extensions_mut().insert(session.clone());
             Opened {

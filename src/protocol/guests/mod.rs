@@ -6,13 +6,17 @@
 //! | `secrets.rs` | whether somebody shows a secret of a private instance |
 //! | `forwarded.rs` | whom a proxy has behind it |
 //! | `sources.rs` | how many come from one address, and how fast |
+//! | `asker.rs` | which of them ordinary HTTP takes |
 //! | `rate.rs` | so many in so long a time |
+//! | `pace.rs` | how fast what comes is taken in |
 //! | `visit.rs` | what is told of somebody who goes |
 //!
 //! Addresses are values here (`core::net`): nothing is known of sockets.
 
+mod asker;
 mod forwarded;
 mod names;
+mod pace;
 mod rate;
 mod secrets;
 mod sources;
@@ -28,9 +32,11 @@ use super::Moment;
 use super::carried::{Damage, Reader, Writer};
 use super::handshake::{Refusal, request_line};
 
+pub use asker::Asker;
 pub use forwarded::Told;
 pub use names::{Fault, HostRule, OriginRule};
-pub use rate::{Bucket, Rate};
+pub use pace::{Pace, Tokens};
+pub use rate::Rate;
 pub use secrets::{BEARER_SUBPROTOCOL, Secrets};
 pub use sources::{Limits, Seat, Sources};
 pub use visit::Visit;
@@ -55,22 +61,6 @@ pub struct Guests {
     pub sources: Option<Arc<Sources>>,
     /// How fast what comes on a connection is taken in.
     pub pace: Pace,
-}
-
-/// How fast what comes on a connection is taken in. Who sends faster is read from more slowly.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pace {
-    /// Whole messages.
-    pub messages: Option<Rate>,
-    /// Bytes.
-    pub bytes: Option<Rate>,
-}
-
-impl Pace {
-    /// Whether there is a limit.
-    pub fn is_limited(&self) -> bool {
-        self.messages.is_some() || self.bytes.is_some()
-    }
 }
 
 impl Guests {
@@ -162,8 +152,7 @@ pub struct Guest {
     /// What is told of it when it goes; none: nothing.
     pub(crate) visit: Option<Visit>,
     /// What it may still send.
-    pub(crate) bytes: Bucket,
-    pub(crate) messages: Bucket,
+    pub(crate) tokens: Tokens,
     /// Until when nothing is taken in.
     pub(crate) rests_until: Option<Moment>,
 }

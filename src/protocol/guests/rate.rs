@@ -28,13 +28,13 @@ impl Rate {
 /// A bucket of tokens, of which a full one has as many as the rate's count. It is the moment at which it will be full,
 /// so that nobody has to fill it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Bucket {
+pub(super) struct Bucket {
     full: Moment,
 }
 
 impl Bucket {
     /// Takes one token, if there is one.
-    pub fn take_one(&mut self, rate: Rate, now: Moment) -> bool {
+    pub(super) fn take_one(&mut self, rate: Rate, now: Moment) -> bool {
         let full = self.full.max(now) + rate.time_for(1);
         let is_there = full.since(now) <= rate.span;
         if is_there {
@@ -44,14 +44,14 @@ impl Bucket {
     }
 
     /// Takes so many tokens, be they there or not. Where they were not: when they will have been.
-    pub fn owe(&mut self, rate: Rate, count: u64, now: Moment) -> Option<Moment> {
+    pub(super) fn owe(&mut self, rate: Rate, count: u64, now: Moment) -> Option<Moment> {
         self.full = self.full.max(now) + rate.time_for(count);
         let debt = self.full.since(now).checked_sub(rate.span)?;
         (!debt.is_zero()).then(|| now + debt)
     }
 
     /// How many tokens there are.
-    pub fn tokens(&self, rate: Rate, now: Moment) -> u64 {
+    pub(super) fn tokens(&self, rate: Rate, now: Moment) -> u64 {
         let missing = self.full.since(now).as_nanos() * u128::from(rate.count.get());
         let missing = missing.div_ceil(rate.span.as_nanos().max(1));
         let missing = u64::try_from(missing).unwrap_or(u64::MAX);
@@ -59,7 +59,7 @@ impl Bucket {
     }
 
     /// Whether it is as if nothing had ever been taken.
-    pub fn is_full(&self, now: Moment) -> bool {
+    pub(super) fn is_full(&self, now: Moment) -> bool {
         self.full <= now
     }
 }

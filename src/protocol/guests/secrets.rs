@@ -4,6 +4,7 @@
 //! is slow on purpose, to protect a password that somebody thought up, would hold up all others of that thread.
 
 use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -19,9 +20,9 @@ const SECRET_BYTES_MAX: usize = 512;
 /// agreed to, so that it is not sent back.
 pub const BEARER_SUBPROTOCOL: &str = "bearer.";
 
-/// The secrets, each with a name.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secrets(Vec<Secret>);
+/// The secrets, each with a name. A clone is the same ones, and has others once they are replaced.
+#[derive(Clone)]
+pub struct Secrets(Arc<RwLock<Vec<Secret>>>);
 
 #[derive(Clone, PartialEq, Eq)]
 struct Secret {
@@ -32,29 +33,53 @@ struct Secret {
 /// Nothing of them is shown.
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Secrets({})", self.0.len())
+        write!(f, "Secrets({})", self.count())
     }
 }
+
+/// Two are the same where they are replaced together.
+impl PartialEq for Secrets {
+    fn eq(&self, other: &Secrets) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Secrets {}
 
 impl Secrets {
     /// Reads lines of the form `name:SHA-256 in hexadecimal`; empty ones and those that begin with `#` say nothing. A
     /// name may have several secrets.
     ///
     /// # Errors
-    /// The number of the first line that is none, and what is wrong with it.
-    pub fn read(text: &str) -> Result<Self, (usize, Fault)> {
+    /// The number of the first line that is none, and what is wrong with it; without a number what is wrong with all.
+    pub fn read(text: &str) -> Result<Self, (Option<usize>, Fault)> {
         let mut secrets = Vec::new();
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.trim();
             if !line.is_empty() && !line.starts_with('#') {
-                secrets.push(Secret::read(line).map_err(|fault| (number, fault))?);
+                secrets.push(Secret::read(line).map_err(|fault| (Some(number), fault))?);
             }
         }
         if secrets.is_empty() {
-            let problem = "is the last, and no line has a name and a hash";
-            return Err((text.lines().count(), line_fault(problem)));
+            return Err((None, line_fault("has no line with a name and a hash")));
         }
-        Ok(Secrets(secrets))
+        Ok(Secrets(Arc::new(RwLock::new(secrets))))
+    }
+
+    /// Has the others in their place from now on, for all clones.
+    pub fn replace(&self, others: &Secrets) {
+        let others = others
+            .0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = others;
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        let secrets = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        secrets.len()
     }
 
     /// Whether `authorization`, the value of that field, shows a secret, or one of the `subprotocols` offered does.
@@ -93,7 +118,8 @@ impl Secrets {
             return false;
         }
         let digest = Sha256::digest(secret);
-        let is_right = self.0.iter().fold(Choice::from(0), |found, own| {
+        let secrets = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let is_right = secrets.iter().fold(Choice::from(0), |found, own| {
             let is_name = name.map_or(Choice::from(1), |name| name.ct_eq(own.name.as_bytes()));
             found | (is_name & digest[..].ct_eq(&own.digest))
         });
@@ -215,28 +241,34 @@ mod tests {
     }
 
     #[test]
+    fn they_are_replaced_wherever_they_are() {
+        let secrets = Secrets::read(&file(&[("alice", "ring")])).expect("a file");
+        let elsewhere = secrets.clone();
+        secrets.replace(&Secrets::read(&file(&[("alice", "back")])).expect("a file"));
+        assert!(shows(&elsewhere, "Bearer back"));
+        assert!(!shows(&elsewhere, "Bearer ring"));
+    }
+
+    #[test]
     fn a_line_that_is_none_is_named() {
         let digits = "ab".repeat(32);
         for (line, number, problem) in [
-            ("alice", 1, "has no colon between a name and a hash"),
-            ("\nalice:ab", 2, "has no SHA-256 in hexadecimal"),
+            ("alice", Some(1), "has no colon between a name and a hash"),
+            ("\nalice:ab", Some(2), "has no SHA-256 in hexadecimal"),
             (
                 &format!("alice:{}g", &digits[1..]),
-                1,
+                Some(1),
                 "has no SHA-256 in hexadecimal",
             ),
-            (&format!(":{digits}"), 1, "has no name"),
+            (&format!(":{digits}"), Some(1), "has no name"),
             (
                 "alice:$2y$05$abc",
-                1,
+                Some(1),
                 "has a hash that is slow to check, which would hold up others",
             ),
-            (&file(&[("alice", "")]), 1, "has the hash of nothing"),
-            (
-                "# none",
-                1,
-                "is the last, and no line has a name and a hash",
-            ),
+            (&file(&[("alice", "")]), Some(1), "has the hash of nothing"),
+            ("# none", None, "has no line with a name and a hash"),
+            ("", None, "has no line with a name and a hash"),
         ] {
             let (found, fault) = Secrets::read(line).expect_err(line);
             assert_eq!((found, fault.problem), (number, problem), "{line}");

@@ -82,6 +82,15 @@ impl Sources {
 
     /// A place for a connection that comes from `address`; none: there are as many as may be, or they come too fast.
     pub fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Seat> {
+        self.take(address, true)
+    }
+
+    /// A place for somebody who has come before, and asks for something; none: there are as many as may be.
+    pub fn hold(self: &Arc<Self>, address: IpAddr) -> Option<Seat> {
+        self.take(address, false)
+    }
+
+    fn take(self: &Arc<Self>, address: IpAddr, is_newcomer: bool) -> Option<Seat> {
         let source = Source::of(address);
         let now = (self.clock)();
         let mut part = self.part(source);
@@ -90,16 +99,17 @@ impl Sources {
             .limits
             .connections_max
             .map_or(u32::MAX, NonZeroU32::get);
-        if known.present >= max {
-            return None;
-        }
-        if let Some(rate) = self.limits.handshakes
-            && !known.handshakes.take_one(rate, now)
-        {
+        if known.present >= max || (is_newcomer && !self.admits_newcomer(known, now)) {
             return None;
         }
         known.present += 1;
         Some(self.seat(source))
+    }
+
+    /// Whether one may come who is counted as a newcomer from now on.
+    fn admits_newcomer(&self, known: &mut Known, now: Moment) -> bool {
+        let rate = self.limits.handshakes;
+        rate.is_none_or(|rate| known.handshakes.take_one(rate, now))
     }
 
     /// A place for a connection that is there already, whatever the limits are.
@@ -187,6 +197,16 @@ impl Part {
 pub struct Seat {
     sources: Arc<Sources>,
     source: Source,
+}
+
+impl Seat {
+    /// Whether another newcomer of its source may come, to share it; from now on that counts as one.
+    pub fn admits_newcomer(&self) -> bool {
+        let now = (self.sources.clock)();
+        let mut part = self.sources.part(self.source);
+        let known = part.known(self.source, now);
+        self.sources.admits_newcomer(known, now)
+    }
 }
 
 impl Drop for Seat {

@@ -60,8 +60,7 @@ impl<'a> Claims<'a> {
 /// The first of the operator's rules that it does not keep: by what name it calls the server, from which origin it comes,
 /// whether it shows a secret.
 pub(super) fn admit(request: &Request<'_>, guests: &Guests, has_http: bool) -> Result<(), Refusal> {
-    let reads = matches!(request.line.method, b"GET" | b"HEAD");
-    if has_http && reads && !request.mentions_websocket && PROBES.contains(&path(request)) {
+    if has_http && is_probe(request) {
         return Ok(());
     }
     if !guests.hosts.is_empty() && !is_called_rightly(request, guests) {
@@ -91,6 +90,12 @@ pub(super) fn admit(request: &Request<'_>, guests: &Guests, has_http: bool) -> R
     } else {
         Err(Refusal::Unauthorized)
     }
+}
+
+/// Whether whoever looks after the server asks how it is.
+pub(super) fn is_probe(request: &Request<'_>) -> bool {
+    let reads = matches!(request.line.method, b"GET" | b"HEAD");
+    reads && !request.mentions_websocket && PROBES.contains(&path(request))
 }
 
 /// Finds a place where WebSockets are echoed.

@@ -121,6 +121,12 @@ pub fn answer<'a>(head: &'a [u8], policy: &Policy) -> Result<Answer<'a>, Refusal
     }
 }
 
+/// Whether the request with this whole `head` asks how the server is, and brings nothing along that would take time.
+pub fn is_probe(head: &[u8], policy: &Policy) -> bool {
+    let request = Request::parse(head, policy);
+    request.is_ok_and(|request| admit::is_probe(&request) && !request.body.is_announced())
+}
+
 /// Whether a request is ordinary HTTP/1. One that looks like an attempt at a WebSocket is not, however it
 /// failed: behind a proxy that removed `Upgrade`, that is told best by the refusal.
 ///
