@@ -8,6 +8,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net as unix;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -20,7 +21,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
+use tokio::task::{AbortHandle, yield_now};
 use tokio::time::{Instant, sleep, timeout};
 use tower_service::Service;
 use tracing::{info, warn};
@@ -29,13 +31,13 @@ use super::address::Address;
 use super::routes::router;
 use super::sources::Sources;
 
-/// Connections at once. A scrape and a probe take one each, for a moment; who comes beyond that waits.
+/// Connections at once. A scrape and a probe take one each, for a moment; beyond that somebody gives way to who comes.
 const CONNECTIONS_MAX: usize = 16;
 
 /// How long one may take, from the first byte of its only request to the last of its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long the head of the request may take of that: who says nothing does not keep a place for long.
+/// How long the head of the request may take of that.
 const HEAD_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is read of a head at most, in bytes.
@@ -210,18 +212,16 @@ async fn run(
         announce(&address);
         match listener {
             Listener::Tcp(listener) => {
-                let (listener, router) = (TcpListener::from_std(listener)?, router(sources, true));
-                accept(async || Ok(listener.accept().await?.0), router).await
+                let listener = TcpListener::from_std(listener)?;
+                let next = async || Ok(listener.accept().await?.0);
+                Ok(accept(next, router(sources, true)).await)
             }
             Listener::Unix(listener, file) => {
                 let listener = UnixListener::from_std(listener)?;
                 // Gone before the socket is: a successor removes the file of one that is not listened on.
                 let _file = file;
-                accept(
-                    async || Ok(listener.accept().await?.0),
-                    router(sources, false),
-                )
-                .await
+                let next = async || Ok(listener.accept().await?.0);
+                Ok(accept(next, router(sources, false)).await)
             }
         }
     };
@@ -244,31 +244,55 @@ fn announce(address: &Address) {
     }
 }
 
-/// Serves one connection after the other, some of them at once.
-async fn accept<S>(next: impl AsyncFn() -> io::Result<S>, router: Router) -> io::Result<Infallible>
+/// A connection that is being served.
+struct Visitor {
+    /// Its request has come.
+    has_asked: Arc<AtomicBool>,
+    task: AbortHandle,
+}
+
+/// Serves whoever comes, some at once.
+async fn accept<S>(next: impl AsyncFn() -> io::Result<S>, router: Router) -> Infallible
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut visitors = Vec::new();
     loop {
-        let place = places.clone().acquire_owned().await;
-        let place = place.map_err(io::Error::other)?;
-        match next().await {
-            Ok(stream) => {
-                tokio::spawn(serve(stream, router.clone(), place));
-            }
-            // Of the connection, or for want of descriptors, which passes.
-            Err(_) => sleep(REST).await,
-        }
+        // An error is the connection's, or for want of descriptors, which passes.
+        let Ok(stream) = next().await else {
+            sleep(REST).await;
+            continue;
+        };
+        make_room(&mut visitors);
+        let has_asked = Arc::default();
+        let served = tokio::spawn(serve(stream, router.clone(), Arc::clone(&has_asked)));
+        visitors.push(Visitor {
+            has_asked,
+            task: served.abort_handle(),
+        });
+        // It is heard before the next one comes, so that a crowd does not push out who asks at once.
+        yield_now().await;
+    }
+}
+
+/// Has somebody give way where all places are taken: whoever has been silent for longest, so that nobody who asks waits
+/// for others to.
+fn make_room(visitors: &mut Vec<Visitor>) {
+    visitors.retain(|visitor| !visitor.task.is_finished());
+    if visitors.len() == CONNECTIONS_MAX {
+        let is_silent = |visitor: &Visitor| !visitor.has_asked.load(Relaxed);
+        let first = visitors.iter().position(is_silent).unwrap_or(0);
+        visitors.remove(first).task.abort();
     }
 }
 
 /// Answers one request. Who asks again connects again: no place is kept for anybody.
-async fn serve<S>(stream: S, router: Router, _place: OwnedSemaphorePermit)
+async fn serve<S>(stream: S, router: Router, has_asked: Arc<AtomicBool>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(move |request: hyper::Request<Incoming>| {
+        has_asked.store(true, Relaxed);
         let mut router = router.clone();
         async move { router.call(request.map(Body::new)).await }
     });
