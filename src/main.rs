@@ -98,6 +98,11 @@ fn run_server(config: &Config, inbox: &mut Inbox) -> anyhow::Result<()> {
         ServeError::Http => {
             anyhow::anyhow!("the thread of the HTTP side has panicked; the process ends with it")
         }
+        ServeError::Orphaned => {
+            anyhow::anyhow!(
+                "the process that this one was to succeed has ended, or was told to stop"
+            )
+        }
         ServeError::System(error) => anyhow::Error::new(error).context("cannot start"),
     })
 }

@@ -50,15 +50,19 @@ impl Ended {
         let Some(visited) = connection.visited() else {
             return;
         };
+        let visit = &visited.visit;
+        let messages = |count| Some(count).filter(|_: &u64| visit.is_upgraded());
         info!(
             target: ACCESS,
             peer = connection.peer().map(display),
             connection = %ConnectionName::new(self.worker, visited.id),
             tls = visited.tls,
-            status = visited.visit.status,
+            status = visit.status,
             received_bytes = visited.received_bytes,
+            received_messages = messages(visit.received_messages),
+            sent_messages = messages(visit.sent_messages),
             end = visited.end,
-            code = visited.visit.code,
+            code = visit.code,
             seconds = visited.lasted.as_secs_f64(),
             "access: connection"
         );

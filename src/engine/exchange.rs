@@ -9,12 +9,14 @@
 //! it to this process's successor.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::entrances::Entrances;
 use super::post::{Letter, Most, Origin, PutDown, RollCall};
 use super::socket::reset_on_close;
 use super::{Stop, Survey};
@@ -45,6 +47,8 @@ pub struct Exchange {
     mailboxes: Vec<Mutex<Mailbox>>,
     wakers: Arc<[Waker]>,
     http: Option<Http>,
+    /// What is listened on.
+    entrances: Entrances,
     /// How many connections were brought so far.
     turn: AtomicUsize,
     /// Where those go that are for the successor; none: there is none.
@@ -66,6 +70,7 @@ impl Exchange {
             mailboxes: (0..workers).map(|_| Mutex::new(Some(Vec::new()))).collect(),
             wakers,
             http: None,
+            entrances: Entrances::default(),
             turn: AtomicUsize::new(0),
             departures: Mutex::default(),
             succeeded: AtomicBool::new(false),
@@ -80,9 +85,18 @@ impl Exchange {
         self
     }
 
+    /// Has it known of a connection that is brought by which of these addresses it came in: each with its
+    /// [`crate::shard::Entrance::number`].
+    #[must_use]
+    pub fn with_entrances(mut self, entrances: Vec<(SocketAddr, u16)>) -> Self {
+        self.entrances = Entrances(entrances);
+        self
+    }
+
     /// Hands over a connection that no worker has, to one after the other: what is on its way to a worker counts
     /// there only once it has arrived. Where none takes it, it ends.
-    pub fn bring(&self, socket: OwnedFd, carried: Carried) {
+    pub fn bring(&self, socket: OwnedFd, mut carried: Carried) {
+        carried.entrance = self.entrances.of(&socket);
         let turn = self.turn.fetch_add(1, Relaxed);
         let to = (turn % self.mailboxes.len()) as u16;
         self.hand_over(socket, carried, Destination::Worker(to));
@@ -352,6 +366,12 @@ mod tests {
     use crate::protocol::Policy;
     use crate::shard::{Admission, Entrance, Protocol, Settings};
 
+    const ENTRANCE: Entrance = Entrance {
+        protocol: Protocol::WebSocket,
+        tls: false,
+        number: 0,
+    };
+
     fn exchange(workers: usize, connections_max: Option<usize>) -> Arc<Exchange> {
         let stop = Stop::new(workers, Duration::ZERO).unwrap();
         let max = connections_max.and_then(NonZeroUsize::new);
@@ -409,14 +429,10 @@ mod tests {
     fn what_is_brought_goes_to_one_after_the_other() {
         let stop = Stop::new(3, Duration::ZERO).unwrap();
         let exchange = Exchange::new(&stop, false, None);
-        let entrance = Entrance {
-            protocol: Protocol::WebSocket,
-            tls: false,
-        };
         for _ in 0..6 {
             let socket =
                 rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-            let carried = Carried::fresh(entrance, &Policy::default(), Vec::new(), 0);
+            let carried = Carried::fresh(ENTRANCE, &Policy::default(), Vec::new(), 0);
             exchange.bring(socket, carried);
         }
         let letters = (0..3).map(|worker| exchange.collect(worker).len());
@@ -468,11 +484,7 @@ mod tests {
         let depart = || {
             let socket =
                 rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-            let entrance = Entrance {
-                protocol: Protocol::WebSocket,
-                tls: false,
-            };
-            let carried = Carried::fresh(entrance, &Policy::default(), Vec::new(), 0);
+            let carried = Carried::fresh(ENTRANCE, &Policy::default(), Vec::new(), 0);
             exchange.hand_over(socket, carried, Destination::Successor);
         };
         depart();

@@ -9,6 +9,8 @@ mod door;
 #[forbid(unsafe_code)]
 mod ended;
 #[forbid(unsafe_code)]
+mod entrances;
+#[forbid(unsafe_code)]
 pub mod epoll;
 #[forbid(unsafe_code)]
 mod exchange;

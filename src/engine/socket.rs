@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
-use rustix::net::getpeername;
 use rustix::net::sockopt::set_socket_linger;
+use rustix::net::{getpeername, getsockname};
 
 use crate::shard::Standing;
 
@@ -19,6 +19,12 @@ const FINISHED: [u8; 4] = [6, 8, 9, 11];
 /// The address of a connection's peer; of one that is broken, none.
 pub(super) fn peer(socket: impl AsFd) -> Option<SocketAddr> {
     let address = SocketAddr::try_from(getpeername(socket).ok()??).ok()?;
+    Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
+}
+
+/// The address that its peer has connected to; of one that is no TCP connection, none.
+pub(super) fn local(socket: impl AsFd) -> Option<SocketAddr> {
+    let address = SocketAddr::try_from(getsockname(socket).ok()?).ok()?;
     Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
 }
 

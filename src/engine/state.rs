@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::warn;
 
@@ -180,12 +181,22 @@ impl<Io> State<Io> {
     /// [`TURNS_APART`]: a look at the clock costs little, but not nothing. `clock` is that of [`State::set_now`].
     #[inline]
     pub(super) fn time_turn(&mut self, clock: impl FnOnce() -> Moment) {
-        self.turns = self.turns.wrapping_add(1);
-        if self.turns.is_multiple_of(TURNS_APART) {
-            let took = clock().since(self.now);
-            self.tally.turns.note(took);
-            self.tally.turn_max.note(took);
+        if self.counts_turn() {
+            self.note_turn(clock().since(self.now));
         }
+    }
+
+    /// Counts a turn, or what stands for one; whether it is one of those that are timed.
+    #[inline]
+    pub(super) fn counts_turn(&mut self) -> bool {
+        self.turns = self.turns.wrapping_add(1);
+        self.turns.is_multiple_of(TURNS_APART)
+    }
+
+    /// A turn was timed.
+    pub(super) fn note_turn(&mut self, took: Duration) {
+        self.tally.turns.note(took);
+        self.tally.turn_max.note(took);
     }
 
     /// Returns memory to the system if it is time to; `cool` first gives up what the engine keeps warm.

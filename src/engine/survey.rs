@@ -165,6 +165,7 @@ mod tests {
         let entrance = Entrance {
             protocol: Protocol::Tcp,
             tls: false,
+            number: 0,
         };
         let ids: Vec<_> = (0..CONNECTIONS)
             .map(|it| shard.open(it, entrance, None))

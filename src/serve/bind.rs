@@ -134,7 +134,11 @@ pub(super) fn entrance(protocol: Protocol, tls: bool) -> Entrance {
         Protocol::WebSocket => shard::Protocol::WebSocket,
         Protocol::Tcp => shard::Protocol::Tcp,
     };
-    Entrance { protocol, tls }
+    Entrance {
+        protocol,
+        tls,
+        number: 0,
+    }
 }
 
 fn scheme(protocol: Protocol, tls: bool) -> &'static str {

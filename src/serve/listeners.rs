@@ -99,6 +99,15 @@ impl Served {
         Ok(self)
     }
 
+    /// What its connections are counted under: its address as the configuration says it.
+    fn name(&self) -> String {
+        let scheme = if self.tls { "tls://" } else { "" };
+        match &self.label {
+            Label::Bound { wanted, .. } => format!("{scheme}{wanted}"),
+            Label::Activated { address, .. } => format!("{scheme}{address}"),
+        }
+    }
+
     /// How many of its sockets each of `workers` accepts by.
     fn sockets_each(&self, workers: usize) -> usize {
         self.sockets.len().div_ceil(workers)
@@ -110,15 +119,40 @@ impl Served {
 pub(super) struct Listeners(pub(super) Vec<Served>);
 
 impl Listeners {
+    /// What connections are counted under, each once: port 0 may have been asked for several times.
+    pub(super) fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for name in self.0.iter().map(Served::name) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    /// Each address, with its number among [`Listeners::names`].
+    pub(super) fn addresses(&self) -> Vec<(SocketAddr, u16)> {
+        let names = self.names();
+        let number = |it: &Served| names.iter().position(|name| *name == it.name());
+        let all = self.0.iter();
+        all.map(|it| (it.label.address(), number(it).unwrap_or(0) as u16))
+            .collect()
+    }
+
     /// What each listener of a worker says of those who come in by it, in the order of [`Listeners::share_out`].
     pub(super) fn entrances(
         &self,
         workers: usize,
         entrance: impl Fn(bool) -> Entrance,
     ) -> Vec<Entrance> {
-        let all = self.0.iter();
-        let all =
-            all.flat_map(|it| std::iter::repeat_n(entrance(it.tls), it.sockets_each(workers)));
+        let all = self.0.iter().zip(self.addresses());
+        let all = all.flat_map(|(it, (_, number))| {
+            let entrance = Entrance {
+                number,
+                ..entrance(it.tls)
+            };
+            std::iter::repeat_n(entrance, it.sockets_each(workers))
+        });
         all.collect()
     }
 

@@ -54,6 +54,8 @@ pub enum ServeError {
     },
     /// The thread of the HTTP side panicked, and took the process with it.
     Http,
+    /// The process that has started this one as its successor wants none any more.
+    Orphaned,
     /// The system refused something that serving needs.
     System(io::Error),
 }
@@ -122,7 +124,8 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
     let settings = settings(config, tls.as_ref())?;
     let secrets = secrets::Keeper::of(config, &settings.policy);
     let (http, exchange) = http::join(
-        Exchange::new(&stop, config.balance, config.connections_max),
+        Exchange::new(&stop, config.balance, config.connections_max)
+            .with_entrances(listeners.addresses()),
         entrance(config.protocol, false),
         &settings.policy,
         config.http.clone(),
@@ -133,7 +136,9 @@ pub fn serve(config: &Config, inbox: &mut Inbox) -> Result<(), ServeError> {
     } else {
         Vec::new()
     };
-    let tallies: Vec<Arc<Tally>> = (0..workers).map(|_| Arc::default()).collect();
+    let tallies: Vec<Arc<Tally>> = (0..workers)
+        .map(|_| Arc::new(Tally::new(listeners.names())))
+        .collect();
     let shares = listeners.share_out(workers)?;
     let entrances = listeners.entrances(workers, |tls| entrance(config.protocol, tls));
     for ((number, tally), listeners) in tallies.iter().enumerate().zip(shares) {

@@ -33,6 +33,8 @@ pub struct Carried {
     pub link: Option<Box<Link>>,
     /// Who is at the other end, where something is known of it. Of this only its address is in the encoding.
     pub guest: Option<Box<Guest>>,
+    /// By which entrance it came in ([`super::Entrance::number`]). It is no part of the encoding: the next process has others.
+    pub entrance: u16,
     /// Whoever picks it up keeps it as long as it lives. It is no part of the encoding.
     pub stays: bool,
 }
@@ -133,6 +135,7 @@ impl Carried {
             permit,
             link: None,
             guest: None,
+            entrance: 0,
             stays: false,
         };
         reader.end().map(|()| carried)

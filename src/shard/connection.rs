@@ -27,6 +27,8 @@ pub struct Entrance {
     pub protocol: Protocol,
     /// Whether they speak it over TLS.
     pub tls: bool,
+    /// Its number among those whose connections are counted apart.
+    pub number: u16,
 }
 
 /// Where a connection goes that is put down.
@@ -84,6 +86,7 @@ impl Dialogue {
     }
 
     /// How far it is.
+    #[inline]
     pub(super) fn stage(&self) -> Stage {
         match self {
             Dialogue::WebSocket(session) => session.stage(),
@@ -197,6 +200,8 @@ pub struct Connection<Io> {
     pub(super) phase: Phase,
     /// It is to be put down, for whoever is to pick it up.
     pub(super) leaving: Option<Destination>,
+    /// By which entrance it came in ([`Entrance::number`]).
+    pub(super) entrance: u16,
     /// It stays in this process: its successor would not have it.
     pub(super) stays: bool,
     /// The session takes no input until there is room; it waits in `parked`.
@@ -255,6 +260,7 @@ impl<Io> Connection<Io> {
             io,
             phase: Phase::Talking,
             leaving: None,
+            entrance: 0,
             stays: false,
             held: false,
             yields: false,

@@ -261,6 +261,7 @@ mod tests {
                 Entrance {
                     protocol: Protocol::WebSocket,
                     tls: false,
+                    number: 0,
                 },
                 None,
             );

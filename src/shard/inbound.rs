@@ -8,6 +8,7 @@ use crate::protocol::{Next, Reply, Turn, Wake};
 use super::Handle;
 use super::connection::{Dialogue, Phase};
 use super::outbound::{Queue, Sent};
+use super::visited::Exchanged;
 
 /// The least that is read from a peer at a time, in bytes, and the least room that there is for an answer.
 pub(super) const RECEIVE_BYTES_MIN: usize = 4 * 1024;
@@ -144,6 +145,9 @@ impl<Io> Handle<'_, Io> {
         ask: impl FnOnce(&mut Dialogue, &mut Turn<'_>, &mut Reply) -> T,
     ) -> (T, Reply) {
         let connection = &mut *self.connection;
+        let stage = connection.dialogue.stage();
+        let visit = connection.guest.as_ref().and_then(|it| it.visit.as_ref());
+        let before = visit.map(|_| Exchanged::so_far(&self.common.tally));
         let mut reply = Reply::default();
         let mut turn = Turn {
             now: self.common.now,
@@ -161,6 +165,15 @@ impl<Io> Handle<'_, Io> {
         let said = ask(&mut connection.dialogue, &mut turn, &mut reply);
         self.common.inflation = turn.inflation;
         connection.cause = connection.cause.or(turn.cause);
+        let reached = connection.dialogue.stage();
+        if reached != stage {
+            let stages = self.common.tally.stages.of(connection.entrance);
+            stages.at(stage).sub(1);
+            stages.at(reached).add(1);
+        }
+        if let Some(before) = before {
+            self.note_exchanged(&before);
+        }
         self.arm_for_dialogue();
         (said, reply)
     }
@@ -320,6 +333,7 @@ mod tests {
             let entrance = Entrance {
                 protocol,
                 tls: false,
+                number: 0,
             };
             let id = self.shard.open((), entrance, None);
             for bytes in [REQUEST, bytes] {

@@ -235,7 +235,8 @@ impl<Io> Shard<Io> {
             Phase::Talking
         };
         let dialogue = Dialogue::open(entrance.protocol, &common.settings.policy, common.now);
-        common.tally.stages.at(dialogue.stage()).add(1);
+        let stages = common.tally.stages.of(entrance.number);
+        stages.at(dialogue.stage()).add(1);
         let acceptor = common.settings.tls.as_ref().filter(|_| entrance.tls);
         debug_assert_eq!(
             acceptor.is_some(),
@@ -247,6 +248,7 @@ impl<Io> Shard<Io> {
             .is_some_and(|guest| guest.awaits_introduction());
         let connection = Connection {
             phase,
+            entrance: entrance.number,
             permit,
             link: Link::accept(acceptor, has_preface),
             guest,
@@ -330,7 +332,8 @@ impl<Io> Shard<Io> {
     /// Takes a connection out of all accounts whose queue is empty and that has no slot any more.
     fn forget(&mut self, id: SlotId, mut connection: Connection<Io>) -> Forgotten<Io> {
         let common = &mut self.common;
-        common.tally.stages.at(connection.dialogue.stage()).sub(1);
+        let stages = common.tally.stages.of(connection.entrance);
+        stages.at(connection.dialogue.stage()).sub(1);
         common.tally.behind.sub(u64::from(connection.blocked));
         if let Some(link) = &mut connection.link {
             common.slabs.recount(&mut link.counted, 0);
@@ -360,6 +363,7 @@ type Forgotten<Io> = (Io, Option<Permit>, Option<Box<Link>>);
 const TCP: Entrance = Entrance {
     protocol: Protocol::Tcp,
     tls: false,
+    number: 0,
 };
 
 /// A shard of RFC 862 echoes for the tests in this folder, with its counters.

@@ -50,6 +50,7 @@ impl Carried {
             permit: None,
             link: None,
             guest: None,
+            entrance: entrance.number,
             stays: false,
         }
     }
@@ -87,7 +88,7 @@ impl<Io> Shard<Io> {
             common.slabs.give(slab);
         }
         common.tally.put_down.add(1);
-        let guest = connection.guest.take();
+        let (guest, entrance) = (connection.guest.take(), connection.entrance);
         let (io, permit, link) = self.forget(id, connection);
         let carried = Carried {
             state: writer.into_bytes(),
@@ -96,6 +97,7 @@ impl<Io> Shard<Io> {
             permit,
             link,
             guest,
+            entrance,
             stays: false,
         };
         Some((io, carried))
@@ -114,7 +116,8 @@ impl<Io> Shard<Io> {
         let mut connection = self.restore(io, carried)?;
         let common = &mut self.common;
         common.tally.picked_up.add(1);
-        common.tally.stages.at(connection.dialogue.stage()).add(1);
+        let stages = common.tally.stages.of(connection.entrance);
+        stages.at(connection.dialogue.stage()).add(1);
         common.tally.behind.add(u64::from(connection.blocked));
         common.surplus += usize::from(connection.permit.is_none());
         connection.late &= common.draining.is_some();
@@ -153,6 +156,7 @@ impl<Io> Shard<Io> {
             return Err((connection.io, damage));
         }
         connection.stays = carried.stays;
+        connection.entrance = carried.entrance;
         connection.permit = carried.permit.or_else(|| common.settings.admission.enter());
         connection.link = carried.link;
         let is_finished = connection.link.as_ref().is_some_and(|it| it.is_finished());
@@ -291,6 +295,7 @@ mod tests {
             let entrance = Entrance {
                 protocol: Protocol::WebSocket,
                 tls: false,
+                number: 0,
             };
             return Carried::fresh(entrance, &Policy::default(), b"GET / HT".to_vec(), 8);
         }

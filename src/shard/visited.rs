@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::protocol::Tally;
 use crate::protocol::guests::{Peer, Visit};
 use crate::protocol::tally::Stage;
 
@@ -25,7 +26,34 @@ pub struct Visited {
     pub lasted: Duration,
 }
 
+/// Messages that a worker has exchanged with all peers: what it has after a dialogue was asked and had not before, that
+/// peer's are.
+pub(super) struct Exchanged {
+    received: u64,
+    sent: u64,
+}
+
+impl Exchanged {
+    pub(super) fn so_far(tally: &Tally) -> Self {
+        Exchanged {
+            received: tally.data_messages(),
+            sent: tally.data_messages_sent(),
+        }
+    }
+}
+
 impl<Io> Handle<'_, Io> {
+    /// Takes note of the messages of a dialogue that was asked, for its visit.
+    #[inline(never)]
+    pub(super) fn note_exchanged(&mut self, before: &Exchanged) {
+        let now = Exchanged::so_far(&self.common.tally);
+        let guest = self.connection.guest.as_deref_mut();
+        if let Some(visit) = guest.and_then(|guest| guest.visit.as_mut()) {
+            visit.received_messages += now.received - before.received;
+            visit.sent_messages += now.sent - before.sent;
+        }
+    }
+
     /// It is to be told of at its end, unless that is known. `peer` finds out where it comes from.
     pub fn begin_visit(&mut self, peer: impl FnOnce(&Io) -> Option<Peer>) {
         let connection = &mut *self.connection;

@@ -71,6 +71,8 @@ pub(crate) fn everyone_is_told_of_where_that_is_wanted(engine: &'static str) {
         "connection=0-1 ",
         "tls=false ",
         "status=101 ",
+        "received_messages=1 ",
+        "sent_messages=1 ",
         "end=\"left\" ",
         "code=3001 ",
         "seconds=",
@@ -104,6 +106,7 @@ pub(crate) fn everyone_is_told_of_where_that_is_wanted(engine: &'static str) {
         &said,
         &["status=400 ", "received_bytes=18 ", "end=\"refused\""],
     );
+    assert!(!said.contains("messages="), "{said}");
 
     let json = Seen::start(engine, &["--access-log", "on", "--log-format", "json"]);
     let peer = visit(&json);

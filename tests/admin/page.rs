@@ -53,7 +53,7 @@ pub(crate) fn nothing_else_need_be_served(engine: &'static str) {
     stream.write_all(b"abc").unwrap();
     stream.read_exact(&mut [0; 3]).unwrap();
     plain.assert_comes(&[
-        "ringback_connections{state=\"open\",worker=\"0\"} 1",
+        "ringback_connections{entrance=\"127.0.0.1:0\",state=\"open\",worker=\"0\"} 1",
         "ringback_received_bytes_total{worker=\"0\"} 3",
         "ringback_answered_bytes_total{worker=\"0\"} 3",
     ]);

@@ -108,6 +108,7 @@ impl Scenario {
                     Protocol::WebSocket
                 },
                 tls: false,
+                number: 0,
             },
             policy: policy(random, calm, hoards),
             drain_timeout: span(random, calm),

@@ -68,6 +68,7 @@ impl Crew {
                     entrances: vec![Entrance {
                         protocol,
                         tls: false,
+                        number: 0,
                     }],
                     stop: &stop,
                     exchange,

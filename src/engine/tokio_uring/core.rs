@@ -57,6 +57,7 @@ impl<W: World> Shared<W> {
                 pool,
                 attendant: Bell::default(),
                 attends: None,
+                times_turn: false,
                 tasks: 0,
                 ending: false,
                 broken: false,
@@ -135,6 +136,8 @@ pub(super) struct Core<S> {
     pub(super) attendant: Bell,
     /// When it will look at the deadlines by itself.
     pub(super) attends: Option<Moment>,
+    /// That task is to time a turn.
+    pub(super) times_turn: bool,
     /// Tasks that have not ended.
     pub(super) tasks: usize,
     /// Those who are here are to go.
@@ -185,6 +188,10 @@ impl<S: Stream> Core<S> {
 
     /// A read has ended.
     pub(super) fn received(&mut self, id: SlotId, result: io::Result<usize>, mut buffer: Vec<u8>) {
+        if self.state.counts_turn() {
+            self.times_turn = true;
+            self.attendant.ring();
+        }
         if let Some(mut connection) = self.state.shard.at(id) {
             match result {
                 Ok(0) => connection.peer_finished(),

@@ -39,6 +39,7 @@ pub async fn serve<W: World>(
     loop {
         let next = shared.core().state.next_due();
         attend(shared, stop, next, woken()).await;
+        time_turn(shared).await;
         read_letters(shared);
         if stop.phase() == StopPhase::Closing {
             // Who waits to be accepted is, once the kernel has been asked.
@@ -91,6 +92,17 @@ async fn attend<W: World>(
     let mut core = shared.core_now();
     assert!(!core.broken, "a task of this worker panicked");
     core.attend(stop);
+}
+
+/// Takes the time of a turn of the runtime, if it is time to: between now and when it comes round to this task again, all
+/// others have their turn that can go on, and nothing waits.
+async fn time_turn<W: World>(shared: &Shared<W>) {
+    if std::mem::take(&mut shared.core().times_turn) {
+        let began = shared.world.now();
+        shared.world.turn().await;
+        let took = shared.world.now().since(began);
+        shared.core().state.note_turn(took);
+    }
 }
 
 /// Ends what is left, and waits until all tasks have seen their operations end.

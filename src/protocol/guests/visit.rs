@@ -15,6 +15,10 @@ pub struct Visit {
     pub since: Moment,
     /// What its handshake was answered with, if it was.
     pub status: Option<u16>,
+    /// Whole data messages that came.
+    pub received_messages: u64,
+    /// Whole data messages that went.
+    pub sent_messages: u64,
     /// The code of the Close that ended it.
     pub code: Option<u16>,
     /// Why the server ended it, if it did; of several reasons the first.
@@ -27,9 +31,16 @@ impl Visit {
         Visit {
             since,
             status: is_upgraded.then_some(SWITCHING_PROTOCOLS),
+            received_messages: 0,
+            sent_messages: 0,
             code: None,
             cause: None,
         }
+    }
+
+    /// Whether frames come and go, or did.
+    pub fn is_upgraded(&self) -> bool {
+        self.status == Some(SWITCHING_PROTOCOLS)
     }
 
     /// The handshake went well.

@@ -184,19 +184,13 @@ impl Session {
         };
         let step = open.receive(turn, lent, from, reply);
         if step.next == Next::HalfClose {
-            self.enter(State::Ended, turn.tally);
+            self.state = State::Ended;
         }
         step
     }
 
-    /// Goes on to another stage.
-    fn enter(&mut self, state: State, tally: &Tally) {
-        tally.stages.at(self.stage()).sub(1);
-        self.state = state;
-        tally.stages.at(self.stage()).add(1);
-    }
-
     /// How far it is.
+    #[inline]
     pub fn stage(&self) -> Stage {
         match self.state {
             State::Head(_) => Stage::Handshake,
@@ -222,7 +216,7 @@ impl Session {
             Outcome::More => Err(all(lent, Next::Read)),
             Outcome::Refuse(refusal) => {
                 head.refuse(turn, refusal, lent, reply);
-                self.enter(State::Ended, turn.tally);
+                self.state = State::Ended;
                 Err(all(lent, Next::HalfClose))
             }
             Outcome::HandOver => Err(Step {
@@ -238,7 +232,7 @@ impl Session {
                     visit.note_upgrade();
                 }
                 let open = Open::new(manner, deflates, turn, reply);
-                self.enter(State::Open(open), turn.tally);
+                self.state = State::Open(open);
                 if head_len == lent.len() {
                     Err(all(lent, Next::Read))
                 } else {
@@ -250,13 +244,10 @@ impl Session {
 
     /// Goes on without bytes, for the reason given.
     pub fn resume(&mut self, turn: &mut Turn<'_>, why: Wake, reply: &mut Reply) -> Next {
-        let before = self.stage();
         let next = match (&mut self.state, why) {
             (State::Ended, _) => Next::HalfClose,
             (_, Wake::PeerFinished) => {
                 self.release(turn.slabs);
-                turn.tally.stages.at(before).sub(1);
-                turn.tally.stages.at(Stage::Closing).add(1);
                 Next::Close
             }
             (State::Head(head), Wake::Deadline) => head.expire(turn, reply),
@@ -265,7 +256,7 @@ impl Session {
             (State::Open(open), Wake::Drain(code)) => open.drain(turn, code, reply),
         };
         if next == Next::HalfClose {
-            self.enter(State::Ended, turn.tally);
+            self.state = State::Ended;
         }
         next
     }

@@ -1,6 +1,7 @@
 //! Numbers that are told apart by a label. Which values a label has is known beforehand, so that no peer can make them
 //! many.
 
+use std::borrow::Cow;
 use std::marker::PhantomData;
 
 use super::counter::Counter;
@@ -84,6 +85,49 @@ impl Labels for Stage {
     #[inline]
     fn index(self) -> usize {
         self as usize
+    }
+}
+
+/// What those entrances are called together that are not counted apart.
+const OTHER: &str = "other";
+
+/// Connections by the entrance they came in by, and by how far they are.
+#[derive(Debug)]
+pub struct Stages(Vec<(Cow<'static, str>, By<Stage>)>);
+
+impl Default for Stages {
+    fn default() -> Self {
+        Stages::new(Vec::new())
+    }
+}
+
+impl Stages {
+    /// Of entrances with these names, which must differ, and of all others.
+    pub(super) fn new(entrances: Vec<String>) -> Self {
+        let named = entrances.into_iter().map(Cow::<str>::Owned);
+        let all = named.chain([Cow::Borrowed(OTHER)]);
+        Stages(all.map(|name| (name, By::default())).collect())
+    }
+
+    /// Of the entrance of that number.
+    pub fn of(&self, entrance: u16) -> &By<Stage> {
+        let last = self.0.len() - 1;
+        &self.0[usize::from(entrance).min(last)].1
+    }
+}
+
+impl Counted for Stages {
+    const LABELS: &'static [&'static str] = &["entrance", Stage::NAME];
+
+    fn samples(&self) -> Vec<Sample> {
+        let of = |(name, stages): &(Cow<'static, str>, By<Stage>)| {
+            let one = |(stage, count)| Sample {
+                labels: vec![name.clone(), Cow::Borrowed(stage)],
+                value: Value::Whole(count),
+            };
+            stages.each().map(one).collect::<Vec<_>>()
+        };
+        self.0.iter().flat_map(of).collect()
     }
 }
 
@@ -252,6 +296,11 @@ impl Messages {
     /// All that came in.
     pub fn received(&self, opcode: Opcode) -> u64 {
         self.echoed.at(opcode).get() + self.received_alone.at(opcode).get()
+    }
+
+    /// All that went out.
+    pub fn sent(&self, opcode: Opcode) -> u64 {
+        self.echoed.at(opcode).get() + self.sent_alone.at(opcode).get()
     }
 }
 

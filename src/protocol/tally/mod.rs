@@ -15,7 +15,7 @@ mod labels;
 mod table;
 
 pub use counter::{Counter, DURATION_BUCKETS, Durations, Peak};
-pub use labels::{By, Closes, Labels, Messages, Opcode, Stage, Status, Waited};
+pub use labels::{By, Closes, Labels, Messages, Opcode, Stage, Stages, Status, Waited};
 pub use table::{Counted, Kind, Row, Sample, Scope, Value};
 
 use super::close::Violation;
@@ -50,8 +50,9 @@ macro_rules! tally {
 }
 
 tally! {
-    /// Connections of workers now, by how far they are: the handshake, open, or the end.
-    stages: By<Stage> = gauge "ringback_connections" by_worker;
+    /// Connections of workers now, by the address that they came in by, as `--listen` has it, and by how far they are: the
+    /// handshake, open, or the end. `other` is an address that is no longer listened on.
+    stages: Stages = gauge "ringback_connections" by_worker;
     /// Connections accepted.
     accepted: Counter = counter "ringback_connections_accepted" by_worker;
     /// Connections that ended.
@@ -113,17 +114,30 @@ tally! {
     receives_armed: Counter = counter "ringback_uring_receives_armed" in_all;
     /// Receives of the uring engine that found no buffer (ENOBUFS).
     no_buffers: Counter = counter "ringback_uring_no_buffers" in_all;
-    /// Turns of the loop that were timed, one in 64, by how long they took without waiting. Not on the tokio-uring
-    /// engine, whose turns are the runtime's.
+    /// Turns of the loop that were timed, one in 64, by how long they took without waiting. On the tokio-uring engine:
+    /// the runtime's, one for each 64 receives.
     turns: Durations = histogram "ringback_turn_duration_seconds" by_worker;
     /// The longest of the turns that were timed, since the start.
     turn_max: Peak = gauge "ringback_turn_duration_max_seconds" by_worker;
 }
 
 impl Tally {
+    /// For connections that come in by entrances of these names, which must differ.
+    pub fn new(entrances: Vec<String>) -> Self {
+        Tally {
+            stages: Stages::new(entrances),
+            ..Tally::default()
+        }
+    }
+
     /// Whole data messages received.
     pub fn data_messages(&self) -> u64 {
         self.messages.received(Opcode::Text) + self.messages.received(Opcode::Binary)
+    }
+
+    /// Whole data messages sent.
+    pub fn data_messages_sent(&self) -> u64 {
+        self.messages.sent(Opcode::Text) + self.messages.sent(Opcode::Binary)
     }
 
     /// Requests answered with anything but 101.
@@ -161,14 +175,15 @@ mod tests {
 
     #[test]
     fn what_is_counted_is_told_with_its_labels() {
-        let tally = Tally::default();
+        let tally = Tally::new(vec!["a".to_owned(), "b".to_owned()]);
         tally.handshakes.at(Status(101)).add(2);
         tally.handshakes.at(Status(599)).add(1);
         tally.messages.echoed(Opcode::Text).add(3);
         tally.messages.sent_alone(Opcode::Ping).add(1);
         tally.violations.at(Violation::Utf8).add(1);
-        tally.stages.at(Stage::Open).add(2);
-        tally.stages.at(Stage::Open).sub(1);
+        tally.stages.of(1).at(Stage::Open).add(2);
+        tally.stages.of(1).at(Stage::Open).sub(1);
+        tally.stages.of(7).at(Stage::Closing).add(3);
         let told = |metric: &str, labels: &[&str]| {
             let row = TABLE.iter().find(|row| row.metric == metric).unwrap();
             let samples = (row.read)(&tally);
@@ -183,6 +198,9 @@ mod tests {
         assert_eq!(told("ringback_messages", &["in", "ping"]), Value::Whole(0));
         let violation = &[Violation::Utf8.reason()];
         assert_eq!(told("ringback_violations", violation), Value::Whole(1));
-        assert_eq!(told("ringback_connections", &["open"]), Value::Whole(1));
+        let connections = |labels| told("ringback_connections", labels);
+        assert_eq!(connections(&["b", "open"]), Value::Whole(1));
+        assert_eq!(connections(&["a", "open"]), Value::Whole(0));
+        assert_eq!(connections(&["other", "closing"]), Value::Whole(3));
     }
 }

@@ -19,6 +19,7 @@ const REQUEST: &[u8] =
 const ENTRANCE: Entrance = Entrance {
     protocol: Protocol::WebSocket,
     tls: true,
+    number: 0,
 };
 
 /// A masked message of two bytes, and its echo.

@@ -46,6 +46,7 @@ fn sealed(body: &[u8]) -> Vec<u8> {
     let entrance = Entrance {
         protocol: Protocol::Tcp,
         tls: false,
+        number: 0,
     };
     let any = Carried::fresh(entrance, &Policy::default(), Vec::new(), 0).encode();
     [&any[..6], &Sha1::digest(body), body].concat()
