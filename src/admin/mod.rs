@@ -8,13 +8,14 @@
 //! |---|---|
 //! | `address` | where it listens |
 //! | `sources` | what it reads |
-//! | `metrics` | `/metrics`, and the table of what is there |
+//! | `rows` | what the process has besides its workers, as a table |
+//! | `metrics` | `/metrics`, written from that and the table of workers |
 //! | `process` | what the kernel tells of this process |
 //! | `connections` | `/connections`: asked of the workers, who answer in turns of theirs |
 //! | `routes` | what is answered |
 //! | `listener` | its thread |
 //!
-//! It may import `engine`, `http`, `memory` and `protocol`. It must never know the configuration's flags, nor who serves.
+//! It may import `engine`, `http`, `log`, `memory`, `protocol` and `sys`. It must never know the configuration's flags, nor who serves.
 
 mod address;
 mod connections;
@@ -22,6 +23,7 @@ mod listener;
 mod metrics;
 mod process;
 mod routes;
+mod rows;
 mod sources;
 
 pub use address::Address;

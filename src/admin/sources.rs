@@ -4,6 +4,7 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -12,6 +13,7 @@ use crate::engine::{Exchange, Stop, StopPhase};
 use crate::http::{Occupied, Sender};
 use crate::memory::Budget;
 use crate::protocol::Tally;
+use crate::sys::clock;
 
 /// How far the server is, for whoever sends it newcomers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,13 +44,43 @@ pub struct Told {
     pub from: String,
 }
 
+/// How often something has happened, and when it did last.
+#[derive(Debug, Default)]
+pub struct Occurrences {
+    count: AtomicU64,
+    /// Milliseconds since 1970; 0: never.
+    last: AtomicU64,
+}
+
+impl Occurrences {
+    /// It has happened now.
+    pub fn note(&self) {
+        let now = u64::try_from(clock::since_1970().as_millis()).unwrap_or(u64::MAX);
+        self.last.store(now, Relaxed);
+        self.count.fetch_add(1, Relaxed);
+    }
+
+    /// How often.
+    pub(super) fn count(&self) -> u64 {
+        self.count.load(Relaxed)
+    }
+
+    /// When last, since 1970; none: never.
+    pub(super) fn last(&self) -> Option<Duration> {
+        let last = Some(self.last.load(Relaxed)).filter(|last| *last > 0);
+        last.map(Duration::from_millis)
+    }
+}
+
 /// What became of restarts that no peer notices.
 #[derive(Debug, Default)]
 pub struct Handovers {
-    /// Successors that were started.
-    pub started: AtomicU64,
+    /// Successors that were asked for.
+    pub started: Occurrences,
     /// Of these, those that were no good: this process went on.
-    pub failed: AtomicU64,
+    pub failed: Occurrences,
+    /// This process has succeeded another.
+    pub succeeded: Occurrences,
     /// Connections that are a successor's.
     pub handed_over: AtomicU64,
     /// Connections that this process has from the one before it.
@@ -59,9 +91,9 @@ pub struct Handovers {
 #[derive(Debug, Default)]
 pub struct Reloads {
     /// New handshakes had what was read.
-    pub read: AtomicU64,
+    pub read: Occurrences,
     /// It was no good, and the old ones stayed.
-    pub refused: AtomicU64,
+    pub refused: Occurrences,
 }
 
 /// Where everything is counted, and what does not change.

@@ -58,6 +58,8 @@ pub(super) enum Succession {
     Inherits(Inheritance, Vec<usize>),
     /// It takes over.
     Accedes(Accession),
+    /// It was to take over, and leaves whoever it does not have yet to the one before it.
+    Renounces,
     /// It hands over.
     HandsOver(Handover),
     /// It has handed over, and has only to end.
@@ -135,7 +137,7 @@ impl Service {
                 }
                 Event::Succeed => self.succeed(inbox),
                 Event::Succession(news) => {
-                    if self.hear(news, told.is_some()) && leaves.is_none() {
+                    if self.hear(news, told.is_some(), leaves.is_some()) {
                         leaves = Some(self.leave());
                     }
                 }
@@ -204,11 +206,9 @@ impl Service {
     }
 
     /// Has everyone say goodbye, from now on.
-    fn drain(&self) -> Instant {
+    fn drain(&mut self) -> Instant {
         self.account.0.enter(State::Leaving);
-        if let Succession::Accedes(accession) = &self.succession {
-            accession.renounce();
-        }
+        self.renounce();
         self.stop.drain(self.goodbye);
         self.http.drain();
         info!(
@@ -218,7 +218,15 @@ impl Service {
         Instant::now()
     }
 
-    /// Has everyone say goodbye who could not be handed over.
+    /// Leaves to the process before this one what it has still, and whoever comes, if there is one.
+    fn renounce(&mut self) {
+        match std::mem::replace(&mut self.succession, Succession::Renounces) {
+            Succession::Accedes(accession) => accession.renounce(),
+            other => self.succession = other,
+        }
+    }
+
+    /// Has everyone say goodbye here, since another process serves.
     fn leave(&self) -> Instant {
         self.stop.drain(Goodbye {
             code: CloseCode::SERVICE_RESTART,
@@ -255,7 +263,7 @@ impl Service {
             Succession::HandsOver(_) | Succession::Over(_) => {
                 return warn!("SIGUSR2: handing over to a successor is under way already");
             }
-            Succession::Inherits(..) | Succession::Accedes(_) => {
+            Succession::Inherits(..) | Succession::Accedes(_) | Succession::Renounces => {
                 return warn!(
                     "SIGUSR2: taking over from the process before this one is still under way"
                 );
@@ -274,17 +282,35 @@ impl Service {
             );
         }
         manager::reloading();
+        self.estate.counters.started.note();
         match Handover::begin(self.estate.clone(), inbox.events()) {
             Ok(handover) => self.succession = Succession::HandsOver(handover),
-            Err(why) => {
-                warn!("{}", goes_on(&why));
-                manager::ready();
-            }
+            Err(why) => self.go_on(&why),
         }
     }
 
-    /// Takes note of what became of a succession; whether this process has handed over. `told`: it is to stop.
-    fn hear(&mut self, news: News, told: bool) -> bool {
+    /// The successor is no good.
+    fn go_on(&self, why: &str) {
+        self.estate.counters.failed.note();
+        warn!("cannot hand over to a successor: {why}; this process goes on as before");
+        manager::ready();
+    }
+
+    /// The process before this one serves no more. `told`: this one is to stop.
+    fn reign(&mut self, told: bool) {
+        self.succession = Succession::None;
+        self.estate.counters.succeeded.note();
+        // Nobody else does, be it to refuse.
+        self.estate.stop.set_accepting(true);
+        self.desk.succeed(&self.account.0);
+        if !told {
+            manager::ready();
+        }
+    }
+
+    /// Takes note of what became of a succession; whether everyone here is to say goodbye now, since another process
+    /// serves. `told`: this one is to stop. `leaves`: everyone says goodbye already.
+    fn hear(&mut self, news: News, told: bool, leaves: bool) -> bool {
         match news {
             News::Serves { pid } => info!("process {pid} accepts connections now"),
             News::Done {
@@ -298,42 +324,47 @@ impl Service {
                 self.desk = Desk::Closed;
                 info!("handed {sent} connections over within {took:?}; {staying} stay");
                 let succession = std::mem::replace(&mut self.succession, Succession::None);
-                self.succession = match succession {
-                    Succession::HandsOver(handover) => Succession::Over(handover),
-                    other => other,
-                };
-                return true;
+                if let Succession::HandsOver(handover) = succession {
+                    if told {
+                        // It was the service that was to stop, and who was told so has no say any more.
+                        info!("the successor is told to stop, too");
+                        handover.stop_successor();
+                    }
+                    self.succession = Succession::Over(handover);
+                }
+                return !told;
             }
             News::Failed(why) => {
                 self.succession = Succession::None;
                 if !told {
-                    warn!("{}", goes_on(&why));
-                    manager::ready();
+                    self.go_on(&why);
                 }
             }
+            News::Begins if leaves => {}
+            News::Begins => self.estate.stop.set_accepting(true),
             News::TookOver { connections, took } => {
-                self.succession = Succession::None;
-                self.desk.succeed(&self.account.0);
-                manager::ready();
+                self.reign(told);
                 info!("took {connections} connections over within {took:?}");
             }
             News::Alone => {
-                self.desk.succeed(&self.account.0);
                 if let Succession::Accedes(_) = self.succession {
-                    self.succession = Succession::None;
-                    manager::ready();
+                    self.reign(told);
                     warn!(
-                        "the process before this one has ended before it had handed everything over"
+                        "the process before this one has died, or was told to stop, before it had handed everything over"
                     );
+                }
+            }
+            News::GivesUp(why) => {
+                warn!("nothing more is taken over from the process before this one: {why}");
+                if let Succession::Accedes(_) = self.succession {
+                    // That one goes on, and two that serve would be one that nobody knows of.
+                    self.renounce();
+                    return !leaves;
                 }
             }
         }
         false
     }
-}
-
-fn goes_on(why: &str) -> String {
-    format!("cannot hand over to a successor: {why}; this process goes on as before")
 }
 
 fn died(number: usize, outcome: io::Result<()>) -> ServeError {

@@ -4,7 +4,6 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, UNIX_EPOCH};
@@ -129,7 +128,7 @@ impl Source {
         } else {
             &self.reloads.refused
         };
-        count.fetch_add(1, Relaxed);
+        count.note();
         match replaced {
             Ok(1) => info!("TLS: read the certificate again; new handshakes have it"),
             Ok(count) => info!("TLS: read {count} certificates again; new handshakes have them"),

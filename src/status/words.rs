@@ -44,7 +44,9 @@ fn words_at(page: &Page, now: f64) -> String {
     };
     let limit = max.map_or("no limit".to_owned(), |max| format!("at most {max}"));
     let per_worker = of_workers(page, "ringback_connections");
-    let lines = [
+    let last = |name| last(page, name, now);
+    let speaks_tls = page.of("ringback_tls_reloads_total").next().is_some();
+    let mut lines = vec![
         (
             "version",
             format!(
@@ -55,6 +57,10 @@ fn words_at(page: &Page, now: f64) -> String {
             ),
         ),
         ("state", format!("{state}, up for {}", span(age))),
+        (
+            "last handover",
+            last("ringback_last_handover_timestamp_seconds"),
+        ),
         (
             "connections",
             format!(
@@ -153,6 +159,10 @@ fn words_at(page: &Page, now: f64) -> String {
             ),
         ),
     ];
+    if speaks_tls {
+        let reload = last("ringback_tls_last_reload_timestamp_seconds");
+        lines.push(("last reload", reload));
+    }
     let line = |(what, said): &(&str, String)| format!("{what:<16} {said}\n");
     lines.iter().map(line).collect()
 }
@@ -168,6 +178,15 @@ fn by(page: &Page, name: &str, label: &str, counts: impl Fn(&Sample) -> bool) ->
     } else {
         words.join(", ")
     }
+}
+
+/// What happened last of what has a time for each result, and how long ago.
+fn last(page: &Page, name: &str, now: f64) -> String {
+    let last = page.of(name).max_by(|a, b| a.value.total_cmp(&b.value));
+    last.map_or("none".to_owned(), |it| {
+        let result = it.label("result").unwrap_or("?");
+        format!("{result} {} ago", span((now - it.value).max(0.0).trunc()))
+    })
 }
 
 /// The sum of each worker, in their order.
@@ -219,6 +238,9 @@ mod tests {
              ringback_handshakes_total{status=\"400\"} 2\n\
              ringback_handshakes_total{status=\"503\"} 0\n\
              ringback_turn_duration_max_seconds{worker=\"0\"} 0.0021\n\
+             ringback_last_handover_timestamp_seconds{result=\"succeeded\"} 1000.5\n\
+             ringback_last_handover_timestamp_seconds{result=\"failed\"} 1090.25\n\
+             ringback_tls_reloads_total{result=\"read\"} 0\n\
              process_start_time_seconds 1000\n",
         );
         let text = words_at(&page, 1100.0);
@@ -231,10 +253,12 @@ mod tests {
             "violations       none",
             "workers          0 (3 + 4 connections)",
             "worst turn       2ms 100us of those that were timed",
+            "last handover    failed 9s ago",
+            "last reload      none",
         ] {
             assert!(text.lines().any(|it| it == line), "{line}\n{text}");
         }
-        assert!(text.lines().count() <= 20);
+        assert!(text.lines().count() <= 21);
         assert!(!words_at(&Page::default(), 0.0).is_empty());
     }
 }

@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
+use rustix::io::retry_on_intr;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
@@ -29,7 +30,8 @@ pub fn send(
         return Err(io::ErrorKind::InvalidInput.into());
     }
     let bytes = [IoSlice::new(bytes)];
-    Ok(sendmsg(socket, &bytes, &mut control, SendFlags::NOSIGNAL)?)
+    let send = || sendmsg(socket, &bytes, &mut control, SendFlags::NOSIGNAL);
+    Ok(retry_on_intr(send)?)
 }
 
 /// What came.
@@ -50,7 +52,9 @@ pub fn receive(socket: &UnixStream, into: &mut [u8]) -> io::Result<Received> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut into = [IoSliceMut::new(into)];
-    let received = recvmsg(socket, &mut into, &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    // Where there is a limit on the wait, a signal ends it, whoever the signal is for (signal(7)).
+    let receive = || recvmsg(socket, &mut into, &mut control, RecvFlags::CMSG_CLOEXEC);
+    let received = retry_on_intr(receive)?;
     let mut descriptors = Vec::new();
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = message {

@@ -1,12 +1,17 @@
 //! What peers do is counted, once and under its name.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use rustix::process::Signal;
 use socket2::SockRef;
 
+use crate::authority::Authority;
 use crate::rig::{Seen, get, say};
+use crate::server::PATIENCE;
 use crate::support::frames::{self, Frame};
+use crate::support::request;
 
 pub(crate) fn what_peers_do_is_counted(engine: &'static str) {
     let server = Seen::start(engine, &["--max-message-size", "1000"]);
@@ -62,17 +67,21 @@ pub(crate) fn what_peers_do_is_counted(engine: &'static str) {
         "ringback_violations_total{kind=\"unmasked frame\"} 1",
         "ringback_violations_total{kind=\"message too big\"} 1",
         "ringback_violations_total{kind=\"reserved opcode\"} 0",
-        "ringback_connections{state=\"open\",worker=\"0\"} 1",
-        "ringback_connections{state=\"handshake\",worker=\"0\"} 0",
-        "ringback_connections{state=\"closing\",worker=\"0\"} 0",
+        "ringback_connections{entrance=\"127.0.0.1:0\",state=\"open\",worker=\"0\"} 1",
+        "ringback_connections{entrance=\"127.0.0.1:0\",state=\"handshake\",worker=\"0\"} 0",
+        "ringback_connections{entrance=\"127.0.0.1:0\",state=\"closing\",worker=\"0\"} 0",
         "ringback_connections_accepted_total{worker=\"0\"} 8",
         "ringback_connections_put_down_total{worker=\"0\"} 1",
         "ringback_http_requests_total 1",
     ]);
     let _silent = TcpStream::connect(server.address).unwrap();
-    server.assert_comes(&["ringback_connections{state=\"handshake\",worker=\"0\"} 1"]);
+    server.assert_comes(&[
+        "ringback_connections{entrance=\"127.0.0.1:0\",state=\"handshake\",worker=\"0\"} 1",
+    ]);
     drop(open);
-    server.assert_comes(&["ringback_connections{state=\"open\",worker=\"0\"} 0"]);
+    server.assert_comes(&[
+        "ringback_connections{entrance=\"127.0.0.1:0\",state=\"open\",worker=\"0\"} 0",
+    ]);
     let page = server.metrics();
     assert!(page.sum("ringback_received_bytes_total") > 1300.0);
     assert!(page.sum("ringback_answered_bytes_total") > 700.0);
@@ -121,6 +130,82 @@ pub(crate) fn what_a_prefix_makes_is_counted(engine: &'static str) {
         "ringback_payload_bytes_total{direction=\"in\",opcode=\"binary\"} 3",
         "ringback_payload_bytes_total{direction=\"out\",opcode=\"text\"} 12",
     ]);
+}
+
+pub(crate) fn each_entrance_is_counted_apart(engine: &'static str) {
+    let server = Seen::start(engine, &["--listen", "127.0.0.2:0"]);
+    let log = server.log();
+    let other = log
+        .iter()
+        .find_map(|line| line.split_once("ws://127.0.0.2:"));
+    let port = other.expect("an address").1.parse().expect("a port");
+    let _first = server.upgrade();
+    // One that comes back from the HTTP side.
+    let mut second = TcpStream::connect((Ipv4Addr::new(127, 0, 0, 2), port)).unwrap();
+    second.set_read_timeout(Some(PATIENCE)).unwrap();
+    let ordinary = b"HEAD /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
+    for request in [&ordinary[..], &request::upgrade()] {
+        second.write_all(request).unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            second.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+    }
+    let _silent = TcpStream::connect((Ipv4Addr::new(127, 0, 0, 2), port)).unwrap();
+    let connections = |entrance, state, count| {
+        format!(
+            "ringback_connections{{entrance=\"{entrance}\",state=\"{state}\",worker=\"0\"}} {count}"
+        )
+    };
+    let lines = [
+        connections("127.0.0.1:0", "open", 1),
+        connections("127.0.0.1:0", "handshake", 0),
+        connections("127.0.0.2:0", "open", 1),
+        connections("127.0.0.2:0", "handshake", 1),
+        connections("other", "open", 0),
+    ];
+    server.assert_comes(&lines.each_ref().map(|line| &line[..]));
+}
+
+pub(crate) fn turns_are_timed(engine: &'static str) {
+    let server = Seen::start(engine, &[]);
+    let mut peer = server.upgrade();
+    for _ in 0..200 {
+        peer.write_all(&Frame::text("hi").encode()).unwrap();
+        peer.read_exact(&mut [0; 4]).unwrap();
+    }
+    let page = server.metrics();
+    assert!(page.sum("ringback_turn_duration_seconds_count") > 0.0);
+    assert!(page.sum("ringback_turn_duration_seconds_sum") > 0.0);
+    assert!(page.sum("ringback_turn_duration_max_seconds") > 0.0);
+}
+
+#[test]
+fn what_became_of_a_reload_is_told_with_its_time() {
+    let authority = Authority::new();
+    let options = authority.options(&["localhost"]);
+    let options: Vec<_> = options.iter().map(String::as_str).collect();
+    let server = Seen::start(
+        "epoll",
+        &[&["--listen", "tls://127.0.0.1:0"], &options[..]].concat(),
+    );
+    let time = |result: &str| {
+        let page = server.metrics();
+        let name = "ringback_tls_last_reload_timestamp_seconds";
+        let start = format!("{name}{{result=\"{result}\"}} ");
+        let line = page.0.lines().find_map(|line| line.strip_prefix(&start));
+        line.map(|time| time.parse::<f64>().expect("seconds"))
+    };
+    assert_eq!((time("read"), time("refused")), (None, None));
+    let before = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    server.signal(Signal::HUP);
+    let read = crate::server::until("it is read again", || time("read"));
+    authority.write("0.pem", "no certificate");
+    server.signal(Signal::HUP);
+    let refused = crate::server::until("it is refused", || time("refused"));
+    assert!(before.as_secs_f64() - 1.0 < read && read <= refused);
 }
 
 pub(crate) fn who_does_not_keep_up_is_counted(engine: &'static str) {

@@ -1,6 +1,9 @@
 //! The admin listener, asked of the real binary.
 
 mod access;
+#[allow(dead_code, reason = "these tests use a part of it")]
+#[path = "../tls/authority.rs"]
+mod authority;
 mod connections;
 mod counted;
 mod log;
@@ -30,5 +33,6 @@ on_every_engine! {
     connections: who_keeps_most_and_who_is_slowest_is_told;
     access: everyone_is_told_of_where_that_is_wanted;
     log: whoever_is_refused_or_ended_is_named_once, what_is_said_too_often_is_counted;
-    counted: what_peers_do_is_counted, what_a_prefix_makes_is_counted, who_does_not_keep_up_is_counted;
+    counted: what_peers_do_is_counted, what_a_prefix_makes_is_counted, who_does_not_keep_up_is_counted,
+        each_entrance_is_counted_apart, turns_are_timed;
 }

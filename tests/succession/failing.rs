@@ -2,13 +2,15 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use ringback::shard::ENCODING_VERSION;
 use rustix::process::{Pid, Signal};
 
 use crate::dynasty::{Dynasty, await_end, number_behind};
 use crate::peers::{Crowd, Halfway};
-use crate::server::{self, BINARY, usable_engines};
+use crate::server::{self, BINARY, until, usable_engines};
 use crate::wire::Wire;
 
 /// What the two say to each other has this version.
@@ -178,6 +180,46 @@ fn told_to_stop_amid_a_handover_both_stop() {
         let first = dynasty.reigning;
         assert_eq!(dynasty.end_of(first), Some(0), "{engine}");
         await_end(successor);
+    }
+}
+
+/// Whichever of the two serves when the signal comes, and whatever the other is about to do: once it is heard that the
+/// successor serves, that one is whom to tell; before, both stop.
+#[test]
+fn told_to_stop_at_any_moment_of_a_handover_nobody_is_lost() {
+    const PEERS: usize = 40;
+    for moment in 0..30 {
+        let mut dynasty = Dynasty::found("epoll", &[]);
+        let mut crowd = Crowd::gather(dynasty.address, PEERS);
+        dynasty.signal(Signal::USR2);
+        thread::sleep(Duration::from_millis(moment * 5));
+        dynasty.signal(Signal::TERM);
+        let first = dynasty.reigning;
+        // Those who are told leave.
+        let serves_on = until("it stops, or has handed over", || {
+            let has_handed_over = dynasty.has_said("INFO handed ") > 0;
+            let is_told = dynasty.has_said("stopping: ") > 0;
+            (has_handed_over || is_told).then_some(has_handed_over)
+        });
+        let is_passed_on = serves_on && {
+            assert_eq!(dynasty.end_of(first), Some(0));
+            dynasty.has_said("the successor is told to stop, too") == 0
+        };
+        assert_eq!(dynasty.has_said("RINGBACK_SUCCEED"), 0, "{moment}");
+        if is_passed_on {
+            dynasty.reigning = number_behind(&dynasty.hears("starting a successor"), "process ");
+            crowd.speak(1);
+            assert_eq!(dynasty.abdicate(), Some(0), "{moment}");
+        } else {
+            assert_eq!(
+                crowd.hear_closes(1001),
+                PEERS,
+                "{moment}: {:?}",
+                dynasty.log()
+            );
+            assert_eq!(dynasty.end_of(first), Some(0), "{moment}");
+            assert_eq!(dynasty.has_said("RINGBACK_SUCCEED"), 0, "{moment}");
+        }
     }
 }
 

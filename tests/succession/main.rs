@@ -6,6 +6,7 @@
 //! | `peers.rs` | who must not notice |
 //! | `unnoticed.rs` | that nobody does |
 //! | `failing.rs` | successors that are no good |
+//! | `predecessor.rs` | successors that are told to stop, or give up, when they are nearly done |
 //! | `changed.rs` | successors that are to serve in another way |
 //! | `seen.rs` | where the operator looks |
 //! | `over_tls.rs` | who cannot be handed over |
@@ -26,6 +27,7 @@ mod failing;
 mod managed;
 mod over_tls;
 mod peers;
+mod predecessor;
 mod seen;
 #[path = "../support/mod.rs"]
 mod support;

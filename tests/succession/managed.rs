@@ -1,16 +1,18 @@
 //! What a service manager sees, and the sockets that it opens.
 
+use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixDatagram;
-use std::process::Command;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 
 use crate::dynasty::{Dynasty, number_behind};
 use crate::peers::Crowd;
-use crate::server::{BINARY, PATIENCE, usable_engines};
+use crate::server::{self, BINARY, PATIENCE, usable_engines};
 
 /// Where the server tells how it is.
 struct Manager {
@@ -33,6 +35,20 @@ impl Manager {
             command.env("WATCHDOG_USEC", period.as_micros().to_string());
         }
         Dynasty::of(command, engine, &[], None)
+    }
+
+    /// Waits until it is told nothing for five times as long as it would wait, but for what was on its way.
+    fn hears_no_more(&self) {
+        let silence = Some(Duration::from_secs(2));
+        self.socket.set_read_timeout(silence).expect("a timeout");
+        let mut heard = 0;
+        while self.socket.recv(&mut [0; 64]).is_ok() {
+            heard += 1;
+            assert!(heard < 20, "signs of life go on");
+        }
+        self.socket
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a timeout");
     }
 
     /// What it is told next.
@@ -100,6 +116,65 @@ fn signs_of_life_go_on_when_somebody_else_serves() {
             assert_eq!(manager.hears(), "WATCHDOG=1");
         }
     }
+}
+
+/// A thread that a debugger has stopped, until it is dropped.
+struct Stopped(Child);
+
+impl Stopped {
+    /// The thread of that name; none where this process may not do so.
+    fn thread(process: Pid, name: &str) -> Option<Self> {
+        let tasks = format!("/proc/{}/task", process.as_raw_nonzero());
+        let mut tasks = std::fs::read_dir(tasks).expect("it lives").flatten();
+        let is_it = |path: &Path| {
+            let comm = std::fs::read_to_string(path.join("comm"));
+            comm.is_ok_and(|comm| comm.trim_end() == name)
+        };
+        let task = tasks.find(|task| is_it(&task.path())).expect(name);
+        // PTRACE_SEIZE and PTRACE_INTERRUPT stop one thread (ptrace(2)), which goes on once its debugger has ended.
+        let script = "import ctypes, os, sys\n\
+            ptrace, tid = ctypes.CDLL(None).ptrace, int(sys.argv[1])\n\
+            if ptrace(0x4206, tid, None, None) or ptrace(0x4207, tid, None, None): sys.exit(1)\n\
+            os.waitpid(tid, 0x40000000)\n\
+            print('stopped', flush=True)\n\
+            sys.stdin.read()";
+        let mut debugger = Command::new("python3")
+            .args(["-c", script])
+            .arg(task.file_name())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python3");
+        let mut said = [0; 7];
+        let stdout = debugger.stdout.as_mut().expect("a pipe");
+        let is_stopped = stdout.read_exact(&mut said).is_ok();
+        let stopped = Stopped(debugger);
+        is_stopped.then_some(stopped)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        // It ends at the end of its input.
+        self.0.stdin = None;
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn one_thread_that_stands_still_is_no_sign_of_life() {
+    let manager = Manager::new();
+    let dynasty = manager.start("epoll", Some(Duration::from_millis(400)));
+    assert_eq!(manager.hears(), "READY=1");
+    for thread in ["worker-1", "http"] {
+        assert_eq!(manager.hears(), "WATCHDOG=1");
+        let Some(stopped) = Stopped::thread(dynasty.reigning, thread) else {
+            return server::say_skipped("a thread that stands still", "ptrace is not allowed here");
+        };
+        manager.hears_no_more();
+        drop(stopped);
+    }
+    assert_eq!(manager.hears(), "WATCHDOG=1");
 }
 
 /// A server that is started with these sockets, by these names, as a service manager does.

@@ -20,21 +20,29 @@
 //! |---|---|
 //! | `program.rs` | which program is started |
 //! | `line.rs` | what is said, and in which form |
-//! | `parcels.rs` | connections on their way |
+//! | `parcels.rs` | the form that connections have on their way |
 //! | `hand_over.rs` | the side of the process that is succeeded |
+//! | `sending.rs` | its connections on their way |
 //! | `take_over.rs` | the side of the successor |
 
 mod hand_over;
 mod line;
 mod parcels;
 mod program;
+mod sending;
 mod take_over;
 
 use std::fmt;
 use std::io;
-use std::time::Duration;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 
-pub(super) use hand_over::{Estate, Handover};
+use super::listeners::Listeners;
+use crate::admin::Handovers;
+use crate::engine::{Exchange, Stop};
+use crate::shard::Admission;
+
+pub(super) use hand_over::Handover;
 pub(super) use program::Program;
 pub(super) use take_over::{Accession, Inheritance};
 
@@ -43,6 +51,30 @@ pub(super) const VARIABLE: &str = crate::config::SUCCEED_VARIABLE;
 
 /// Of what the two say to each other.
 const PROTOCOL_VERSION: u16 = 1;
+
+/// What one process has and another is to have.
+pub(super) struct Estate {
+    pub(super) program: Program,
+    pub(super) listeners: Listeners,
+    pub(super) exchange: Arc<Exchange>,
+    pub(super) stop: Arc<Stop>,
+    pub(super) admission: Arc<Admission>,
+    pub(super) workers: usize,
+    pub(super) counters: Arc<Handovers>,
+}
+
+impl Estate {
+    /// Waits until every worker has done what it was told before, for `patience` in all. Whether all have.
+    fn await_workers(&self, patience: Duration) -> bool {
+        let ends = Instant::now() + patience;
+        let (answers, answered) = mpsc::channel();
+        let mut asked = 0..self.exchange.call_the_roll(&answers);
+        asked.all(|_| {
+            let left = ends.saturating_duration_since(Instant::now());
+            answered.recv_timeout(left).is_ok()
+        })
+    }
+}
 
 /// What became of a succession so far.
 #[derive(Debug)]
@@ -57,10 +89,14 @@ pub(super) enum News {
     },
     /// There: it has failed, and everything is as it was before.
     Failed(String),
-    /// In the successor: all connections have come that could.
+    /// In the successor: the other accepts no more.
+    Begins,
+    /// There: all connections have come that could.
     TookOver { connections: usize, took: Duration },
-    /// There: the other says nothing more.
+    /// There: the line has ended.
     Alone,
+    /// There: it takes nothing more, for this reason, whatever the other has to say.
+    GivesUp(String),
 }
 
 /// Why one side gives up.

@@ -4,18 +4,18 @@ use std::env;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::net::sockopt;
 use rustix::net::{AddressFamily, SocketType};
-use tracing::warn;
 
 use super::line::{Frame, Hello, Line, Listening, Word};
 use super::{Estate, Failure, News, PROTOCOL_VERSION, VARIABLE, parcels};
 use crate::config::ConfigError;
+use crate::serve::ServeError;
 use crate::serve::inbox::{Event, Events};
 use crate::serve::listeners::Served;
 use crate::shard::{ENCODING_VERSION, Permit};
@@ -27,6 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long workers may take to pick up what they were brought. Clearly less than the other waits for word of the next
 /// connections, so that a worker that is late does not end the handover.
 const PICKING_UP: Duration = Duration::from_secs(2);
+
+/// How long they may take to stop accepting.
+const STOPPING: Duration = Duration::from_secs(1);
 
 /// Descriptors that are not for connections that are handed over: those who come meanwhile need some.
 const DESCRIPTORS_SPARED: usize = 16;
@@ -43,8 +46,8 @@ impl Inheritance {
     /// What this process has inherited, if it is to succeed another.
     ///
     /// # Errors
-    /// Where the variable says so and it is not true, or where the other does not go on.
-    pub(in crate::serve) fn claim() -> Result<Option<Self>, ConfigError> {
+    /// Where the variable says so and it is not true, or where the other wants no successor any more.
+    pub(in crate::serve) fn claim() -> Result<Option<Self>, ServeError> {
         let Some(value) = env::var_os(VARIABLE) else {
             return Ok(None);
         };
@@ -56,15 +59,18 @@ impl Inheritance {
         let socket = number.and_then(|number| inherited::take(number).ok());
         let Some(socket) = socket.filter(is_line) else {
             let value = value.to_string_lossy();
-            return Err(error(format!("`{value}` is no line to another process")));
+            return Err(error(format!("`{value}` is no line to another process")).into());
         };
         let line = Line::new(UnixStream::from(socket));
-        let listeners = greet(&line).map_err(|failure| {
-            error(format!(
-                "the process to be succeeded does not go on: {failure}"
-            ))
-        })?;
-        Ok(Some(Inheritance { line, listeners }))
+        match greet(&line) {
+            Ok(listeners) => Ok(Some(Inheritance { line, listeners })),
+            // It was told to stop, or has died: nothing is wrong with the variable.
+            Err(Failure::Gone) => Err(ServeError::Orphaned),
+            Err(failure) => {
+                let problem = format!("the process to be succeeded does not go on: {failure}");
+                Err(error(problem).into())
+            }
+        }
     }
 
     /// The workers of this process wait to be told to accept: takes over, on a thread of its own. `unused` are those of
@@ -78,7 +84,10 @@ impl Inheritance {
         estate: Arc<Estate>,
         events: Events,
     ) -> std::io::Result<Accession> {
-        let line = self.line.try_clone()?;
+        let accession = Accession {
+            line: self.line.try_clone()?,
+            estate: estate.clone(),
+        };
         let side = Side {
             line: self.line,
             estate,
@@ -90,18 +99,23 @@ impl Inheritance {
         thread::Builder::new()
             .name("succession".to_owned())
             .spawn(move || side.run(unused))?;
-        Ok(Accession { line })
+        Ok(accession)
     }
 }
 
 /// A process on its way to be the only one.
 pub(in crate::serve) struct Accession {
     line: Line,
+    estate: Arc<Estate>,
 }
 
 impl Accession {
-    /// Takes over nothing more: what has not been taken stays with the other.
-    pub(in crate::serve) fn renounce(&self) {
+    /// Takes over nothing more: what has not been taken stays with the other, which accepts again once it sees that the
+    /// line has ended. Nobody accepts here by then, so that whoever comes is served there and not refused here.
+    pub(in crate::serve) fn renounce(self) {
+        self.estate.stop.set_accepting(false);
+        // Whoever does not answer accepts nobody either.
+        let _ = self.estate.await_workers(STOPPING);
         self.line.cut();
     }
 }
@@ -159,13 +173,11 @@ impl Side {
             Ok(()) => self.take_over(),
             Err(failure) => failure,
         };
-        if !matches!(failure, Failure::Gone) {
-            warn!("nothing more is taken over from the process before this one: {failure}");
-            self.line.cut();
-        }
-        // Whatever became of the other: here are its listeners.
-        self.estate.stop.set_accepting(true);
-        self.events.send(Event::Succession(News::Alone));
+        let news = match failure {
+            Failure::Gone => News::Alone,
+            failure => News::GivesUp(failure.to_string()),
+        };
+        self.events.send(Event::Succession(news));
     }
 
     /// Takes whatever comes, until the line ends.
@@ -200,7 +212,7 @@ impl Side {
             let admission = &self.estate.admission;
             self.places = (0..places).map(|_| admission.make_room()).collect();
         }
-        self.estate.stop.set_accepting(true);
+        self.events.send(Event::Succession(News::Begins));
     }
 
     /// Takes connections: they are this process's once that has been said.
@@ -217,20 +229,9 @@ impl Side {
         for (socket, carried) in connections {
             self.estate.exchange.bring(socket, carried);
         }
-        self.await_workers();
+        // What is in between is in no account of memory.
+        let _ = self.estate.await_workers(PICKING_UP);
         Ok(())
-    }
-
-    /// Waits until what was brought has been picked up: what is in between is in no account of memory.
-    fn await_workers(&self) {
-        let (answers, answered) = mpsc::channel();
-        let ends = Instant::now() + PICKING_UP;
-        for _ in 0..self.estate.exchange.call_the_roll(&answers) {
-            let left = ends.saturating_duration_since(Instant::now());
-            if answered.recv_timeout(left).is_err() {
-                return;
-            }
-        }
     }
 }
 
