@@ -1,6 +1,6 @@
 //! Successors that are to serve in another way.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 
 use crate::dynasty::Dynasty;

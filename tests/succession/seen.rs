@@ -82,7 +82,7 @@ fn what_became_of_a_handover_is_told_and_who_came_by_it_counted_where_it_came_in
     const OPEN: &str =
         "ringback_connections{entrance=\"127.0.0.1:0\",state=\"open\",worker=\"0\"} 5";
     for engine in usable_engines() {
-        let admin = free();
+        let admin = free_address();
         let options = ["--admin", &admin.to_string(), "--workers", "1"];
         let mut dynasty = Dynasty::found_on_a_copy(engine, &options);
         let mut crowd = Crowd::gather(dynasty.address, 5);

@@ -108,7 +108,6 @@ impl Side {
             let _ = self.child.wait();
             return;
         }
-        self.empty_unused_queues();
         if let Err(failure) = self.sending.send_stragglers() {
             // It is the successor that serves, and this process that ends: whoever comes back is told goodbye here.
             self.sending.bring_back();
@@ -155,10 +154,13 @@ impl Side {
             manager::main_process_is(std::process::id());
             return Err(failure);
         }
+        let (sent, took) = (sending.sent, begun.elapsed());
+        // Before the workers hear that they may end.
+        self.empty_unused_queues();
         self.events.send(Event::Succession(News::Done {
-            sent: sending.sent,
+            sent,
             staying,
-            took: begun.elapsed(),
+            took,
         }));
         Ok(())
     }
