@@ -8,7 +8,8 @@ use crate::support::request::Response;
 use crate::wire::Wire;
 use crate::{connect_from, get, upgrade};
 
-const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
+const POLLING: &str = "/engine.io/?EIO=4&transport=polling";
+const SOCKET_IO: &str = "/socket.io/?EIO=4&transport=polling";
 const WEB: &str = "/engine.io/?EIO=4&transport=websocket";
 
 /// The proxy is 127.0.0.2.
@@ -52,6 +53,7 @@ pub(crate) fn sessions_take_places(engine: &'static str) {
     let open_one = |wire: &mut Wire| open(wire, POLLING, "");
     let sids: [String; 3] = [(); 3].map(|()| open_one(&mut wire).expect("a place"));
     is_too_many(&open_one(&mut wire).expect_err("one connection and three sessions"));
+    is_too_many(&open(&mut wire, SOCKET_IO, "").expect_err("nor one of Socket.IO"));
     let mut newcomer = connect_from(&server, 2);
     newcomer.send(get("/", "").as_bytes());
     newcomer.read_answer("GET").assert_refused(429);
@@ -80,11 +82,10 @@ pub(crate) fn sessions_take_places(engine: &'static str) {
 pub(crate) fn a_session_that_goes_on_as_a_websocket_counts_once(engine: &'static str) {
     let server = Server::start(engine, &["--max-connections-per-source", "3"]);
     let mut wire = connect_from(&server, 2);
-    let path = "/engine.io/?EIO=4&transport=polling";
-    let sid = open(&mut wire, path, "").expect("a place");
+    let sid = open(&mut wire, POLLING, "").expect("a place");
     // The first ping comes at once.
-    assert_eq!(wire.ask("GET", &format!("{path}&sid={sid}")).body(), "2");
-    assert_eq!(post(&mut wire, path, &sid, "3").status, 200);
+    assert_eq!(wire.ask("GET", &format!("{POLLING}&sid={sid}")).body(), "2");
+    assert_eq!(post(&mut wire, POLLING, &sid, "3").status, 200);
     let mut web = connect_from(&server, 2);
     web.send(upgrade(&format!("{WEB}&sid={sid}"), "").as_bytes());
     web.read_response().assert_switched();
@@ -92,11 +93,11 @@ pub(crate) fn a_session_that_goes_on_as_a_websocket_counts_once(engine: &'static
     assert_eq!(web.read_exact(8), b"\x81\x063probe");
     web.send(&Frame::text("5").encode());
     web.assert_echoes("4ring");
-    let _other = open(&mut wire, path, "").expect("a place");
-    is_too_many(&open(&mut wire, path, "").expect_err("two connections and a session"));
+    let _other = open(&mut wire, POLLING, "").expect("a place");
+    is_too_many(&open(&mut wire, POLLING, "").expect_err("two connections and a session"));
     drop(web);
-    until("its place is free", || open(&mut wire, path, "").ok());
-    is_too_many(&open(&mut wire, path, "").expect_err("one place was free"));
+    until("its place is free", || open(&mut wire, POLLING, "").ok());
+    is_too_many(&open(&mut wire, POLLING, "").expect_err("one place was free"));
 }
 
 pub(crate) fn sessions_have_the_rate_of_newcomers(engine: &'static str) {
@@ -104,9 +105,9 @@ pub(crate) fn sessions_have_the_rate_of_newcomers(engine: &'static str) {
     let server = Server::start(engine, &options);
     let mut wire = connect_from(&server, 3);
     for _ in 0..2 {
-        open(&mut wire, POLLING, "").expect("the connection was the first of three");
+        open(&mut wire, SOCKET_IO, "").expect("the connection was the first of three");
     }
-    is_too_many(&open(&mut wire, POLLING, "").expect_err("a fourth"));
+    is_too_many(&open(&mut wire, SOCKET_IO, "").expect_err("a fourth"));
     assert_eq!(wire.ask("GET", "/").status, 200, "it is kept");
     let client = "X-Forwarded-For: 192.0.2.1\r\n";
     let mut proxy = connect_from(&server, 2);
@@ -115,9 +116,9 @@ pub(crate) fn sessions_have_the_rate_of_newcomers(engine: &'static str) {
             proxy.send(get("/", client).as_bytes());
             assert_eq!(proxy.read_answer("GET").status, 200, "no newcomer");
         }
-        open(&mut proxy, POLLING, client).expect("one of three");
+        open(&mut proxy, SOCKET_IO, client).expect("one of three");
     }
-    is_too_many(&open(&mut proxy, POLLING, client).expect_err("a fourth"));
+    is_too_many(&open(&mut proxy, SOCKET_IO, client).expect_err("a fourth"));
 }
 
 pub(crate) fn requests_by_way_of_a_proxy_take_places_while_they_last(engine: &'static str) {
@@ -135,21 +136,22 @@ pub(crate) fn requests_by_way_of_a_proxy_take_places_while_they_last(engine: &'s
         }
         answer.status
     };
-    let stream = || {
+    let hoarding = |target: &str, lines: &str, status: u16| {
         let mut wire = connect_from(&server, 2);
-        wire.send(get("/sse?every=50ms&n=1000", client).as_bytes());
-        assert_eq!(wire.read_response().status, 200);
-        wire
+        wire.send(get(target, &format!("{client}{lines}")).as_bytes());
+        (wire.read_response().status == status).then_some(wire)
     };
+    let stream = || hoarding("/sse?every=50ms&n=1000", "", 200);
+    // It is told that its body is waited for.
     let slow = || {
-        let mut wire = connect_from(&server, 2);
-        let lines = format!("{client}Content-Length: 9\r\nExpect: 100-continue\r\n");
-        wire.send(get("/http", &lines).as_bytes());
-        assert_eq!(wire.read_response().status, 100, "it waits for the body");
-        wire
+        hoarding(
+            "/http",
+            "Content-Length: 9\r\nExpect: 100-continue\r\n",
+            100,
+        )
     };
-    for hoard in [&stream as &dyn Fn() -> Wire, &slow] {
-        let both = [hoard(), hoard()];
+    for hoard in [&stream as &dyn Fn() -> Option<Wire>, &slow] {
+        let both: [Wire; 2] = [(); 2].map(|()| until("a place is free", hoard));
         assert_eq!(status("/", client), 429);
         assert_eq!(status("/http", client), 429);
         assert_eq!(
@@ -162,16 +164,16 @@ pub(crate) fn requests_by_way_of_a_proxy_take_places_while_they_last(engine: &'s
         web.send(upgrade("/", client).as_bytes());
         assert_eq!(web.read_response().status, 429);
         drop(both);
-        until("they are free", || {
-            (status("/", client) == 200).then_some(())
-        });
     }
     // Sessions stay behind, and what opened them does not count beside them.
     let mut proxy = connect_from(&server, 2);
     for _ in 0..2 {
-        open(&mut proxy, POLLING, client).expect("a place");
+        until("a place is free", || {
+            proxy = connect_from(&server, 2);
+            open(&mut proxy, SOCKET_IO, client).ok()
+        });
     }
-    is_too_many(&open(&mut proxy, POLLING, client).expect_err("two sessions"));
+    is_too_many(&open(&mut proxy, SOCKET_IO, client).expect_err("two sessions"));
     let log = until("the log names it", || {
         let log = server.log().join("\n");
         log.contains("192.0.2.1 by 127.0.0.2:").then_some(log)
