@@ -113,6 +113,7 @@ fn what_is_no_websocket_server_is_told_as_such() {
 
 /// RFC 6455, section 4.1: a 101 may only take what was offered.
 #[test]
+#[expect(clippy::result_large_err, reason = "so tungstenite wants it")]
 fn what_was_not_offered_may_not_be_taken() {
     for (name, value, told) in [
         (
