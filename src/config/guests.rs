@@ -124,11 +124,11 @@ fn limits() -> [Arg; 4] {
     [
         option("max-connections-per-source", "N").help(
             "Connections at once from one IPv4 address or one IPv6 network of 64 bits, with sessions of Socket.IO that \
-             poll; more get 429, or are closed",
+             poll and requests by way of --trusted-proxy; more get 429, or are closed",
         ),
         option("handshakes-per-source", "RATE").help(
-            "How fast they may come from one, such as 20/s or 600/m, as many of them at once; more get 429, or are \
-             closed",
+            "How fast connections and sessions may come from one, such as 20/s or 600/m, as many of them at once; more \
+             get 429, or are closed",
         ),
         option("max-message-rate", "RATE").help(
             "How fast messages are taken in from each connection, or session of Socket.IO, such as 100/s; whoever sends \

@@ -22,7 +22,9 @@ impl Entrances {
         let rank = |it: &SocketAddr| {
             let is_any = it.ip().is_unspecified() && it.port() == local.port();
             let is_of_other_family = it.is_ipv4() != local.is_ipv4();
-            (*it == local)
+            let is_same =
+                it.port() == local.port() && it.ip().to_canonical() == local.ip().to_canonical();
+            is_same
                 .then_some(0)
                 .or(is_any.then_some(1 + u8::from(is_of_other_family)))
         };

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::header::{
     CONNECTION, CONTENT_TYPE, HOST, LOCATION, RETRY_AFTER, SEC_WEBSOCKET_KEY,
@@ -15,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout_at;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -24,6 +25,9 @@ use super::{Plan, tls};
 
 /// Of the body of a refusal, what may be its words, in bytes.
 const BODY_BYTES_MAX: usize = 4096;
+
+/// How long it is waited for.
+const BODY_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Where bytes go and come.
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -196,9 +200,12 @@ async fn refusal(response: Response<Incoming>) -> String {
         return out + ", with a page";
     }
     let (mut body, mut start) = (response.into_body(), Vec::new());
+    let ends = Instant::now() + BODY_PATIENCE;
     while start.len() < BODY_BYTES_MAX {
-        let next = std::future::poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx)).await;
-        let Some(Ok(frame)) = next else { break };
+        let next = std::future::poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx));
+        let Ok(Some(Ok(frame))) = timeout_at(ends.into(), next).await else {
+            break;
+        };
         start.extend(frame.into_data().unwrap_or_default());
     }
     match words(&start) {

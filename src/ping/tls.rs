@@ -23,6 +23,9 @@ use super::fault::{Fault, Step, explain, words};
 use super::report::Told;
 use super::{Plan, Trust};
 
+/// The last second of the year 9999, since 1970.
+const LAST_SECOND: u64 = 253_402_300_799;
+
 /// Makes TLS of a connection, and notes what was agreed on, and with whom.
 pub(super) async fn connect(
     plan: &Plan,
@@ -117,7 +120,8 @@ fn tell_certificate(der: &[u8], told: &mut Told) -> Option<Value> {
         certificate.issuer().to_string(),
     );
     let not_after = certificate.validity().not_after.timestamp();
-    let since_1970 = Duration::from_secs(u64::try_from(not_after).ok()?);
+    // What is written as a time has four digits for the year.
+    let since_1970 = Duration::from_secs(u64::try_from(not_after).ok()?.min(LAST_SECOND));
     let expires = humantime::format_rfc3339_seconds(UNIX_EPOCH + since_1970).to_string();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
     let days_left = (not_after - i64::try_from(now).ok()?).div_euclid(86_400);

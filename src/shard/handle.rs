@@ -148,7 +148,7 @@ impl<Io> Handle<'_, Io> {
     /// The server ends the connection at once.
     pub(super) fn give_up(&mut self, cause: Cause) {
         self.connection.cause.get_or_insert(cause);
-        self.fail();
+        self.connection.phase = Phase::Gone { reset: true };
     }
 
     /// FIN has been sent.

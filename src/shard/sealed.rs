@@ -101,9 +101,19 @@ impl<Io> Handle<'_, Io> {
     /// somebody listens.
     pub(super) fn note_given_up(&mut self) {
         let Connection {
-            link, phase, cause, ..
+            link,
+            guest,
+            phase,
+            cause,
+            ..
         } = &mut *self.connection;
-        let is_amid = |link: &Link| link.has_tls() && !link.is_open() && link.received() > 0;
+        // A balancer that looks whether somebody listens may introduce itself, and no more.
+        let has_to_introduce = guest.as_ref().is_some_and(|it| it.awaits_introduction());
+        let preface = guest.as_ref().map_or(0, |it| it.preface_bytes()) as u64;
+        let is_amid = |link: &Link| {
+            let has_begun = !has_to_introduce && link.received() > preface;
+            link.has_tls() && !link.is_open() && has_begun
+        };
         if *phase == Phase::Talking && link.as_deref().is_some_and(is_amid) {
             self.common.tally.tls_refused.add(1);
             cause.get_or_insert(Cause::Tls("gave up the handshake"));
@@ -134,7 +144,7 @@ impl<Io> Handle<'_, Io> {
                 tally.tls_refused.add(1);
                 *cause = Some(Cause::Tls("does not finish its handshake"));
             }
-            // Nothing comes any more that could overtake the alert.
+            // From whoever is silent nothing comes that could overtake the alert; whoever still sends may miss it.
             return self.follow(Next::Close);
         }
         // Whether there is room for more is seen by what is queued.

@@ -139,7 +139,7 @@ fn whoever_asks_is_answered_whoever_else_is_there() {
     for what in ["/healthz", "/metrics", "/connections"] {
         assert_eq!(get_unix(&path, what).status, 200, "{what}");
     }
-    assert_eq!(held.len(), SILENT, "all are still held");
+    drop(held);
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn assert_paced(engine: &'static str, options: &[&str], many: &[Frame], few: &[F
         );
         assert!(took < Duration::from_secs(10), "{target}: {took:?}");
         let took = echo_all(&server, target, few);
-        assert!(took < Duration::from_millis(500), "{target}: {took:?}");
+        assert!(took < Duration::from_millis(1500), "{target}: {took:?}");
     }
 }
 

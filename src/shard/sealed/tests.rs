@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::link::rehearsal::{Client, accept};
+use crate::protocol::guests::{Guest, Guests};
 use crate::protocol::{CloseCode, Moment, Policy, Tally};
 use crate::shard::readiness::{Immediate, Wire};
 use crate::shard::{
@@ -292,4 +293,29 @@ fn who_goes_amid_its_handshake_has_given_it_up_and_who_said_nothing_has_not() {
     world.shard.at(world.id).unwrap().fail();
     assert_eq!(world.tally.tls_refused.get(), 0);
     world.end();
+}
+
+/// A load balancer that looks whether somebody listens may say who it is, and no more.
+#[test]
+fn who_only_introduces_itself_gives_no_handshake_up() {
+    let header = b"PROXY TCP4 192.0.2.7 192.0.2.1 1 443\r\n";
+    for (said, expected) in [(&header[..9], 0), (header, 0), (b"\x16\x03\x01\0\x05", 1)] {
+        let balancer = "192.0.2.1:1".parse().unwrap();
+        let guests = Guests {
+            balancers: vec!["192.0.2.1/32".parse().unwrap()],
+            ..Guests::default()
+        };
+        let mut world = World::new();
+        let guest = Guest::arrive(&guests, Some(balancer));
+        world.shard.common.settings.policy.guests = Some(Arc::new(guests));
+        world.id = world.shard.open((), ENTRANCE, Some(Box::new(guest)));
+        if expected > 0 {
+            world.receive(header);
+        }
+        world.receive(said);
+        let mut handle = world.shard.at(world.id).unwrap();
+        handle.fail();
+        assert_eq!(handle.take_cause().is_some(), expected > 0);
+        assert_eq!(world.tally.tls_refused.get(), expected);
+    }
 }
