@@ -1,7 +1,7 @@
 //! Successors that are no good: the server goes on as if there had been none, and says why.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -222,6 +222,43 @@ fn told_to_stop_at_any_moment_of_a_handover_nobody_is_lost() {
             assert_eq!(dynasty.has_said("RINGBACK_SUCCEED"), 0, "{moment}");
         }
     }
+}
+
+/// The moment between saying that all is handed over and hearing of it, made long.
+#[test]
+fn told_to_stop_as_it_says_that_it_is_done_both_stop() {
+    let mut dynasty = Dynasty::found_on_a_copy("epoll", &[]);
+    let mut crowd = Crowd::gather(dynasty.address, 20);
+    dynasty.replace_by_script(&format!("sleep 1; exec '{BINARY}' \"$@\""));
+    let successor = dynasty.ask();
+    let tasks = format!("/proc/{}/task", dynasty.reigning.as_raw_nonzero());
+    let mut tasks = std::fs::read_dir(tasks).expect("it lives").flatten();
+    let task = tasks.find(|task| {
+        let comm = std::fs::read_to_string(task.path().join("comm"));
+        comm.is_ok_and(|comm| comm == "succession\n")
+    });
+    // After each word it waits.
+    let slowed = Command::new("strace")
+        .args(["-o", "/dev/null", "-e", "trace=sendto"])
+        .args(["-e", "inject=sendto:delay_exit=500000", "-p"])
+        .arg(task.expect("a thread").file_name())
+        .stderr(Stdio::null())
+        .spawn();
+    let Ok(mut slowed) = slowed else {
+        return server::say_skipped("a moment made long", "strace is not installed");
+    };
+    dynasty.hears("took ");
+    if dynasty.has_said("INFO handed ") > 0 {
+        let _ = slowed.wait();
+        return server::say_skipped("a moment made long", "strace is not allowed here");
+    }
+    dynasty.signal(Signal::TERM);
+    assert_eq!(crowd.hear_closes(1001), 20);
+    let first = dynasty.reigning;
+    assert_eq!(dynasty.end_of(first), Some(0));
+    await_end(successor);
+    let _ = slowed.wait();
+    assert_eq!(dynasty.has_said("the successor is told to stop, too"), 1);
 }
 
 #[test]
