@@ -95,9 +95,13 @@ async fn attend<W: World>(
 }
 
 /// Takes the time of a turn of the runtime, if it is time to: between now and when it comes round to this task again, all
-/// others have their turn that can go on, and nothing waits.
+/// others have their turn that can go on, and nothing waits. Not in a drain, whose end is this task's to see at once.
 async fn time_turn<W: World>(shared: &Shared<W>) {
-    if std::mem::take(&mut shared.core().times_turn) {
+    let is_due = {
+        let mut core = shared.core();
+        std::mem::take(&mut core.times_turn) && !core.state.shard.is_draining()
+    };
+    if is_due {
         let began = shared.world.now();
         shared.world.turn().await;
         let took = shared.world.now().since(began);
