@@ -201,7 +201,6 @@ fn bad_arguments_exit_with_2_and_say_what_is_right() {
         ),
         ("run ws://127.0.0.1:1 --server-pid 0", "1.."),
         ("run ws://127.0.0.1:1 --engine kqueue", "possible values"),
-        ("run ws://127.0.0.1:1 --selftest /nowhere", "/nowhere"),
         ("run ws://127.0.0.1:1 --seed x", "invalid digit"),
         ("run ws://127.0.0.1:1 --depth 0", "at least 1"),
         (

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use super::others::Others;
 use super::process::TaskTime;
-use crate::output::document::run::Headroom;
 use crate::output::table::known;
 
 /// A thread on a CPU for this share of the window has nothing left to give: what is missing are the
@@ -34,10 +33,6 @@ const STEAL_PERCENT: f64 = 2.0;
 /// CPU time that others used on the CPUs of both sides, in percent of one, from which on a run is
 /// noisy.
 const OTHERS_PERCENT: f64 = 5.0;
-
-/// Use of the self-test's ceiling, in percent, from which on the generator is the limit: what it can do
-/// differs by some percent from run to run.
-const HEADROOM_PERCENT: f64 = 90.0;
 
 /// Share of what was offered that may be left over before a schedule was not held, and a number of
 /// messages that always may: those on their way.
@@ -105,8 +100,6 @@ pub(crate) struct Evidence {
     pub(crate) failure: Option<String>,
     /// Of an open loop only.
     pub(crate) schedule: Option<Schedule>,
-    /// What the self-test says that the generator can do.
-    pub(crate) headroom: Option<Headroom>,
 }
 
 /// What a schedule says when it is due.
@@ -369,28 +362,14 @@ fn verdict(evidence: &Evidence) -> (Verdict, String) {
 /// Why the generator was the limit, if it was.
 fn generator_exhausted(evidence: &Evidence) -> Option<String> {
     let server = evidence.server.and_then(|server| server.saturation());
-    if let Some(exhausted) = evidence.generator.exhausted("the generator") {
-        return Some(match server {
-            Some(_) => format!(
-                "neither side had CPU time left, so throughput is a lower bound of what the server can \
-                 do, and its CPU time per message holds ({exhausted})"
-            ),
-            None => format!("{exhausted}: throughput is a lower bound of what the server can do"),
-        });
-    }
-    let headroom = evidence.headroom?;
-    if headroom.used_percent < HEADROOM_PERCENT {
-        return None;
-    }
-    let also = match server {
-        Some(_) => "; the server had no CPU time left either",
-        None => "",
-    };
-    Some(format!(
-        "the generator did {:.0} % of the {:.0} messages/s that its self-test says it can do, whatever \
-         its own CPU time says: throughput is a lower bound of what the server can do{also}",
-        headroom.used_percent, headroom.ceiling_messages_per_second
-    ))
+    let exhausted = evidence.generator.exhausted("the generator")?;
+    Some(match server {
+        Some(_) => format!(
+            "neither side had CPU time left, so throughput is a lower bound of what the server can \
+             do, and its CPU time per message holds ({exhausted})"
+        ),
+        None => format!("{exhausted}: throughput is a lower bound of what the server can do"),
+    })
 }
 
 /// Why figures of wall-clock time are not to be trusted, if so.

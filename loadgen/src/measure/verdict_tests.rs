@@ -69,16 +69,6 @@ fn open(schedule: Schedule, evidence: Evidence) -> Evidence {
     }
 }
 
-fn headroom(used_percent: f64, evidence: Evidence) -> Evidence {
-    Evidence {
-        headroom: Some(Headroom {
-            ceiling_messages_per_second: 400_000.0,
-            used_percent,
-        }),
-        ..evidence
-    }
-}
-
 fn others(percent: f64, error_percent: f64, is_judged: bool) -> Evidence {
     Evidence {
         others: Some(Others {
@@ -168,9 +158,6 @@ fn what_was_seen_and_what_is_said_of_it() {
         ("halves disagree, server full", unstable(server(busy(99, 0))), Noisy, "20 % faster"),
         ("halves disagree since the server fell behind", unstable(open(behind, server(busy(99, 0)))), ServerBound, "not held"),
         ("halves disagree, unobserved", unstable(unobserved(calm())), Noisy, "20 % faster"),
-        ("near the ceiling, CPU says otherwise", headroom(95.0, calm()), GeneratorBound, "95 % of the 400000 messages/s"),
-        ("near the ceiling, server full", headroom(91.0, server(busy(99, 0))), GeneratorBound, "the server had no CPU time left either"),
-        ("far from the ceiling", headroom(60.0, server(busy(99, 0))), ServerBound, "the generator had"),
         ("failed, whatever else", failed(steal(9.0, generator(busy(99, 0)))), Invalid, "the server closed"),
     ];
     for (case, evidence, verdict, phrase) in cases {

@@ -99,11 +99,6 @@ pub(crate) struct TrafficOptions {
     #[arg(long, value_enum, default_value_t = Choice::Auto)]
     pub(crate) engine: Choice,
 
-    /// What `ringload selftest --json FILE` wrote on this machine: the verdict then says how much of the
-    /// generator's ceiling was used
-    #[arg(long, value_name = "FILE")]
-    pub(crate) selftest: Option<PathBuf>,
-
     /// Seed of payloads, masking keys and Poisson arrivals [default: from the kernel]
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,

@@ -32,7 +32,6 @@ use crate::options::{UsageError, make_room_for};
 use crate::output::document::run::{Loop, RUN_SCHEMA, RunDocument};
 use crate::output::document::{Environment, Status};
 use crate::output::{check_file, check_writable, csv, deliver, histogram, table};
-use crate::selftest;
 use crate::slow::SlowReaders;
 
 /// What a run found.
@@ -86,11 +85,6 @@ pub(crate) fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Re
     make_room_for(traffic.connections.saturating_add(beside))?;
     options.check()?;
     let observed = observe(&traffic.server_pids)?;
-    let selftest = traffic
-        .selftest
-        .as_deref()
-        .map(selftest::read)
-        .transpose()?;
     if let Some(cpus) = &traffic.cpu {
         pin(&cpus.0).map_err(|error| {
             UsageError(format!(
@@ -141,7 +135,6 @@ pub(crate) fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Re
             &gathered,
             &observed,
             &load,
-            selftest.as_ref(),
             error.as_deref(),
         ),
         load,

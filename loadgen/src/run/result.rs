@@ -9,8 +9,6 @@ use crate::measure::verdict::{Busy, Due, Evidence, Schedule, judge};
 use crate::measure::window::{Observed, Window};
 use crate::output::document::latency::Latency;
 use crate::output::document::run::{Backlog, HeavyResult, Load, RunResult, Server, Side};
-use crate::output::document::selftest::SelftestDocument;
-use crate::selftest::headroom;
 
 /// Sums up the window of a run, if there was one; `failure` is why the run is not a result.
 pub(super) fn result(
@@ -18,7 +16,6 @@ pub(super) fn result(
     gathered: &Gathered,
     observed: &Observed,
     load: &Load,
-    selftest: Option<&SelftestDocument>,
     failure: Option<&str>,
 ) -> Option<RunResult> {
     let series = course.series.as_ref()?;
@@ -44,10 +41,6 @@ pub(super) fn result(
     let service = gathered.service.as_ref().map(Latency::of);
     let lateness = gathered.lateness.as_ref().map(Latency::of);
     let backlog = backlog(series);
-    let headroom = selftest.and_then(|selftest| {
-        let message_bytes = window.payload_bytes as f64 / window.messages.max(1) as f64;
-        headroom(selftest, load, message_bytes, per_second(window.messages))
-    });
     let schedule = backlog
         .zip(series.offered_per_second())
         .map(|(backlog, offered)| Schedule {
@@ -68,7 +61,6 @@ pub(super) fn result(
         failure: failure.map(str::to_owned),
         schedule,
         others,
-        headroom,
     });
     Some(RunResult {
         window_start_unix_seconds: series.start_unix_seconds(),
@@ -92,7 +84,6 @@ pub(super) fn result(
         server,
         steal_percent: window.steal_percent,
         others_percent: others.map(|others| others.percent),
-        headroom,
         verdict,
         verdict_reason,
     })

@@ -4,7 +4,6 @@
 //! cost differently: small messages one by one, small messages in batches, large ones, and by schedule.
 //! The generator's CPU time per message is its ceiling, whether or not the peer is the slower side.
 
-mod ceiling;
 mod comparing;
 mod replies;
 mod report;
@@ -15,7 +14,6 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Parser as _;
 
-pub(crate) use self::ceiling::{headroom, read};
 use self::comparing::comparing;
 use self::responder::Responder;
 use crate::engine::select;

@@ -12,7 +12,7 @@ use anyhow::bail;
 
 use super::peers::{Certificate, Peer, Places};
 use super::plan::{Step, time_of};
-use super::results::{Results, SELFTEST};
+use super::results::Results;
 use super::time_wait::first_visit;
 use super::workload::{Kind, Workload};
 use crate::interrupt::Interrupt;
@@ -189,9 +189,6 @@ impl<'a> Stage<'a> {
         let cpus = &self.placement.generator_cpus;
         if workload.kind != Kind::Idle {
             arguments.push(format!("--cpu={}", cpu_list(cpus)));
-        }
-        if matches!(workload.kind, Kind::Run | Kind::Knee) && self.results.has_selftest() {
-            arguments.push(format!("--selftest={SELFTEST}"));
         }
         if workload.kind == Kind::Storm {
             if cpus.len() > 1 {

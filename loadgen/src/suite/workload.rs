@@ -12,7 +12,7 @@ use super::toml_file;
 use crate::options::{Command, Options, UsageError};
 
 /// Options of the commands that the suite sets itself.
-const OURS: [&str; 17] = [
+const OURS: [&str; 16] = [
     "json",
     "quiet",
     "csv",
@@ -21,7 +21,6 @@ const OURS: [&str; 17] = [
     "server-pid",
     "cpu",
     "seed",
-    "selftest",
     "start-at",
     "first-visit",
     "protocol",

@@ -188,8 +188,6 @@ pub(crate) struct RunResult {
     pub(crate) steal_percent: Option<f64>,
     /// CPU time that neither side used, of the CPUs that both may use, in percent of one.
     pub(crate) others_percent: Option<f64>,
-    /// What `ringload selftest` says that this generator can do; `None` without `--selftest`.
-    pub(crate) headroom: Option<Headroom>,
     pub(crate) verdict: Verdict,
     pub(crate) verdict_reason: String,
 }
@@ -274,13 +272,4 @@ pub(crate) struct Server {
     pub(crate) busy: Busy,
     /// At the end of the window; `None` if it could not be read.
     pub(crate) memory: Option<Memory>,
-}
-
-/// The generator's use of what it is known to be able to do.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
-pub(crate) struct Headroom {
-    /// Messages per second of the like that the self-test reached.
-    pub(crate) ceiling_messages_per_second: f64,
-    /// This run's share of that, in percent.
-    pub(crate) used_percent: f64,
 }
