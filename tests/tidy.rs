@@ -28,7 +28,7 @@ const UNSAFE_PLACES: [&str; 7] = [
 ];
 
 /// Who must not know what. A path is forbidden with everything below it.
-const IMPORT_RULES: [(&str, &[&str]); 28] = [
+const IMPORT_RULES: [(&str, &[&str]); 29] = [
     ("src/memory/", PURE),
     ("src/memory/", ROOF),
     (
@@ -116,6 +116,7 @@ const IMPORT_RULES: [(&str, &[&str]); 28] = [
         ],
     ),
     ("loadgen/", &["ringback", "ringback_mask"]),
+    ("ringbench/", &["ringback", "ringback_mask"]),
 ];
 
 /// What stands on all floors, and which none of them may know.
@@ -176,7 +177,15 @@ fn files(folder: &str, ending: &str) -> Vec<String> {
 
 /// Every Rust file of the workspace.
 fn rust_files() -> Vec<String> {
-    let folders = ["src", "loadgen", "mask", "tests", "benches", "fuzz"];
+    let folders = [
+        "src",
+        "loadgen",
+        "ringbench",
+        "mask",
+        "tests",
+        "benches",
+        "fuzz",
+    ];
     let found: Vec<_> = folders
         .iter()
         .flat_map(|folder| files(folder, ".rs"))
@@ -246,8 +255,8 @@ fn no_engine_knows_another() {
 
 #[test]
 fn the_load_generator_does_not_depend_on_the_server() {
-    let manifest = read("loadgen/Cargo.toml");
-    let found: Vec<_> = manifest
+    let manifests = read("loadgen/Cargo.toml") + &read("ringbench/Cargo.toml");
+    let found: Vec<_> = manifests
         .lines()
         .filter(|line| line.trim_start().starts_with("ringback"))
         .map(str::to_owned)

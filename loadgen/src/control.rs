@@ -57,11 +57,11 @@ const PHASES: [Phase; 5] = [
 ];
 
 /// An event fd: a wake-up call that is not lost if it comes early.
-pub(crate) struct Bell(OwnedFd);
+pub struct Bell(OwnedFd);
 
 impl Bell {
     /// A silent bell.
-    pub(crate) fn new() -> std::io::Result<Bell> {
+    pub fn new() -> std::io::Result<Bell> {
         Ok(Bell(eventfd(
             0,
             EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK,
@@ -69,7 +69,7 @@ impl Bell {
     }
 
     /// Wakes whoever waits on the descriptor.
-    pub(crate) fn ring(&self) {
+    pub fn ring(&self) {
         // The only failure is a counter already at its maximum: the bell rings as it is.
         let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
     }

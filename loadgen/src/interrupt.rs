@@ -35,14 +35,14 @@ impl fmt::Display for Interrupted {
 impl std::error::Error for Interrupted {}
 
 /// Knows whether a signal has asked the program to stop.
-pub(crate) struct Interrupt {
+pub struct Interrupt {
     /// Becomes readable with the first signal, and stays so.
     receiver: UnixStream,
 }
 
 impl Interrupt {
     /// Takes over SIGINT and SIGTERM.
-    pub(crate) fn install() -> io::Result<Interrupt> {
+    pub fn install() -> io::Result<Interrupt> {
         let (receiver, sender) = UnixStream::pair()?;
         signal_hook::low_level::pipe::register(SIGINT, sender.try_clone()?)?;
         signal_hook::low_level::pipe::register(SIGTERM, sender)?;
@@ -72,7 +72,7 @@ impl Interrupt {
     }
 
     /// Whether a signal has come.
-    pub(crate) fn is_raised(&self) -> bool {
+    pub fn is_raised(&self) -> bool {
         let mut fds = [PollFd::new(&self.receiver, PollFlags::IN)];
         let now = Timespec {
             tv_sec: 0,
@@ -82,7 +82,7 @@ impl Interrupt {
     }
 
     /// Sleeps for `time`; `false` if a signal cut it short.
-    pub(crate) fn sleep(&self, time: Duration) -> io::Result<bool> {
+    pub fn sleep(&self, time: Duration) -> io::Result<bool> {
         let silent = Bell::new()?;
         Ok(self.wait(&silent, Instant::now() + time)? == Woken::Timeout)
     }

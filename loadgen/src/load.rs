@@ -111,7 +111,7 @@ pub(crate) fn allowed_cpus() -> usize {
 }
 
 /// Pins the calling thread to `cpus`.
-pub(crate) fn pin(cpus: &[usize]) -> std::io::Result<()> {
+pub fn pin(cpus: &[usize]) -> std::io::Result<()> {
     let mut set = CpuSet::new();
     for &cpu in cpus {
         set.set(cpu);

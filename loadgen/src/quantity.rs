@@ -30,7 +30,7 @@ pub(crate) fn parse_size(text: &str) -> Result<usize, String> {
 }
 
 /// Reads a length of time: `5s`, `500ms`, `2m`, `1.5s`, or plain seconds.
-pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = split_unit(text);
     let seconds_per_unit = match unit {
         "ms" => 1e-3,
@@ -51,10 +51,10 @@ const CPU_MAX: usize = 1023;
 
 /// A list of CPU numbers, in the order written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct CpuList(pub(crate) Vec<usize>);
+pub struct CpuList(pub Vec<usize>);
 
 /// Reads a list of CPUs: `1`, `0,2-3`.
-pub(crate) fn parse_cpu_list(text: &str) -> Result<CpuList, String> {
+pub fn parse_cpu_list(text: &str) -> Result<CpuList, String> {
     let wrong = || format!("expected CPU numbers up to {CPU_MAX} such as 1 or 0,2-3");
     let mut cpus = Vec::new();
     for part in text.split(',') {

@@ -70,14 +70,14 @@ impl Stretch {
 
 /// What `--rate` says.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Rates {
+pub struct Rates {
     text: String,
     stretches: Vec<Stretch>,
 }
 
 impl Rates {
     /// Reads `50k`, `1k..50k/30s` or `1k/10s,2k/10s`. The error says what would be right.
-    pub(crate) fn parse(text: &str) -> Result<Rates, String> {
+    pub fn parse(text: &str) -> Result<Rates, String> {
         let parts: Vec<&str> = text.split(',').collect();
         let stretches = parts
             .iter()
@@ -93,7 +93,7 @@ impl Rates {
     }
 
     /// One rate, in messages per second, for as long as it takes.
-    pub(crate) fn constant(rate: f64) -> Rates {
+    pub fn constant(rate: f64) -> Rates {
         Rates {
             text: format!("{rate}"),
             stretches: vec![Stretch {
@@ -110,14 +110,14 @@ impl Rates {
     }
 
     /// How long all steps take together; `None` for a single rate without an end.
-    pub(crate) fn length(&self) -> Option<Duration> {
+    pub fn length(&self) -> Option<Duration> {
         let seconds: f64 = self.stretches.iter().map(|stretch| stretch.seconds).sum();
         Duration::try_from_secs_f64(seconds).ok()
     }
 
     /// The schedule that holds the first rate for `warmup`, then follows the steps, then holds the
     /// last rate.
-    pub(crate) fn timeline(&self, warmup: Duration) -> Timeline {
+    pub fn timeline(&self, warmup: Duration) -> Timeline {
         let hold = |rate: f64, seconds: f64| Stretch {
             from: rate,
             to: rate,
@@ -190,7 +190,7 @@ struct Placed {
 
 /// A whole schedule, from the beginning of the load on.
 #[derive(Clone, Debug)]
-pub(crate) struct Timeline {
+pub struct Timeline {
     placed: Vec<Placed>,
 }
 
@@ -211,7 +211,7 @@ impl Timeline {
     }
 
     /// Messages due within the first `nanoseconds`.
-    pub(crate) fn due_by(&self, nanoseconds: u64) -> f64 {
+    pub fn due_by(&self, nanoseconds: u64) -> f64 {
         let seconds = nanoseconds as f64 / 1e9;
         let placed = self.last_where(|placed| placed.begins_seconds <= seconds);
         placed.begins_count + placed.stretch.due_within(seconds - placed.begins_seconds)

@@ -24,7 +24,7 @@ impl fmt::Display for Protocol {
 
 /// A parsed target URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Target {
+pub struct Target {
     /// The URL as written.
     pub(crate) url: String,
     /// What its scheme asks for.
@@ -43,7 +43,7 @@ pub(crate) struct Target {
 
 impl Target {
     /// Reads a URL. The error is a phrase that says what would be right.
-    pub(crate) fn parse(url: &str) -> Result<Target, String> {
+    pub fn parse(url: &str) -> Result<Target, String> {
         let (scheme, rest) = url
             .split_once("://")
             .ok_or("expected ws://HOST:PORT/PATH, wss://HOST:PORT/PATH or tcp://HOST:PORT")?;

@@ -321,3 +321,14 @@ fn a_window_without_an_answer_is_a_failure() {
         outcome.expect_failure(&["no message was answered within the window"]);
     }
 }
+
+#[test]
+fn commands_that_went_to_ringbench_say_so_in_one_line() {
+    for command in ["suite", "report", "selftest"] {
+        let output = ringload(&format!("{command} --help"));
+        let said = format!(
+            "ringload: {command} is a command of ringbench now: write ringbench {command}\n"
+        );
+        assert_eq!((output.status.code(), stderr(&output)), (Some(2), said));
+    }
+}

@@ -20,7 +20,7 @@ const TEXT_WIDTHS: [usize; 8] = [1, 2, 3, 4, 1, 1, 2, 2];
 
 /// What the payload is said to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// Valid UTF-8 with characters of one to four bytes.
     Text,
     /// Any bytes.
@@ -29,7 +29,7 @@ pub(crate) enum Kind {
 
 /// What kinds of messages there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kinds {
+pub enum Kinds {
     /// Text only.
     Text,
     /// Binary only.
@@ -62,18 +62,18 @@ impl Kinds {
 /// Seeded randomness of one thread: masking keys and choice of payload.
 ///
 /// ChaCha8, since RFC 6455 section 10.3 asks for keys that cannot be predicted.
-pub(crate) struct Random(ChaCha8Rng);
+pub struct Random(ChaCha8Rng);
 
 impl Random {
     /// The generator number `stream` of a seed; different streams are independent.
-    pub(crate) fn new(seed: u64, stream: u64) -> Random {
+    pub fn new(seed: u64, stream: u64) -> Random {
         let mut generator = ChaCha8Rng::seed_from_u64(seed);
         generator.set_stream(stream);
         Random(generator)
     }
 
     /// 64 random bits.
-    pub(crate) fn bits(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.0.next_u64()
     }
 
@@ -110,7 +110,7 @@ impl Random {
 }
 
 /// Shared random bytes, of which every message is a window.
-pub(crate) struct Pool {
+pub struct Pool {
     binary: Vec<u8>,
     text: Vec<u8>,
     /// Places in a cell where a text window may begin, by its size modulo the cell's.
@@ -119,7 +119,7 @@ pub(crate) struct Pool {
 
 impl Pool {
     /// A pool for messages of these kinds, of up to `bytes_max` bytes.
-    pub(crate) fn new(kinds: Kinds, bytes_max: usize, random: &mut Random) -> Pool {
+    pub fn new(kinds: Kinds, bytes_max: usize, random: &mut Random) -> Pool {
         let mut binary = Vec::new();
         if kinds != Kinds::Text {
             binary.resize(POOL_SPREAD_BYTES + bytes_max, 0);
@@ -141,7 +141,7 @@ impl Pool {
     }
 
     /// The offset of the window of `size` bytes that 64 random bits choose.
-    pub(crate) fn choose(&self, kind: Kind, size: usize, bits: u64) -> usize {
+    pub fn choose(&self, kind: Kind, size: usize, bits: u64) -> usize {
         match kind {
             Kind::Binary => bits as usize % POOL_SPREAD_BYTES,
             Kind::Text => {
@@ -155,7 +155,7 @@ impl Pool {
     }
 
     /// The payload of `size` bytes at `offset`.
-    pub(crate) fn window(&self, kind: Kind, offset: usize, size: usize) -> &[u8] {
+    pub fn window(&self, kind: Kind, offset: usize, size: usize) -> &[u8] {
         let bytes = match kind {
             Kind::Binary => &self.binary,
             Kind::Text => &self.text,

@@ -19,7 +19,7 @@ const SIGMAS_MAX: f64 = 4.0;
 
 /// A distribution of payload sizes in bytes, and the text that asked for it.
 #[derive(Clone, Debug)]
-pub(crate) struct Sizes {
+pub struct Sizes {
     text: String,
     shape: Shape,
 }
@@ -90,7 +90,7 @@ impl Sizes {
     }
 
     /// The largest size that can occur.
-    pub(crate) fn bytes_max(&self) -> usize {
+    pub fn bytes_max(&self) -> usize {
         match &self.shape {
             Shape::Fixed(bytes) => *bytes,
             Shape::List(sizes) => sizes.iter().copied().max().unwrap_or_default(),

@@ -18,7 +18,7 @@ pub(crate) use self::epoll::Driver;
 
 /// What the user asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Choice {
+pub enum Choice {
     /// io_uring if the kernel allows it, else epoll.
     Auto,
     /// io_uring or nothing.
@@ -29,7 +29,7 @@ pub(crate) enum Choice {
 
 /// A way to move bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Engine {
+pub enum Engine {
     /// Raw io_uring: multishot receives from a provided buffer ring.
     Uring,
     /// Level-triggered readiness.
@@ -46,17 +46,17 @@ impl fmt::Display for Engine {
 }
 
 /// An engine and why it was taken.
-pub(crate) struct Selection {
+pub struct Selection {
     /// The engine.
-    pub(crate) engine: Engine,
+    pub engine: Engine,
     /// One phrase.
-    pub(crate) reason: String,
+    pub reason: String,
 }
 
 /// Takes the engine asked for. `Auto` falls back on ENOSYS, EPERM and EINVAL only: an old
 /// kernel, a container's seccomp profile or `kernel.io_uring_disabled`; any other error of
 /// io_uring is the operator's to see.
-pub(crate) fn select(choice: Choice) -> io::Result<Selection> {
+pub fn select(choice: Choice) -> io::Result<Selection> {
     let asked = |engine| {
         Ok(Selection {
             engine,

@@ -4,6 +4,11 @@
 //! Nothing here names the machine, its user or its directories. What it does not tell is absent or empty,
 //! never guessed.
 
+#![expect(
+    missing_docs,
+    reason = "docs/ringload-json.md has every field, and a test that it does"
+)]
+
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -35,45 +40,45 @@ const SYSCTLS: [&str; 17] = [
 
 /// What is told of a machine.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct Host {
-    pub(crate) cpu: Cpu,
+pub struct Host {
+    pub cpu: Cpu,
     /// By the kernel's names.
-    pub(crate) memory: BTreeMap<String, String>,
-    pub(crate) limits: Limits,
+    pub memory: BTreeMap<String, String>,
+    pub limits: Limits,
     /// By their dotted names.
-    pub(crate) sysctl: BTreeMap<String, String>,
+    pub sysctl: BTreeMap<String, String>,
 }
 
 /// The processor and what tames it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct Cpu {
-    pub(crate) model: String,
-    pub(crate) architecture: String,
+pub struct Cpu {
+    pub model: String,
+    pub architecture: String,
     /// CPUs that this program may use when it looks.
-    pub(crate) allowed: Vec<usize>,
-    pub(crate) online: String,
+    pub allowed: Vec<usize>,
+    pub online: String,
     /// True inside a virtual machine, where the processor says so.
-    pub(crate) hypervisor: bool,
+    pub hypervisor: bool,
     /// Frequency governor of the first CPU that may be used.
-    pub(crate) governor: Option<String>,
-    pub(crate) turbo_disabled: Option<String>,
-    pub(crate) smt_active: Option<String>,
+    pub governor: Option<String>,
+    pub turbo_disabled: Option<String>,
+    pub smt_active: Option<String>,
     /// Quota and period of the control group.
-    pub(crate) cgroup_max: Option<String>,
-    pub(crate) clock_source: Option<String>,
-    pub(crate) mitigations: BTreeMap<String, String>,
+    pub cgroup_max: Option<String>,
+    pub clock_source: Option<String>,
+    pub mitigations: BTreeMap<String, String>,
 }
 
 /// Resource limits; `null` is unlimited.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct Limits {
-    pub(crate) open_files: Option<u64>,
-    pub(crate) locked_memory_bytes: Option<u64>,
+pub struct Limits {
+    pub open_files: Option<u64>,
+    pub locked_memory_bytes: Option<u64>,
 }
 
 impl Host {
     /// Looks around.
-    pub(crate) fn read() -> Host {
+    pub fn read() -> Host {
         Host {
             cpu: Cpu::read(),
             memory: memory(),

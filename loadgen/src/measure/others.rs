@@ -50,11 +50,11 @@ pub(crate) struct CpuTime {
 
 /// The accounts of all CPUs, by number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct CpuTimes(BTreeMap<usize, CpuTime>);
+pub struct CpuTimes(BTreeMap<usize, CpuTime>);
 
 impl CpuTimes {
     /// Reads them; empty without /proc/stat.
-    pub(crate) fn read() -> CpuTimes {
+    pub fn read() -> CpuTimes {
         let tick_ns = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
         CpuTimes::parse(
             &fs::read_to_string("/proc/stat").unwrap_or_default(),
@@ -90,7 +90,7 @@ impl CpuTimes {
 
     /// How busy all CPUs together were since `earlier`, in percent of their time; `None` without a tick.
     /// What the hypervisor withheld counts as busy, time waiting for disks does not.
-    pub(crate) fn busy_percent(&self, earlier: &CpuTimes) -> Option<f64> {
+    pub fn busy_percent(&self, earlier: &CpuTimes) -> Option<f64> {
         let sum = |of: fn(&CpuTime) -> u64| {
             let all = |times: &CpuTimes| times.0.values().map(of).sum::<u64>();
             all(self).saturating_sub(all(earlier))
@@ -219,7 +219,7 @@ pub(crate) fn others(
 }
 
 /// CPUs that any thread of these processes may use; processes that cannot be read add none.
-pub(crate) fn allowed_cpus(pids: &[i32]) -> BTreeSet<usize> {
+pub fn allowed_cpus(pids: &[i32]) -> BTreeSet<usize> {
     pids.iter().flat_map(|pid| process_cpus(*pid)).collect()
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Where CPU times came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum CpuSource {
+pub enum CpuSource {
     /// /proc/PID/task/TID/schedstat: nanoseconds. A thread that is running at that moment is
     /// accounted up to its last scheduler tick, so an edge is exact to one tick (1 to 10 ms).
     Schedstat,
@@ -20,11 +20,11 @@ pub(crate) enum CpuSource {
 
 /// CPU account of one thread since it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct TaskTime {
+pub struct TaskTime {
     /// Nanoseconds on a CPU.
-    pub(crate) cpu_ns: u64,
+    pub cpu_ns: u64,
     /// Nanoseconds runnable and waiting for a CPU; `None` where only ticks are known.
-    pub(crate) wait_ns: Option<u64>,
+    pub wait_ns: Option<u64>,
 }
 
 impl TaskTime {
@@ -41,7 +41,7 @@ impl TaskTime {
 }
 
 /// CPU accounts of a process's threads, by thread id.
-pub(crate) type Tasks = BTreeMap<i32, TaskTime>;
+pub type Tasks = BTreeMap<i32, TaskTime>;
 
 /// Reads the account of every thread of process `pid`.
 ///
@@ -93,7 +93,7 @@ pub(crate) fn family(pids: &[i32]) -> Vec<i32> {
 /// Reads the accounts of every thread of `pids` and of the processes that they started.
 ///
 /// The error is that of the first of `pids` that is missing or unreadable.
-pub(crate) fn family_tasks(pids: &[i32], source: CpuSource) -> io::Result<Tasks> {
+pub fn family_tasks(pids: &[i32], source: CpuSource) -> io::Result<Tasks> {
     let mut all = Tasks::new();
     for pid in family(pids) {
         match tasks(pid, source) {
@@ -142,7 +142,7 @@ fn task(pid: i32, id: i32, source: CpuSource) -> io::Result<TaskTime> {
 }
 
 /// The better source that this kernel has.
-pub(crate) fn cpu_source() -> CpuSource {
+pub fn cpu_source() -> CpuSource {
     let own = fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
     if is_accounted(&own) {
         CpuSource::Schedstat
@@ -197,17 +197,17 @@ pub(crate) fn resident_bytes(pid: i32) -> io::Result<u64> {
 
 /// Memory of a process, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub(crate) struct Memory {
+pub struct Memory {
     /// Resident set (VmRSS).
-    pub(crate) rss_bytes: u64,
+    pub rss_bytes: u64,
     /// Its anonymous part (RssAnon).
-    pub(crate) rss_anonymous_bytes: u64,
+    pub rss_anonymous_bytes: u64,
     /// Highest resident set so far (VmHWM).
-    pub(crate) rss_peak_bytes: u64,
+    pub rss_peak_bytes: u64,
     /// Proportional share (Pss), if smaps_rollup is readable.
-    pub(crate) pss_bytes: Option<u64>,
+    pub pss_bytes: Option<u64>,
     /// Private_Dirty, if smaps_rollup is readable.
-    pub(crate) private_dirty_bytes: Option<u64>,
+    pub private_dirty_bytes: Option<u64>,
 }
 
 /// Reads the memory of process `pid`. A process that has ended has none, also while its parent has not
@@ -244,7 +244,7 @@ fn kibibytes(text: &str, name: &str) -> Option<u64> {
 }
 
 /// CPUs that are online, whether or not this process may use them; 0 if /proc/stat is missing.
-pub(crate) fn cpus_online() -> usize {
+pub fn cpus_online() -> usize {
     fs::read_to_string("/proc/stat").map_or(0, |text| count_cpus(&text))
 }
 

@@ -41,7 +41,7 @@ const MISSED_MESSAGES: f64 = 10.0;
 
 /// How late the generator may be with one message in a thousand before it is said that it cannot hold
 /// the schedule.
-pub(crate) const LATENESS_NS_MAX: u64 = 200_000;
+pub const LATENESS_NS_MAX: u64 = 200_000;
 
 /// Lateness below this share of the latency at the same quantile does not make that latency the
 /// generator's.
@@ -53,7 +53,7 @@ const SECONDS_MIN: f64 = 1.0;
 /// What a number is worth, and who set it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// The server had nothing left, or did not keep up, and the generator had: the figures are the
     /// server's.
     ServerBound,
@@ -72,7 +72,7 @@ pub(crate) enum Verdict {
 
 impl Verdict {
     /// The word for it.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Verdict::ServerBound => "server-bound",
             Verdict::GeneratorBound => "generator-bound",
@@ -166,19 +166,19 @@ impl Schedule {
 
 /// Use of CPU by one side over the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
-pub(crate) struct Busy {
+pub struct Busy {
     /// Threads that did the work.
-    pub(crate) threads: usize,
+    pub threads: usize,
     /// Mean share of the window those threads were on a CPU, in percent.
-    pub(crate) on_cpu_percent: f64,
+    pub on_cpu_percent: f64,
     /// Mean share of the window they were runnable but waited for a CPU, in percent; `None` if unknown.
-    pub(crate) cpu_wait_percent: Option<f64>,
+    pub cpu_wait_percent: Option<f64>,
     /// Share of the window the busiest of them was on a CPU, in percent.
     #[serde(default)]
-    pub(crate) busiest_on_cpu_percent: f64,
+    pub busiest_on_cpu_percent: f64,
     /// CPUs that this side may use; `None` if unknown.
     #[serde(default)]
-    pub(crate) cpus: Option<usize>,
+    pub cpus: Option<usize>,
 }
 
 /// How a side had nothing left.

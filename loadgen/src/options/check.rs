@@ -14,7 +14,7 @@ use crate::target::{Protocol, Target};
 
 /// `ringload check`.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct CheckOptions {
+pub struct CheckOptions {
     /// An echo server: ws://HOST:PORT/PATH or wss://...
     #[arg(value_parser = Target::parse, required_unless_present = "list", value_name = "URL")]
     pub(crate) url: Option<Target>,

@@ -11,7 +11,7 @@ use crate::quantity::{CpuList, parse_cpu_list, parse_duration};
 
 /// `ringload compare`.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct CompareOptions {
+pub struct CompareOptions {
     /// The first command, in words as a shell takes them; {port} in it becomes a free port, which is in
     /// the variable PORT, too
     #[arg(value_name = "A")]

@@ -14,7 +14,7 @@ const PROCESSES_MAX: usize = 256;
 
 /// `ringload idle`.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct IdleOptions {
+pub struct IdleOptions {
     #[command(flatten)]
     pub(crate) target: TargetOptions,
 

@@ -17,7 +17,7 @@ const MESSAGES_MIN: f64 = 100.0;
 
 /// `ringload knee`.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct KneeOptions {
+pub struct KneeOptions {
     #[command(flatten)]
     pub(crate) target: TargetOptions,
 
@@ -62,7 +62,7 @@ pub(crate) struct KneeOptions {
 
 impl KneeOptions {
     /// Refuses what cannot be searched. The error says what would be right.
-    pub(crate) fn check(&self) -> Result<(), UsageError> {
+    pub fn check(&self) -> Result<(), UsageError> {
         self.traffic.check(self.target.protocol())?;
         if self.step.is_zero() {
             return Err(UsageError("--step is 0; give a time such as 2s".to_owned()));

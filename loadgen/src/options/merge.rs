@@ -11,7 +11,7 @@ use crate::quantity::parse_duration;
 
 /// `ringload merge`.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct MergeOptions {
+pub struct MergeOptions {
     /// Results that `ringload run --json` wrote at the same time; of a directory, every *.json in it
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,

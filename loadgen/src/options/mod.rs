@@ -5,11 +5,8 @@ pub(crate) mod compare;
 pub(crate) mod idle;
 pub(crate) mod knee;
 pub(crate) mod merge;
-pub(crate) mod report;
-pub(crate) mod run;
-pub(crate) mod selftest;
+pub mod run;
 pub(crate) mod storm;
-pub(crate) mod suite;
 pub(crate) mod target;
 
 use std::fmt;
@@ -22,15 +19,15 @@ const SPARE_FDS: u64 = 64;
 /// A WebSocket load generator that checks every echoed byte.
 #[derive(Debug, Parser)]
 #[command(name = "ringload", version, about, arg_required_else_help = true)]
-pub(crate) struct Options {
+pub struct Options {
     /// What to do.
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub command: Command,
 }
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+pub enum Command {
     /// Loads a server, in a closed loop, an open one (--rate) or full duplex, and reports throughput,
     /// latency, CPU time per message, and who was the limit
     Run(Box<run::RunOptions>),
@@ -41,18 +38,11 @@ pub(crate) enum Command {
     Storm(Box<storm::StormOptions>),
     /// Finds the highest rate that meets an objective such as p99<1ms, and reports the whole curve
     Knee(Box<knee::KneeOptions>),
-    /// Measures what this generator can do on this machine at most, so that reports can say how far
-    /// from that a run was
-    Selftest(Box<selftest::SelftestOptions>),
     /// Combines the results of several machines that ran at the same time, histogram by histogram
     Merge(Box<merge::MergeOptions>),
     /// Starts two commands in turn, measures them in interleaved rounds, and says with an interval how
     /// they differ
     Compare(Box<compare::CompareOptions>),
-    /// Measures many servers under many workloads, interleaved in random order, as a file says
-    Suite(Box<suite::SuiteOptions>),
-    /// Makes one HTML page and a summary of a suite's results
-    Report(Box<report::ReportOptions>),
     /// Puts any WebSocket echo server to the test: raw bytes, right and wrong ones, each case with the
     /// requirement that it rests on
     Check(Box<check::CheckOptions>),
@@ -68,7 +58,7 @@ pub(crate) fn at_least_one(name: &str, value: usize) -> Result<(), UsageError> {
 
 /// Arguments that cannot be followed: exit status 2.
 #[derive(Debug)]
-pub(crate) struct UsageError(pub(crate) String);
+pub struct UsageError(pub String);
 
 impl fmt::Display for UsageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -79,7 +69,7 @@ impl fmt::Display for UsageError {
 impl std::error::Error for UsageError {}
 
 /// Raises the soft limit of open files to the hard one and refuses more connections than fit.
-pub(crate) fn make_room_for(connections: usize) -> Result<(), UsageError> {
+pub fn make_room_for(connections: usize) -> Result<(), UsageError> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     // Raising soft to hard is always allowed; should it fail, the soft limit is what there is.

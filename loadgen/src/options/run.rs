@@ -28,15 +28,15 @@ const IN_FLIGHT_BYTES_MAX: usize = 4 << 30;
 
 /// What is sent, over how many connections, and by whom.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct TrafficOptions {
+pub struct TrafficOptions {
     /// Connections, spread evenly over the threads
     #[arg(long, default_value_t = 64, value_name = "N")]
-    pub(crate) connections: usize,
+    pub connections: usize,
 
     /// Payload of a message: 32, 64KiB; a list 32,1KiB,64KiB (each as likely as the others); a range
     /// 16..4KiB; log-normal:MEDIAN,SIGMA; or file:PATH with a size in each line, drawn at random
     #[arg(long, default_value = "32", value_name = "SIZE", value_parser = Sizes::parse)]
-    pub(crate) size: Sizes,
+    pub size: Sizes,
 
     /// Text messages: valid UTF-8 with characters of one to four bytes
     #[arg(long, conflicts_with_all = ["binary", "mixed"])]
@@ -61,7 +61,7 @@ pub(crate) struct TrafficOptions {
     /// full compares every byte that comes back; sample compares one message in sixteen, of the
     /// others the length only
     #[arg(long, value_enum, default_value_t = Verify::Full)]
-    pub(crate) verify: Verify,
+    pub verify: Verify,
 
     /// Count replies that differ from what was sent and go on, where the first would end the load; that
     /// is a failure all the same
@@ -88,7 +88,7 @@ pub(crate) struct TrafficOptions {
 
     /// Run on these CPUs only, each load thread on one of them: 1 or 0,2-3
     #[arg(long, value_name = "LIST", value_parser = parse_cpu_list)]
-    pub(crate) cpu: Option<CpuList>,
+    pub cpu: Option<CpuList>,
 
     /// A process of the server, for its CPU time and memory and those of the processes that it
     /// started; repeatable
@@ -97,7 +97,7 @@ pub(crate) struct TrafficOptions {
 
     /// How to move bytes; auto takes io_uring where it works
     #[arg(long, value_enum, default_value_t = Choice::Auto)]
-    pub(crate) engine: Choice,
+    pub engine: Choice,
 
     /// Seed of payloads, masking keys and Poisson arrivals [default: from the kernel]
     #[arg(long, value_name = "N")]
@@ -106,7 +106,7 @@ pub(crate) struct TrafficOptions {
 
 /// How closely replies are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Verify {
+pub enum Verify {
     /// Every byte.
     Full,
     /// Every byte of one message in sixteen, of the others the length.
@@ -144,21 +144,22 @@ pub(crate) fn parse_threads(text: &str) -> Result<Threads, String> {
 
 /// `ringload run`.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct RunOptions {
+pub struct RunOptions {
     #[command(flatten)]
     pub(crate) target: TargetOptions,
 
+    /// What is sent.
     #[command(flatten)]
-    pub(crate) traffic: TrafficOptions,
+    pub traffic: TrafficOptions,
 
     /// Closed loop: messages in flight per connection [default: 1]
     #[arg(long, value_name = "N", conflicts_with_all = ["rate", "duplex"])]
-    pub(crate) depth: Option<usize>,
+    pub depth: Option<usize>,
 
     /// Open loop: messages per second over all connections, whatever the server does: 50k; a ramp
     /// 1k..50k/30s; steps 1k/10s,2k/10s. Latency then counts from when each message was due
     #[arg(long, value_name = "RATE", value_parser = Rates::parse, conflicts_with = "duplex")]
-    pub(crate) rate: Option<Rates>,
+    pub rate: Option<Rates>,
 
     /// When the messages of an open loop are due
     #[arg(long, value_enum, default_value_t = Arrivals::Even, requires = "rate")]
@@ -170,18 +171,19 @@ pub(crate) struct RunOptions {
 
     /// How long to measure [default: 5s, or as long as the steps of --rate]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
-    pub(crate) duration: Option<Duration>,
+    pub duration: Option<Duration>,
 
     /// Load before that, which does not count; of an open loop, at its first rate
     #[arg(long, default_value = "1s", value_name = "TIME", value_parser = parse_duration)]
-    pub(crate) warmup: Duration,
+    pub warmup: Duration,
 
     /// Begin the load at this time, in seconds since 1970, so that several machines begin together
     #[arg(long, value_name = "UNIX_SECONDS")]
     pub(crate) start_at: Option<f64>,
 
+    /// Where the result goes.
     #[command(flatten)]
-    pub(crate) output: OutputOptions,
+    pub output: OutputOptions,
 
     /// Write the series of the window as CSV, a row a slice
     #[arg(long, value_name = "FILE")]
@@ -198,14 +200,14 @@ pub(crate) struct RunOptions {
 
 /// Where the result goes.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct OutputOptions {
+pub struct OutputOptions {
     /// Write the result as JSON; - is standard output, which then gets no table
     #[arg(long, value_name = "FILE")]
-    pub(crate) json: Option<PathBuf>,
+    pub json: Option<PathBuf>,
 
     /// Print no progress and no table
     #[arg(long)]
-    pub(crate) quiet: bool,
+    pub quiet: bool,
 }
 
 impl TrafficOptions {
@@ -282,7 +284,7 @@ impl RunOptions {
     }
 
     /// Refuses what cannot be run. The error says what would be right.
-    pub(crate) fn check(&self) -> Result<(), UsageError> {
+    pub fn check(&self) -> Result<(), UsageError> {
         self.traffic.check(self.target.protocol())?;
         if self.traffic.slow_readers > 0 && self.target.urls.iter().any(|url| url.tls) {
             return Err(UsageError(

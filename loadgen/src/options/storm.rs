@@ -20,7 +20,7 @@ const DURATION: Duration = Duration::from_secs(5);
 
 /// `ringload storm`.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct StormOptions {
+pub struct StormOptions {
     #[command(flatten)]
     pub(crate) target: TargetOptions,
 
@@ -106,7 +106,7 @@ impl StormOptions {
     }
 
     /// Refuses what cannot be run. The error says what would be right.
-    pub(crate) fn check(&self) -> Result<(), UsageError> {
+    pub fn check(&self) -> Result<(), UsageError> {
         at_least_one("connections", self.connections)?;
         if let Threads::Count(threads) = self.threads {
             at_least_one("threads", threads)?;

@@ -1,10 +1,11 @@
 //! What a run found, as JSON for machines and as a table for people.
 
 pub(crate) mod csv;
-pub(crate) mod document;
+pub mod document;
 pub(crate) mod hdr_log;
 pub(crate) mod histogram;
-pub(crate) mod table;
+pub mod page;
+pub mod table;
 
 use std::fmt::Display;
 use std::fs::File;
@@ -17,12 +18,12 @@ use serde::Serialize;
 use crate::options::UsageError;
 
 /// Says a line on standard error. If that fails, nobody is left who could be told.
-pub(crate) fn tell(line: impl Display) {
+pub fn tell(line: impl Display) {
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// Writes to standard output. Somebody who reads no further, such as head, is no failure.
-pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+pub fn print(text: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout();
     match stdout
         .write_all(text.as_bytes())
@@ -38,7 +39,7 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
 /// Hands a finished document to whoever asked for it: the table to standard output, the error
 /// to standard error, the JSON to `json` (`-` is standard output, which then gets no table). What
 /// cannot be written keeps the rest from nobody.
-pub(crate) fn deliver(
+pub fn deliver(
     document: &impl Serialize,
     table: impl FnOnce() -> String,
     error: Option<&str>,
@@ -96,7 +97,7 @@ fn partial(path: &Path) -> PathBuf {
 }
 
 /// The same as [`check_file`], for what may also go to standard output, which is `-`.
-pub(crate) fn check_writable(path: &Path) -> Result<(), UsageError> {
+pub fn check_writable(path: &Path) -> Result<(), UsageError> {
     match path.as_os_str() == "-" {
         true => Ok(()),
         false => check_file(path),

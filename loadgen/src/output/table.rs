@@ -10,18 +10,18 @@ const NAME_COLUMNS: usize = 18;
 
 /// Rows of `name  value`.
 #[derive(Default)]
-pub(crate) struct Table(String);
+pub struct Table(String);
 
 impl Table {
     /// Appends a row.
-    pub(crate) fn row(&mut self, name: &str, value: impl AsRef<str>) {
+    pub fn row(&mut self, name: &str, value: impl AsRef<str>) {
         let value = value.as_ref();
         // Writing to a string cannot fail.
         let _ = writeln!(self.0, "{name:<NAME_COLUMNS$}{value}");
     }
 
     /// The finished text.
-    pub(crate) fn into_text(self) -> String {
+    pub fn into_text(self) -> String {
         self.0
     }
 }
@@ -311,7 +311,7 @@ fn server_rows(table: &mut Table, server: &Server) {
 }
 
 /// `1234567` as `1,234,567`.
-pub(crate) fn grouped(number: u64) -> String {
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -324,7 +324,7 @@ pub(crate) fn grouped(number: u64) -> String {
 }
 
 /// Bytes with a binary unit.
-pub(crate) fn bytes(number: f64) -> String {
+pub fn bytes(number: f64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     let mut value = number;
     let mut unit = "B";
@@ -343,7 +343,7 @@ pub(crate) fn bytes(number: f64) -> String {
 }
 
 /// Nanoseconds with the unit that suits them, to three digits or more.
-pub(crate) fn time(nanoseconds: f64) -> String {
+pub fn time(nanoseconds: f64) -> String {
     match nanoseconds {
         ns if ns < 1e3 => format!("{ns:.0} ns"),
         ns if ns < 1e6 => format!("{:.2} µs", ns / 1e3),

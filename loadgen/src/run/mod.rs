@@ -35,11 +35,11 @@ use crate::output::{check_file, check_writable, csv, deliver, histogram, table};
 use crate::slow::SlowReaders;
 
 /// What a run found.
-pub(crate) struct Measured {
+pub struct Measured {
     /// The result.
-    pub(crate) document: RunDocument,
+    pub document: RunDocument,
     /// Its latencies in nanoseconds, if it came to a window.
-    pub(crate) latency: Option<Histogram<u64>>,
+    pub latency: Option<Histogram<u64>>,
     /// Whether the log of its slices could be written.
     log: anyhow::Result<()>,
 }
@@ -79,7 +79,7 @@ pub(crate) fn run(options: &RunOptions) -> anyhow::Result<Status> {
 }
 
 /// Loads as asked and sums up; prints nothing but the live view.
-pub(crate) fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Result<Measured> {
+pub fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Result<Measured> {
     let traffic = &options.traffic;
     let beside = traffic.slow_readers.saturating_add(traffic.heavy);
     make_room_for(traffic.connections.saturating_add(beside))?;
@@ -130,13 +130,7 @@ pub(crate) fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Re
         schema: RUN_SCHEMA.to_owned(),
         status,
         environment: Environment::read(),
-        result: result::result(
-            &course,
-            &gathered,
-            &observed,
-            &load,
-            error.as_deref(),
-        ),
+        result: result::result(&course, &gathered, &observed, &load, error.as_deref()),
         load,
         checks: gathered.checks,
         error,
@@ -194,7 +188,7 @@ pub(crate) fn observe(server_pids: &[i32]) -> Result<Observed, UsageError> {
 }
 
 /// The seed asked for, or one from the kernel.
-pub(crate) fn seed(asked: Option<u64>) -> anyhow::Result<u64> {
+pub fn seed(asked: Option<u64>) -> anyhow::Result<u64> {
     if let Some(seed) = asked {
         return Ok(seed);
     }

@@ -14,7 +14,7 @@ const STEPS: u64 = 1000;
 const LINES_EVERY: Duration = Duration::from_secs(10);
 
 /// What is planned, step by step.
-pub(crate) struct Agenda {
+pub struct Agenda {
     started: Instant,
     planned: Duration,
     /// Planned time of the steps begun so far.
@@ -32,7 +32,7 @@ enum Voice {
 
 impl Agenda {
     /// An agenda of steps that take `planned` together, as far as one can tell beforehand.
-    pub(crate) fn new(planned: Duration, quiet: bool) -> Agenda {
+    pub fn new(planned: Duration, quiet: bool) -> Agenda {
         let voice = if quiet {
             Voice::Quiet
         } else if std::io::stderr().is_terminal() {
@@ -53,7 +53,7 @@ impl Agenda {
     }
 
     /// Says that a step begins which should take `planned`.
-    pub(crate) fn step(&mut self, planned: Duration, text: &str) {
+    pub fn step(&mut self, planned: Duration, text: &str) {
         let left = short(time_left(self.started.elapsed(), self.begun, self.planned));
         let share = self.begun.as_secs_f64() / self.planned.as_secs_f64().max(1e-9);
         self.begun += planned;
@@ -76,12 +76,12 @@ impl Agenda {
     }
 
     /// A step that should have taken `planned` does not come.
-    pub(crate) fn leave_out(&mut self, planned: Duration) {
+    pub fn leave_out(&mut self, planned: Duration) {
         self.planned = self.planned.saturating_sub(planned);
     }
 
     /// Says something besides, at once.
-    pub(crate) fn say(&self, text: &str) {
+    pub fn say(&self, text: &str) {
         match &self.voice {
             Voice::Quiet => {}
             Voice::Bar(bar) => bar.suspend(|| tell(text)),
@@ -90,7 +90,7 @@ impl Agenda {
     }
 
     /// Wipes the bar.
-    pub(crate) fn finish(&self) {
+    pub fn finish(&self) {
         if let Voice::Bar(bar) = &self.voice {
             bar.finish_and_clear();
         }
@@ -111,7 +111,7 @@ fn time_left(elapsed: Duration, done: Duration, planned: Duration) -> Duration {
 }
 
 /// `14 min` or `40 s`.
-pub(crate) fn short(time: Duration) -> String {
+pub fn short(time: Duration) -> String {
     match time.as_secs_f64().round() as u64 {
         seconds if seconds < 100 => format!("{seconds} s"),
         seconds => format!("{} min", (seconds + 30) / 60),

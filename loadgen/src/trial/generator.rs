@@ -15,22 +15,24 @@ use super::words::Words;
 use crate::interrupt::Interrupt;
 
 /// How the generator's side is set up.
-pub(crate) struct Generator<'a> {
-    pub(crate) cpus: &'a [usize],
+pub struct Generator<'a> {
+    /// CPUs that it is kept on.
+    pub cpus: &'a [usize],
     /// Where it works: files in its arguments are found from there, and named so in what it records.
-    pub(crate) directory: Option<&'a Path>,
-    pub(crate) interrupt: &'a Interrupt,
+    pub directory: Option<&'a Path>,
+    /// What ends it early.
+    pub interrupt: &'a Interrupt,
 }
 
 /// What came of a measurement.
 #[derive(Debug)]
-pub(crate) struct Outcome {
+pub struct Outcome {
     /// What `--json` gave, as it was written; empty if nothing was.
-    pub(crate) text: String,
+    pub text: String,
     /// The same, read; null if nothing was.
-    pub(crate) document: Value,
+    pub document: Value,
     /// Why it is not a result, if it is none: one sentence.
-    pub(crate) failure: Option<String>,
+    pub failure: Option<String>,
 }
 
 impl Generator<'_> {
@@ -38,7 +40,7 @@ impl Generator<'_> {
     /// `limit` at most.
     ///
     /// A run that fails is an outcome; the error is that there was no run, or a signal.
-    pub(crate) fn measure(&self, arguments: &[String], limit: Duration) -> anyhow::Result<Outcome> {
+    pub fn measure(&self, arguments: &[String], limit: Duration) -> anyhow::Result<Outcome> {
         let program = std::env::current_exe().context("finding this program")?;
         let mut command = Command::new(program);
         command

@@ -4,14 +4,14 @@
 //! Nothing here measures: every figure comes from a `ringload run|storm|idle|knee` of its own, a process
 //! on CPUs of its own, whose JSON is read back.
 
-pub(crate) mod agenda;
+pub mod agenda;
 pub(crate) mod bootstrap;
-pub(crate) mod generator;
-pub(crate) mod placement;
+pub mod generator;
+pub mod placement;
 pub(crate) mod port;
-pub(crate) mod process;
-pub(crate) mod random;
-pub(crate) mod server;
-pub(crate) mod spread;
-pub(crate) mod version;
+pub mod process;
+pub mod random;
+pub mod server;
+pub mod spread;
+pub mod version;
 pub(crate) mod words;

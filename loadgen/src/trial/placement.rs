@@ -11,20 +11,21 @@ use crate::quantity::{CpuList, parse_cpu_list};
 
 /// Where the two sides of a measurement run.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub(crate) struct Placement {
+pub struct Placement {
     /// Of a server that is kept on its own.
-    pub(crate) server_cpus: Vec<usize>,
-    pub(crate) generator_cpus: Vec<usize>,
+    pub server_cpus: Vec<usize>,
+    /// Of the generator.
+    pub generator_cpus: Vec<usize>,
     /// Of a server that uses all it is given: every CPU that may be used, those of the generator too.
-    pub(crate) all_cpus: Vec<usize>,
+    pub all_cpus: Vec<usize>,
     /// Why figures taken here are worth less than they look, if so.
-    pub(crate) warning: Option<String>,
+    pub warning: Option<String>,
 }
 
 impl Placement {
     /// Takes what is asked for, otherwise the first CPU that this process may use and the next one that
     /// shares no core with it.
-    pub(crate) fn choose(
+    pub fn choose(
         server: Option<&CpuList>,
         generator: Option<&CpuList>,
     ) -> anyhow::Result<Placement> {
@@ -48,7 +49,7 @@ impl Placement {
 }
 
 /// The CPUs that this process may use.
-pub(crate) fn allowed_cpus() -> anyhow::Result<Vec<usize>> {
+pub fn allowed_cpus() -> anyhow::Result<Vec<usize>> {
     let set = sched_getaffinity(None).context("cannot read the CPU affinity")?;
     Ok((0..CpuSet::MAX_CPU)
         .filter(|&cpu| set.is_set(cpu))
@@ -101,7 +102,7 @@ fn thread_siblings(cpu: usize) -> Vec<usize> {
 }
 
 /// CPUs as an option of ringload takes them: `1,2`.
-pub(crate) fn cpu_list(cpus: &[usize]) -> String {
+pub fn cpu_list(cpus: &[usize]) -> String {
     let cpus: Vec<String> = cpus.iter().map(ToString::to_string).collect();
     cpus.join(",")
 }

@@ -22,7 +22,7 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// A signal asks to stop. What was measured until then is kept.
 #[derive(Debug)]
-pub(crate) struct Interrupted;
+pub struct Interrupted;
 
 impl std::fmt::Display for Interrupted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -33,7 +33,7 @@ impl std::fmt::Display for Interrupted {
 impl std::error::Error for Interrupted {}
 
 /// An error once a signal has come.
-pub(crate) fn check(interrupt: &Interrupt) -> Result<(), Interrupted> {
+pub fn check(interrupt: &Interrupt) -> Result<(), Interrupted> {
     if interrupt.is_raised() {
         return Err(Interrupted);
     }
@@ -41,7 +41,7 @@ pub(crate) fn check(interrupt: &Interrupt) -> Result<(), Interrupted> {
 }
 
 /// A started process. Dropping it ends it and all that it started, and reaps it.
-pub(crate) struct Process {
+pub struct Process {
     child: Child,
     /// Becomes readable when the process ends, before it is reaped: until then nobody else can have
     /// its id, nor that of its group.
@@ -54,7 +54,7 @@ impl Process {
     ///
     /// The calling thread takes that affinity for the moment of the start, and the child inherits it:
     /// so even the first thread that a runtime creates is where it belongs.
-    pub(crate) fn start(command: &mut Command, cpus: &[usize]) -> anyhow::Result<Process> {
+    pub fn start(command: &mut Command, cpus: &[usize]) -> anyhow::Result<Process> {
         let name = command.get_program().to_string_lossy().into_owned();
         let before = sched_getaffinity(None).context("cannot read the CPU affinity")?;
         let mut wanted = CpuSet::new();
@@ -82,17 +82,17 @@ impl Process {
     }
 
     /// The process's id.
-    pub(crate) fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// The child, to take its pipes from.
-    pub(crate) fn child(&mut self) -> &mut Child {
+    pub fn child(&mut self) -> &mut Child {
         &mut self.child
     }
 
     /// How the process ended, if it has.
-    pub(crate) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+    pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         if self.ended.is_none() && self.is_over(Duration::ZERO)? {
             self.reap()?;
         }
@@ -100,11 +100,7 @@ impl Process {
     }
 
     /// Waits for the end without waking up meanwhile: this runs beside a measurement.
-    pub(crate) fn wait(
-        &mut self,
-        limit: Duration,
-        interrupt: &Interrupt,
-    ) -> anyhow::Result<ExitStatus> {
+    pub fn wait(&mut self, limit: Duration, interrupt: &Interrupt) -> anyhow::Result<ExitStatus> {
         let deadline = Instant::now() + limit;
         loop {
             if let Some(status) = self.ended()? {
@@ -128,7 +124,7 @@ impl Process {
     }
 
     /// Asks the whole group to end, and kills what does not within [`GRACE`].
-    pub(crate) fn end(&mut self) -> io::Result<ExitStatus> {
+    pub fn end(&mut self) -> io::Result<ExitStatus> {
         if let Some(status) = self.ended {
             return Ok(status);
         }

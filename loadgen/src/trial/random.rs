@@ -1,24 +1,25 @@
 //! A small seeded generator, so that a recorded seed repeats an order and an interval.
 
 /// SplitMix64.
-pub(crate) struct Random {
+pub struct Random {
     state: u64,
 }
 
 impl Random {
-    pub(crate) fn new(seed: u64) -> Random {
+    /// Of a seed.
+    pub fn new(seed: u64) -> Random {
         Random { state: seed }
     }
 
     /// Puts `items` into a random order (Fisher and Yates).
-    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last + 1));
         }
     }
 
     /// A number below `bound`, which is above 0.
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
+    pub fn below(&mut self, bound: usize) -> usize {
         // The bias of a remainder is beyond notice for a handful of items.
         (self.next() % bound as u64) as usize
     }

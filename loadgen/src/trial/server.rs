@@ -35,24 +35,25 @@ const UNWANTED: [&str; 6] = [
 
 /// How a server is started: `{port}` stands for a free port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Launch {
+pub struct Launch {
     /// What it is called in messages.
-    pub(crate) name: String,
+    pub name: String,
     /// Program and arguments.
-    pub(crate) command: Vec<String>,
+    pub command: Vec<String>,
     /// Where it is started; `None` is here.
-    pub(crate) directory: Option<PathBuf>,
+    pub directory: Option<PathBuf>,
     /// Where it is then reached.
-    pub(crate) url: String,
-    pub(crate) cpus: Vec<usize>,
+    pub url: String,
+    /// CPUs that it is kept on.
+    pub cpus: Vec<usize>,
 }
 
 /// A server whose port accepts connections. Dropping it ends it.
-pub(crate) struct Server {
+pub struct Server {
     /// As its launch is called.
-    pub(crate) name: String,
+    pub name: String,
     /// Where it is reached.
-    pub(crate) url: String,
+    pub url: String,
     process: Process,
     words: Words,
 }
@@ -61,7 +62,7 @@ impl Server {
     /// Starts what `launch` says and waits until the port of its URL accepts a connection.
     ///
     /// The error of a server that cannot run here holds what it said about it.
-    pub(crate) fn start(launch: &Launch, interrupt: &Interrupt) -> anyhow::Result<Server> {
+    pub fn start(launch: &Launch, interrupt: &Interrupt) -> anyhow::Result<Server> {
         let port = free_port()?.to_string();
         let filled = |text: &String| text.replace("{port}", &port);
         let url = filled(&launch.url);
@@ -93,12 +94,12 @@ impl Server {
     }
 
     /// The server's process id.
-    pub(crate) fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.process.id()
     }
 
     /// An error once the process has ended.
-    pub(crate) fn check(&mut self) -> anyhow::Result<()> {
+    pub fn check(&mut self) -> anyhow::Result<()> {
         if let Some(status) = self.process.ended()? {
             bail!("{} has ended ({status}){}", self.name, self.said_last());
         }
@@ -106,7 +107,7 @@ impl Server {
     }
 
     /// What it said last, as the end of a sentence.
-    pub(crate) fn said_last(&self) -> String {
+    pub fn said_last(&self) -> String {
         match self.words.last() {
             Some(words) => format!("; it said last: {}", words.trim_end_matches('.')),
             None => " without a word".to_owned(),

@@ -10,17 +10,20 @@ const VALUES_TO_COMPARE: usize = 4;
 
 /// The middle of several values, with their whole range.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Spread {
-    pub(crate) median: f64,
-    pub(crate) min: f64,
-    pub(crate) max: f64,
+pub struct Spread {
+    /// The middle one, or between the two in the middle.
+    pub median: f64,
+    /// The smallest.
+    pub min: f64,
+    /// The largest.
+    pub max: f64,
     /// Values that there were.
-    pub(crate) count: usize,
+    pub count: usize,
 }
 
 impl Spread {
     /// `None` when there is no finite value.
-    pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Spread> {
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Spread> {
         let mut sorted: Vec<f64> = values
             .into_iter()
             .filter(|value| value.is_finite())
@@ -41,7 +44,7 @@ impl Spread {
     }
 
     /// Whether two spreads have no value in common, and values enough.
-    pub(crate) fn is_apart_from(&self, other: &Spread) -> bool {
+    pub fn is_apart_from(&self, other: &Spread) -> bool {
         self.count.min(other.count) >= VALUES_TO_COMPARE
             && (self.max < other.min || self.min > other.max)
     }

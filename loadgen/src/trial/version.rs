@@ -13,7 +13,7 @@ const BYTES_MAX: u64 = 4096;
 
 /// The first line that `command` prints, if it prints one and ends well within `limit`; a signal ends the
 /// wait, too.
-pub(crate) fn first_line(
+pub fn first_line(
     command: &mut Command,
     cpus: &[usize],
     limit: Duration,

@@ -1,4 +1,4 @@
-// A plain echo on Node `ws`: the baseline of `ringload suite`.
+// A plain echo on Node `ws`: the baseline of `ringbench suite`.
 //
 //   node server.js [--port N] [--tls-cert FILE --tls-key FILE] [--bufferutil] [--cluster]
 //

@@ -6,70 +6,70 @@ use super::{Environment, Status};
 use crate::measure::process::Memory;
 
 /// Name and version of the schema.
-pub(crate) const IDLE_SCHEMA: &str = "ringload-idle/2";
+pub const IDLE_SCHEMA: &str = "ringload-idle/2";
 
 /// The whole document.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct IdleDocument {
+pub struct IdleDocument {
     /// Always [`IDLE_SCHEMA`].
-    pub(crate) schema: String,
-    pub(crate) status: Status,
+    pub schema: String,
+    pub status: Status,
     /// One sentence, unless the status is `ok`.
-    pub(crate) error: Option<String>,
-    pub(crate) environment: Environment,
-    pub(crate) url: String,
+    pub error: Option<String>,
+    pub environment: Environment,
+    pub url: String,
     /// Where that was; `None` if never connected.
-    pub(crate) address: Option<String>,
+    pub address: Option<String>,
     /// `websocket` or `tcp`.
-    pub(crate) protocol: String,
+    pub protocol: String,
     /// What TLS was agreed on; `None` without TLS.
-    pub(crate) tls: Option<String>,
-    pub(crate) server_pids: Vec<i32>,
+    pub tls: Option<String>,
+    pub server_pids: Vec<i32>,
     /// Processes that held the connections.
-    pub(crate) processes: usize,
-    pub(crate) connections_asked: usize,
-    pub(crate) connections_opened: usize,
+    pub processes: usize,
+    pub connections_asked: usize,
+    pub connections_opened: usize,
     /// Of those, the ones that ended while they were held.
-    pub(crate) connections_lost: usize,
+    pub connections_lost: usize,
     /// How long opening took.
-    pub(crate) opening_seconds: f64,
+    pub opening_seconds: f64,
     /// Connections that were asked for an echo after the hold, and gave it.
-    pub(crate) sample_echoed: u64,
-    pub(crate) hold_seconds: f64,
+    pub sample_echoed: u64,
+    pub hold_seconds: f64,
     /// `None`, as the next two, if the server had ended.
-    pub(crate) memory_before: Option<Memory>,
+    pub memory_before: Option<Memory>,
     /// With all connections open, after the hold and before any message.
-    pub(crate) memory_full: Option<Memory>,
+    pub memory_full: Option<Memory>,
     /// After all were closed, and `settle_seconds` later.
-    pub(crate) memory_after: Option<Memory>,
+    pub memory_after: Option<Memory>,
     /// How long the server took until it had no more anonymous memory than before, or how long it
     /// was given.
-    pub(crate) settle_seconds: f64,
+    pub settle_seconds: f64,
     /// When all connections were open and when the memory with them had been read: several generators
     /// that hold connections at the same time can see whether they did.
-    pub(crate) full_unix_seconds: [f64; 2],
+    pub full_unix_seconds: [f64; 2],
     /// `full` less `before`, by the number of connections opened; `None` if none was, or if either is not
     /// known.
-    pub(crate) growth: Option<Growth>,
+    pub growth: Option<Growth>,
     /// `after` less `before`, the same way: what was kept.
-    pub(crate) kept: Option<Growth>,
+    pub kept: Option<Growth>,
     /// `None` if /proc/net/sockstat cannot be read.
-    pub(crate) machine_tcp: Option<MachineTcp>,
+    pub machine_tcp: Option<MachineTcp>,
 }
 
 /// Growth of the server's memory per connection opened. The kernel's own memory for a socket is
 /// not in it.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
-pub(crate) struct Growth {
-    pub(crate) rss_bytes_per_connection: f64,
-    pub(crate) rss_anonymous_bytes_per_connection: f64,
-    pub(crate) pss_bytes_per_connection: Option<f64>,
-    pub(crate) private_dirty_bytes_per_connection: Option<f64>,
+pub struct Growth {
+    pub rss_bytes_per_connection: f64,
+    pub rss_anonymous_bytes_per_connection: f64,
+    pub pss_bytes_per_connection: Option<f64>,
+    pub private_dirty_bytes_per_connection: Option<f64>,
 }
 
 impl Growth {
     /// The growth from `before` to `full`; `None` without connections.
-    pub(crate) fn between(before: Memory, full: Memory, connections: usize) -> Option<Growth> {
+    pub fn between(before: Memory, full: Memory, connections: usize) -> Option<Growth> {
         let per_connection =
             |before: u64, full: u64| (full as f64 - before as f64) / connections as f64;
         let optional =
@@ -93,12 +93,12 @@ impl Growth {
 /// together: the pages that hold data on its way (`mem` in /proc/net/sockstat), not the sockets
 /// themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub(crate) struct MachineTcp {
-    pub(crate) memory_before_bytes: u64,
-    pub(crate) memory_full_bytes: u64,
+pub struct MachineTcp {
+    pub memory_before_bytes: u64,
+    pub memory_full_bytes: u64,
     /// Sockets in use in this network namespace.
-    pub(crate) sockets_before: u64,
-    pub(crate) sockets_full: u64,
+    pub sockets_before: u64,
+    pub sockets_full: u64,
 }
 
 #[cfg(test)]

@@ -7,25 +7,25 @@ use crate::output::histogram;
 
 /// A distribution of nanoseconds: its summary, and the histogram that it sums up.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct Latency {
+pub struct Latency {
     /// Values recorded.
-    pub(crate) count: u64,
-    pub(crate) min_ns: u64,
-    pub(crate) mean_ns: f64,
-    pub(crate) stdev_ns: f64,
-    pub(crate) p50_ns: u64,
-    pub(crate) p90_ns: u64,
-    pub(crate) p99_ns: u64,
-    pub(crate) p99_9_ns: u64,
-    pub(crate) p99_99_ns: u64,
-    pub(crate) max_ns: u64,
+    pub count: u64,
+    pub min_ns: u64,
+    pub mean_ns: f64,
+    pub stdev_ns: f64,
+    pub p50_ns: u64,
+    pub p90_ns: u64,
+    pub p99_ns: u64,
+    pub p99_9_ns: u64,
+    pub p99_99_ns: u64,
+    pub max_ns: u64,
     /// HDR histogram of nanoseconds: V2, deflated, base64.
-    pub(crate) histogram_v2_deflate_base64: String,
+    pub histogram_v2_deflate_base64: String,
 }
 
 impl Latency {
     /// Sums up a histogram of nanoseconds.
-    pub(crate) fn of(latency: &Histogram<u64>) -> Latency {
+    pub fn of(latency: &Histogram<u64>) -> Latency {
         Latency {
             count: latency.len(),
             min_ns: latency.min(),
@@ -42,7 +42,7 @@ impl Latency {
     }
 
     /// The histogram that was summed up. The error says what is wrong with its text.
-    pub(crate) fn histogram(&self) -> anyhow::Result<Histogram<u64>> {
+    pub fn histogram(&self) -> anyhow::Result<Histogram<u64>> {
         histogram::decode(&self.histogram_v2_deflate_base64)
     }
 }

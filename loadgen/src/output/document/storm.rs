@@ -9,132 +9,132 @@ use crate::measure::process::CpuSource;
 use crate::measure::verdict::{Busy, Verdict};
 
 /// Name and version of the schema.
-pub(crate) const STORM_SCHEMA: &str = "ringload-storm/2";
+pub const STORM_SCHEMA: &str = "ringload-storm/2";
 
 /// The whole document.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct StormDocument {
+pub struct StormDocument {
     /// Always [`STORM_SCHEMA`].
-    pub(crate) schema: String,
-    pub(crate) status: Status,
+    pub schema: String,
+    pub status: Status,
     /// One sentence, unless the status is `ok`.
-    pub(crate) error: Option<String>,
-    pub(crate) environment: Environment,
-    pub(crate) load: StormLoad,
+    pub error: Option<String>,
+    pub environment: Environment,
+    pub load: StormLoad,
     /// Visits that ended well, warm-up and drain included.
-    pub(crate) visits_verified: u64,
+    pub visits_verified: u64,
     /// `None` if the storm ended before the window opened.
-    pub(crate) result: Option<StormResult>,
+    pub result: Option<StormResult>,
 }
 
 /// What was asked for.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct StormLoad {
-    pub(crate) urls: Vec<String>,
+pub struct StormLoad {
+    pub urls: Vec<String>,
     /// Where that was; empty if never connected.
-    pub(crate) addresses: Vec<String>,
+    pub addresses: Vec<String>,
     /// `websocket` or `tcp`.
-    pub(crate) protocol: String,
+    pub protocol: String,
     /// What TLS was agreed on; `None` without TLS.
-    pub(crate) tls: Option<String>,
+    pub tls: Option<String>,
     /// Connections at a time, of an open storm at most.
-    pub(crate) connections: usize,
+    pub connections: usize,
     /// Visits per second of an open storm; `None` for a closed one.
-    pub(crate) rate: Option<Rate>,
+    pub rate: Option<Rate>,
     /// Messages of each visit.
-    pub(crate) messages: u64,
+    pub messages: u64,
     /// Payload of each.
-    pub(crate) message_bytes: usize,
+    pub message_bytes: usize,
     /// Most visits measured; `None` if unbounded.
-    pub(crate) visits_max: Option<u64>,
+    pub visits_max: Option<u64>,
     /// Number of the first visit.
-    pub(crate) first_visit: u32,
+    pub first_visit: u32,
     /// How long a visit could take.
-    pub(crate) visit_timeout_seconds: f64,
+    pub visit_timeout_seconds: f64,
     /// Whether the storm went on when a visit failed.
-    pub(crate) tolerate: bool,
-    pub(crate) threads: usize,
-    pub(crate) cpus: Vec<usize>,
-    pub(crate) seed: u64,
-    pub(crate) warmup_seconds: f64,
-    pub(crate) duration_seconds: f64,
+    pub tolerate: bool,
+    pub threads: usize,
+    pub cpus: Vec<usize>,
+    pub seed: u64,
+    pub warmup_seconds: f64,
+    pub duration_seconds: f64,
 }
 
 /// Figures of the window.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct StormResult {
+pub struct StormResult {
     /// When the window opened, seconds since 1970.
-    pub(crate) window_start_unix_seconds: f64,
-    pub(crate) window_seconds: f64,
+    pub window_start_unix_seconds: f64,
+    pub window_seconds: f64,
     /// Visits that ended well within the window.
-    pub(crate) visits: u64,
-    pub(crate) visits_per_second: f64,
+    pub visits: u64,
+    pub visits_per_second: f64,
     /// Of an open storm: what the schedule asked for within the window.
-    pub(crate) offered_visits_per_second: Option<f64>,
+    pub offered_visits_per_second: Option<f64>,
     /// From the connect to the connection. These four are of visits begun in the window (of an open
     /// storm: due in it), also if they ended after it.
-    pub(crate) connect: Latency,
+    pub connect: Latency,
     /// From there to the open WebSocket: TLS and the upgrade. Empty over bare TCP.
-    pub(crate) handshake: Latency,
+    pub handshake: Latency,
     /// From the send of the first message to its reply.
-    pub(crate) first_echo: Latency,
+    pub first_echo: Latency,
     /// Whole visits, from the connect, of an open storm from when each was due, to the server's end of
     /// stream. Visits due and never begun are in it with the time they had waited when the window closed.
-    pub(crate) visit: Latency,
+    pub visit: Latency,
     /// Of an open storm: how late the generator itself took up what was due and had room.
-    pub(crate) lateness: Option<Latency>,
+    pub lateness: Option<Latency>,
     /// Of an open storm.
-    pub(crate) backlog: Option<StormBacklog>,
+    pub backlog: Option<StormBacklog>,
     /// How connections ended, from the opening of the window until all had ended.
-    pub(crate) closes: Closes,
+    pub closes: Closes,
     /// Visits that failed, in the same time.
-    pub(crate) visits_failed: u64,
+    pub visits_failed: u64,
     /// Why, by kind, the most frequent first; at most twenty kinds.
-    pub(crate) failures: Vec<FailureKind>,
+    pub failures: Vec<FailureKind>,
     /// `None` if no visit ended well.
-    pub(crate) generator_cpu_ns_per_visit: Option<f64>,
-    pub(crate) generator: Busy,
-    pub(crate) server_pids: Vec<i32>,
-    pub(crate) server_cpu_ns_per_visit: Option<f64>,
+    pub generator_cpu_ns_per_visit: Option<f64>,
+    pub generator: Busy,
+    pub server_pids: Vec<i32>,
+    pub server_cpu_ns_per_visit: Option<f64>,
     /// `None` without a readable `--server-pid`.
-    pub(crate) server: Option<Busy>,
-    pub(crate) cpu_source: CpuSource,
+    pub server: Option<Busy>,
+    pub cpu_source: CpuSource,
     /// CPU time that the hypervisor withheld of the CPUs that both sides may use, in percent of theirs;
     /// of all CPUs where those are not known.
-    pub(crate) steal_percent: Option<f64>,
+    pub steal_percent: Option<f64>,
     /// CPU time that neither side used, of the CPUs that both may use, in percent of one.
-    pub(crate) others_percent: Option<f64>,
-    pub(crate) verdict: Verdict,
-    pub(crate) verdict_reason: String,
+    pub others_percent: Option<f64>,
+    pub verdict: Verdict,
+    pub verdict_reason: String,
 }
 
 /// Visits due that could not begin, since as many were under way as may be.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
-pub(crate) struct StormBacklog {
+pub struct StormBacklog {
     /// Visits due in the window that had to wait.
-    pub(crate) visits_late: u64,
+    pub visits_late: u64,
     /// Most that waited at one time, as seen twenty times a second.
-    pub(crate) visits_max: u64,
+    pub visits_max: u64,
     /// Those that had not begun when the window closed, and never did.
-    pub(crate) visits_end: u64,
+    pub visits_end: u64,
 }
 
 /// How connections ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub(crate) struct Closes {
+pub struct Closes {
     /// Close answered by Close, then the server's end of stream; over bare TCP, the server's end of
     /// stream after the client's.
-    pub(crate) orderly: u64,
+    pub orderly: u64,
     /// Reset by the server, whenever: after the closing handshake the visit counts all the same.
-    pub(crate) reset: u64,
-    pub(crate) end_of_stream_without_close: u64,
+    pub reset: u64,
+    pub end_of_stream_without_close: u64,
     /// Given up by the client: refusals, wrong replies, timeouts; and connections never made.
-    pub(crate) other: u64,
+    pub other: u64,
 }
 
 impl Closes {
     /// Adds those of another thread.
-    pub(crate) fn add(&mut self, other: Closes) {
+    pub fn add(&mut self, other: Closes) {
         self.orderly += other.orderly;
         self.reset += other.reset;
         self.end_of_stream_without_close += other.end_of_stream_without_close;
@@ -144,7 +144,7 @@ impl Closes {
 
 /// A kind of failure.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub(crate) struct FailureKind {
-    pub(crate) sentence: String,
-    pub(crate) count: u64,
+pub struct FailureKind {
+    pub sentence: String,
+    pub count: u64,
 }

@@ -1,0 +1,114 @@
+//! `ringload`: a WebSocket load generator that checks every echoed byte. Its binary is [`main`]; what is public
+//! besides is what `ringbench` is built on, and changes with it.
+//!
+//! ```text
+//! options ── run ── load (threads) ── worker ── echo (sans-IO: codec, payloads, verification)
+//!              │                        │
+//!              │                     engine (epoll, uring)
+//!              ├── measure (/proc, window, verdict)
+//!              └── output (JSON, table, histogram)
+//! ```
+//!
+//! Exit status: 0 all went well, 1 the run failed, 2 bad arguments, 3 what was asked for
+//! (`--fail-if`, `--slo`) is not met, 130 interrupted.
+#![deny(unsafe_code)]
+// They panic where nobody reads; `output` has what tells of it.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
+
+mod alarm;
+mod check;
+mod compare;
+pub mod control;
+mod dial;
+pub mod echo;
+pub mod engine;
+mod fault;
+mod idle;
+pub mod interrupt;
+mod knee;
+mod link;
+pub mod load;
+pub mod measure;
+mod merge;
+pub mod options;
+pub mod output;
+mod pacer;
+mod progress;
+pub mod quantity;
+pub mod run;
+pub mod schedule;
+mod slow;
+mod storm;
+mod sys;
+pub mod target;
+pub mod trial;
+mod tunnel;
+mod visit;
+mod worker;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::interrupt::Interrupted;
+use crate::options::{Command, Options, UsageError};
+use crate::output::document::Status;
+use crate::output::tell;
+
+const EXIT_FAILED: u8 = 1;
+const EXIT_USAGE: u8 = 2;
+const EXIT_MISSED: u8 = 3;
+/// 128 and the number of SIGINT, as a shell reports it.
+const EXIT_INTERRUPTED: u8 = 130;
+
+/// Commands that went to `ringbench`.
+const MOVED: [&str; 3] = ["suite", "report", "selftest"];
+
+/// A panic in any thread ends the process, in every build as in a released one: nobody waits for what
+/// that thread would have done.
+pub fn end_on_panic() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        std::process::abort();
+    }));
+}
+
+/// The program, from its arguments to its exit status.
+pub fn main() -> ExitCode {
+    end_on_panic();
+    let command = std::env::args().nth(1).unwrap_or_default();
+    if MOVED.contains(&command.as_str()) {
+        let why = format!("{command} is a command of ringbench now: write ringbench {command}");
+        return conclude("ringload", Err(UsageError(why).into()));
+    }
+    let result = match &Options::parse().command {
+        Command::Run(options) => run::run(options),
+        Command::Idle(options) => idle::run(options),
+        Command::Storm(options) => storm::run(options),
+        Command::Knee(options) => knee::run(options),
+        Command::Merge(options) => merge::run(options),
+        Command::Compare(options) => compare::run(options),
+        Command::Check(options) => check::run(options),
+    };
+    conclude("ringload", result)
+}
+
+/// The exit status of a command of `program`, once the error is told if it ended with one.
+pub fn conclude(program: &str, result: anyhow::Result<Status>) -> ExitCode {
+    let error = match result {
+        Ok(Status::Ok) => return ExitCode::SUCCESS,
+        Ok(Status::Failed) => return ExitCode::from(EXIT_FAILED),
+        Ok(Status::Interrupted) => return ExitCode::from(EXIT_INTERRUPTED),
+        Ok(Status::Missed) => return ExitCode::from(EXIT_MISSED),
+        Err(error) => error,
+    };
+    tell(format_args!("{program}: {error:#}"));
+    ExitCode::from(if error.is::<UsageError>() {
+        EXIT_USAGE
+    } else if error.is::<Interrupted>() {
+        EXIT_INTERRUPTED
+    } else {
+        EXIT_FAILED
+    })
+}

@@ -1,0 +1,157 @@
+//! `docs/ringload-json.md` names every field of every document, each in the section of its schema. The
+//! fields are those of the program's own types, so that none is missed for want of an example.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The section that every schema shares.
+const COMMON: &str = "In every document";
+
+/// A file of ringload's documents, and the section of its schema.
+const DOCUMENTS: [(&str, &str); 9] = [
+    ("mod", COMMON),
+    ("latency", COMMON),
+    ("run", "`ringload-run/2`"),
+    ("storm", "`ringload-storm/2`"),
+    ("idle", "`ringload-idle/2`"),
+    ("knee", "`ringload-knee/1`"),
+    ("merge", "`ringload-merge/1`"),
+    ("compare", "`ringload-compare/1`"),
+    ("check", "`ringload-check/1`"),
+];
+
+/// The same of ringbench's.
+const OWN: [(&str, &str); 2] = [
+    ("selftest/document.rs", "`ringload-selftest/1`"),
+    ("suite/document.rs", "A results directory"),
+];
+
+/// Types of other files that documents hold.
+const PARTS: [(&str, &str, &str); 6] = [
+    ("measure/verdict.rs", "Busy", COMMON),
+    ("measure/process.rs", "Memory", COMMON),
+    ("measure/host.rs", "Host", COMMON),
+    ("measure/host.rs", "Cpu", COMMON),
+    ("measure/host.rs", "Limits", COMMON),
+    ("trial/placement.rs", "Placement", "`ringload-compare/1`"),
+];
+
+fn root() -> &'static Path {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    folder.parent().expect("a workspace around it")
+}
+
+fn source(file: &str) -> String {
+    let path = root().join(file);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The fields of the structures in `text`, as JSON names them.
+fn fields(text: &str) -> Vec<String> {
+    let (code, _) = text.split_once("#[cfg(test)]").unwrap_or((text, ""));
+    let mut fields = Vec::new();
+    let mut attributes = String::new();
+    for line in code.lines().map(str::trim) {
+        if line.starts_with("#[") {
+            attributes += line;
+            continue;
+        }
+        let field = line
+            .strip_prefix("pub")
+            .map(|rest| rest.trim_start_matches("(crate)").trim_start())
+            .and_then(|rest| rest.split_once(": "))
+            .map(|(name, _)| name)
+            .filter(|name| name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric()));
+        if let Some(name) = field
+            && !attributes.contains("flatten")
+        {
+            let renamed = attributes.split("rename = \"").nth(1);
+            let renamed = renamed.and_then(|rest| rest.split('"').next());
+            fields.push(renamed.unwrap_or(name).to_owned());
+        }
+        if !line.starts_with("///") {
+            attributes.clear();
+        }
+    }
+    fields
+}
+
+/// The lines of the structure `name` in `text`.
+fn structure<'a>(text: &'a str, name: &str) -> &'a str {
+    let begin = text.find(&format!("struct {name} {{")).unwrap();
+    let rest = &text[begin..];
+    &rest[..rest.find("\n}").unwrap()]
+}
+
+#[test]
+fn fields_are_found_as_serde_writes_them() {
+    let text = "
+        pub(crate) struct Side {
+            /// One.
+            #[serde(rename = \"loop\")]
+            pub(crate) loop_kind: Loop,
+            #[serde(flatten)]
+            pub(crate) busy: Busy,
+            pub(crate) p50_ns: u64,
+        }
+        pub(crate) fn not_a_field(a: u32) {}
+        #[cfg(test)]
+        pub(crate) nor_this: u64,";
+    assert_eq!(fields(text), ["loop", "p50_ns"]);
+}
+
+#[test]
+fn every_file_of_documents_is_looked_at() {
+    let mut found: Vec<PathBuf> = fs::read_dir(root().join("loadgen/src/output/document"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    found.sort();
+    let mut known: Vec<&str> = DOCUMENTS.iter().map(|(name, _)| *name).collect();
+    known.sort_unstable();
+    let found: Vec<&str> = found
+        .iter()
+        .map(|path| path.file_stem().unwrap().to_str().unwrap())
+        .collect();
+    assert_eq!(found, known);
+}
+
+#[test]
+fn every_field_is_named_in_the_section_of_its_schema() {
+    let documentation = fs::read_to_string(root().join("docs/ringload-json.md")).unwrap();
+    let sections: BTreeMap<&str, &str> = documentation
+        .split("\n## ")
+        .skip(1)
+        .filter_map(|section| section.split_once('\n'))
+        .collect();
+    let of_documents = DOCUMENTS.iter().map(|(file, section)| {
+        let text = source(&format!("loadgen/src/output/document/{file}.rs"));
+        (fields(&text), *section)
+    });
+    let of_parts = PARTS.iter().map(|(file, name, section)| {
+        let text = source(&format!("loadgen/src/{file}"));
+        (fields(structure(&text, name)), *section)
+    });
+    let of_ours = OWN.iter().map(|(file, section)| {
+        let text = source(&format!("ringbench/src/{file}"));
+        (fields(&text), *section)
+    });
+    let mut absent = Vec::new();
+    for (fields, section) in of_documents.chain(of_parts).chain(of_ours) {
+        assert!(!fields.is_empty(), "{section}");
+        let text = [sections[COMMON], sections[section]].concat();
+        let is_named = |field: &String| {
+            ["", ".", "result."]
+                .iter()
+                .any(|before| text.contains(&format!("`{before}{field}`")))
+        };
+        let missing = fields.into_iter().filter(|field| !is_named(field));
+        absent.extend(missing.map(|field| format!("{field} in {section}")));
+    }
+    assert!(
+        absent.is_empty(),
+        "docs/ringload-json.md lacks {}",
+        absent.join(", ")
+    );
+}
