@@ -3,7 +3,6 @@
 mod visited;
 
 use std::process::{Child, Command, Output, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -42,53 +41,49 @@ fn document(output: &Output) -> Value {
 
 #[test]
 fn connections_are_held_measured_sampled_and_closed() {
-    for processes in ["auto", "1", "3"] {
-        for (scheme, server) in [
-            ("ws", Server::start(|_| Good)),
-            ("tcp", Server::start_tcp()),
-        ] {
-            let arguments = format!("--processes {processes}");
-            let output = command(&format!("{scheme}://{}", server.address), &arguments)
-                .output()
-                .unwrap();
-            assert_eq!(
-                (output.status.code(), stderr(&output).as_str()),
-                (Some(0), "")
-            );
-            let document = document(&output);
-            assert_eq!(document["schema"], "ringload-idle/2");
-            assert_eq!(document["processes"], if processes == "3" { 3 } else { 1 });
-            assert_eq!(document["connections_opened"], 150);
-            assert_eq!(document["connections_lost"], 0);
-            // Every second one: at most 100, evenly spread, however many processes there are.
-            assert_eq!(document["sample_echoed"], 75);
-            assert_eq!(document["address"], server.address.to_string());
-            assert!(document["memory_full"]["rss_bytes"].as_u64().unwrap() > 0);
-            assert!(document["growth"]["rss_anonymous_bytes_per_connection"].is_f64());
-            let anonymous = |when: &str| document[when]["rss_anonymous_bytes"].as_f64().unwrap();
-            let kept = &document["kept"]["rss_anonymous_bytes_per_connection"];
-            let difference = anonymous("memory_after") - anonymous("memory_before");
-            assert!((kept.as_f64().unwrap() * 150.0 - difference).abs() < 1.0);
-            // What is not given back is waited for, but not for ever.
-            let waited = document["settle_seconds"].as_f64().unwrap();
-            assert!(difference <= 0.0 || waited >= 0.3, "{waited}");
-            let full = |edge: usize| document["full_unix_seconds"][edge].as_f64().unwrap();
-            assert!(full(1) - full(0) >= 0.05 && full(1) < full(0) + 60.0);
-            // Other tests have sockets too, so only what must be there is known.
-            let tcp = &document["machine_tcp"];
-            assert!(tcp["sockets_full"].as_u64().unwrap() >= 300, "{tcp}");
-        }
+    for (scheme, server) in [
+        ("ws", Server::start(|_| Good)),
+        ("tcp", Server::start_tcp()),
+    ] {
+        let output = command(&format!("{scheme}://{}", server.address), "")
+            .output()
+            .unwrap();
+        assert_eq!(
+            (output.status.code(), stderr(&output).as_str()),
+            (Some(0), "")
+        );
+        let document = document(&output);
+        assert_eq!(document["schema"], "ringload-idle/3");
+        assert_eq!(document["connections_opened"], 150);
+        assert_eq!(document["connections_lost"], 0);
+        // Every second one: at most 100, evenly spread.
+        assert_eq!(document["sample_echoed"], 75);
+        assert_eq!(document["address"], server.address.to_string());
+        assert!(document["memory_full"]["rss_bytes"].as_u64().unwrap() > 0);
+        assert!(document["growth"]["rss_anonymous_bytes_per_connection"].is_f64());
+        let anonymous = |when: &str| document[when]["rss_anonymous_bytes"].as_f64().unwrap();
+        let kept = &document["kept"]["rss_anonymous_bytes_per_connection"];
+        let difference = anonymous("memory_after") - anonymous("memory_before");
+        assert!((kept.as_f64().unwrap() * 150.0 - difference).abs() < 1.0);
+        // What is not given back is waited for, but not for ever.
+        let waited = document["settle_seconds"].as_f64().unwrap();
+        assert!(difference <= 0.0 || waited >= 0.3, "{waited}");
+        let full = |edge: usize| document["full_unix_seconds"][edge].as_f64().unwrap();
+        assert!(full(1) - full(0) >= 0.05 && full(1) < full(0) + 60.0);
+        // Other tests have sockets too, so only what must be there is known.
+        let tcp = &document["machine_tcp"];
+        assert!(tcp["sockets_full"].as_u64().unwrap() >= 300, "{tcp}");
     }
 }
 
 #[test]
 fn each_connection_is_closed_in_good_order() {
     let server = Server::start(|_| Good);
-    let (code, _, errors) = idle(&server, "--processes 2");
+    let (code, _, errors) = idle(&server, "");
     assert_eq!((code, errors.as_str()), (Some(0), ""));
-    // A first one in each process, to find out whether the server is there.
+    // A first one, to find out whether the server is there.
     let messages = server.messages.lock().unwrap();
-    assert_eq!(messages.len(), 150 + 2);
+    assert_eq!(messages.len(), 150 + 1);
     assert_eq!(messages.iter().sum::<usize>(), 75);
 }
 
@@ -122,39 +117,34 @@ fn a_connection_that_no_longer_echoes_is_a_failure() {
 
 #[test]
 fn connections_that_end_while_held_are_counted() {
-    for processes in ["1", "2"] {
-        let server = Server::start(|number| if number % 3 == 2 { Leaving(150) } else { Good });
-        let (code, document, errors) = idle(&server, &format!("--processes {processes} --hold 3s"));
-        assert_eq!(code, Some(1));
-        assert!(errors.contains("ended while they were held"), "{errors}");
-        let lost = document["connections_lost"].as_u64().unwrap();
-        // A third of all; the first of each process is not held.
-        assert!((48..=51).contains(&lost), "{lost}");
-        assert!(document["growth"].is_object());
-    }
+    let server = Server::start(|number| if number % 3 == 2 { Leaving(150) } else { Good });
+    let (code, document, errors) = idle(&server, "--hold 3s");
+    assert_eq!(code, Some(1));
+    assert!(errors.contains("ended while they were held"), "{errors}");
+    let lost = document["connections_lost"].as_u64().unwrap();
+    // A third of all; the first is not held.
+    assert!((48..=51).contains(&lost), "{lost}");
+    assert!(document["growth"].is_object());
 }
 
 #[test]
 fn where_no_more_are_let_in_it_is_said_how_many_stood_and_why() {
-    for processes in ["1", "3"] {
-        for (manner, phrase) in [
-            (Refused, "503 Service Unavailable"),
-            (Silent, "did not answer within 5 seconds"),
-        ] {
-            let server = Server::start(move |number| if number < 60 { Good } else { manner });
-            let (code, document, errors) =
-                idle(&server, &format!("--processes {processes} --hold 1h"));
-            assert_eq!(code, Some(1));
-            assert!(errors.contains("of 150 connections stood"), "{errors}");
-            assert!(errors.contains(phrase), "{errors}");
-            assert_eq!(document["status"], "failed");
-            let opened = document["connections_opened"].as_u64().unwrap();
-            // The first refusal ends the opening, in each process: what was under way then is let go.
-            assert!((10..60).contains(&opened), "{opened}");
-            assert!(document["growth"]["rss_bytes_per_connection"].is_f64());
-            // What stood still takes leave as it should.
-            assert!(document["sample_echoed"].as_u64().unwrap() > 5);
-        }
+    for (manner, phrase) in [
+        (Refused, "503 Service Unavailable"),
+        (Silent, "did not answer within 5 seconds"),
+    ] {
+        let server = Server::start(move |number| if number < 60 { Good } else { manner });
+        let (code, document, errors) = idle(&server, "--hold 1h");
+        assert_eq!(code, Some(1));
+        assert!(errors.contains("of 150 connections stood"), "{errors}");
+        assert!(errors.contains(phrase), "{errors}");
+        assert_eq!(document["status"], "failed");
+        let opened = document["connections_opened"].as_u64().unwrap();
+        // The first refusal ends the opening: what was under way then is let go.
+        assert!((10..60).contains(&opened), "{opened}");
+        assert!(document["growth"]["rss_bytes_per_connection"].is_f64());
+        // What stood still takes leave as it should.
+        assert!(document["sample_echoed"].as_u64().unwrap() > 5);
     }
 }
 
@@ -223,120 +213,52 @@ fn spawn(server: &Server, arguments: &str) -> Child {
 
 #[test]
 fn an_interrupt_keeps_partial_results() {
-    for processes in [1, 3] {
-        let server = Server::start(|_| Good);
-        let child = spawn(&server, &format!("--processes {processes} --hold 1h"));
-        server.await_accepted(150 + processes);
-        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
-        let output = child.wait_with_output().unwrap();
-        assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
-        assert!(stderr(&output).contains("interrupted"));
-        let document = document(&output);
-        assert_eq!(document["status"], "interrupted");
-        assert!(document["connections_opened"].as_u64().unwrap() > 0);
-        assert!(document["growth"].is_object());
-    }
+    let server = Server::start(|_| Good);
+    let child = spawn(&server, "--hold 1h");
+    server.await_accepted(150 + 1);
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    assert!(stderr(&output).contains("interrupted"));
+    let document = document(&output);
+    assert_eq!(document["status"], "interrupted");
+    assert!(document["connections_opened"].as_u64().unwrap() > 0);
+    assert!(document["growth"].is_object());
 }
 
 #[test]
 fn an_interrupt_while_connections_are_opened_is_heeded() {
-    for processes in [1, 3] {
-        // The first of each process, and a few more.
-        let server = Server::start(|number| if number < 20 { Good } else { Silent });
-        let child = spawn(&server, &format!("--processes {processes} --hold 1h"));
-        // Of three processes each opens a third of 64 at a time.
-        server.await_accepted(30);
-        let began = Instant::now();
-        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
-        let output = child.wait_with_output().unwrap();
-        assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
-        assert!(began.elapsed() < Duration::from_secs(30));
-        assert!(document(&output)["connections_opened"].as_u64().unwrap() < 20);
-    }
-}
-
-/// The processes that the process `pid` has started and that still run.
-fn children(pid: u32) -> Vec<i32> {
-    let path = format!("/proc/{pid}/task/{pid}/children");
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.split_ascii_whitespace()
-        .map(|id| id.parse().unwrap())
-        .collect()
-}
-
-#[test]
-fn a_process_that_holds_connections_and_dies_is_missed() {
-    let server = Server::start(|_| Good);
-    let child = spawn(&server, "--processes 3 --hold 3s");
-    server.await_accepted(150 + 3);
-    let held = children(child.id());
-    assert_eq!(held.len(), 3);
-    kill_process(Pid::from_raw(held[1]).unwrap(), Signal::KILL).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
-    let errors = stderr(&output);
-    assert!(
-        errors.contains("a process of ringload that held connections ended"),
-        "{errors}"
-    );
-    // The others' parts are there: every second connection of all that stood, or each of two thirds if it
-    // died before it had told of its own.
-    let document = document(&output);
-    let expected = match document["connections_opened"].as_u64().unwrap() {
-        150 => 50,
-        100 => 100,
-        opened => panic!("{opened} opened"),
-    };
-    assert_eq!(document["sample_echoed"], expected);
-}
-
-#[test]
-fn no_process_outlives_the_one_that_started_it() {
-    let server = Server::start(|_| Good);
-    let mut child = spawn(&server, "--processes 2 --hold 1h");
-    server.await_accepted(150 + 2);
-    let held = children(child.id());
-    assert_eq!(held.len(), 2);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    // The first, and a few more.
+    let server = Server::start(|number| if number < 20 { Good } else { Silent });
+    let child = spawn(&server, "--hold 1h");
+    server.await_accepted(30);
     let began = Instant::now();
-    let is_alive = |pid: i32| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        !stat.is_empty() && !stat.contains(") Z ")
-    };
-    while held.iter().any(|&pid| is_alive(pid)) {
-        assert!(began.elapsed() < Duration::from_secs(30), "they stay");
-        thread::sleep(Duration::from_millis(20));
-    }
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    assert!(began.elapsed() < Duration::from_secs(30));
+    assert!(document(&output)["connections_opened"].as_u64().unwrap() < 20);
 }
 
 #[test]
 fn connections_are_held_over_tls() {
-    for processes in ["1", "2"] {
-        let (server, ca) = Server::start_tls(|_| Good);
-        let arguments = format!(
-            "--connections 60 --processes {processes} --tls-ca {}",
-            ca.file().display()
-        );
-        let output = command(&format!("wss://{}", server.address), &arguments)
-            .output()
-            .unwrap();
-        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-        let document = document(&output);
-        assert!(document["tls"].as_str().unwrap().starts_with("TLSv1.3"));
-        assert_eq!(document["connections_opened"], 60);
-        assert_eq!(document["sample_echoed"], 60);
-    }
+    let (server, ca) = Server::start_tls(|_| Good);
+    let arguments = format!("--connections 60 --tls-ca {}", ca.file().display());
+    let output = command(&format!("wss://{}", server.address), &arguments)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let document = document(&output);
+    assert!(document["tls"].as_str().unwrap().starts_with("TLSv1.3"));
+    assert_eq!(document["connections_opened"], 60);
+    assert_eq!(document["sample_echoed"], 60);
 }
 
 #[test]
 fn bad_arguments_exit_with_2_and_say_what_is_right() {
     for (arguments, phrase) in [
         ("--connections 0", "at least 1"),
-        ("--processes 0", "or auto"),
-        ("--processes 1 --connections 4000000000", "do not fit"),
-        ("--connections 4000000000", "ask for at most"),
-        ("--share 5..2", "FIRST..END"),
+        ("--connections 4000000000", "ulimit -Hn"),
         ("--tls-insecure", "needs a wss:// URL"),
     ] {
         let output = command("ws://127.0.0.1:1", arguments).output().unwrap();

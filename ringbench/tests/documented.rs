@@ -14,7 +14,7 @@ const DOCUMENTS: [(&str, &str); 9] = [
     ("latency", COMMON),
     ("run", "`ringload-run/2`"),
     ("storm", "`ringload-storm/2`"),
-    ("idle", "`ringload-idle/2`"),
+    ("idle", "`ringload-idle/3`"),
     ("knee", "`ringload-knee/1`"),
     ("merge", "`ringload-merge/1`"),
     ("compare", "`ringload-compare/1`"),

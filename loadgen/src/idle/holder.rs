@@ -1,27 +1,30 @@
-//! The connections of one process: opened, held, asked for a sample, closed.
+//! The connections: opened, held, asked for a sample, closed.
 
 use std::collections::HashSet;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use serde::{Deserialize, Serialize};
 
 use super::limits::full_process;
 use crate::control::Clock;
 use crate::dial::Dialer;
 use crate::echo::payload::{Pool, Random};
-use crate::options::idle::{IdleOptions, Share};
+use crate::interrupt::Interrupt;
+use crate::options::idle::IdleOptions;
 use crate::visit::crowd::{Crowd, Ended, Ready};
 use crate::visit::scout::{Scouted, scout};
 use crate::visit::{Crew, Visit};
+
+/// Connections being opened, or closed, at a time.
+const AT_ONCE: usize = 64;
 
 /// Payload of a sample echo.
 const MESSAGE_BYTES: usize = 32;
 
 /// Connections that must still echo after the hold, evenly spread over all.
-pub(super) const SAMPLE: usize = 100;
+const SAMPLE: usize = 100;
 
 /// How long one connection may take to open, and then to close.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -33,7 +36,7 @@ const WAIT: Duration = Duration::from_millis(50);
 const STOP: u8 = 0;
 
 /// What came of the opening.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Default)]
 pub(super) struct Opened {
     /// Connections that stand.
     pub(super) connections: usize,
@@ -47,7 +50,7 @@ pub(super) struct Opened {
 }
 
 /// What came of the closing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Default)]
 pub(super) struct Closed {
     /// Connections that gave the echo they were asked for.
     pub(super) echoed: u64,
@@ -58,36 +61,16 @@ pub(super) struct Closed {
     pub(super) interrupted: bool,
 }
 
-/// Which of the connections are asked for an echo.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub(super) struct Sampling {
-    /// Connections that stand in other processes and come before the first of this one.
-    pub(super) before: usize,
-    /// Connections that stand in all.
-    pub(super) total: usize,
-    /// Whether nothing is asked, and no leave taken.
-    pub(super) is_hasty: bool,
-}
-
-impl Sampling {
-    /// Whether the connection at place `index` of this process is asked: every so many-th of all.
-    fn asks(self, index: usize) -> bool {
-        let stride = self.total.div_ceil(SAMPLE).max(1);
-        (self.before + index).is_multiple_of(stride)
-    }
-}
-
-/// The connections of this process.
+/// The connections.
 pub(super) struct Holder<'a> {
     stop: BorrowedFd<'a>,
     crew: Crew,
     pool: Arc<Pool>,
     seed: u64,
+    /// How many there are to be.
+    connections: usize,
     server_pids: Vec<i32>,
     crowd: Crowd,
-    share: Share,
-    /// Connections that may be on their way to opening, or to closing, at a time.
-    at_once: usize,
     /// Number and slot of each that stands, in order once all do.
     standing: Vec<(usize, usize)>,
     lost: usize,
@@ -95,20 +78,17 @@ pub(super) struct Holder<'a> {
 }
 
 impl<'a> Holder<'a> {
-    /// A holder of `share`, with `at_once` connections being opened at a time, that stops when `stop` is
-    /// readable.
+    /// Gets ready; nothing is opened yet.
     pub(super) fn new(
         options: &IdleOptions,
-        share: Share,
-        at_once: usize,
         seed: u64,
-        stop: BorrowedFd<'a>,
+        interrupt: &'a Interrupt,
     ) -> anyhow::Result<Holder<'a>> {
         let dialer = Arc::new(Dialer::from_options(&options.target)?);
-        // The payloads are the same in every process, what is drawn from them is not.
         let pool = Crew::pool(MESSAGE_BYTES, &mut Random::new(seed, 0));
-        let random = Random::new(seed, 1 + share.first as u64);
-        let crowd = Crowd::new(share.end - share.first).context("creating an epoll set")?;
+        let random = Random::new(seed, 1);
+        let crowd = Crowd::new(options.connections).context("creating an epoll set")?;
+        let stop = interrupt.as_fd();
         crowd.watch(stop, STOP).context("watching for a signal")?;
         Ok(Holder {
             stop,
@@ -121,33 +101,32 @@ impl<'a> Holder<'a> {
             ),
             pool,
             seed,
+            connections: options.connections,
             server_pids: options.server_pids.clone(),
             crowd,
-            share,
-            at_once,
             standing: Vec::new(),
             lost: 0,
             lost_first: None,
         })
     }
 
-    /// Opens the connections, and tells `progress` how many stand, until all do, one fails or somebody
-    /// says stop.
+    /// Opens the connections, and tells `progress` how many stand, until all do, one fails or a
+    /// signal comes.
     pub(super) fn open(&mut self, mut progress: impl FnMut(usize)) -> anyhow::Result<Opened> {
         let mut opened = Opened::default();
-        let scouted = scout(self.new_crew(), self.share.first, false, self.stop);
+        let scouted = scout(self.new_crew(), 0, false, self.stop);
         match scouted.context("making the first connection")? {
             Scouted::Open(tls) => opened.tls = tls,
             Scouted::Failed(_, failure) => opened.error = Some(failure.to_string()),
             Scouted::Stopped => opened.interrupted = true,
         }
-        let mut next = self.share.first;
+        let mut next = 0;
         while opened.error.is_none()
             && !opened.interrupted
-            && self.standing.len() < self.share.end - self.share.first
+            && self.standing.len() < self.connections
         {
             // Whatever stands stays, so what is in the crowd and does not stand is being opened.
-            while self.crowd.len() - self.standing.len() < self.at_once && next < self.share.end {
+            while self.crowd.len() - self.standing.len() < AT_ONCE && next < self.connections {
                 let ended = self.begin(next);
                 next += 1;
                 if let Some(ended) = ended {
@@ -192,10 +171,10 @@ impl<'a> Holder<'a> {
         Ok(opened)
     }
 
-    /// Holds what stands for `time`, or until somebody says stop; `false` if so. Answers pings.
-    pub(super) fn hold(&mut self, time: Option<Duration>) -> anyhow::Result<bool> {
-        let until = time.map(|time| Instant::now() + time);
-        while until.is_none_or(|until| Instant::now() < until) {
+    /// Holds what stands for `time`; `false` if a signal came. Answers pings.
+    pub(super) fn hold(&mut self, time: Duration) -> anyhow::Result<bool> {
+        let until = Instant::now() + time;
+        while Instant::now() < until {
             for event in self.wait()? {
                 match event {
                     Ready::Visit(slot) => drop(self.go_on(slot)),
@@ -206,9 +185,10 @@ impl<'a> Holder<'a> {
         Ok(true)
     }
 
-    /// Closes every connection in good order, some of them after one more echo. If somebody
-    /// says stop, or one does not answer, what is left is closed without taking leave.
-    pub(super) fn close(&mut self, sampling: Sampling) -> anyhow::Result<Closed> {
+    /// Closes every connection in good order, some of them after one more echo: every so many-th of all. If a
+    /// signal comes, or one does not answer, what is left is closed without taking leave; all of them if
+    /// `is_hasty`.
+    pub(super) fn close(&mut self, mut is_hasty: bool) -> anyhow::Result<Closed> {
         let mut closed = Closed {
             lost: self.lost,
             error: self.lost_first.take().map(|first| {
@@ -218,11 +198,11 @@ impl<'a> Holder<'a> {
             }),
             ..Closed::default()
         };
+        let stride = self.standing.len().div_ceil(SAMPLE).max(1);
         let mut waiting = std::mem::take(&mut self.standing).into_iter().enumerate();
         let mut leaving = HashSet::new();
-        let mut is_hasty = sampling.is_hasty;
         while !is_hasty {
-            while leaving.len() < self.at_once
+            while leaving.len() < AT_ONCE
                 && let Some((index, (_, slot))) = waiting.next()
             {
                 let patience = PATIENCE.as_nanos() as u64;
@@ -233,7 +213,8 @@ impl<'a> Holder<'a> {
                 };
                 visit.deadline = deadline;
                 leaving.insert(slot);
-                let ended = self.crowd.leave(slot, sampling.asks(index), &mut self.crew);
+                let is_asked = index.is_multiple_of(stride);
+                let ended = self.crowd.leave(slot, is_asked, &mut self.crew);
                 if let Some(ended) = ended {
                     leaving.remove(&slot);
                     note(&mut closed, ended);
@@ -324,7 +305,7 @@ impl<'a> Holder<'a> {
             Arc::clone(&self.crew.dialer),
             MESSAGE_BYTES,
             Arc::clone(&self.pool),
-            Random::new(self.seed, u64::MAX - self.share.first as u64),
+            Random::new(self.seed, u64::MAX),
         )
     }
 }

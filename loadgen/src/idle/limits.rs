@@ -1,25 +1,12 @@
-//! How many descriptors there are, here and at the server, and what the kernel says of TCP.
+//! Whether the server has descriptors left, and what the kernel says of TCP.
 
 use std::fs;
 
 use crate::measure::process::family;
-use crate::options::make_room_for;
-
-/// Descriptors kept for everything that is not a connection, as in [`make_room_for`].
-const SPARE_FILES: u64 = 64;
 
 /// A process of the server with no more than this many descriptors left is at its limit: some keep a
 /// few for themselves.
 const ALMOST_FULL: u64 = 16;
-
-/// Connections that one process may hold, once its soft limit is as high as the hard one.
-pub(super) fn connections_max() -> usize {
-    use rustix::process::{Resource, getrlimit};
-    // One connection always fits; what this is for is that it raises the limit.
-    let _ = make_room_for(1);
-    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    usize::try_from(limit.saturating_sub(SPARE_FILES)).unwrap_or(usize::MAX)
-}
 
 /// One sentence on a process of the server that has no descriptors left, if there is one.
 pub(super) fn full_process(pids: &[i32]) -> Option<String> {
@@ -94,6 +81,5 @@ mod tests {
     #[test]
     fn this_process_is_not_full() {
         assert_eq!(full_process(&[std::process::id() as i32]), None);
-        assert!(connections_max() > 0);
     }
 }

@@ -1,28 +1,20 @@
 //! `ringload idle`: what a connection that does nothing costs the server in memory.
 //!
-//! One process holds the connections, or several where its open files do not suffice: then this one
-//! starts copies of itself, tells them what to do over pipes, and reads the server's memory once all
-//! stand.
-//!
 //! ```text
-//! options ── holders ── holder (the connections of one process) ── visit
-//!    │          └ over pipes, in processes of their own: share ── holder
+//! options ── holder (the connections) ── visit
 //!    └ memory before, full, after ── report
 //! ```
 
 mod holder;
-mod holders;
 mod limits;
 mod report;
-mod share;
 
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use anyhow::Context;
 
-use self::holders::Holders;
+use self::holder::Holder;
 use self::limits::MachineTcpReading;
-use crate::dial::Dialer;
 use crate::interrupt::Interrupt;
 use crate::measure::process::{Memory, family_memory};
 use crate::options::idle::IdleOptions;
@@ -37,18 +29,13 @@ const SETTLE_LOOK: Duration = Duration::from_millis(100);
 
 /// Runs and reports; see [`crate::run::run`].
 pub(crate) fn run(options: &IdleOptions) -> anyhow::Result<Status> {
-    if let Some(share) = options.share {
-        return share::run(options, share);
-    }
     if let Some(path) = &options.output.json {
         check_writable(path)?;
     }
-    let processes = options.processes(limits::connections_max())?;
+    options.check()?;
     observe(&options.server_pids)?;
-    // Refuses here what every process would refuse.
-    Dialer::from_options(&options.target)?;
     let interrupt = Interrupt::install().context("taking over signals")?;
-    let document = measure(options, processes, &interrupt)?;
+    let document = measure(options, &interrupt)?;
     report::deliver(options, &document)?;
     Ok(document.status)
 }
@@ -77,11 +64,7 @@ impl Trouble {
     }
 }
 
-fn measure(
-    options: &IdleOptions,
-    processes: usize,
-    interrupt: &Interrupt,
-) -> anyhow::Result<IdleDocument> {
+fn measure(options: &IdleOptions, interrupt: &Interrupt) -> anyhow::Result<IdleDocument> {
     // A server that dies takes its figures with it: what was read before says nothing of afterwards.
     let read_memory = |trouble: &mut Trouble| -> Option<Memory> {
         if trouble.is_server_gone {
@@ -101,14 +84,13 @@ fn measure(
         error: None,
         is_server_gone: false,
     };
-    let seed = seed(options.seed)?;
-    let mut holders = Holders::start(options, processes, seed, interrupt)?;
+    let mut holder = Holder::new(options, seed(options.seed)?, interrupt)?;
     let memory_before = read_memory(&mut trouble);
     let tcp_before = MachineTcpReading::take();
 
     let progress = Progress::new(options.output.quiet);
     let began = Instant::now();
-    let opened = holders.open(interrupt, |opened| {
+    let opened = holder.open(|opened| {
         let share = opened as f64 / options.connections as f64;
         progress.show("connecting", share, format!("{opened} connections"));
     })?;
@@ -121,9 +103,7 @@ fn measure(
         ));
     }
     let full_from = unix_seconds();
-    if trouble.status == Status::Ok
-        && (opened.interrupted || !holders.hold(interrupt, options.hold)?)
-    {
+    if trouble.status == Status::Ok && (opened.interrupted || !holder.hold(options.hold)?) {
         trouble.interrupted();
     }
     let memory_full = read_memory(&mut trouble);
@@ -131,7 +111,7 @@ fn measure(
     let full_until = unix_seconds();
 
     let is_hasty = trouble.status == Status::Interrupted;
-    let closed = holders.close(interrupt, opened.connections, is_hasty)?;
+    let closed = holder.close(is_hasty)?;
     if closed.interrupted {
         trouble.interrupted();
     }
@@ -167,7 +147,6 @@ fn measure(
         protocol: options.target.protocol().to_string(),
         tls: opened.tls,
         server_pids: options.server_pids.clone(),
-        processes,
         connections_asked: options.connections,
         connections_opened: opened.connections,
         connections_lost: closed.lost,

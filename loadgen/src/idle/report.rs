@@ -30,14 +30,7 @@ fn table(document: &IdleDocument) -> String {
             document.address.as_deref().unwrap_or(&document.url)
         ),
     );
-    let plural = if document.processes == 1 { "" } else { "es" };
-    table.row(
-        "opened",
-        format!(
-            "in {:.2} s by {} process{plural}",
-            document.opening_seconds, document.processes
-        ),
-    );
+    table.row("opened", format!("in {:.2} s", document.opening_seconds));
     for (name, memory) in [
         ("before", document.memory_before),
         ("full", document.memory_full),

@@ -30,7 +30,9 @@ impl Document {
         let document = match schema.as_str() {
             "ringload-run/2" => serde_json::from_value(value).map(Document::Run),
             "ringload-storm/2" => serde_json::from_value(value).map(Document::Storm),
-            "ringload-idle/2" => serde_json::from_value(value).map(Document::Idle),
+            "ringload-idle/2" | "ringload-idle/3" => {
+                serde_json::from_value(value).map(Document::Idle)
+            }
             "ringload-knee/1" => serde_json::from_value(value).map(Document::Knee),
             "" => anyhow::bail!("it has no schema"),
             other => anyhow::bail!("this ringbench does not know the schema {other:?}"),
@@ -155,7 +157,7 @@ pub(super) struct StormResult {
     verdict_reason: String,
 }
 
-/// Of `ringload-idle/2`.
+/// Of `ringload-idle/3`, or 2, which had a field more.
 #[derive(Deserialize)]
 pub(super) struct Idle {
     pub(super) status: Status,

@@ -219,7 +219,8 @@ fn taking_part(workload: &Workload, servers: &[Peer], absences: &mut Vec<Absence
         let why = if workload.tls && server.tls.is_none() {
             Some("no tls in peer.toml".to_owned())
         } else {
-            workload.check_for(&server.url).err()
+            let checked = workload.check_for(&server.url);
+            checked.and_then(|()| workload.check_room()).err()
         };
         match why {
             None => taking_part.push(position),

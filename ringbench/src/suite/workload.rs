@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::Parser as _;
-use ringload::options::{Command, Options, UsageError};
+use ringload::options::{Command, Options, UsageError, make_room_for};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -224,6 +224,16 @@ impl Workload {
             }
         };
         checked.map_err(|error| error.to_string())
+    }
+
+    /// Whether the generator may have as many files open as it takes. The error says how many it may.
+    pub(crate) fn check_room(&self) -> Result<(), String> {
+        if self.kind != Kind::Idle {
+            return Ok(());
+        }
+        let connections = self.number("connections", 10_000);
+        make_room_for(usize::try_from(connections).unwrap_or(usize::MAX))
+            .map_err(|error| error.to_string())
     }
 
     /// A length of time among the options, or what is usual.

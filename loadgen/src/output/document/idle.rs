@@ -1,4 +1,4 @@
-//! The JSON of `ringload idle`, schema `ringload-idle/2`.
+//! The JSON of `ringload idle`, schema `ringload-idle/3`.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use super::{Environment, Status};
 use crate::measure::process::Memory;
 
 /// Name and version of the schema.
-pub const IDLE_SCHEMA: &str = "ringload-idle/2";
+pub const IDLE_SCHEMA: &str = "ringload-idle/3";
 
 /// The whole document.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -25,8 +25,6 @@ pub struct IdleDocument {
     /// What TLS was agreed on; `None` without TLS.
     pub tls: Option<String>,
     pub server_pids: Vec<i32>,
-    /// Processes that held the connections.
-    pub processes: usize,
     pub connections_asked: usize,
     pub connections_opened: usize,
     /// Of those, the ones that ended while they were held.
