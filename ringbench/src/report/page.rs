@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use maud::{Markup, PreEscaped, html};
+use maud::{Markup, html};
 use ringload::output::page::{frame, palette, theme};
 use ringload::trial::spread::Spread;
 
@@ -225,8 +225,7 @@ fn switch_rules(view: &View<'_>) -> String {
         // Writing to a string cannot fail.
         let _ = write!(
             rules,
-            "body:has(#show-{number}:not(:checked)) .curves svg.plot-box :is([stroke=\"var(--s{number})\"],\
-             [fill=\"var(--s{number})\"]){{display:none}}"
+            "body:has(#show-{number}:not(:checked)) .curves .s{number}{{display:none}}"
         );
     }
     rules
@@ -269,8 +268,7 @@ pub(super) fn draw(view: &View<'_>, figure: &Figure) -> Markup {
     html! {
         figure class=[(!figure.legend.is_empty()).then_some("curves")] {
             figcaption { (figure.caption) }
-            // Drawn by the library, which escapes what it is given.
-            (PreEscaped(figure.plot.inline()))
+            (figure.plot.inline())
             @if !figure.legend.is_empty() {
                 ul.legend {
                     @for number in &figure.legend {

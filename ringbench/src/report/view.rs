@@ -161,7 +161,7 @@ impl<'a> View<'a> {
         );
         let caption = format!("{}: {what}", table.workload.title);
         Some(Figure {
-            plot: bars(&file, &caption, axis, unit, &rows)?,
+            plot: bars(&caption, axis, unit, &rows)?,
             caption,
             file,
             alone: None,
@@ -194,8 +194,8 @@ impl<'a> View<'a> {
         );
         let file = format!("{}-latency", file_name(&table.workload.name));
         Some(Figure {
-            plot: spectrum(&file, &caption, &curves, false)?,
-            alone: spectrum(&file, &caption, &curves, true),
+            plot: spectrum(&caption, &curves, false)?,
+            alone: spectrum(&caption, &curves, true),
             caption,
             file,
             legend,
@@ -227,7 +227,7 @@ impl<'a> View<'a> {
         let caption = format!("{}: p99 latency by offered rate", table.workload.title);
         let file = format!("{}-knee", file_name(&table.workload.name));
         Some(Figure {
-            plot: knee(&file, &caption, &curves)?,
+            plot: knee(&caption, &curves)?,
             alone: None,
             caption,
             file,
@@ -261,7 +261,7 @@ impl<'a> View<'a> {
         let caption = format!("{}: phases of a visit", table.workload.title);
         let file = format!("{}-phases", file_name(&table.workload.name));
         Some(Figure {
-            plot: phases(&file, &caption, &labels, &stretches)?,
+            plot: phases(&caption, &labels, &stretches)?,
             alone: None,
             caption,
             file,

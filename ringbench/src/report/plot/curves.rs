@@ -1,15 +1,18 @@
 //! Curves: latency by percentile, and latency by offered rate.
 
-use std::sync::Arc;
-
 use hdrhistogram::Histogram;
-use kuva::plot::{LinePlot, MarkerShape, ScatterPlot};
-use kuva::prelude::{Layout, Plot as Series, TickFormat};
+use maud::{Markup, html};
 
-use super::{Look, Plot, draw, label, tick_count, tick_ns};
+use super::axis::Axis;
+use super::{Look, MARGIN, Plot, WIDTH, legend, legend_height, px, tick_count, tick_ns};
 use crate::report::documents::Knee;
 
-const HEIGHT: f64 = 330.0;
+/// Edges of the plot: beside the left one and below the lower one are the axes' texts.
+const ACROSS: (f64, f64) = (58.0, WIDTH - 2.0 * MARGIN);
+const UPWARD: (f64, f64) = (268.0, 24.0);
+
+/// Height of the drawing, without a legend.
+const HEIGHT: f64 = 312.0;
 
 /// Points per halving of the distance to 100 %.
 const POINTS_PER_HALF: u32 = 3;
@@ -27,135 +30,154 @@ pub(in crate::report) struct Curve<'a, T: ?Sized> {
     pub(in crate::report) of: &'a T,
 }
 
+/// A curve as it is drawn: by what is on the axis below, nanoseconds.
+struct Line<'a> {
+    label: &'a str,
+    look: Look,
+    points: Vec<(f64, f64)>,
+    /// Those that have the server's marker.
+    marks: Vec<(f64, f64)>,
+    /// Those that are crossed out.
+    crosses: Vec<(f64, f64)>,
+}
+
 /// Latency by percentile, with a logarithmic distance to 100 %: each nine as wide as the one before.
 pub(in crate::report) fn spectrum(
-    name: &str,
     title: &str,
     curves: &[Curve<'_, Histogram<u64>>],
     with_legend: bool,
 ) -> Option<Plot> {
-    let mut series: Vec<Series> = Vec::new();
-    let mut right: f64 = 100.0;
-    for curve in curves {
+    let lines = curves.iter().filter_map(|curve| {
         let points = quantiles(curve.of);
-        let Some(last) = points.last() else { continue };
-        right = right.max(last.0);
-        let marks: Vec<(f64, f64)> = MARKED
-            .into_iter()
-            .filter(|at| *at <= last.0)
-            .map(|at| (at, curve.of.value_at_quantile(1.0 - 1.0 / at).max(1) as f64))
-            .collect();
-        push(
-            &mut series,
-            curve.label,
-            curve.look,
+        let (last, _) = *points.last()?;
+        let value = |at: f64| curve.of.value_at_quantile(1.0 - 1.0 / at).max(1) as f64;
+        let marked = MARKED.into_iter().filter(|at| *at <= last);
+        Some(Line {
+            label: curve.label,
+            look: curve.look,
+            marks: marked.map(|at| (at, value(at))).collect(),
             points,
-            marks,
-            with_legend,
-        );
-    }
-    if series.is_empty() {
-        return None;
-    }
-    let layout = Layout::auto_from_plots(&series)
-        .with_log_scale()
-        .with_x_axis_min(1.0)
-        .with_x_axis_max(right * 1.5)
-        .with_x_label("percentile, % of the messages")
-        .with_y_label("latency")
-        .with_x_tick_format(TickFormat::Custom(Arc::new(percentile)))
-        .with_y_tick_format(TickFormat::Custom(Arc::new(tick_ns)));
-    Some(draw(
-        name,
-        title,
-        series,
-        legend(layout, with_legend),
-        HEIGHT,
-    ))
+            crosses: Vec::new(),
+        })
+    });
+    let lines: Vec<Line<'_>> = lines.collect();
+    let last = lines.iter().filter_map(|line| line.points.last());
+    let right = last.map(|(at, _)| *at).fold(100.0, f64::max);
+    let across = Axis::logarithmic((1.0, right * 1.5), ACROSS);
+    let below = across.below(
+        (UPWARD.1, UPWARD.0),
+        "percentile, % of the messages",
+        percentile,
+    );
+    chart(title, "latency", &lines, &across, &below, with_legend)
 }
 
 /// Latency by offered rate. Filled marks met the objective, crosses did not.
-pub(in crate::report) fn knee(name: &str, title: &str, curves: &[Curve<'_, Knee>]) -> Option<Plot> {
-    let mut series: Vec<Series> = Vec::new();
-    for curve in curves {
-        let mut points: Vec<(f64, f64, bool)> = curve
-            .of
-            .points
-            .iter()
+pub(in crate::report) fn knee(title: &str, curves: &[Curve<'_, Knee>]) -> Option<Plot> {
+    let lines = curves.iter().filter_map(|curve| {
+        let points = curve.of.points.iter();
+        let mut points: Vec<(f64, f64, bool)> = points
             .filter_map(|point| Some((point.rate, point.p99_ns?, point.meets)))
             .filter(|(rate, p99, _)| is_drawable(*rate) && is_drawable(*p99))
             .collect();
-        if points.is_empty() {
-            continue;
-        }
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let of = |meets: bool| -> Vec<(f64, f64)> {
-            let those = points.iter().filter(|point| point.2 == meets);
+        let of = |is_in: &dyn Fn(bool) -> bool| -> Vec<(f64, f64)> {
+            let those = points.iter().filter(|point| is_in(point.2));
             those.map(|(rate, p99, _)| (*rate, *p99)).collect()
         };
-        let line = points.iter().map(|(rate, p99, _)| (*rate, *p99)).collect();
-        push(&mut series, curve.label, curve.look, line, of(true), false);
-        series.push(
-            ScatterPlot::new()
-                .with_data(of(false))
-                .with_color(curve.look.color())
-                .with_marker(MarkerShape::Cross)
-                .with_marker_stroke_width(1.8)
-                .with_size(4.0)
-                .into(),
-        );
-    }
-    if series.is_empty() {
-        return None;
-    }
-    let layout = Layout::auto_from_plots(&series)
-        .with_log_scale()
-        .with_x_label("offered messages per second")
-        .with_y_label("p99 latency")
-        .with_x_tick_format(TickFormat::Custom(Arc::new(tick_count)))
-        .with_y_tick_format(TickFormat::Custom(Arc::new(tick_ns)));
-    Some(draw(name, title, series, layout, HEIGHT))
+        (!points.is_empty()).then(|| Line {
+            label: curve.label,
+            look: curve.look,
+            points: of(&|_| true),
+            marks: of(&|meets| meets),
+            crosses: of(&|meets| !meets),
+        })
+    });
+    let lines: Vec<Line<'_>> = lines.collect();
+    let rates = || {
+        lines
+            .iter()
+            .flat_map(|line| &line.points)
+            .map(|point| point.0)
+    };
+    let bounds = (
+        rates().fold(f64::MAX, f64::min),
+        rates().fold(0.0, f64::max),
+    );
+    let across = Axis::logarithmic(bounds, ACROSS);
+    let below = across.below(
+        (UPWARD.1, UPWARD.0),
+        "offered messages per second",
+        tick_count,
+    );
+    chart(title, "p99 latency", &lines, &across, &below, false)
 }
 
 fn is_drawable(value: f64) -> bool {
     value.is_finite() && value > 0.0
 }
 
-fn push(
-    series: &mut Vec<Series>,
-    name: &str,
-    look: Look,
-    line: Vec<(f64, f64)>,
-    marks: Vec<(f64, f64)>,
+/// Draws `lines`; `None` if there is none.
+fn chart(
+    title: &str,
+    axis: &str,
+    lines: &[Line<'_>],
+    across: &Axis,
+    below: &Markup,
     with_legend: bool,
-) {
-    let curve = LinePlot::new()
-        .with_data(line)
-        .with_color(look.color())
-        .with_stroke_width(1.8)
-        .with_line_style(look.line_style());
-    series.push(curve.into());
-    let tips: Vec<String> = marks
-        .iter()
-        .map(|(_, ns)| format!("{name}: {}", tick_ns(*ns)))
-        .collect();
-    let mut marked = ScatterPlot::new()
-        .with_data(marks)
-        .with_color(look.color())
-        .with_marker(look.marker())
-        .with_size(4.0)
-        .with_marker_stroke_width(1.8)
-        .with_tooltip_labels(tips);
-    if with_legend {
-        marked = marked.with_legend(label(name, 26));
+) -> Option<Plot> {
+    let times = || {
+        lines
+            .iter()
+            .flat_map(|line| &line.points)
+            .map(|point| point.1)
+    };
+    if lines.is_empty() {
+        return None;
     }
-    series.push(marked.into());
+    let bounds = (
+        times().fold(f64::MAX, f64::min),
+        times().fold(0.0, f64::max),
+    );
+    let upward = Axis::logarithmic(bounds, UPWARD);
+    let entries: Vec<(Look, &str)> = match with_legend {
+        true => lines.iter().map(|line| (line.look, line.label)).collect(),
+        false => Vec::new(),
+    };
+    let body = html! {
+        (below)
+        (upward.beside(ACROSS, axis, tick_ns))
+        @for line in lines { (drawn(line, across, &upward)) }
+        (legend(&entries, HEIGHT + 6.0))
+    };
+    Some(Plot {
+        title: title.to_owned(),
+        height: HEIGHT + legend_height(entries.len()),
+        body,
+    })
 }
 
-fn legend(layout: Layout, with_legend: bool) -> Layout {
-    match with_legend {
-        true => layout.with_legend_position(kuva::plot::LegendPosition::OutsideBottomColumns),
-        false => layout,
+fn drawn(line: &Line<'_>, across: &Axis, upward: &Axis) -> Markup {
+    let place = |(x, y): &(f64, f64)| (across.at(*x), upward.at(*y));
+    let points = line.points.iter().map(|point| {
+        let (x, y) = place(point);
+        format!("{},{}", px(x), px(y))
+    });
+    let points = points.collect::<Vec<_>>().join(" ");
+    html! {
+        g class=(line.look.class()) {
+            polyline points=(points) fill="none" stroke=(line.look.color()) stroke-width="1.8"
+                stroke-dasharray=(line.look.dashes()) {}
+            @for mark in &line.marks {
+                @let (x, y) = place(mark);
+                (line.look.mark(x, y, &format!("{}: {}", line.label, tick_ns(mark.1))))
+            }
+            @for cross in &line.crosses {
+                @let (x, y) = place(cross);
+                path transform={ "translate(" (px(x)) " " (px(y)) ")" } d="M-4,-4L4,4M-4,4L4,-4" stroke=(line.look.color())
+                    stroke-width="1.8" {}
+            }
+        }
     }
 }
 

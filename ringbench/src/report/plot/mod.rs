@@ -1,6 +1,7 @@
-//! Plots as SVG, drawn by kuva. Text stays text; every colour is a CSS variable, so that one drawing
-//! suits light and dark pages and paper.
+//! Plots as SVG. Text stays text, and every colour is a CSS variable, so that one drawing suits light and dark
+//! pages and paper.
 
+mod axis;
 mod bars;
 mod curves;
 mod phases;
@@ -9,37 +10,98 @@ pub(super) use bars::{Bar, Unit, bars};
 pub(super) use curves::{Curve, knee, spectrum};
 pub(super) use phases::{Stretch, phases};
 
-use kuva::plot::{LineStyle, MarkerShape};
-use kuva::prelude::{Layout, Plot as Series, SvgBackend, Theme, render_multiple};
-
+use maud::{Markup, PreEscaped, html};
 use ringload::output::page::palette;
 
 /// Width of every plot, in CSS pixels: what a phone shows without making text too small.
 const WIDTH: f64 = 450.0;
 
+/// Between a drawing and its edge.
+const MARGIN: f64 = 12.0;
+
+/// Width of a character, roughly.
+const CHARACTER: f64 = 6.9;
+
+/// From the middle of a row to the line that its text stands on.
+const BASELINE: f64 = 4.5;
+
+/// Characters of a server's title in a drawing.
+const LABEL_CHARACTERS_MAX: usize = 26;
+
+/// Height of a row of a legend.
+const LEGEND_ROW: f64 = 20.0;
+
+const FONT: &str = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif";
+
 /// A finished drawing.
 pub(super) struct Plot {
-    /// The element, without colours of its own, for a page that has them.
-    svg: String,
+    /// What a screen reader says.
+    title: String,
+    height: f64,
+    body: Markup,
 }
 
 impl Plot {
     /// The element, to stand in a page that defines the palette.
-    pub(super) fn inline(&self) -> &str {
-        &self.svg
+    pub(super) fn inline(&self) -> Markup {
+        self.element(None)
     }
 
     /// The element as a file of its own, with the palette in it.
     pub(super) fn standalone(&self) -> String {
-        let style = format!(
-            "<style>{}svg{{background:var(--page)}}</style>",
-            palette::css()
-        );
-        match self.svg.split_once('>') {
-            Some((open, rest)) => format!("{open}>{style}{rest}"),
-            None => self.svg.clone(),
+        let style = format!("{}svg{{background:var(--page)}}", palette::css());
+        self.element(Some(&style)).into_string()
+    }
+
+    fn element(&self, style: Option<&str>) -> Markup {
+        html! {
+            svg xmlns="http://www.w3.org/2000/svg" class="plot-box" role="img" aria-label=(self.title)
+                viewBox={ "0 0 " (px(WIDTH)) " " (px(self.height)) } fill="var(--ink)" font-size="13" font-family=(FONT) {
+                // Ours alone: no text of a result is in it.
+                @if let Some(style) = style { style { (PreEscaped(style)) } }
+                (self.body)
+            }
         }
     }
+}
+
+/// A coordinate.
+fn px(value: f64) -> String {
+    format!("{value:.1}")
+}
+
+/// A title as a drawing has room for it.
+fn cut(text: &str) -> String {
+    if text.chars().count() <= LABEL_CHARACTERS_MAX {
+        return text.to_owned();
+    }
+    let start: String = text.chars().take(LABEL_CHARACTERS_MAX - 1).collect();
+    format!("{}…", start.trim_end())
+}
+
+/// Room for the longest of `texts`.
+fn room(texts: impl Iterator<Item = String>) -> f64 {
+    let longest = texts.map(|text| text.chars().count()).max();
+    CHARACTER * longest.unwrap_or_default() as f64
+}
+
+/// What each look stands for, in two columns from `top` down.
+fn legend(entries: &[(Look, &str)], top: f64) -> Markup {
+    html! {
+        @for (at, (look, text)) in entries.iter().enumerate() {
+            @let x = MARGIN + (at % 2) as f64 * WIDTH / 2.0;
+            @let y = top + LEGEND_ROW * (at / 2) as f64;
+            line x1=(px(x)) x2=(px(x + 24.0)) y1=(px(y)) y2=(px(y)) stroke=(look.color()) stroke-width="1.8"
+                stroke-dasharray=(look.dashes()) {}
+            (look.mark(x + 12.0, y, text))
+            text x=(px(x + 30.0)) y=(px(y + BASELINE)) { (cut(text)) }
+        }
+    }
+}
+
+/// Height of such a legend.
+fn legend_height(entries: usize) -> f64 {
+    LEGEND_ROW * entries.div_ceil(2) as f64
 }
 
 /// How the lines and marks of one server look, everywhere on the page: never by colour alone.
@@ -66,25 +128,6 @@ impl Look {
         ["none", "7 3", "2 3"][self.number / palette::COLORS % 3]
     }
 
-    fn line_style(self) -> LineStyle {
-        match self.dashes() {
-            "none" => LineStyle::Solid,
-            dashes => LineStyle::Custom(dashes.to_owned()),
-        }
-    }
-
-    fn marker(self) -> MarkerShape {
-        [
-            MarkerShape::Circle,
-            MarkerShape::Square,
-            MarkerShape::Triangle,
-            MarkerShape::Diamond,
-            MarkerShape::Cross,
-            MarkerShape::Plus,
-            MarkerShape::TriangleDown,
-        ][self.shape()]
-    }
-
     /// Which marker: another one with each round of colours, so that no two servers share both.
     fn shape(self) -> usize {
         (self.number + self.number / palette::COLORS) % 7
@@ -102,89 +145,18 @@ impl Look {
             "M0,4.5L4,-3.5H-4z",
         ][self.shape()]
     }
-}
 
-/// Draws `series`; `name` must be the plot's own on its page, `title` is what a screen reader says.
-fn draw(name: &str, title: &str, series: Vec<Series>, layout: Layout, height: f64) -> Plot {
-    let layout = layout
-        .with_theme(theme())
-        .with_width(WIDTH)
-        .with_height(height)
-        .with_tick_size(13)
-        .with_label_size(13)
-        .with_body_size(13)
-        .with_font_family(
-            "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif",
-        );
-    let scene = render_multiple(series, layout);
-    let (width, height) = (scene.width, scene.height);
-    let svg = SvgBackend::new().render_scene(&scene);
-    let body = svg.split_once('>').map_or("", |(_, body)| body);
-    // Marks that are cut at the edge of the axes need a name of their own on a page with many plots.
-    let body = body.replace("kuva-clip-", &format!("{name}-clip-"));
-    // The library puts its page colour first; the page has its own.
-    let body = body.replacen(r#"<rect width="100%" height="100%" fill="none" />"#, "", 1);
-    Plot {
-        svg: format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"plot-box\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
-             aria-label=\"{}\" fill=\"var(--ink)\" font-family=\"system-ui, -apple-system, 'Segoe UI', \
-             Roboto, Helvetica, Arial, sans-serif\">{body}",
-            attribute(title)
-        ),
+    /// What everything of one server in a drawing is marked as, so that a page can hide it.
+    fn class(self) -> String {
+        format!("s{}", self.number + 1)
     }
-}
 
-/// Text inside double quotes.
-fn attribute(text: &str) -> String {
-    let mut out = String::new();
-    for character in text.chars() {
-        match character {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            character if character.is_control() => out.push(' '),
-            character => out.push(character),
+    /// The marker at a place, and what a pointer on it is told.
+    fn mark(self, x: f64, y: f64, tip: &str) -> Markup {
+        html! {
+            path transform={ "translate(" (px(x)) " " (px(y)) ")" } d=(self.marker_path()) fill=(self.color())
+                stroke=(self.color()) stroke-width="1.8" { title { (tip) } }
         }
-    }
-    out
-}
-
-/// A label for the library, which takes `$...$` for a formula and knows nothing of control characters.
-fn label(text: &str, characters_max: usize) -> String {
-    let clean: String = text
-        .chars()
-        .map(|character| {
-            if character.is_control() {
-                ' '
-            } else {
-                character
-            }
-        })
-        .collect();
-    let short = match clean.chars().count() > characters_max {
-        true => {
-            let start: String = clean
-                .chars()
-                .take(characters_max.saturating_sub(1))
-                .collect();
-            format!("{}…", start.trim_end())
-        }
-        false => clean,
-    };
-    short.replace('\\', "\\\\").replace('$', "\\$")
-}
-
-fn theme() -> Theme {
-    Theme {
-        background: "none".to_owned(),
-        axis_color: "var(--axis)".to_owned(),
-        grid_color: "var(--grid)".to_owned(),
-        tick_color: "var(--axis)".to_owned(),
-        text_color: "var(--ink)".to_owned(),
-        legend_bg: "none".to_owned(),
-        legend_border: "none".to_owned(),
-        ..Theme::light()
     }
 }
 
@@ -202,6 +174,7 @@ fn tick_ns(ns: f64) -> String {
 /// A count on an axis.
 fn tick_count(count: f64) -> String {
     match count.abs() {
+        size if size >= 1e12 => format!("{count:.0e}"),
         size if size >= 1e6 => format!("{}M", short(count / 1e6)),
         size if size >= 1e3 => format!("{}k", short(count / 1e3)),
         _ => short(count),
@@ -248,8 +221,9 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_cut_and_are_no_formula() {
-        assert_eq!(label("a $x$ \n b", 30), "a \\$x\\$   b");
-        assert_eq!(label("0123456789", 5), "0123…");
+    fn labels_are_cut() {
+        assert_eq!(cut("0123456789"), "0123456789");
+        let long = "0123456789".repeat(3);
+        assert_eq!(cut(&long), "0123456789012345678901234…");
     }
 }

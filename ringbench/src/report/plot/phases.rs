@@ -1,14 +1,18 @@
 //! Phases of a storm: for each server a line from the median to the 99th percentile of each phase.
 
-use std::sync::Arc;
+use maud::html;
 
-use kuva::plot::{MarkerShape, ScatterPlot};
-use kuva::prelude::{Layout, LinePlot, Plot as Series, TickFormat};
-
-use super::{Plot, draw, label, tick_ns};
+use super::axis::Axis;
+use super::{BASELINE, Look, MARGIN, Plot, WIDTH, cut, legend, legend_height, px, room, tick_ns};
 
 const ROW: f64 = 34.0;
-const FRAME: f64 = 112.0;
+
+/// Between the lines of a server.
+const APART: f64 = 9.0;
+
+/// Above the rows, and below them.
+const TOP: f64 = 6.0;
+const BELOW: f64 = 48.0;
 
 /// One phase, over all servers.
 pub(in crate::report) struct Stretch {
@@ -19,71 +23,47 @@ pub(in crate::report) struct Stretch {
 
 /// Draws the phases of the servers `labels`, the first on top, on a logarithmic axis.
 pub(in crate::report) fn phases(
-    name: &str,
     title: &str,
     labels: &[String],
     stretches: &[Stretch],
 ) -> Option<Plot> {
-    let markers = [
-        MarkerShape::Circle,
-        MarkerShape::Square,
-        MarkerShape::Triangle,
-    ];
-    let mut series: Vec<Series> = Vec::new();
-    let mut right: f64 = 1.0;
-    for (at, stretch) in stretches.iter().enumerate() {
-        let color = format!("var(--s{})", [1, 2, 3][at % 3]);
-        // Three lines a row, the first phase on top.
-        let apart = 0.25 - 0.25 * at as f64;
-        let mut medians = Vec::new();
-        for (row, times) in stretch.p50_p99_ns.iter().enumerate() {
-            let Some((p50, p99)) = times else { continue };
-            let y = labels.len() as f64 - row as f64 + apart;
-            medians.push((p50.max(1.0), y));
-            right = right.max(*p99);
-            let line = vec![(p50.max(1.0), y), (p99.max(1.0), y)];
-            let line = LinePlot::new().with_data(line).with_color(color.clone());
-            series.push(line.with_stroke_width(2.0).into());
+    let times = || {
+        stretches
+            .iter()
+            .flat_map(|stretch| stretch.p50_p99_ns.iter().flatten())
+    };
+    times().next()?;
+    let least = times().map(|(p50, _)| *p50).fold(f64::MAX, f64::min);
+    let most = times().map(|(_, p99)| *p99).fold(1.0, f64::max);
+    let left = 2.0 * MARGIN + room(labels.iter().map(|label| cut(label)));
+    let across = Axis::logarithmic((least.max(1.0), most * 1.2), (left, WIDTH - 2.0 * MARGIN));
+    let bottom = TOP + ROW * labels.len() as f64;
+    let middle = |row: usize| TOP + ROW * (row as f64 + 0.5);
+    let entries: Vec<(Look, &str)> = stretches
+        .iter()
+        .enumerate()
+        .map(|(at, stretch)| (Look::of(at), stretch.name))
+        .collect();
+    let body = html! {
+        (across.below((TOP, bottom), "from p50 to p99", tick_ns))
+        @for (row, label) in labels.iter().enumerate() {
+            text x=(px(left - MARGIN)) y=(px(middle(row) + BASELINE)) text-anchor="end" { (cut(label)) }
         }
-        if medians.is_empty() {
-            continue;
+        @for (at, stretch) in stretches.iter().enumerate() {
+            @for (row, times) in stretch.p50_p99_ns.iter().enumerate() {
+                @if let Some((p50, p99)) = times {
+                    @let y = middle(row) + APART * (at as f64 - 1.0);
+                    line x1=(px(across.at(p50.max(1.0)))) x2=(px(across.at(p99.max(1.0)))) y1=(px(y)) y2=(px(y))
+                        stroke=(Look::of(at).color()) stroke-width="2" {}
+                    (Look::of(at).mark(across.at(p50.max(1.0)), y, stretch.name))
+                }
+            }
         }
-        series.push(
-            ScatterPlot::new()
-                .with_data(medians)
-                .with_color(color)
-                .with_marker(markers[at % 3])
-                .with_size(4.5)
-                .with_legend(stretch.name)
-                .into(),
-        );
-    }
-    if series.is_empty() {
-        return None;
-    }
-    let layout = Layout::auto_from_plots(&series)
-        .with_log_x()
-        .with_x_axis_max(right * 1.5)
-        .with_y_categories(labels.iter().rev().map(|text| label(text, 26)).collect())
-        .with_y_axis_min(0.4)
-        .with_y_axis_max(labels.len() as f64 + 0.6)
-        .with_x_label("from p50 to p99")
-        .with_x_tick_format(TickFormat::Custom(Arc::new(decade)))
-        .with_legend_position(kuva::plot::LegendPosition::OutsideBottomColumns);
-    Some(draw(
-        name,
-        title,
-        series,
-        layout,
-        FRAME + ROW * labels.len() as f64,
-    ))
-}
-
-/// Labels powers of ten only: there is no room for those between.
-fn decade(ns: f64) -> String {
-    let exponent = ns.log10();
-    match (exponent - exponent.round()).abs() < 1e-6 {
-        true => tick_ns(ns),
-        false => String::new(),
-    }
+        (legend(&entries, bottom + BELOW + 6.0))
+    };
+    Some(Plot {
+        title: title.to_owned(),
+        height: bottom + BELOW + legend_height(entries.len()),
+        body,
+    })
 }
