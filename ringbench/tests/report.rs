@@ -209,8 +209,8 @@ fn drawings_hold_numbers_only() {
         fixture::run(&[1], 1e-9, Some(0.0), "server-bound"),
         fixture::run(
             &[3_600_000_000_000; 2000],
-            1e300,
-            Some(1e300),
+            1e150,
+            Some(1e150),
             "server-bound",
         ),
     ];
@@ -228,16 +228,13 @@ fn drawings_hold_numbers_only() {
 }
 
 #[test]
-fn fields_that_a_report_does_not_need_may_be_absent_and_others_there() {
+fn what_this_version_does_not_know_is_passed_over_or_told() {
     let directory = TempDir::new().unwrap();
-    let mut older = fixture::run(&[1_000_000; 100], 5000.0, None, "server-bound");
-    older["checks"] = Value::Null;
-    older["result"].as_object_mut().unwrap().remove("stability");
-    older["result"].as_object_mut().unwrap().remove("series");
-    older["result"]["of_the_future"] = "x".into();
+    let mut newer = fixture::run(&[1_000_000; 100], 5000.0, None, "server-bound");
+    newer["result"]["of_the_future"] = "x".into();
     let runs: Vec<(&str, u32, Value)> = (1..=7)
         .map(|round| match round {
-            1 | 2 => ("a", round, older.clone()),
+            1 | 2 => ("a", round, newer.clone()),
             _ => ("a", round, serde_json::json!({"schema": "ringload-run/77"})),
         })
         .collect();

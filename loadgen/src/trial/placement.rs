@@ -10,7 +10,7 @@ use crate::options::UsageError;
 use crate::quantity::{CpuList, parse_cpu_list};
 
 /// Where the two sides of a measurement run.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Placement {
     /// Of a server that is kept on its own.
     pub server_cpus: Vec<usize>,

@@ -6,13 +6,17 @@ use std::collections::btree_map::Entry;
 use hdrhistogram::Histogram;
 use ringload::measure::verdict::Verdict;
 use ringload::output::document::Status;
+use ringload::output::document::knee::KneeDocument;
 use ringload::output::document::latency::Latency;
+use ringload::output::document::run::RunDocument;
+use ringload::output::document::storm::StormDocument;
 use ringload::output::table::{bytes, grouped};
 use ringload::trial::spread::Spread;
 
-use super::documents::{self, Document, Knee, PerConnection, Storm};
-use super::input::{Results, Run, Server, Workload};
+use super::documents::Document;
+use super::input::{Results, Run};
 use super::statistics::{ByRound, Ratio, paired_ratio};
+use crate::suite::document::{ServerEntry, WorkloadEntry};
 
 /// A figure that each round gives one of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,9 +111,9 @@ pub(super) struct Cell<'a> {
     /// How often which verdict was given.
     pub(super) verdicts: BTreeMap<&'static str, u32>,
     /// Curves of knees, by round.
-    pub(super) knees: BTreeMap<u32, &'a Knee>,
+    pub(super) knees: BTreeMap<u32, &'a KneeDocument>,
     /// How often the visits of storms ended in which way.
-    pub(super) closes: BTreeMap<String, u64>,
+    pub(super) closes: BTreeMap<&'static str, u64>,
     /// Runs whose figures count.
     pub(super) rounds: u32,
     /// Runs whose figures do not, because they failed.
@@ -135,10 +139,7 @@ impl Cell<'_> {
     }
 
     /// Adds a distribution; the error says what is wrong with it.
-    fn add(&mut self, phase: Phase, latency: Option<&Latency>) -> Result<(), String> {
-        let Some(latency) = latency else {
-            return Ok(());
-        };
+    fn add(&mut self, phase: Phase, latency: &Latency) -> Result<(), String> {
         let histogram = latency.histogram().map_err(|error| format!("{error:#}"))?;
         match self.times.entry(phase) {
             Entry::Vacant(first) => {
@@ -155,7 +156,7 @@ impl Cell<'_> {
 
 /// One workload, and what it found about each server that has runs.
 pub(super) struct Table<'a> {
-    pub(super) workload: &'a Workload,
+    pub(super) workload: &'a WorkloadEntry,
     pub(super) kind: Kind,
     /// By the number of the server in the suite.
     pub(super) cells: BTreeMap<usize, Cell<'a>>,
@@ -230,13 +231,13 @@ pub(super) fn tabulate<'a>(results: &'a Results, missing: &mut Vec<String>) -> V
 }
 
 /// The number of a server in the suite.
-pub(super) fn position(servers: &[Server], name: &str) -> Option<usize> {
+pub(super) fn position(servers: &[ServerEntry], name: &str) -> Option<usize> {
     servers.iter().position(|server| server.name == name)
 }
 
 fn kind(document: &Document) -> Kind {
     match document {
-        Document::Run(run) if run.is_paced() => Kind::Paced,
+        Document::Run(run) if run.load.rate.is_some() => Kind::Paced,
         Document::Run(_) => Kind::Saturated,
         Document::Storm(_) => Kind::Storm,
         Document::Idle(_) => Kind::Idle,
@@ -261,89 +262,78 @@ fn count<'a>(cell: &mut Cell<'a>, run: &'a Run) -> Result<(), String> {
         Document::Run(document) => count_run(cell, round, document),
         Document::Storm(storm) => count_storm(cell, round, storm),
         Document::Idle(idle) => {
-            let base = idle.memory_before.as_ref().map(|memory| memory.rss_bytes);
+            let base = idle.memory_before.map(|memory| memory.rss_bytes as f64);
             cell.put(Metric::Base, round, base);
-            let growth = |of: fn(&PerConnection) -> Option<f64>| idle.growth.as_ref().and_then(of);
-            cell.put(
-                Metric::Rss,
-                round,
-                growth(|per| per.rss_bytes_per_connection),
-            );
-            cell.put(
-                Metric::Anonymous,
-                round,
-                growth(|per| per.rss_anonymous_bytes_per_connection),
-            );
-            cell.put(
-                Metric::Pss,
-                round,
-                growth(|per| per.pss_bytes_per_connection),
-            );
-            let kept = idle
-                .kept
-                .as_ref()
-                .and_then(|per| per.rss_bytes_per_connection);
+            if let Some(growth) = idle.growth {
+                let (rss, anonymous) = (
+                    growth.rss_bytes_per_connection,
+                    growth.rss_anonymous_bytes_per_connection,
+                );
+                cell.put(Metric::Rss, round, Some(rss));
+                cell.put(Metric::Anonymous, round, Some(anonymous));
+                cell.put(Metric::Pss, round, growth.pss_bytes_per_connection);
+            }
+            let kept = idle.kept.map(|kept| kept.rss_bytes_per_connection);
             cell.put(Metric::Kept, round, kept);
             Ok(())
         }
         Document::Knee(knee) => {
-            cell.put(
-                Metric::BestRate,
-                round,
-                knee.best.as_ref().map(|best| best.rate),
-            );
-            cell.put(
-                Metric::P99,
-                round,
-                knee.best.as_ref().and_then(|best| best.p99_ns),
-            );
+            let best = knee.best.as_ref();
+            cell.put(Metric::BestRate, round, best.map(|best| best.rate));
+            cell.put(Metric::P99, round, best.map(|best| best.p99_ns as f64));
             cell.knees.insert(round, knee);
             Ok(())
         }
     }
 }
 
-fn count_run(cell: &mut Cell<'_>, round: u32, run: &documents::Run) -> Result<(), String> {
+fn count_run(cell: &mut Cell<'_>, round: u32, run: &RunDocument) -> Result<(), String> {
     let Some(result) = &run.result else {
         return Ok(());
     };
-    cell.put(Metric::Throughput, round, result.messages_per_second);
+    cell.put(Metric::Throughput, round, Some(result.messages_per_second));
     cell.put(Metric::Offered, round, result.offered_messages_per_second);
     if let Some(heavy) = &result.heavy {
-        cell.put(Metric::Heavy, round, heavy.messages_per_second);
+        cell.put(Metric::Heavy, round, Some(heavy.messages_per_second));
         cell.put(Metric::MostByMean, round, heavy.most_by_mean);
     }
     let server = result.server.as_ref();
     let cpu = server.and_then(|server| server.cpu_ns_per_message);
     cell.put(Metric::Cpu, round, cpu);
-    let latency = result.latency.as_ref();
-    let p99 = latency
-        .filter(|latency| latency.count > 0)
-        .map(|latency| latency.p99_ns as f64);
+    let latency = &result.latency;
+    let p99 = (latency.count > 0).then_some(latency.p99_ns as f64);
     cell.put(Metric::P99, round, p99);
     cell.add(Phase::Message, latency)?;
-    match run.is_paced() {
-        true => cell.add(Phase::Service, result.service.as_ref()),
-        false => Ok(()),
+    match run.load.rate {
+        Some(_) => cell.add(Phase::Service, &result.service),
+        None => Ok(()),
     }
 }
 
-fn count_storm(cell: &mut Cell<'_>, round: u32, storm: &Storm) -> Result<(), String> {
+fn count_storm(cell: &mut Cell<'_>, round: u32, storm: &StormDocument) -> Result<(), String> {
     let Some(result) = &storm.result else {
         return Ok(());
     };
-    cell.put(Metric::Throughput, round, result.visits_per_second);
+    cell.put(Metric::Throughput, round, Some(result.visits_per_second));
     cell.put(Metric::Cpu, round, result.server_cpu_ns_per_visit);
-    let p99 = result.visit.as_ref().map(|visit| visit.p99_ns as f64);
-    cell.put(Metric::P99, round, p99);
-    for (name, count) in &result.closes {
-        let sum = cell.closes.entry(name.clone()).or_default();
-        *sum = sum.saturating_add(*count);
+    cell.put(Metric::P99, round, Some(result.visit.p99_ns as f64));
+    let closes = result.closes;
+    for (name, count) in [
+        ("orderly", closes.orderly),
+        ("reset", closes.reset),
+        (
+            "end of stream without close",
+            closes.end_of_stream_without_close,
+        ),
+        ("other", closes.other),
+    ] {
+        let sum = cell.closes.entry(name).or_default();
+        *sum = sum.saturating_add(count);
     }
-    cell.add(Phase::Connect, result.connect.as_ref())?;
-    cell.add(Phase::Handshake, result.handshake.as_ref())?;
-    cell.add(Phase::FirstEcho, result.first_echo.as_ref())?;
-    cell.add(Phase::Visit, result.visit.as_ref())
+    cell.add(Phase::Connect, &result.connect)?;
+    cell.add(Phase::Handshake, &result.handshake)?;
+    cell.add(Phase::FirstEcho, &result.first_echo)?;
+    cell.add(Phase::Visit, &result.visit)
 }
 
 #[cfg(test)]

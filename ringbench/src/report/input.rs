@@ -7,12 +7,10 @@ use std::io::{self, Read};
 use std::path::{Component, Path};
 
 use ringload::options::UsageError;
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::documents::Document;
-
-const SUITE_SCHEMA: &str = "ringload-suite/1";
+use crate::suite::document::{RunLine, SUITE_SCHEMA, ServerEntry, SuiteDocument, WorkloadEntry};
 
 /// No document is near this long.
 const FILE_BYTES_MAX: u64 = 256 << 20;
@@ -24,7 +22,8 @@ const NAMES_SHOWN: usize = 3;
 pub(super) struct Results {
     /// The directory's own name.
     pub(super) name: String,
-    pub(super) suite: Suite,
+    /// `suite.json`; of what is not there, nothing.
+    pub(super) suite: SuiteDocument,
     /// `environment.json`, whatever it holds.
     pub(super) environment: Option<Value>,
     /// `selftest.json`, whatever it holds.
@@ -35,56 +34,6 @@ pub(super) struct Results {
     pub(super) missing: Vec<String>,
 }
 
-/// `suite.json`.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Suite {
-    schema: String,
-    pub(super) name: String,
-    pub(super) title: String,
-    pub(super) seed: Option<u64>,
-    pub(super) started: Option<String>,
-    pub(super) finished: Option<String>,
-    pub(super) rounds: Option<u32>,
-    pub(super) baseline: Option<String>,
-    pub(super) servers: Vec<Server>,
-    pub(super) workloads: Vec<Workload>,
-    pub(super) notes: Vec<String>,
-    pub(super) failures: Vec<String>,
-}
-
-/// A server of the suite.
-#[derive(Clone, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Server {
-    pub(super) name: String,
-    pub(super) title: String,
-    pub(super) what: String,
-    pub(super) source: String,
-    pub(super) speed: String,
-    pub(super) role: String,
-    pub(super) threads: String,
-    pub(super) version: Option<String>,
-    pub(super) command: Vec<String>,
-    pub(super) status: String,
-    pub(super) reason: Option<String>,
-}
-
-/// A workload of the suite.
-#[derive(Clone, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Workload {
-    pub(super) name: String,
-    pub(super) kind: String,
-    pub(super) title: String,
-    pub(super) rounds: Option<u32>,
-    /// Over `wss://`.
-    pub(super) tls: bool,
-    /// Those that it is measured with; empty if that is not told.
-    pub(super) servers: Vec<String>,
-    pub(super) options: BTreeMap<String, Value>,
-}
-
 /// A line of `runs.jsonl`, with its document.
 pub(super) struct Run {
     pub(super) round: u32,
@@ -93,14 +42,6 @@ pub(super) struct Run {
     /// Below the results directory.
     pub(super) raw: String,
     pub(super) document: Document,
-}
-
-#[derive(Deserialize)]
-struct RunLine {
-    round: u32,
-    server: String,
-    workload: String,
-    raw: String,
 }
 
 impl Results {
@@ -147,9 +88,9 @@ impl Results {
         let suite = &mut self.suite;
         for run in &self.runs {
             if !suite.servers.iter().any(|server| server.name == run.server) {
-                suite.servers.push(Server {
+                suite.servers.push(ServerEntry {
                     name: run.server.clone(),
-                    ..Server::default()
+                    ..ServerEntry::default()
                 });
             }
             if !suite
@@ -157,9 +98,9 @@ impl Results {
                 .iter()
                 .any(|workload| workload.name == run.workload)
             {
-                suite.workloads.push(Workload {
+                suite.workloads.push(WorkloadEntry {
                     name: run.workload.clone(),
-                    ..Workload::default()
+                    ..WorkloadEntry::default()
                 });
             }
         }
@@ -183,11 +124,11 @@ fn or(text: &mut String, fallback: &str) {
     }
 }
 
-fn suite(directory: &Path, missing: &mut Vec<String>) -> Suite {
+fn suite(directory: &Path, missing: &mut Vec<String>) -> SuiteDocument {
     let Some(value) = json(directory, "suite.json", missing) else {
-        return Suite::default();
+        return SuiteDocument::default();
     };
-    match serde_json::from_value::<Suite>(value) {
+    match serde_json::from_value::<SuiteDocument>(value) {
         Ok(suite) => {
             if suite.schema != SUITE_SCHEMA {
                 missing.push(format!(
@@ -206,7 +147,7 @@ fn suite(directory: &Path, missing: &mut Vec<String>) -> Suite {
         }
         Err(error) => {
             missing.push(format!("suite.json is no {SUITE_SCHEMA} ({error})."));
-            Suite::default()
+            SuiteDocument::default()
         }
     }
 }

@@ -89,6 +89,8 @@ pub(super) fn page(view: &View<'_>) -> String {
 
 fn circumstances(view: &View<'_>) -> String {
     let suite = &view.results.suite;
+    // Without a suite.json nothing of it is known.
+    let is_begun = !suite.started.is_empty();
     let property = |path: &str| {
         let rows = tables::flatten(view.results.environment.as_ref()?);
         rows.into_iter()
@@ -96,16 +98,14 @@ fn circumstances(view: &View<'_>) -> String {
             .map(|(_, value)| value)
     };
     let parts = [
-        suite.started.as_ref().map(|started| match &suite.finished {
-            Some(finished) => format!("measured from {started} to {finished}"),
-            None => format!("begun {started}, not finished"),
+        is_begun.then(|| match &suite.finished {
+            Some(finished) => format!("measured from {} to {finished}", suite.started),
+            None => format!("begun {}, not finished", suite.started),
         }),
         property("cpu.model"),
         property("kernel"),
-        suite
-            .rounds
-            .map(|rounds| format!("{rounds} rounds, interleaved in random order")),
-        suite.seed.map(|seed| format!("seed {seed}")),
+        is_begun.then(|| format!("{} rounds, interleaved in random order", suite.rounds)),
+        is_begun.then(|| format!("seed {}", suite.seed)),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }
@@ -376,7 +376,11 @@ fn generator_commands(view: &View<'_>) -> Vec<(String, Vec<String>)> {
     let of = |table: &super::figures::Table<'_>| {
         let mut runs = view.results.runs.iter();
         let run = runs.find(|run| run.workload == table.workload.name)?;
-        Some((table.workload.name.clone(), run.document.command_line()?))
+        let environment = run.document.environment();
+        Some((
+            table.workload.name.clone(),
+            environment.command_line.clone(),
+        ))
     };
     view.tables.iter().filter_map(of).collect()
 }

@@ -9,14 +9,14 @@ use super::view::View;
 pub(super) fn summary(view: &View<'_>) -> String {
     let suite = &view.results.suite;
     let mut text = format!("# {}\n", escape(&suite.title));
-    if let Some(started) = &suite.started {
+    if !suite.started.is_empty() {
         let finished = match &suite.finished {
             Some(finished) => format!("to {}", escape(finished)),
             None => "and not finished".to_owned(),
         };
         text.push_str(&format!(
             "\nMeasured from {} {finished}.\n",
-            escape(started)
+            escape(&suite.started)
         ));
     }
     if let Some(environment) = &view.results.environment {

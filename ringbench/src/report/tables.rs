@@ -8,6 +8,7 @@ use super::figures::{Cell, Kind, Metric, Phase, Table, time};
 use super::grid::{Entry, Grid};
 use super::statistics::Ratio;
 use super::view::View;
+use crate::suite::document::ServerStatus;
 
 /// An open loop that reached less of its rate than this did not hold it.
 const HELD_SHARE: f64 = 0.99;
@@ -254,8 +255,8 @@ fn closes(cell: &Cell<'_>) -> Entry {
     let texts: Vec<String> = cell
         .closes
         .iter()
-        .filter(|(name, count)| **count > 0 && *name != "orderly")
-        .map(|(name, count)| format!("{}: {count}", name.replace('_', " ")))
+        .filter(|(name, count)| **count > 0 && **name != "orderly")
+        .map(|(name, count)| format!("{name}: {count}"))
         .collect();
     match (texts.is_empty(), cell.closes.is_empty()) {
         (true, true) => Entry::unknown(),
@@ -317,10 +318,10 @@ pub(super) fn skipped(view: &View<'_>) -> Vec<String> {
         .suite
         .servers
         .iter()
-        .filter(|server| !matches!(server.status.as_str(), "ok" | ""))
+        .filter(|server| server.status != ServerStatus::Ok)
         .map(|server| {
             let reason = server.reason.as_deref().unwrap_or("no reason was given");
-            format!("{} ({}): {reason}", server.title, server.status)
+            format!("{} ({}): {reason}", server.title, server.status.name())
         })
         .collect()
 }

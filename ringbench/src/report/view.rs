@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use ringload::output::document::knee::KneeDocument;
 use serde_json::Value;
 
 use super::figures::{Cell, Kind, Metric, Phase, Table, position, tabulate};
-use super::input::{Results, Server, Workload};
+use super::input::Results;
 use super::plot::{Bar, Curve, Look, Plot, Stretch, Unit, bars, knee, phases, spectrum};
+use crate::suite::document::{ServerEntry, ServerStatus, WorkloadEntry};
 
 /// Options in which workloads of one family may differ.
 const PACE_OPTIONS: [&str; 9] = [
@@ -69,7 +71,7 @@ impl<'a> View<'a> {
     }
 
     /// A server by its number.
-    pub(super) fn server(&self, number: usize) -> &Server {
+    pub(super) fn server(&self, number: usize) -> &ServerEntry {
         &self.results.suite.servers[number]
     }
 
@@ -209,9 +211,7 @@ impl<'a> View<'a> {
         for (number, cell) in &table.cells {
             let mut rounds: Vec<_> = cell.knees.values().collect();
             rounds.sort_by(|a, b| {
-                let rate = |knee: &super::documents::Knee| {
-                    knee.best.as_ref().map_or(0.0, |best| best.rate)
-                };
+                let rate = |knee: &KneeDocument| knee.best.map_or(0.0, |best| best.rate);
                 rate(a).total_cmp(&rate(b))
             });
             let Some(middle) = rounds.get(rounds.len() / 2) else {
@@ -295,14 +295,14 @@ impl<'a> View<'a> {
 /// Says which servers have no run at all, though they are to have one.
 fn never_measured(
     results: &Results,
-    workload: &Workload,
+    workload: &WorkloadEntry,
     table: Option<&Table<'_>>,
 ) -> Option<String> {
     let is_measured = |number| table.is_some_and(|table| table.cells.contains_key(&number));
     let servers = results.suite.servers.iter().enumerate();
     let absent: Vec<&str> = servers
         .filter(|(number, server)| {
-            server.status == "ok"
+            server.status == ServerStatus::Ok
                 && workload.servers.contains(&server.name)
                 && !is_measured(*number)
         })
@@ -319,7 +319,10 @@ fn never_measured(
 
 /// Says which servers have fewer rounds than the suite asks for.
 fn short_of_rounds(results: &Results, table: &Table<'_>) -> Option<String> {
-    let wanted = table.workload.rounds.or(results.suite.rounds)?;
+    let wanted = match table.workload.rounds {
+        0 => results.suite.rounds,
+        rounds => rounds,
+    };
     let short: Vec<String> = table
         .cells
         .iter()
@@ -372,7 +375,7 @@ fn family_title(table: &Table<'_>) -> String {
 }
 
 /// What is sent, from the options, such as `64 connections × 32 B`; else the workload's own title.
-fn messages(workload: &Workload) -> String {
+fn messages(workload: &WorkloadEntry) -> String {
     let text = |name: &str| {
         workload.options.get(name).map(|value| match value {
             Value::String(text) => text.clone(),

@@ -1,4 +1,5 @@
-//! The files of `ringbench suite`: `suite.json`, schema `ringload-suite/1`, and the lines of `runs.jsonl`.
+//! The files of `ringbench suite`: `suite.json`, schema `ringload-suite/1`, and the lines of `runs.jsonl`. What is
+//! missing is empty when it is read: half a result is worth looking at.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,8 @@ use serde_json::Value;
 pub(crate) const SUITE_SCHEMA: &str = "ringload-suite/1";
 
 /// `suite.json`: what was to be done, and what became of it.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
 pub(crate) struct SuiteDocument {
     /// Always [`SUITE_SCHEMA`].
     pub(crate) schema: String,
@@ -41,7 +43,8 @@ pub(crate) struct SuiteDocument {
 }
 
 /// A server of the suite.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
 pub(crate) struct ServerEntry {
     pub(crate) name: String,
     pub(crate) title: String,
@@ -62,10 +65,11 @@ pub(crate) struct ServerEntry {
 }
 
 /// What became of a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ServerStatus {
     /// It takes part.
+    #[default]
     Ok,
     /// It cannot be had here, or does not echo: it was never measured.
     Skipped,
@@ -73,8 +77,20 @@ pub(crate) enum ServerStatus {
     Failed,
 }
 
+impl ServerStatus {
+    /// The same in a word.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            ServerStatus::Ok => "ok",
+            ServerStatus::Skipped => "skipped",
+            ServerStatus::Failed => "failed",
+        }
+    }
+}
+
 /// A workload of the suite.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
 pub(crate) struct WorkloadEntry {
     pub(crate) name: String,
     /// `run`, `storm`, `idle` or `knee`.
@@ -99,5 +115,6 @@ pub(crate) struct RunLine {
     pub(crate) raw: String,
     /// `ok` or `failed`.
     pub(crate) status: Status,
+    #[serde(default)]
     pub(crate) started_unix_seconds: u64,
 }

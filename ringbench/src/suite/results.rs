@@ -63,7 +63,7 @@ impl Results {
             .map_err(|error| UsageError(format!("--resume {shown}: {SUITE}: {error}")))?;
         if document.schema != SUITE_SCHEMA {
             let schema = document.schema;
-            let why = format!("--resume {shown}: {SUITE} is {schema}, not {SUITE_SCHEMA}");
+            let why = format!("--resume {shown}: {SUITE} is {schema:?}, not {SUITE_SCHEMA}");
             return Err(UsageError(why).into());
         }
         Ok((Results::open(directory)?, document))
@@ -286,6 +286,6 @@ mod tests {
                 .contains("no suite.json to go on with")
         );
         assert!(why("{").contains("suite.json: "));
-        assert!(why("{}").contains("missing field"));
+        assert!(why("{}").contains("is \"\", not ringload-suite/1"));
     }
 }

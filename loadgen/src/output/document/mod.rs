@@ -26,10 +26,11 @@ use crate::measure::host::Host;
 use crate::measure::process::cpus_online;
 
 /// How a command ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// As planned.
+    #[default]
     Ok,
     /// Something was wrong with the server or the way to it; figures are partial.
     Failed,
@@ -40,7 +41,7 @@ pub enum Status {
 }
 
 /// Circumstances without which a number is not a result.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Environment {
     pub command_line: Vec<String>,
     pub ringload_version: String,

@@ -2,10 +2,10 @@
 
 use hdrhistogram::Histogram;
 use maud::{Markup, html};
+use ringload::output::document::knee::KneeDocument;
 
 use super::axis::Axis;
 use super::{Look, MARGIN, Plot, WIDTH, legend, legend_height, px, tick_count, tick_ns};
-use crate::report::documents::Knee;
 
 /// Edges of the plot: beside the left one and below the lower one are the axes' texts.
 const ACROSS: (f64, f64) = (58.0, WIDTH - 2.0 * MARGIN);
@@ -73,11 +73,11 @@ pub(in crate::report) fn spectrum(
 }
 
 /// Latency by offered rate. Filled marks met the objective, crosses did not.
-pub(in crate::report) fn knee(title: &str, curves: &[Curve<'_, Knee>]) -> Option<Plot> {
+pub(in crate::report) fn knee(title: &str, curves: &[Curve<'_, KneeDocument>]) -> Option<Plot> {
     let lines = curves.iter().filter_map(|curve| {
         let points = curve.of.points.iter();
         let mut points: Vec<(f64, f64, bool)> = points
-            .filter_map(|point| Some((point.rate, point.p99_ns?, point.meets)))
+            .filter_map(|point| Some((point.rate, point.p99_ns? as f64, point.meets)))
             .filter(|(rate, p99, _)| is_drawable(*rate) && is_drawable(*p99))
             .collect();
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
