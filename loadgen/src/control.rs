@@ -118,6 +118,46 @@ pub(crate) struct Handed {
     pub(crate) in_flight: u64,
 }
 
+/// Which connections of a run are this thread's: they are dealt out in turn, so that of messages that are
+/// due one after the other each thread has its share.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Share {
+    /// The thread's line.
+    pub(crate) line: usize,
+    /// The number within the run of its first connection, and how far on the next one is.
+    pub(crate) first: usize,
+    pub(crate) step: usize,
+    /// No connection that it is dealt from has this number or a higher one.
+    pub(crate) end: usize,
+    /// Whether they are the heavy ones.
+    pub(crate) is_heavy: bool,
+}
+
+impl Share {
+    /// Number within the run of this thread's connection number `index`.
+    pub(crate) fn ordinal(self, index: usize) -> usize {
+        self.first + index * self.step
+    }
+
+    /// The numbers of all its connections.
+    pub(crate) fn ordinals(self) -> impl ExactSizeIterator<Item = usize> {
+        (self.first..self.end).step_by(self.step)
+    }
+}
+
+/// What was still owed when a thread left.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct GivenUp {
+    /// Messages without their whole reply.
+    pub(crate) unanswered: u64,
+    /// Nanoseconds that the oldest of them had waited.
+    pub(crate) oldest_ns: u64,
+    /// Messages due and never sent.
+    pub(crate) unsent: u64,
+    /// Pings without a pong.
+    pub(crate) pings: u64,
+}
+
 /// What all threads of a run share.
 pub(crate) struct Control {
     phase: AtomicU8,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use crate::echo::failure::Failure;
+use crate::wire::failure::Failure;
 
 /// A failure and where it happened.
 #[derive(Debug)]

@@ -17,10 +17,11 @@
 
 mod alarm;
 mod check;
+pub mod cli;
 mod compare;
 pub mod control;
 mod dial;
-pub mod echo;
+mod echo;
 pub mod engine;
 mod fault;
 mod idle;
@@ -30,9 +31,9 @@ mod link;
 pub mod load;
 pub mod measure;
 mod merge;
-pub mod options;
 pub mod output;
 mod pacer;
+pub mod payload;
 mod progress;
 pub mod quantity;
 pub mod run;
@@ -43,23 +44,23 @@ mod sys;
 pub mod target;
 pub mod trial;
 mod tunnel;
+pub mod usage;
 mod visit;
+mod wire;
 mod worker;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::cli::{Command, Options};
 use crate::interrupt::Interrupted;
-use crate::options::{Command, Options, UsageError};
 use crate::output::document::Status;
 use crate::output::tell;
+use crate::usage::UsageError;
 
-const EXIT_FAILED: u8 = 1;
+/// Of arguments that cannot be followed.
 const EXIT_USAGE: u8 = 2;
-const EXIT_MISSED: u8 = 3;
-/// 128 and the number of SIGINT, as a shell reports it.
-const EXIT_INTERRUPTED: u8 = 130;
 
 /// Commands that went to `ringbench`.
 const MOVED: [&str; 3] = ["suite", "report", "selftest"];
@@ -97,18 +98,15 @@ pub fn main() -> ExitCode {
 /// The exit status of a command of `program`, once the error is told if it ended with one.
 pub fn conclude(program: &str, result: anyhow::Result<Status>) -> ExitCode {
     let error = match result {
-        Ok(Status::Ok) => return ExitCode::SUCCESS,
-        Ok(Status::Failed) => return ExitCode::from(EXIT_FAILED),
-        Ok(Status::Interrupted) => return ExitCode::from(EXIT_INTERRUPTED),
-        Ok(Status::Missed) => return ExitCode::from(EXIT_MISSED),
+        Ok(status) => return ExitCode::from(status.exit_code()),
         Err(error) => error,
     };
     tell(format_args!("{program}: {error:#}"));
     ExitCode::from(if error.is::<UsageError>() {
         EXIT_USAGE
     } else if error.is::<Interrupted>() {
-        EXIT_INTERRUPTED
+        Status::Interrupted.exit_code()
     } else {
-        EXIT_FAILED
+        Status::Failed.exit_code()
     })
 }

@@ -10,14 +10,14 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::alarm::precise_timers;
-use crate::control::{Control, Phase};
+use crate::control::{Control, GivenUp, Phase, Share};
 use crate::dial::{Dialed, Dialer};
-use crate::echo::payload::Random;
 use crate::echo::tally::Tally;
 use crate::echo::workload::{Limits, Workload};
 use crate::engine::{Driver, Engine};
 use crate::fault::Fault;
 use crate::pacer::Pacer;
+use crate::payload::Random;
 use crate::schedule::{Arrivals, Timeline};
 use crate::worker::Worker;
 
@@ -53,44 +53,24 @@ pub(crate) struct Heavy {
     pub(crate) workload: Workload,
 }
 
-/// Which connections of a run are this thread's: they are dealt out in turn, so that of messages that are
-/// due one after the other each thread has its share.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Share {
-    /// The thread's line.
-    pub(crate) line: usize,
-    /// The number within the run of its first connection, and how far on the next one is.
-    pub(crate) first: usize,
-    pub(crate) step: usize,
-    /// No connection that it is dealt from has this number or a higher one.
-    pub(crate) end: usize,
-    /// Whether they are the heavy ones.
-    pub(crate) is_heavy: bool,
+/// How many load threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Threads {
+    /// One for each CPU that may be used.
+    Auto,
+    /// So many.
+    Count(usize),
 }
 
-impl Share {
-    /// Number within the run of this thread's connection number `index`.
-    pub(crate) fn ordinal(self, index: usize) -> usize {
-        self.first + index * self.step
+/// `auto`, or a number.
+pub(crate) fn parse_threads(text: &str) -> Result<Threads, String> {
+    match text {
+        "auto" => Ok(Threads::Auto),
+        _ => text
+            .parse()
+            .map(Threads::Count)
+            .map_err(|_| "expected a number of threads, or auto".to_owned()),
     }
-
-    /// The numbers of all its connections.
-    pub(crate) fn ordinals(self) -> impl ExactSizeIterator<Item = usize> {
-        (self.first..self.end).step_by(self.step)
-    }
-}
-
-/// What was still owed when a thread left.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct GivenUp {
-    /// Messages without their whole reply.
-    pub(crate) unanswered: u64,
-    /// Nanoseconds that the oldest of them had waited.
-    pub(crate) oldest_ns: u64,
-    /// Messages due and never sent.
-    pub(crate) unsent: u64,
-    /// Pings without a pong.
-    pub(crate) pings: u64,
 }
 
 /// What a load thread leaves behind.

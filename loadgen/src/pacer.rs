@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::echo::payload::Random;
+use crate::payload::Random;
 use crate::schedule::{Arrivals, Stream, Timeline};
 
 /// A thread wakes up so long before something is due, and looks at the sockets until then: timers end

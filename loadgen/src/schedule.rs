@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use crate::echo::payload::Random;
+use crate::payload::Random;
 use crate::quantity::parse_duration;
 
 /// Most messages per second that can be asked for: a nanosecond each.

@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use crate::control::{Control, Phase};
 use crate::dial::Dialer;
-use crate::echo::failure::Failure;
-use crate::echo::frame::{Head, Opcode, append_frame};
-use crate::echo::payload::Random;
+use crate::payload::Random;
 use crate::target::Protocol;
+use crate::wire::failure::Failure;
+use crate::wire::frame::{Head, Opcode, append_frame};
 
 /// Payload of each of their messages.
 const MESSAGE_BYTES: usize = 1024;

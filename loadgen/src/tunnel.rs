@@ -1,9 +1,9 @@
 //! A connection whose bytes do not go over the wire as they are: TLS lies between.
 
 use crate::echo::connection::Connection;
-use crate::echo::failure::Failure;
-use crate::echo::outbox::Outbox;
 use crate::link::Link;
+use crate::wire::failure::Failure;
+use crate::wire::outbox::Outbox;
 
 /// What lies between a connection and its socket.
 pub(crate) struct Tunnel {

@@ -6,17 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::control::{Control, Phase};
+use crate::control::{Control, GivenUp, Phase, Share};
 use crate::dial::Dialed;
 use crate::echo::connection::{Connection, Turn};
-use crate::echo::failure::Failure;
-use crate::echo::payload::Random;
 use crate::echo::tally::Tally;
 use crate::echo::workload::{Pace, Workload};
 use crate::fault::Fault;
-use crate::load::{GivenUp, Share};
 use crate::pacer::{Pacer, Patience, Pinger, thread_cpu_ns};
+use crate::payload::Random;
 use crate::tunnel::Tunnel;
+use crate::wire::failure::Failure;
 
 /// What an engine is to do after looking at the phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

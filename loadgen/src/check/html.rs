@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::report::{groups, word};
 use super::verdict::Verdict;
-use crate::output::document::check::{CaseResult, CheckDocument, Totals};
+use crate::check::document::{CaseResult, CheckDocument, Totals};
 use crate::output::page::{frame, theme};
 
 const VERDICTS: [Verdict; 4] = [Verdict::Fail, Verdict::Warn, Verdict::Skip, Verdict::Pass];

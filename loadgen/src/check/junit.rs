@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use super::report::{groups, word};
 use super::verdict::Verdict;
-use crate::output::document::check::{CaseResult, CheckDocument, Totals};
+use crate::check::document::{CaseResult, CheckDocument, Totals};
 
 /// The document: a suite for each group.
 pub(super) fn junit(document: &CheckDocument) -> String {
@@ -109,8 +109,8 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::check::document::CHECK_SCHEMA;
     use crate::check::verdict::Level;
-    use crate::output::document::check::CHECK_SCHEMA;
     use crate::output::document::{Environment, Status};
 
     /// Text that no form must take for its own.

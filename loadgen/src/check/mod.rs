@@ -16,12 +16,14 @@
 mod agreement;
 mod case;
 mod cases;
+mod document;
 mod exchange;
 mod head;
 mod html;
 mod inflate;
 mod junit;
 mod opening;
+pub(crate) mod options;
 mod peer;
 mod reader;
 mod report;
@@ -42,12 +44,12 @@ use self::peer::{Ground, Peer};
 use self::strain::another_is_served;
 use self::transcript::Transcript;
 use self::verdict::{Finding, Verdict};
-use crate::options::UsageError;
-use crate::options::check::CheckOptions;
-use crate::output::document::check::{CHECK_SCHEMA, CaseResult, CheckDocument, Totals};
+use crate::check::document::{CHECK_SCHEMA, CaseResult, CheckDocument, Totals};
+use crate::check::options::CheckOptions;
 use crate::output::document::{Environment, Status};
 use crate::output::{deliver, print, write_file};
 use crate::target::Target;
+use crate::usage::UsageError;
 
 /// Cases at a time that failed and are played again.
 const AGAIN_JOBS: usize = 4;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::case::Case;
 use super::verdict::{Level, Verdict};
-use crate::output::document::check::{CaseResult, CheckDocument, Totals};
+use crate::check::document::{CaseResult, CheckDocument, Totals};
 
 /// The cases, and what each rests on.
 pub(super) fn list(cases: &[Case]) -> String {

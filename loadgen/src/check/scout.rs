@@ -7,10 +7,10 @@ use super::peer::{Ground, Incoming, Peer};
 use super::reader::{Event, Message};
 use super::verdict::Finding;
 use super::wire::{TEXT, text};
+use crate::check::options::CheckOptions;
 use crate::link::{client_config, server_name};
-use crate::options::UsageError;
-use crate::options::check::CheckOptions;
 use crate::target::Target;
+use crate::usage::UsageError;
 
 /// How long a server has to say something unasked.
 const GREETING_TIME: Duration = Duration::from_millis(300);

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::compare::document::{Figures, GateResult};
 use crate::measure::verdict::Verdict;
-use crate::output::document::compare::{Figures, GateResult};
 use crate::trial::bootstrap::{Estimate, ROUNDS_TO_DECIDE};
 
 /// What two servers can differ in.

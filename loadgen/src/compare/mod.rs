@@ -3,7 +3,9 @@
 //! Each is started by this program, in each round afresh ([`rounds`]), and loaded by a `ringload run` of
 //! its own. Ratios are taken inside the rounds; what they leave unresolved is said to be so ([`gate`]).
 
+mod document;
 pub(crate) mod gate;
+pub(crate) mod options;
 mod rounds;
 mod table;
 
@@ -11,25 +13,24 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Parser as _;
 
 use self::gate::{Condition, METRICS, Metric, Outcome};
 use self::rounds::{Match, OVERHEAD};
+use crate::compare::document::{COMPARE_SCHEMA, CompareDocument, Contestant, Ratio, Round};
+use crate::compare::options::CompareOptions;
 use crate::interrupt::Interrupt;
-use crate::options::compare::CompareOptions;
-use crate::options::run::RunOptions;
-use crate::options::{Options, UsageError};
+use crate::measure::placement::Placement;
 use crate::output::deliver;
-use crate::output::document::compare::{COMPARE_SCHEMA, CompareDocument, Contestant, Ratio, Round};
 use crate::output::document::{Environment, Status};
+use crate::run::options::RunOptions;
 use crate::target::Target;
 use crate::trial::agenda::{Agenda, short};
 use crate::trial::bootstrap::{CONFIDENCE_PERCENT, Estimate, ROUNDS_TO_DECIDE};
-use crate::trial::placement::Placement;
 use crate::trial::process::Interrupted;
 use crate::trial::random::Random;
 use crate::trial::server::Launch;
 use crate::trial::version::first_line;
+use crate::usage::UsageError;
 
 /// How long a program may take to say its version.
 const VERSION_LIMIT: Duration = Duration::from_secs(2);
@@ -184,22 +185,11 @@ fn load(options: &CompareOptions) -> anyhow::Result<Vec<String>> {
         }
     }
     let url = options.url.replace("{port}", "1");
-    let whole = ["ringload", "run", &url].map(str::to_owned);
-    match Options::try_parse_from(whole.into_iter().chain(load.iter().cloned())) {
-        Ok(Options {
-            command: crate::options::Command::Run(run),
-        }) => {
-            run.check()?;
-            check_load(&run, &options.fail_if)?;
-        }
-        Ok(_) => {}
-        Err(error) => {
-            let text = error.to_string();
-            let first = text.split("\n\n").next().unwrap_or_default();
-            let first = first.trim_start_matches("error: ").replace('\n', " ");
-            return Err(UsageError(format!("the load: {first}")).into());
-        }
-    }
+    let words = std::iter::once(url).chain(load.iter().cloned());
+    let run = RunOptions::parse(words)
+        .map_err(|UsageError(why)| UsageError(format!("the load: {why}")))?;
+    run.check()?;
+    check_load(&run, &options.fail_if)?;
     Ok(load)
 }
 

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use serde::Deserialize as _;
 
+use crate::compare::document::{Figures, Round};
 use crate::interrupt::Interrupt;
-use crate::output::document::compare::{Figures, Round};
+use crate::measure::placement::{Placement, cpu_list};
 use crate::output::document::run::RunDocument;
 use crate::trial::agenda::Agenda;
 use crate::trial::generator::{Generator, Outcome};
-use crate::trial::placement::{Placement, cpu_list};
 use crate::trial::process::{Interrupted, check};
 use crate::trial::random::Random;
 use crate::trial::server::{Launch, Server};

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
+use crate::compare::document::{CompareDocument, Figures, Ratio};
 use crate::compare::gate::{METRICS, Metric, Outcome};
 use crate::measure::verdict::Verdict;
-use crate::output::document::compare::{CompareDocument, Figures, Ratio};
 use crate::trial::bootstrap::ROUNDS_TO_DECIDE;
 use crate::trial::spread::Spread;
 
@@ -64,7 +64,7 @@ fn row(text: &mut String, document: &CompareDocument, metric: Metric) {
         Metric::P50 => ("p50 µs", 1e3, 1),
         Metric::P99 => ("p99 µs", 1e3, 1),
     };
-    let side = |side: fn(&crate::output::document::compare::Round) -> &Figures| {
+    let side = |side: fn(&crate::compare::document::Round) -> &Figures| {
         let values = document
             .rounds
             .iter()

@@ -4,6 +4,7 @@
 
 mod address;
 mod opening;
+pub(crate) mod options;
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -16,15 +17,15 @@ use rustls::pki_types::ServerName;
 use socket2::Socket;
 
 use self::address::Place;
+use crate::dial::options::TargetOptions;
 use crate::echo::connection::{Connection, Turn};
-use crate::echo::failure::Failure;
-use crate::echo::handshake::Handshake;
-use crate::echo::handshake::offer::Offer;
-use crate::echo::payload::Random;
 use crate::link::{Link, client_config, server_name};
-use crate::options::UsageError;
-use crate::options::target::TargetOptions;
+use crate::payload::Random;
 use crate::target::{Protocol, Target};
+use crate::usage::UsageError;
+use crate::wire::failure::Failure;
+use crate::wire::handshake::Handshake;
+use crate::wire::handshake::offer::Offer;
 
 pub(crate) use self::opening::{Agreed, Opened, Opening};
 

@@ -4,10 +4,10 @@
 //! TCP stands ─► TLS handshake (wss://) ─► upgrade (WebSocket) ─► open
 //! ```
 
-use crate::echo::failure::Failure;
-use crate::echo::handshake::extension::DeflateAgreement;
-use crate::echo::handshake::{Accepted, Handshake, Progress};
 use crate::link::Link;
+use crate::wire::failure::Failure;
+use crate::wire::handshake::extension::DeflateAgreement;
+use crate::wire::handshake::{Accepted, Handshake, Progress};
 
 /// A connection being opened: bytes from the wire in, bytes for the wire out, and at last the
 /// opened connection.

@@ -10,9 +10,9 @@ use rustls::{ServerConfig, ServerConnection};
 use sha1::{Digest, Sha1};
 
 use super::*;
-use crate::echo::handshake::offer::{Offer, Subprotocol};
 use crate::link::rehearsal::Authority;
 use crate::link::{Trust, client_config, server_name};
+use crate::wire::handshake::offer::{Offer, Subprotocol};
 
 /// A frame that comes right behind the answer.
 const GREETING: &[u8] = b"\x81\x05hello";

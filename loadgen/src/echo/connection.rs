@@ -2,17 +2,17 @@
 
 use std::collections::VecDeque;
 
-use super::deflate::{Deflater, Inflater};
-use super::failure::Failure;
-use super::frame::{Head, Opcode, append_frame};
-use super::handshake::extension::DeflateAgreement;
-use super::outbox::Outbox;
-use super::payload::{Kind, Random};
 use super::ping::Pings;
-use super::reader::Reader;
 use super::tally::Tally;
 use super::workload::{Pace, Workload};
+use crate::payload::{Kind, Random};
 use crate::target::Protocol;
+use crate::wire::deflate::{Deflater, Inflater};
+use crate::wire::failure::Failure;
+use crate::wire::frame::{Head, Opcode, append_frame};
+use crate::wire::handshake::extension::DeflateAgreement;
+use crate::wire::outbox::Outbox;
+use crate::wire::reader::Reader;
 
 /// Status code of the Close that ends a connection in good order.
 const CLOSE_NORMAL: u16 = 1000;

@@ -4,10 +4,10 @@ use proptest::prelude::*;
 
 use std::sync::Arc;
 
-use super::super::failure::Mismatch;
-use super::super::payload::{Kinds, Pool};
 use super::super::workload::{Limits, SAMPLE_OF};
 use super::*;
+use crate::payload::{Kinds, Pool};
+use crate::wire::failure::Mismatch;
 
 /// A connection, what it borrows, and the server's view of what it sent.
 struct Play {

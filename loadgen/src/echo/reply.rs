@@ -1,11 +1,11 @@
 //! What comes back: every reply is compared with the message that it answers.
 
 use super::connection::{Exchange, Pending, Stage, Turn, UNSENT, data_opcode};
-use super::failure::{Failure, Mismatch};
-use super::frame::{Head, Opcode, append_frame};
 use super::ping::Pong;
-use super::reader::{Data, Event};
 use super::workload::SAMPLE_OF;
+use crate::wire::failure::{Failure, Mismatch};
+use crate::wire::frame::{Head, Opcode, append_frame};
+use crate::wire::reader::{Data, Event};
 
 /// Bytes shown of a message that should not be there.
 const EXCERPT_BYTES: usize = 16;

@@ -2,7 +2,7 @@
 
 use hdrhistogram::Histogram;
 
-use super::failure::Mismatch;
+use crate::wire::failure::Mismatch;
 
 /// Highest latency told apart from higher ones: one hour, in nanoseconds.
 const LATENCY_NANOSECONDS_MAX: u64 = 3_600_000_000_000;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::payload::{Kinds, Pool};
-use super::size::Sizes;
+use crate::payload::size::Sizes;
+use crate::payload::{Kinds, Pool};
 use crate::target::Protocol;
 
 /// Of so many messages, one is compared byte for byte when only a sample is.

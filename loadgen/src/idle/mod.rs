@@ -7,6 +7,7 @@
 
 mod holder;
 mod limits;
+pub(crate) mod options;
 mod report;
 
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -15,9 +16,9 @@ use anyhow::Context;
 
 use self::holder::Holder;
 use self::limits::MachineTcpReading;
+use crate::idle::options::IdleOptions;
 use crate::interrupt::Interrupt;
 use crate::measure::process::{Memory, family_memory};
-use crate::options::idle::IdleOptions;
 use crate::output::check_writable;
 use crate::output::document::idle::{Growth, IDLE_SCHEMA, IdleDocument, MachineTcp};
 use crate::output::document::{Environment, Status};

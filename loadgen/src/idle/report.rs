@@ -1,8 +1,9 @@
 //! The result of an idle crowd, as JSON and as a table.
 
-use crate::options::idle::IdleOptions;
+use crate::idle::options::IdleOptions;
 use crate::output::document::idle::IdleDocument;
-use crate::output::table::{Table, bytes, grouped};
+use crate::output::table::Table;
+use crate::quantity::{bytes, grouped};
 
 /// Writes the table and the JSON that were asked for.
 pub(super) fn deliver(options: &IdleOptions, document: &IdleDocument) -> anyhow::Result<()> {

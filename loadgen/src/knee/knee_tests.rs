@@ -4,9 +4,9 @@ use hdrhistogram::Histogram;
 
 use super::point::Counts;
 use super::*;
+use crate::cli::{Command, Options};
 use crate::echo::tally::latency_histogram;
 use crate::measure::objective::Objective;
-use crate::options::{Command, Options};
 use crate::schedule::Arrivals;
 use clap::Parser as _;
 

@@ -5,6 +5,7 @@
 //!    └───────────────────────────────────────────────────┘
 //! ```
 
+pub(crate) mod options;
 mod point;
 mod report;
 mod search;
@@ -14,8 +15,8 @@ use anyhow::{Context, anyhow};
 use self::point::{Step, Terms};
 use self::search::{Above, Cause, Finding, Range, Search};
 use crate::interrupt::Interrupt;
+use crate::knee::options::KneeOptions;
 use crate::measure::verdict::Verdict;
-use crate::options::knee::KneeOptions;
 use crate::output::document::knee::{Best, KNEE_SCHEMA, KneeDocument, Point};
 use crate::output::document::run::{Load, Rate};
 use crate::output::document::{Environment, Status};

@@ -9,7 +9,7 @@ use crate::output::document::Status;
 use crate::output::document::knee::Point;
 use crate::output::document::latency::Latency;
 use crate::output::document::run::RunResult;
-use crate::output::table::time;
+use crate::quantity::time;
 use crate::run::Measured;
 use crate::schedule::Arrivals;
 

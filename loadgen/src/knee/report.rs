@@ -7,7 +7,8 @@ use std::path::Path;
 use anyhow::Context;
 
 use crate::output::document::knee::{KneeDocument, Point};
-use crate::output::table::{Table, grouped, time};
+use crate::output::table::Table;
+use crate::quantity::{grouped, time};
 
 /// A rate with its thousands set apart.
 pub(super) fn rate(messages_per_second: f64) -> String {

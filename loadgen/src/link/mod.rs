@@ -14,7 +14,7 @@ use std::sync::Arc;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 
-use crate::echo::failure::Failure;
+use crate::wire::failure::Failure;
 
 pub(crate) use self::trust::{Trust, client_config, server_name};
 

@@ -18,7 +18,7 @@ use rustls::{
     SignatureScheme,
 };
 
-use crate::options::UsageError;
+use crate::usage::UsageError;
 
 /// Longest file of certificates read: the bundle of a whole system has a quarter of a MiB.
 const CA_FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;

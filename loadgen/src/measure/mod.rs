@@ -3,7 +3,7 @@
 pub mod host;
 pub(crate) mod objective;
 pub mod others;
+pub mod placement;
 pub mod process;
-pub(crate) mod stability;
 pub mod verdict;
 pub(crate) mod window;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use hdrhistogram::Histogram;
 
-use crate::output::table::time;
+use crate::quantity::time;
 
 /// Bounds that must all hold.
 #[derive(Clone, Debug, PartialEq)]

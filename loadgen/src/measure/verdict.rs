@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::others::Others;
 use super::process::TaskTime;
-use crate::output::table::known;
+use crate::quantity::known;
 
 /// A thread on a CPU for this share of the window has nothing left to give: what is missing are the
 /// moments between a message's end and the next one's arrival.

@@ -6,13 +6,13 @@ use hdrhistogram::Histogram;
 use super::files::Input;
 use crate::echo::tally::latency_histogram;
 use crate::measure::verdict::Verdict;
-use crate::options::UsageError;
 use crate::output::document::latency::Latency;
 use crate::output::document::merge::{
     MERGE_SCHEMA, MergeDocument, MergeResult, MergeWindow, Part, PartResult,
 };
 use crate::output::document::run::{Backlog, Checks, Load, RunResult};
 use crate::output::document::{Environment, Status};
+use crate::usage::UsageError;
 
 /// The windows should have this much of their union in common, in percent; with less there is a warning.
 const OVERLAP_PERCENT_MIN: f64 = 90.0;

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 
-use crate::options::UsageError;
-use crate::options::merge::MergeOptions;
+use crate::merge::options::MergeOptions;
 use crate::output::document::run::{RUN_SCHEMA, RunDocument};
+use crate::usage::UsageError;
 
 /// Between two looks while waiting.
 const LOOK: Duration = Duration::from_millis(100);

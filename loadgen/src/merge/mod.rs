@@ -8,9 +8,10 @@
 
 mod combine;
 mod files;
+pub(crate) mod options;
 mod table;
 
-use crate::options::merge::MergeOptions;
+use crate::merge::options::MergeOptions;
 use crate::output::document::Status;
 use crate::output::{csv, deliver, histogram};
 

@@ -1,7 +1,8 @@
 //! A merged result as a person reads it.
 
 use crate::output::document::merge::MergeDocument;
-use crate::output::table::{Table, bytes, grouped, latency_rows, time};
+use crate::output::table::{Table, latency_rows};
+use crate::quantity::{bytes, grouped, time};
 
 /// The table of a merged result.
 pub(crate) fn merge_table(document: &MergeDocument) -> String {

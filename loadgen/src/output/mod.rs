@@ -13,9 +13,22 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use clap::Args;
 use serde::Serialize;
 
-use crate::options::UsageError;
+use crate::usage::UsageError;
+
+/// Where the result goes.
+#[derive(Args, Clone, Debug)]
+pub struct OutputOptions {
+    /// Write the result as JSON; - is standard output, which then gets no table
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+
+    /// Print no progress and no table
+    #[arg(long)]
+    pub quiet: bool,
+}
 
 /// Says a line on standard error. If that fails, nobody is left who could be told.
 pub fn tell(line: impl Display) {

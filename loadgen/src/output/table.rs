@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::document::latency::Latency;
 use super::document::run::{Checks, Load, Loop, MessageSize, RunDocument, RunResult, Server};
+use crate::quantity::{bytes, grouped, known, time};
 
 /// Width of the names' column.
 const NAME_COLUMNS: usize = 18;
@@ -24,11 +25,6 @@ impl Table {
     pub fn into_text(self) -> String {
         self.0
     }
-}
-
-/// A figure of one digit behind the point; `-` for one that is not known.
-pub(crate) fn known(figure: Option<f64>) -> String {
-    figure.map_or_else(|| "-".to_owned(), |figure| format!("{figure:.1}"))
 }
 
 /// The table of a run.
@@ -307,65 +303,5 @@ fn server_rows(table: &mut Table, server: &Server) {
                 bytes(memory.rss_peak_bytes as f64)
             ),
         );
-    }
-}
-
-/// `1234567` as `1,234,567`.
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// Bytes with a binary unit.
-pub fn bytes(number: f64) -> String {
-    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    let mut value = number;
-    let mut unit = "B";
-    for next in UNITS {
-        if value < 1024.0 {
-            break;
-        }
-        value /= 1024.0;
-        unit = next;
-    }
-    if value.fract() == 0.0 || unit == "B" {
-        format!("{value:.0} {unit}")
-    } else {
-        format!("{value:.1} {unit}")
-    }
-}
-
-/// Nanoseconds with the unit that suits them, to three digits or more.
-pub fn time(nanoseconds: f64) -> String {
-    match nanoseconds {
-        ns if ns < 1e3 => format!("{ns:.0} ns"),
-        ns if ns < 1e6 => format!("{:.2} µs", ns / 1e3),
-        ns if ns < 1e9 => format!("{:.2} ms", ns / 1e6),
-        ns => format!("{:.3} s", ns / 1e9),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_have_units() {
-        assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(999), "999");
-        assert_eq!(grouped(1_234_567), "1,234,567");
-        assert_eq!(bytes(32.0), "32 B");
-        assert_eq!(bytes(65_536.0), "64 KiB");
-        assert_eq!(bytes(1_572_864.0), "1.5 MiB");
-        assert_eq!(time(999.0), "999 ns");
-        assert_eq!(time(4_700.0), "4.70 µs");
-        assert_eq!(time(2_500_000_000.0), "2.500 s");
     }
 }

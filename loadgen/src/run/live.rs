@@ -4,9 +4,9 @@
 use std::time::{Duration, Instant};
 
 use super::series::Series;
-use crate::output::table::{grouped, time};
 use crate::output::tell;
 use crate::progress::{Progress, TICK};
+use crate::quantity::{grouped, time};
 
 /// Time between two lines where there is no terminal. Shorter runs say nothing.
 const LINE_EVERY: Duration = Duration::from_secs(10);

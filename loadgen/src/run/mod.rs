@@ -8,9 +8,11 @@
 
 mod conduct;
 mod live;
+pub mod options;
 mod plan;
 mod result;
 mod series;
+mod stability;
 mod threads;
 
 use anyhow::Context;
@@ -27,12 +29,12 @@ use crate::load::{Plan, pin};
 use crate::measure::others::InterruptTime;
 use crate::measure::process::{cpu_source, tasks};
 use crate::measure::window::Observed;
-use crate::options::run::RunOptions;
-use crate::options::{UsageError, make_room_for};
 use crate::output::document::run::{Loop, RUN_SCHEMA, RunDocument};
 use crate::output::document::{Environment, Status};
 use crate::output::{check_file, check_writable, csv, deliver, histogram, table};
+use crate::run::options::RunOptions;
 use crate::slow::SlowReaders;
+use crate::usage::{UsageError, make_room_for};
 
 /// What a run found.
 pub struct Measured {

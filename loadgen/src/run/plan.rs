@@ -7,13 +7,13 @@ use anyhow::Context;
 
 use crate::control::Control;
 use crate::dial::Dialer;
-use crate::echo::payload::{Pool, Random};
-use crate::echo::size::Sizes;
 use crate::echo::workload::{Limits, Pace, Workload};
 use crate::engine::Selection;
-use crate::load::{Heavy, Plan, allowed_cpus};
-use crate::options::run::{RunOptions, Threads, Verify};
+use crate::load::{Heavy, Plan, Threads, allowed_cpus};
 use crate::output::document::run::{HeavyLoad, Load, Loop, MessageSize, Rate};
+use crate::payload::size::Sizes;
+use crate::payload::{Pool, Random};
+use crate::run::options::{RunOptions, Verify};
 use crate::schedule::Timeline;
 
 /// How long is measured if nobody says.

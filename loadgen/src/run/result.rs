@@ -2,9 +2,9 @@
 
 use super::conduct::Course;
 use super::series::Series;
+use super::stability::stability;
 use super::threads::Gathered;
 use crate::measure::process::{Memory, TaskTime};
-use crate::measure::stability::stability;
 use crate::measure::verdict::{Busy, Due, Evidence, Schedule, judge};
 use crate::measure::window::{Observed, Window};
 use crate::output::document::latency::Latency;

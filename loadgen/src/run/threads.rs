@@ -6,10 +6,10 @@ use anyhow::{Context, anyhow};
 use hdrhistogram::Histogram;
 
 use super::series::Series;
-use crate::echo::failure::Failure;
 use crate::fault::Fault;
 use crate::load::Harvest;
 use crate::output::document::run::Checks;
+use crate::wire::failure::Failure;
 
 /// Most faults, and most wrong replies, that a result tells one by one.
 const FAULTS_MAX: usize = 20;

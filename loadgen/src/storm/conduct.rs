@@ -14,8 +14,8 @@ use crate::control::Phase;
 use crate::interrupt::{Interrupt, Woken};
 use crate::measure::others::Others;
 use crate::measure::window::{Snapshot, Window, cpus_of_both, others_between};
-use crate::output::table::grouped;
 use crate::progress::{Progress, TICK};
+use crate::quantity::grouped;
 use crate::visit::scout::{Scouted, scout};
 
 /// How often an open storm's backlog is looked at.

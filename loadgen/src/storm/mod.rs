@@ -12,6 +12,7 @@
 
 mod conduct;
 mod findings;
+pub(crate) mod options;
 mod report;
 mod schedule;
 mod thread;
@@ -24,15 +25,15 @@ use anyhow::Context;
 use self::schedule::Plan as Schedule;
 use crate::control::Control;
 use crate::dial::Dialer;
-use crate::echo::payload::{Pool, Random};
 use crate::interrupt::Interrupt;
 use crate::load::pin;
 use crate::measure::window::Observed;
-use crate::options::storm::StormOptions;
-use crate::options::{UsageError, make_room_for};
 use crate::output::check_writable;
 use crate::output::document::Status;
+use crate::payload::{Pool, Random};
 use crate::run::{observe, seed};
+use crate::storm::options::StormOptions;
+use crate::usage::{UsageError, make_room_for};
 use crate::visit::Crew;
 
 /// What the threads of a storm share.

@@ -5,14 +5,15 @@ use super::conduct::Course;
 use crate::measure::process::TaskTime;
 use crate::measure::verdict::{Busy, Due, Evidence, Schedule, judge};
 use crate::measure::window::Window;
-use crate::options::storm::StormOptions;
 use crate::output::document::latency::Latency;
 use crate::output::document::run::Rate;
 use crate::output::document::storm::{
     STORM_SCHEMA, StormBacklog, StormDocument, StormLoad, StormResult,
 };
 use crate::output::document::{Environment, Status};
-use crate::output::table::{Table, bytes, grouped, known, latency_rows, time};
+use crate::output::table::{Table, latency_rows};
+use crate::quantity::{bytes, grouped, known, time};
+use crate::storm::options::StormOptions;
 
 /// Sums up.
 pub(super) fn document(storm: &Storm<'_>, course: &Course) -> StormDocument {

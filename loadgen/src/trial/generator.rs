@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::process::{Process, check};
 use super::words::Words;
 use crate::interrupt::Interrupt;
+use crate::output::document::Status;
 
 /// How the generator's side is set up.
 pub struct Generator<'a> {
@@ -89,7 +90,7 @@ impl Generator<'_> {
 
 /// Whether what was measured counts: it does, too, if it does not meet what was asked for.
 fn is_result(status: ExitStatus) -> bool {
-    status.success() || status.code() == Some(i32::from(crate::EXIT_MISSED))
+    status.success() || status.code() == Some(i32::from(Status::Missed.exit_code()))
 }
 
 /// Why a run failed: the document's own sentence, what was said instead, or only how it ended.

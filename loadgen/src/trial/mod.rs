@@ -7,7 +7,6 @@
 pub mod agenda;
 pub(crate) mod bootstrap;
 pub mod generator;
-pub mod placement;
 pub(crate) mod port;
 pub mod process;
 pub mod random;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::echo::failure::Failure;
+use crate::wire::failure::Failure;
 
 /// The end of a visit in which all was said and answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

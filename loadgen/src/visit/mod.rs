@@ -21,12 +21,12 @@ use self::ending::{Ending, Farewell};
 use crate::control::Clock;
 use crate::dial::{Dialer, Opened, Opening};
 use crate::echo::connection::{Connection, Turn};
-use crate::echo::failure::Failure;
-use crate::echo::payload::{Kinds, Pool, Random};
 use crate::echo::tally::Tally;
 use crate::echo::workload::{Pace, Workload};
 use crate::link::Link;
+use crate::payload::{Kinds, Pool, Random};
 use crate::target::Protocol;
+use crate::wire::failure::Failure;
 
 /// Received at a time.
 const RECEIVE_BYTES: usize = 16 * 1024;

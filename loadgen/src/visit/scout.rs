@@ -11,8 +11,8 @@ use rustix::io::Errno;
 
 use super::Crew;
 use crate::control::Bell;
-use crate::echo::failure::Failure;
 use crate::echo::workload::Pace;
+use crate::wire::failure::Failure;
 
 /// What was found out.
 pub(crate) enum Scouted {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use ringload::options::UsageError;
+use ringload::usage::UsageError;
 
 /// `ringbench report`.
 #[derive(Args, Clone, Debug)]

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use clap::Args;
 use ringload::engine::Choice;
-use ringload::options::UsageError;
-use ringload::options::run::OutputOptions;
+use ringload::output::OutputOptions;
 use ringload::quantity::{CpuList, parse_cpu_list, parse_duration};
+use ringload::usage::UsageError;
 
 /// `ringbench selftest`.
 #[derive(Args, Clone, Debug)]

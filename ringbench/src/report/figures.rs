@@ -10,7 +10,7 @@ use ringload::output::document::knee::KneeDocument;
 use ringload::output::document::latency::Latency;
 use ringload::output::document::run::RunDocument;
 use ringload::output::document::storm::StormDocument;
-use ringload::output::table::{bytes, grouped};
+use ringload::quantity::{bytes, grouped};
 use ringload::trial::spread::Spread;
 
 use super::documents::Document;

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Component, Path};
 
-use ringload::options::UsageError;
+use ringload::usage::UsageError;
 use serde_json::Value;
 
 use super::documents::Document;

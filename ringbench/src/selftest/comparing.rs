@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use ringload::echo::payload::{Kind, Kinds, Pool, Random};
+use ringload::payload::{Kind, Kinds, Pool, Random};
 
 use crate::selftest::document::Comparing;
 

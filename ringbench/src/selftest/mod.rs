@@ -14,21 +14,20 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use clap::Parser as _;
 use ringload::engine::select;
 use ringload::interrupt::Interrupt;
 use ringload::load::pin;
 use ringload::measure::others::allowed_cpus;
 use ringload::measure::verdict::{LATENESS_NS_MAX, Verdict};
-use ringload::options::run::{RunOptions, Verify};
-use ringload::options::{Command, Options, UsageError};
 use ringload::output::document::latency::Latency;
 use ringload::output::document::run::RunDocument;
 use ringload::output::document::{Environment, Status};
-use ringload::output::table::{grouped, time};
 use ringload::output::{check_writable, deliver, tell};
 use ringload::quantity::CpuList;
+use ringload::quantity::{grouped, time};
 use ringload::run;
+use ringload::run::options::{RunOptions, Verify};
+use ringload::usage::UsageError;
 
 use self::comparing::comparing;
 use self::responder::Responder;
@@ -271,14 +270,18 @@ impl Bench<'_> {
         };
         let connections = trial.connections.to_string();
         let bytes = trial.message_bytes.to_string();
-        let line = ["ringload", "run", url, "--connections", &connections];
-        let line = line
-            .into_iter()
-            .chain(["--size", &bytes, pace, &value, "--quiet"]);
-        let Ok(Command::Run(mut options)) =
-            Options::try_parse_from(line).map(|options| options.command)
-        else {
-            unreachable!("a line of constants and an address, as `every_trial_can_be_run` tries");
+        let words = [
+            "--connections",
+            &connections,
+            "--size",
+            &bytes,
+            pace,
+            &value,
+            "--quiet",
+        ];
+        let words = std::iter::once(url).chain(words).map(str::to_owned);
+        let Ok(mut options) = RunOptions::parse(words) else {
+            unreachable!("constants and an address, as `every_trial_can_be_run` tries");
         };
         let is_test_of_schedule = trial.depth.is_none() && verify == Verify::Full;
         let times = if is_test_of_schedule { 2 } else { 1 };
@@ -290,7 +293,7 @@ impl Bench<'_> {
             let cpus = self.placement.generator.clone();
             options.traffic.cpu = Some(CpuList(cpus));
         }
-        *options
+        options
     }
 }
 

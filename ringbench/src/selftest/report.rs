@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use ringload::output::table::{Table, grouped, time};
+use ringload::output::table::Table;
+use ringload::quantity::{grouped, time};
 
 use crate::selftest::document::{Case, SelftestDocument};
 

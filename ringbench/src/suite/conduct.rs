@@ -5,12 +5,12 @@ use std::time::{Duration, SystemTime};
 
 use ringload::engine::Choice;
 use ringload::interrupt::Interrupt;
-use ringload::options::run::OutputOptions;
+use ringload::measure::placement::Placement;
+use ringload::output::OutputOptions;
 use ringload::output::document::Status;
 use ringload::output::tell;
 use ringload::quantity::CpuList;
 use ringload::trial::agenda::Agenda;
-use ringload::trial::placement::Placement;
 use ringload::trial::process::{Interrupted, check};
 use rustix::process::{Resource, getrlimit};
 

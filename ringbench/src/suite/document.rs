@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use ringload::measure::placement::Placement;
 use ringload::output::document::{Environment, Status};
-use ringload::trial::placement::Placement;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

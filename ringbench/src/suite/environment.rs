@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime};
 use ringload::interrupt::Interrupt;
 use ringload::measure::host::Host;
 use ringload::measure::others::CpuTimes;
+use ringload::measure::placement::Placement;
 use ringload::measure::process::cpus_online;
-use ringload::trial::placement::Placement;
 use ringload::trial::version::first_line;
 use serde::Serialize;
 

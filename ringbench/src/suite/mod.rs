@@ -29,11 +29,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use ringload::interrupt::Interrupt;
-use ringload::options::{UsageError, make_room_for};
+use ringload::measure::placement::Placement;
 use ringload::output::document::{Environment as Written, Status};
 use ringload::output::{print, tell};
 use ringload::trial::agenda::short;
-use ringload::trial::placement::Placement;
+use ringload::usage::{UsageError, make_room_for};
 
 use self::conduct::Conductor;
 use self::environment::Environment;

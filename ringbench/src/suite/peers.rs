@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ringload::options::UsageError;
+use ringload::measure::placement::Placement;
 use ringload::target::Target;
-use ringload::trial::placement::Placement;
 use ringload::trial::server::Launch;
+use ringload::usage::UsageError;
 use serde::Deserialize;
 
 use super::toml_file;

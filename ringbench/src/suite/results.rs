@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use ringload::options::UsageError;
+use ringload::usage::UsageError;
 use serde::Serialize;
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! Which servers and workloads take part.
 
-use ringload::options::UsageError;
+use ringload::usage::UsageError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use ringload::options::UsageError;
+use ringload::usage::UsageError;
 use serde::de::DeserializeOwned;
 
 /// The longest file that is read.

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::Parser as _;
-use ringload::options::{Command, Options, UsageError, make_room_for};
+use ringload::cli::{Command, Options};
+use ringload::usage::{UsageError, first_line, make_room_for};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -218,9 +219,7 @@ impl Workload {
                 _ => Ok(()),
             },
             Err(error) => {
-                let text = error.to_string();
-                let first = text.split("\n\n").next().unwrap_or_default();
-                return Err(first.trim_start_matches("error: ").replace('\n', " "));
+                return Err(first_line(&error));
             }
         };
         checked.map_err(|error| error.to_string())

@@ -9,8 +9,6 @@
     reason = "docs/ringload-json.md has every field, and a test that it does"
 )]
 
-pub(crate) mod check;
-pub(crate) mod compare;
 pub mod idle;
 pub mod knee;
 pub mod latency;
@@ -38,6 +36,19 @@ pub enum Status {
     Interrupted,
     /// All went well, and what was asked for (`--fail-if`, `--slo`) is not met.
     Missed,
+}
+
+impl Status {
+    /// What a command that ended so exits with.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Status::Ok => 0,
+            Status::Failed => 1,
+            Status::Missed => 3,
+            // 128 and the number of SIGINT, as a shell reports it.
+            Status::Interrupted => 130,
+        }
+    }
 }
 
 /// Circumstances without which a number is not a result.

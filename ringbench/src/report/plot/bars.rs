@@ -1,7 +1,7 @@
 //! Bars from zero: the median of the rounds, a whisker over their range, a dot for each.
 
 use maud::{Markup, html};
-use ringload::output::table;
+use ringload::quantity;
 use ringload::trial::spread::Spread;
 
 use super::axis::Axis;
@@ -111,12 +111,12 @@ fn row_of(bar: &Bar, spread: &Spread, unit: Unit, y: f64, at: &dyn Fn(f64) -> f6
 
 fn text(unit: Unit, value: f64) -> String {
     match unit {
-        Unit::Count => table::grouped(value.round().max(0.0) as u64),
+        Unit::Count => quantity::grouped(value.round().max(0.0) as u64),
         Unit::Nanoseconds => {
             let (name, size) = unit.scale(value);
             format!("{} {name}", short(value / size))
         }
-        Unit::Bytes if value < 0.0 => format!("−{}", table::bytes(-value)),
-        Unit::Bytes => table::bytes(value),
+        Unit::Bytes if value < 0.0 => format!("−{}", quantity::bytes(-value)),
+        Unit::Bytes => quantity::bytes(value),
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::UsageError;
-use super::run::OutputOptions;
+use crate::output::OutputOptions;
 use crate::quantity::parse_duration;
+use crate::usage::UsageError;
 
 /// `ringload merge`.
 #[derive(Args, Clone, Debug)]

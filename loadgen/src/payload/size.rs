@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
 
-use super::payload::Random;
+use super::Random;
 use crate::quantity::parse_size;
 
 /// Largest message: fits the 32-bit length of one io_uring send with room for its header.

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::run::OutputOptions;
-use super::target::TargetOptions;
-use super::{UsageError, at_least_one, make_room_for};
+use crate::dial::options::TargetOptions;
+use crate::output::OutputOptions;
 use crate::quantity::parse_duration;
+use crate::usage::{UsageError, at_least_one, make_room_for};
 
 /// `ringload idle`.
 #[derive(Args, Clone, Debug)]

@@ -3,6 +3,8 @@
 //! A message is known by the offset of its window, so what must come back is compared with the
 //! pool itself, at the speed of `memcmp`, and nothing is kept per message but that offset.
 
+pub mod size;
+
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 

@@ -3,16 +3,18 @@
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Parser, ValueEnum};
 
-use super::target::TargetOptions;
-use super::{UsageError, at_least_one};
-use crate::echo::payload::Kinds;
-use crate::echo::size::Sizes;
+use crate::dial::options::TargetOptions;
 use crate::engine::Choice;
+use crate::load::{Threads, parse_threads};
+use crate::output::OutputOptions;
+use crate::payload::Kinds;
+use crate::payload::size::Sizes;
 use crate::quantity::{CpuList, parse_cpu_list, parse_duration, parse_size};
 use crate::schedule::{Arrivals, Rates};
 use crate::target::Protocol;
+use crate::usage::{UsageError, at_least_one, first_line};
 
 /// Furthest time to begin at, in seconds from now.
 const START_SECONDS_MAX: f64 = 1000.0 * 366.0 * 86_400.0;
@@ -123,25 +125,6 @@ impl Verify {
     }
 }
 
-/// How many load threads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Threads {
-    /// One for each CPU that may be used.
-    Auto,
-    /// So many.
-    Count(usize),
-}
-
-pub(crate) fn parse_threads(text: &str) -> Result<Threads, String> {
-    match text {
-        "auto" => Ok(Threads::Auto),
-        _ => text
-            .parse()
-            .map(Threads::Count)
-            .map_err(|_| "expected a number of threads, or auto".to_owned()),
-    }
-}
-
 /// `ringload run`.
 #[derive(Args, Clone, Debug)]
 pub struct RunOptions {
@@ -196,18 +179,6 @@ pub struct RunOptions {
     /// Write an HDR histogram log (V2) of the latency in nanoseconds, a row a slice
     #[arg(long, value_name = "FILE")]
     pub(crate) hdr_log: Option<PathBuf>,
-}
-
-/// Where the result goes.
-#[derive(Args, Clone, Debug)]
-pub struct OutputOptions {
-    /// Write the result as JSON; - is standard output, which then gets no table
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-
-    /// Print no progress and no table
-    #[arg(long)]
-    pub quiet: bool,
 }
 
 impl TrafficOptions {
@@ -278,6 +249,19 @@ fn check_start(start_at: f64) -> Result<(), UsageError> {
 }
 
 impl RunOptions {
+    /// What `ringload run` takes `words` for. The error is what it would say of them, in one line.
+    pub fn parse(words: impl IntoIterator<Item = String>) -> Result<RunOptions, UsageError> {
+        #[derive(Parser)]
+        #[command(name = "run", no_binary_name = true)]
+        struct Line {
+            #[command(flatten)]
+            options: RunOptions,
+        }
+        let line = Line::try_parse_from(words);
+        line.map(|line| line.options)
+            .map_err(|error| UsageError(first_line(&error)))
+    }
+
     /// Messages in flight of a closed loop.
     pub(crate) fn depth(&self) -> usize {
         self.depth.unwrap_or(1)

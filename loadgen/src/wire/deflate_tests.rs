@@ -43,7 +43,7 @@ fn compress(deflater: &mut Deflater, message: &[u8]) -> Vec<u8> {
 
 /// Compressible bytes with repeats at every distance.
 fn repetitive(length: usize, seed: u64) -> Vec<u8> {
-    let mut random = crate::echo::payload::Random::new(seed, 0);
+    let mut random = crate::payload::Random::new(seed, 0);
     let mut bytes = Vec::with_capacity(length);
     while bytes.len() < length {
         let new: Vec<u8> = (0..8).map(|_| random.bits() as u8).collect();
@@ -244,7 +244,7 @@ proptest! {
 /// DEFLATE as RFC 1951 describes it, bit by bit.
 mod slow {
     /// Reads blocks until the input is used up, appends to `out`, and returns the largest distance.
-    pub(super) fn inflate(input: &[u8], out: &mut Vec<u8>) -> usize {
+    pub(crate) fn inflate(input: &[u8], out: &mut Vec<u8>) -> usize {
         let mut bits = Bits { input, at: 0 };
         let mut furthest = 0;
         while bits.at < input.len() * 8 {

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Environment, Status};
-use crate::check::verdict::{Level, Verdict};
+use super::verdict::{Level, Verdict};
+use crate::output::document::{Environment, Status};
 
 /// Name and version of the schema.
 pub(crate) const CHECK_SCHEMA: &str = "ringload-check/1";

@@ -6,8 +6,8 @@ use anyhow::Context;
 use rustix::thread::{CpuSet, sched_getaffinity};
 use serde::{Deserialize, Serialize};
 
-use crate::options::UsageError;
 use crate::quantity::{CpuList, parse_cpu_list};
+use crate::usage::UsageError;
 
 /// Where the two sides of a measurement run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::UsageError;
-use crate::echo::handshake::offer::{Header, Offer, Subprotocol};
 use crate::link::Trust;
 use crate::target::{Protocol, Target};
+use crate::usage::UsageError;
+use crate::wire::handshake::offer::{Header, Offer, Subprotocol};
 
 /// Whom to believe behind wss://.
 #[derive(Args, Clone, Debug, Default)]

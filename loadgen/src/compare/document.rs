@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::latency::Latency;
-use super::run::RunDocument;
-use super::{Environment, Status};
-use crate::compare::gate::Outcome;
+use super::gate::Outcome;
+use crate::measure::placement::Placement;
 use crate::measure::verdict::Verdict;
-use crate::trial::placement::Placement;
+use crate::output::document::latency::Latency;
+use crate::output::document::run::RunDocument;
+use crate::output::document::{Environment, Status};
 
 /// Name and version of the schema.
 pub(crate) const COMPARE_SCHEMA: &str = "ringload-compare/1";

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::UsageError;
-use super::run::{OutputOptions, RunOptions, TrafficOptions};
-use super::target::TargetOptions;
+use crate::dial::options::TargetOptions;
 use crate::measure::objective::Objective;
+use crate::output::OutputOptions;
 use crate::quantity::parse_duration;
+use crate::run::options::{RunOptions, TrafficOptions};
 use crate::schedule::{Arrivals, Rates, parse_rate};
+use crate::usage::UsageError;
 
 /// Fewest messages of a step: with less, a percentile is a handful of them.
 const MESSAGES_MIN: f64 = 100.0;

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::target::TlsOptions;
-use super::{UsageError, at_least_one};
+use crate::dial::options::TlsOptions;
 use crate::measure::process::resident_bytes;
 use crate::output::{check_file, check_writable};
 use crate::quantity::parse_duration;
 use crate::target::{Protocol, Target};
+use crate::usage::{UsageError, at_least_one};
 
 /// `ringload check`.
 #[derive(Args, Clone, Debug)]

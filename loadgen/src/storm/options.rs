@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::run::{OutputOptions, Threads, parse_threads};
-use super::target::TargetOptions;
-use super::{UsageError, at_least_one};
+use crate::dial::options::TargetOptions;
 use crate::load::allowed_cpus;
+use crate::load::{Threads, parse_threads};
+use crate::output::OutputOptions;
 use crate::quantity::{CpuList, parse_cpu_list, parse_duration, parse_size};
 use crate::schedule::{Arrivals, Rates};
 use crate::target::Protocol;
+use crate::usage::{UsageError, at_least_one};
 
 /// Most payload bytes under way in all: each visit holds its message.
 const IN_FLIGHT_BYTES_MAX: usize = 4 << 30;

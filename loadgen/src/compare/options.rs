@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::UsageError;
-use super::run::OutputOptions;
 use crate::compare::gate::Condition;
+use crate::output::OutputOptions;
 use crate::quantity::{CpuList, parse_cpu_list, parse_duration};
+use crate::usage::UsageError;
 
 /// `ringload compare`.
 #[derive(Args, Clone, Debug)]
