@@ -41,17 +41,17 @@ fn row<'a>(markdown: &'a str, server: &str) -> Option<&'a str> {
 fn two_results_are_set_side_by_side() {
     let old = results(
         &[
-            ("a", &[4000.0, 4100.0, 4050.0, 4020.0]),
+            ("a", &[4000.0, 4100.0, 4050.0, 4020.0, 4060.0, 4080.0]),
             ("b", &[900.0]),
-            ("few", &[4000.0, 4100.0, 4050.0, 4020.0]),
+            ("few", &[4000.0, 4100.0, 4050.0, 4020.0, 4060.0, 4080.0]),
         ],
         r#"{"kernel": "6.1", "seed": 1, "cpu": {"model": "<x>"}}"#,
     );
     let new = results(
         &[
-            ("a", &[8000.0, 8200.0, 8100.0, 8040.0]),
+            ("a", &[8000.0, 8200.0, 8100.0, 8040.0, 8120.0, 8160.0]),
             ("c", &[900.0]),
-            ("few", &[8000.0, 8200.0, 8070.0]),
+            ("few", &[8000.0, 8200.0, 8100.0, 8040.0, 8120.0]),
         ],
         r#"{"kernel": "6.18", "seed": 2, "cpu": {"model": "<x>"}}"#,
     );
@@ -69,7 +69,7 @@ fn two_results_are_set_side_by_side() {
     let markdown = fs::read_to_string(out.path().join("compare.md")).unwrap();
     let of_a = row(&markdown, "a").unwrap();
     assert!(
-        of_a.contains("+100.0 % (4.00–4.10 µs → 8.00–8.20 µs)"),
+        of_a.contains("+100.0 % (+100.0 to +100.0 %; 4.00–4.10 µs → 8.00–8.20 µs)"),
         "{of_a}"
     );
     assert!(
@@ -78,8 +78,8 @@ fn two_results_are_set_side_by_side() {
     );
     let of_few = row(&markdown, "few").unwrap();
     assert!(
-        of_few.contains("+100.0 % \\~ (4.00–4.10 µs → 8.00–8.20 µs)"),
-        "three rounds are no result: {of_few}"
+        of_few.contains("+100.0 % \\~ (+100.0 to"),
+        "five rounds are no result: {of_few}"
     );
     assert!(markdown.contains("| kernel | 6.1 | 6.18 |"), "{markdown}");
     assert!(

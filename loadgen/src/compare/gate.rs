@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::compare::document::{Figures, GateResult};
 use crate::measure::verdict::Verdict;
-use crate::trial::bootstrap::{Estimate, ROUNDS_TO_DECIDE};
+use crate::trial::estimate::{Estimate, ROUNDS_TO_DECIDE};
 
 /// What two servers can differ in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,7 +25,7 @@ use crate::output::document::{Environment, Status};
 use crate::run::options::RunOptions;
 use crate::target::Target;
 use crate::trial::agenda::{Agenda, short};
-use crate::trial::bootstrap::{CONFIDENCE_PERCENT, Estimate, ROUNDS_TO_DECIDE};
+use crate::trial::estimate::{Estimate, ROUNDS_TO_DECIDE, confidence_percent};
 use crate::trial::process::Interrupted;
 use crate::trial::random::Random;
 use crate::trial::server::Launch;
@@ -74,7 +74,7 @@ pub(crate) fn run(options: &CompareOptions) -> anyhow::Result<Status> {
         interrupt: &interrupt,
     };
     let (rounds, ended) = play(&pairing, options, &mut random);
-    let estimates = METRICS.map(|metric| estimate(metric, &rounds, &mut random));
+    let estimates = METRICS.map(|metric| estimate(metric, &rounds));
     let verdicts: Vec<_> = rounds
         .iter()
         .map(|round| [round.a.verdict, round.b.verdict])
@@ -243,12 +243,9 @@ fn version(launch: &Launch, interrupt: &Interrupt) -> Option<String> {
 }
 
 /// What the rounds say about the ratio B/A of `metric`.
-fn estimate(metric: Metric, rounds: &[Round], random: &mut Random) -> Option<Estimate> {
-    let ratios: Vec<f64> = rounds
-        .iter()
-        .filter_map(|round| Some(metric.of(&round.b)? / metric.of(&round.a)?))
-        .collect();
-    Estimate::of(&ratios, random)
+fn estimate(metric: Metric, rounds: &[Round]) -> Option<Estimate> {
+    let ratio = |round: &Round| Some(metric.of(&round.b)? / metric.of(&round.a)?);
+    Estimate::of(rounds.iter().filter_map(ratio), METRICS.len())
 }
 
 fn ratios(estimates: &[Option<Estimate>; METRICS.len()]) -> Vec<Ratio> {
@@ -264,7 +261,7 @@ fn ratios(estimates: &[Option<Estimate>; METRICS.len()]) -> Vec<Ratio> {
             estimate: estimate.ratio,
             low: estimate.low,
             high: estimate.high,
-            confidence_percent: CONFIDENCE_PERCENT,
+            confidence_percent: confidence_percent(METRICS.len()),
             rounds: estimate.rounds,
             verdict: verdict.to_owned(),
         })

@@ -80,7 +80,7 @@ pub struct CompareOptions {
     #[arg(long, value_name = "LIST", value_parser = parse_cpu_list)]
     pub(crate) generator_cpu: Option<CpuList>,
 
-    /// Seed of the order and of the intervals [default: from the kernel]
+    /// Seed of the order [default: from the kernel]
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::compare::document::{CompareDocument, Figures, Ratio};
 use crate::compare::gate::{METRICS, Metric, Outcome};
 use crate::measure::verdict::Verdict;
-use crate::trial::bootstrap::ROUNDS_TO_DECIDE;
+use crate::trial::estimate::ROUNDS_TO_DECIDE;
 use crate::trial::spread::Spread;
 
 /// Both sides, the ratios, what they mean in words, and the gate.
@@ -30,7 +30,7 @@ pub(crate) fn table(document: &CompareDocument) -> String {
     let _ = writeln!(
         text,
         "{:<22}{:>24}{:>24}  {:<24}",
-        "", "A", "B", "B/A (95 % interval)"
+        "", "A", "B", "B/A (interval)"
     );
     for metric in METRICS {
         row(&mut text, document, metric);

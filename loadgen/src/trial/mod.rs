@@ -5,7 +5,7 @@
 //! on CPUs of its own, whose JSON is read back.
 
 pub mod agenda;
-pub(crate) mod bootstrap;
+pub mod estimate;
 pub mod generator;
 pub(crate) mod port;
 pub mod process;

@@ -1,13 +1,13 @@
 //! Two results side by side.
 //!
-//! They were not measured in the same minutes, so nothing is taken inside a round: a change is told from
-//! the medians, and it counts only if the ranges of the rounds have no value in common, of four at least.
+//! They were not measured in the same minutes, so a round of one has nothing in common with that of the same number in
+//! the other. Taken as pairs all the same they are what any two samples are, and one rule says everywhere what counts.
 
 use maud::html;
 use ringload::output::page::{frame, theme};
-use ringload::trial::spread::Spread;
+use ringload::trial::estimate::Estimate;
 
-use super::figures::{Metric, Table, position};
+use super::figures::{Cell, Metric, Table, paired, position};
 use super::grid::{Entry, Grid, escape};
 use super::tables::flatten;
 use super::view::View;
@@ -23,10 +23,10 @@ const ALWAYS_DIFFERENT: [&str; 6] = [
 ];
 
 const LEGEND: &str = "\
-Each change is of the median, the second result relative to the first. The brackets hold the ranges of the \
-rounds, first and second. ~ marks a change that is no result: the ranges overlap, so it is within the spread, or \
-either has fewer than four rounds, whose ranges are apart too often by chance. \
-The two were measured at different times, and maybe on different machines; see the differences below.";
+Each change is the geometric mean of the rounds, the second result relative to the first, with its interval; the \
+brackets hold the ranges of the rounds, first and second. ~ marks a change that is no result: no change at all lies in \
+the interval, or there are fewer than 6 rounds. The intervals are Student's, widened so that all here hold at once 95 \
+times in 100. The two were measured at different times, and maybe on different machines; see the differences below.";
 
 /// Both forms of the comparison.
 pub(super) struct Comparison {
@@ -97,46 +97,53 @@ pub(super) fn compare(earlier: &View<'_>, later: &View<'_>) -> Comparison {
     }
 }
 
+/// What is compared, with the head of its column.
+const COLUMNS: [(&str, Metric); 5] = [
+    ("#Throughput", Metric::Throughput),
+    ("#CPU", Metric::Cpu),
+    ("#p99", Metric::P99),
+    ("#Memory", Metric::Rss),
+    ("#Highest rate", Metric::BestRate),
+];
+
+/// The cells of both of each server that is in both, by its number in the later.
+type Pairs<'v, 'a> = Vec<(usize, &'v Cell<'a>, &'v Cell<'a>)>;
+
 /// A table for each workload that both have.
 fn changes(earlier: &View<'_>, later: &View<'_>) -> Vec<(String, Grid)> {
-    let mut tables = Vec::new();
-    for new in &later.tables {
-        let Some(old) = twin(new, earlier) else {
-            continue;
+    let both = later.tables.iter().filter_map(|new| {
+        let old = twin(new, earlier)?;
+        let pair = |(number, cell): (&usize, _)| {
+            let name = &later.server(*number).name;
+            let number_before = position(&earlier.results.suite.servers, name)?;
+            Some((*number, old.cells.get(&number_before)?, cell))
         };
-        let mut grid = Grid::new(&[
-            "Server",
-            "#Throughput",
-            "#CPU",
-            "#p99",
-            "#Memory",
-            "#Highest rate",
-        ]);
-        for (number, cell) in &new.cells {
-            let server = later.server(*number);
-            let Some(old_cell) = position(&earlier.results.suite.servers, &server.name)
-                .and_then(|number| old.cells.get(&number))
-            else {
-                continue;
-            };
-            let change = |metric| change(metric, old_cell.spread(metric), cell.spread(metric));
-            grid.row(vec![
-                Entry {
-                    is_strong: later.is_ours(*number),
-                    ..Entry::of(server.title.clone())
-                },
-                change(Metric::Throughput),
-                change(Metric::Cpu),
-                change(Metric::P99),
-                change(Metric::Rss),
-                change(Metric::BestRate),
-            ]);
+        let pairs: Pairs<'_, '_> = new.cells.iter().filter_map(pair).collect();
+        (!pairs.is_empty()).then_some((new, pairs))
+    });
+    let both: Vec<_> = both.collect();
+    let pairs = both.iter().flat_map(|(_, pairs)| pairs);
+    let of_pair = |(_, old, new): &(usize, &Cell<'_>, &Cell<'_>)| {
+        let has = |cell: &Cell<'_>, metric| cell.metrics.contains_key(&metric);
+        let in_both = |(_, metric): &&(&str, Metric)| has(old, *metric) && has(new, *metric);
+        COLUMNS.iter().filter(in_both).count()
+    };
+    let figures = pairs.map(of_pair).sum();
+    let grid = |(table, pairs): (&Table<'_>, Pairs<'_, '_>)| {
+        let mut head = vec!["Server"];
+        head.extend(COLUMNS.map(|(title, _)| title));
+        let mut grid = Grid::new(&head);
+        for (number, old, new) in pairs {
+            let mut row = vec![Entry {
+                is_strong: later.is_ours(number),
+                ..Entry::of(later.server(number).title.clone())
+            }];
+            row.extend(COLUMNS.map(|(_, metric)| change(metric, old, new, figures)));
+            grid.row(row);
         }
-        if !grid.is_empty() {
-            tables.push((new.workload.title.clone(), grid.without_empty_columns()));
-        }
-    }
-    tables
+        (table.workload.title.clone(), grid.without_empty_columns())
+    };
+    both.into_iter().map(grid).collect()
 }
 
 /// The table of the same workload, measured in the same way.
@@ -147,19 +154,32 @@ fn twin<'v, 'a>(table: &Table<'_>, other: &'v View<'a>) -> Option<&'v Table<'a>>
         .find(|twin| twin.workload.name == table.workload.name && twin.kind == table.kind)
 }
 
-fn change(metric: Metric, old: Option<Spread>, new: Option<Spread>) -> Entry {
-    let (Some(old), Some(new)) = (old, new) else {
+/// One of `figures` changes.
+fn change(metric: Metric, old: &Cell<'_>, new: &Cell<'_>, figures: usize) -> Entry {
+    let (Some(before), Some(after)) = (old.spread(metric), new.spread(metric)) else {
         return Entry::unknown();
     };
-    let aside = format!("({} → {})", metric.range(&old), metric.range(&new));
+    let ranges = format!("{} → {}", metric.range(&before), metric.range(&after));
+    let ratios = paired(&new.metrics[&metric], &old.metrics[&metric]);
     // A percentage of nothing, or of what shrank, says nothing.
-    if old.median <= 0.0 {
-        let text = format!("{} → {}", metric.text(old.median), metric.text(new.median));
-        return Entry::with(text, aside);
-    }
-    let percent = 100.0 * (new.median / old.median - 1.0);
-    let mark = if new.is_apart_from(&old) { "" } else { " ~" };
-    Entry::with(format!("{percent:+.1} %{mark}"), aside)
+    let Some(ratio) = Estimate::of(ratios, figures).filter(|_| before.median > 0.0) else {
+        let text = format!(
+            "{} → {}",
+            metric.text(before.median),
+            metric.text(after.median)
+        );
+        return Entry::with(text, format!("({ranges})"));
+    };
+    let percent = |ratio: f64| 100.0 * (ratio - 1.0);
+    let mark = if ratio.is_resolved() { "" } else { " ~" };
+    Entry::with(
+        format!("{:+.1} %{mark}", percent(ratio.ratio)),
+        format!(
+            "({:+.1} to {:+.1} %; {ranges})",
+            percent(ratio.low),
+            percent(ratio.high)
+        ),
+    )
 }
 
 /// What differs between the environments and the suites, row by row.

@@ -15,8 +15,10 @@ use ringload::trial::spread::Spread;
 
 use super::documents::Document;
 use super::input::{Results, Run};
-use super::statistics::{ByRound, Ratio, paired_ratio};
 use crate::suite::document::{ServerEntry, WorkloadEntry};
+
+/// One value per round, by the number of the round.
+pub(super) type ByRound = BTreeMap<u32, f64>;
 
 /// A figure that each round gives one of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -184,18 +186,10 @@ impl Kind {
     }
 }
 
-impl Table<'_> {
-    /// Ratio of a figure to the baseline's in the same rounds; `None` for the baseline itself.
-    pub(super) fn ratio(
-        &self,
-        metric: Metric,
-        server: usize,
-        baseline: Option<usize>,
-    ) -> Option<Ratio> {
-        let baseline = baseline.filter(|baseline| *baseline != server)?;
-        let of = |server| self.cells.get(&server)?.metrics.get(&metric);
-        paired_ratio(of(server)?, of(baseline)?)
-    }
+/// The ratios `these / those` of the rounds that have both: what slows a whole round cancels out.
+pub(super) fn paired<'a>(these: &'a ByRound, those: &'a ByRound) -> impl Iterator<Item = f64> {
+    let ratio = |(round, this): (&u32, &f64)| Some(this / those.get(round)?);
+    these.iter().filter_map(ratio)
 }
 
 /// A table for each workload that has runs, in the suite's order. Histograms that cannot be read are
@@ -355,6 +349,14 @@ mod tests {
         for (ns, text) in cases {
             assert_eq!(time(ns), text);
         }
+    }
+
+    #[test]
+    fn ratios_are_taken_inside_a_round() {
+        // Round 2 was three times slower for both; round 3 has only one of them.
+        let these = ByRound::from([(1, 5.0), (2, 15.0), (3, 5.0)]);
+        let those = ByRound::from([(1, 10.0), (2, 30.0), (4, 1.0)]);
+        assert_eq!(paired(&these, &those).collect::<Vec<_>>(), [0.5, 0.5]);
     }
 
     #[test]

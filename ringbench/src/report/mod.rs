@@ -15,7 +15,6 @@ mod grid;
 mod input;
 mod page;
 mod plot;
-mod statistics;
 mod summary;
 mod tables;
 mod view;

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use maud::{Markup, html};
 use ringload::output::page::{frame, palette, theme};
-use ringload::trial::spread::Spread;
 
 use super::figures::{Cell, Kind, Metric};
 use super::plot::Look;
@@ -16,10 +15,9 @@ pub(super) const LEGEND: &str = "\
 Figures are the median of the rounds with, in brackets, the smallest and the largest. Percentiles are of all \
 rounds together: their histograms are added, never averaged. Latency at saturation is what a message waited in \
 that closed loop; at a fixed rate it counts from when the message was due. CPU is the server's own, user and \
-system. A ratio is taken inside a round; ? marks one that is unresolved, which is not a result: by the two-sided \
-sign test at 5 %, too few rounds agree on which side of 1 it lies. Of 6 rounds all must, of 9 all but one, of 12 \
-all but two; fewer than 6 settle nothing. Where servers do not differ, one ratio in twenty may look resolved by \
-chance, so some may among many: one that matters is worth measuring again.";
+system. A ratio is taken inside a round: the geometric mean of the rounds with, in brackets, its interval. ? marks one \
+that is unresolved, which is not a result: 1 lies in its interval, or there are fewer than 6 rounds. The intervals are \
+Student's, widened so that all of the report hold at once 95 times in 100.";
 
 /// What the verdicts mean.
 pub(super) const VERDICTS: [(&str, &str); 6] = [
@@ -162,17 +160,15 @@ pub(super) fn sentences(view: &View<'_>) -> Vec<String> {
             Metric::Cpu.text(cpu.median),
             table.kind.unit()
         );
-        if let Some(ratio) = table.ratio(Metric::Cpu, number, view.baseline) {
+        if let Some(ratio) = view.ratio(table, Metric::Cpu, number) {
             let baseline = view
                 .baseline
                 .map_or("", |number| view.server(number).title.as_str());
-            let Spread {
-                median, min, max, ..
-            } = ratio.spread;
+            let (times, low, high) = (ratio.ratio, ratio.low, ratio.high);
             // Writing to a string cannot fail.
             let _ = write!(
                 line,
-                ", {median:.2} ({min:.2}–{max:.2}) times what {baseline} does"
+                ", {times:.2} ({low:.2}–{high:.2}) times what {baseline} does"
             );
             if !ratio.is_resolved() {
                 line.push_str("; unresolved");

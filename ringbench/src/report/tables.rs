@@ -1,12 +1,12 @@
 //! The tables of a report.
 
 use ringload::output::document::Status;
+use ringload::trial::estimate::Estimate;
 use ringload::trial::spread::Spread;
 use serde_json::Value;
 
 use super::figures::{Cell, Kind, Metric, Phase, Table, time};
 use super::grid::{Entry, Grid};
-use super::statistics::Ratio;
 use super::view::View;
 use crate::suite::document::ServerStatus;
 
@@ -104,7 +104,7 @@ fn entries(view: &View<'_>, table: &Table<'_>, number: usize, cell: &Cell<'_>) -
     };
     let ratio = |metric| match view.baseline == Some(number) {
         true => Entry::of("1"),
-        false => ratio(table.ratio(metric, number, view.baseline)),
+        false => ratio(view.ratio(table, metric, number)),
     };
     let rounds = Entry::of(cell.rounds.to_string());
     match table.kind {
@@ -186,16 +186,15 @@ fn spread(metric: Metric, spread: Option<Spread>) -> Entry {
     }
 }
 
-/// A ratio with its range; `?` if the rounds do not settle on which side of 1 it lies.
-fn ratio(ratio: Option<Ratio>) -> Entry {
+/// A ratio with its interval; `?` if that leaves open on which side of 1 it lies.
+fn ratio(ratio: Option<Estimate>) -> Entry {
     let Some(ratio) = ratio else {
         return Entry::unknown();
     };
     let mark = if ratio.is_resolved() { "" } else { " ?" };
-    let spread = ratio.spread;
     Entry::with(
-        format!("{}×{mark}", times(spread.median)),
-        format!("({}–{})", times(spread.min), times(spread.max)),
+        format!("{}×{mark}", times(ratio.ratio)),
+        format!("({}–{})", times(ratio.low), times(ratio.high)),
     )
 }
 

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use ringload::output::document::knee::KneeDocument;
+use ringload::trial::estimate::Estimate;
 use serde_json::Value;
 
-use super::figures::{Cell, Kind, Metric, Phase, Table, position, tabulate};
+use super::figures::{ByRound, Cell, Kind, Metric, Phase, Table, paired, position, tabulate};
 use super::input::Results;
 use super::plot::{Bar, Curve, Look, Plot, Stretch, Unit, bars, knee, phases, spectrum};
 use crate::suite::document::{ServerEntry, ServerStatus, WorkloadEntry};
@@ -68,6 +69,27 @@ impl<'a> View<'a> {
             baseline,
             missing,
         }
+    }
+
+    /// The ratio of a figure to the baseline's in the same rounds; `None` for the baseline itself.
+    pub(super) fn ratio(
+        &self,
+        table: &Table<'_>,
+        metric: Metric,
+        number: usize,
+    ) -> Option<Estimate> {
+        let baseline = self.baseline.filter(|baseline| *baseline != number)?;
+        let of = |number| -> Option<&ByRound> { table.cells.get(&number)?.metrics.get(&metric) };
+        Estimate::of(paired(of(number)?, of(baseline)?), self.ratios())
+    }
+
+    /// How many ratios the report has: each server's in each workload but the baseline's.
+    fn ratios(&self) -> usize {
+        let of = |table: &Table<'_>| match self.baseline {
+            Some(baseline) if table.cells.contains_key(&baseline) => table.cells.len() - 1,
+            _ => 0,
+        };
+        self.tables.iter().map(of).sum()
     }
 
     /// A server by its number.
