@@ -2,12 +2,12 @@
 //! besides is what `ringbench` is built on, and changes with it.
 //!
 //! ```text
-//! options ── run ── load (threads) ── worker ── echo (sans-IO: codec, payloads, verification)
-//!              │                        │
-//!              │                     engine (epoll, uring)
-//!              ├── measure (/proc, window, verdict)
-//!              └── output (JSON, table, histogram)
+//! cli ── run ── load (threads) ── engine (epoll, uring) ── worker ── echo ── wire, payload (sans-IO)
+//!           ├── measure (/proc, window, verdict)
+//!           └── output (JSON, table, histogram)
 //! ```
+//!
+//! No module imports one above it: `tests/layers.rs` has the order.
 //!
 //! Exit status: 0 all went well, 1 the run failed, 2 bad arguments, 3 what was asked for
 //! (`--fail-if`, `--slo`) is not met, 130 interrupted.
