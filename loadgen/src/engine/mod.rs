@@ -1,4 +1,4 @@
-//! Moves bytes between sockets and a [`Worker`](crate::worker::Worker); decides nothing about them.
+//! Moves bytes between sockets and a worker; decides nothing about them.
 //!
 //! An engine is a function of one thread: it sends what each connection has to send, hands the
 //! worker what comes back, and returns when the worker says `Leave` or something fails. Until the load

@@ -6,9 +6,9 @@
 //!
 //! Two things limit it. The accounts are in ticks of 10 ms, and most kernels sample them (250 times a
 //! second, as a rule), so a CPU that is half busy is known to a few percent after a second:
-//! [`Others::error_percent`] says how well. And kernels differ in whether a task's own account holds the
+//! `Others::error_percent` says how well. And kernels differ in whether a task's own account holds the
 //! interrupt work done while it ran, which for loopback traffic is the receiving half of TCP: counted
-//! twice or not at all, it would look like another task. [`InterruptTime::find`] tries it.
+//! twice or not at all, it would look like another task. `InterruptTime::find` tries it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -109,7 +109,7 @@ fn partial(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// The same as [`check_file`], for what may also go to standard output, which is `-`.
+/// The same as `check_file`, for what may also go to standard output, which is `-`.
 pub fn check_writable(path: &Path) -> Result<(), UsageError> {
     match path.as_os_str() == "-" {
         true => Ok(()),

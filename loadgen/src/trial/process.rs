@@ -123,7 +123,7 @@ impl Process {
         }
     }
 
-    /// Asks the whole group to end, and kills what does not within [`GRACE`].
+    /// Asks the whole group to end, and kills what does not within a time of grace.
     pub fn end(&mut self) -> io::Result<ExitStatus> {
         if let Some(status) = self.ended {
             return Ok(status);
