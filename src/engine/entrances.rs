@@ -22,9 +22,7 @@ impl Entrances {
         let rank = |it: &SocketAddr| {
             let is_any = it.ip().is_unspecified() && it.port() == local.port();
             let is_of_other_family = it.is_ipv4() != local.is_ipv4();
-            let is_same =
-                it.port() == local.port() && it.ip().to_canonical() == local.ip().to_canonical();
-            is_same
+            (socket::canonical(*it) == local)
                 .then_some(0)
                 .or(is_any.then_some(1 + u8::from(is_of_other_family)))
         };
@@ -51,6 +49,7 @@ mod tests {
             (vec![(at("::"), 0), (at("0.0.0.0"), 1), (address, 2)], 2),
             (vec![(at("::"), 0), (at("0.0.0.0"), 1)], 1),
             (vec![(at("127.0.0.2"), 1), (at("::"), 0)], 0),
+            (vec![(at("::"), 0), (at("::ffff:127.0.0.1"), 1)], 1),
             (vec![(at("127.0.0.2"), 1)], OTHER),
         ] {
             let entrances = Entrances(all);

@@ -18,14 +18,21 @@ const FINISHED: [u8; 4] = [6, 8, 9, 11];
 
 /// The address of a connection's peer; of one that is broken, none.
 pub(super) fn peer(socket: impl AsFd) -> Option<SocketAddr> {
-    let address = SocketAddr::try_from(getpeername(socket).ok()??).ok()?;
-    Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
+    SocketAddr::try_from(getpeername(socket).ok()??)
+        .ok()
+        .map(canonical)
 }
 
 /// The address that its peer has connected to; of one that is no TCP connection, none.
 pub(super) fn local(socket: impl AsFd) -> Option<SocketAddr> {
-    let address = SocketAddr::try_from(getsockname(socket).ok()?).ok()?;
-    Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
+    SocketAddr::try_from(getsockname(socket).ok()?)
+        .ok()
+        .map(canonical)
+}
+
+/// An address as it is compared: of IPv4 even where IPv6 carries it, and without a scope.
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// How the peer of a connection stands; of one that is broken, nothing.
