@@ -41,3 +41,7 @@ pub enum Command {
     /// requirement that it rests on
     Check(Box<CheckOptions>),
 }
+
+#[cfg(test)]
+#[path = "cli_tests.rs"]
+mod tests;

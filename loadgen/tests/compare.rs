@@ -174,6 +174,12 @@ fn commands_that_cannot_be_followed_are_refused_before_anything_starts() {
             &["--", "--json", "x"],
             "--json is set by compare itself",
         ),
+        (
+            &right,
+            &right,
+            &["--", "-d1s"],
+            "--duration is set by compare itself",
+        ),
         (&right, &right, &["--url", "http://x"], "--url: "),
         (&right, &right, &["--rounds", "0"], "0 is not in 1..=10000"),
         (

@@ -36,7 +36,7 @@ use crate::usage::UsageError;
 const VERSION_LIMIT: Duration = Duration::from_secs(2);
 
 /// Options of `ringload run` that this program sets, and that `--` cannot.
-const OURS: [&str; 11] = [
+const OURS: [&str; 10] = [
     "--json",
     "--quiet",
     "--csv",
@@ -44,7 +44,6 @@ const OURS: [&str; 11] = [
     "--hdr-log",
     "--server-pid",
     "--cpu",
-    "--duration",
     "--warmup",
     "--start-at",
     "--seed",
@@ -188,6 +187,10 @@ fn load(options: &CompareOptions) -> anyhow::Result<Vec<String>> {
     let words = std::iter::once(url).chain(load.iter().cloned());
     let run = RunOptions::parse(words)
         .map_err(|UsageError(why)| UsageError(format!("the load: {why}")))?;
+    if run.duration.is_some() {
+        let why = "--duration is set by compare itself; give it before -- or not at all";
+        return Err(UsageError(why.to_owned()).into());
+    }
     run.check()?;
     check_load(&run, &options.fail_if)?;
     Ok(load)

@@ -30,7 +30,7 @@ pub struct CompareOptions {
     pub(crate) rounds: u32,
 
     /// How long to measure each, in each round
-    #[arg(long, default_value = "2s", value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, short, default_value = "2s", value_name = "TIME", value_parser = parse_duration)]
     pub(crate) duration: Duration,
 
     /// Load before that, which does not count
@@ -49,7 +49,7 @@ pub struct CompareOptions {
     pub(crate) strict: bool,
 
     /// Connections [default: 64]
-    #[arg(long, value_name = "N")]
+    #[arg(long, short, value_name = "N")]
     pub(crate) connections: Option<String>,
 
     /// Messages in flight per connection [default: 1]
@@ -57,7 +57,7 @@ pub struct CompareOptions {
     pub(crate) depth: Option<String>,
 
     /// An open loop at this rate instead
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, short = 'q', value_name = "RATE")]
     pub(crate) rate: Option<String>,
 
     /// Full duplex instead

@@ -18,7 +18,7 @@ pub(crate) struct TlsOptions {
     pub(crate) tls_ca: Option<PathBuf>,
 
     /// Trust any certificate: only for a server that you know to be the right one
-    #[arg(long)]
+    #[arg(long, short = 'k')]
     pub(crate) tls_insecure: bool,
 }
 
@@ -63,7 +63,7 @@ pub(crate) struct TargetOptions {
 
     /// A header of the upgrade request; repeatable. Host takes the place of the URL's; Upgrade,
     /// Connection and Sec-WebSocket-* cannot be given
-    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = Header::parse)]
+    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = Header::parse)]
     pub(crate) headers: Vec<Header>,
 
     /// A subprotocol to offer; repeatable, the one preferred most first. The server must take one

@@ -16,7 +16,7 @@ pub struct IdleOptions {
     pub(crate) target: TargetOptions,
 
     /// Connections to open
-    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    #[arg(long, short, default_value_t = 10_000, value_name = "N")]
     pub(crate) connections: usize,
 
     /// How long to hold them, once open

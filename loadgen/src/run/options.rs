@@ -32,7 +32,7 @@ const IN_FLIGHT_BYTES_MAX: usize = 4 << 30;
 #[derive(Args, Clone, Debug)]
 pub struct TrafficOptions {
     /// Connections, spread evenly over the threads
-    #[arg(long, default_value_t = 64, value_name = "N")]
+    #[arg(long, short, default_value_t = 64, value_name = "N")]
     pub connections: usize,
 
     /// Payload of a message: 32, 64KiB; a list 32,1KiB,64KiB (each as likely as the others); a range
@@ -85,7 +85,7 @@ pub struct TrafficOptions {
     pub(crate) heavy_size: usize,
 
     /// Load threads; auto is one for each CPU that may be used
-    #[arg(long, default_value = "auto", value_name = "N|auto", value_parser = parse_threads)]
+    #[arg(long, short, default_value = "auto", value_name = "N|auto", value_parser = parse_threads)]
     pub(crate) threads: Threads,
 
     /// Run on these CPUs only, each load thread on one of them: 1 or 0,2-3
@@ -141,7 +141,7 @@ pub struct RunOptions {
 
     /// Open loop: messages per second over all connections, whatever the server does: 50k; a ramp
     /// 1k..50k/30s; steps 1k/10s,2k/10s. Latency then counts from when each message was due
-    #[arg(long, value_name = "RATE", value_parser = Rates::parse, conflicts_with = "duplex")]
+    #[arg(long, short = 'q', value_name = "RATE", value_parser = Rates::parse, conflicts_with = "duplex")]
     pub rate: Option<Rates>,
 
     /// When the messages of an open loop are due
@@ -153,7 +153,7 @@ pub struct RunOptions {
     pub(crate) duplex: bool,
 
     /// How long to measure [default: 5s, or as long as the steps of --rate]
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, short, value_name = "TIME", value_parser = parse_duration)]
     pub duration: Option<Duration>,
 
     /// Load before that, which does not count; of an open loop, at its first rate

@@ -26,12 +26,12 @@ pub struct StormOptions {
     pub(crate) target: TargetOptions,
 
     /// Connections at a time; with --rate, the most at a time
-    #[arg(long, default_value_t = 64, value_name = "N")]
+    #[arg(long, short, default_value_t = 64, value_name = "N")]
     pub(crate) connections: usize,
 
     /// Open storm: connects per second, whatever the server does: 500; a ramp 100..2k/30s; steps
     /// 100/10s,1k/10s. A visit then counts from when it was due
-    #[arg(long, value_name = "RATE", value_parser = Rates::parse)]
+    #[arg(long, short = 'q', value_name = "RATE", value_parser = Rates::parse)]
     pub(crate) rate: Option<Rates>,
 
     /// When the visits of an open storm are due
@@ -55,7 +55,7 @@ pub struct StormOptions {
     pub(crate) tolerate: bool,
 
     /// How long to measure [default: 5s, or as long as the steps of --rate]
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, short, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) duration: Option<Duration>,
 
     /// Load before that, which does not count; of an open storm, at its first rate
@@ -72,7 +72,7 @@ pub struct StormOptions {
     pub(crate) first_visit: u32,
 
     /// Threads that visit; auto is one for each CPU that may be used
-    #[arg(long, default_value = "1", value_name = "N|auto", value_parser = parse_threads)]
+    #[arg(long, short, default_value = "1", value_name = "N|auto", value_parser = parse_threads)]
     pub(crate) threads: Threads,
 
     /// Run on these CPUs only, each thread on one of them: 1 or 0,2-3
