@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 const COMMON: &str = "In every document";
 
 /// A file of ringload's documents, and the section of its schema.
-const DOCUMENTS: [(&str, &str); 7] = [
+const DOCUMENTS: [(&str, &str); 8] = [
     ("mod", COMMON),
+    ("gate", COMMON),
     ("latency", COMMON),
     ("run", "`ringload-run/2`"),
     ("storm", "`ringload-storm/2`"),

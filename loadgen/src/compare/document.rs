@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::gate::Outcome;
 use crate::measure::placement::Placement;
 use crate::measure::verdict::Verdict;
+use crate::output::document::gate::GateResult;
 use crate::output::document::latency::Latency;
 use crate::output::document::run::RunDocument;
 use crate::output::document::{Environment, Status};
@@ -89,16 +89,6 @@ pub(crate) struct Ratio {
     pub(crate) rounds: usize,
     /// `b is higher`, `b is lower` or `unresolved`.
     pub(crate) verdict: String,
-}
-
-/// What came of one condition.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct GateResult {
-    /// As it was given, such as `cpu>1.05`.
-    pub(crate) condition: String,
-    pub(crate) outcome: Outcome,
-    /// One sentence.
-    pub(crate) reason: String,
 }
 
 impl Figures {

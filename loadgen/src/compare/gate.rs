@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
-use crate::compare::document::{Figures, GateResult};
+use crate::compare::document::Figures;
+use crate::measure::condition::{Condition as Written, Side, Unit};
 use crate::measure::verdict::Verdict;
+use crate::output::document::gate::{GateResult, Outcome};
 use crate::trial::estimate::{Estimate, ROUNDS_TO_DECIDE};
 
 /// What two servers can differ in.
@@ -46,70 +46,36 @@ impl Metric {
     }
 }
 
-/// Above or below.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
-    Above,
-    Below,
-}
-
 /// A condition of `--fail-if`: `cpu>1.05`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Condition {
     pub(crate) metric: Metric,
-    side: Side,
-    bound: f64,
-}
-
-/// What the rounds say about a condition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Outcome {
-    /// It holds: a failure.
-    Failed,
-    /// It does not.
-    Passed,
-    /// They cannot tell.
-    Unresolved,
+    /// The bound is a ratio.
+    written: Written,
 }
 
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let side = match self.side {
-            Side::Above => '>',
-            Side::Below => '<',
-        };
-        write!(f, "{}{side}{}", self.metric.name(), self.bound)
+        self.written.fmt(f)
     }
 }
 
 impl Condition {
     /// Reads one. The error says what would be right.
     pub(crate) fn parse(text: &str) -> Result<Condition, String> {
-        let at = text
-            .find(['>', '<'])
-            .ok_or("write a metric, > or <, and a ratio, such as cpu>1.05")?;
-        let (name, rest) = text.split_at(at);
+        let written = Written::parse(text)?;
         let metric = METRICS
             .into_iter()
-            .find(|metric| metric.name() == name.trim())
-            .ok_or("the metrics are throughput, cpu, p50 and p99")?;
-        let side = if rest.starts_with('>') {
-            Side::Above
-        } else {
-            Side::Below
-        };
-        let bound = rest[1..]
-            .trim()
-            .parse()
-            .ok()
-            .filter(|bound: &f64| bound.is_finite() && *bound > 0.0)
-            .ok_or("the bound is a ratio of B to A above 0, such as 1.05")?;
-        Ok(Condition {
-            metric,
-            side,
-            bound,
-        })
+            .find(|metric| metric.name() == written.name)
+            .or((written.name == "rate").then_some(Metric::Throughput))
+            .ok_or_else(|| {
+                let name = &written.name;
+                format!("{name:?} is not compared; the metrics are throughput, cpu, p50 and p99")
+            })?;
+        if written.unit != Unit::Plain || written.bound <= 0.0 {
+            return Err("the bound is a ratio of B to A above 0, such as 1.05".to_owned());
+        }
+        Ok(Condition { metric, written })
     }
 
     /// What `estimate` says about it.
@@ -158,17 +124,11 @@ impl Condition {
                 format!("{rounds} rounds settle nothing, {ROUNDS_TO_DECIDE} may; they say {found}");
             return (Outcome::Unresolved, why);
         }
-        let (is_beyond, is_certain, is_clear) = match self.side {
-            Side::Above => (
-                ratio > self.bound,
-                low > self.bound.min(1.0),
-                high <= self.bound,
-            ),
-            Side::Below => (
-                ratio < self.bound,
-                high < self.bound.max(1.0),
-                low >= self.bound,
-            ),
+        let bound = self.written.bound;
+        let is_beyond = self.written.holds(ratio);
+        let (is_certain, is_clear) = match self.written.side {
+            Side::Above => (low > bound.min(1.0), high <= bound),
+            Side::Below => (high < bound.max(1.0), low >= bound),
         };
         if is_beyond && is_certain {
             (Outcome::Failed, format!("the ratio is {found}"))
@@ -250,15 +210,17 @@ mod tests {
     }
 
     #[test]
-    fn conditions_are_read_and_shown_again() {
+    fn conditions_are_ratios_of_what_is_compared() {
         for text in ["cpu>1.05", "throughput<0.95", "p99>2", "p50<0.5"] {
             assert_eq!(Condition::parse(text).unwrap().to_string(), text);
         }
         let spaced = Condition::parse(" cpu > 1.05").unwrap();
         assert_eq!(spaced.to_string(), "cpu>1.05");
+        let rate = Condition::parse("rate<0.9").unwrap();
+        assert_eq!(rate.metric, Metric::Throughput);
         for wrong in [
             "", "cpu", "cpu=1", "cpu>", "cpu>x", "cpu>0", "cpu>-1", "cpu>NaN", "cpu>inf", "rss>1",
-            ">1", "cpu>>1", "cpu>=1",
+            "p99>5ms", "rss>1KiB",
         ] {
             assert!(Condition::parse(wrong).is_err(), "{wrong:?}");
         }

@@ -14,13 +14,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use self::gate::{Condition, METRICS, Metric, Outcome};
+use self::gate::{Condition, METRICS, Metric};
 use self::rounds::{Match, OVERHEAD};
 use crate::compare::document::{COMPARE_SCHEMA, CompareDocument, Contestant, Ratio, Round};
 use crate::compare::options::CompareOptions;
 use crate::interrupt::Interrupt;
 use crate::measure::placement::Placement;
 use crate::output::deliver;
+use crate::output::document::gate::Outcome;
 use crate::output::document::{Environment, Status};
 use crate::run::options::RunOptions;
 use crate::target::Target;
@@ -36,7 +37,8 @@ use crate::usage::UsageError;
 const VERSION_LIMIT: Duration = Duration::from_secs(2);
 
 /// Options of `ringload run` that this program sets, and that `--` cannot.
-const OURS: [&str; 10] = [
+const OURS: [&str; 11] = [
+    "--fail-if",
     "--json",
     "--quiet",
     "--csv",

@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use crate::compare::document::{CompareDocument, Figures, Ratio};
-use crate::compare::gate::{METRICS, Metric, Outcome};
+use crate::compare::gate::{METRICS, Metric};
 use crate::measure::verdict::Verdict;
+use crate::output::gate::line;
 use crate::trial::estimate::ROUNDS_TO_DECIDE;
 use crate::trial::spread::Spread;
 
@@ -43,16 +44,7 @@ pub(crate) fn table(document: &CompareDocument) -> String {
         let _ = writeln!(text, "{note}");
     }
     for result in &document.gate {
-        let outcome = match result.outcome {
-            Outcome::Failed => "FAILED",
-            Outcome::Passed => "passed",
-            Outcome::Unresolved => "unresolved",
-        };
-        let _ = writeln!(
-            text,
-            "--fail-if {}: {outcome}: {}",
-            result.condition, result.reason
-        );
+        let _ = writeln!(text, "--fail-if {}", line(result));
     }
     text
 }

@@ -5,6 +5,7 @@
 //!    └ memory before, full, after ── report
 //! ```
 
+mod figures;
 mod holder;
 mod limits;
 pub(crate) mod options;
@@ -14,14 +15,15 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use anyhow::Context;
 
+use self::figures::FIGURES;
 use self::holder::Holder;
 use self::limits::MachineTcpReading;
 use crate::idle::options::IdleOptions;
 use crate::interrupt::Interrupt;
 use crate::measure::process::{Memory, family_memory};
-use crate::output::check_writable;
 use crate::output::document::idle::{Growth, IDLE_SCHEMA, IdleDocument, MachineTcp};
 use crate::output::document::{Environment, Status};
+use crate::output::{check_writable, gate};
 use crate::progress::Progress;
 use crate::run::{observe, seed};
 
@@ -34,9 +36,12 @@ pub(crate) fn run(options: &IdleOptions) -> anyhow::Result<Status> {
         check_writable(path)?;
     }
     options.check()?;
+    options.gate.check(&FIGURES)?;
     observe(&options.server_pids)?;
     let interrupt = Interrupt::install().context("taking over signals")?;
-    let document = measure(options, &interrupt)?;
+    let mut document = measure(options, &interrupt)?;
+    document.gate = options.gate.judge(&FIGURES, &document);
+    gate::conclude(&document.gate, &mut document.status, &mut document.error);
     report::deliver(options, &document)?;
     Ok(document.status)
 }
@@ -142,6 +147,7 @@ fn measure(options: &IdleOptions, interrupt: &Interrupt) -> anyhow::Result<IdleD
         schema: IDLE_SCHEMA.to_owned(),
         status: trouble.status,
         error: trouble.error,
+        gate: Vec::new(),
         environment: Environment::read(),
         url: options.target.urls[0].url.clone(),
         address: opened.address,

@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::dial::options::TargetOptions;
 use crate::output::OutputOptions;
+use crate::output::gate::GateOptions;
 use crate::quantity::parse_duration;
 use crate::usage::{UsageError, at_least_one, make_room_for};
 
@@ -34,6 +35,9 @@ pub struct IdleOptions {
     /// Seed of payloads and masking keys [default: from the kernel]
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) gate: GateOptions,
 
     #[command(flatten)]
     pub(crate) output: OutputOptions,

@@ -2,6 +2,7 @@
 
 use crate::idle::options::IdleOptions;
 use crate::output::document::idle::IdleDocument;
+use crate::output::gate;
 use crate::output::table::Table;
 use crate::quantity::{bytes, grouped};
 
@@ -69,6 +70,7 @@ fn table(document: &IdleDocument) -> String {
         "sample",
         format!("{} connections still echoed{lost}", document.sample_echoed),
     );
+    gate::rows(&mut table, &document.gate);
     table.into_text()
 }
 

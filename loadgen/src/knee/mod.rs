@@ -5,6 +5,7 @@
 //!    └───────────────────────────────────────────────────┘
 //! ```
 
+mod figures;
 pub(crate) mod options;
 mod point;
 mod report;
@@ -12,6 +13,7 @@ mod search;
 
 use anyhow::{Context, anyhow};
 
+use self::figures::FIGURES;
 use self::point::{Step, Terms};
 use self::search::{Above, Cause, Finding, Range, Search};
 use crate::interrupt::Interrupt;
@@ -20,12 +22,13 @@ use crate::measure::verdict::Verdict;
 use crate::output::document::knee::{Best, KNEE_SCHEMA, KneeDocument, Point};
 use crate::output::document::run::{Load, Rate};
 use crate::output::document::{Environment, Status};
-use crate::output::{check_writable, deliver, tell};
+use crate::output::{check_writable, deliver, gate, tell};
 use crate::run::measure;
 
 /// Runs and reports.
 pub(crate) fn run(options: &KneeOptions) -> anyhow::Result<Status> {
     options.check()?;
+    options.gate.check(&FIGURES)?;
     for file in [&options.output.json, &options.csv].into_iter().flatten() {
         check_writable(file)?;
     }
@@ -58,7 +61,9 @@ pub(crate) fn run(options: &KneeOptions) -> anyhow::Result<Status> {
         precision: options.precision / 100.0,
     };
     let course = climb(range, &terms, measure_at, tell)?;
-    let document = document(options, load, course);
+    let mut document = document(options, load, course);
+    document.gate = options.gate.judge(&FIGURES, &document);
+    gate::conclude(&document.gate, &mut document.status, &mut document.error);
     let delivered = deliver(
         &document,
         || report::table(&document),
@@ -172,6 +177,7 @@ fn document(options: &KneeOptions, load: Option<Load>, course: Course) -> KneeDo
         schema: KNEE_SCHEMA.to_owned(),
         status,
         error,
+        gate: Vec::new(),
         environment: Environment::read(),
         load: load.map(|load| Load {
             rate: Some(Rate {
@@ -210,8 +216,7 @@ fn nothing_met(options: &KneeOptions, points: &[Point]) -> String {
 
 /// The last step at the best rate that met.
 fn best(rate: f64, points: &[Point]) -> Option<Best> {
-    let met = |point: &&Point| point.rate == rate && point.meets;
-    let point = points.iter().rev().find(met)?;
+    let point = figures::best(rate, points)?;
     Some(Best {
         rate,
         p50_ns: point.p50_ns?,

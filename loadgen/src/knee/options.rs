@@ -8,6 +8,7 @@ use clap::Args;
 use crate::dial::options::TargetOptions;
 use crate::measure::objective::Objective;
 use crate::output::OutputOptions;
+use crate::output::gate::GateOptions;
 use crate::quantity::parse_duration;
 use crate::run::options::{RunOptions, TrafficOptions};
 use crate::schedule::{Arrivals, Rates, parse_rate};
@@ -58,6 +59,9 @@ pub struct KneeOptions {
     pub(crate) csv: Option<PathBuf>,
 
     #[command(flatten)]
+    pub(crate) gate: GateOptions,
+
+    #[command(flatten)]
     pub(crate) output: OutputOptions,
 }
 
@@ -95,6 +99,7 @@ impl KneeOptions {
             duration: Some(self.step),
             warmup: self.warmup,
             start_at: None,
+            gate: GateOptions::default(),
             output: OutputOptions {
                 json: None,
                 quiet: true,

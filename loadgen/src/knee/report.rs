@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use crate::output::document::knee::{KneeDocument, Point};
+use crate::output::gate;
 use crate::output::table::Table;
 use crate::quantity::{grouped, time};
 
@@ -58,6 +59,7 @@ pub(super) fn table(document: &KneeDocument) -> String {
         "verdict",
         format!("{} ({})", document.verdict.name(), document.verdict_reason),
     );
+    gate::rows(&mut table, &document.gate);
     let mut text = table.into_text();
     if !document.points.is_empty() {
         text.push('\n');

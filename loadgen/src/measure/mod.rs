@@ -1,5 +1,6 @@
 //! What the kernel says about the run: CPU time, waiting time, memory, steal.
 
+pub(crate) mod condition;
 pub mod host;
 pub(crate) mod objective;
 pub mod others;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use hdrhistogram::Histogram;
 
+use crate::measure::condition::{Condition, Side, Unit, quantile};
 use crate::quantity::time;
 
 /// Bounds that must all hold.
@@ -69,48 +70,21 @@ fn parse_bound(text: &str) -> Result<Bound, String> {
             "{text:?} is no objective; write p50<200us, p99<1ms, p99.9<5ms or max<1s, several with commas"
         )
     };
-    let (name, limit) = text.split_once('<').ok_or_else(wrong)?;
-    let name = name.trim();
-    let quantile = match name.strip_prefix('p') {
-        _ if name == "max" => 1.0,
-        Some(percent) if percent.starts_with(|c: char| c.is_ascii_digit()) => percent
-            .parse::<f64>()
-            .ok()
-            .filter(|percent| *percent > 0.0 && *percent < 100.0)
-            .map(|percent| percent / 100.0)
-            .ok_or_else(|| {
-                format!("{name:?} is no percentile; write one such as p50 or p99.9, or max")
-            })?,
-        _ => return Err(wrong()),
-    };
-    Ok(Bound {
-        name: name.to_owned(),
-        quantile,
-        below_ns: parse_limit(limit.trim()).ok_or_else(wrong)?,
-    })
-}
-
-/// A time with its unit: a bare number would be a guess.
-fn parse_limit(text: &str) -> Option<u64> {
-    let units = [
-        ("ms", 1e6),
-        ("us", 1e3),
-        ("µs", 1e3),
-        ("μs", 1e3),
-        ("ns", 1.0),
-        ("s", 1e9),
-    ];
-    let (number, ns) = units
-        .into_iter()
-        .find_map(|(unit, ns)| Some((text.strip_suffix(unit)?, ns)))?;
-    let number = number.trim_end();
-    if !number.starts_with(|c: char| c.is_ascii_digit()) {
-        return None;
+    let condition = Condition::parse(text).map_err(|_| wrong())?;
+    let is_time_below = condition.side == Side::Below && condition.unit == Unit::Time;
+    let limits = 1.0..=u64::MAX as f64 / 2.0;
+    if !is_time_below || !limits.contains(&condition.bound) {
+        return Err(wrong());
     }
-    let limit_ns = number.parse::<f64>().ok()? * ns;
-    (1.0..=u64::MAX as f64 / 2.0)
-        .contains(&limit_ns)
-        .then_some(limit_ns as u64)
+    let name = condition.name;
+    let quantile = quantile(&name).ok_or_else(|| {
+        format!("{name:?} is no percentile; write one such as p50 or p99.9, or max")
+    })?;
+    Ok(Bound {
+        name,
+        quantile,
+        below_ns: condition.bound as u64,
+    })
 }
 
 #[cfg(test)]

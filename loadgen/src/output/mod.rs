@@ -2,6 +2,7 @@
 
 pub(crate) mod csv;
 pub mod document;
+pub(crate) mod gate;
 pub(crate) mod hdr_log;
 pub(crate) mod histogram;
 pub mod page;

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::document::latency::Latency;
 use super::document::run::{Checks, Load, Loop, MessageSize, RunDocument, RunResult, Server};
+use super::gate;
 use crate::quantity::{bytes, grouped, known, time};
 
 /// Width of the names' column.
@@ -43,6 +44,7 @@ pub(crate) fn run_table(document: &RunDocument) -> String {
         let verdict = result.verdict.name();
         table.row("verdict", format!("{verdict}: {}", result.verdict_reason));
     }
+    gate::rows(&mut table, &document.gate);
     table.into_text()
 }
 

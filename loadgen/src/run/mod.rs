@@ -7,6 +7,7 @@
 //! ```
 
 mod conduct;
+mod figures;
 mod live;
 pub mod options;
 mod plan;
@@ -19,6 +20,7 @@ use anyhow::Context;
 use hdrhistogram::Histogram;
 
 use self::conduct::{Conductor, Course, DRAIN_TIMEOUT, Stretch};
+use self::figures::FIGURES;
 use self::live::Live;
 use self::series::Series;
 use self::threads::{Gathered, gather};
@@ -31,7 +33,7 @@ use crate::measure::process::{cpu_source, tasks};
 use crate::measure::window::Observed;
 use crate::output::document::run::{Loop, RUN_SCHEMA, RunDocument};
 use crate::output::document::{Environment, Status};
-use crate::output::{check_file, check_writable, csv, deliver, histogram, table};
+use crate::output::{check_file, check_writable, csv, deliver, gate, histogram, table};
 use crate::run::options::RunOptions;
 use crate::slow::SlowReaders;
 use crate::usage::{UsageError, make_room_for};
@@ -56,12 +58,15 @@ pub(crate) fn run(options: &RunOptions) -> anyhow::Result<Status> {
     if let Some(file) = &options.output.json {
         check_writable(file)?;
     }
+    options.gate.check(&FIGURES)?;
     let interrupt = Interrupt::install().context("taking over signals")?;
     let Measured {
-        document,
+        mut document,
         latency,
         log,
     } = measure(options, &interrupt)?;
+    document.gate = options.gate.judge(&FIGURES, &document);
+    gate::conclude(&document.gate, &mut document.status, &mut document.error);
     let mut written = vec![deliver(
         &document,
         || table::run_table(&document),
@@ -136,6 +141,7 @@ pub fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Result<Me
         load,
         checks: gathered.checks,
         error,
+        gate: Vec::new(),
     };
     let log = course.series.as_mut().map_or(Ok(()), Series::finish_log);
     let latency = course.series.map(|series| series.latency);

@@ -9,6 +9,7 @@ use crate::dial::options::TargetOptions;
 use crate::engine::Choice;
 use crate::load::{Threads, parse_threads};
 use crate::output::OutputOptions;
+use crate::output::gate::GateOptions;
 use crate::payload::Kinds;
 use crate::payload::size::Sizes;
 use crate::quantity::{CpuList, parse_cpu_list, parse_duration, parse_size};
@@ -163,6 +164,9 @@ pub struct RunOptions {
     /// Begin the load at this time, in seconds since 1970, so that several machines begin together
     #[arg(long, value_name = "UNIX_SECONDS")]
     pub(crate) start_at: Option<f64>,
+
+    #[command(flatten)]
+    pub(crate) gate: GateOptions,
 
     /// Where the result goes.
     #[command(flatten)]

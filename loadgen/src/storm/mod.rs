@@ -11,6 +11,7 @@
 //! ```
 
 mod conduct;
+mod figures;
 mod findings;
 pub(crate) mod options;
 mod report;
@@ -22,14 +23,15 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use anyhow::Context;
 
+use self::figures::FIGURES;
 use self::schedule::Plan as Schedule;
 use crate::control::Control;
 use crate::dial::Dialer;
 use crate::interrupt::Interrupt;
 use crate::load::pin;
 use crate::measure::window::Observed;
-use crate::output::check_writable;
 use crate::output::document::Status;
+use crate::output::{check_writable, gate};
 use crate::payload::{Pool, Random};
 use crate::run::{observe, seed};
 use crate::storm::options::StormOptions;
@@ -56,6 +58,7 @@ struct Storm<'a> {
 /// Runs and reports; see [`crate::run::run`].
 pub(crate) fn run(options: &StormOptions) -> anyhow::Result<Status> {
     options.check()?;
+    options.gate.check(&FIGURES)?;
     if let Some(path) = &options.output.json {
         check_writable(path)?;
     }
@@ -85,7 +88,9 @@ pub(crate) fn run(options: &StormOptions) -> anyhow::Result<Status> {
         backlogs: (0..threads).map(|_| AtomicU64::new(0)).collect(),
     };
     let course = storm.conduct(&interrupt)?;
-    let document = report::document(&storm, &course);
+    let mut document = report::document(&storm, &course);
+    document.gate = options.gate.judge(&FIGURES, &document);
+    gate::conclude(&document.gate, &mut document.status, &mut document.error);
     report::deliver(options, &document)?;
     Ok(document.status)
 }

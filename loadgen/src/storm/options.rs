@@ -8,6 +8,7 @@ use crate::dial::options::TargetOptions;
 use crate::load::allowed_cpus;
 use crate::load::{Threads, parse_threads};
 use crate::output::OutputOptions;
+use crate::output::gate::GateOptions;
 use crate::quantity::{CpuList, parse_cpu_list, parse_duration, parse_size};
 use crate::schedule::{Arrivals, Rates};
 use crate::target::Protocol;
@@ -86,6 +87,9 @@ pub struct StormOptions {
     /// Seed of payloads, masking keys and Poisson arrivals [default: from the kernel]
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) gate: GateOptions,
 
     #[command(flatten)]
     pub(crate) output: OutputOptions,

@@ -11,6 +11,7 @@ use crate::output::document::storm::{
     STORM_SCHEMA, StormBacklog, StormDocument, StormLoad, StormResult,
 };
 use crate::output::document::{Environment, Status};
+use crate::output::gate;
 use crate::output::table::{Table, latency_rows};
 use crate::quantity::{bytes, grouped, known, time};
 use crate::storm::options::StormOptions;
@@ -26,6 +27,7 @@ pub(super) fn document(storm: &Storm<'_>, course: &Course) -> StormDocument {
         schema: STORM_SCHEMA.to_owned(),
         status,
         error,
+        gate: Vec::new(),
         environment: Environment::read(),
         load: load(storm, course),
         visits_verified: course.findings.verified,
@@ -213,6 +215,7 @@ fn table(document: &StormDocument) -> String {
         "verified",
         format!("{} visits", grouped(document.visits_verified)),
     );
+    gate::rows(&mut table, &document.gate);
     table.into_text()
 }
 

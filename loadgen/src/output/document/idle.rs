@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::gate::GateResult;
 use super::{Environment, Status};
 use crate::measure::process::Memory;
 
@@ -16,6 +17,9 @@ pub struct IdleDocument {
     pub status: Status,
     /// One sentence, unless the status is `ok`.
     pub error: Option<String>,
+    /// What `--fail-if` asked for, and what came of it.
+    #[serde(default)]
+    pub gate: Vec<GateResult>,
     pub environment: Environment,
     pub url: String,
     /// Where that was; `None` if never connected.

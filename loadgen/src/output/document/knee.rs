@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::gate::GateResult;
 use super::run::Load;
 use super::{Environment, Status};
 use crate::measure::verdict::Verdict;
@@ -17,6 +18,9 @@ pub struct KneeDocument {
     pub status: Status,
     /// One sentence, unless the status is `ok`.
     pub error: Option<String>,
+    /// What `--fail-if` asked for, and what came of it.
+    #[serde(default)]
+    pub gate: Vec<GateResult>,
     pub environment: Environment,
     /// The load of every step; its `rate.text` is the range that was searched. `None` if no step was
     /// finished.

@@ -9,6 +9,7 @@
     reason = "docs/ringload-json.md has every field, and a test that it does"
 )]
 
+pub mod gate;
 pub mod idle;
 pub mod knee;
 pub mod latency;

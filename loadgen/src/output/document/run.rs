@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::gate::GateResult;
 use super::latency::Latency;
 use super::{Environment, Status};
 use crate::measure::process::{CpuSource, Memory};
@@ -18,6 +19,9 @@ pub struct RunDocument {
     pub status: Status,
     /// One sentence, unless the status is `ok`.
     pub error: Option<String>,
+    /// What `--fail-if` asked for, and what came of it.
+    #[serde(default)]
+    pub gate: Vec<GateResult>,
     pub environment: Environment,
     pub load: Load,
     pub checks: Checks,

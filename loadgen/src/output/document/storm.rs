@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::gate::GateResult;
 use super::latency::Latency;
 use super::run::Rate;
 use super::{Environment, Status};
@@ -19,6 +20,9 @@ pub struct StormDocument {
     pub status: Status,
     /// One sentence, unless the status is `ok`.
     pub error: Option<String>,
+    /// What `--fail-if` asked for, and what came of it.
+    #[serde(default)]
+    pub gate: Vec<GateResult>,
     pub environment: Environment,
     pub load: StormLoad,
     /// Visits that ended well, warm-up and drain included.
