@@ -54,6 +54,81 @@ fn a_condition_that_holds_is_status_3_with_its_value_in_a_line() {
     }
 }
 
+/// Both files, whatever came of it; the summary is appended to.
+#[test]
+fn a_summary_and_test_cases_are_written_of_what_passed_and_what_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    for (command, arguments) in commands() {
+        let url = format!("ws://{}", serve(Habit::Right));
+        let [summary, junit] =
+            ["md", "xml"].map(|end| folder.path().join(format!("{command}.{end}")));
+        std::fs::write(&summary, "before\n").unwrap();
+        let (fails, passes) = match command {
+            "idle" => ("connections<6", "errors>0"),
+            _ => ("rate<900M", "p99<0ns"),
+        };
+        let line = format!(
+            "{command} {url} {arguments} --quiet --fail-if {fails} --fail-if {passes} --summary {} --junit {}",
+            summary.display(),
+            junit.display()
+        );
+        assert_eq!(ringload(&line).status.code(), Some(3), "{line}");
+        let text = std::fs::read_to_string(&summary).unwrap();
+        assert!(text.starts_with("before\n### ringload "), "{text}");
+        assert!(
+            text.contains("FAILED: what was asked for is not met"),
+            "{text}"
+        );
+        assert!(text.contains("\n| | |\n|---|---|\n"), "{text}");
+        assert!(
+            text.contains("\\<6: FAILED") || text.contains("\\<900M: FAILED"),
+            "{text}"
+        );
+        let text = std::fs::read_to_string(&junit).unwrap();
+        let tree = roxmltree::Document::parse(&text).unwrap();
+        let root = tree.root_element();
+        assert_eq!(root.attribute("tests"), Some("3"));
+        assert_eq!(root.attribute("failures"), Some("1"));
+        let named = |name| {
+            tree.descendants()
+                .find(|node| node.attribute("name") == Some(name))
+        };
+        let failed = named(fails).unwrap();
+        assert!(failed.children().any(|node| node.has_tag_name("failure")));
+        assert!(!named(passes).unwrap().has_children());
+    }
+}
+
+/// A run that went wrong is a test case that failed, though no condition did.
+#[test]
+fn what_went_wrong_is_a_failed_test_case() {
+    let folder = tempfile::tempdir().unwrap();
+    let junit = folder.path().join("junit.xml");
+    let url = format!("ws://{}", serve(Habit::CorruptFirst(3)));
+    let line = format!(
+        "run {url} -c 1 -d 200ms --quiet --junit {}",
+        junit.display()
+    );
+    assert_eq!(ringload(&line).status.code(), Some(1));
+    let text = std::fs::read_to_string(&junit).unwrap();
+    let tree = roxmltree::Document::parse(&text).unwrap();
+    assert_eq!(
+        tree.root_element().attribute("failures"),
+        Some("1"),
+        "{text}"
+    );
+    for option in ["--summary", "--junit"] {
+        let line = format!("run {url} {option} /nowhere/file");
+        let output = ringload(&line);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(
+            stderr(&output).contains("cannot be written"),
+            "{}",
+            stderr(&output)
+        );
+    }
+}
+
 #[test]
 fn a_figure_that_is_not_known_fails_and_says_so() {
     let url = format!("ws://{}", serve(Habit::Right));

@@ -2,73 +2,35 @@
 //!
 //! A FAIL is a failure, a SKIP is skipped; a WARN passes, and says what it is about in its output.
 
-use std::fmt::Write as _;
-
-use super::report::{groups, word};
+use super::report::word;
 use super::verdict::Verdict;
-use crate::check::document::{CaseResult, CheckDocument, Totals};
+use crate::check::document::{CaseResult, CheckDocument};
+use crate::output::junit::{self, Ending, TestCase};
 
 /// The document: a suite for each group.
 pub(super) fn junit(document: &CheckDocument) -> String {
-    let mut text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned();
-    let counts = counts(&document.cases);
-    let name = escaped(&format!("ringload check {}", document.url));
-    // Writing to a string cannot fail.
-    let _ = writeln!(text, "<testsuites name=\"{name}\" {counts}>");
-    for cases in groups(&document.cases) {
-        suite(&mut text, cases);
-    }
-    text.push_str("</testsuites>\n");
-    text
+    let cases: Vec<_> = document.cases.iter().map(test_case).collect();
+    junit::junit(&format!("ringload check {}", document.url), &cases)
 }
 
-fn suite(text: &mut String, cases: &[CaseResult]) {
-    let (group, _) = split(&cases[0]);
-    let _ = writeln!(
-        text,
-        "  <testsuite name=\"{}\" {}>",
-        escaped(group),
-        counts(cases)
-    );
-    for case in cases {
-        let (group, name) = split(case);
-        let _ = write!(
-            text,
-            "    <testcase classname=\"{}\" name=\"{}\" time=\"{:.3}\"",
-            escaped(group),
-            escaped(name),
-            case.took_seconds
-        );
-        let happened = escaped(&case.happened);
-        let _ = match case.verdict {
-            Verdict::Pass => writeln!(text, "/>"),
-            Verdict::Skip => writeln!(text, "><skipped message=\"{happened}\"/></testcase>"),
-            Verdict::Warn => writeln!(
-                text,
-                "><system-out>WARN: {}</system-out></testcase>",
-                escaped(&story(case))
-            ),
-            Verdict::Fail => writeln!(
-                text,
-                "><failure type=\"{}\" message=\"{happened}\">{}</failure></testcase>",
-                word(case.level),
-                escaped(&story(case))
-            ),
-        };
+fn test_case(case: &CaseResult) -> TestCase {
+    let (group, name) = split(case);
+    let happened = case.happened.clone();
+    TestCase {
+        group: group.to_owned(),
+        name: name.to_owned(),
+        seconds: case.took_seconds,
+        ending: match case.verdict {
+            Verdict::Pass => Ending::Passed,
+            Verdict::Skip => Ending::Skipped(happened),
+            Verdict::Warn => Ending::PassedWith(format!("WARN: {}", story(case))),
+            Verdict::Fail => Ending::Failed {
+                kind: word(case.level),
+                message: happened,
+                story: story(case),
+            },
+        },
     }
-    text.push_str("  </testsuite>\n");
-}
-
-/// Attributes that count.
-fn counts(cases: &[CaseResult]) -> String {
-    let totals = Totals::of(cases);
-    let seconds: f64 = cases.iter().map(|case| case.took_seconds).sum();
-    format!(
-        "tests=\"{}\" failures=\"{}\" errors=\"0\" skipped=\"{}\" time=\"{seconds:.3}\"",
-        cases.len(),
-        totals.fail,
-        totals.skip
-    )
 }
 
 fn split(case: &CaseResult) -> (&str, &str) {
@@ -86,30 +48,10 @@ fn story(case: &CaseResult) -> String {
     lines.join("\n")
 }
 
-/// Text for an element or a quoted attribute. What XML cannot hold at all, not even escaped, is replaced.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            // In an attribute, a parser makes a space of them unless they are references.
-            '\t' | '\n' | '\r' => {
-                let _ = write!(escaped, "&#{};", u32::from(c));
-            }
-            '\0'..' ' | '\u{fffe}' | '\u{ffff}' => escaped.push(char::REPLACEMENT_CHARACTER),
-            c => escaped.push(c),
-        }
-    }
-    escaped
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::check::document::CHECK_SCHEMA;
+    use crate::check::document::{CHECK_SCHEMA, Totals};
     use crate::check::verdict::Level;
     use crate::output::document::{Environment, Status};
 

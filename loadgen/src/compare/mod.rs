@@ -37,8 +37,10 @@ use crate::usage::UsageError;
 const VERSION_LIMIT: Duration = Duration::from_secs(2);
 
 /// Options of `ringload run` that this program sets, and that `--` cannot.
-const OURS: [&str; 11] = [
+const OURS: [&str; 13] = [
     "--fail-if",
+    "--summary",
+    "--junit",
     "--json",
     "--quiet",
     "--csv",

@@ -23,7 +23,8 @@ use crate::interrupt::Interrupt;
 use crate::measure::process::{Memory, family_memory};
 use crate::output::document::idle::{Growth, IDLE_SCHEMA, IdleDocument, MachineTcp};
 use crate::output::document::{Environment, Status};
-use crate::output::{check_writable, gate};
+use crate::output::gate::Judged;
+use crate::output::{check_writable, deliver, gate};
 use crate::progress::Progress;
 use crate::run::{observe, seed};
 
@@ -42,7 +43,21 @@ pub(crate) fn run(options: &IdleOptions) -> anyhow::Result<Status> {
     let mut document = measure(options, &interrupt)?;
     document.gate = options.gate.judge(&FIGURES, &document);
     gate::conclude(&document.gate, &mut document.status, &mut document.error);
-    report::deliver(options, &document)?;
+    let delivered = deliver(
+        &document,
+        || report::table(&document).into_text(),
+        document.error.as_deref(),
+        options.output.json.as_deref(),
+        options.output.quiet,
+    );
+    let judged = Judged {
+        name: format!("idle {}", &document.url),
+        status: document.status,
+        error: document.error.as_deref(),
+        gate: &document.gate,
+    };
+    let reported = options.gate.report(&judged, || report::table(&document));
+    delivered.and(reported)?;
     Ok(document.status)
 }
 

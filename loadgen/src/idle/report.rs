@@ -1,23 +1,12 @@
 //! The result of an idle crowd, as JSON and as a table.
 
-use crate::idle::options::IdleOptions;
 use crate::output::document::idle::IdleDocument;
 use crate::output::gate;
 use crate::output::table::Table;
 use crate::quantity::{bytes, grouped};
 
-/// Writes the table and the JSON that were asked for.
-pub(super) fn deliver(options: &IdleOptions, document: &IdleDocument) -> anyhow::Result<()> {
-    crate::output::deliver(
-        document,
-        || table(document),
-        document.error.as_deref(),
-        options.output.json.as_deref(),
-        options.output.quiet,
-    )
-}
-
-fn table(document: &IdleDocument) -> String {
+/// The table.
+pub(super) fn table(document: &IdleDocument) -> Table {
     let mut table = Table::default();
     let tls = document.tls.as_ref();
     table.row(
@@ -71,7 +60,7 @@ fn table(document: &IdleDocument) -> String {
         format!("{} connections still echoed{lost}", document.sample_echoed),
     );
     gate::rows(&mut table, &document.gate);
-    table.into_text()
+    table
 }
 
 fn growth_rows(table: &mut Table, document: &IdleDocument) {

@@ -341,5 +341,5 @@ fn the_document_is_read_back_as_it_was_written() {
     let read: KneeDocument = serde_json::from_str(&text).unwrap();
     assert_eq!((read.best, &read.points), (knee.best, &knee.points));
     assert!(text.contains("\"schema\":\"ringload-knee/1\""));
-    assert!(report::table(&knee).contains("knee              at least 10,000 messages/s"));
+    assert!(report::text(&knee).contains("knee              at least 10,000 messages/s"));
 }

@@ -22,6 +22,7 @@ use crate::measure::verdict::Verdict;
 use crate::output::document::knee::{Best, KNEE_SCHEMA, KneeDocument, Point};
 use crate::output::document::run::{Load, Rate};
 use crate::output::document::{Environment, Status};
+use crate::output::gate::Judged;
 use crate::output::{check_writable, deliver, gate, tell};
 use crate::run::measure;
 
@@ -66,7 +67,7 @@ pub(crate) fn run(options: &KneeOptions) -> anyhow::Result<Status> {
     gate::conclude(&document.gate, &mut document.status, &mut document.error);
     let delivered = deliver(
         &document,
-        || report::table(&document),
+        || report::text(&document),
         document.error.as_deref(),
         options.output.json.as_deref(),
         options.output.quiet,
@@ -74,7 +75,14 @@ pub(crate) fn run(options: &KneeOptions) -> anyhow::Result<Status> {
     if let Some(path) = &options.csv {
         report::write_csv(path, &document.points)?;
     }
-    delivered?;
+    let judged = Judged {
+        name: format!("knee {}", options.target.urls[0].url),
+        status: document.status,
+        error: document.error.as_deref(),
+        gate: &document.gate,
+    };
+    let reported = options.gate.report(&judged, || report::table(&document));
+    delivered.and(reported)?;
     Ok(document.status)
 }
 

@@ -39,8 +39,18 @@ pub(super) fn progress_line(point: &Point) -> String {
     )
 }
 
-/// The table: what was found, and the curve by rate.
-pub(super) fn table(document: &KneeDocument) -> String {
+/// What was found, and the curve by rate.
+pub(super) fn text(document: &KneeDocument) -> String {
+    let mut text = table(document).into_text();
+    if !document.points.is_empty() {
+        text.push('\n');
+        text.push_str(&curve(&document.points));
+    }
+    text
+}
+
+/// What was found.
+pub(super) fn table(document: &KneeDocument) -> Table {
     let mut table = Table::default();
     if let Some(load) = &document.load {
         let load = format!(
@@ -60,12 +70,7 @@ pub(super) fn table(document: &KneeDocument) -> String {
         format!("{} ({})", document.verdict.name(), document.verdict_reason),
     );
     gate::rows(&mut table, &document.gate);
-    let mut text = table.into_text();
-    if !document.points.is_empty() {
-        text.push('\n');
-        text.push_str(&curve(&document.points));
-    }
-    text
+    table
 }
 
 fn knee(document: &KneeDocument) -> String {

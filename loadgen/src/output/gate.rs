@@ -1,12 +1,17 @@
 //! `--fail-if`: conditions on what a command found, and what came of them.
 
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
 use clap::Args;
 
 use crate::measure::condition::{Condition, Unit, quantile};
 use crate::output::document::Status;
 use crate::output::document::gate::{GateResult, Outcome};
 use crate::output::document::latency::Latency;
-use crate::output::table::Table;
+use crate::output::junit::{Ending, TestCase, junit};
+use crate::output::table::{Table, markdown};
+use crate::output::{append_file, appended, check_file, write_file};
 use crate::usage::UsageError;
 
 /// When a result is a failure.
@@ -16,6 +21,23 @@ pub(crate) struct GateOptions {
     /// errors>0; a name that is not known lists those that are; repeatable
     #[arg(long, value_name = "CONDITION", value_parser = Condition::parse)]
     pub(crate) fail_if: Vec<Condition>,
+
+    /// Append the result as a table of Markdown, as for "$GITHUB_STEP_SUMMARY"
+    #[arg(long, value_name = "FILE")]
+    pub(crate) summary: Option<PathBuf>,
+
+    /// Write JUnit's XML: a test case for each --fail-if, and one for whether all went well
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+}
+
+/// A document that is judged: what came of it, as one of many.
+pub(crate) struct Judged<'a> {
+    /// Command and URLs, such as `run ws://127.0.0.1:3000`.
+    pub(crate) name: String,
+    pub(crate) status: Status,
+    pub(crate) error: Option<&'a str>,
+    pub(crate) gate: &'a [GateResult],
 }
 
 /// A figure of the document `D` that a condition may name.
@@ -133,7 +155,27 @@ impl GateOptions {
             };
             return Err(UsageError(format!("--fail-if {condition}: {why}")));
         }
-        Ok(())
+        self.junit.as_deref().map_or(Ok(()), check_file)?;
+        self.summary.as_deref().map_or(Ok(()), check_appended)
+    }
+
+    /// Writes the files that were asked for. What cannot be written keeps the other from nobody.
+    pub(crate) fn report(
+        &self,
+        judged: &Judged<'_>,
+        table: impl FnOnce() -> Table,
+    ) -> anyhow::Result<()> {
+        let summary = self
+            .summary
+            .as_ref()
+            .map_or(Ok(()), |path| append_file(path, &summary(judged, table())));
+        let junit = self.junit.as_ref().map_or(Ok(()), |path| {
+            write_file(
+                path,
+                &junit(&format!("ringload {}", judged.name), &test_cases(judged)),
+            )
+        });
+        summary.and(junit)
     }
 
     /// What `document` says about each condition.
@@ -168,6 +210,17 @@ impl GateOptions {
     }
 }
 
+/// Refuses a file that cannot be appended to, before there is anything to say.
+fn check_appended(path: &Path) -> Result<(), UsageError> {
+    appended(path).map(drop).map_err(|error| {
+        let path = path.display();
+        let right = "name a file in a directory that exists";
+        UsageError(format!(
+            "--summary {path} cannot be written ({error}); {right}"
+        ))
+    })
+}
+
 /// Makes a result that went well one that missed what was asked for, if a condition failed.
 pub(crate) fn conclude(gate: &[GateResult], status: &mut Status, error: &mut Option<String>) {
     let failed = gate
@@ -180,6 +233,47 @@ pub(crate) fn conclude(gate: &[GateResult], status: &mut Status, error: &mut Opt
         *status = Status::Missed;
         *error = Some(failed.join("; "));
     }
+}
+
+/// A heading, what is wrong, the conditions, and the table.
+fn summary(judged: &Judged<'_>, table: Table) -> String {
+    let state = match judged.status {
+        Status::Ok => "ok",
+        Status::Failed => "FAILED",
+        Status::Interrupted => "interrupted",
+        Status::Missed => "FAILED: what was asked for is not met",
+    };
+    let mut text = format!("### ringload {}: {state}\n\n", markdown(&judged.name));
+    if let Some(error) = judged.error {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{}\n", markdown(error));
+    }
+    let _ = writeln!(text, "{}", table.into_markdown());
+    text
+}
+
+fn test_cases(judged: &Judged<'_>) -> Vec<TestCase> {
+    let case = |name: &str, failure: Option<(&'static str, &str)>| TestCase {
+        group: judged.name.clone(),
+        name: name.to_owned(),
+        seconds: 0.0,
+        ending: failure.map_or(Ending::Passed, |(kind, why)| Ending::Failed {
+            kind,
+            message: why.to_owned(),
+            story: why.to_owned(),
+        }),
+    };
+    let is_over = matches!(judged.status, Status::Failed | Status::Interrupted);
+    let failure = is_over.then(|| ("failed", judged.error.unwrap_or_default()));
+    let ended = case("all went well", failure);
+    let conditions = judged.gate.iter().map(|result| {
+        let is_failed = result.outcome == Outcome::Failed;
+        case(
+            &result.condition,
+            is_failed.then_some(("fail-if", &*result.reason)),
+        )
+    });
+    std::iter::once(ended).chain(conditions).collect()
 }
 
 /// A condition and what came of it.
@@ -218,6 +312,7 @@ mod tests {
             .map(|text| Condition::parse(text).unwrap());
         GateOptions {
             fail_if: conditions.collect(),
+            ..GateOptions::default()
         }
     }
 

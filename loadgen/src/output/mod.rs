@@ -5,6 +5,7 @@ pub mod document;
 pub(crate) mod gate;
 pub(crate) mod hdr_log;
 pub(crate) mod histogram;
+pub(crate) mod junit;
 pub mod page;
 pub mod table;
 
@@ -84,6 +85,20 @@ fn write_json(path: &Path, document: &impl Serialize) -> anyhow::Result<()> {
 /// Writes another form of a document to a file, whole or not at all.
 pub(crate) fn write_file(path: &Path, text: &str) -> anyhow::Result<()> {
     write_whole(path, text.as_bytes()).with_context(|| format!("writing {}", path.display()))
+}
+
+/// Appends to a file, as to one that others write to as well.
+pub(crate) fn append_file(path: &Path, text: &str) -> anyhow::Result<()> {
+    let append = || appended(path)?.write_all(text.as_bytes());
+    append().with_context(|| format!("writing {}", path.display()))
+}
+
+/// A file to append to, which is made if there is none.
+pub(crate) fn appended(path: &Path) -> io::Result<File> {
+    std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)
 }
 
 /// Writes a file so that whoever waits for it finds all of it or nothing. What is no file, such as a

@@ -12,24 +12,51 @@ const NAME_COLUMNS: usize = 18;
 
 /// Rows of `name  value`.
 #[derive(Default)]
-pub struct Table(String);
+pub struct Table(Vec<(String, String)>);
 
 impl Table {
     /// Appends a row.
     pub fn row(&mut self, name: &str, value: impl AsRef<str>) {
-        let value = value.as_ref();
-        // Writing to a string cannot fail.
-        let _ = writeln!(self.0, "{name:<NAME_COLUMNS$}{value}");
+        self.0.push((name.to_owned(), value.as_ref().to_owned()));
     }
 
     /// The finished text.
     pub fn into_text(self) -> String {
-        self.0
+        let mut text = String::new();
+        for (name, value) in self.0 {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{name:<NAME_COLUMNS$}{value}");
+        }
+        text
+    }
+
+    /// The same as a table of Markdown.
+    pub(crate) fn into_markdown(self) -> String {
+        let mut text = "| | |\n|---|---|\n".to_owned();
+        for (name, value) in self.0 {
+            let _ = writeln!(text, "| {} | {} |", markdown(&name), markdown(&value));
+        }
+        text
     }
 }
 
+/// Text that Markdown takes for nothing but text, in one line.
+pub(crate) fn markdown(text: &str) -> String {
+    let mut escaped = String::new();
+    for c in text.chars() {
+        match c {
+            c if c.is_control() => escaped.push(' '),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '&' | '#' | '!' | '~' | '$' => {
+                escaped.extend(['\\', c]);
+            }
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
 /// The table of a run.
-pub(crate) fn run_table(document: &RunDocument) -> String {
+pub(crate) fn run_table(document: &RunDocument) -> Table {
     let mut table = Table::default();
     table.row("load", describe_load(&document.load));
     table.row(
@@ -45,7 +72,7 @@ pub(crate) fn run_table(document: &RunDocument) -> String {
         table.row("verdict", format!("{verdict}: {}", result.verdict_reason));
     }
     gate::rows(&mut table, &document.gate);
-    table.into_text()
+    table
 }
 
 fn check_rows(table: &mut Table, load: &Load, checks: &Checks) {

@@ -33,6 +33,7 @@ use crate::measure::process::{cpu_source, tasks};
 use crate::measure::window::Observed;
 use crate::output::document::run::{Loop, RUN_SCHEMA, RunDocument};
 use crate::output::document::{Environment, Status};
+use crate::output::gate::Judged;
 use crate::output::{check_file, check_writable, csv, deliver, gate, histogram, table};
 use crate::run::options::RunOptions;
 use crate::slow::SlowReaders;
@@ -69,11 +70,18 @@ pub(crate) fn run(options: &RunOptions) -> anyhow::Result<Status> {
     gate::conclude(&document.gate, &mut document.status, &mut document.error);
     let mut written = vec![deliver(
         &document,
-        || table::run_table(&document),
+        || table::run_table(&document).into_text(),
         document.error.as_deref(),
         options.output.json.as_deref(),
         options.output.quiet,
     )];
+    let judged = Judged {
+        name: format!("run {}", document.load.urls.join(" ")),
+        status: document.status,
+        error: document.error.as_deref(),
+        gate: &document.gate,
+    };
+    written.push(options.gate.report(&judged, || table::run_table(&document)));
     if let Some((path, result)) = options.csv.as_ref().zip(document.result.as_ref()) {
         written.push(csv::write_file(path, &result.series));
     }

@@ -31,7 +31,8 @@ use crate::interrupt::Interrupt;
 use crate::load::pin;
 use crate::measure::window::Observed;
 use crate::output::document::Status;
-use crate::output::{check_writable, gate};
+use crate::output::gate::Judged;
+use crate::output::{check_writable, deliver, gate};
 use crate::payload::{Pool, Random};
 use crate::run::{observe, seed};
 use crate::storm::options::StormOptions;
@@ -91,7 +92,21 @@ pub(crate) fn run(options: &StormOptions) -> anyhow::Result<Status> {
     let mut document = report::document(&storm, &course);
     document.gate = options.gate.judge(&FIGURES, &document);
     gate::conclude(&document.gate, &mut document.status, &mut document.error);
-    report::deliver(options, &document)?;
+    let delivered = deliver(
+        &document,
+        || report::table(&document).into_text(),
+        document.error.as_deref(),
+        options.output.json.as_deref(),
+        options.output.quiet,
+    );
+    let judged = Judged {
+        name: format!("storm {}", document.load.urls.join(" ")),
+        status: document.status,
+        error: document.error.as_deref(),
+        gate: &document.gate,
+    };
+    let reported = options.gate.report(&judged, || report::table(&document));
+    delivered.and(reported)?;
     Ok(document.status)
 }
 

@@ -14,7 +14,6 @@ use crate::output::document::{Environment, Status};
 use crate::output::gate;
 use crate::output::table::{Table, latency_rows};
 use crate::quantity::{bytes, grouped, known, time};
-use crate::storm::options::StormOptions;
 
 /// Sums up.
 pub(super) fn document(storm: &Storm<'_>, course: &Course) -> StormDocument {
@@ -170,18 +169,8 @@ fn result(
     }
 }
 
-/// Writes the table and the JSON that were asked for.
-pub(super) fn deliver(options: &StormOptions, document: &StormDocument) -> anyhow::Result<()> {
-    crate::output::deliver(
-        document,
-        || table(document),
-        document.error.as_deref(),
-        options.output.json.as_deref(),
-        options.output.quiet,
-    )
-}
-
-fn table(document: &StormDocument) -> String {
+/// The table.
+pub(super) fn table(document: &StormDocument) -> Table {
     let mut table = Table::default();
     let load = &document.load;
     let pace = match &load.rate {
@@ -216,7 +205,7 @@ fn table(document: &StormDocument) -> String {
         format!("{} visits", grouped(document.visits_verified)),
     );
     gate::rows(&mut table, &document.gate);
-    table.into_text()
+    table
 }
 
 fn result_rows(table: &mut Table, load: &StormLoad, result: &StormResult) {
