@@ -34,3 +34,26 @@ fn short_flags_are_those_of_other_load_generators() {
     assert_eq!(run.traffic.connections, 8);
     assert_eq!(run.target.headers.len(), 1);
 }
+
+#[test]
+fn an_option_is_advised_only_if_it_is_similar() {
+    let told = |option: &str| {
+        let line = ["ringload", "run", "ws://h", option];
+        let error = Options::try_parse_from(line).unwrap_err();
+        without_odd_advice(error).to_string()
+    };
+    assert!(told("--conections").contains("'--connections'"));
+    assert!(told("--conn").contains("'--connections'"));
+    assert!(told("--durations").contains("'--duration'"));
+    for odd in [
+        "--requests",
+        "--timeout",
+        "--latency",
+        "--users",
+        "--method",
+        "--body",
+    ] {
+        let told = told(odd);
+        assert!(!told.contains("similar"), "{told}");
+    }
+}

@@ -51,7 +51,7 @@ mod worker;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::Parser as _;
 
 use crate::cli::{Command, Options};
 use crate::interrupt::Interrupted;
@@ -83,7 +83,9 @@ pub fn main() -> ExitCode {
         let why = format!("{command} is a command of ringbench now: write ringbench {command}");
         return conclude("ringload", Err(UsageError(why).into()));
     }
-    let result = match &Options::parse().command {
+    let options =
+        Options::try_parse().unwrap_or_else(|error| cli::without_odd_advice(error).exit());
+    let result = match &options.command {
         Command::Run(options) => run::run(options),
         Command::Idle(options) => idle::run(options),
         Command::Storm(options) => storm::run(options),

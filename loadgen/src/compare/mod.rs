@@ -20,9 +20,9 @@ use crate::compare::document::{COMPARE_SCHEMA, CompareDocument, Contestant, Rati
 use crate::compare::options::CompareOptions;
 use crate::interrupt::Interrupt;
 use crate::measure::placement::Placement;
-use crate::output::deliver;
 use crate::output::document::gate::Outcome;
 use crate::output::document::{Environment, Status};
+use crate::output::{deliver, tell};
 use crate::run::options::RunOptions;
 use crate::target::Target;
 use crate::trial::agenda::{Agenda, short};
@@ -63,6 +63,9 @@ pub(crate) fn run(options: &CompareOptions) -> anyhow::Result<Status> {
         launch("A", &options.a, options, &placement)?,
         launch("B", &options.b, options, &placement)?,
     ];
+    if !options.output.quiet {
+        launches.iter().for_each(tell_of_port);
+    }
     let interrupt = Interrupt::install().context("taking over signals")?;
     let seed = crate::run::seed(options.seed)?;
     let mut random = Random::new(seed);
@@ -239,6 +242,18 @@ fn launch(
         url: options.url.clone(),
         cpus: placement.server_cpus.clone(),
     })
+}
+
+/// Says of a server that it may not listen where it is awaited, before it is awaited there.
+fn tell_of_port(launch: &Launch) {
+    let is_told = |text: &String| text.contains("{port}") || text.contains("PORT");
+    if launch.url.contains("{port}") && !launch.command.iter().any(is_told) {
+        tell(format_args!(
+            "ringload: {} has no {{port}} in its command, and is awaited on a free port: unless it listens on \
+             the one in its variable PORT, write {{port}} where its port stands, or give a fixed --url",
+            launch.name
+        ));
+    }
 }
 
 /// What the program of a command says to `--version`, if it says anything and ends.

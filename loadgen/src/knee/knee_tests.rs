@@ -22,6 +22,7 @@ fn server(rate: f64, capacity: f64) -> Step {
     latency.saturating_record_n(latency_ns as u64, 1_000);
     Step {
         failure: None,
+        is_hopeless: false,
         counts: Some(Counts {
             offered: rate,
             answered: rate.min(capacity) as u64,

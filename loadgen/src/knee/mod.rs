@@ -125,14 +125,16 @@ fn climb(
             Err(error) if points.is_empty() => return Err(error),
             Err(error) => break Ending::Broken(format!("{error:#}")),
         };
+        let is_hopeless = points.is_empty() && step.is_hopeless;
         stillborn = if step.has_begun() { 0 } else { stillborn + 1 };
         let (point, outcome) = step.judge(terms);
         tell(&point);
         search.record(rate, outcome);
         let why = point.why.clone();
         points.push(point);
-        // Two that did not come to a window say that the server is gone, whatever the rate.
-        if stillborn >= 2 {
+        // Two that did not come to a window say that the server is gone, whatever the rate, and the first
+        // that there is none to search.
+        if stillborn >= 2 || is_hopeless {
             break Ending::Broken(why.unwrap_or_default());
         }
     };
@@ -167,7 +169,10 @@ fn document(options: &KneeOptions, load: Option<Load>, course: Course) -> KneeDo
         ),
         (Ending::Broken(why), _) => (
             Status::Failed,
-            Some(format!("the search broke off, the curve is partial: {why}")),
+            Some(match points.iter().any(|point| point.p50_ns.is_some()) {
+                true => format!("the search broke off, the curve is partial: {why}"),
+                false => format!("the search cannot begin: {why}"),
+            }),
         ),
         // A server that answers wrongly or hangs up has failed, whatever the rate.
         (Ending::Over, Verdict::Invalid) => (

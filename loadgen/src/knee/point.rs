@@ -35,6 +35,8 @@ pub(super) struct Terms<'a> {
 pub(super) struct Step {
     /// What went wrong, if anything did.
     pub(super) failure: Option<String>,
+    /// Whether no message ever came back, and no window opened to await one in: it would not at any rate.
+    pub(super) is_hopeless: bool,
     /// Messages due and messages answered within the window; `None` if it never opened.
     pub(super) counts: Option<Counts>,
     /// From when each message was due, in nanoseconds.
@@ -63,6 +65,7 @@ impl Step {
         });
         let result = document.result.as_ref();
         Step {
+            is_hopeless: failed && result.is_none() && document.checks.messages_verified == 0,
             failure,
             counts: result.map(|result| Counts {
                 offered: result.offered_messages_per_second.unwrap_or(rate) * result.window_seconds,
@@ -176,6 +179,7 @@ mod tests {
         let mut latency = latency_histogram();
         latency.saturating_record_n(300_000, 2_000);
         let mut step = Step {
+            is_hopeless: false,
             failure: None,
             counts: Some(Counts {
                 offered: 2_000.0,

@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use crate::output::document::knee::{KneeDocument, Point};
 use crate::output::gate;
-use crate::output::table::Table;
+use crate::output::table::{Table, describe_size};
 use crate::quantity::{grouped, time};
 
 /// A rate with its thousands set apart.
@@ -25,12 +25,20 @@ fn value(ns: Option<u64>) -> String {
     ns.map_or("-".to_owned(), |ns| time(ns as f64))
 }
 
+/// Whether anything was measured at all.
+fn has_figures(point: &Point) -> bool {
+    point.achieved_messages_per_second.is_some()
+}
+
 /// What is said of a step as soon as it is over.
 pub(super) fn progress_line(point: &Point) -> String {
     let verdict = match &point.why {
         None => "meets".to_owned(),
         Some(why) => format!("misses: {why} ({})", point.verdict.name()),
     };
+    if !has_figures(point) {
+        return format!("{} messages/s: {verdict}", rate(point.rate));
+    }
     format!(
         "{} messages/s: p50 {}, p99 {}; {verdict}",
         rate(point.rate),
@@ -42,7 +50,8 @@ pub(super) fn progress_line(point: &Point) -> String {
 /// What was found, and the curve by rate.
 pub(super) fn text(document: &KneeDocument) -> String {
     let mut text = table(document).into_text();
-    if !document.points.is_empty() {
+    // Steps that never came to a window have no figures to draw.
+    if document.points.iter().any(has_figures) {
         text.push('\n');
         text.push_str(&curve(&document.points));
     }
@@ -56,7 +65,7 @@ pub(super) fn table(document: &KneeDocument) -> Table {
         let load = format!(
             "{} connections x {} {} messages, open loop, over {} to {}",
             grouped(load.connections as u64),
-            load.message_size.text,
+            describe_size(&load.message_size),
             load.message_kind,
             load.protocol,
             load.urls.join(", ")
@@ -245,7 +254,7 @@ mod tests {
         let expected = [&["4,000"][..], &["-"; 8], &["no:", "refused"]].concat();
         assert_eq!(words, expected);
         let line = progress_line(&point);
-        assert!(line.starts_with("4,000 messages/s: p50 -, p99 -; misses: refused"));
+        assert!(line.starts_with("4,000 messages/s: misses: refused"));
         let json = serde_json::to_value(&point).unwrap();
         assert!(json["p50_ns"].is_null() && json["achieved_messages_per_second"].is_null());
     }

@@ -96,6 +96,9 @@ pub(crate) struct Distribution<D> {
     pub(crate) of: fn(&D) -> Option<&Latency>,
 }
 
+/// How a figure is read out of a document.
+type Reading<'a, D> = Box<dyn Fn(&D) -> Option<f64> + 'a>;
+
 /// What a command has figures for.
 pub(crate) struct Known<D: 'static> {
     pub(crate) figures: &'static [Figure<D>],
@@ -104,7 +107,7 @@ pub(crate) struct Known<D: 'static> {
 
 impl<D> Known<D> {
     /// The unit of a name and how its figure is read; `None` if there is no such name.
-    fn find<'a>(&'a self, name: &'a str) -> Option<(Unit, Box<dyn Fn(&D) -> Option<f64> + 'a>)> {
+    fn find<'a>(&'a self, name: &str) -> Option<(Unit, Reading<'a, D>)> {
         if let Some(figure) = self.figures.iter().find(|figure| figure.name == name) {
             return Some((figure.unit, Box::new(figure.of)));
         }
@@ -124,7 +127,7 @@ impl<D> Known<D> {
                         }
                     }
                 };
-                (Unit::Time, Box::new(of) as Box<dyn Fn(&D) -> Option<f64>>)
+                (Unit::Time, Box::new(of) as Reading<'a, D>)
             })
         })
     }

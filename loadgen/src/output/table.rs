@@ -80,14 +80,17 @@ fn check_rows(table: &mut Table, load: &Load, checks: &Checks) {
         "full" => "every byte",
         _ => "of a sample; of the others the length",
     };
-    table.row(
-        "verified",
-        format!(
-            "{} messages, {} of payload, {all}",
-            grouped(checks.messages_verified),
-            bytes(checks.payload_bytes_verified as f64)
-        ),
-    );
+    // Where nothing came back, nothing was verified, whatever was to be.
+    if checks.messages_verified > 0 {
+        table.row(
+            "verified",
+            format!(
+                "{} messages, {} of payload, {all}",
+                grouped(checks.messages_verified),
+                bytes(checks.payload_bytes_verified as f64)
+            ),
+        );
+    }
     if checks.messages_wrong > 0 {
         let wrong = grouped(checks.messages_wrong);
         table.row(
@@ -145,11 +148,13 @@ fn describe_load(load: &Load) -> String {
     )
 }
 
-fn describe_size(size: &MessageSize) -> String {
-    match size.bytes_min == size.bytes_max {
-        true => bytes(size.bytes_max as f64),
-        false => size.text.clone(),
+/// How long messages are, with units whatever was written.
+pub(crate) fn describe_size(size: &MessageSize) -> String {
+    let [min, max] = [size.bytes_min, size.bytes_max].map(|size| bytes(size as f64));
+    if min == max {
+        return max;
     }
+    format!("{min} to {max} ({})", size.text)
 }
 
 fn describe_loop(load: &Load) -> String {
@@ -246,13 +251,16 @@ fn result_rows(table: &mut Table, load: &Load, result: &RunResult) {
             known(result.others_percent)
         ),
     );
-    table.row(
-        "halves",
-        match result.stability.is_stable {
-            true => "agree".to_owned(),
-            false => format!("disagree: {}", result.stability.reason),
-        },
-    );
+    // Two halves without a message are alike, and say nothing.
+    if result.messages > 0 {
+        let stability = &result.stability;
+        let halves = if stability.is_stable {
+            "agree".to_owned()
+        } else {
+            format!("disagree: {}", stability.reason)
+        };
+        table.row("halves", halves);
+    }
 }
 
 /// How an open loop's schedule was held.
@@ -271,7 +279,7 @@ fn schedule_rows(table: &mut Table, result: &RunResult) {
             ),
         );
     }
-    if let Some(backlog) = &result.backlog {
+    if let Some(backlog) = result.backlog.filter(|_| result.messages > 0) {
         table.row(
             "backlog",
             format!(

@@ -260,8 +260,12 @@ fn judge(
     let is_behind = loop_kind == Loop::Open && course.was_draining;
     if unanswered > 0 && !is_behind {
         let seconds = DRAIN_TIMEOUT.as_secs();
+        let what = match gathered.checks.messages_verified {
+            0 => "the server accepts connections and never echoes: ",
+            _ => "",
+        };
         return failed(format!(
-            "{unanswered} messages were not answered within {seconds} seconds after the load \
+            "{what}{unanswered} messages were not answered within {seconds} seconds after the load \
              had stopped"
         ));
     }

@@ -200,10 +200,10 @@ pub(super) fn table(document: &StormDocument) -> Table {
     if let Some(result) = &document.result {
         result_rows(&mut table, load, result);
     }
-    table.row(
-        "verified",
-        format!("{} visits", grouped(document.visits_verified)),
-    );
+    if document.visits_verified > 0 {
+        let visits = grouped(document.visits_verified);
+        table.row("verified", format!("{visits} visits"));
+    }
     gate::rows(&mut table, &document.gate);
     table
 }
