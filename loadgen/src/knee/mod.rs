@@ -169,9 +169,10 @@ fn document(options: &KneeOptions, load: Option<Load>, course: Course) -> KneeDo
         ),
         (Ending::Broken(why), _) => (
             Status::Failed,
-            Some(match points.iter().any(|point| point.p50_ns.is_some()) {
-                true => format!("the search broke off, the curve is partial: {why}"),
-                false => format!("the search cannot begin: {why}"),
+            Some(if points.iter().any(|point| point.p50_ns.is_some()) {
+                format!("the search broke off, the curve is partial: {why}")
+            } else {
+                format!("the search cannot begin: {why}")
             }),
         ),
         // A server that answers wrongly or hangs up has failed, whatever the rate.
