@@ -3,6 +3,7 @@
 //! `opening` is the sans-IO half, for those who do not want to wait; `address` makes the sockets.
 
 mod address;
+pub(crate) mod greeting;
 mod opening;
 pub(crate) mod options;
 
@@ -17,6 +18,7 @@ use rustls::pki_types::ServerName;
 use socket2::Socket;
 
 use self::address::Place;
+use self::greeting::{Greeting, GreetingOptions};
 use crate::dial::options::TargetOptions;
 use crate::echo::connection::{Connection, Turn};
 use crate::link::{Link, client_config, server_name};
@@ -40,6 +42,7 @@ pub(crate) struct Dialer {
     routes: Vec<Route>,
     protocol: Protocol,
     offer: Arc<Offer>,
+    greeting: GreetingOptions,
 }
 
 /// The way to one target.
@@ -158,6 +161,7 @@ impl Dialer {
             routes,
             protocol,
             offer: Arc::new(options.offer()),
+            greeting: options.greeting.clone(),
         })
     }
 
@@ -219,7 +223,8 @@ impl Dialer {
             Protocol::Tcp => None,
             Protocol::Websocket => Some(self.upgrade(route, random)),
         };
-        Ok(Opening::new(link, upgrade))
+        let greeting = Greeting::of(&self.greeting, random);
+        Ok(Opening::new(link, upgrade).greeted(greeting))
     }
 
     fn upgrade(&self, route: &Route, random: &mut Random) -> (Vec<u8>, Handshake) {

@@ -1,9 +1,10 @@
 //! The whole way from a fresh TCP connection to the first message, without a socket.
 //!
 //! ```text
-//! TCP stands ─► TLS handshake (wss://) ─► upgrade (WebSocket) ─► open
+//! TCP stands ─► TLS handshake (wss://) ─► upgrade (WebSocket) ─► greeting (if there is one) ─► open
 //! ```
 
+use super::greeting::Greeting;
 use crate::link::Link;
 use crate::wire::failure::Failure;
 use crate::wire::handshake::extension::DeflateAgreement;
@@ -19,6 +20,10 @@ pub(crate) struct Opening {
     handshake: Option<Handshake>,
     /// Decrypted and not yet taken by the handshake.
     plain: Vec<u8>,
+    /// What is said before the connection is open.
+    greeting: Option<Box<Greeting>>,
+    /// What the upgrade settled, while the greeting is awaited.
+    accepted: Option<Accepted>,
 }
 
 /// What an opening leads to.
@@ -52,6 +57,16 @@ impl Opening {
             request,
             handshake,
             plain: Vec::new(),
+            greeting: None,
+            accepted: None,
+        }
+    }
+
+    /// The same, with what is said before the connection is open.
+    pub(super) fn greeted(self, greeting: Option<Greeting>) -> Opening {
+        Opening {
+            greeting: greeting.map(Box::new),
+            ..self
         }
     }
 
@@ -81,6 +96,9 @@ impl Opening {
 
     /// The server ended the stream before the connection was open.
     pub(crate) fn end_of_stream(&mut self) -> Failure {
+        if let Some(greeting) = self.awaited_greeting() {
+            return greeting.end_of_stream();
+        }
         match (&mut self.handshake, self.link.is_handshaking()) {
             (Some(handshake), false) => handshake.end_of_stream(),
             _ => match self.link.end_of_stream() {
@@ -92,6 +110,9 @@ impl Opening {
 
     /// The server has said nothing more for `seconds`.
     pub(crate) fn out_of_time(&mut self, seconds: u64) -> Failure {
+        if let Some(greeting) = self.awaited_greeting() {
+            return greeting.out_of_time(seconds);
+        }
         match (&mut self.handshake, self.link.is_handshaking()) {
             (Some(handshake), false) => handshake.out_of_time(seconds),
             _ => Failure::Refused(format!(
@@ -110,6 +131,9 @@ impl Opening {
             self.link.send(&request, wire)?;
         }
         let plain = std::mem::take(&mut self.plain);
+        if self.accepted.is_some() {
+            return self.greet(plain, wire);
+        }
         let Some(handshake) = &mut self.handshake else {
             return Ok(Some(self.opened(plain, Accepted::default())));
         };
@@ -120,9 +144,35 @@ impl Opening {
             Progress::More => Ok(None),
             Progress::Open(early) => {
                 let accepted = handshake.accepted().clone();
-                Ok(Some(self.opened(early, accepted)))
+                let Some(greeting) = &mut self.greeting else {
+                    return Ok(Some(self.opened(early, accepted)));
+                };
+                let mut first = Vec::new();
+                greeting.begin(&mut first);
+                self.link.send(&first, wire)?;
+                self.accepted = Some(accepted);
+                self.greet(early, wire)
             }
         }
+    }
+
+    fn awaited_greeting(&self) -> Option<&Greeting> {
+        let greeting = self.greeting.as_deref();
+        greeting.filter(|_| self.accepted.is_some())
+    }
+
+    /// Takes what has come of the greeting, and what came behind it.
+    fn greet(&mut self, plain: Vec<u8>, wire: &mut Vec<u8>) -> Result<Option<Opened>, Failure> {
+        let Some(greeting) = &mut self.greeting else {
+            return Ok(None);
+        };
+        let mut pongs = Vec::new();
+        let early = greeting.receive(&plain, &mut pongs)?;
+        self.link.send(&pongs, wire)?;
+        Ok(early.map(|early| {
+            let accepted = self.accepted.take().unwrap_or_default();
+            self.opened(early, accepted)
+        }))
     }
 
     fn opened(&mut self, early: Vec<u8>, accepted: Accepted) -> Opened {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::greeting::GreetingOptions;
 use crate::link::Trust;
 use crate::target::{Protocol, Target};
 use crate::usage::UsageError;
@@ -74,6 +75,9 @@ pub(crate) struct TargetOptions {
     /// Offer permessage-deflate (RFC 7692) and compress messages; the server must accept
     #[arg(long)]
     pub(crate) deflate: bool,
+
+    #[command(flatten)]
+    pub(crate) greeting: GreetingOptions,
 }
 
 impl TargetOptions {
@@ -87,6 +91,7 @@ impl TargetOptions {
             headers: Vec::new(),
             subprotocols: Vec::new(),
             deflate: false,
+            greeting: GreetingOptions::default(),
         }
     }
 
@@ -119,10 +124,17 @@ impl TargetOptions {
             ("--header", !self.headers.is_empty()),
             ("--subprotocol", !self.subprotocols.is_empty()),
             ("--deflate", self.deflate),
+            ("--greeting", self.greeting.greeting > 0),
+            ("--first-message", self.greeting.first_message.is_some()),
         ] {
             if is_given && !is_websocket {
                 return Err(UsageError(format!("{name} needs WebSocket")));
             }
+        }
+        if self.deflate && self.greeting.greeting > 0 {
+            return Err(UsageError(
+                "--greeting skips messages that compression needs; leave --deflate off".to_owned(),
+            ));
         }
         self.offer().check().map_err(UsageError)
     }
@@ -171,6 +183,12 @@ mod tests {
         assert_eq!(
             refused(deflate, "tcp://h:7").as_deref(),
             Some("--deflate needs WebSocket")
+        );
+        let greeted: fn(&mut TargetOptions) = |options| options.greeting.greeting = 1;
+        assert_eq!(refused(greeted, "ws://h"), None);
+        assert_eq!(
+            refused(greeted, "tcp://h:7").as_deref(),
+            Some("--greeting needs WebSocket")
         );
         let raw: fn(&mut TargetOptions) = |options| {
             options.protocol = Some(Protocol::Tcp);

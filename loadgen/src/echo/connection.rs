@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::dialogue::Progress;
 use super::ping::Pings;
 use super::tally::Tally;
 use super::workload::{Pace, Workload};
@@ -95,6 +96,7 @@ pub(super) enum Stage {
 pub(crate) struct Connection {
     reader: Reader,
     exchange: Exchange,
+    progress: Progress,
 }
 
 /// Both directions of permessage-deflate.
@@ -156,6 +158,7 @@ impl Connection {
                 pings: Pings::default(),
                 outbox: Outbox::default(),
             },
+            progress: Progress::default(),
         }
     }
 
@@ -211,9 +214,20 @@ impl Connection {
 
     /// Checks bytes from the server, counts what they complete, and queues what follows.
     pub(crate) fn receive(&mut self, mut bytes: &[u8], turn: &mut Turn<'_>) -> Result<(), Failure> {
-        match turn.workload.protocol {
-            Protocol::Tcp => self.exchange.receive_raw(bytes, turn)?,
-            Protocol::Websocket => {
+        let workload = turn.workload;
+        match (workload.protocol, &workload.dialogue) {
+            (Protocol::Tcp, _) => self.exchange.receive_raw(bytes, turn)?,
+            (Protocol::Websocket, Some(dialogue)) => {
+                let Connection {
+                    reader,
+                    exchange,
+                    progress,
+                } = self;
+                while let Some(event) = reader.next(&mut bytes).map_err(Failure::Protocol)? {
+                    exchange.receive_in_dialogue(event, dialogue, progress, turn)?;
+                }
+            }
+            (Protocol::Websocket, None) => {
                 while let Some(event) = self.reader.next(&mut bytes).map_err(Failure::Protocol)? {
                     self.exchange.receive_event(event, turn)?;
                 }

@@ -2,6 +2,8 @@
 //! Sans-IO, as [`crate::wire`] is.
 
 pub(crate) mod connection;
+pub(crate) mod dialogue;
+pub(crate) mod options;
 mod ping;
 mod reply;
 pub(crate) mod tally;

@@ -64,7 +64,7 @@ impl Exchange {
     }
 
     /// The message that the next reply answers. One that is queued and not yet sent has none.
-    fn awaited(&self) -> Option<Pending> {
+    pub(super) fn awaited(&self) -> Option<Pending> {
         let first = self.pending.front().copied();
         first.filter(|pending| pending.sent != UNSENT)
     }
@@ -139,20 +139,24 @@ impl Exchange {
         pending: Pending,
         turn: &mut Turn<'_>,
     ) -> Result<(), Failure> {
+        self.check_fragment(opcode)?;
         let sent = data_opcode(pending.kind());
-        match (self.in_message, opcode) {
-            (true, Opcode::Continuation) => Ok(()),
-            (true, _) => Err(Failure::Protocol(
-                "a new message inside a fragmented one".to_owned(),
-            )),
-            (false, Opcode::Continuation) => {
-                Err(Failure::Protocol("a continuation of no message".to_owned()))
-            }
-            (false, opcode) if opcode != sent => self.wrong(turn, |exchange| {
+        if !self.in_message && opcode != sent {
+            return self.wrong(turn, |exchange| {
                 exchange.mismatch(format!("a {sent:?} message came back as {opcode:?}"))
-            }),
-            _ => Ok(()),
+            });
         }
+        Ok(())
+    }
+
+    /// Checks that a data frame continues a message where one is under way, and only there.
+    pub(super) fn check_fragment(&self, opcode: Opcode) -> Result<(), Failure> {
+        let what = match (self.in_message, opcode == Opcode::Continuation) {
+            (true, false) => "a new message inside a fragmented one",
+            (false, true) => "a continuation of no message",
+            _ => return Ok(()),
+        };
+        Err(Failure::Protocol(what.to_owned()))
     }
 
     fn control(
@@ -214,7 +218,7 @@ impl Exchange {
     /// Ends the load over a wrong reply; or, where it is to go on, counts the reply, once, and leaves the
     /// rest of it uncompared.
     #[cold]
-    fn wrong(
+    pub(super) fn wrong(
         &mut self,
         turn: &mut Turn<'_>,
         describe: impl FnOnce(&Exchange) -> Mismatch,
@@ -257,7 +261,7 @@ impl Exchange {
         Ok(())
     }
 
-    fn complete(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn complete(&mut self, turn: &mut Turn<'_>) {
         if let Some(pending) = self.pending.pop_front()
             && !self.is_wrong
         {
@@ -270,9 +274,9 @@ impl Exchange {
         self.in_message = false;
     }
 
-    fn mismatch(&self, mut what: String) -> Mismatch {
+    pub(super) fn mismatch(&self, mut what: String) -> Mismatch {
         if self.answered == 0 && self.verified == 0 {
-            what += "; it is the first on the connection, so the server may have spoken first (a greeting)";
+            what += "; it is the first on the connection, so the server may have spoken first (a greeting, which --greeting skips)";
         }
         Mismatch {
             what,
@@ -284,9 +288,11 @@ impl Exchange {
         }
     }
 
-    fn unasked(&self, bytes: &[u8]) -> Failure {
+    pub(super) fn unasked(&self, bytes: &[u8]) -> Failure {
         let what = match self.answered {
-            0 => "the server spoke first: a message came before it was sent any",
+            0 => {
+                "the server spoke first: a message came before it was sent any (--greeting skips it)"
+            }
             _ => "the server sent a message that answers none of ours",
         };
         Failure::Mismatch(Box::new(Mismatch {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::dialogue::Dialogue;
 use crate::payload::size::Sizes;
 use crate::payload::{Kinds, Pool};
 use crate::target::Protocol;
@@ -54,6 +55,8 @@ pub(crate) struct Workload {
     pub(crate) verify_all: bool,
     /// Whether wrong replies are counted, instead of ending the load.
     pub(crate) keep_going: bool,
+    /// What there is to it beyond a byte-exact echo.
+    pub(crate) dialogue: Option<Arc<Dialogue>>,
     /// Limits of one connection, unless the loop is closed.
     pub(crate) limits: Limits,
 }
@@ -92,6 +95,7 @@ impl Workload {
             fragments: 1,
             verify_all: true,
             keep_going: false,
+            dialogue: None,
             limits: Limits::for_connections(1),
         }
     }

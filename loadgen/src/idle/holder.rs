@@ -10,9 +10,10 @@ use anyhow::Context;
 use super::limits::full_process;
 use crate::control::Clock;
 use crate::dial::Dialer;
+use crate::echo::workload::Workload;
 use crate::idle::options::IdleOptions;
 use crate::interrupt::Interrupt;
-use crate::payload::{Pool, Random};
+use crate::payload::{Kinds, Pool, Random};
 use crate::visit::crowd::{Crowd, Ended, Ready};
 use crate::visit::scout::{Scouted, scout};
 use crate::visit::{Crew, Visit};
@@ -65,7 +66,7 @@ pub(super) struct Closed {
 pub(super) struct Holder<'a> {
     stop: BorrowedFd<'a>,
     crew: Crew,
-    pool: Arc<Pool>,
+    workload: Workload,
     seed: u64,
     /// How many there are to be.
     connections: usize,
@@ -85,21 +86,16 @@ impl<'a> Holder<'a> {
         interrupt: &'a Interrupt,
     ) -> anyhow::Result<Holder<'a>> {
         let dialer = Arc::new(Dialer::from_options(&options.target)?);
-        let pool = Crew::pool(MESSAGE_BYTES, &mut Random::new(seed, 0));
+        let pool = Pool::new(Kinds::Binary, MESSAGE_BYTES, &mut Random::new(seed, 0));
+        let workload = Workload::simple(dialer.protocol(), MESSAGE_BYTES, pool.into());
         let random = Random::new(seed, 1);
         let crowd = Crowd::new(options.connections).context("creating an epoll set")?;
         let stop = interrupt.as_fd();
         crowd.watch(stop, STOP).context("watching for a signal")?;
         Ok(Holder {
             stop,
-            crew: Crew::new(
-                Clock::new(),
-                dialer,
-                MESSAGE_BYTES,
-                Arc::clone(&pool),
-                random,
-            ),
-            pool,
+            crew: Crew::new(Clock::new(), dialer, workload.clone(), random),
+            workload,
             seed,
             connections: options.connections,
             server_pids: options.server_pids.clone(),
@@ -303,8 +299,7 @@ impl<'a> Holder<'a> {
         Crew::new(
             self.crew.clock,
             Arc::clone(&self.crew.dialer),
-            MESSAGE_BYTES,
-            Arc::clone(&self.pool),
+            self.workload.clone(),
             Random::new(self.seed, u64::MAX),
         )
     }

@@ -77,7 +77,7 @@ pub(crate) fn combine(inputs: &[Input], force: bool) -> anyhow::Result<Merged> {
 /// In what the loads differ, if in anything that makes them different loads.
 fn difference(inputs: &[Input]) -> Option<String> {
     let (first, others) = inputs.split_first()?;
-    let traits: [(&str, Trait); 11] = [
+    let traits: [(&str, Trait); 13] = [
         ("protocol", |load| load.protocol.clone()),
         ("loop", |load| {
             format!("{:?}", load.loop_kind).to_lowercase()
@@ -95,6 +95,10 @@ fn difference(inputs: &[Input]) -> Option<String> {
         ("message kind", |load| load.message_kind.clone()),
         ("number of fragments", |load| load.fragments.to_string()),
         ("verification", |load| load.verify.clone()),
+        ("expected reply", |load| load.expect.clone()),
+        ("message", |load| {
+            load.message.clone().unwrap_or("generated".to_owned())
+        }),
         ("heavy connections", |load| match load.heavy {
             None => "none".to_owned(),
             Some(heavy) => format!("{} × {} B", heavy.connections, heavy.message_bytes),

@@ -3,6 +3,7 @@
 //! A message is known by the offset of its window, so what must come back is compared with the
 //! pool itself, at the speed of `memcmp`, and nothing is kept per message but that offset.
 
+pub(crate) mod given;
 pub mod size;
 
 use rand_chacha::ChaCha8Rng;
@@ -10,7 +11,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 /// Distinct window starts a pool offers, in bytes. With 32-byte messages the pool stays in a
 /// core's second-level cache; two messages share a window once in 65,536 (binary).
-const POOL_SPREAD_BYTES: usize = 64 * 1024;
+const POOL_SPREAD_BYTES: usize = 1 << 16;
 
 /// A text pool is made of cells of this size, all with their characters at the same places.
 const TEXT_CELL_BYTES: usize = 16;
@@ -117,6 +118,8 @@ pub struct Pool {
     text: Vec<u8>,
     /// Places in a cell where a text window may begin, by its size modulo the cell's.
     starts: Vec<Vec<usize>>,
+    /// Bits of a choice that say where a window begins.
+    spread_mask: usize,
 }
 
 impl Pool {
@@ -139,17 +142,28 @@ impl Pool {
             binary,
             text,
             starts: text_starts(),
+            spread_mask: POOL_SPREAD_BYTES - 1,
+        }
+    }
+
+    /// A pool of one message, whose only window is all of it.
+    pub(crate) fn given(payload: &[u8]) -> Pool {
+        Pool {
+            binary: payload.to_vec(),
+            text: payload.to_vec(),
+            starts: vec![vec![0]; TEXT_CELL_BYTES],
+            spread_mask: 0,
         }
     }
 
     /// The offset of the window of `size` bytes that 64 random bits choose.
     pub fn choose(&self, kind: Kind, size: usize, bits: u64) -> usize {
         match kind {
-            Kind::Binary => bits as usize % POOL_SPREAD_BYTES,
+            Kind::Binary => bits as usize & self.spread_mask,
             Kind::Text => {
                 let starts = &self.starts[size % TEXT_CELL_BYTES];
                 let bits = bits as usize;
-                let cell = bits % (POOL_SPREAD_BYTES / TEXT_CELL_BYTES);
+                let cell = bits & (self.spread_mask / TEXT_CELL_BYTES);
                 let start = starts[(bits >> 16) % starts.len()];
                 cell * TEXT_CELL_BYTES + start
             }
@@ -223,6 +237,18 @@ mod tests {
                 text.chars().any(|character| character.len_utf8() == width),
                 "{width}"
             );
+        }
+    }
+
+    #[test]
+    fn a_given_message_is_sent_whole_whatever_is_drawn() {
+        let payload = "a given message".as_bytes();
+        let pool = Pool::given(payload);
+        for kind in [Kind::Text, Kind::Binary] {
+            for bits in [0, u64::MAX, 0x1234_5678_9abc_def0] {
+                let offset = pool.choose(kind, payload.len(), bits);
+                assert_eq!(pool.window(kind, offset, payload.len()), payload);
+            }
         }
     }
 

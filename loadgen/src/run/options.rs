@@ -6,6 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use clap::{Args, Parser, ValueEnum};
 
 use crate::dial::options::TargetOptions;
+use crate::echo::options::ExchangeOptions;
 use crate::engine::Choice;
 use crate::load::{Threads, parse_threads};
 use crate::output::OutputOptions;
@@ -38,8 +39,11 @@ pub struct TrafficOptions {
 
     /// Payload of a message: 32, 64KiB; a list 32,1KiB,64KiB (each as likely as the others); a range
     /// 16..4KiB; log-normal:MEDIAN,SIGMA; or file:PATH with a size in each line, drawn at random
-    #[arg(long, default_value = "32", value_name = "SIZE", value_parser = Sizes::parse)]
+    #[arg(long, default_value = "32", value_name = "SIZE", value_parser = Sizes::parse, conflicts_with = "message")]
     pub size: Sizes,
+
+    #[command(flatten)]
+    pub(crate) exchange: ExchangeOptions,
 
     /// Text messages: valid UTF-8 with characters of one to four bytes
     #[arg(long, conflicts_with_all = ["binary", "mixed"])]
@@ -50,7 +54,7 @@ pub struct TrafficOptions {
     pub(crate) binary: bool,
 
     /// Text and binary messages, in random order
-    #[arg(long)]
+    #[arg(long, conflicts_with = "message")]
     pub(crate) mixed: bool,
 
     /// Frames that each message is sent in
@@ -78,7 +82,12 @@ pub struct TrafficOptions {
 
     /// Further connections that send as much as their sockets take and read all of it, on one more thread:
     /// what they do to the others is what is measured, and whether they get the same share
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(
+        long,
+        default_value_t = 0,
+        value_name = "N",
+        conflicts_with = "message"
+    )]
     pub(crate) heavy: usize,
 
     /// Payload of each of their messages
@@ -188,11 +197,18 @@ pub struct RunOptions {
 impl TrafficOptions {
     /// What messages are.
     pub(crate) fn kinds(&self) -> Kinds {
-        match (self.text, self.mixed) {
-            (true, _) => Kinds::Text,
-            (_, true) => Kinds::Mixed,
-            _ => Kinds::Binary,
-        }
+        let asked = match (self.text, self.binary, self.mixed) {
+            (true, _, _) => Some(Kinds::Text),
+            (_, true, _) => Some(Kinds::Binary),
+            (_, _, true) => Some(Kinds::Mixed),
+            _ => None,
+        };
+        self.exchange.kinds(asked)
+    }
+
+    /// How long they are.
+    pub(crate) fn sizes(&self) -> Sizes {
+        self.exchange.sizes(&self.size)
     }
 
     /// Refuses what cannot be run. The error says what would be right.
@@ -273,7 +289,10 @@ impl RunOptions {
 
     /// Refuses what cannot be run. The error says what would be right.
     pub fn check(&self) -> Result<(), UsageError> {
-        self.traffic.check(self.target.protocol())?;
+        let TrafficOptions { exchange, .. } = &self.traffic;
+        let protocol = self.target.protocol();
+        self.traffic.check(protocol)?;
+        exchange.check(protocol, self.traffic.kinds(), self.target.deflate)?;
         if self.traffic.slow_readers > 0 && self.target.urls.iter().any(|url| url.tls) {
             return Err(UsageError(
                 "--slow-readers speak no TLS; give ws:// or tcp:// URLs".to_owned(),
@@ -290,7 +309,7 @@ impl RunOptions {
         }
         let in_flight = self
             .traffic
-            .size
+            .sizes()
             .bytes_max()
             .saturating_add(MESSAGE_OVERHEAD_BYTES)
             .saturating_mul(self.depth())

@@ -11,8 +11,8 @@ use crate::echo::workload::{Limits, Pace, Workload};
 use crate::engine::Selection;
 use crate::load::{Heavy, Plan, Threads, allowed_cpus};
 use crate::output::document::run::{HeavyLoad, Load, Loop, MessageSize, Rate};
+use crate::payload::Random;
 use crate::payload::size::Sizes;
-use crate::payload::{Pool, Random};
 use crate::run::options::{RunOptions, Verify};
 use crate::schedule::Timeline;
 
@@ -51,11 +51,13 @@ pub(super) fn plan(options: &RunOptions, selection: &Selection, seed: u64) -> an
     let protocol = options.target.protocol();
     let dialer = Dialer::from_options(&options.target)?;
     let kinds = traffic.kinds();
+    let sizes = traffic.sizes();
     let bytes_max = match traffic.heavy {
-        0 => traffic.size.bytes_max(),
-        _ => traffic.size.bytes_max().max(traffic.heavy_size),
+        0 => sizes.bytes_max(),
+        _ => sizes.bytes_max().max(traffic.heavy_size),
     };
-    let pool = Pool::new(kinds, bytes_max, &mut Random::new(seed, 0));
+    let random = &mut Random::new(seed, 0);
+    let pool = traffic.exchange.pool(kinds, bytes_max, random);
     let pace = match (&options.rate, options.duplex) {
         (Some(_), _) => Pace::Scheduled,
         (None, true) => Pace::Duplex,
@@ -64,11 +66,12 @@ pub(super) fn plan(options: &RunOptions, selection: &Selection, seed: u64) -> an
     let workload = Workload {
         protocol,
         kinds,
-        sizes: traffic.size.clone(),
+        sizes,
         pool: Arc::new(pool),
         pace,
         fragments: traffic.fragments,
         keep_going: traffic.keep_going,
+        dialogue: traffic.exchange.dialogue(),
         verify_all: traffic.verify == Verify::Full,
         limits: Limits::for_connections(traffic.connections),
     };
@@ -101,6 +104,8 @@ pub(super) fn plan(options: &RunOptions, selection: &Selection, seed: u64) -> an
 /// The load as the result tells it.
 pub(super) fn describe(options: &RunOptions, plan: &Plan, selection: &Selection) -> Load {
     let traffic = &options.traffic;
+    let sizes = traffic.sizes();
+    let exchange = &traffic.exchange;
     let seconds = |time: Duration| time.as_secs_f64();
     // Every connection gets the same answer from the same server; the first URL's speaks for all.
     let agreed = plan.control.agreed.get().cloned().unwrap_or_default();
@@ -134,13 +139,21 @@ pub(super) fn describe(options: &RunOptions, plan: &Plan, selection: &Selection)
         }),
         message_kind: plan.workload.kinds.name().to_owned(),
         message_size: MessageSize {
-            text: traffic.size.text().to_owned(),
-            bytes_min: traffic.size.bytes_min(),
-            bytes_max: traffic.size.bytes_max(),
+            text: sizes.text().to_owned(),
+            bytes_min: sizes.bytes_min(),
+            bytes_max: sizes.bytes_max(),
         },
         fragments: traffic.fragments,
         ping_every_seconds: traffic.ping_every.map(seconds),
-        verify: traffic.verify.name().to_owned(),
+        verify: match exchange.expect.is_exact() {
+            true => traffic.verify.name().to_owned(),
+            false => "none".to_owned(),
+        },
+        message: exchange
+            .message
+            .as_ref()
+            .map(|message| message.text().to_owned()),
+        expect: exchange.expect.to_string(),
         keep_going: traffic.keep_going,
         connections: traffic.connections,
         slow_readers: traffic.slow_readers,

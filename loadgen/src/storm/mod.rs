@@ -27,13 +27,14 @@ use self::figures::FIGURES;
 use self::schedule::Plan as Schedule;
 use crate::control::Control;
 use crate::dial::Dialer;
+use crate::echo::workload::Workload;
 use crate::interrupt::Interrupt;
 use crate::load::pin;
 use crate::measure::window::Observed;
 use crate::output::document::Status;
 use crate::output::gate::Judged;
 use crate::output::{check_writable, deliver, gate};
-use crate::payload::{Pool, Random};
+use crate::payload::Random;
 use crate::run::{observe, seed};
 use crate::storm::options::StormOptions;
 use crate::usage::{UsageError, make_room_for};
@@ -44,7 +45,7 @@ struct Storm<'a> {
     options: &'a StormOptions,
     control: Control,
     dialer: Arc<Dialer>,
-    pool: Arc<Pool>,
+    workload: Workload,
     observed: Observed,
     schedule: Option<Schedule>,
     seed: u64,
@@ -80,7 +81,7 @@ pub(crate) fn run(options: &StormOptions) -> anyhow::Result<Status> {
         options,
         control: Control::new(threads, 0).context("creating an event fd")?,
         dialer: Arc::new(dialer),
-        pool: Crew::pool(options.size, &mut Random::new(seed, 0)),
+        workload: options.workload(seed),
         observed,
         schedule: Schedule::of(options),
         seed,
@@ -115,8 +116,7 @@ impl Storm<'_> {
         Crew::new(
             self.control.clock,
             Arc::clone(&self.dialer),
-            self.options.size,
-            Arc::clone(&self.pool),
+            self.workload.clone(),
             Random::new(self.seed, stream),
         )
     }

@@ -5,10 +5,14 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::dial::options::TargetOptions;
+use crate::echo::options::ExchangeOptions;
+use crate::echo::workload::Workload;
 use crate::load::allowed_cpus;
 use crate::load::{Threads, parse_threads};
 use crate::output::OutputOptions;
 use crate::output::gate::GateOptions;
+use crate::payload::Random;
+use crate::payload::size::Sizes;
 use crate::quantity::{CpuList, parse_cpu_list, parse_duration, parse_size};
 use crate::schedule::{Arrivals, Rates};
 use crate::target::Protocol;
@@ -44,8 +48,11 @@ pub struct StormOptions {
     pub(crate) messages: u64,
 
     /// Payload of a message: 32, 4KiB
-    #[arg(long, default_value = "32", value_name = "SIZE", value_parser = parse_size)]
+    #[arg(long, default_value = "32", value_name = "SIZE", value_parser = parse_size, conflicts_with = "message")]
     pub(crate) size: usize,
+
+    #[command(flatten)]
+    pub(crate) exchange: ExchangeOptions,
 
     /// How long a visit may take, from its connect on
     #[arg(long, default_value = "5s", value_name = "TIME", value_parser = parse_duration)]
@@ -110,6 +117,23 @@ impl StormOptions {
         self.duration.or(steps).unwrap_or(DURATION)
     }
 
+    /// Payload of each message.
+    pub(crate) fn message_bytes(&self) -> usize {
+        self.exchange.sizes(&Sizes::fixed(self.size)).bytes_max()
+    }
+
+    /// What visits send, one message after the other.
+    pub(crate) fn workload(&self, seed: u64) -> Workload {
+        let kinds = self.exchange.kinds(None);
+        let bytes = self.message_bytes();
+        let pool = self.exchange.pool(kinds, bytes, &mut Random::new(seed, 0));
+        Workload {
+            kinds,
+            dialogue: self.exchange.dialogue(),
+            ..Workload::simple(self.target.protocol(), bytes, pool.into())
+        }
+    }
+
     /// Refuses what cannot be run. The error says what would be right.
     pub fn check(&self) -> Result<(), UsageError> {
         at_least_one("connections", self.connections)?;
@@ -130,7 +154,11 @@ impl StormOptions {
                 return Err(UsageError(format!("--{name} is 0; give a time such as 5s")));
             }
         }
-        let in_flight = self.size.saturating_mul(self.connections);
+        let deflate = self.target.deflate;
+        let kinds = self.exchange.kinds(None);
+        self.exchange
+            .check(self.target.protocol(), kinds, deflate)?;
+        let in_flight = self.message_bytes().saturating_mul(self.connections);
         if in_flight > IN_FLIGHT_BYTES_MAX {
             return Err(UsageError(format!(
                 "--connections × --size is {in_flight} bytes under way; at most 4GiB"

@@ -81,7 +81,13 @@ fn load(storm: &Storm<'_>, course: &Course) -> StormLoad {
             arrivals: options.arrivals.name().to_owned(),
         }),
         messages: options.messages,
-        message_bytes: options.size,
+        message_bytes: options.message_bytes(),
+        message: options
+            .exchange
+            .message
+            .as_ref()
+            .map(|message| message.text().to_owned()),
+        expect: options.exchange.expect.to_string(),
         visits_max: options.visits,
         first_visit: options.first_visit,
         visit_timeout_seconds: options.visit_timeout.as_secs_f64(),

@@ -24,7 +24,7 @@ use crate::echo::connection::{Connection, Turn};
 use crate::echo::tally::Tally;
 use crate::echo::workload::{Pace, Workload};
 use crate::link::Link;
-use crate::payload::{Kinds, Pool, Random};
+use crate::payload::Random;
 use crate::target::Protocol;
 use crate::wire::failure::Failure;
 
@@ -46,12 +46,11 @@ pub(crate) struct Crew {
 }
 
 impl Crew {
-    /// A crew whose messages have `message_bytes` and come from `pool`.
+    /// A crew that sends messages of `workload`.
     pub(crate) fn new(
         clock: Clock,
         dialer: Arc<Dialer>,
-        message_bytes: usize,
-        pool: Arc<Pool>,
+        workload: Workload,
         random: Random,
     ) -> Crew {
         Crew {
@@ -61,18 +60,13 @@ impl Crew {
             // Messages are queued one by one: a connection that rests must not begin to talk by itself.
             workload: Workload {
                 pace: Pace::Scheduled,
-                ..Workload::simple(dialer.protocol(), message_bytes, pool)
+                ..workload
             },
             dialer,
             random,
             buffer: vec![0; RECEIVE_BYTES],
             plain: Vec::new(),
         }
-    }
-
-    /// Payloads of visits.
-    pub(crate) fn pool(message_bytes: usize, random: &mut Random) -> Arc<Pool> {
-        Arc::new(Pool::new(Kinds::Binary, message_bytes, random))
     }
 
     /// Randomness beside what the messages need.

@@ -15,6 +15,8 @@ pub(crate) enum Failure {
     Protocol(String),
     /// The handshake did not end in a valid 101.
     Refused(String),
+    /// What the server was to say first did not come; the text says what did.
+    Ungreeted(String),
     /// The server sent a Close frame that was not asked for.
     ServerClosed {
         /// Close code, when the frame had one.
@@ -110,6 +112,7 @@ impl fmt::Display for Failure {
             Failure::Mismatch(mismatch) => mismatch.fmt(f),
             Failure::Protocol(what) => write!(f, "the server broke the protocol: {what}"),
             Failure::Refused(what) => write!(f, "the handshake failed: {what}"),
+            Failure::Ungreeted(what) => write!(f, "the greeting did not come: {what}"),
             Failure::ServerClosed { code, reason } => {
                 f.write_str("the server closed the connection during the run")?;
                 match code {

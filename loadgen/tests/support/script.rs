@@ -16,6 +16,13 @@ pub(crate) enum Habit {
     UnaskedPongs,
     /// Every reply comes this many milliseconds late.
     Late(u64),
+    /// The server of the Node tutorial: it says "Hi there" first, and then "Received: " and the message.
+    Tutorial,
+    /// Socket.IO over WebSocket: it says that it is open, `40` joins a namespace and is told so, and every
+    /// third event has a ping before it. A `3` is its pong.
+    SocketIo,
+    /// Two messages come for each, in the other kind, and none of them is the one that was sent.
+    Twice,
     /// A ping comes right behind the handshake's answer, and no further handshake is answered before its
     /// pong.
     PingFirst,

@@ -141,6 +141,8 @@ fn shake_hands(mut stream: &TcpStream, head: &str, shared: &Shared) -> io::Resul
     answer += "\r\n";
     let mut answer = answer.into_bytes();
     match script.habit {
+        Habit::Tutorial => answer.extend(frame(FIN | TEXT, b"Hi there")),
+        Habit::SocketIo => answer.extend(frame(FIN | TEXT, b"0{\"sid\":\"s\"}")),
         Habit::Greeting => answer.extend(frame(FIN | TEXT, b"welcome")),
         Habit::HangupInHandshake => answer.truncate(answer.len() / 2),
         _ => {}
@@ -338,6 +340,16 @@ impl Conversation<'_> {
             }
             Habit::Reset(n) if n == number => return Answer::Reset,
             Habit::Fragments => three_fragments(opcode, thirds(payload), &frame(FIN | PING, b"?")),
+            Habit::Tutorial => frame(FIN | TEXT, &[b"Received: ", payload].concat()),
+            Habit::Twice => frame(first ^ 3, b"another").repeat(2),
+            Habit::SocketIo if payload == b"3" => {
+                self.shared.log().pongs += 1;
+                return Answer::Nothing;
+            }
+            Habit::SocketIo if payload == b"40" => frame(first, b"40{\"sid\":\"n\"}"),
+            Habit::SocketIo if number.is_multiple_of(3) => {
+                [frame(first, b"2"), frame(first, payload)].concat()
+            }
             Habit::UnaskedPongs => {
                 [frame(FIN | PONG, b"still here"), frame(first, payload)].concat()
             }

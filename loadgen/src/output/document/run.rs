@@ -57,8 +57,15 @@ pub struct Load {
     pub fragments: usize,
     /// Time between two pings of a connection; `None` without pings.
     pub ping_every_seconds: Option<f64>,
-    /// `full`: every byte is compared; `sample`: of most messages the length only.
+    /// `full`: every byte is compared; `sample`: of most messages the length only; `none`: replies were
+    /// counted.
     pub verify: String,
+    /// The message as it was given; `None` if payloads were generated.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// What answered a message: `echo`, `prefix:TEXT`, `any` or `3x`.
+    #[serde(default)]
+    pub expect: String,
     /// Whether wrong replies are counted, where the first would end the load.
     #[serde(default)]
     pub keep_going: bool,

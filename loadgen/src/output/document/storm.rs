@@ -49,6 +49,12 @@ pub struct StormLoad {
     pub messages: u64,
     /// Payload of each.
     pub message_bytes: usize,
+    /// The message as it was given; `None` if payloads were generated.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// What answered a message: `echo`, `prefix:TEXT`, `any` or `3x`.
+    #[serde(default)]
+    pub expect: String,
     /// Most visits measured; `None` if unbounded.
     pub visits_max: Option<u64>,
     /// Number of the first visit.

@@ -1,0 +1,147 @@
+//! What is said and what must come back: the same for every command that sends messages.
+
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::dialogue::{Answer, Dialogue, Expect};
+use crate::payload::given::Message;
+use crate::payload::size::Sizes;
+use crate::payload::{Kinds, Pool, Random};
+use crate::target::Protocol;
+use crate::usage::UsageError;
+
+/// What is said and what must come back.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ExchangeOptions {
+    /// Send this instead of generated payloads: the text, or with @FILE all that is in the file, a last
+    /// newline too. It goes as a text message if it is valid UTF-8
+    #[arg(long, value_name = "TEXT|@FILE", value_parser = Message::parse)]
+    pub(crate) message: Option<Message>,
+
+    /// What answers a message: echo, the same message; prefix:TEXT, this text with the message behind it;
+    /// any, one message, whatever is in it; 3x, so many of those
+    #[arg(long, default_value = "echo", value_name = "REPLY", value_parser = Expect::parse)]
+    pub(crate) expect: Expect,
+
+    /// Whenever the server says ASK, say REPLY; it counts for nothing. 2=3 is for the pings of Socket.IO
+    #[arg(long, value_name = "ASK=REPLY", value_parser = Answer::parse)]
+    pub(crate) answer: Option<Answer>,
+}
+
+impl ExchangeOptions {
+    /// What messages are, where `asked` says what the command line has of it. A server that answers with a
+    /// prefix speaks in text, so it is spoken to in text.
+    pub(crate) fn kinds(&self, asked: Option<Kinds>) -> Kinds {
+        let is_text = match &self.message {
+            Some(message) => message.is_utf8(),
+            None => matches!(self.expect, Expect::Prefix(_)),
+        };
+        asked.unwrap_or(if is_text { Kinds::Text } else { Kinds::Binary })
+    }
+
+    /// How long messages are, unless one is given.
+    pub(crate) fn sizes(&self, generated: &Sizes) -> Sizes {
+        match &self.message {
+            Some(message) => Sizes::fixed(message.bytes().len()),
+            None => generated.clone(),
+        }
+    }
+
+    /// Where payloads come from.
+    pub(crate) fn pool(&self, kinds: Kinds, bytes_max: usize, random: &mut Random) -> Pool {
+        match &self.message {
+            Some(message) => Pool::given(message.bytes()),
+            None => Pool::new(kinds, bytes_max, random),
+        }
+    }
+
+    /// What there is beyond a byte-exact echo.
+    pub(crate) fn dialogue(&self) -> Option<Arc<Dialogue>> {
+        let is_plain = self.expect == Expect::Echo && self.answer.is_none();
+        (!is_plain).then(|| {
+            Arc::new(Dialogue {
+                expect: self.expect.clone(),
+                answer: self.answer.clone(),
+            })
+        })
+    }
+
+    /// Refuses what contradicts itself. The error says what would be right.
+    pub(crate) fn check(
+        &self,
+        protocol: Protocol,
+        kinds: Kinds,
+        deflate: bool,
+    ) -> Result<(), UsageError> {
+        let refused = |what: &str| Err(UsageError(what.to_owned()));
+        let is_prefix = matches!(self.expect, Expect::Prefix(_));
+        if protocol == Protocol::Tcp && self.dialogue().is_some() {
+            return refused("--expect and --answer need WebSocket; bare TCP has no messages");
+        }
+        if protocol == Protocol::Tcp
+            && let Some(message) = &self.message
+            && message.bytes().is_empty()
+        {
+            return refused("--message is empty, which a TCP echo cannot answer; give a byte");
+        }
+        if kinds == Kinds::Text
+            && let Some(message) = &self.message
+            && !message.is_utf8()
+        {
+            return refused("--message is not UTF-8, so it cannot go as --text; use --binary");
+        }
+        if deflate && (is_prefix || self.answer.is_some()) {
+            return refused(
+                "--expect prefix: and --answer read messages as they come; leave --deflate off",
+            );
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(message: Option<&str>, expect: &str) -> ExchangeOptions {
+        ExchangeOptions {
+            message: message.map(|text| Message::parse(text).unwrap()),
+            expect: Expect::parse(expect).unwrap(),
+            answer: None,
+        }
+    }
+
+    #[test]
+    fn what_is_sent_follows_from_the_message_and_the_reply() {
+        let generated = Sizes::fixed(32);
+        assert_eq!(options(None, "echo").kinds(None), Kinds::Binary);
+        assert_eq!(options(None, "prefix:> ").kinds(None), Kinds::Text);
+        let given = options(Some("höre"), "echo");
+        assert_eq!(given.kinds(None), Kinds::Text);
+        assert_eq!(given.kinds(Some(Kinds::Binary)), Kinds::Binary);
+        assert_eq!(given.sizes(&generated).bytes_max(), 5);
+        assert_eq!(options(None, "any").sizes(&generated).bytes_max(), 32);
+        assert!(given.dialogue().is_none());
+        assert!(options(None, "any").dialogue().is_some());
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let refused = |options: ExchangeOptions, protocol, deflate| {
+            let kinds = options.kinds(None);
+            options
+                .check(protocol, kinds, deflate)
+                .map_err(|error| error.0)
+        };
+        let (tcp, websocket) = (Protocol::Tcp, Protocol::Websocket);
+        assert_eq!(refused(options(Some("a"), "echo"), tcp, false), Ok(()));
+        assert_eq!(refused(options(None, "3x"), websocket, true), Ok(()));
+        let error = refused(options(None, "any"), tcp, false).unwrap_err();
+        assert!(error.contains("need WebSocket"), "{error}");
+        let error = refused(options(Some(""), "echo"), tcp, false).unwrap_err();
+        assert!(error.contains("is empty"), "{error}");
+        let error = refused(options(None, "prefix:a"), websocket, true).unwrap_err();
+        assert!(error.contains("--deflate off"), "{error}");
+    }
+}
