@@ -132,7 +132,7 @@ impl Opening {
         }
         let plain = std::mem::take(&mut self.plain);
         if self.accepted.is_some() {
-            return self.greet(plain, wire);
+            return self.greet(&plain, wire);
         }
         let Some(handshake) = &mut self.handshake else {
             return Ok(Some(self.opened(plain, Accepted::default())));
@@ -151,7 +151,7 @@ impl Opening {
                 greeting.begin(&mut first);
                 self.link.send(&first, wire)?;
                 self.accepted = Some(accepted);
-                self.greet(early, wire)
+                self.greet(&early, wire)
             }
         }
     }
@@ -162,12 +162,12 @@ impl Opening {
     }
 
     /// Takes what has come of the greeting, and what came behind it.
-    fn greet(&mut self, plain: Vec<u8>, wire: &mut Vec<u8>) -> Result<Option<Opened>, Failure> {
+    fn greet(&mut self, plain: &[u8], wire: &mut Vec<u8>) -> Result<Option<Opened>, Failure> {
         let Some(greeting) = &mut self.greeting else {
             return Ok(None);
         };
         let mut pongs = Vec::new();
-        let early = greeting.receive(&plain, &mut pongs)?;
+        let early = greeting.receive(plain, &mut pongs)?;
         self.link.send(&pongs, wire)?;
         Ok(early.map(|early| {
             let accepted = self.accepted.take().unwrap_or_default();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::dialogue::{Answer, Dialogue, Expect};
+use super::workload::Workload;
 use crate::payload::given::Message;
 use crate::payload::size::Sizes;
 use crate::payload::{Kinds, Pool, Random};
@@ -65,6 +66,18 @@ impl ExchangeOptions {
                 answer: self.answer.clone(),
             })
         })
+    }
+
+    /// What a visit sends, one message after the other: generated ones have `bytes`.
+    pub(crate) fn workload(&self, protocol: Protocol, bytes: usize, seed: u64) -> Workload {
+        let kinds = self.kinds(None);
+        let bytes = self.sizes(&Sizes::fixed(bytes)).bytes_max();
+        let pool = self.pool(kinds, bytes, &mut Random::new(seed, 0));
+        Workload {
+            kinds,
+            dialogue: self.dialogue(),
+            ..Workload::simple(protocol, bytes, Arc::new(pool))
+        }
     }
 
     /// Refuses what contradicts itself. The error says what would be right.

@@ -13,7 +13,7 @@ use crate::dial::Dialer;
 use crate::echo::workload::Workload;
 use crate::idle::options::IdleOptions;
 use crate::interrupt::Interrupt;
-use crate::payload::{Kinds, Pool, Random};
+use crate::payload::Random;
 use crate::visit::crowd::{Crowd, Ended, Ready};
 use crate::visit::scout::{Scouted, scout};
 use crate::visit::{Crew, Visit};
@@ -86,8 +86,8 @@ impl<'a> Holder<'a> {
         interrupt: &'a Interrupt,
     ) -> anyhow::Result<Holder<'a>> {
         let dialer = Arc::new(Dialer::from_options(&options.target)?);
-        let pool = Pool::new(Kinds::Binary, MESSAGE_BYTES, &mut Random::new(seed, 0));
-        let workload = Workload::simple(dialer.protocol(), MESSAGE_BYTES, pool.into());
+        let exchange = &options.exchange;
+        let workload = exchange.workload(dialer.protocol(), MESSAGE_BYTES, seed);
         let random = Random::new(seed, 1);
         let crowd = Crowd::new(options.connections).context("creating an epoll set")?;
         let stop = interrupt.as_fd();

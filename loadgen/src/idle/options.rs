@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::dial::options::TargetOptions;
+use crate::echo::options::ExchangeOptions;
 use crate::output::OutputOptions;
 use crate::output::gate::GateOptions;
 use crate::quantity::parse_duration;
@@ -15,6 +16,9 @@ use crate::usage::{UsageError, at_least_one, make_room_for};
 pub struct IdleOptions {
     #[command(flatten)]
     pub(crate) target: TargetOptions,
+
+    #[command(flatten)]
+    pub(crate) exchange: ExchangeOptions,
 
     /// Connections to open
     #[arg(long, short, default_value_t = 10_000, value_name = "N")]
@@ -47,6 +51,9 @@ impl IdleOptions {
     /// Refuses more connections than may be open, and none. The error says what would be right.
     pub fn check(&self) -> Result<(), UsageError> {
         at_least_one("connections", self.connections)?;
+        let (protocol, deflate) = (self.target.protocol(), self.target.deflate);
+        let kinds = self.exchange.kinds(None);
+        self.exchange.check(protocol, kinds, deflate)?;
         make_room_for(self.connections)
     }
 }

@@ -80,8 +80,10 @@ pub(crate) fn run(options: &StormOptions) -> anyhow::Result<Status> {
     let storm = Storm {
         options,
         control: Control::new(threads, 0).context("creating an event fd")?,
+        workload: options
+            .exchange
+            .workload(dialer.protocol(), options.size, seed),
         dialer: Arc::new(dialer),
-        workload: options.workload(seed),
         observed,
         schedule: Schedule::of(options),
         seed,

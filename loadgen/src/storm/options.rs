@@ -6,12 +6,10 @@ use clap::Args;
 
 use crate::dial::options::TargetOptions;
 use crate::echo::options::ExchangeOptions;
-use crate::echo::workload::Workload;
 use crate::load::allowed_cpus;
 use crate::load::{Threads, parse_threads};
 use crate::output::OutputOptions;
 use crate::output::gate::GateOptions;
-use crate::payload::Random;
 use crate::payload::size::Sizes;
 use crate::quantity::{CpuList, parse_cpu_list, parse_duration, parse_size};
 use crate::schedule::{Arrivals, Rates};
@@ -122,18 +120,6 @@ impl StormOptions {
         self.exchange.sizes(&Sizes::fixed(self.size)).bytes_max()
     }
 
-    /// What visits send, one message after the other.
-    pub(crate) fn workload(&self, seed: u64) -> Workload {
-        let kinds = self.exchange.kinds(None);
-        let bytes = self.message_bytes();
-        let pool = self.exchange.pool(kinds, bytes, &mut Random::new(seed, 0));
-        Workload {
-            kinds,
-            dialogue: self.exchange.dialogue(),
-            ..Workload::simple(self.target.protocol(), bytes, pool.into())
-        }
-    }
-
     /// Refuses what cannot be run. The error says what would be right.
     pub fn check(&self) -> Result<(), UsageError> {
         at_least_one("connections", self.connections)?;
@@ -154,17 +140,16 @@ impl StormOptions {
                 return Err(UsageError(format!("--{name} is 0; give a time such as 5s")));
             }
         }
-        let deflate = self.target.deflate;
+        let (protocol, deflate) = (self.target.protocol(), self.target.deflate);
         let kinds = self.exchange.kinds(None);
-        self.exchange
-            .check(self.target.protocol(), kinds, deflate)?;
+        self.exchange.check(protocol, kinds, deflate)?;
         let in_flight = self.message_bytes().saturating_mul(self.connections);
         if in_flight > IN_FLIGHT_BYTES_MAX {
             return Err(UsageError(format!(
                 "--connections × --size is {in_flight} bytes under way; at most 4GiB"
             )));
         }
-        if self.size == 0 && self.target.protocol() == Protocol::Tcp {
+        if self.size == 0 && protocol == Protocol::Tcp {
             return Err(UsageError(
                 "--size is 0, which a TCP echo cannot answer; give at least 1".to_owned(),
             ));

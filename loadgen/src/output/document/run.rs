@@ -64,7 +64,7 @@ pub struct Load {
     #[serde(default)]
     pub message: Option<String>,
     /// What answered a message: `echo`, `prefix:TEXT`, `any` or `3x`.
-    #[serde(default)]
+    #[serde(default = "echo")]
     pub expect: String,
     /// Whether wrong replies are counted, where the first would end the load.
     #[serde(default)]
@@ -82,6 +82,11 @@ pub struct Load {
     pub seed: u64,
     pub warmup_seconds: f64,
     pub duration_seconds: f64,
+}
+
+/// What answered a message before it could be said.
+pub(super) fn echo() -> String {
+    "echo".to_owned()
 }
 
 /// What presses beside the load.

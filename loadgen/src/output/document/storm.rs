@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::gate::GateResult;
 use super::latency::Latency;
-use super::run::Rate;
+use super::run::{Rate, echo};
 use super::{Environment, Status};
 use crate::measure::process::CpuSource;
 use crate::measure::verdict::{Busy, Verdict};
@@ -53,7 +53,7 @@ pub struct StormLoad {
     #[serde(default)]
     pub message: Option<String>,
     /// What answered a message: `echo`, `prefix:TEXT`, `any` or `3x`.
-    #[serde(default)]
+    #[serde(default = "echo")]
     pub expect: String,
     /// Most visits measured; `None` if unbounded.
     pub visits_max: Option<u64>,
