@@ -62,11 +62,12 @@ impl Greeting {
     ) -> Result<Option<Vec<u8>>, Failure> {
         while self.heard < self.messages {
             let event = self.reader.next(&mut bytes).map_err(Failure::Protocol)?;
+            let Some(event) = event else {
+                return Ok(None);
+            };
             match event {
-                None if bytes.is_empty() => return Ok(None),
-                None => {}
-                Some(Event::Data(data)) => self.heard += u32::from(data.last && data.fin),
-                Some(Event::Control { opcode, payload }) => match opcode {
+                Event::Data(data) => self.heard += u32::from(data.last && data.fin),
+                Event::Control { opcode, payload } => match opcode {
                     Opcode::Ping => {
                         append_frame(out, Head::whole(Opcode::Pong), payload, self.random.key());
                     }
@@ -93,5 +94,58 @@ impl Greeting {
             "{what}, and {} of {} messages of the --greeting had come",
             self.heard, self.messages
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn greeting(messages: u32, first_message: Option<&str>) -> Option<Greeting> {
+        let options = GreetingOptions {
+            greeting: messages,
+            first_message: first_message.map(str::to_owned),
+        };
+        Greeting::of(&options, &mut Random::new(1, 0))
+    }
+
+    #[test]
+    fn it_ends_with_its_last_message_wherever_the_stream_is_cut() {
+        // A message in two fragments with a ping between them, an empty message, and one that is not its.
+        let stream = b"\x01\x01a\x89\x01?\x80\x01b\x82\x00\x81\x01c";
+        for cut in 1..=stream.len() {
+            let mut greeting = greeting(2, None).unwrap();
+            let (mut pongs, mut behind) = (Vec::new(), Vec::new());
+            let mut is_over = false;
+            for piece in stream.chunks(cut) {
+                if is_over {
+                    behind.extend_from_slice(piece);
+                } else if let Some(rest) = greeting.receive(piece, &mut pongs).unwrap() {
+                    is_over = true;
+                    behind = rest;
+                }
+            }
+            assert_eq!(behind, b"\x81\x01c", "cut {cut}");
+            assert_eq!((&pongs[..2], pongs.len()), (&b"\x8a\x81"[..], 7));
+        }
+    }
+
+    #[test]
+    fn a_close_in_its_place_says_how_much_of_it_had_come() {
+        let mut greeting = greeting(2, None).unwrap();
+        let failure = greeting.receive(b"\x81\x01a\x88\x00", &mut Vec::new());
+        let told = failure.unwrap_err().to_string();
+        assert!(told.contains("a Close, and 1 of 2 messages"), "{told}");
+    }
+
+    #[test]
+    fn a_first_message_alone_waits_for_nothing() {
+        assert!(greeting(0, None).is_none());
+        let mut greeting = greeting(0, Some("40")).unwrap();
+        let mut out = Vec::new();
+        greeting.begin(&mut out);
+        assert_eq!((&out[..2], out.len()), (&b"\x81\x82"[..], 8));
+        let behind = greeting.receive(b"\x81", &mut out).unwrap();
+        assert_eq!(behind.as_deref(), Some(&b"\x81"[..]));
     }
 }

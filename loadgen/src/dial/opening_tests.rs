@@ -10,8 +10,10 @@ use rustls::{ServerConfig, ServerConnection};
 use sha1::{Digest, Sha1};
 
 use super::*;
+use crate::dial::greeting::GreetingOptions;
 use crate::link::rehearsal::Authority;
 use crate::link::{Trust, client_config, server_name};
+use crate::payload::Random;
 use crate::wire::handshake::offer::{Offer, Subprotocol};
 
 /// A frame that comes right behind the answer.
@@ -144,6 +146,32 @@ fn the_way_is_gone_to_its_end_however_the_wire_is_cut() {
                 (false, None) => {}
                 (true, Some(tls)) => assert!(tls.starts_with("TLSv1.3 "), "{tls}"),
                 (_, tls) => panic!("{tls:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_greeting_is_a_part_of_the_way() {
+    for is_tls in [false, true] {
+        for cut in [1, 2, 3, 100, usize::MAX] {
+            for messages in [1, 2] {
+                let options = GreetingOptions {
+                    greeting: messages,
+                    first_message: Some("40".to_owned()),
+                };
+                let (opening, mut server) = ends(is_tls, Offer::default(), "");
+                let greeting = Greeting::of(&options, &mut Random::new(1, 0));
+                let opened = talk(&mut opening.greeted(greeting), &mut server, cut);
+                let said = &server.request[server.request.len() - 8..];
+                assert_eq!(said[..2], [0x81, 0x82], "a masked text of two bytes");
+                match opened {
+                    Ok(opened) => assert!(messages == 1 && opened.early.is_empty()),
+                    Err(failure) => {
+                        let told = failure.to_string();
+                        assert!(messages == 2 && told.contains("1 of 2 messages"), "{told}");
+                    }
+                }
             }
         }
     }
