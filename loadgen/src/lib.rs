@@ -16,6 +16,7 @@
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 mod alarm;
+pub mod assess;
 mod check;
 pub mod cli;
 mod compare;
@@ -36,6 +37,7 @@ mod pacer;
 pub mod payload;
 mod progress;
 pub mod quantity;
+pub mod result;
 pub mod run;
 pub mod schedule;
 mod slow;

@@ -1,0 +1,3 @@
+//! How busy one side was.
+
+pub use crate::measure::verdict::Busy;

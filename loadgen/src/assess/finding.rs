@@ -1,0 +1,95 @@
+//! What must be known of a measurement before its figures are used: the findings, and what they leave to be
+//! compared.
+
+use serde::{Deserialize, Serialize};
+
+/// One thing that was found, with the figure that it rests on.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct Finding {
+    pub id: Id,
+    /// What was measured, in `unit`.
+    pub value: f64,
+    /// From where on it is a finding, in the same unit.
+    pub limit: f64,
+    /// `percent`, `percent of one CPU`, `messages` or `sessions`.
+    pub unit: String,
+    /// One sentence: what was seen, and what follows.
+    pub means: String,
+}
+
+/// What can be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Id {
+    /// The generator had no CPU time left.
+    GeneratorSaturated,
+    /// The server had no CPU time left.
+    ServerSaturated,
+    /// The hypervisor withheld CPU time.
+    Steal,
+    /// Others used the CPUs of the two sides, or the two had to share one.
+    CpuShared,
+    /// The generator itself sent later than was due.
+    LateSends,
+    /// What was due in the window was not all answered.
+    RateNotHeld,
+    /// At the window's end more was due and not sent than can be on its way.
+    Backlog,
+    /// The halves of the window disagree.
+    Unsteady,
+    /// No process of the server was observed.
+    ServerUnobserved,
+}
+
+impl Id {
+    /// The name in documents.
+    pub fn name(self) -> &'static str {
+        match self {
+            Id::GeneratorSaturated => "generator_saturated",
+            Id::ServerSaturated => "server_saturated",
+            Id::Steal => "steal",
+            Id::CpuShared => "cpu_shared",
+            Id::LateSends => "late_sends",
+            Id::RateNotHeld => "rate_not_held",
+            Id::Backlog => "backlog",
+            Id::Unsteady => "unsteady",
+            Id::ServerUnobserved => "server_unobserved",
+        }
+    }
+}
+
+/// Which figures may be compared with those of another measurement of the same load.
+///
+/// | found | throughput | latency | CPU for each |
+/// |---|---|---|---|
+/// | `generator_saturated` | no: a lower bound | no | yes |
+/// | `steal`, `cpu_shared` | no | no | yes |
+/// | `late_sends` | yes | no | yes |
+/// | `rate_not_held`, `backlog` | yes | no: it grows with the window | yes |
+/// | `unsteady` | no | no | no |
+/// | `server_saturated` | yes | yes | yes |
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Comparable {
+    pub throughput: bool,
+    pub latency: bool,
+    pub cpu: bool,
+}
+
+impl Comparable {
+    /// What `findings` leave.
+    pub fn of(findings: &[Finding]) -> Comparable {
+        let found = |ids: &[Id]| findings.iter().any(|finding| ids.contains(&finding.id));
+        let throughput = [
+            Id::GeneratorSaturated,
+            Id::Steal,
+            Id::CpuShared,
+            Id::Unsteady,
+        ];
+        Comparable {
+            throughput: !found(&throughput),
+            latency: !found(&throughput)
+                && !found(&[Id::LateSends, Id::RateNotHeld, Id::Backlog]),
+            cpu: !found(&[Id::Unsteady]),
+        }
+    }
+}

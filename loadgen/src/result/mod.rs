@@ -1,0 +1,175 @@
+//! What ringload writes for machines: one JSON document, `ringload/3`, whatever the command; `kind` says which.
+//!
+//! Every number has its unit in its name; `_percent` is 0 to 100. A field is added without a new version of the
+//! schema; a change of meaning or a removal needs one. `docs/ringload-json.md` documents them all.
+
+#![expect(
+    missing_docs,
+    reason = "docs/ringload-json.md has every field, and a test that it does"
+)]
+
+pub mod capacity;
+pub mod figures;
+pub mod idle;
+pub mod latency;
+pub mod load;
+pub mod merge;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use self::capacity::CapacityResult;
+use self::figures::Figures;
+use self::idle::IdleResult;
+use self::load::Load;
+use self::merge::MergeResult;
+use crate::assess::finding::Finding;
+use crate::measure::host::Host;
+use crate::measure::process::cpus_online;
+use crate::output::document::gate::GateResult;
+
+/// Name and version of the schema.
+pub const SCHEMA: &str = "ringload/3";
+
+/// What a command found.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Document {
+    /// Always [`SCHEMA`].
+    pub schema: String,
+    pub status: Status,
+    /// One sentence, unless the status is `ok`.
+    pub error: Option<String>,
+    pub environment: Environment,
+    pub load: Load,
+    pub checks: Checks,
+    /// One plain sentence that the findings come to.
+    pub summary: String,
+    pub findings: Vec<Finding>,
+    /// What came of each `--fail-if`.
+    pub gate: Vec<GateResult>,
+    /// `kind` and `result`.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// What was measured, by the kind of work; `None` where it failed before there was anything to measure.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(tag = "kind", content = "result", rename_all = "snake_case")]
+pub enum Outcome {
+    /// Messages over connections that stay.
+    Run(Option<Box<Figures>>),
+    /// Sessions: connections that come, echo and go.
+    Churn(Option<Box<Figures>>),
+    /// Connections that do nothing.
+    Idle(Option<IdleResult>),
+    /// The highest rate that meets an objective.
+    Capacity(Option<CapacityResult>),
+    /// Several runs at the same time, as one.
+    Merge(Option<Box<MergeResult>>),
+}
+
+impl Document {
+    /// The figures of a run or of churn.
+    pub fn figures(&self) -> Option<&Figures> {
+        match &self.outcome {
+            Outcome::Run(figures) | Outcome::Churn(figures) => figures.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// As planned.
+    #[default]
+    Ok,
+    /// Something was wrong with the server or the way to it; figures are partial.
+    Failed,
+    /// A signal cut it short; figures are partial.
+    Interrupted,
+    /// All went well, and what was asked for (`--fail-if`, `--slo`) is not met.
+    Missed,
+}
+
+impl Status {
+    /// What a command that ended so exits with.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Status::Ok => 0,
+            Status::Failed => 1,
+            Status::Missed => 3,
+            // 128 and the number of SIGINT, as a shell reports it.
+            Status::Interrupted => 130,
+        }
+    }
+}
+
+/// Circumstances without which a number is not a result.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Environment {
+    pub command_line: Vec<String>,
+    pub ringload_version: String,
+    pub kernel: String,
+    pub machine: String,
+    pub cpus_online: usize,
+    pub host: Option<Host>,
+    /// When the program wrote this, seconds since 1970.
+    pub written_unix_seconds: u64,
+}
+
+impl Environment {
+    /// Reads it.
+    pub fn read() -> Environment {
+        let uname = rustix::system::uname();
+        Environment {
+            command_line: std::env::args().collect(),
+            ringload_version: env!("CARGO_PKG_VERSION").to_owned(),
+            kernel: uname.release().to_string_lossy().into_owned(),
+            machine: uname.machine().to_string_lossy().into_owned(),
+            cpus_online: cpus_online(),
+            host: Some(Host::read()),
+            written_unix_seconds: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |time| time.as_secs()),
+        }
+    }
+}
+
+/// What was checked over the whole command, warm-up and drain included.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Checks {
+    /// Messages that came back right; compared byte for byte unless `verify` is `sample`.
+    pub messages_verified: u64,
+    /// With `--keep-going`: messages whose reply was wrong.
+    pub messages_wrong: u64,
+    /// Some of those, at most twenty: of each thread the first ones.
+    pub mismatches: Vec<String>,
+    /// Payload bytes compared.
+    pub payload_bytes_verified: u64,
+    /// Replies that came in several frames.
+    pub replies_fragmented: u64,
+    /// Replies that came compressed.
+    pub replies_compressed: u64,
+    /// Pings of the server's.
+    pub pings_answered: u64,
+    /// Pings of ours that had no pong when it was over.
+    pub pings_unanswered: u64,
+    /// Pongs that nobody asked for.
+    pub pongs_received: u64,
+    /// Messages still without their whole reply when it was over.
+    pub messages_unanswered: u64,
+    pub oldest_unanswered_seconds: f64,
+    /// Open loop: messages that were due within the window and could not be sent at all.
+    pub messages_unsent: u64,
+    /// Of churn: sessions that ended well.
+    pub sessions_verified: u64,
+    /// Connections that had ended before their time and were made again (`--reconnect`).
+    pub reconnects: u64,
+    /// Slow readers that the server had closed before the end.
+    pub slow_readers_closed: usize,
+    /// The first fault of each thread, which ends it; at most twenty.
+    pub faults: Vec<String>,
+}
