@@ -3,13 +3,13 @@
 use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
 
+use crate::capacity::options::KneeOptions;
 use crate::check::options::CheckOptions;
+use crate::churn::options::StormOptions;
 use crate::compare::options::CompareOptions;
 use crate::idle::options::IdleOptions;
-use crate::knee::options::KneeOptions;
 use crate::merge::options::MergeOptions;
 use crate::run::options::RunOptions;
-use crate::storm::options::StormOptions;
 
 /// A WebSocket load generator that checks every echoed byte.
 #[derive(Debug, Parser)]

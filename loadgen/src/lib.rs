@@ -17,7 +17,9 @@
 
 mod alarm;
 pub mod assess;
+mod capacity;
 mod check;
+mod churn;
 pub mod cli;
 mod compare;
 pub mod control;
@@ -27,11 +29,10 @@ pub mod engine;
 mod fault;
 mod idle;
 pub mod interrupt;
-mod knee;
 mod link;
 pub mod load;
-pub mod measure;
 mod merge;
+pub mod observe;
 pub mod output;
 mod pacer;
 pub mod payload;
@@ -40,14 +41,13 @@ pub mod quantity;
 pub mod result;
 pub mod run;
 pub mod schedule;
+mod session;
 mod slow;
-mod storm;
 mod sys;
 pub mod target;
 pub mod trial;
 mod tunnel;
 pub mod usage;
-mod visit;
 mod wire;
 mod worker;
 
@@ -90,8 +90,8 @@ pub fn main() -> ExitCode {
     let result = match &options.command {
         Command::Run(options) => run::run(options),
         Command::Idle(options) => idle::run(options),
-        Command::Storm(options) => storm::run(options),
-        Command::Knee(options) => knee::run(options),
+        Command::Storm(options) => churn::run(options),
+        Command::Knee(options) => capacity::run(options),
         Command::Merge(options) => merge::run(options),
         Command::Compare(options) => compare::run(options),
         Command::Check(options) => check::run(options),

@@ -9,15 +9,17 @@ const LAYERS: &str = "
     cli
     check compare
     trial
-    knee merge
-    idle storm
+    capacity merge
+    idle churn
     run
-    visit slow
+    session slow
     load
     engine
     worker
     output
-    measure
+    result
+    assess
+    observe
     interrupt
     progress control
     pacer

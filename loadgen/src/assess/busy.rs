@@ -1,3 +1,3 @@
 //! How busy one side was.
 
-pub use crate::measure::verdict::Busy;
+pub use crate::assess::verdict::Busy;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 /// One thing that was found, with the figure that it rests on.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Finding {
+    /// What was found.
     pub id: Id,
     /// What was measured, in `unit`.
     pub value: f64,
@@ -70,8 +71,11 @@ impl Id {
 /// | `server_saturated` | yes | yes | yes |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Comparable {
+    /// Completed per second.
     pub throughput: bool,
+    /// Percentiles.
     pub latency: bool,
+    /// The server's CPU time for each message, or session.
     pub cpu: bool,
 }
 
@@ -87,8 +91,7 @@ impl Comparable {
         ];
         Comparable {
             throughput: !found(&throughput),
-            latency: !found(&throughput)
-                && !found(&[Id::LateSends, Id::RateNotHeld, Id::Backlog]),
+            latency: !found(&throughput) && !found(&[Id::LateSends, Id::RateNotHeld, Id::Backlog]),
             cpu: !found(&[Id::Unsteady]),
         }
     }

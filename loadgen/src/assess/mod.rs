@@ -1,4 +1,10 @@
-//! What figures are worth. Nothing in here reads a clock, a file or a socket.
+//! What figures are worth, and what was asked of them. Nothing in here reads a clock, a file or a socket.
 
 pub mod busy;
+pub(crate) mod condition;
+pub mod estimate;
 pub mod finding;
+pub(crate) mod objective;
+pub mod spread;
+pub(crate) mod stability;
+pub mod verdict;

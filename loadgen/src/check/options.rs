@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::dial::options::TlsOptions;
-use crate::measure::process::resident_bytes;
+use crate::observe::process::resident_bytes;
 use crate::output::{check_file, check_writable};
 use crate::quantity::parse_duration;
 use crate::target::{Protocol, Target};

@@ -7,7 +7,7 @@ use super::exchange::echoes;
 use super::peer::{Ground, Peer};
 use super::verdict::Finding;
 use super::wire::text;
-use crate::measure::process::resident_bytes;
+use crate::observe::process::resident_bytes;
 
 /// By how much a server may grow under one case.
 pub(crate) const GROWTH_BYTES_MAX: u64 = 128 << 20;

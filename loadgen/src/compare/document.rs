@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::measure::placement::Placement;
-use crate::measure::verdict::Verdict;
+use crate::assess::verdict::Verdict;
+use crate::observe::placement::Placement;
 use crate::output::document::gate::GateResult;
 use crate::output::document::latency::Latency;
 use crate::output::document::run::RunDocument;

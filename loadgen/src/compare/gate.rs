@@ -2,11 +2,11 @@
 
 use std::fmt;
 
+use crate::assess::condition::{Condition as Written, Side, Unit};
+use crate::assess::estimate::{Estimate, ROUNDS_TO_DECIDE};
+use crate::assess::verdict::Verdict;
 use crate::compare::document::Figures;
-use crate::measure::condition::{Condition as Written, Side, Unit};
-use crate::measure::verdict::Verdict;
 use crate::output::document::gate::{GateResult, Outcome};
-use crate::trial::estimate::{Estimate, ROUNDS_TO_DECIDE};
 
 /// What two servers can differ in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use serde::Deserialize as _;
 
 use crate::compare::document::{Figures, Round};
 use crate::interrupt::Interrupt;
-use crate::measure::placement::{Placement, cpu_list};
+use crate::observe::placement::{Placement, cpu_list};
 use crate::output::document::run::RunDocument;
 use crate::trial::agenda::Agenda;
 use crate::trial::generator::{Generator, Outcome};

@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
+use crate::assess::estimate::ROUNDS_TO_DECIDE;
+use crate::assess::spread::Spread;
+use crate::assess::verdict::Verdict;
 use crate::compare::document::{CompareDocument, Figures, Ratio};
 use crate::compare::gate::{METRICS, Metric};
-use crate::measure::verdict::Verdict;
 use crate::output::gate::line;
-use crate::trial::estimate::ROUNDS_TO_DECIDE;
-use crate::trial::spread::Spread;
 
 /// Both sides, the ratios, what they mean in words, and the gate.
 pub(crate) fn table(document: &CompareDocument) -> String {

@@ -1,6 +1,6 @@
 //! What `--fail-if` can be asked of an idle crowd.
 
-use crate::measure::condition::Unit;
+use crate::assess::condition::Unit;
 use crate::output::document::idle::IdleDocument;
 use crate::output::gate::{Figure, Known};
 

@@ -14,9 +14,9 @@ use crate::echo::workload::Workload;
 use crate::idle::options::IdleOptions;
 use crate::interrupt::Interrupt;
 use crate::payload::Random;
-use crate::visit::crowd::{Crowd, Ended, Ready};
-use crate::visit::scout::{Scouted, scout};
-use crate::visit::{Crew, Visit};
+use crate::session::crowd::{Crowd, Ended, Ready};
+use crate::session::scout::{Scouted, scout};
+use crate::session::{Crew, Visit};
 
 /// Connections being opened, or closed, at a time.
 const AT_ONCE: usize = 64;

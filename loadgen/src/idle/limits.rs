@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::measure::process::family;
+use crate::observe::process::family;
 
 /// A process of the server with no more than this many descriptors left is at its limit: some keep a
 /// few for themselves.

@@ -20,7 +20,7 @@ use self::holder::Holder;
 use self::limits::MachineTcpReading;
 use crate::idle::options::IdleOptions;
 use crate::interrupt::Interrupt;
-use crate::measure::process::{Memory, family_memory};
+use crate::observe::process::{Memory, family_memory};
 use crate::output::document::idle::{Growth, IDLE_SCHEMA, IdleDocument, MachineTcp};
 use crate::output::document::{Environment, Status};
 use crate::output::gate::Judged;

@@ -4,8 +4,8 @@ use anyhow::Context;
 use hdrhistogram::Histogram;
 
 use super::files::Input;
+use crate::assess::verdict::Verdict;
 use crate::echo::tally::latency_histogram;
-use crate::measure::verdict::Verdict;
 use crate::output::document::latency::Latency;
 use crate::output::document::merge::{
     MERGE_SCHEMA, MergeDocument, MergeResult, MergeWindow, Part, PartResult,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::measure::condition::{Condition, Unit, quantile};
+use crate::assess::condition::{Condition, Unit, quantile};
 use crate::output::document::Status;
 use crate::output::document::gate::{GateResult, Outcome};
 use crate::output::document::latency::Latency;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::latency::Latency;
 use crate::assess::busy::Busy;
-use crate::measure::process::{CpuSource, Memory};
+use crate::observe::process::{CpuSource, Memory};
 
 /// Figures of the window.
 #[derive(Clone, Debug, Deserialize, Serialize)]

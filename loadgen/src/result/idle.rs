@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::measure::process::Memory;
+use crate::observe::process::Memory;
 
 /// What was found of an idle crowd.
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -25,8 +25,8 @@ use self::idle::IdleResult;
 use self::load::Load;
 use self::merge::MergeResult;
 use crate::assess::finding::Finding;
-use crate::measure::host::Host;
-use crate::measure::process::cpus_online;
+use crate::observe::host::Host;
+use crate::observe::process::cpus_online;
 use crate::output::document::gate::GateResult;
 
 /// Name and version of the schema.

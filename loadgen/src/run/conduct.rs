@@ -9,9 +9,9 @@ use super::live::Live;
 use super::series::{Series, slice_length};
 use crate::control::{Control, Phase};
 use crate::interrupt::{Interrupt, Interrupted, Woken};
-use crate::measure::process::{Memory, family_memory};
-use crate::measure::window::{Observed, cpus_of_both};
+use crate::observe::process::{Memory, family_memory};
 use crate::output::tell;
+use crate::run::window::{Observed, cpus_of_both};
 use crate::schedule::Timeline;
 
 /// How long nothing may be answered, once the load has stopped, before the rest is given up.

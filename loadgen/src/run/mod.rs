@@ -13,8 +13,8 @@ pub mod options;
 mod plan;
 mod result;
 mod series;
-mod stability;
 mod threads;
+pub(crate) mod window;
 
 use anyhow::Context;
 use hdrhistogram::Histogram;
@@ -28,14 +28,14 @@ use crate::alarm;
 use crate::engine::select;
 use crate::interrupt::Interrupt;
 use crate::load::{Plan, pin};
-use crate::measure::others::InterruptTime;
-use crate::measure::process::{cpu_source, tasks};
-use crate::measure::window::Observed;
+use crate::observe::others::InterruptTime;
+use crate::observe::process::{cpu_source, tasks};
 use crate::output::document::run::{Loop, RUN_SCHEMA, RunDocument};
 use crate::output::document::{Environment, Status};
 use crate::output::gate::Judged;
 use crate::output::{check_file, check_writable, csv, deliver, gate, histogram, table};
 use crate::run::options::RunOptions;
+use crate::run::window::Observed;
 use crate::slow::SlowReaders;
 use crate::usage::{UsageError, make_room_for};
 

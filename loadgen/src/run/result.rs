@@ -2,13 +2,13 @@
 
 use super::conduct::Course;
 use super::series::Series;
-use super::stability::stability;
 use super::threads::Gathered;
-use crate::measure::process::{Memory, TaskTime};
-use crate::measure::verdict::{Busy, Due, Evidence, Schedule, judge};
-use crate::measure::window::{Observed, Window};
+use crate::assess::stability::stability;
+use crate::assess::verdict::{Busy, Due, Evidence, Schedule, judge};
+use crate::observe::process::{Memory, TaskTime};
 use crate::output::document::latency::Latency;
 use crate::output::document::run::{Backlog, HeavyResult, Load, RunResult, Server, Side};
+use crate::run::window::{Observed, Window};
 
 /// Sums up the window of a run, if there was one; `failure` is why the run is not a result.
 pub(super) fn result(

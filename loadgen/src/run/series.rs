@@ -8,11 +8,11 @@ use hdrhistogram::Histogram;
 
 use crate::control::Control;
 use crate::echo::tally::latency_histogram;
-use crate::measure::others::Others;
-use crate::measure::process::TaskTime;
-use crate::measure::window::{Observed, Snapshot, Window, others_between};
+use crate::observe::others::Others;
+use crate::observe::process::TaskTime;
 use crate::output::document::run::Slice;
 use crate::output::hdr_log::HdrLog;
+use crate::run::window::{Observed, Snapshot, Window, others_between};
 use crate::schedule::Timeline;
 
 /// Slices of a short window, and the length of those of a longer one.

@@ -5,12 +5,10 @@
 //! on CPUs of its own, whose JSON is read back.
 
 pub mod agenda;
-pub mod estimate;
 pub mod generator;
 pub(crate) mod port;
 pub mod process;
 pub mod random;
 pub mod server;
-pub mod spread;
 pub mod version;
 pub(crate) mod words;

@@ -173,7 +173,7 @@ impl Drop for Process {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::placement::allowed_cpus;
+    use crate::observe::placement::allowed_cpus;
     use rustix::process::test_kill_process;
     use std::process::Stdio;
 

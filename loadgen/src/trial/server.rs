@@ -179,7 +179,7 @@ fn command(words: &[String], port: &str) -> anyhow::Result<Command> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::placement::allowed_cpus;
+    use crate::observe::placement::allowed_cpus;
 
     fn launch(command: &[&str], url: &str) -> Launch {
         Launch {

@@ -45,7 +45,7 @@ pub fn first_line(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::placement::allowed_cpus;
+    use crate::observe::placement::allowed_cpus;
 
     fn line(script: &str, limit: Duration) -> Option<String> {
         let interrupt = Interrupt::install().unwrap();

@@ -4,8 +4,8 @@
 //! the other. Taken as pairs all the same they are what any two samples are, and one rule says everywhere what counts.
 
 use maud::html;
+use ringload::assess::estimate::Estimate;
 use ringload::output::page::{frame, theme};
-use ringload::trial::estimate::Estimate;
 
 use super::figures::{Cell, Metric, Table, paired, position};
 use super::grid::{Entry, Grid, escape};

@@ -1,7 +1,7 @@
 //! What a run left: a document of ringload's, whichever of its kinds.
 
 use anyhow::bail;
-use ringload::measure::verdict::Verdict;
+use ringload::assess::verdict::Verdict;
 use ringload::output::document::idle::{IDLE_SCHEMA, IdleDocument};
 use ringload::output::document::knee::{KNEE_SCHEMA, KneeDocument};
 use ringload::output::document::run::{RUN_SCHEMA, RunDocument};

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use hdrhistogram::Histogram;
-use ringload::measure::verdict::Verdict;
+use ringload::assess::spread::Spread;
+use ringload::assess::verdict::Verdict;
 use ringload::output::document::Status;
 use ringload::output::document::knee::KneeDocument;
 use ringload::output::document::latency::Latency;
 use ringload::output::document::run::RunDocument;
 use ringload::output::document::storm::StormDocument;
 use ringload::quantity::{bytes, grouped};
-use ringload::trial::spread::Spread;
 
 use super::documents::Document;
 use super::input::{Results, Run};

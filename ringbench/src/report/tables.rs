@@ -1,8 +1,8 @@
 //! The tables of a report.
 
+use ringload::assess::estimate::Estimate;
+use ringload::assess::spread::Spread;
 use ringload::output::document::Status;
-use ringload::trial::estimate::Estimate;
-use ringload::trial::spread::Spread;
 use serde_json::Value;
 
 use super::figures::{Cell, Kind, Metric, Phase, Table, time};

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use ringload::assess::estimate::Estimate;
 use ringload::output::document::knee::KneeDocument;
-use ringload::trial::estimate::Estimate;
 use serde_json::Value;
 
 use super::figures::{ByRound, Cell, Kind, Metric, Phase, Table, paired, position, tabulate};

@@ -14,11 +14,11 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use ringload::assess::verdict::{LATENESS_NS_MAX, Verdict};
 use ringload::engine::select;
 use ringload::interrupt::Interrupt;
 use ringload::load::pin;
-use ringload::measure::others::allowed_cpus;
-use ringload::measure::verdict::{LATENESS_NS_MAX, Verdict};
+use ringload::observe::others::allowed_cpus;
 use ringload::output::document::latency::Latency;
 use ringload::output::document::run::RunDocument;
 use ringload::output::document::{Environment, Status};

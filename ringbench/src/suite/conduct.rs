@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use ringload::engine::Choice;
 use ringload::interrupt::Interrupt;
-use ringload::measure::placement::Placement;
+use ringload::observe::placement::Placement;
 use ringload::output::OutputOptions;
 use ringload::output::document::Status;
 use ringload::output::tell;

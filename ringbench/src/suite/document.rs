@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use ringload::measure::placement::Placement;
+use ringload::observe::placement::Placement;
 use ringload::output::document::{Environment, Status};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -9,10 +9,10 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use ringload::interrupt::Interrupt;
-use ringload::measure::host::Host;
-use ringload::measure::others::CpuTimes;
-use ringload::measure::placement::Placement;
-use ringload::measure::process::cpus_online;
+use ringload::observe::host::Host;
+use ringload::observe::others::CpuTimes;
+use ringload::observe::placement::Placement;
+use ringload::observe::process::cpus_online;
 use ringload::trial::version::first_line;
 use serde::Serialize;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use ringload::interrupt::Interrupt;
-use ringload::measure::placement::allowed_cpus;
+use ringload::observe::placement::allowed_cpus;
 use ringload::trial::process::{Process, check};
 use ringload::trial::version::first_line;
 

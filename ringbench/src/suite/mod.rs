@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use ringload::interrupt::Interrupt;
-use ringload::measure::placement::Placement;
+use ringload::observe::placement::Placement;
 use ringload::output::document::{Environment as Written, Status};
 use ringload::output::{print, tell};
 use ringload::trial::agenda::short;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use ringload::interrupt::Interrupt;
-use ringload::measure::placement::allowed_cpus;
+use ringload::observe::placement::allowed_cpus;
 use ringload::trial::version::first_line;
 use serde::Serialize;
 use serde_json::Value;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ringload::measure::placement::Placement;
+use ringload::observe::placement::Placement;
 use ringload::target::Target;
 use ringload::trial::server::Launch;
 use ringload::usage::UsageError;

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use ringload::interrupt::Interrupt;
-use ringload::measure::placement::{Placement, cpu_list};
-use ringload::measure::process::{cpu_source, family_tasks};
+use ringload::observe::placement::{Placement, cpu_list};
+use ringload::observe::process::{cpu_source, family_tasks};
 use ringload::trial::generator::{Generator, Outcome};
 use ringload::trial::process::check;
 use ringload::trial::server::Server;

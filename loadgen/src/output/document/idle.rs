@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::gate::GateResult;
 use super::{Environment, Status};
-use crate::measure::process::Memory;
+use crate::observe::process::Memory;
 
 /// Name and version of the schema.
 pub const IDLE_SCHEMA: &str = "ringload-idle/3";

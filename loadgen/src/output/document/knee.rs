@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::gate::GateResult;
 use super::run::Load;
 use super::{Environment, Status};
-use crate::measure::verdict::Verdict;
+use crate::assess::verdict::Verdict;
 
 /// Name and version of the schema.
 pub const KNEE_SCHEMA: &str = "ringload-knee/1";

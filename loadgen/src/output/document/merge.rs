@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::latency::Latency;
 use super::run::{Backlog, Checks, Load};
 use super::{Environment, Status};
-use crate::measure::verdict::Verdict;
+use crate::assess::verdict::Verdict;
 
 /// Name and version of the schema.
 pub(crate) const MERGE_SCHEMA: &str = "ringload-merge/1";

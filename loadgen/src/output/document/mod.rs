@@ -21,8 +21,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::measure::host::Host;
-use crate::measure::process::cpus_online;
+use crate::observe::host::Host;
+use crate::observe::process::cpus_online;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]

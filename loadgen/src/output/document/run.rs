@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::gate::GateResult;
 use super::latency::Latency;
 use super::{Environment, Status};
-use crate::measure::process::{CpuSource, Memory};
-use crate::measure::verdict::{Busy, Verdict};
+use crate::assess::verdict::{Busy, Verdict};
+use crate::observe::process::{CpuSource, Memory};
 
 /// Name and version of the schema.
 pub const RUN_SCHEMA: &str = "ringload-run/2";

@@ -6,8 +6,8 @@ use super::gate::GateResult;
 use super::latency::Latency;
 use super::run::{Rate, echo};
 use super::{Environment, Status};
-use crate::measure::process::CpuSource;
-use crate::measure::verdict::{Busy, Verdict};
+use crate::assess::verdict::{Busy, Verdict};
+use crate::observe::process::CpuSource;
 
 /// Name and version of the schema.
 pub const STORM_SCHEMA: &str = "ringload-storm/2";

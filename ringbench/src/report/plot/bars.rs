@@ -1,8 +1,8 @@
 //! Bars from zero: the median of the rounds, a whisker over their range, a dot for each.
 
 use maud::{Markup, html};
+use ringload::assess::spread::Spread;
 use ringload::quantity;
-use ringload::trial::spread::Spread;
 
 use super::axis::Axis;
 use super::{BASELINE, Look, MARGIN, Plot, WIDTH, cut, px, room, short, tick_count};

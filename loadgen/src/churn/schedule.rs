@@ -1,8 +1,8 @@
 //! When the visits of an open storm are due.
 
+use crate::churn::options::StormOptions;
 use crate::payload::Random;
 use crate::schedule::{Arrivals, Stream, Timeline};
-use crate::storm::options::StormOptions;
 
 /// Most visits that are counted one by one when they are given up: a hopeless rate must not keep a
 /// thread for ever.

@@ -25,20 +25,20 @@ use anyhow::Context;
 
 use self::figures::FIGURES;
 use self::schedule::Plan as Schedule;
+use crate::churn::options::StormOptions;
 use crate::control::Control;
 use crate::dial::Dialer;
 use crate::echo::workload::Workload;
 use crate::interrupt::Interrupt;
 use crate::load::pin;
-use crate::measure::window::Observed;
 use crate::output::document::Status;
 use crate::output::gate::Judged;
 use crate::output::{check_writable, deliver, gate};
 use crate::payload::Random;
+use crate::run::window::Observed;
 use crate::run::{observe, seed};
-use crate::storm::options::StormOptions;
+use crate::session::Crew;
 use crate::usage::{UsageError, make_room_for};
-use crate::visit::Crew;
 
 /// What the threads of a storm share.
 struct Storm<'a> {

@@ -1,6 +1,6 @@
 //! What `--fail-if` can be asked of a storm.
 
-use crate::measure::condition::Unit;
+use crate::assess::condition::Unit;
 use crate::output::document::storm::StormDocument;
 use crate::output::gate::{Distribution, Figure, Known};
 

@@ -13,8 +13,8 @@ use super::schedule::Share;
 use crate::alarm::Alarm;
 use crate::control::Phase;
 use crate::load::pin;
-use crate::visit::crowd::{Crowd, Ended, Ready};
-use crate::visit::{Crew, Visit};
+use crate::session::crowd::{Crowd, Ended, Ready};
+use crate::session::{Crew, Visit};
 
 /// Longest wait for events: deadlines are noticed this late at most.
 const PATIENCE: Duration = Duration::from_millis(50);

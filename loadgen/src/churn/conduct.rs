@@ -12,11 +12,11 @@ use super::findings::Findings;
 use super::thread::Thread;
 use crate::control::Phase;
 use crate::interrupt::{Interrupt, Woken};
-use crate::measure::others::Others;
-use crate::measure::window::{Snapshot, Window, cpus_of_both, others_between};
+use crate::observe::others::Others;
 use crate::progress::{Progress, TICK};
 use crate::quantity::grouped;
-use crate::visit::scout::{Scouted, scout};
+use crate::run::window::{Snapshot, Window, cpus_of_both, others_between};
+use crate::session::scout::{Scouted, scout};
 
 /// How often an open storm's backlog is looked at.
 const BACKLOG_LOOK: Duration = Duration::from_millis(50);

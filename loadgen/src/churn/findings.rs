@@ -6,9 +6,9 @@ use hdrhistogram::Histogram;
 
 use crate::echo::tally::latency_histogram;
 use crate::output::document::storm::{Closes, FailureKind};
-use crate::visit::Times;
-use crate::visit::crowd::Ended;
-use crate::visit::ending::{Cut, Farewell};
+use crate::session::Times;
+use crate::session::crowd::Ended;
+use crate::session::ending::{Cut, Farewell};
 
 /// Most kinds of failures told apart.
 const FAILURE_KINDS_MAX: usize = 20;
@@ -159,7 +159,7 @@ impl Findings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::visit::ending::Ending;
+    use crate::session::ending::Ending;
 
     fn failed(sentence: String) -> Ended {
         Ended {

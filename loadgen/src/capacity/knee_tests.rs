@@ -4,9 +4,9 @@ use hdrhistogram::Histogram;
 
 use super::point::Counts;
 use super::*;
+use crate::assess::objective::Objective;
 use crate::cli::{Command, Options};
 use crate::echo::tally::latency_histogram;
-use crate::measure::objective::Objective;
 use crate::schedule::Arrivals;
 use clap::Parser as _;
 

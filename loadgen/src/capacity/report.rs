@@ -185,7 +185,7 @@ fn csv(points: &[Point]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::verdict::Verdict;
+    use crate::assess::verdict::Verdict;
 
     fn point(rate: f64, why: Option<&str>) -> Point {
         Point {

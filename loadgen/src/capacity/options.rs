@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::assess::objective::Objective;
 use crate::dial::options::TargetOptions;
-use crate::measure::objective::Objective;
 use crate::output::OutputOptions;
 use crate::output::gate::GateOptions;
 use crate::quantity::parse_duration;

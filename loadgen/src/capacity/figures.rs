@@ -1,6 +1,6 @@
 //! What `--fail-if` can be asked of a search: figures of the knee, which are not known without one.
 
-use crate::measure::condition::Unit;
+use crate::assess::condition::Unit;
 use crate::output::document::knee::{KneeDocument, Point};
 use crate::output::gate::{Figure, Known};
 

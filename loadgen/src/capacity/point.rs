@@ -3,8 +3,8 @@
 use hdrhistogram::Histogram;
 
 use super::search::{Cause, Outcome};
-use crate::measure::objective::Objective;
-use crate::measure::verdict::{LATENESS_NS_MAX, Verdict};
+use crate::assess::objective::Objective;
+use crate::assess::verdict::{LATENESS_NS_MAX, Verdict};
 use crate::output::document::Status;
 use crate::output::document::knee::Point;
 use crate::output::document::latency::Latency;

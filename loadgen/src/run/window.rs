@@ -8,9 +8,9 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::time::UNIX_EPOCH;
 
-use super::others::{CpuTimes, InterruptTime, Others, allowed_cpus, others, thread_cpus};
-use super::process::{CpuSource, TaskTime, Tasks, family, family_tasks, tasks};
 use crate::control::Control;
+use crate::observe::others::{CpuTimes, InterruptTime, Others, allowed_cpus, others, thread_cpus};
+use crate::observe::process::{CpuSource, TaskTime, Tasks, family, family_tasks, tasks};
 use crate::sys;
 
 /// A process under observation.

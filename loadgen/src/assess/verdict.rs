@@ -7,8 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::others::Others;
-use super::process::TaskTime;
+use crate::observe::others::Others;
+use crate::observe::process::TaskTime;
 use crate::quantity::known;
 
 /// A thread on a CPU for this share of the window has nothing left to give: what is missing are the

@@ -2,9 +2,8 @@
 
 use super::Storm;
 use super::conduct::Course;
-use crate::measure::process::TaskTime;
-use crate::measure::verdict::{Busy, Due, Evidence, Schedule, judge};
-use crate::measure::window::Window;
+use crate::assess::verdict::{Busy, Due, Evidence, Schedule, judge};
+use crate::observe::process::TaskTime;
 use crate::output::document::latency::Latency;
 use crate::output::document::run::Rate;
 use crate::output::document::storm::{
@@ -14,6 +13,7 @@ use crate::output::document::{Environment, Status};
 use crate::output::gate;
 use crate::output::table::{Table, latency_rows};
 use crate::quantity::{bytes, grouped, known, time};
+use crate::run::window::Window;
 
 /// Sums up.
 pub(super) fn document(storm: &Storm<'_>, course: &Course) -> StormDocument {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use hdrhistogram::Histogram;
 
-use crate::measure::condition::{Condition, Side, Unit, quantile};
+use crate::assess::condition::{Condition, Side, Unit, quantile};
 use crate::quantity::time;
 
 /// Bounds that must all hold.

@@ -15,7 +15,7 @@ use std::fs;
 use rustix::process::{Resource, getrlimit};
 use serde::{Deserialize, Serialize};
 
-use crate::measure::placement::allowed_cpus;
+use crate::observe::placement::allowed_cpus;
 
 /// Settings of the kernel that a loopback echo can feel.
 const SYSCTLS: [&str; 17] = [
