@@ -93,7 +93,7 @@ pub(crate) struct Line {
     pub(crate) wake: Bell,
     /// Kernel thread id, 0 until the thread runs.
     pub(crate) thread_id: AtomicI32,
-    /// Messages verified so far, warm-up included.
+    /// Messages verified so far, warm-up included; of churn, sessions that ended well within the window.
     pub(crate) messages: AtomicU64,
     /// Their payload bytes, one way.
     pub(crate) payload_bytes: AtomicU64,
@@ -112,10 +112,27 @@ pub(crate) struct Line {
 pub(crate) struct Handed {
     /// Latencies in nanoseconds.
     pub(crate) latency: Histogram<u64>,
-    /// Messages due and not yet given to the kernel, at the slice's end.
+    /// What was due and had not begun, at the slice's end.
     pub(crate) backlog: u64,
-    /// Messages given to the kernel and not yet answered, at the slice's end.
+    /// What had begun and was not over, at the slice's end.
     pub(crate) in_flight: u64,
+}
+
+impl Line {
+    /// Gives the main thread what was counted in the slice that is over; empties `latency`.
+    pub(crate) fn hand_over(&self, latency: &mut Histogram<u64>, backlog: u64, in_flight: u64) {
+        // Only a panic elsewhere poisons the lock, and then the figures do not matter any more.
+        let Ok(mut handed) = self.handed.lock() else {
+            return;
+        };
+        handed.in_flight = in_flight;
+        handed.backlog = backlog;
+        if handed.latency.is_empty() {
+            std::mem::swap(&mut handed.latency, latency);
+        } else if handed.latency.add(&*latency).is_ok() {
+            latency.reset();
+        }
+    }
 }
 
 /// Which connections of a run are this thread's: they are dealt out in turn, so that of messages that are
@@ -173,7 +190,9 @@ pub(crate) struct Control {
     pub(crate) ended: AtomicUsize,
     /// Whether a thread has failed.
     pub(crate) failed: AtomicBool,
-    /// Rung by a load thread that is ready, has failed or has ended.
+    /// Whether all that was asked for has been done before the time was up.
+    pub(crate) is_complete: AtomicBool,
+    /// Rung by a load thread that is ready, has failed, has ended or has done what was left to do.
     pub(crate) news: Bell,
     /// What was settled with the server when the first connection opened.
     pub(crate) agreed: OnceLock<Agreed>,
@@ -215,6 +234,7 @@ impl Control {
             connected: AtomicUsize::new(0),
             ended: AtomicUsize::new(0),
             failed: AtomicBool::new(false),
+            is_complete: AtomicBool::new(false),
             news: Bell::new()?,
             agreed: OnceLock::new(),
             lines: (0..measured + heavy)

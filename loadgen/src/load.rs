@@ -1,11 +1,13 @@
 //! The load threads of a run: connect, wait for the start, drive, hand back what was counted.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
+use anyhow::anyhow;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
@@ -74,15 +76,73 @@ pub(crate) fn parse_threads(text: &str) -> Result<Threads, String> {
 }
 
 /// What a load thread leaves behind.
-pub(crate) struct Harvest {
-    /// Its counts.
+pub(crate) struct Harvest<T> {
+    /// What it counted.
+    pub(crate) counts: T,
+    /// Why it failed, if it did, in one sentence.
+    pub(crate) fault: Option<String>,
+}
+
+/// What a thread counted that sends messages.
+pub(crate) struct Counts {
     pub(crate) tally: Tally,
     /// What was still owed at the end.
     pub(crate) given_up: GivenUp,
-    /// Why it failed, if it did.
-    pub(crate) fault: Option<Fault>,
     /// Of the heavy connections: messages answered within the window, by connection.
     pub(crate) heavy_shares: Option<Vec<u64>>,
+}
+
+/// Starts a thread for each line of `control` that does `work`, whatever kind of work that is.
+pub(crate) fn start<T: Send + 'static>(
+    control: &Arc<Control>,
+    work: impl Fn(usize) -> Harvest<T> + Send + Sync + 'static,
+) -> io::Result<Vec<JoinHandle<Harvest<T>>>> {
+    let work = Arc::new(work);
+    (0..control.lines.len())
+        .map(|line| {
+            let (control, work) = (Arc::clone(control), Arc::clone(&work));
+            let name = format!("load-{line}");
+            Builder::new().name(name).spawn(move || {
+                let harvest = work(line);
+                if harvest.fault.is_some() {
+                    control.fail();
+                    // The thread's CPU account goes with it: stay until it has been read.
+                    await_phase(&control, line, Phase::Drain);
+                }
+                control.ended.fetch_add(1, Ordering::Release);
+                control.news.ring();
+                harvest
+            })
+        })
+        .collect()
+}
+
+/// Waits for the threads to end.
+pub(crate) fn join<T>(threads: Vec<JoinHandle<Harvest<T>>>) -> anyhow::Result<Vec<Harvest<T>>> {
+    let join = |thread: JoinHandle<Harvest<T>>| thread.join();
+    let harvests = threads.into_iter().map(join).collect::<Result<_, _>>();
+    harvests.map_err(|_| anyhow!("a load thread panicked"))
+}
+
+fn await_phase(control: &Control, line: usize, phase: Phase) {
+    let wake = &control.lines[line].wake;
+    while control.phase() < phase {
+        // A failed wait only means looking again.
+        if poll(&mut [PollFd::new(wake, PollFlags::IN)], None).is_err() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        wake.hush();
+    }
+}
+
+/// Tells the main thread which thread works on a line, and keeps it on one of `cpus`, if there are any.
+pub(crate) fn settle(control: &Control, line: usize, cpus: &[usize]) -> Result<(), Fault> {
+    let id = rustix::thread::gettid().as_raw_nonzero().get();
+    control.lines[line].thread_id.store(id, Ordering::Relaxed);
+    if cpus.is_empty() {
+        return Ok(());
+    }
+    pin(&[cpus[line % cpus.len()]]).map_err(|error| Fault::engine("pinning a thread", error))
 }
 
 /// CPUs that this process may use.
@@ -91,7 +151,7 @@ pub(crate) fn allowed_cpus() -> usize {
 }
 
 /// Pins the calling thread to `cpus`.
-pub fn pin(cpus: &[usize]) -> std::io::Result<()> {
+pub fn pin(cpus: &[usize]) -> io::Result<()> {
     let mut set = CpuSet::new();
     for &cpu in cpus {
         set.set(cpu);
@@ -100,32 +160,8 @@ pub fn pin(cpus: &[usize]) -> std::io::Result<()> {
 }
 
 impl Plan {
-    /// Starts one thread per line of the control.
-    pub(crate) fn start(&self) -> std::io::Result<Vec<JoinHandle<Harvest>>> {
-        (0..self.control.lines.len())
-            .map(|line| {
-                let plan = self.clone();
-                Builder::new()
-                    .name(format!("load-{line}"))
-                    .spawn(move || plan.thread(line))
-            })
-            .collect()
-    }
-
-    fn thread(&self, line: usize) -> Harvest {
-        let control = &self.control;
-        let harvest = self.work(line);
-        if harvest.fault.is_some() {
-            control.fail();
-            // The thread's CPU account goes with it: stay until it has been read.
-            self.await_phase(line, Phase::Drain);
-        }
-        control.ended.fetch_add(1, Ordering::Release);
-        control.news.ring();
-        harvest
-    }
-
-    fn work(&self, line: usize) -> Harvest {
+    /// What the thread of `line` does: connects, loads, hands back what it counted.
+    pub(crate) fn work(&self, line: usize) -> Harvest<Counts> {
         let share = self.share(line);
         let heavy = self.heavy.as_ref().filter(|_| share.is_heavy);
         let workload = Workload {
@@ -153,10 +189,12 @@ impl Plan {
         worker.publish();
         let given_up = worker.give_up();
         Harvest {
-            heavy_shares: share.is_heavy.then(|| worker.answered_within()),
-            tally: worker.tally,
-            given_up,
-            fault,
+            counts: Counts {
+                heavy_shares: share.is_heavy.then(|| worker.answered_within()),
+                tally: worker.tally,
+                given_up,
+            },
+            fault: fault.map(|fault| fault.to_string()),
         }
     }
 
@@ -178,12 +216,7 @@ impl Plan {
 
     fn connect_and_drive(&self, share: Share, worker: &mut Worker) -> Result<(), Fault> {
         let line = &self.control.lines[share.line];
-        let thread_id = rustix::thread::gettid().as_raw_nonzero().get();
-        line.thread_id.store(thread_id, Ordering::Relaxed);
-        if !self.cpus.is_empty() {
-            let cpu = self.cpus[share.line % self.cpus.len()];
-            pin(&[cpu]).map_err(|error| Fault::engine("pinning a thread", error))?;
-        }
+        settle(&self.control, share.line, &self.cpus)?;
         if self.schedule.is_some() {
             precise_timers();
         }
@@ -237,17 +270,6 @@ impl Plan {
         }
         self.control.ready.fetch_add(1, Ordering::Release);
         self.control.news.ring();
-    }
-
-    fn await_phase(&self, line: usize, phase: Phase) {
-        let wake = &self.control.lines[line].wake;
-        while self.control.phase() < phase {
-            // A failed wait only means looking again.
-            if poll(&mut [PollFd::new(wake, PollFlags::IN)], None).is_err() {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            wake.hush();
-        }
     }
 }
 

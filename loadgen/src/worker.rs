@@ -380,17 +380,7 @@ impl Worker {
             .sum();
         let backlog = self.backlog(now);
         let line = &self.control.lines[self.share.line];
-        // Only a panic elsewhere poisons the lock, and then the figures do not matter any more.
-        let Ok(mut handed) = line.handed.lock() else {
-            return;
-        };
-        handed.in_flight = in_flight as u64;
-        handed.backlog = backlog;
-        if handed.latency.is_empty() {
-            std::mem::swap(&mut handed.latency, &mut self.tally.latency);
-        } else if handed.latency.add(&self.tally.latency).is_ok() {
-            self.tally.latency.reset();
-        }
+        line.hand_over(&mut self.tally.latency, backlog, in_flight as u64);
     }
 
     /// Messages that are due and not yet given to the kernel.

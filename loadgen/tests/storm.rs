@@ -178,7 +178,7 @@ fn without_tolerance_the_first_failure_is_the_last() {
         assert_eq!(code, Some(1), "{manner:?}: {errors}");
         assert_eq!(document["status"], "failed");
         let told = document["error"].as_str().unwrap();
-        assert!(told.starts_with("visit "), "{manner:?}: {told}");
+        assert!(told.starts_with("session "), "{manner:?}: {told}");
         assert!(told.contains(phrase), "{manner:?}: {told}");
         assert!(errors.contains(phrase), "{manner:?}: {errors}");
         assert_eq!(document["result"]["verdict"], "invalid");
@@ -192,7 +192,7 @@ fn a_server_that_is_wrong_from_the_start_is_told_of_without_a_result() {
     let (code, document, errors) = storm(&server, "");
     assert_eq!(code, Some(1));
     assert!(
-        errors.contains("visit 0: ") && errors.contains("no seats"),
+        errors.contains("session 0: ") && errors.contains("no seats"),
         "{errors}"
     );
     assert_eq!(document["result"], Value::Null);
@@ -228,7 +228,7 @@ fn tolerance_does_not_make_a_result_of_failures_alone() {
     let (code, document, errors) = storm(&server, "--tolerate");
     assert_eq!(code, Some(1));
     assert!(
-        errors.contains("no visit ended well") && errors.contains("503"),
+        errors.contains("no session ended well") && errors.contains("503"),
         "{errors}"
     );
     assert!(number(&document["result"]["closes"]["other"]) > 0);

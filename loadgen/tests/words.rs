@@ -3,7 +3,7 @@
 mod support;
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use support::client::{ringload, stderr};
 use support::{Habit, Script, Stall, serve};
@@ -49,7 +49,10 @@ fn a_server_that_never_echoes_is_said_to_be_one() {
         ..Script::default()
     };
     let url = format!("ws://{}", serve(script));
+    let began = Instant::now();
     let output = ringload(&format!("run {url} -c 2 -q 100 -d 300ms --warmup 0s"));
+    // Sooner than where some of the messages are answered, and the others are waited for.
+    assert!(began.elapsed() < Duration::from_secs(4));
     let (table, told) = (String::from_utf8_lossy(&output.stdout), stderr(&output));
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(

@@ -13,7 +13,7 @@ use crate::session::ending::{Cut, Farewell};
 /// Most kinds of failures told apart.
 const FAILURE_KINDS_MAX: usize = 20;
 
-/// Counts of a storm.
+/// Counts of churn.
 pub(super) struct Findings {
     /// Nanoseconds from the connect to the connection.
     pub(super) connect: Histogram<u64>,
@@ -21,17 +21,15 @@ pub(super) struct Findings {
     pub(super) handshake: Histogram<u64>,
     /// From the first message's send to its reply.
     pub(super) first_echo: Histogram<u64>,
-    /// The whole visit, from when it was due.
-    pub(super) visit: Histogram<u64>,
-    /// Of an open storm: how late the generator took up what was due and had room.
+    /// The whole session, from when it was due. Taken away slice by slice.
+    pub(super) session: Histogram<u64>,
+    /// Of an open loop: how late the generator took up what was due and had room.
     pub(super) lateness: Histogram<u64>,
-    /// Visits that ended well, warm-up included.
+    /// Sessions that ended well, warm-up included.
     pub(super) verified: u64,
-    /// Of those, the ones that ended within the window.
-    pub(super) visits: u64,
-    /// Visits due in the window that had to wait until another had ended.
+    /// Sessions due in the window that had to wait until another had ended.
     pub(super) late: u64,
-    /// Visits due in the window that never began.
+    /// Sessions due in the window that never began.
     pub(super) backlog_end: u64,
     /// From the opening of the window on.
     pub(super) closes: Closes,
@@ -41,7 +39,7 @@ pub(super) struct Findings {
     other_kinds: u64,
     /// What TLS agreed on.
     pub(super) tls: Option<String>,
-    /// Why the storm could not go on.
+    /// Why it could not go on.
     pub(super) fault: Option<String>,
 }
 
@@ -52,10 +50,9 @@ impl Findings {
             connect: latency_histogram(),
             handshake: latency_histogram(),
             first_echo: latency_histogram(),
-            visit: latency_histogram(),
+            session: latency_histogram(),
             lateness: latency_histogram(),
             verified: 0,
-            visits: 0,
             late: 0,
             backlog_end: 0,
             closes: Closes::default(),
@@ -67,7 +64,7 @@ impl Findings {
         }
     }
 
-    /// Counts how a visit ended. Its `times` count if it was due in the window.
+    /// Counts how a session ended. Its `times` count if it was due in the window.
     pub(super) fn close(&mut self, ended: &Ended) {
         let closes = &mut self.closes;
         let closed = match &ended.how {
@@ -86,7 +83,7 @@ impl Findings {
         }
     }
 
-    /// Counts the phases that a visit came through by `now`, and the whole of one that is over.
+    /// Counts the phases that a session came through by `now`, and the whole of one that is over.
     pub(super) fn time(&mut self, times: &Times, over: Option<u64>) {
         let mut record = |histogram: fn(&mut Findings) -> &mut Histogram<u64>, from, to| {
             if let (Some(from), Some(to)) = (from, to) {
@@ -99,7 +96,7 @@ impl Findings {
             record(|it| &mut it.handshake, times.connected, times.opened);
         }
         record(|it| &mut it.first_echo, times.asked, times.answered);
-        record(|it| &mut it.visit, Some(times.due), over);
+        record(|it| &mut it.session, Some(times.due), over);
     }
 
     fn count_kind(&mut self, sentence: &str, count: u64) {
@@ -129,20 +126,17 @@ impl Findings {
         failures
     }
 
-    /// Adds what another thread found.
+    /// Adds what another thread found, but for the whole sessions: those are handed over.
     pub(super) fn add(&mut self, other: Findings) {
         for (mine, its) in [
             (&mut self.connect, &other.connect),
             (&mut self.handshake, &other.handshake),
             (&mut self.first_echo, &other.first_echo),
-            (&mut self.visit, &other.visit),
             (&mut self.lateness, &other.lateness),
         ] {
-            mine.add(its)
-                .expect("all histograms of a storm have the same bounds");
+            mine.add(its).expect("all histograms have the same bounds");
         }
         self.verified += other.verified;
-        self.visits += other.visits;
         self.late += other.late;
         self.backlog_end += other.backlog_end;
         self.closes.add(other.closes);
@@ -152,7 +146,6 @@ impl Findings {
         }
         self.other_kinds += other.other_kinds;
         self.tls = self.tls.take().or(other.tls);
-        self.fault = self.fault.take().or(other.fault);
     }
 }
 
@@ -192,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn phases_are_apart_and_the_visit_counts_from_when_it_was_due() {
+    fn phases_are_apart_and_the_session_counts_from_when_it_was_due() {
         let mut findings = Findings::new();
         let times = Times {
             due: 100,
@@ -207,7 +200,7 @@ mod tests {
             findings.connect.max(),
             findings.handshake.max(),
             findings.first_echo.max(),
-            findings.visit.max(),
+            findings.session.max(),
         ];
         assert_eq!(took, [10, 20, 40, 1000]);
     }

@@ -1,16 +1,15 @@
-//! `ringload storm`: what coming and going costs the server.
+//! `ringload churn`: what coming and going costs the server.
 //!
-//! Closed, a fixed number of visits is under way, and one that ends is followed by another. Open, visits
-//! are due by a schedule whatever the server does, and count from when they were due. Each thread has an
-//! epoll instance and slots of its own; only the numbers of the visits are shared.
+//! Closed, a fixed number of sessions is under way, and one that ends is followed by another. Open, sessions are due by
+//! a schedule whatever the server does, and count from when they were due. Each thread has an epoll instance and
+//! slots of its own; only the numbers of the sessions are shared.
 //!
 //! ```text
-//! options ── conduct (scout, warm-up, window, drain) ── report
-//!               │
-//!            thread ── schedule (open storm) ── visit ── findings
+//! options ── scout ── run::conduct (warm-up, window in slices, drain) ── report
+//!                       │
+//!                     thread ── schedule (open loop) ── session ── findings
 //! ```
 
-mod conduct;
 mod figures;
 mod findings;
 pub(crate) mod options;
@@ -18,43 +17,51 @@ mod report;
 mod schedule;
 mod thread;
 
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use anyhow::Context;
 
 use self::figures::FIGURES;
+use self::findings::Findings;
 use self::schedule::Plan as Schedule;
+use self::thread::Thread;
 use crate::churn::options::StormOptions;
 use crate::control::Control;
 use crate::dial::Dialer;
 use crate::echo::workload::Workload;
 use crate::interrupt::Interrupt;
-use crate::load::pin;
+use crate::load::{join, pin, start};
 use crate::output::document::Status;
 use crate::output::gate::Judged;
 use crate::output::{check_writable, deliver, gate};
 use crate::payload::Random;
+use crate::run::conduct::{Conductor, Course, Patience};
+use crate::run::live::Live;
 use crate::run::window::Observed;
 use crate::run::{observe, seed};
 use crate::session::Crew;
+use crate::session::scout::{Scouted, scout};
 use crate::usage::{UsageError, make_room_for};
 
-/// What the threads of a storm share.
-struct Storm<'a> {
-    options: &'a StormOptions,
-    control: Control,
+/// How much longer than a session may take the drain may, before threads are told to leave.
+const DRAIN_GRACE: Duration = Duration::from_secs(1);
+
+/// What the threads of churn share.
+struct Churn {
+    options: StormOptions,
+    control: Arc<Control>,
     dialer: Arc<Dialer>,
     workload: Workload,
-    observed: Observed,
     schedule: Option<Schedule>,
     seed: u64,
-    /// Number of the next visit's connection, which decides its source address.
+    /// Number of the next session's connection, which decides its source address.
     next_ordinal: AtomicUsize,
-    /// Visits that ended well within the window.
-    measured: AtomicU64,
-    /// Visits that are due and have not begun, by thread.
-    backlogs: Vec<AtomicU64>,
+    /// Sessions that ended well within the window, or are about to be counted so; and those that were counted.
+    claimed: AtomicU64,
+    counted: AtomicU64,
 }
 
 /// Runs and reports; see [`crate::run::run`].
@@ -76,23 +83,22 @@ pub(crate) fn run(options: &StormOptions) -> anyhow::Result<Status> {
     }
     let dialer = Dialer::from_options(&options.target)?;
     let seed = seed(options.seed)?;
-    let threads = options.threads();
-    let storm = Storm {
-        options,
-        control: Control::new(threads, 0).context("creating an event fd")?,
+    let control = Control::new(options.threads(), 0).context("creating an event fd")?;
+    let churn = Arc::new(Churn {
+        control: Arc::new(control),
         workload: options
             .exchange
             .workload(dialer.protocol(), options.size, seed),
         dialer: Arc::new(dialer),
-        observed,
         schedule: Schedule::of(options),
         seed,
         next_ordinal: AtomicUsize::new(options.first_visit as usize),
-        measured: AtomicU64::new(0),
-        backlogs: (0..threads).map(|_| AtomicU64::new(0)).collect(),
-    };
-    let course = storm.conduct(&interrupt)?;
-    let mut document = report::document(&storm, &course);
+        claimed: AtomicU64::new(0),
+        counted: AtomicU64::new(0),
+        options: options.clone(),
+    });
+    let (course, findings) = conduct(&churn, &observed, &interrupt)?;
+    let mut document = report::document(&churn, &observed, &course, &findings);
     document.gate = options.gate.judge(&FIGURES, &document);
     gate::conclude(&document.gate, &mut document.status, &mut document.error);
     let delivered = deliver(
@@ -103,7 +109,7 @@ pub(crate) fn run(options: &StormOptions) -> anyhow::Result<Status> {
         options.output.quiet,
     );
     let judged = Judged {
-        name: format!("storm {}", document.load.urls.join(" ")),
+        name: format!("churn {}", document.load.urls.join(" ")),
         status: document.status,
         error: document.error.as_deref(),
         gate: &document.gate,
@@ -113,7 +119,65 @@ pub(crate) fn run(options: &StormOptions) -> anyhow::Result<Status> {
     Ok(document.status)
 }
 
-impl Storm<'_> {
+/// The first session, which counts for nothing, and then all the others.
+fn conduct<'a>(
+    churn: &'a Arc<Churn>,
+    observed: &'a Observed,
+    interrupt: &'a Interrupt,
+) -> anyhow::Result<(Course<'a>, Findings)> {
+    let options = &churn.options;
+    let (mut course, mut findings) = (Course::default(), Findings::new());
+    let routes = churn.dialer.routes();
+    let first = churn.next_ordinal.fetch_add(routes, Ordering::Relaxed);
+    match scout(churn.crew(0), first, true, interrupt.as_fd())? {
+        Scouted::Open(tls) => findings.tls = tls,
+        Scouted::Failed(..) if options.tolerate => {}
+        Scouted::Failed(ordinal, failure) => {
+            findings.fault = Some(format!("session {ordinal}: {failure}"));
+            return Ok((course, findings));
+        }
+        Scouted::Stopped => {
+            course.interrupted = true;
+            return Ok((course, findings));
+        }
+    }
+    let working = Arc::clone(churn);
+    let threads = start(&churn.control, move |line| Thread::work(&working, line));
+    let threads = threads.context("starting a thread")?;
+    let session_max = options.visit_timeout + DRAIN_GRACE;
+    let conductor = Conductor {
+        control: &churn.control,
+        interrupt,
+        observed,
+        timeline: churn.schedule.as_ref().map(|schedule| &schedule.timeline),
+        parties: churn.control.lines.len(),
+        connections: options.connections,
+        warmup: options.warmup,
+        duration: options.duration(),
+        drain: Patience {
+            first: session_max,
+            silence: session_max,
+            whole: session_max,
+        },
+        hdr_log: None,
+        start_at: None,
+        live: Live::new(options.output.quiet),
+    };
+    course = conductor.conduct()?;
+    if let Some(series) = &mut course.series {
+        series.collect();
+    }
+    for harvest in join(threads)? {
+        if let Some(series) = &mut course.series {
+            series.add(&harvest.counts.session);
+        }
+        findings.add(harvest.counts);
+        findings.fault = findings.fault.or(harvest.fault);
+    }
+    Ok((course, findings))
+}
+
+impl Churn {
     fn crew(&self, stream: u64) -> Crew {
         Crew::new(
             self.control.clock,
@@ -121,5 +185,28 @@ impl Storm<'_> {
             self.workload.clone(),
             Random::new(self.seed, stream),
         )
+    }
+
+    /// Counts a session of `line` that ended well within the window, unless there have been as many as were asked
+    /// for. The last of those ends the window.
+    fn count(&self, line: usize) {
+        let sessions_max = self.options.visits.unwrap_or(u64::MAX);
+        if self.claimed.fetch_add(1, Ordering::Relaxed) >= sessions_max {
+            return;
+        }
+        let sessions = &self.control.lines[line].messages;
+        sessions.fetch_add(1, Ordering::Relaxed);
+        // Releases the line above, so that the edge of the window sees all of them.
+        if self.counted.fetch_add(1, Ordering::AcqRel) + 1 == sessions_max {
+            self.control.is_complete.store(true, Ordering::Release);
+            self.control.news.ring();
+        }
+    }
+
+    /// Whether there have been as many as were asked for.
+    fn is_over(&self) -> bool {
+        self.options
+            .visits
+            .is_some_and(|most| self.claimed.load(Ordering::Relaxed) >= most)
     }
 }

@@ -1,7 +1,7 @@
-//! The result of a storm, as JSON and as a table.
+//! The result of churn, as JSON and as a table.
 
-use super::Storm;
-use super::conduct::Course;
+use super::Churn;
+use super::findings::Findings;
 use crate::assess::verdict::{Busy, Due, Evidence, Schedule, judge};
 use crate::observe::process::TaskTime;
 use crate::output::document::latency::Latency;
@@ -13,31 +13,41 @@ use crate::output::document::{Environment, Status};
 use crate::output::gate;
 use crate::output::table::{Table, latency_rows};
 use crate::quantity::{bytes, grouped, known, time};
-use crate::run::window::Window;
+use crate::run::conduct::Course;
+use crate::run::series::Series;
+use crate::run::window::Observed;
 
 /// Sums up.
-pub(super) fn document(storm: &Storm<'_>, course: &Course) -> StormDocument {
-    let (status, error) = status(storm, course);
+pub(super) fn document(
+    churn: &Churn,
+    observed: &Observed,
+    course: &Course<'_>,
+    findings: &Findings,
+) -> StormDocument {
+    let (status, error) = status(observed, course, findings);
     let result = course
-        .window
+        .series
         .as_ref()
-        .map(|window| result(storm, course, window, error.clone()));
+        .map(|series| result(observed, course, series, findings, error.clone()));
     StormDocument {
         schema: STORM_SCHEMA.to_owned(),
         status,
         error,
         gate: Vec::new(),
         environment: Environment::read(),
-        load: load(storm, course),
-        visits_verified: course.findings.verified,
+        load: load(churn, findings),
+        visits_verified: findings.verified,
         result,
     }
 }
 
-/// How the storm ended, and the sentence that says so.
-fn status(storm: &Storm<'_>, course: &Course) -> (Status, Option<String>) {
+/// How it ended, and the sentence that says so.
+fn status(
+    observed: &Observed,
+    course: &Course<'_>,
+    findings: &Findings,
+) -> (Status, Option<String>) {
     let failed = |error: String| (Status::Failed, Some(error));
-    let findings = &course.findings;
     if let Some(fault) = &findings.fault {
         return failed(fault.clone());
     }
@@ -45,36 +55,36 @@ fn status(storm: &Storm<'_>, course: &Course) -> (Status, Option<String>) {
         let error = "interrupted: the figures are partial";
         return (Status::Interrupted, Some(error.to_owned()));
     }
-    if findings.visits == 0 {
+    let window = course.series.as_ref().map(Series::window);
+    if window.as_ref().is_none_or(|window| window.messages == 0) {
         return failed(match findings.failures().first() {
             Some(most) => format!(
-                "no visit ended well within the window; of {} that failed, {} so: {}",
+                "no session ended well within the window; of {} that failed, {} so: {}",
                 findings.failed, most.count, most.sentence
             ),
-            None => "no visit ended within the window; measure for longer".to_owned(),
+            None => "no session ended within the window; measure for longer".to_owned(),
         });
     }
-    let window = course.window.as_ref();
     let is_gone = window.is_some_and(|window| window.server.is_none());
-    if is_gone && !storm.observed.server_pids.is_empty() {
-        return failed("a process of --server-pid ended during the storm".to_owned());
+    if is_gone && !observed.server_pids.is_empty() {
+        return failed("a process of --server-pid ended while it was loaded".to_owned());
     }
     (Status::Ok, None)
 }
 
-fn load(storm: &Storm<'_>, course: &Course) -> StormLoad {
-    let options = storm.options;
+fn load(churn: &Churn, findings: &Findings) -> StormLoad {
+    let options = &churn.options;
     let urls = options.target.urls.iter();
     StormLoad {
         urls: urls.map(|target| target.url.clone()).collect(),
-        addresses: storm
+        addresses: churn
             .dialer
             .addresses()
             .iter()
             .map(ToString::to_string)
             .collect(),
         protocol: options.target.protocol().to_string(),
-        tls: course.findings.tls.clone(),
+        tls: findings.tls.clone(),
         connections: options.connections,
         rate: options.rate.as_ref().map(|rates| Rate {
             text: rates.text().to_owned(),
@@ -97,49 +107,52 @@ fn load(storm: &Storm<'_>, course: &Course) -> StormLoad {
             .cpu
             .as_ref()
             .map_or_else(Vec::new, |cpus| cpus.0.clone()),
-        seed: storm.seed,
+        seed: churn.seed,
         warmup_seconds: options.warmup.as_secs_f64(),
         duration_seconds: options.duration().as_secs_f64(),
     }
 }
 
 fn result(
-    storm: &Storm<'_>,
-    course: &Course,
-    window: &Window,
+    observed: &Observed,
+    course: &Course<'_>,
+    series: &Series<'_>,
+    findings: &Findings,
     failure: Option<String>,
 ) -> StormResult {
-    let findings = &course.findings;
-    let visits = findings.visits;
+    let window = series.window();
+    let visits = window.messages;
     let cpu_ns = |tasks: &[TaskTime]| {
         let total = tasks.iter().map(|task| task.cpu_ns).sum::<u64>();
         (visits > 0).then(|| total as f64 / visits as f64)
     };
     let seconds = window.seconds.max(1e-9);
-    let (generator_cpus, server_cpus) = course.cpus;
-    let generator = Busy::of(&window.generator, window.seconds).within(generator_cpus);
+    let (generator_cpus, server_cpus) = &course.cpus;
+    let others = series.others(&(generator_cpus | server_cpus));
+    let generator = Busy::of(&window.generator, window.seconds).within(generator_cpus.len());
     let server = window
         .server
         .as_deref()
-        .map(|tasks| Busy::of(tasks, window.seconds).within(server_cpus));
-    let is_open = course.offered.is_some();
-    let lateness = is_open.then(|| Latency::of(&findings.lateness));
-    let backlog = is_open.then_some(StormBacklog {
+        .map(|tasks| Busy::of(tasks, window.seconds).within(server_cpus.len()));
+    let offered = series.offered_per_second();
+    let lateness = offered.map(|_| Latency::of(&findings.lateness));
+    let most = series.slices().iter().map(|slice| slice.backlog).max();
+    let backlog = offered.map(|_| StormBacklog {
         visits_late: findings.late,
-        visits_max: course.backlog_max.max(findings.backlog_end),
+        visits_max: most.unwrap_or(0).max(findings.backlog_end),
         visits_end: findings.backlog_end,
     });
-    let visit = Latency::of(&findings.visit);
+    let visit = Latency::of(&series.latency);
     let (verdict, verdict_reason) = judge(&Evidence {
         seconds: window.seconds,
         generator,
         server,
         steal_percent: window.steal_percent,
-        others: course.others,
+        others,
         failure,
-        schedule: course.offered.map(|offered| Schedule {
+        schedule: offered.map(|offered| Schedule {
             due: Due::Visits,
-            offered,
+            offered: offered * window.seconds,
             answered: Some(visits),
             backlog_end: findings.backlog_end,
             lateness_p99_9_ns: findings.lateness.value_at_quantile(0.999),
@@ -148,11 +161,11 @@ fn result(
         ..Evidence::default()
     });
     StormResult {
-        window_start_unix_seconds: course.window_start_unix_seconds,
+        window_start_unix_seconds: series.start_unix_seconds(),
         window_seconds: window.seconds,
         visits,
         visits_per_second: visits as f64 / seconds,
-        offered_visits_per_second: course.offered.map(|offered| offered / seconds),
+        offered_visits_per_second: offered,
         connect: Latency::of(&findings.connect),
         handshake: Latency::of(&findings.handshake),
         first_echo: Latency::of(&findings.first_echo),
@@ -164,12 +177,12 @@ fn result(
         failures: findings.failures(),
         generator_cpu_ns_per_visit: cpu_ns(&window.generator),
         generator,
-        server_pids: storm.observed.server_pids.clone(),
+        server_pids: observed.server_pids.clone(),
         server_cpu_ns_per_visit: window.server.as_deref().and_then(cpu_ns),
         server,
-        cpu_source: storm.observed.source,
+        cpu_source: observed.source,
         steal_percent: window.steal_percent,
-        others_percent: course.others.map(|others| others.percent),
+        others_percent: others.map(|others| others.percent),
         verdict,
         verdict_reason,
     }
@@ -272,7 +285,7 @@ fn result_rows(table: &mut Table, load: &StormLoad, result: &StormResult) {
     table.row("verdict", format!("{verdict}: {}", result.verdict_reason));
 }
 
-/// How an open storm's schedule was held.
+/// How an open loop's schedule was held.
 fn schedule_rows(table: &mut Table, result: &StormResult) {
     if let Some(lateness) = result.lateness.as_ref().filter(|late| late.count > 0) {
         table.row(

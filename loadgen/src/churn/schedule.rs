@@ -1,10 +1,10 @@
-//! When the visits of an open storm are due.
+//! When the sessions of an open loop are due.
 
 use crate::churn::options::StormOptions;
 use crate::payload::Random;
 use crate::schedule::{Arrivals, Stream, Timeline};
 
-/// Most visits that are counted one by one when they are given up: a hopeless rate must not keep a
+/// Most sessions that are counted one by one when they are given up: a hopeless rate must not keep a
 /// thread for ever.
 const GIVEN_UP_MAX: usize = 1 << 20;
 
@@ -15,7 +15,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// What the options say; `None` if the storm is closed.
+    /// What the options say; `None` if the loop is closed.
     pub(super) fn of(options: &StormOptions) -> Option<Plan> {
         let rate = options.rate.as_ref()?;
         Some(Plan {
@@ -24,12 +24,7 @@ impl Plan {
         })
     }
 
-    /// Visits due from `from` until `to`, both in nanoseconds since the storm began.
-    pub(super) fn due_between(&self, from: u64, to: u64) -> f64 {
-        self.timeline.due_by(to) - self.timeline.due_by(from)
-    }
-
-    /// The share of thread `line` of `threads` in a storm that began at `start`.
+    /// The share of thread `line` of `threads` in a load that began at `start`.
     pub(super) fn share(
         &self,
         line: usize,
@@ -47,34 +42,34 @@ impl Plan {
     }
 }
 
-/// The visits of one thread.
+/// The sessions of one thread.
 pub(super) struct Share<'a> {
     plan: &'a Plan,
     stream: Stream,
     threads: usize,
     start: u64,
-    /// Visits of all threads that the stream does not know were passed over.
+    /// Sessions of all threads that the stream does not know were passed over.
     skipped: f64,
 }
 
 impl Share<'_> {
-    /// When the next visit is due, in nanoseconds on the run's clock.
+    /// When the next session is due, in nanoseconds on the run's clock.
     pub(super) fn due(&self) -> u64 {
         let due = self.plan.timeline.due_at(self.number());
         self.start.saturating_add(due)
     }
 
-    /// Number of the next visit, on the scale of all threads together.
+    /// Number of the next session, on the scale of all threads together.
     fn number(&self) -> f64 {
         self.stream.number() + self.skipped
     }
 
-    /// The visit that was due has begun.
+    /// The session that was due has begun.
     pub(super) fn advance(&mut self, random: &mut Random) {
         self.stream.advance(random);
     }
 
-    /// Visits that are due by `now` and have not begun. With random arrivals, all but the first are
+    /// Sessions that are due by `now` and have not begun. With random arrivals, all but the first are
     /// counted as they are on average.
     pub(super) fn backlog(&self, now: u64) -> u64 {
         if self.due() > now {
@@ -85,7 +80,7 @@ impl Share<'_> {
         1 + behind as u64
     }
 
-    /// When each visit that was due from `from` until `until`, and has not begun, was due; of more than
+    /// When each session that was due from `from` until `until`, and has not begun, was due; of more than
     /// a million the first, which have waited longest.
     pub(super) fn give_up(&mut self, from: u64, until: u64, random: &mut Random) -> Vec<u64> {
         self.skip_to(from, random);
@@ -205,7 +200,7 @@ mod tests {
             let given_up = share.give_up(from, from + 10 * SECOND, &mut random);
             assert_eq!(given_up.len(), GIVEN_UP_MAX);
             assert!(given_up.iter().all(|due| *due >= from));
-            // Half of the visits are this thread's, so they are 2 ns apart on average.
+            // Half of the sessions are this thread's, so they are 2 ns apart on average.
             let last = (given_up[GIVEN_UP_MAX - 1] - from) as f64;
             let expected = 2.0 * GIVEN_UP_MAX as f64;
             assert!((last / expected - 1.0).abs() < 0.02, "{last}");

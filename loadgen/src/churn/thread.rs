@@ -1,25 +1,23 @@
-//! One thread of a storm: begins visits when there is room and, of an open storm, when they are due.
+//! One thread of churn: begins sessions when there is room and, in an open loop, when they are due.
 
 use std::mem;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use anyhow::Context;
-use rustix::event::{PollFd, PollFlags, poll};
-
-use super::Storm;
+use super::Churn;
 use super::findings::Findings;
 use super::schedule::Share;
 use crate::alarm::Alarm;
-use crate::control::Phase;
-use crate::load::pin;
+use crate::control::{Line, Phase};
+use crate::fault::Fault;
+use crate::load::{Harvest, settle};
 use crate::session::crowd::{Crowd, Ended, Ready};
 use crate::session::{Crew, Visit};
 
 /// Longest wait for events: deadlines are noticed this late at most.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// How long a closed storm begins nothing after a connection that could not be made: there is nobody
+/// How long a closed loop begins nothing after a connection that could not be made: there is nobody
 /// who would answer sooner, and the machine has better to do.
 const REST_NS: u64 = 10_000_000;
 
@@ -28,61 +26,64 @@ const TIMER: u8 = 1;
 
 /// One thread.
 pub(super) struct Thread<'a> {
-    storm: &'a Storm<'a>,
+    churn: &'a Churn,
     line: usize,
     crew: Crew,
     crowd: Crowd,
-    /// Of an open storm.
+    /// Of an open loop.
     share: Option<Share<'a>>,
     timer: Option<Alarm>,
     findings: Findings,
-    /// Whether there was no room for another visit, and since when there is again.
+    /// Whether there was no room for another session, and since when there is again.
     was_full: bool,
     roomy_since: u64,
     rests_until: u64,
     phase: Phase,
+    slice: u32,
 }
 
 impl<'a> Thread<'a> {
-    /// Storms until told otherwise; says what was found.
-    pub(super) fn run(storm: &'a Storm<'a>, line: usize) -> anyhow::Result<Findings> {
-        let control = &storm.control;
-        let id = rustix::thread::gettid().as_raw_nonzero().get();
-        control.lines[line].thread_id.store(id, Ordering::Relaxed);
-        let mut thread = Thread::new(storm, line)?;
-        control.ready.fetch_add(1, Ordering::Release);
-        control.news.ring();
-        let result = thread.work();
-        thread.findings.tls = thread.crew.tls.take();
-        if result.is_err() || thread.findings.fault.is_some() {
-            control.fail();
-            // The thread's CPU account goes with it: stay until it has been read.
-            thread.stay();
+    /// Has sessions until told otherwise; says what was found.
+    pub(super) fn work(churn: &'a Churn, line: usize) -> Harvest<Findings> {
+        let mut findings = Findings::new();
+        let fault = match Thread::new(churn, line) {
+            Err(fault) => Some(fault.to_string()),
+            Ok(mut thread) => {
+                churn.control.ready.fetch_add(1, Ordering::Release);
+                churn.control.news.ring();
+                let failed = thread.serve().err().map(|fault| fault.to_string());
+                findings = thread.findings;
+                findings.tls = thread.crew.tls.take();
+                failed.or(findings.fault.take())
+            }
+        };
+        Harvest {
+            counts: findings,
+            fault,
         }
-        result.map(|()| thread.findings)
     }
 
-    fn new(storm: &'a Storm<'a>, line: usize) -> anyhow::Result<Thread<'a>> {
-        let options = storm.options;
-        let threads = storm.control.lines.len();
-        if let Some(cpus) = &options.cpu {
-            pin(&[cpus.0[line % cpus.0.len()]]).context("pinning a thread")?;
-        }
+    fn new(churn: &'a Churn, line: usize) -> Result<Thread<'a>, Fault> {
+        let (options, control) = (&churn.options, &churn.control);
+        let cpus = options.cpu.as_ref().map_or(&[][..], |cpus| &cpus.0);
+        settle(control, line, cpus)?;
+        let threads = control.lines.len();
         let slots = |line| options.connections * line / threads;
-        let crowd = Crowd::new(slots(line + 1) - slots(line)).context("creating an epoll set")?;
-        crowd
-            .watch(&storm.control.lines[line].wake, WAKE)
-            .context("watching for the phase")?;
+        let crowd = Crowd::new(slots(line + 1) - slots(line))
+            .map_err(|error| Fault::engine("creating an epoll set", error))?;
+        let watching = |error| Fault::engine("watching a descriptor", error);
+        let wake = &control.lines[line].wake;
+        crowd.watch(wake, WAKE).map_err(watching)?;
         let mut timer = None;
-        if storm.schedule.is_some() {
-            let created = Alarm::new().context("creating a timer")?;
-            crowd.watch(&created, TIMER).context("watching a timer")?;
+        if churn.schedule.is_some() {
+            let created = Alarm::new().map_err(|error| Fault::engine("creating a timer", error))?;
+            crowd.watch(&created, TIMER).map_err(watching)?;
             timer = Some(created);
         }
         Ok(Thread {
-            storm,
+            churn,
             line,
-            crew: storm.crew(1 + line as u64),
+            crew: churn.crew(1 + line as u64),
             crowd,
             share: None,
             timer,
@@ -91,17 +92,20 @@ impl<'a> Thread<'a> {
             roomy_since: 0,
             rests_until: 0,
             phase: Phase::Connect,
+            slice: 0,
         })
     }
 
-    fn work(&mut self) -> anyhow::Result<()> {
+    fn serve(&mut self) -> Result<(), Fault> {
         let mut ready = Vec::new();
         loop {
             self.look();
             match self.phase {
                 Phase::Connect => {}
-                Phase::WarmUp | Phase::Measure => self.begin_visits(),
+                Phase::WarmUp | Phase::Measure => self.begin_sessions(),
                 Phase::Drain if self.crowd.len() == 0 => return Ok(()),
+                // After a failure nobody is waited for.
+                Phase::Drain if self.churn.control.failed.load(Ordering::Acquire) => return Ok(()),
                 Phase::Drain => {}
                 Phase::Abandon => return Ok(()),
             }
@@ -112,14 +116,14 @@ impl<'a> Thread<'a> {
             ready.clear();
             self.crowd
                 .wait(patience, &mut ready)
-                .context("waiting for events")?;
+                .map_err(|error| Fault::engine("waiting for events", error))?;
             for &event in &ready {
                 match event {
                     Ready::Visit(slot) => {
                         let ended = self.crowd.advance(slot, &mut self.crew);
                         self.count(ended);
                     }
-                    Ready::Sign(WAKE) => self.control_line().wake.hush(),
+                    Ready::Sign(WAKE) => self.own_line().wake.hush(),
                     // The only failure is that it has been read.
                     Ready::Sign(_) => drop(
                         self.timer
@@ -128,26 +132,33 @@ impl<'a> Thread<'a> {
                     ),
                 }
             }
-            let seconds = self.storm.options.visit_timeout.as_secs_f64();
+            let seconds = self.churn.options.visit_timeout.as_secs_f64();
             for ended in self.crowd.expire(self.crew.clock.now(), seconds) {
                 self.count(Some(ended));
             }
         }
     }
 
-    fn control_line(&self) -> &'a crate::control::Line {
-        &self.storm.control.lines[self.line]
+    fn own_line(&self) -> &'a Line {
+        &self.churn.control.lines[self.line]
     }
 
-    /// Looks at the phase.
+    /// Looks at the phase, and hands over what was counted in a slice that is over.
     fn look(&mut self) {
-        let control = &self.storm.control;
+        let control = &self.churn.control;
+        let slice = control.slice();
+        if slice != self.slice {
+            self.slice = slice;
+            let (backlog, in_flight) = (self.backlog(), self.crowd.len() as u64);
+            let line = self.own_line();
+            line.hand_over(&mut self.findings.session, backlog, in_flight);
+        }
         let phase = control.phase();
         if phase == self.phase {
             return;
         }
         if self.phase == Phase::Connect
-            && let Some(schedule) = &self.storm.schedule
+            && let Some(schedule) = &self.churn.schedule
         {
             let threads = control.lines.len();
             let random = self.crew.random();
@@ -161,7 +172,7 @@ impl<'a> Thread<'a> {
 
     /// Counts what was due in the window and will not begin any more.
     fn give_up(&mut self) {
-        let control = &self.storm.control;
+        let control = &self.churn.control;
         let (from, until) = (control.window_start(), control.window_end());
         let Some(share) = self.share.as_mut().filter(|_| from < until) else {
             return;
@@ -169,17 +180,15 @@ impl<'a> Thread<'a> {
         self.findings.backlog_end = share.backlog(until);
         for due in share.give_up(from, until, self.crew.random()) {
             let waited = until.saturating_sub(due).max(1);
-            self.findings.visit.saturating_record(waited);
+            self.findings.session.saturating_record(waited);
         }
     }
 
     /// Begins what there is room for.
-    fn begin_visits(&mut self) {
-        let visits_max = self.storm.options.visits.unwrap_or(u64::MAX);
+    fn begin_sessions(&mut self) {
         while self.crowd.room() > 0 && self.findings.fault.is_none() {
             let now = self.crew.clock.now();
-            let is_full = self.storm.measured.load(Ordering::Relaxed) >= visits_max;
-            if is_full || now < self.rests_until {
+            if self.churn.is_over() || now < self.rests_until {
                 break;
             }
             let mut due = now;
@@ -194,14 +203,15 @@ impl<'a> Thread<'a> {
             self.begin(due);
         }
         self.was_full = self.crowd.room() == 0;
-        let backlog = self.share.as_ref().map_or(0, |share| {
-            let now = self.crew.clock.now();
-            share.backlog(now)
-        });
-        self.storm.backlogs[self.line].store(backlog, Ordering::Relaxed);
     }
 
-    /// Counts how late a visit begins, and whether that was for want of room.
+    /// Sessions that are due and have not begun.
+    fn backlog(&self) -> u64 {
+        let share = self.share.as_ref();
+        share.map_or(0, |share| share.backlog(self.crew.clock.now()))
+    }
+
+    /// Counts how late a session begins, and whether that was for want of room.
     fn time_begin(&mut self, due: u64, now: u64) {
         if !self.counts(due) {
             return;
@@ -213,9 +223,9 @@ impl<'a> Thread<'a> {
     }
 
     fn begin(&mut self, due: u64) {
-        let options = self.storm.options;
+        let options = &self.churn.options;
         let patience = options.visit_timeout.as_nanos() as u64;
-        let ordinal = self.storm.next_ordinal.fetch_add(1, Ordering::Relaxed);
+        let ordinal = self.churn.next_ordinal.fetch_add(1, Ordering::Relaxed);
         let begun = Visit::begin(&self.crew, ordinal, Some(options.messages), due, patience);
         let ended = match begun {
             Ok(visit) => self.crowd.admit(visit),
@@ -229,10 +239,10 @@ impl<'a> Thread<'a> {
 
     /// Whether what began, or was due, at `time` counts: nothing begins after the window.
     fn counts(&self, time: u64) -> bool {
-        self.phase >= Phase::Measure && time >= self.storm.control.window_start()
+        self.phase >= Phase::Measure && time >= self.churn.control.window_start()
     }
 
-    /// Counts a visit that has ended, if one has.
+    /// Counts a session that has ended, if one has.
     fn count(&mut self, ended: Option<Ended>) {
         let Some(ended) = ended else {
             return;
@@ -251,43 +261,31 @@ impl<'a> Thread<'a> {
             self.findings.close(&ended);
         }
         match &ended.how {
-            Ok(_) => self.count_good(),
+            Ok(_) => {
+                self.findings.verified += 1;
+                // Not by what was seen last: the edges of the window count, too.
+                if self.churn.control.phase() == Phase::Measure {
+                    self.churn.count(self.line);
+                }
+            }
             Err(ending) => {
                 let unmade = ended.visit.as_ref().is_none_or(Visit::is_unconnected);
                 if unmade && self.share.is_none() {
                     self.rests_until = now + REST_NS;
                 }
-                if !self.storm.options.tolerate {
+                if !self.churn.options.tolerate {
                     let number = ended
                         .visit
                         .map_or(String::new(), |visit| format!(" {}", visit.ordinal));
-                    let fault = format!("visit{number}: {}", ending.sentence);
+                    let fault = format!("session{number}: {}", ending.sentence);
                     self.findings.fault.get_or_insert(fault);
                 }
             }
         }
     }
 
-    fn count_good(&mut self) {
-        self.findings.verified += 1;
-        self.control_line()
-            .messages
-            .store(self.findings.verified, Ordering::Relaxed);
-        if self.phase != Phase::Measure {
-            return;
-        }
-        let visits_max = self.storm.options.visits.unwrap_or(u64::MAX);
-        let number = self.storm.measured.fetch_add(1, Ordering::Relaxed);
-        if number < visits_max {
-            self.findings.visits += 1;
-        }
-        if number + 1 == visits_max {
-            self.storm.control.news.ring();
-        }
-    }
-
     /// How long to wait for events at most; sets the timer if something is due before.
-    fn patience(&self) -> anyhow::Result<Duration> {
+    fn patience(&self) -> Result<Duration, Fault> {
         let begins = matches!(self.phase, Phase::WarmUp | Phase::Measure);
         if !begins || self.crowd.room() == 0 {
             return Ok(PATIENCE);
@@ -301,20 +299,9 @@ impl<'a> Thread<'a> {
         };
         let left = Duration::from_nanos(share.due().saturating_sub(now).max(1));
         if left < PATIENCE {
-            timer.set(left).context("setting a timer")?;
+            let set = timer.set(left);
+            set.map_err(|error| Fault::engine("setting a timer", error))?;
         }
         Ok(left.min(PATIENCE))
-    }
-
-    /// Waits until the window is closed.
-    fn stay(&self) {
-        let wake = &self.control_line().wake;
-        while self.storm.control.phase() < Phase::Drain {
-            // A failed wait only means looking again.
-            if poll(&mut [PollFd::new(wake, PollFlags::IN)], None).is_err() {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            wake.hush();
-        }
     }
 }

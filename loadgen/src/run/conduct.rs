@@ -1,4 +1,5 @@
-//! The course of a run: connect, warm up, measure, drain.
+//! The one conductor: it leads the threads of any kind of work through connect, warm-up, the window in slices and
+//! the drain, while signals and failures are waited for.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::live::Live;
 use super::series::{Series, slice_length};
+use crate::alarm;
 use crate::control::{Control, Phase};
 use crate::interrupt::{Interrupt, Interrupted, Woken};
 use crate::observe::process::{Memory, family_memory};
@@ -14,70 +16,98 @@ use crate::output::tell;
 use crate::run::window::{Observed, cpus_of_both};
 use crate::schedule::Timeline;
 
-/// How long nothing may be answered, once the load has stopped, before the rest is given up.
-pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long the last replies and the closing handshakes may take in all.
-const DRAIN_MAX: Duration = Duration::from_secs(30);
-
 /// A wait that ends by news or a signal.
 const LONG: Duration = Duration::from_secs(3600);
 
 /// How often the main thread looks at threads that should be coming to their end.
 const DRAIN_LOOK: Duration = Duration::from_millis(100);
 
+/// How long what is under way when the window closes may take to end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// From the beginning of the load until the first reply: a server that never answers is not waited for.
+    pub(crate) first: Duration,
+    /// Without anything being over meanwhile.
+    pub(crate) silence: Duration,
+    /// In all.
+    pub(crate) whole: Duration,
+}
+
 /// What the conductor goes by.
-pub(super) struct Conductor<'a> {
-    pub(super) control: &'a Control,
-    pub(super) interrupt: &'a Interrupt,
-    pub(super) observed: &'a Observed,
-    pub(super) timeline: Option<&'a Timeline>,
+pub(crate) struct Conductor<'a> {
+    pub(crate) control: &'a Control,
+    pub(crate) interrupt: &'a Interrupt,
+    pub(crate) observed: &'a Observed,
+    /// Of an open loop.
+    pub(crate) timeline: Option<&'a Timeline>,
     /// Threads that say when they are ready.
-    pub(super) parties: usize,
-    pub(super) connections: usize,
-    pub(super) warmup: Duration,
-    pub(super) duration: Duration,
+    pub(crate) parties: usize,
+    /// Connections that are made before the load begins.
+    pub(crate) connections: usize,
+    pub(crate) warmup: Duration,
+    pub(crate) duration: Duration,
+    pub(crate) drain: Patience,
     /// Where a log of the slices goes, if it is wanted.
-    pub(super) hdr_log: Option<&'a Path>,
+    pub(crate) hdr_log: Option<&'a Path>,
     /// Seconds since 1970.
-    pub(super) start_at: Option<f64>,
-    pub(super) live: Live,
+    pub(crate) start_at: Option<f64>,
+    pub(crate) live: Live,
 }
 
-/// How the run went, as far as the main thread saw it.
-pub(super) struct Course<'a> {
+/// How the work went, as far as the main thread saw it.
+#[derive(Default)]
+pub(crate) struct Course<'a> {
     /// The window, if it opened.
-    pub(super) series: Option<Series<'a>>,
+    pub(crate) series: Option<Series<'a>>,
     /// CPUs that either side may use: the generator, the server.
-    pub(super) cpus: (BTreeSet<usize>, BTreeSet<usize>),
+    pub(crate) cpus: (BTreeSet<usize>, BTreeSet<usize>),
     /// The server's memory at its end.
-    pub(super) memory: Option<Memory>,
-    pub(super) interrupted: bool,
+    pub(crate) memory: Option<Memory>,
+    pub(crate) interrupted: bool,
     /// How the window ended, if it opened.
-    pub(super) window: Option<Stretch>,
+    pub(crate) window: Option<Stretch>,
     /// Whether replies were still coming in when the last were given up.
-    pub(super) was_draining: bool,
+    pub(crate) was_draining: bool,
 }
 
-/// How a stretch of the run ended.
+/// How a stretch of it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stretch {
+pub(crate) enum Stretch {
     Complete,
     Failed,
     Interrupted,
 }
 
 impl<'a> Conductor<'a> {
-    /// Conducts the run to its end.
-    pub(super) fn conduct(&mut self) -> anyhow::Result<Course<'a>> {
-        let mut course = Course {
-            series: None,
-            cpus: Default::default(),
-            memory: None,
-            interrupted: false,
-            window: None,
-            was_draining: false,
+    /// Conducts the work to its end.
+    pub(crate) fn conduct(mut self) -> anyhow::Result<Course<'a>> {
+        // Beside heavy connections, who goes last may wait for a CPU until long after the window should end.
+        let is_alone = self.control.lines.len() == self.control.measured().len();
+        let course = if self.timeline.is_some() && is_alone {
+            self.lead_politely()
+        } else {
+            self.lead()
         };
+        self.live.finish();
+        course
+    }
+
+    /// Leads from a thread of its own that lets the load threads go first, since they have a schedule to hold.
+    /// There is no way back to a higher priority, so this thread cannot do it itself.
+    fn lead_politely(&mut self) -> anyhow::Result<Course<'a>> {
+        std::thread::scope(|scope| {
+            let leading = scope.spawn(|| {
+                alarm::yield_to_others();
+                self.lead()
+            });
+            leading
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    fn lead(&mut self) -> anyhow::Result<Course<'a>> {
+        let mut course = Course::default();
         let mut before = self.connect()?;
         if before == Stretch::Complete {
             before = self.await_start()?;
@@ -180,13 +210,15 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    /// Waits until `until` or news; says so if something ended the run.
+    /// Waits until `until` or news; says so if something ended the stretch.
     fn wait(&self, until: Instant) -> anyhow::Result<Option<Stretch>> {
         let woken = self.interrupt.wait(&self.control.news, until)?;
         Ok(if woken == Woken::Interrupted {
             Some(Stretch::Interrupted)
         } else if self.control.failed.load(Ordering::Acquire) {
             Some(Stretch::Failed)
+        } else if self.control.is_complete.load(Ordering::Acquire) {
+            Some(Stretch::Complete)
         } else {
             None
         })
@@ -201,6 +233,19 @@ impl<'a> Conductor<'a> {
             .sum()
     }
 
+    /// How long nothing may be over, where so many replies have come.
+    fn silence(&self, replies: u64) -> Duration {
+        let control = self.control;
+        let loaded = control.clock.now().saturating_sub(control.load_start());
+        match replies {
+            0 => self
+                .drain
+                .first
+                .saturating_sub(Duration::from_nanos(loaded)),
+            _ => self.drain.silence,
+        }
+    }
+
     /// Stops the load and waits while replies come in; threads that do not finish in time are told to
     /// leave.
     fn wind_up(&self, phase: Phase, course: &mut Course<'_>) -> anyhow::Result<()> {
@@ -210,11 +255,12 @@ impl<'a> Conductor<'a> {
         let began = Instant::now();
         let threads = self.control.lines.len();
         let (mut replies, mut progressed) = (self.replies(), began);
+        let mut silence = self.silence(replies);
         while self.control.ended.load(Ordering::Acquire) < threads
-            && progressed.elapsed() < DRAIN_TIMEOUT
-            && began.elapsed() < DRAIN_MAX
+            && progressed.elapsed() < silence
+            && began.elapsed() < self.drain.whole
         {
-            let next = Instant::now() + DRAIN_LOOK;
+            let next = Instant::now() + DRAIN_LOOK.min(silence);
             if self.interrupt.wait(&self.control.news, next)? == Woken::Interrupted {
                 // The first signal ended the measuring, and stays readable: do not spin on it, and give
                 // what is under way a moment.
@@ -226,9 +272,10 @@ impl<'a> Conductor<'a> {
             }
             if self.replies() > replies {
                 (replies, progressed) = (self.replies(), Instant::now());
+                silence = self.drain.silence;
             }
         }
-        course.was_draining = progressed.elapsed() < DRAIN_TIMEOUT;
+        course.was_draining = progressed.elapsed() < silence;
         self.control.advance(Phase::Abandon);
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::quantity::{grouped, time};
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// The view.
-pub(super) struct Live {
+pub(crate) struct Live {
     progress: Progress,
     says_lines: bool,
     last_line: Instant,
@@ -20,7 +20,7 @@ pub(super) struct Live {
 
 impl Live {
     /// A view, unless nobody wants one.
-    pub(super) fn new(quiet: bool) -> Live {
+    pub(crate) fn new(quiet: bool) -> Live {
         let progress = Progress::new(quiet);
         Live {
             says_lines: !quiet && !progress.is_shown(),

@@ -6,28 +6,30 @@
 //!           conduct ── series ── result ── document
 //! ```
 
-mod conduct;
+pub(crate) mod conduct;
 mod figures;
-mod live;
+pub(crate) mod live;
 pub mod options;
 mod plan;
 mod result;
-mod series;
+pub(crate) mod series;
 mod threads;
 pub(crate) mod window;
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use hdrhistogram::Histogram;
 
-use self::conduct::{Conductor, Course, DRAIN_TIMEOUT, Stretch};
+use self::conduct::{Conductor, Course, Patience, Stretch};
 use self::figures::FIGURES;
 use self::live::Live;
 use self::series::Series;
 use self::threads::{Gathered, gather};
-use crate::alarm;
 use crate::engine::select;
 use crate::interrupt::Interrupt;
-use crate::load::{Plan, pin};
+use crate::load::{Plan, pin, start};
 use crate::observe::others::InterruptTime;
 use crate::observe::process::{cpu_source, tasks};
 use crate::output::document::run::{Loop, RUN_SCHEMA, RunDocument};
@@ -38,6 +40,13 @@ use crate::run::options::RunOptions;
 use crate::run::window::Observed;
 use crate::slow::SlowReaders;
 use crate::usage::{UsageError, make_room_for};
+
+/// How long the last replies and the closing handshakes may take.
+const DRAIN: Patience = Patience {
+    first: Duration::from_secs(1),
+    silence: Duration::from_secs(5),
+    whole: Duration::from_secs(30),
+};
 
 /// What a run found.
 pub struct Measured {
@@ -109,31 +118,27 @@ pub fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Result<Me
     }
     let selection = select(traffic.engine)
         .context("io_uring cannot be used here; --engine epoll does without")?;
-    let plan = plan::plan(options, &selection, seed(traffic.seed)?)?;
+    let plan = Arc::new(plan::plan(options, &selection, seed(traffic.seed)?)?);
     let timeline = plan.schedule.as_ref().map(|(timeline, _)| &**timeline);
-    let threads = plan.start().context("starting a thread")?;
+    let working = Arc::clone(&plan);
+    let threads = start(&plan.control, move |line| working.work(line));
+    let threads = threads.context("starting a thread")?;
     let slow_readers = slow_readers(&plan, traffic.slow_readers)?;
-    let parties = plan.control.lines.len() + usize::from(slow_readers.is_some());
-    let mut conductor = Conductor {
+    let conductor = Conductor {
         control: &plan.control,
         interrupt,
         observed: &observed,
         timeline,
-        parties,
+        parties: plan.control.lines.len() + usize::from(slow_readers.is_some()),
         connections: traffic.connections + traffic.heavy,
         warmup: options.warmup,
         duration: plan::duration(options),
+        drain: DRAIN,
         hdr_log: options.hdr_log.as_deref(),
         start_at: options.start_at,
         live: Live::new(options.output.quiet),
     };
-    // Beside heavy connections, who goes last may wait for a CPU until long after the window should end.
-    let is_polite = plan.schedule.is_some() && plan.heavy.is_none();
-    let mut course = match is_polite {
-        false => conductor.conduct()?,
-        true => conduct_politely(&mut conductor)?,
-    };
-    conductor.live.finish();
+    let mut course = conductor.conduct()?;
     let mut gathered = gather(threads, course.series.as_mut())?;
     match slow_readers.map_or(Ok(0), SlowReaders::end) {
         Ok(closed) => gathered.checks.slow_readers_closed = closed,
@@ -157,20 +162,6 @@ pub fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Result<Me
         document,
         latency,
         log,
-    })
-}
-
-/// Conducts from a thread of its own that lets the load threads go first, since they have a schedule to
-/// hold. There is no way back to a higher priority, so this thread cannot do it itself.
-fn conduct_politely<'a>(conductor: &mut Conductor<'a>) -> anyhow::Result<Course<'a>> {
-    std::thread::scope(|scope| {
-        let conducting = scope.spawn(|| {
-            alarm::yield_to_others();
-            conductor.conduct()
-        });
-        conducting
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
 
@@ -255,23 +246,22 @@ fn judge(
             wrong => format!("{wrong} replies were wrong, such as this one: {first}"),
         });
     }
-    let unanswered = gathered.checks.messages_unanswered;
+    let (checks, seconds) = (&gathered.checks, DRAIN.silence.as_secs());
+    let unanswered = checks.messages_unanswered;
+    if unanswered > 0 && checks.messages_verified + checks.messages_wrong == 0 {
+        return failed(format!(
+            "the server accepts connections and never echoes: of {unanswered} messages none was answered"
+        ));
+    }
     // A schedule that a server cannot hold leaves it with work for longer than anybody waits.
     let is_behind = loop_kind == Loop::Open && course.was_draining;
     if unanswered > 0 && !is_behind {
-        let seconds = DRAIN_TIMEOUT.as_secs();
-        let what = match gathered.checks.messages_verified {
-            0 => "the server accepts connections and never echoes: ",
-            _ => "",
-        };
         return failed(format!(
-            "{what}{unanswered} messages were not answered within {seconds} seconds after the load \
-             had stopped"
+            "{unanswered} messages were not answered within {seconds} seconds after the load had stopped"
         ));
     }
-    let pings = gathered.checks.pings_unanswered;
+    let pings = checks.pings_unanswered;
     if pings > 0 && !is_behind {
-        let seconds = DRAIN_TIMEOUT.as_secs();
         return failed(format!(
             "{pings} pings were not answered within {seconds} seconds after the load had stopped"
         ));

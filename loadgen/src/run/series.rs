@@ -43,14 +43,14 @@ fn snapshot(control: &Control, observed: &Observed) -> Snapshot {
 }
 
 /// How long the slices of a window are.
-pub(super) fn slice_length(window: Duration) -> Duration {
+pub(crate) fn slice_length(window: Duration) -> Duration {
     (window / SLICES)
         .clamp(SLICE_MIN, SLICE)
         .max(window / SLICES_MAX)
 }
 
 /// What is known of the window so far.
-pub(super) struct Series<'a> {
+pub(crate) struct Series<'a> {
     control: &'a Control,
     observed: &'a Observed,
     timeline: Option<&'a Timeline>,
@@ -60,16 +60,16 @@ pub(super) struct Series<'a> {
     /// A row for each slice, if somebody asked for a log; or why it could not be written.
     log: anyhow::Result<Option<HdrLog>>,
     /// Latencies in nanoseconds of all slices that were handed over.
-    pub(super) latency: Histogram<u64>,
+    pub(crate) latency: Histogram<u64>,
     /// Those that belong to no slice.
     rest: Histogram<u64>,
     /// Those of the last slice.
-    pub(super) latest: Histogram<u64>,
+    pub(crate) latest: Histogram<u64>,
 }
 
 impl<'a> Series<'a> {
     /// Opens the window.
-    pub(super) fn open(
+    pub(crate) fn open(
         control: &'a Control,
         observed: &'a Observed,
         timeline: Option<&'a Timeline>,
@@ -117,14 +117,14 @@ impl<'a> Series<'a> {
     }
 
     /// Closes the window at the end of the last slice.
-    pub(super) fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.add_slice(snapshot(self.control, self.observed));
         self.control
             .close_window(self.edges[self.edges.len() - 1].at);
     }
 
     /// Takes what the threads have handed over of the last slice.
-    pub(super) fn collect(&mut self) {
+    pub(crate) fn collect(&mut self) {
         let slice = &mut self.latest;
         slice.reset();
         let (mut backlog, mut in_flight) = (0, 0);
@@ -161,14 +161,14 @@ impl<'a> Series<'a> {
     }
 
     /// Counts latencies that belong to no slice: those of messages answered after the window.
-    pub(super) fn add(&mut self, latency: &Histogram<u64>) {
+    pub(crate) fn add(&mut self, latency: &Histogram<u64>) {
         let _ = self.latency.add(latency);
         let _ = self.rest.add(latency);
     }
 
     /// Ends the log with a row for what belongs to no slice: messages that were answered, or given up,
     /// after the window. The error is that of any row.
-    pub(super) fn finish_log(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn finish_log(&mut self) -> anyhow::Result<()> {
         let Some(mut log) = std::mem::replace(&mut self.log, Ok(None))? else {
             return Ok(());
         };
@@ -182,19 +182,19 @@ impl<'a> Series<'a> {
     }
 
     /// The whole window so far.
-    pub(super) fn window(&self) -> Window {
+    pub(crate) fn window(&self) -> Window {
         let last = &self.edges[self.edges.len() - 1];
         Window::between(self.control, &self.edges[0], last)
     }
 
     /// What others used of `cpus` in the window so far.
-    pub(super) fn others(&self, cpus: &BTreeSet<usize>) -> Option<Others> {
+    pub(crate) fn others(&self, cpus: &BTreeSet<usize>) -> Option<Others> {
         let last = &self.edges[self.edges.len() - 1];
         others_between(self.observed, cpus, &self.edges[0], last)
     }
 
     /// Messages per second that the schedule asked for in the window so far.
-    pub(super) fn offered_per_second(&self) -> Option<f64> {
+    pub(crate) fn offered_per_second(&self) -> Option<f64> {
         let (from, to) = (self.edges[0].at, self.edges[self.edges.len() - 1].at);
         let seconds = (to - from) as f64 / 1e9;
         self.offered(from, to).map(|offered| match seconds > 0.0 {
@@ -204,17 +204,17 @@ impl<'a> Series<'a> {
     }
 
     /// When the window opened, in seconds since 1970.
-    pub(super) fn start_unix_seconds(&self) -> f64 {
+    pub(crate) fn start_unix_seconds(&self) -> f64 {
         self.edges[0].unix_seconds
     }
 
     /// Wrong replies so far, warm-up included.
-    pub(super) fn wrong_replies(&self) -> u64 {
+    pub(crate) fn wrong_replies(&self) -> u64 {
         self.control.total(|line| &line.wrong)
     }
 
     /// The slices so far.
-    pub(super) fn slices(&self) -> &[Slice] {
+    pub(crate) fn slices(&self) -> &[Slice] {
         &self.slices
     }
 

@@ -2,12 +2,12 @@
 
 use std::thread::JoinHandle;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use hdrhistogram::Histogram;
 
 use super::series::Series;
 use crate::fault::Fault;
-use crate::load::Harvest;
+use crate::load::{Counts, Harvest, join};
 use crate::output::document::run::Checks;
 use crate::wire::failure::Failure;
 
@@ -41,23 +41,19 @@ impl Gathered {
 
 /// Waits for the threads, and adds to `series` what they had not handed over.
 pub(super) fn gather(
-    threads: Vec<JoinHandle<Harvest>>,
+    threads: Vec<JoinHandle<Harvest<Counts>>>,
     mut series: Option<&mut Series<'_>>,
 ) -> anyhow::Result<Gathered> {
     let mut gathered = Gathered::default();
     if let Some(series) = &mut series {
         series.collect();
     }
-    for thread in threads {
-        let harvest = thread
-            .join()
-            .map_err(|_| anyhow!("a load thread panicked"))?;
-        let Harvest {
+    for Harvest { counts, fault } in join(threads)? {
+        let Counts {
             tally,
             given_up,
-            fault,
             heavy_shares,
-        } = harvest;
+        } = counts;
         if heavy_shares.is_some() {
             gathered.heavy_shares = heavy_shares;
         } else {
@@ -91,7 +87,7 @@ pub(super) fn gather(
         let room = FAULTS_MAX.saturating_sub(checks.mismatches.len());
         checks.mismatches.extend(wrong.take(room));
         if let Some(fault) = fault {
-            gathered.add_fault(fault.to_string());
+            gathered.add_fault(fault);
         }
     }
     Ok(gathered)
