@@ -57,8 +57,8 @@ use clap::Parser as _;
 
 use crate::cli::{Command, Options};
 use crate::interrupt::Interrupted;
-use crate::output::document::Status;
 use crate::output::tell;
+use crate::result::Status;
 use crate::usage::UsageError;
 
 /// Of arguments that cannot be followed.

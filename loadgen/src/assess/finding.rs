@@ -57,6 +57,21 @@ impl Id {
             Id::ServerUnobserved => "server_unobserved",
         }
     }
+
+    /// What follows from it for whoever reads the figures.
+    pub(crate) fn consequence(self) -> &'static str {
+        match self {
+            Id::GeneratorSaturated => {
+                "throughput is a lower bound of what the server can do, and latencies are the generator's too"
+            }
+            Id::ServerSaturated => "the figures are the server's",
+            Id::Steal | Id::CpuShared => "throughput and latencies are not the server's alone",
+            Id::LateSends => "latencies are in part the generator's",
+            Id::RateNotHeld | Id::Backlog => "latencies grow with the window",
+            Id::Unsteady => "warm up, or measure, for longer",
+            Id::ServerUnobserved => "who was the limit is not known",
+        }
+    }
 }
 
 /// Which figures may be compared with those of another measurement of the same load.

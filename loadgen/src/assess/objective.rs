@@ -14,13 +14,14 @@ pub(crate) struct Objective {
     bounds: Vec<Bound>,
 }
 
+/// One of them.
 #[derive(Clone, Debug, PartialEq)]
-struct Bound {
+pub(crate) struct Bound {
     /// As written, such as `p99.9`.
-    name: String,
+    pub(crate) name: String,
     /// 0 to 1; 1 is the largest.
-    quantile: f64,
-    below_ns: u64,
+    pub(crate) quantile: f64,
+    pub(crate) below_ns: u64,
 }
 
 impl Objective {
@@ -35,24 +36,22 @@ impl Objective {
         })
     }
 
-    /// The tightest time in it, in nanoseconds.
-    pub(crate) fn tightest_ns(&self) -> u64 {
-        let bounds = self.bounds.iter().map(|bound| bound.below_ns);
-        bounds.min().unwrap_or(u64::MAX)
-    }
-
-    /// What these latencies, in nanoseconds, break of it; nothing if all holds. Without any latency
-    /// nothing holds.
-    pub(crate) fn broken(&self, latency: &Histogram<u64>) -> Vec<String> {
+    /// The bounds that these latencies, in nanoseconds, break, each with what was seen instead; nothing if all
+    /// holds. Without any latency nothing holds.
+    pub(crate) fn broken(&self, latency: &Histogram<u64>) -> Vec<(&Bound, String)> {
         if latency.is_empty() {
-            return vec!["no message was answered".to_owned()];
+            let first = self.bounds.first();
+            return first
+                .map(|bound| (bound, "no message was answered".to_owned()))
+                .into_iter()
+                .collect();
         }
         self.bounds
             .iter()
             .filter_map(|bound| {
                 let value = latency.value_at_quantile(bound.quantile);
                 let is_broken = value >= bound.below_ns;
-                is_broken.then(|| format!("{} is {}", bound.name, time(value as f64)))
+                is_broken.then(|| (bound, format!("{} is {}", bound.name, time(value as f64))))
             })
             .collect()
     }
@@ -93,7 +92,9 @@ mod tests {
     use crate::echo::tally::latency_histogram;
 
     fn ns(text: &str) -> u64 {
-        Objective::parse(text).unwrap().tightest_ns()
+        let objective = Objective::parse(text).unwrap();
+        let bounds = objective.bounds.iter();
+        bounds.map(|bound| bound.below_ns).min().unwrap()
     }
 
     #[test]
@@ -145,7 +146,11 @@ mod tests {
         let mut latency = latency_histogram();
         // 100 values: 1 to 100 µs.
         (1..=100).for_each(|us| latency.saturating_record(us * 1000));
-        let broken = |text: &str| Objective::parse(text).unwrap().broken(&latency);
+        let broken = |text: &str| -> Vec<String> {
+            let objective = Objective::parse(text).unwrap();
+            let broken = objective.broken(&latency).into_iter();
+            broken.map(|(_, seen)| seen).collect()
+        };
         assert!(broken("p99<101us,max<1ms").is_empty());
         assert_eq!(broken("p50<10us,p90<1ms").len(), 1);
         let both = broken("p50<10us,max<50us");

@@ -1,14 +1,14 @@
 //! The search against pretended servers: no socket, no clock.
 
+use clap::Parser as _;
 use hdrhistogram::Histogram;
 
-use super::point::Counts;
 use super::*;
-use crate::assess::objective::Objective;
+use crate::assess::finding::{self, Id};
 use crate::cli::{Command, Options};
 use crate::echo::tally::latency_histogram;
-use crate::schedule::Arrivals;
-use clap::Parser as _;
+use crate::result::Document;
+use crate::result::capacity::CapacityResult;
 
 /// A server with a queue in front of it: latency rises towards its capacity, and beyond it nothing
 /// holds.
@@ -20,34 +20,48 @@ fn server(rate: f64, capacity: f64) -> Step {
     };
     let mut latency: Histogram<u64> = latency_histogram();
     latency.saturating_record_n(latency_ns as u64, 1_000);
-    Step {
+    let mut step = Step {
         failure: None,
         is_hopeless: false,
-        counts: Some(Counts {
-            offered: rate,
-            answered: rate.min(capacity) as u64,
-        }),
+        send_lag: None,
         point: Point {
             rate,
-            achieved_messages_per_second: Some(rate.min(capacity)),
+            completed_per_second: Some(rate.min(capacity)),
             p50_ns: Some(latency.value_at_quantile(0.5)),
             p90_ns: Some(latency.value_at_quantile(0.9)),
             p99_ns: Some(latency.value_at_quantile(0.99)),
             p99_9_ns: Some(latency.value_at_quantile(0.999)),
             max_ns: Some(latency.max()),
             backlog_end: Some((rate - capacity).max(0.0) as u64),
-            lateness_p99_9_ns: Some(50_000),
-            server_cpu_ns_per_message: Some(2_000.0),
-            verdict: if load < 0.95 {
-                Verdict::LoadBound
-            } else {
-                Verdict::ServerBound
-            },
+            send_lag_p99_9_ns: Some(50_000),
+            server_cpu_ns_each: Some(2_000.0),
+            findings: Vec::new(),
             meets: false,
             why: None,
         },
         latency: Some(latency),
+    };
+    if rate > 1.01 * capacity {
+        found(&mut step, Id::Backlog);
     }
+    step
+}
+
+fn found(step: &mut Step, id: Id) {
+    step.point.findings.push(finding::Finding {
+        id,
+        value: 1.0,
+        limit: 0.0,
+        unit: "percent".to_owned(),
+        means: format!("it was {}: so it is", id.name()),
+    });
+}
+
+/// Makes a step too slow, for this reason.
+fn slow(step: &mut Step, id: Id) {
+    let latency = step.latency.as_mut().unwrap();
+    latency.saturating_record_n(50_000_000, 500);
+    found(step, id);
 }
 
 fn options(arguments: &str) -> KneeOptions {
@@ -62,259 +76,232 @@ fn options(arguments: &str) -> KneeOptions {
 }
 
 /// What `ringload knee` with these arguments would report of this server.
-fn find(arguments: &str, step: impl FnMut(f64) -> anyhow::Result<Option<Step>>) -> KneeDocument {
+fn find(
+    arguments: &str,
+    step: impl FnMut(f64) -> anyhow::Result<Option<Step>>,
+) -> (Document, CapacityResult) {
     let options = options(arguments);
-    let objective: &Objective = &options.slo;
-    let terms = Terms {
-        objective,
-        arrivals: Arrivals::Even,
-    };
     let range = Range {
         from: options.from,
         to: options.to.unwrap_or(f64::INFINITY),
         precision: options.precision / 100.0,
     };
-    let course = climb(range, &terms, step, |_| {}).unwrap();
-    document(&options, None, course)
+    let course = climb(range, &options.slo, step, |_| {}).unwrap();
+    let document = report::document(&options, None, course);
+    let Outcome::Capacity(Some(capacity)) = &document.outcome else {
+        panic!("{:?}", document.error);
+    };
+    let capacity = capacity.clone();
+    (document, capacity)
 }
 
 #[test]
-fn the_knee_of_a_known_curve_is_found() {
+fn the_capacity_of_a_known_curve_is_found() {
     // p99 is below 1 ms up to nine tenths of the capacity.
-    let knee = find("--slo p99<1ms", |rate| Ok(Some(server(rate, 100_000.0))));
-    let best = knee.best.unwrap();
+    let (document, capacity) = find("--slo p99<1ms", |rate| Ok(Some(server(rate, 100_000.0))));
+    let best = capacity.best.unwrap();
     assert!(best.rate <= 90_000.0 && best.rate > 85_000.0, "{best:?}");
     assert!(best.p99_ns < 1_000_000);
     assert_eq!(
-        (knee.status, knee.verdict),
-        (Status::Ok, Verdict::ServerBound)
+        (document.status, capacity.is_lower_bound),
+        (Status::Ok, false)
     );
-    assert!(!knee.is_lower_bound);
+    let summary = &document.summary;
     assert!(
-        knee.verdict_reason.contains("p99 is"),
-        "{}",
-        knee.verdict_reason
+        summary.starts_with("P99<1ms is met up to 8") && summary.contains("p99 is"),
+        "{summary}"
     );
     // In the order measured, each judged.
-    assert_eq!(knee.points[0].rate, 1_000.0);
+    let points = &capacity.points;
+    assert_eq!(points[0].rate, 1_000.0);
     assert!(
-        knee.points
+        points
             .iter()
             .all(|point| point.meets == point.why.is_none())
     );
-    // A tighter objective has a lower knee, and one beyond latency ends at the capacity.
-    let tight = find("--slo p99<200us", |rate| Ok(Some(server(rate, 100_000.0))));
-    let rate = tight.best.unwrap().rate;
-    assert!(rate <= 50_000.0 && rate > 47_000.0, "{rate}");
-    let loose = find("--slo max<9s --precision 1%", |rate| {
-        Ok(Some(server(rate, 100_000.0)))
-    });
-    let rate = loose.best.unwrap().rate;
-    assert!(rate <= 101_100.0 && rate > 99_000.0, "{rate}");
+    // A tighter objective has a lower one, and one beyond latency ends where the server falls behind.
+    let rate = |arguments| {
+        let (_, capacity) = find(arguments, |rate| Ok(Some(server(rate, 100_000.0))));
+        capacity.best.unwrap().rate
+    };
+    let tight = rate("--slo p99<200us");
+    assert!(tight <= 50_000.0 && tight > 47_000.0, "{tight}");
+    let loose = rate("--slo max<9s --precision 1%");
+    assert!(loose <= 101_100.0 && loose > 99_000.0, "{loose}");
 }
 
 #[test]
 fn an_objective_that_no_rate_meets_is_missed() {
-    let knee = find("--slo p50<50us", |rate| Ok(Some(server(rate, 100_000.0))));
-    assert_eq!((knee.status, knee.best), (Status::Missed, None));
-    let error = knee.error.unwrap();
+    let (document, capacity) = find("--slo p50<50us", |rate| Ok(Some(server(rate, 100_000.0))));
+    assert_eq!((document.status, capacity.best), (Status::Missed, None));
+    let error = document.error.unwrap();
     assert!(
         error.contains("no rate meets p50<50us: at 1,000 messages/s, p50 is"),
         "{error}"
     );
-    assert_eq!(knee.points.len(), 2);
+    assert_eq!(capacity.points.len(), 2);
 }
 
 #[test]
-fn the_generators_limit_makes_a_lower_bound() {
-    let limited = |rate: f64| {
-        let mut step = server(rate, 1e9);
-        if rate > 50_000.0 {
-            step.point.verdict = Verdict::GeneratorBound;
-            step.point.lateness_p99_9_ns = Some(30_000_000);
-            let latency = step.latency.as_mut().unwrap();
-            latency.saturating_record_n(30_000_000, 500);
-        }
-        Ok(Some(step))
+fn what_is_not_the_servers_limit_makes_a_lower_bound() {
+    let limited = |id, to: f64| {
+        find("--slo p99<1ms", move |rate| {
+            let mut step = server(rate, 1e9);
+            if rate > to {
+                slow(&mut step, id);
+            }
+            Ok(Some(step))
+        })
     };
-    let knee = find("--slo p99<1ms", limited);
+    let (document, capacity) = limited(Id::GeneratorSaturated, 50_000.0);
     assert_eq!(
-        (knee.status, knee.verdict),
-        (Status::Ok, Verdict::GeneratorBound)
+        (document.status, capacity.is_lower_bound),
+        (Status::Ok, true)
     );
-    assert!(knee.is_lower_bound);
+    let summary = &document.summary;
     assert!(
-        knee.verdict_reason.contains("lower bound"),
-        "{}",
-        knee.verdict_reason
+        summary.contains("at least") && summary.contains("the generator could do no more"),
+        "{summary}"
     );
-    let rate = knee.best.unwrap().rate;
+    let rate = capacity.best.unwrap().rate;
     assert!(rate <= 50_000.0 && rate > 47_000.0, "{rate}");
+    let (document, capacity) = limited(Id::CpuShared, 3_000.0);
+    assert!(capacity.is_lower_bound && document.summary.contains("others took part"));
+    // And what is found of the best step alone is what is found.
+    assert!(document.findings.is_empty(), "{:?}", document.findings);
 }
 
 #[test]
 fn the_highest_rate_asked_for_makes_a_lower_bound() {
-    let knee = find("--to 10k", |rate| Ok(Some(server(rate, 1e9))));
-    assert_eq!(knee.best.unwrap().rate, 10_000.0);
-    assert_eq!(
-        (knee.verdict, knee.is_lower_bound),
-        (Verdict::LoadBound, true)
-    );
-    assert!(
-        knee.verdict_reason.contains("--to"),
-        "{}",
-        knee.verdict_reason
-    );
+    let (document, capacity) = find("--to 10k", |rate| Ok(Some(server(rate, 1e9))));
+    assert_eq!(capacity.best.unwrap().rate, 10_000.0);
+    assert!(capacity.is_lower_bound && document.summary.contains("--to"));
 }
 
 #[test]
-fn noise_now_and_then_does_not_move_the_knee() {
+fn noise_now_and_then_does_not_move_the_capacity() {
     for unlucky in 1..12 {
         let mut steps = 0;
-        let knee = find("--slo p99<1ms", |rate| {
+        let (_, capacity) = find("--slo p99<1ms", |rate| {
             steps += 1;
             let mut step = server(rate, 100_000.0);
             if steps == unlucky {
-                step.latency
-                    .as_mut()
-                    .unwrap()
-                    .saturating_record_n(50_000_000, 500);
-                step.point.verdict = Verdict::Noisy;
+                slow(&mut step, Id::Steal);
             }
             Ok(Some(step))
         });
-        let rate = knee.best.unwrap().rate;
+        let rate = capacity.best.unwrap().rate;
         assert!(rate <= 90_000.0 && rate > 85_000.0, "{unlucky}: {rate}");
     }
 }
 
 #[test]
-fn noise_that_stays_is_named() {
-    let knee = find("--slo p99<1ms", |rate| {
-        let mut step = server(rate, 1e9);
-        if rate > 3_000.0 {
-            step.latency
-                .as_mut()
-                .unwrap()
-                .saturating_record_n(50_000_000, 500);
-            step.point.verdict = Verdict::Noisy;
-        }
-        Ok(Some(step))
-    });
-    assert_eq!((knee.verdict, knee.is_lower_bound), (Verdict::Noisy, true));
-}
-
-#[test]
-fn an_unobserved_server_is_not_said_to_be_the_limit() {
-    let knee = find("--slo p99<1ms", |rate| {
-        let mut step = server(rate, 100_000.0);
-        step.point.server_cpu_ns_per_message = None;
-        Ok(Some(step))
-    });
-    assert_eq!(knee.verdict, Verdict::Unobserved);
-    assert!(knee.verdict_reason.contains("--server-pid"));
-}
-
-#[test]
 fn an_interrupt_keeps_the_points_so_far() {
     let mut steps = 0;
-    let knee = find("--slo p99<1ms", |rate| {
+    let (document, capacity) = find("--slo p99<1ms", |rate| {
         steps += 1;
         Ok((steps <= 3).then(|| server(rate, 100_000.0)))
     });
-    assert_eq!((knee.status, knee.points.len()), (Status::Interrupted, 3));
-    assert_eq!(knee.best.unwrap().rate, 4_000.0);
-    assert!(knee.is_lower_bound && knee.verdict_reason.contains("not finished"));
-    assert!(knee.error.unwrap().contains("interrupted"));
+    let status = document.status;
+    assert_eq!((status, capacity.points.len()), (Status::Interrupted, 3));
+    assert_eq!(capacity.best.unwrap().rate, 4_000.0);
+    assert!(capacity.is_lower_bound && document.summary.contains("not finished"));
+    assert!(document.error.unwrap().contains("interrupted"));
 }
 
 #[test]
-fn a_server_that_is_gone_ends_the_search() {
+fn a_server_that_is_gone_ends_the_search_at_once() {
     let gone = |rate: f64| Step {
         failure: Some("connecting: connection refused".to_owned()),
-        counts: None,
+        is_hopeless: true,
         latency: None,
         ..server(rate, 1.0)
     };
-    let knee = find("--slo p99<1ms", |rate| {
+    let (document, capacity) = find("--slo p99<1ms", |rate| {
         Ok(Some(match rate > 4_000.0 {
             true => gone(rate),
             false => server(rate, 100_000.0),
         }))
     });
-    assert_eq!((knee.status, knee.points.len()), (Status::Failed, 5));
-    assert!(knee.error.unwrap().contains("connection refused"));
+    assert_eq!(
+        (document.status, capacity.points.len()),
+        (Status::Failed, 3)
+    );
+    assert!(document.error.unwrap().contains("connection refused"));
+    let options = options("");
+    let range = Range {
+        from: 1_000.0,
+        to: 2_000.0,
+        precision: 0.05,
+    };
+    // Without any step there is no result, and nothing to draw.
+    let course = climb(range, &options.slo, |rate| Ok(Some(gone(rate))), |_| {}).unwrap();
+    let document = report::document(&options, None, course);
+    assert!(matches!(document.outcome, Outcome::Capacity(None)));
+    let error = document.error.unwrap();
+    assert_eq!(
+        error,
+        "the search cannot begin: connecting: connection refused"
+    );
     // An error that leaves no result ends it as well, and is the whole outcome if it is the first.
     let mut steps = 0;
-    let knee = find("--slo p99<1ms", |rate| {
+    let (document, capacity) = find("--slo p99<1ms", |rate| {
         steps += 1;
         match steps {
             3 => Err(anyhow!("out of something")),
             _ => Ok(Some(server(rate, 100_000.0))),
         }
     });
-    assert_eq!((knee.status, knee.points.len()), (Status::Failed, 2));
-    let options = options("");
-    let terms = Terms {
-        objective: &options.slo,
-        arrivals: Arrivals::Even,
-    };
-    let range = Range {
-        from: 1_000.0,
-        to: 2_000.0,
-        precision: 0.05,
-    };
-    let nothing = climb(range, &terms, |_| Err(anyhow!("out of something")), |_| {});
+    assert_eq!(
+        (document.status, capacity.points.len()),
+        (Status::Failed, 2)
+    );
+    let nothing = climb(
+        range,
+        &options.slo,
+        |_| Err(anyhow!("out of something")),
+        |_| {},
+    );
     assert!(nothing.is_err_and(|error| error.to_string() == "out of something"));
-    assert!(climb(range, &terms, |_| Ok(None), |_| {}).is_err());
+    assert!(climb(range, &options.slo, |_| Ok(None), |_| {}).is_err());
 }
 
 #[test]
 fn a_server_that_answers_wrongly_has_failed() {
-    let knee = find("--slo p99<1ms", |rate| {
+    let (document, _) = find("--slo p99<1ms", |rate| {
         let mut step = server(rate, 100_000.0);
         step.failure = Some("connection 1: byte 3 is wrong".to_owned());
-        step.point.verdict = Verdict::Invalid;
         Ok(Some(step))
     });
-    assert_eq!(
-        (knee.status, knee.verdict),
-        (Status::Failed, Verdict::Invalid)
-    );
-    assert!(knee.error.unwrap().contains("byte 3 is wrong"));
+    assert_eq!(document.status, Status::Failed);
+    assert!(document.error.unwrap().contains("byte 3 is wrong"));
 }
 
 #[test]
-fn a_server_that_fails_above_the_knee_has_failed() {
+fn a_server_that_fails_above_its_capacity_has_failed() {
     // Twice, or once beside a step that was only slow: the first of the two, or the second.
     for wrong in [&[0, 1][..], &[0], &[1]] {
         let mut trials = 0;
-        let knee = find("--slo p99<1ms --to 8k", |rate| {
+        let (document, capacity) = find("--slo p99<1ms --to 8k", |rate| {
             let mut step = server(rate, 1e9);
             if rate > 4_000.0 {
                 // Of each rate, since a miss is repeated at once.
                 let is_wrong = wrong.contains(&(trials % 2));
                 trials += 1;
-                let latency = step.latency.as_mut().unwrap();
-                latency.saturating_record_n(50_000_000, 500);
+                slow(&mut step, Id::ServerSaturated);
                 if is_wrong {
                     step.failure = Some("connection 1: the server reset the connection".to_owned());
-                    step.point.verdict = Verdict::Invalid;
                 }
             }
             Ok(Some(step))
         });
-        assert_eq!(
-            (knee.status, knee.verdict),
-            (Status::Failed, Verdict::Invalid),
-            "{wrong:?}"
-        );
-        let error = knee.error.unwrap();
+        assert_eq!(document.status, Status::Failed, "{wrong:?}");
+        let error = document.error.unwrap();
         assert!(error.contains("reset the connection"), "{error}");
         assert!(error.contains(" messages/s, connection 1"), "{error}");
         // What was found until then is kept.
-        assert_eq!(knee.best.unwrap().rate, 4_000.0);
-        assert!(knee.points.len() > 4);
+        assert_eq!(capacity.best.unwrap().rate, 4_000.0);
+        assert!(capacity.points.len() > 4);
     }
 }
 
@@ -337,10 +324,54 @@ fn what_cannot_be_searched_is_refused() {
 
 #[test]
 fn the_document_is_read_back_as_it_was_written() {
-    let knee = find("--to 10k", |rate| Ok(Some(server(rate, 1e9))));
-    let text = serde_json::to_string(&knee).unwrap();
-    let read: KneeDocument = serde_json::from_str(&text).unwrap();
-    assert_eq!((read.best, &read.points), (knee.best, &knee.points));
-    assert!(text.contains("\"schema\":\"ringload-knee/1\""));
-    assert!(report::text(&knee).contains("knee              at least 10,000 messages/s"));
+    let (document, capacity) = find("--to 10k", |rate| Ok(Some(server(rate, 1e9))));
+    let text = serde_json::to_string(&document).unwrap();
+    let read: Document = serde_json::from_str(&text).unwrap();
+    let Outcome::Capacity(Some(read)) = read.outcome else {
+        panic!("{text}");
+    };
+    assert_eq!((read.best, &read.points), (capacity.best, &capacity.points));
+    let table = crate::output::table::text(&document);
+    assert!(table.starts_with("P99<1ms is met up to at least 10,000 messages/s; "));
+    assert!(table.contains("capacity          at least 10,000 messages/s"));
+    // By rate, each with all its cells.
+    let rates: Vec<_> = table
+        .lines()
+        .filter(|line| line.ends_with(" yes"))
+        .collect();
+    assert_eq!(rates.len(), capacity.points.len(), "{table}");
+}
+
+#[test]
+fn a_step_is_told_in_a_line() {
+    let point = |why: Option<&str>| Point {
+        why: why.map(str::to_owned),
+        ..server(4_000.0, 1e9).point
+    };
+    let line = report::progress_line(&point(None));
+    assert!(
+        line.starts_with("4,000 messages/s: p50 100.0") && line.ends_with("; meets"),
+        "{line}"
+    );
+    let line = report::progress_line(&point(Some("p99 is 2.00 ms")));
+    assert!(line.ends_with("; misses: p99 is 2.00 ms"), "{line}");
+}
+
+#[test]
+fn the_curve_for_spreadsheets_is_in_the_order_measured() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("curve.csv");
+    let unknown = Point {
+        completed_per_second: None,
+        p50_ns: None,
+        why: Some("p99 is \"long\", very".to_owned()),
+        ..server(4_000.0, 1e9).point
+    };
+    report::write_csv(&path, &[unknown, server(1_500.5, 1e9).point]).unwrap();
+    let mut reader = csv::Reader::from_path(&path).unwrap();
+    let rows: Vec<std::collections::HashMap<String, String>> =
+        reader.deserialize().map(Result::unwrap).collect();
+    assert_eq!((&*rows[0]["rate"], &*rows[0]["p50_ns"]), ("4000.0", ""));
+    assert_eq!(rows[0]["why"], "p99 is \"long\", very");
+    assert_eq!(rows[1]["rate"], "1500.5");
 }

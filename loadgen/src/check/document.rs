@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::verdict::{Level, Verdict};
-use crate::output::document::{Environment, Status};
+use crate::result::{Environment, Status};
 
 /// Name and version of the schema.
 pub(crate) const CHECK_SCHEMA: &str = "ringload-check/1";

@@ -53,7 +53,7 @@ pub(super) mod tests {
     use super::*;
     use crate::check::document::{CHECK_SCHEMA, Totals};
     use crate::check::verdict::Level;
-    use crate::output::document::{Environment, Status};
+    use crate::result::{Environment, Status};
 
     /// Text that no form must take for its own.
     pub(in crate::check) const NASTY: &str =

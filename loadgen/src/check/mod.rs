@@ -46,8 +46,8 @@ use self::transcript::Transcript;
 use self::verdict::{Finding, Verdict};
 use crate::check::document::{CHECK_SCHEMA, CaseResult, CheckDocument, Totals};
 use crate::check::options::CheckOptions;
-use crate::output::document::{Environment, Status};
 use crate::output::{deliver, print, write_file};
+use crate::result::{Environment, Status};
 use crate::target::Target;
 use crate::usage::UsageError;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 
 use crate::echo::tally::latency_histogram;
-use crate::output::document::storm::{Closes, FailureKind};
+use crate::result::figures::{Closes, FailureKind};
 use crate::session::Times;
 use crate::session::crowd::Ended;
 use crate::session::ending::{Cut, Farewell};

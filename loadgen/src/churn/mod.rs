@@ -10,7 +10,6 @@
 //!                     thread ── schedule (open loop) ── session ── findings
 //! ```
 
-mod figures;
 mod findings;
 pub(crate) mod options;
 mod report;
@@ -24,7 +23,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use self::figures::FIGURES;
 use self::findings::Findings;
 use self::schedule::Plan as Schedule;
 use self::thread::Thread;
@@ -34,10 +32,9 @@ use crate::dial::Dialer;
 use crate::echo::workload::Workload;
 use crate::interrupt::Interrupt;
 use crate::load::{join, pin, start};
-use crate::output::document::Status;
-use crate::output::gate::Judged;
-use crate::output::{check_writable, deliver, gate};
+use crate::output::{check_writable, publish};
 use crate::payload::Random;
+use crate::result::Status;
 use crate::run::conduct::{Conductor, Course, Patience};
 use crate::run::live::Live;
 use crate::run::window::Observed;
@@ -67,7 +64,7 @@ struct Churn {
 /// Runs and reports; see [`crate::run::run`].
 pub(crate) fn run(options: &StormOptions) -> anyhow::Result<Status> {
     options.check()?;
-    options.gate.check(&FIGURES)?;
+    options.gate.check("churn")?;
     if let Some(path) = &options.output.json {
         check_writable(path)?;
     }
@@ -99,23 +96,7 @@ pub(crate) fn run(options: &StormOptions) -> anyhow::Result<Status> {
     });
     let (course, findings) = conduct(&churn, &observed, &interrupt)?;
     let mut document = report::document(&churn, &observed, &course, &findings);
-    document.gate = options.gate.judge(&FIGURES, &document);
-    gate::conclude(&document.gate, &mut document.status, &mut document.error);
-    let delivered = deliver(
-        &document,
-        || report::table(&document).into_text(),
-        document.error.as_deref(),
-        options.output.json.as_deref(),
-        options.output.quiet,
-    );
-    let judged = Judged {
-        name: format!("churn {}", document.load.urls.join(" ")),
-        status: document.status,
-        error: document.error.as_deref(),
-        gate: &document.gate,
-    };
-    let reported = options.gate.report(&judged, || report::table(&document));
-    delivered.and(reported)?;
+    publish(&mut document, &options.gate, &options.output)?;
     Ok(document.status)
 }
 

@@ -1,19 +1,13 @@
-//! The result of churn, as JSON and as a table.
+//! From what churn found to its document.
 
 use super::Churn;
 use super::findings::Findings;
-use crate::assess::verdict::{Busy, Due, Evidence, Schedule, judge};
-use crate::observe::process::TaskTime;
-use crate::output::document::latency::Latency;
-use crate::output::document::run::Rate;
-use crate::output::document::storm::{
-    STORM_SCHEMA, StormBacklog, StormDocument, StormLoad, StormResult,
-};
-use crate::output::document::{Environment, Status};
-use crate::output::gate;
-use crate::output::table::{Table, latency_rows};
-use crate::quantity::{bytes, grouped, known, time};
+use crate::result::figures::{Backlog, Sessions};
+use crate::result::latency::Latency;
+use crate::result::load::{Load, Loop, Message, Rate, SessionLoad};
+use crate::result::{Checks, Document, Outcome, Status};
 use crate::run::conduct::Course;
+use crate::run::result::{self, Due, Readings};
 use crate::run::series::Series;
 use crate::run::window::Observed;
 
@@ -23,26 +17,62 @@ pub(super) fn document(
     observed: &Observed,
     course: &Course<'_>,
     findings: &Findings,
-) -> StormDocument {
-    let (status, error) = status(observed, course, findings);
-    let result = course
-        .series
-        .as_ref()
-        .map(|series| result(observed, course, series, findings, error.clone()));
-    StormDocument {
-        schema: STORM_SCHEMA.to_owned(),
-        status,
-        error,
-        gate: Vec::new(),
-        environment: Environment::read(),
-        load: load(churn, findings),
-        visits_verified: findings.verified,
-        result,
-    }
+) -> Document {
+    let series = course.series.as_ref();
+    let window = series.map(Series::window);
+    let (generator_cpus, server_cpus) = &course.cpus;
+    let readings = series.zip(window.as_ref()).map(|(series, window)| {
+        let slices = series.slices();
+        let most = slices.iter().map(|slice| slice.backlog).max().unwrap_or(0);
+        let offered = series.offered_per_second();
+        Readings {
+            each: "session",
+            window,
+            window_start_unix_seconds: series.start_unix_seconds(),
+            slices,
+            completed: window.messages,
+            charged: window.messages + findings.failed,
+            latency: &series.latency,
+            uncorrected_latency: None,
+            send_lag: offered.map(|_| &findings.lateness),
+            ping: None,
+            due: offered.map(|offered| Due {
+                due: offered * window.seconds,
+                lost: findings.backlog_end + findings.failed,
+                backlog: Backlog {
+                    max: most.max(findings.backlog_end),
+                    end: findings.backlog_end,
+                },
+            }),
+            sessions: Some(Sessions {
+                connect: Latency::of(&findings.connect),
+                handshake: Latency::of(&findings.handshake),
+                handshake_resumed: None,
+                first_echo: Latency::of(&findings.first_echo),
+                late: offered.map(|_| findings.late),
+                closes: findings.closes,
+                failed: findings.failed,
+                failures: findings.failures(),
+            }),
+            heavy: None,
+            others: series.others(&(generator_cpus | server_cpus)),
+            cpus: [generator_cpus.len(), server_cpus.len()],
+            observed,
+            memory: course.memory,
+            gap_ns: None,
+        }
+    });
+    let checks = Checks {
+        sessions_verified: findings.verified,
+        ..Checks::default()
+    };
+    let ending = ending(observed, course, findings);
+    let load = load(churn, findings);
+    result::document(Outcome::Churn, ending, load, checks, readings)
 }
 
 /// How it ended, and the sentence that says so.
-fn status(
+fn ending(
     observed: &Observed,
     course: &Course<'_>,
     findings: &Findings,
@@ -72,261 +102,56 @@ fn status(
     (Status::Ok, None)
 }
 
-fn load(churn: &Churn, findings: &Findings) -> StormLoad {
+fn load(churn: &Churn, findings: &Findings) -> Load {
     let options = &churn.options;
     let urls = options.target.urls.iter();
-    StormLoad {
+    let addresses = churn.dialer.addresses();
+    let exchange = &options.exchange;
+    let bytes = options.message_bytes();
+    let cpus = options.cpu.as_ref();
+    Load {
         urls: urls.map(|target| target.url.clone()).collect(),
-        addresses: churn
-            .dialer
-            .addresses()
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
+        addresses: addresses.iter().map(ToString::to_string).collect(),
         protocol: options.target.protocol().to_string(),
         tls: findings.tls.clone(),
-        connections: options.connections,
+        loop_kind: match options.rate {
+            Some(_) => Loop::Open,
+            None => Loop::Closed,
+        },
         rate: options.rate.as_ref().map(|rates| Rate {
             text: rates.text().to_owned(),
             arrivals: options.arrivals.name().to_owned(),
         }),
-        messages: options.messages,
-        message_bytes: options.message_bytes(),
-        message: options
-            .exchange
-            .message
-            .as_ref()
-            .map(|message| message.text().to_owned()),
-        expect: options.exchange.expect.to_string(),
-        visits_max: options.visits,
-        first_visit: options.first_visit,
-        visit_timeout_seconds: options.visit_timeout.as_secs_f64(),
-        tolerate: options.tolerate,
+        connections: options.connections,
+        message: Message {
+            kind: exchange.kinds(None).name().to_owned(),
+            size: bytes.to_string(),
+            bytes_min: bytes,
+            bytes_max: bytes,
+            given: exchange.message.as_ref().map(|it| it.text().to_owned()),
+            expect: exchange.expect.to_string(),
+            fragments: 1,
+            verify: if exchange.expect.is_exact() {
+                "full".to_owned()
+            } else {
+                "none".to_owned()
+            },
+        },
+        keep_going: options.tolerate,
+        sessions: Some(SessionLoad {
+            messages: options.messages,
+            sessions_max: options.visits,
+            first: options.first_visit,
+            timeout_seconds: options.visit_timeout.as_secs_f64(),
+        }),
         threads: options.threads(),
-        cpus: options
-            .cpu
-            .as_ref()
-            .map_or_else(Vec::new, |cpus| cpus.0.clone()),
+        cpus: cpus.map_or_else(Vec::new, |cpus| cpus.0.clone()),
+        engine: "epoll".to_owned(),
+        engine_reason: "churn has no other".to_owned(),
+        server_pids: options.server_pids.clone(),
         seed: churn.seed,
         warmup_seconds: options.warmup.as_secs_f64(),
         duration_seconds: options.duration().as_secs_f64(),
-    }
-}
-
-fn result(
-    observed: &Observed,
-    course: &Course<'_>,
-    series: &Series<'_>,
-    findings: &Findings,
-    failure: Option<String>,
-) -> StormResult {
-    let window = series.window();
-    let visits = window.messages;
-    let cpu_ns = |tasks: &[TaskTime]| {
-        let total = tasks.iter().map(|task| task.cpu_ns).sum::<u64>();
-        (visits > 0).then(|| total as f64 / visits as f64)
-    };
-    let seconds = window.seconds.max(1e-9);
-    let (generator_cpus, server_cpus) = &course.cpus;
-    let others = series.others(&(generator_cpus | server_cpus));
-    let generator = Busy::of(&window.generator, window.seconds).within(generator_cpus.len());
-    let server = window
-        .server
-        .as_deref()
-        .map(|tasks| Busy::of(tasks, window.seconds).within(server_cpus.len()));
-    let offered = series.offered_per_second();
-    let lateness = offered.map(|_| Latency::of(&findings.lateness));
-    let most = series.slices().iter().map(|slice| slice.backlog).max();
-    let backlog = offered.map(|_| StormBacklog {
-        visits_late: findings.late,
-        visits_max: most.unwrap_or(0).max(findings.backlog_end),
-        visits_end: findings.backlog_end,
-    });
-    let visit = Latency::of(&series.latency);
-    let (verdict, verdict_reason) = judge(&Evidence {
-        seconds: window.seconds,
-        generator,
-        server,
-        steal_percent: window.steal_percent,
-        others,
-        failure,
-        schedule: offered.map(|offered| Schedule {
-            due: Due::Visits,
-            offered: offered * window.seconds,
-            answered: Some(visits),
-            backlog_end: findings.backlog_end,
-            lateness_p99_9_ns: findings.lateness.value_at_quantile(0.999),
-            latency_p99_9_ns: visit.p99_9_ns,
-        }),
-        ..Evidence::default()
-    });
-    StormResult {
-        window_start_unix_seconds: series.start_unix_seconds(),
-        window_seconds: window.seconds,
-        visits,
-        visits_per_second: visits as f64 / seconds,
-        offered_visits_per_second: offered,
-        connect: Latency::of(&findings.connect),
-        handshake: Latency::of(&findings.handshake),
-        first_echo: Latency::of(&findings.first_echo),
-        visit,
-        lateness,
-        backlog,
-        closes: findings.closes,
-        visits_failed: findings.failed,
-        failures: findings.failures(),
-        generator_cpu_ns_per_visit: cpu_ns(&window.generator),
-        generator,
-        server_pids: observed.server_pids.clone(),
-        server_cpu_ns_per_visit: window.server.as_deref().and_then(cpu_ns),
-        server,
-        cpu_source: observed.source,
-        steal_percent: window.steal_percent,
-        others_percent: others.map(|others| others.percent),
-        verdict,
-        verdict_reason,
-    }
-}
-
-/// The table.
-pub(super) fn table(document: &StormDocument) -> Table {
-    let mut table = Table::default();
-    let load = &document.load;
-    let pace = match &load.rate {
-        Some(rate) => format!("{} visits/s ({}), at most ", rate.text, rate.arrivals),
-        None => String::new(),
-    };
-    let echoes = match load.messages {
-        1 => "one echo".to_owned(),
-        messages => format!("{} echoes", grouped(messages)),
-    };
-    table.row(
-        "storm",
-        format!(
-            "{pace}{} connections at a time, {echoes} of {} each, {}{} over {}",
-            grouped(load.connections as u64),
-            bytes(load.message_bytes as f64),
-            load.tls
-                .as_ref()
-                .map_or(String::new(), |tls| format!("{tls}, ")),
-            load.protocol,
-            match load.addresses.is_empty() {
-                true => load.urls.join(", "),
-                false => load.addresses.join(", "),
-            }
-        ),
-    );
-    if let Some(result) = &document.result {
-        result_rows(&mut table, load, result);
-    }
-    if document.visits_verified > 0 {
-        let visits = grouped(document.visits_verified);
-        table.row("verified", format!("{visits} visits"));
-    }
-    gate::rows(&mut table, &document.gate);
-    table
-}
-
-fn result_rows(table: &mut Table, load: &StormLoad, result: &StormResult) {
-    let rate = |per_second: f64| grouped(per_second.round() as u64);
-    table.row(
-        "window",
-        format!("{:.3} s after warm-up", result.window_seconds),
-    );
-    let offered = result
-        .offered_visits_per_second
-        .map_or(String::new(), |offered| {
-            format!(" of {} offered", rate(offered))
-        });
-    table.row(
-        "throughput",
-        format!(
-            "{} visits/s{offered}, each opened, echoed and closed",
-            rate(result.visits_per_second)
-        ),
-    );
-    latency_rows(table, "connect", &result.connect);
-    if load.protocol != "tcp" {
-        latency_rows(table, "handshake", &result.handshake);
-    }
-    latency_rows(table, "first echo", &result.first_echo);
-    let whole = match load.rate {
-        Some(_) => "visit, when due",
-        None => "whole visit",
-    };
-    latency_rows(table, whole, &result.visit);
-    schedule_rows(table, result);
-    close_rows(table, result);
-    for (name, cpu_ns, busy) in [
-        (
-            "generator CPU",
-            result.generator_cpu_ns_per_visit,
-            Some(result.generator),
-        ),
-        ("server CPU", result.server_cpu_ns_per_visit, result.server),
-    ] {
-        if let (Some(cpu_ns), Some(busy)) = (cpu_ns, busy) {
-            let share = busy.on_cpu_percent;
-            table.row(
-                name,
-                format!("{} per visit, {share:.1} % busy", time(cpu_ns)),
-            );
-        }
-    }
-    table.row(
-        "steal, others",
-        format!(
-            "{} % of CPU time, {} % of one CPU",
-            known(result.steal_percent),
-            known(result.others_percent)
-        ),
-    );
-    let verdict = result.verdict.name();
-    table.row("verdict", format!("{verdict}: {}", result.verdict_reason));
-}
-
-/// How an open loop's schedule was held.
-fn schedule_rows(table: &mut Table, result: &StormResult) {
-    if let Some(lateness) = result.lateness.as_ref().filter(|late| late.count > 0) {
-        table.row(
-            "generator late",
-            format!(
-                "p50 {}  p99 {}  p99.9 {}  max {}",
-                time(lateness.p50_ns as f64),
-                time(lateness.p99_ns as f64),
-                time(lateness.p99_9_ns as f64),
-                time(lateness.max_ns as f64)
-            ),
-        );
-    }
-    if let Some(backlog) = &result.backlog {
-        table.row(
-            "backlog",
-            format!(
-                "{} visits had to wait for others to end; {} waited at most at a time, {} at the end",
-                grouped(backlog.visits_late),
-                grouped(backlog.visits_max),
-                grouped(backlog.visits_end)
-            ),
-        );
-    }
-}
-
-fn close_rows(table: &mut Table, result: &StormResult) {
-    let closes = &result.closes;
-    table.row(
-        "ends",
-        format!(
-            "{} orderly, {} reset, {} without a Close, {} other",
-            grouped(closes.orderly),
-            grouped(closes.reset),
-            grouped(closes.end_of_stream_without_close),
-            grouped(closes.other)
-        ),
-    );
-    for (index, kind) in result.failures.iter().enumerate() {
-        let name = if index == 0 { "failed" } else { "" };
-        let sentence = kind.sentence.replace('\n', " ");
-        table.row(name, format!("{} × {sentence}", grouped(kind.count)));
+        ..Load::default()
     }
 }

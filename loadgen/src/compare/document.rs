@@ -2,12 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::assess::verdict::Verdict;
+use crate::assess::finding::{Finding, Id};
 use crate::observe::placement::Placement;
-use crate::output::document::gate::GateResult;
-use crate::output::document::latency::Latency;
-use crate::output::document::run::RunDocument;
-use crate::output::document::{Environment, Status};
+use crate::result::gate::GateResult;
+use crate::result::latency::Latency;
+use crate::result::{Document, Environment, Outcome, Status};
 
 /// Name and version of the schema.
 pub(crate) const COMPARE_SCHEMA: &str = "ringload-compare/1";
@@ -71,8 +70,7 @@ pub(crate) struct Figures {
     pub(crate) latency: Latency,
     pub(crate) steal_percent: Option<f64>,
     pub(crate) others_percent: Option<f64>,
-    pub(crate) verdict: Verdict,
-    pub(crate) verdict_reason: String,
+    pub(crate) findings: Vec<Finding>,
 }
 
 /// How B differs from A in one respect.
@@ -93,19 +91,28 @@ pub(crate) struct Ratio {
 
 impl Figures {
     /// Takes them out of what a run wrote; `None` if it has no window.
-    pub(crate) fn of(document: RunDocument) -> Option<Figures> {
-        let result = document.result?;
+    pub(crate) fn of(document: Document) -> Option<Figures> {
+        let Outcome::Run(figures) = document.outcome else {
+            return None;
+        };
+        let figures = *figures?;
         Some(Figures {
-            started_unix_seconds: result.window_start_unix_seconds,
-            window_seconds: result.window_seconds,
-            messages_per_second: result.messages_per_second,
-            server_cpu_ns_per_message: result.server.and_then(|server| server.cpu_ns_per_message),
-            generator_cpu_ns_per_message: result.generator.cpu_ns_per_message,
-            latency: result.latency,
-            steal_percent: result.steal_percent,
-            others_percent: result.others_percent,
-            verdict: result.verdict,
-            verdict_reason: result.verdict_reason,
+            started_unix_seconds: figures.window_start_unix_seconds,
+            window_seconds: figures.window_seconds,
+            messages_per_second: figures.completed_per_second,
+            server_cpu_ns_per_message: figures.server.and_then(|server| server.cpu_ns_each),
+            generator_cpu_ns_per_message: figures.generator.cpu_ns_each,
+            latency: figures.latency,
+            steal_percent: figures.steal_percent,
+            others_percent: figures.others_percent,
+            findings: document.findings,
         })
+    }
+
+    /// Whether this was found.
+    pub(crate) fn has(&self, ids: &[Id]) -> bool {
+        self.findings
+            .iter()
+            .any(|finding| ids.contains(&finding.id))
     }
 }

@@ -4,9 +4,8 @@ use std::fmt;
 
 use crate::assess::condition::{Condition as Written, Side, Unit};
 use crate::assess::estimate::{Estimate, ROUNDS_TO_DECIDE};
-use crate::assess::verdict::Verdict;
 use crate::compare::document::Figures;
-use crate::output::document::gate::{GateResult, Outcome};
+use crate::result::gate::{GateResult, Outcome};
 
 /// What two servers can differ in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,15 +84,11 @@ impl Condition {
     /// as in `cpu>0.9`, which asks for a gain, the whole interval must be beyond the bound. It does not
     /// hold if the whole interval is on this side of the bound.
     ///
-    /// `verdicts` are those of A and B in each round: throughput that the generator held down is that of
+    /// `held` says whether the generator was the limit of A and of B in each round: throughput that the generator held down is that of
     /// neither.
-    pub(crate) fn judge(
-        &self,
-        estimate: Option<Estimate>,
-        verdicts: &[[Verdict; 2]],
-    ) -> GateResult {
+    pub(crate) fn judge(&self, estimate: Option<Estimate>, held: &[[bool; 2]]) -> GateResult {
         let held_down = match self.metric {
-            Metric::Throughput => held_down(verdicts),
+            Metric::Throughput => held_down(held),
             Metric::Cpu | Metric::P50 | Metric::P99 => None,
         };
         let (outcome, reason) = match (estimate, held_down) {
@@ -143,12 +138,9 @@ impl Condition {
 }
 
 /// Why the rounds' throughput is not the servers', unless it is.
-fn held_down(verdicts: &[[Verdict; 2]]) -> Option<String> {
-    let count = |side: usize| {
-        let of = |round: &&[Verdict; 2]| round[side] == Verdict::GeneratorBound;
-        verdicts.iter().filter(of).count()
-    };
-    let (a, b, rounds) = (count(0), count(1), verdicts.len());
+fn held_down(held: &[[bool; 2]]) -> Option<String> {
+    let count = |side: usize| held.iter().filter(|round| round[side]).count();
+    let (a, b, rounds) = (count(0), count(1), held.len());
     (a + b > 0).then(|| {
         format!(
             "of {rounds} rounds, A was generator-bound in {a} and B in {b}: throughput there is a lower bound, \
@@ -174,7 +166,6 @@ mod tests {
 
     #[test]
     fn throughput_that_the_generator_held_down_settles_nothing() {
-        use Verdict::{GeneratorBound, LoadBound, ServerBound};
         let estimate = Estimate {
             ratio: 0.5,
             low: 0.49,
@@ -182,22 +173,16 @@ mod tests {
             rounds: 15,
         };
         let judge = |condition: &str, last| {
-            let mut verdicts = vec![[ServerBound, LoadBound]; 14];
-            verdicts.push(last);
+            let mut held = vec![[false; 2]; 14];
+            held.push(last);
             let condition = Condition::parse(condition).unwrap();
-            condition.judge(Some(estimate), &verdicts)
+            condition.judge(Some(estimate), &held)
         };
-        let fine = [ServerBound, ServerBound];
+        let fine = [false, false];
         assert_eq!(judge("throughput<0.95", fine).outcome, Outcome::Failed);
         for (last, phrase) in [
-            (
-                [GeneratorBound, ServerBound],
-                "A was generator-bound in 1 and B in 0",
-            ),
-            (
-                [ServerBound, GeneratorBound],
-                "A was generator-bound in 0 and B in 1",
-            ),
+            ([true, false], "A was generator-bound in 1 and B in 0"),
+            ([false, true], "A was generator-bound in 0 and B in 1"),
         ] {
             for condition in ["throughput<0.95", "throughput>1.2"] {
                 let result = judge(condition, last);

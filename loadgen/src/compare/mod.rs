@@ -17,13 +17,14 @@ use anyhow::Context;
 use self::gate::{Condition, METRICS, Metric};
 use self::rounds::{Match, OVERHEAD};
 use crate::assess::estimate::{Estimate, ROUNDS_TO_DECIDE, confidence_percent};
+use crate::assess::finding::Id;
 use crate::compare::document::{COMPARE_SCHEMA, CompareDocument, Contestant, Ratio, Round};
 use crate::compare::options::CompareOptions;
 use crate::interrupt::Interrupt;
 use crate::observe::placement::Placement;
-use crate::output::document::gate::Outcome;
-use crate::output::document::{Environment, Status};
 use crate::output::{deliver, tell};
+use crate::result::gate::Outcome;
+use crate::result::{Environment, Status};
 use crate::run::options::RunOptions;
 use crate::target::Target;
 use crate::trial::agenda::{Agenda, short};
@@ -81,9 +82,9 @@ pub(crate) fn run(options: &CompareOptions) -> anyhow::Result<Status> {
     };
     let (rounds, ended) = play(&pairing, options, &mut random);
     let estimates = METRICS.map(|metric| estimate(metric, &rounds));
-    let verdicts: Vec<_> = rounds
+    let held: Vec<_> = rounds
         .iter()
-        .map(|round| [round.a.verdict, round.b.verdict])
+        .map(|round| [&round.a, &round.b].map(|side| side.has(&[Id::GeneratorSaturated])))
         .collect();
     let gate: Vec<_> = options
         .fail_if
@@ -92,7 +93,7 @@ pub(crate) fn run(options: &CompareOptions) -> anyhow::Result<Status> {
             let at = METRICS
                 .iter()
                 .position(|metric| *metric == condition.metric);
-            condition.judge(at.and_then(|at| estimates[at]), &verdicts)
+            condition.judge(at.and_then(|at| estimates[at]), &held)
         })
         .collect();
     let missed = gate.iter().find(|result| match result.outcome {

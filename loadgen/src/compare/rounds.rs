@@ -13,7 +13,7 @@ use serde::Deserialize as _;
 use crate::compare::document::{Figures, Round};
 use crate::interrupt::Interrupt;
 use crate::observe::placement::{Placement, cpu_list};
-use crate::output::document::run::RunDocument;
+use crate::result::Document;
 use crate::trial::agenda::Agenda;
 use crate::trial::generator::{Generator, Outcome};
 use crate::trial::process::{Interrupted, check};
@@ -92,7 +92,7 @@ impl Match<'_> {
             server.check()?;
             bail!("{name}: {failure}");
         }
-        let document = RunDocument::deserialize(outcome.document)
+        let document = Document::deserialize(outcome.document)
             .with_context(|| format!("{name}: reading what ringload wrote"))?;
         Figures::of(document).with_context(|| format!("{name}: ringload measured nothing"))
     }

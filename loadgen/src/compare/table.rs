@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::assess::estimate::ROUNDS_TO_DECIDE;
+use crate::assess::finding::Id;
 use crate::assess::spread::Spread;
-use crate::assess::verdict::Verdict;
 use crate::compare::document::{CompareDocument, Figures, Ratio};
 use crate::compare::gate::{METRICS, Metric};
 use crate::output::gate::line;
@@ -128,24 +128,20 @@ fn disturbances(document: &CompareDocument) -> Option<String> {
             .iter()
             .flat_map(|round| [&round.a, &round.b])
     };
-    let of = |verdict: Verdict| {
-        figures()
-            .filter(|figures| figures.verdict == verdict)
-            .count()
-    };
+    let of = |ids: &[Id]| figures().filter(|figures| figures.has(ids)).count();
     let all = figures().count();
     let mut notes = Vec::new();
-    match of(Verdict::Noisy) {
-        0 => {}
-        noisy => notes.push(format!(
-            "{noisy} of {all} runs were noisy: CPU time per message holds, the rest may not."
-        )),
+    let disturbed = of(&[Id::Steal, Id::CpuShared, Id::Unsteady]);
+    if disturbed > 0 {
+        notes.push(format!(
+            "{disturbed} of {all} runs were disturbed: CPU time per message holds, the rest may not."
+        ));
     }
-    match of(Verdict::GeneratorBound) {
-        0 => {}
-        bound => notes.push(format!(
-            "{bound} of {all} runs were generator-bound: their throughput is a lower bound."
-        )),
+    let bound = of(&[Id::GeneratorSaturated]);
+    if bound > 0 {
+        notes.push(format!(
+            "In {bound} of {all} runs the generator was the limit: their throughput is a lower bound."
+        ));
     }
     notes.extend(document.placement.warning.clone());
     (!notes.is_empty()).then(|| notes.join("\n"))

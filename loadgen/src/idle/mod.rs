@@ -5,7 +5,6 @@
 //!    └ memory before, full, after ── report
 //! ```
 
-mod figures;
 mod holder;
 mod limits;
 pub(crate) mod options;
@@ -15,17 +14,16 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use anyhow::Context;
 
-use self::figures::FIGURES;
 use self::holder::Holder;
 use self::limits::MachineTcpReading;
+use self::report::Met;
 use crate::idle::options::IdleOptions;
 use crate::interrupt::Interrupt;
 use crate::observe::process::{Memory, family_memory};
-use crate::output::document::idle::{Growth, IDLE_SCHEMA, IdleDocument, MachineTcp};
-use crate::output::document::{Environment, Status};
-use crate::output::gate::Judged;
-use crate::output::{check_writable, deliver, gate};
+use crate::output::{check_writable, publish};
 use crate::progress::Progress;
+use crate::result::idle::{Growth, IdleResult, MachineTcp};
+use crate::result::{Document, Status};
 use crate::run::{observe, seed};
 
 /// How often to look whether a server has given back what closed connections held.
@@ -37,27 +35,11 @@ pub(crate) fn run(options: &IdleOptions) -> anyhow::Result<Status> {
         check_writable(path)?;
     }
     options.check()?;
-    options.gate.check(&FIGURES)?;
+    options.gate.check("idle")?;
     observe(&options.server_pids)?;
     let interrupt = Interrupt::install().context("taking over signals")?;
     let mut document = measure(options, &interrupt)?;
-    document.gate = options.gate.judge(&FIGURES, &document);
-    gate::conclude(&document.gate, &mut document.status, &mut document.error);
-    let delivered = deliver(
-        &document,
-        || report::table(&document).into_text(),
-        document.error.as_deref(),
-        options.output.json.as_deref(),
-        options.output.quiet,
-    );
-    let judged = Judged {
-        name: format!("idle {}", &document.url),
-        status: document.status,
-        error: document.error.as_deref(),
-        gate: &document.gate,
-    };
-    let reported = options.gate.report(&judged, || report::table(&document));
-    delivered.and(reported)?;
+    publish(&mut document, &options.gate, &options.output)?;
     Ok(document.status)
 }
 
@@ -85,7 +67,7 @@ impl Trouble {
     }
 }
 
-fn measure(options: &IdleOptions, interrupt: &Interrupt) -> anyhow::Result<IdleDocument> {
+fn measure(options: &IdleOptions, interrupt: &Interrupt) -> anyhow::Result<Document> {
     // A server that dies takes its figures with it: what was read before says nothing of afterwards.
     let read_memory = |trouble: &mut Trouble| -> Option<Memory> {
         if trouble.is_server_gone {
@@ -105,7 +87,8 @@ fn measure(options: &IdleOptions, interrupt: &Interrupt) -> anyhow::Result<IdleD
         error: None,
         is_server_gone: false,
     };
-    let mut holder = Holder::new(options, seed(options.seed)?, interrupt)?;
+    let seed = seed(options.seed)?;
+    let mut holder = Holder::new(options, seed, interrupt)?;
     let memory_before = read_memory(&mut trouble);
     let tcp_before = MachineTcpReading::take();
 
@@ -158,23 +141,11 @@ fn measure(options: &IdleOptions, interrupt: &Interrupt) -> anyhow::Result<IdleD
         let (before, later) = memory_before.zip(later)?;
         Growth::between(before, later, opened.connections)
     };
-    Ok(IdleDocument {
-        schema: IDLE_SCHEMA.to_owned(),
-        status: trouble.status,
-        error: trouble.error,
-        gate: Vec::new(),
-        environment: Environment::read(),
-        url: options.target.urls[0].url.clone(),
-        address: opened.address,
-        protocol: options.target.protocol().to_string(),
-        tls: opened.tls,
-        server_pids: options.server_pids.clone(),
-        connections_asked: options.connections,
+    let result = IdleResult {
         connections_opened: opened.connections,
         connections_lost: closed.lost,
         opening_seconds,
         sample_echoed: closed.echoed,
-        hold_seconds: options.hold.as_secs_f64(),
         memory_before,
         memory_full,
         memory_after,
@@ -188,7 +159,14 @@ fn measure(options: &IdleOptions, interrupt: &Interrupt) -> anyhow::Result<IdleD
             sockets_before: before.sockets,
             sockets_full: full.sockets,
         }),
-    })
+    };
+    let ending = (trouble.status, trouble.error);
+    let met = Met {
+        address: opened.address,
+        tls: opened.tls,
+        seed,
+    };
+    Ok(report::document(options, met, ending, result))
 }
 
 fn unix_seconds() -> f64 {

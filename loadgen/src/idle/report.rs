@@ -1,92 +1,86 @@
-//! The result of an idle crowd, as JSON and as a table.
+//! From what an idle crowd was found to cost to its document.
 
-use crate::output::document::idle::IdleDocument;
-use crate::output::gate;
-use crate::output::table::Table;
-use crate::quantity::{bytes, grouped};
+use super::options::IdleOptions;
+use crate::quantity::grouped;
+use crate::result::idle::IdleResult;
+use crate::result::load::{Load, Loop, Message};
+use crate::result::{Checks, Document, Outcome, Status};
 
-/// The table.
-pub(super) fn table(document: &IdleDocument) -> Table {
-    let mut table = Table::default();
-    let tls = document.tls.as_ref();
-    table.row(
-        "connections",
-        format!(
-            "{} of {} idle for {} s, {}{} over {}",
-            grouped(document.connections_opened as u64),
-            grouped(document.connections_asked as u64),
-            document.hold_seconds,
-            tls.map_or(String::new(), |tls| format!("{tls}, ")),
-            document.protocol,
-            document.address.as_deref().unwrap_or(&document.url)
-        ),
-    );
-    table.row("opened", format!("in {:.2} s", document.opening_seconds));
-    for (name, memory) in [
-        ("before", document.memory_before),
-        ("full", document.memory_full),
-        ("after", document.memory_after),
-    ] {
-        let Some(memory) = memory else {
-            table.row(name, "not known: the server had ended");
-            continue;
-        };
-        let resident = bytes(memory.rss_bytes as f64);
-        let anonymous = bytes(memory.rss_anonymous_bytes as f64);
-        table.row(
-            name,
-            format!("{resident} resident, {anonymous} of it anonymous"),
-        );
-    }
-    growth_rows(&mut table, document);
-    if let Some(tcp) = &document.machine_tcp {
-        table.row(
-            "machine's TCP",
-            format!(
-                "{} sockets with {} of data on its way before, {} with {} when full (the whole machine)",
-                grouped(tcp.sockets_before),
-                bytes(tcp.memory_before_bytes as f64),
-                grouped(tcp.sockets_full),
-                bytes(tcp.memory_full_bytes as f64)
-            ),
-        );
-    }
-    let lost = match document.connections_lost {
-        0 => String::new(),
-        lost => format!(", {} had ended", grouped(lost as u64)),
-    };
-    table.row(
-        "sample",
-        format!("{} connections still echoed{lost}", document.sample_echoed),
-    );
-    gate::rows(&mut table, &document.gate);
-    table
+/// What the server agreed to, and where it was; `None` if it never answered.
+#[derive(Default)]
+pub(super) struct Met {
+    pub(super) address: Option<String>,
+    pub(super) tls: Option<String>,
+    pub(super) seed: u64,
 }
 
-fn growth_rows(table: &mut Table, document: &IdleDocument) {
-    if let Some(growth) = document.growth {
-        let dirty = growth
-            .private_dirty_bytes_per_connection
-            .map_or(String::new(), |bytes| {
-                format!(", private dirty {bytes:.0} B")
-            });
-        table.row(
-            "per connection",
-            format!(
-                "{:.0} B of the server's resident memory (anonymous {:.0} B{dirty})",
-                growth.rss_bytes_per_connection, growth.rss_anonymous_bytes_per_connection
-            ),
-        );
+/// Sums up.
+pub(super) fn document(
+    options: &IdleOptions,
+    met: Met,
+    ending: (Status, Option<String>),
+    result: IdleResult,
+) -> Document {
+    let exchange = &options.exchange;
+    let load = Load {
+        urls: vec![options.target.urls[0].url.clone()],
+        addresses: met.address.into_iter().collect(),
+        protocol: options.target.protocol().to_string(),
+        tls: met.tls,
+        loop_kind: Loop::Idle,
+        connections: options.connections,
+        message: Message {
+            kind: exchange.kinds(None).name().to_owned(),
+            given: exchange.message.as_ref().map(|it| it.text().to_owned()),
+            expect: exchange.expect.to_string(),
+            fragments: 1,
+            ..Message::default()
+        },
+        threads: 1,
+        engine: "epoll".to_owned(),
+        engine_reason: "idle connections need no other".to_owned(),
+        server_pids: options.server_pids.clone(),
+        seed: met.seed,
+        duration_seconds: options.hold.as_secs_f64(),
+        ..Load::default()
+    };
+    let summary = summary(ending.0, &result);
+    Document {
+        summary,
+        ..Document::new(ending, load, Checks::default(), Outcome::Idle(Some(result)))
     }
-    if let Some(kept) = document.kept {
-        table.row(
-            "kept",
-            format!(
-                "{:.0} B per connection (anonymous {:.0} B), {:.1} s after they had left",
-                kept.rss_bytes_per_connection,
-                kept.rss_anonymous_bytes_per_connection,
-                document.settle_seconds
-            ),
-        );
+}
+
+fn summary(status: Status, result: &IdleResult) -> String {
+    match (status, result.growth) {
+        (Status::Interrupted, _) => "It was interrupted, and the figures are partial.".to_owned(),
+        (Status::Failed, _) => "It failed, and is no result.".to_owned(),
+        (_, None) => "What a connection costs is not known.".to_owned(),
+        (_, Some(growth)) => format!(
+            "A connection that does nothing costs the server {:.0} B of resident memory ({} were held).",
+            growth.rss_bytes_per_connection,
+            grouped(result.connections_opened as u64)
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::observe::process::Memory;
+    use crate::result::idle::Growth;
+
+    #[test]
+    fn growth_is_per_connection_and_may_be_negative() {
+        let memory = |bytes| Memory {
+            rss_bytes: bytes,
+            ..Memory::default()
+        };
+        let growth = |before, full, connections| {
+            Growth::between(memory(before), memory(full), connections)
+                .map(|growth| growth.rss_bytes_per_connection)
+        };
+        assert_eq!(growth(1000, 6000, 10), Some(500.0));
+        assert_eq!(growth(2000, 1000, 10), Some(-100.0));
+        assert_eq!(growth(2000, 1000, 0), None);
     }
 }

@@ -4,14 +4,14 @@ use anyhow::Context;
 use hdrhistogram::Histogram;
 
 use super::files::Input;
-use crate::assess::verdict::Verdict;
+use crate::assess::finding::Finding;
+use crate::assess::findings::summary;
 use crate::echo::tally::latency_histogram;
-use crate::output::document::latency::Latency;
-use crate::output::document::merge::{
-    MERGE_SCHEMA, MergeDocument, MergeResult, MergeWindow, Part, PartResult,
-};
-use crate::output::document::run::{Backlog, Checks, Load, RunResult};
-use crate::output::document::{Environment, Status};
+use crate::result::figures::{Backlog, Figures, Traffic};
+use crate::result::latency::Latency;
+use crate::result::load::{Load, Loop};
+use crate::result::merge::{MergeResult, MergeWindow, Part, PartFigures, Sum};
+use crate::result::{Checks, Document, Outcome, Status};
 use crate::usage::UsageError;
 
 /// The windows should have this much of their union in common, in percent; with less there is a warning.
@@ -23,12 +23,12 @@ const OVERLAP_PERCENT_VALID: f64 = 50.0;
 /// Faults listed, as in a run.
 const FAULTS_MAX: usize = 20;
 
-/// One thing that a load is, as text.
-type Trait = fn(&Load) -> String;
+/// A part that has figures.
+type Measured<'a> = (&'a Input, &'a Figures);
 
 /// What was combined.
 pub(crate) struct Merged {
-    pub(crate) document: MergeDocument,
+    pub(crate) document: Document,
     /// The latency of all parts.
     pub(crate) latency: Histogram<u64>,
 }
@@ -43,80 +43,148 @@ pub(crate) fn combine(inputs: &[Input], force: bool) -> anyhow::Result<Merged> {
         }
         warnings.push(format!("{difference}: different loads were merged"));
     }
-    for input in inputs
+    let measured: Vec<Measured<'_>> = inputs
         .iter()
-        .filter(|input| input.document.result.is_none())
-    {
-        warnings.push(format!("{} has no result and adds nothing", input.name));
+        .filter_map(|input| Some((input, input.document.figures()?)))
+        .collect();
+    let without = inputs.iter().filter(|it| it.document.figures().is_none());
+    warnings.extend(without.map(|it| format!("{} has no result and adds nothing", it.name)));
+    let latency = add(&measured, |figures| Some(&figures.latency))?;
+    let latency = latency.unwrap_or_else(latency_histogram);
+    let sum = sum(&measured, &latency)?;
+    let common = sum.as_ref().map_or(100.0, |sum| sum.window.overlap_percent);
+    let apart = sum.as_ref().map(|sum| {
+        let (percent, seconds) = (sum.window.overlap_percent, sum.window.union_seconds);
+        format!("the windows have {percent:.0} % of {seconds:.1} s in common")
+    });
+    let apart = apart.unwrap_or_default();
+    if common < OVERLAP_PERCENT_MIN {
+        warnings.push(format!(
+            "{apart}: the parts did not measure at the same time, and their rates should not be added (--start-at, \
+             and clocks that agree)"
+        ));
     }
-    let latency = add(inputs, |result| Some(&result.latency))?.unwrap_or_else(latency_histogram);
-    let result = result(inputs, &latency, &mut warnings)?;
-    let apart = result.as_ref().and_then(|result| apart(&result.window));
     let of_part = inputs.iter().find_map(|input| {
         let error = input.document.error.as_ref()?;
         Some(format!("{}: {error}", input.name))
     });
-    let (status, error) = match (worst(inputs), apart) {
-        (Status::Failed, _) => (Status::Failed, of_part),
-        (_, Some(apart)) => (Status::Failed, Some(apart)),
-        (status, None) => (status, of_part),
+    let ending = match worst(inputs) {
+        status if status != Status::Failed && common < OVERLAP_PERCENT_VALID => {
+            let error = format!(
+                "{apart}, less than half: the parts measured at different times, and their sum is no result"
+            );
+            (Status::Failed, Some(error))
+        }
+        status => (status, of_part),
     };
-    let document = MergeDocument {
-        schema: MERGE_SCHEMA.to_owned(),
-        status,
-        error,
-        environment: Environment::read(),
-        warnings,
+    let findings = findings(inputs, ending.0);
+    let load = load(&measured, inputs);
+    let summary = match ending.0 {
+        Status::Failed => "It failed, and is no result.".to_owned(),
+        _ => summary(&findings, "message", load.loop_kind == Loop::Open),
+    };
+    let result = MergeResult {
         parts: inputs.iter().map(part).collect(),
-        checks: checks(inputs),
-        result,
+        warnings,
+        sum,
+    };
+    let document = Document {
+        summary,
+        findings,
+        ..Document::new(
+            ending,
+            load,
+            checks(inputs),
+            Outcome::Merge(Some(Box::new(result))),
+        )
     };
     Ok(Merged { document, latency })
 }
 
+/// The load of all: the first part's, with the connections of those that measured.
+fn load(measured: &[Measured<'_>], inputs: &[Input]) -> Load {
+    let first = inputs.first().map(|input| input.document.load.clone());
+    let connections = measured
+        .iter()
+        .map(|(input, _)| input.document.load.connections);
+    Load {
+        connections: connections.fold(0, usize::saturating_add),
+        ..first.unwrap_or_default()
+    }
+}
+
+/// Whatever spoils one part spoils the sum: the findings of all, each with its part's name.
+fn findings(inputs: &[Input], status: Status) -> Vec<Finding> {
+    if status == Status::Failed {
+        return Vec::new();
+    }
+    let named = inputs.iter().flat_map(|input| {
+        input.document.findings.iter().map(|finding| Finding {
+            means: format!("{}: {}", input.name, finding.means),
+            ..finding.clone()
+        })
+    });
+    let mut findings: Vec<_> = named.collect();
+    findings.sort_by_key(|finding| finding.id);
+    findings
+}
+
 /// In what the loads differ, if in anything that makes them different loads.
 fn difference(inputs: &[Input]) -> Option<String> {
+    // What may differ from machine to machine is made alike, and the rest compared field by field.
+    let compared = |load: &Load| {
+        let load = Load {
+            urls: Vec::new(),
+            addresses: Vec::new(),
+            tls: load.tls.as_ref().map(|_| "yes".to_owned()),
+            deflate: load.deflate.as_ref().map(|_| "yes".to_owned()),
+            subprotocol: None,
+            rate: load.rate.clone().map(|rate| crate::result::load::Rate {
+                text: String::new(),
+                ..rate
+            }),
+            connections: 0,
+            threads: 0,
+            cpus: Vec::new(),
+            engine: String::new(),
+            engine_reason: String::new(),
+            server_pids: Vec::new(),
+            seed: 0,
+            warmup_seconds: 0.0,
+            duration_seconds: 0.0,
+            ping_every_seconds: None,
+            keep_going: false,
+            slow_readers: 0,
+            ..load.clone()
+        };
+        serde_json::to_value(load).unwrap_or_default()
+    };
     let (first, others) = inputs.split_first()?;
-    let traits: [(&str, Trait); 13] = [
-        ("protocol", |load| load.protocol.clone()),
-        ("loop", |load| {
-            format!("{:?}", load.loop_kind).to_lowercase()
-        }),
-        ("depth", |load| {
-            load.depth
-                .map_or("none".to_owned(), |depth| depth.to_string())
-        }),
-        ("arrivals", |load| {
-            load.rate
-                .as_ref()
-                .map_or("none".to_owned(), |rate| rate.arrivals.clone())
-        }),
-        ("message size", |load| load.message_size.text.clone()),
-        ("message kind", |load| load.message_kind.clone()),
-        ("number of fragments", |load| load.fragments.to_string()),
-        ("verification", |load| load.verify.clone()),
-        ("expected reply", |load| load.expect.clone()),
-        ("message", |load| {
-            load.message.clone().unwrap_or("generated".to_owned())
-        }),
-        ("heavy connections", |load| match load.heavy {
-            None => "none".to_owned(),
-            Some(heavy) => format!("{} × {} B", heavy.connections, heavy.message_bytes),
-        }),
-        ("TLS", |load| load.tls.is_some().to_string()),
-        ("compression", |load| load.deflate.is_some().to_string()),
-    ];
+    let mine = compared(&first.document.load);
     others.iter().find_map(|other| {
-        traits.iter().find_map(|(name, of)| {
-            let (a, b) = (of(&first.document.load), of(&other.document.load));
-            (a != b).then(|| {
-                format!(
-                    "the {name} is {a} in {} and {b} in {}",
-                    first.name, other.name
-                )
-            })
-        })
+        let (name, a, b) = differing(&mine, &compared(&other.document.load), "")?;
+        let (first, other) = (&first.name, &other.name);
+        Some(format!("{name} is {a} in {first} and {b} in {other}"))
     })
+}
+
+/// The first field in which two objects differ, and its values.
+fn differing(
+    a: &serde_json::Value,
+    b: &serde_json::Value,
+    name: &str,
+) -> Option<(String, String, String)> {
+    match (a.as_object(), b.as_object()) {
+        (Some(fields), Some(_)) => fields.iter().find_map(|(field, value)| {
+            let within = if name.is_empty() {
+                field.clone()
+            } else {
+                format!("{name}.{field}")
+            };
+            differing(value, &b[field], &within)
+        }),
+        _ => (a != b).then(|| (name.to_owned(), a.to_string(), b.to_string())),
+    }
 }
 
 /// The worst status: failed, then interrupted, then missed.
@@ -136,21 +204,20 @@ fn part(input: &Input) -> Part {
         error: document.error.clone(),
         environment: document.environment.clone(),
         load: document.load.clone(),
-        result: document.result.as_ref().map(|result| PartResult {
-            window_start_unix_seconds: result.window_start_unix_seconds,
-            window_seconds: result.window_seconds,
-            messages: result.messages,
-            messages_per_second: result.messages_per_second,
-            p50_ns: result.latency.p50_ns,
-            p99_ns: result.latency.p99_ns,
-            max_ns: result.latency.max_ns,
-            generator_cpu_ns_per_message: result.generator.cpu_ns_per_message,
-            server_cpu_ns_per_message: result
+        findings: document.findings.clone(),
+        figures: document.figures().map(|figures| PartFigures {
+            window_start_unix_seconds: figures.window_start_unix_seconds,
+            window_seconds: figures.window_seconds,
+            completed: figures.completed,
+            completed_per_second: figures.completed_per_second,
+            p50_ns: figures.latency.p50_ns,
+            p99_ns: figures.latency.p99_ns,
+            max_ns: figures.latency.max_ns,
+            generator_cpu_ns_each: figures.generator.cpu_ns_each,
+            server_cpu_ns_each: figures
                 .server
                 .as_ref()
-                .and_then(|server| server.cpu_ns_per_message),
-            verdict: result.verdict,
-            verdict_reason: result.verdict_reason.clone(),
+                .and_then(|server| server.cpu_ns_each),
         }),
     }
 }
@@ -172,25 +239,31 @@ fn checks(inputs: &[Input]) -> Checks {
             messages_unanswered,
             oldest_unanswered_seconds,
             messages_unsent,
+            sessions_verified,
+            reconnects,
             slow_readers_closed,
             faults,
         } = &input.document.checks;
-        // A file may hold any number; a sum that does not fit is no reason to end in a panic.
-        let add = |sum: &mut u64, count: &u64| *sum = sum.saturating_add(*count);
-        add(&mut sum.messages_verified, messages_verified);
-        add(&mut sum.messages_wrong, messages_wrong);
-        add(&mut sum.payload_bytes_verified, payload_bytes_verified);
-        add(&mut sum.replies_fragmented, replies_fragmented);
-        add(&mut sum.replies_compressed, replies_compressed);
-        add(&mut sum.pings_answered, pings_answered);
-        add(&mut sum.pings_unanswered, pings_unanswered);
-        add(&mut sum.pongs_received, pongs_received);
-        add(&mut sum.messages_unanswered, messages_unanswered);
-        add(&mut sum.messages_unsent, messages_unsent);
+        for (sum, count) in [
+            (&mut sum.messages_verified, messages_verified),
+            (&mut sum.messages_wrong, messages_wrong),
+            (&mut sum.payload_bytes_verified, payload_bytes_verified),
+            (&mut sum.replies_fragmented, replies_fragmented),
+            (&mut sum.replies_compressed, replies_compressed),
+            (&mut sum.pings_answered, pings_answered),
+            (&mut sum.pings_unanswered, pings_unanswered),
+            (&mut sum.pongs_received, pongs_received),
+            (&mut sum.messages_unanswered, messages_unanswered),
+            (&mut sum.messages_unsent, messages_unsent),
+            (&mut sum.sessions_verified, sessions_verified),
+            (&mut sum.reconnects, reconnects),
+        ] {
+            // A file may hold any number; a sum that does not fit is no reason to end in a panic.
+            *sum = sum.saturating_add(*count);
+        }
         sum.slow_readers_closed = sum.slow_readers_closed.saturating_add(*slow_readers_closed);
-        sum.oldest_unanswered_seconds = sum
-            .oldest_unanswered_seconds
-            .max(*oldest_unanswered_seconds);
+        let oldest = sum.oldest_unanswered_seconds;
+        sum.oldest_unanswered_seconds = oldest.max(*oldest_unanswered_seconds);
         let named = |fault: &String| format!("{}: {fault}", input.name);
         sum.faults.extend(faults.iter().map(named));
         sum.mismatches.extend(mismatches.iter().map(named));
@@ -200,21 +273,14 @@ fn checks(inputs: &[Input]) -> Checks {
     sum
 }
 
-/// The parts that have a result, with their names.
-fn results(inputs: &[Input]) -> impl Iterator<Item = (&Input, &RunResult)> {
-    inputs
-        .iter()
-        .filter_map(|input| Some((input, input.document.result.as_ref()?)))
-}
-
 /// Adds one kind of histogram of all parts; `None` if no part has it.
 fn add(
-    inputs: &[Input],
-    of: impl Fn(&RunResult) -> Option<&Latency>,
+    measured: &[Measured<'_>],
+    of: impl Fn(&Figures) -> Option<&Latency>,
 ) -> anyhow::Result<Option<Histogram<u64>>> {
     let mut sum: Option<Histogram<u64>> = None;
-    for (input, result) in results(inputs) {
-        let Some(latency) = of(result) else { continue };
+    for (input, figures) in measured {
+        let Some(latency) = of(figures) else { continue };
         let histogram = latency
             .histogram()
             .with_context(|| format!("reading {}", input.name))?;
@@ -225,220 +291,114 @@ fn add(
     Ok(sum)
 }
 
-fn result(
-    inputs: &[Input],
-    latency: &Histogram<u64>,
-    warnings: &mut Vec<String>,
-) -> anyhow::Result<Option<MergeResult>> {
-    if results(inputs).next().is_none() {
+fn sum(measured: &[Measured<'_>], latency: &Histogram<u64>) -> anyhow::Result<Option<Sum>> {
+    if measured.is_empty() {
         return Ok(None);
     }
-    let sum = |of: fn(&RunResult) -> f64| results(inputs).map(|(_, result)| of(result)).sum();
-    let all = |of: fn(&RunResult) -> Option<f64>| {
-        results(inputs)
-            .map(|(_, result)| of(result))
-            .sum::<Option<f64>>()
+    let figures = || measured.iter().map(|(_, figures)| *figures);
+    let added = |of: fn(&Figures) -> Option<&Latency>| -> anyhow::Result<Option<Latency>> {
+        Ok(add(measured, of)?.as_ref().map(Latency::of))
     };
-    let latency_of = |histogram: Option<Histogram<u64>>| histogram.as_ref().map(Latency::of);
-    let count = |of: fn(&RunResult) -> u64| {
-        let counts = results(inputs).map(|(_, result)| of(result));
-        counts.fold(0, u64::saturating_add)
-    };
-    let messages = count(|result| result.messages);
-    let messages_per_second: f64 = sum(|result| result.messages_per_second);
-    let generator_ns = all(|result| {
-        let messages = result.messages as f64;
-        result
-            .generator
-            .cpu_ns_per_message
-            .map(|cpu| cpu * messages)
-    });
-    let backlog = results(inputs)
-        .filter_map(|(_, result)| result.backlog)
-        .reduce(|a, b| Backlog {
-            messages_max: a.messages_max.saturating_add(b.messages_max),
-            messages_end: a.messages_end.saturating_add(b.messages_end),
-        });
-    let (server_cpu_ns_per_message, server_cpu_reason) = server_cpu(inputs, messages_per_second);
-    let window = window(inputs);
-    warnings.extend(hardly_overlap(&window));
-    let (verdict, verdict_reason) = match apart(&window) {
-        Some(why) => (Verdict::Invalid, why),
-        None => verdict(inputs),
-    };
-    Ok(Some(MergeResult {
-        connections: results(inputs)
-            .map(|(input, _)| input.document.load.connections)
-            .fold(0, usize::saturating_add),
-        window,
-        messages,
-        payload_bytes: count(|result| result.payload_bytes),
-        messages_per_second,
-        payload_bytes_per_second: sum(|result| result.payload_bytes_per_second),
-        wire_bytes_sent_per_second: sum(|result| result.wire_bytes_sent_per_second),
-        wire_bytes_received_per_second: sum(|result| result.wire_bytes_received_per_second),
-        offered_messages_per_second: all(|result| result.offered_messages_per_second),
+    let completed = figures()
+        .map(|it| it.completed)
+        .fold(0, u64::saturating_add);
+    let completed_per_second = figures().map(|it| it.completed_per_second).sum();
+    let generator_ns: Option<f64> = figures()
+        .map(|it| Some(it.generator.cpu_ns_each? * it.completed as f64))
+        .sum();
+    let (server_cpu_ns_each, server_cpu_reason) = server_cpu(measured, completed_per_second);
+    Ok(Some(Sum {
+        window: window(measured),
+        completed,
+        completed_per_second,
+        offered_per_second: figures().map(|it| it.offered_per_second).sum(),
+        traffic: figures()
+            .filter_map(|it| it.traffic)
+            .reduce(|a, b| Traffic {
+                payload_bytes: a.payload_bytes.saturating_add(b.payload_bytes),
+                payload_bytes_per_second: a.payload_bytes_per_second + b.payload_bytes_per_second,
+                wire_bytes_sent_per_second: a.wire_bytes_sent_per_second
+                    + b.wire_bytes_sent_per_second,
+                wire_bytes_received_per_second: a.wire_bytes_received_per_second
+                    + b.wire_bytes_received_per_second,
+            }),
         latency: Latency::of(latency),
-        service: Latency::of(
-            &add(inputs, |result| Some(&result.service))?.unwrap_or_else(latency_histogram),
-        ),
-        ping: latency_of(add(inputs, |result| result.ping.as_ref())?),
-        lateness: latency_of(add(inputs, |result| result.lateness.as_ref())?),
-        backlog,
-        generator_cpu_ns_per_message: generator_ns
-            .filter(|_| messages > 0)
-            .map(|ns| ns / messages as f64),
-        server_cpu_ns_per_message,
+        uncorrected_latency: added(|it| it.uncorrected_latency.as_ref())?,
+        ping: added(|it| it.ping.as_ref())?,
+        send_lag: added(|it| it.send_lag.as_ref())?,
+        backlog: figures()
+            .filter_map(|it| it.backlog)
+            .reduce(|a, b| Backlog {
+                max: a.max.saturating_add(b.max),
+                end: a.end.saturating_add(b.end),
+            }),
+        generator_cpu_ns_each: generator_ns
+            .filter(|_| completed > 0)
+            .map(|ns| ns / completed as f64),
+        server_cpu_ns_each,
         server_cpu_reason,
-        verdict,
-        verdict_reason,
     }))
 }
 
 /// Overlap and union of the windows.
-fn window(inputs: &[Input]) -> MergeWindow {
-    let edges = || {
-        results(inputs).map(|(_, result)| {
-            let start = result.window_start_unix_seconds;
-            (start, start + result.window_seconds)
-        })
+fn window(measured: &[Measured<'_>]) -> MergeWindow {
+    let starts = || measured.iter().map(|(_, it)| it.window_start_unix_seconds);
+    let ends = || {
+        measured
+            .iter()
+            .map(|(_, it)| it.window_start_unix_seconds + it.window_seconds)
     };
-    let first_start = edges()
-        .map(|(start, _)| start)
-        .fold(f64::INFINITY, f64::min);
-    let last_start = edges()
-        .map(|(start, _)| start)
-        .fold(f64::NEG_INFINITY, f64::max);
-    let first_end = edges().map(|(_, end)| end).fold(f64::INFINITY, f64::min);
-    let last_end = edges()
-        .map(|(_, end)| end)
-        .fold(f64::NEG_INFINITY, f64::max);
+    let first_start = starts().fold(f64::INFINITY, f64::min);
+    let last_end = ends().fold(f64::NEG_INFINITY, f64::max);
+    let last_start = starts().fold(f64::NEG_INFINITY, f64::max);
+    let first_end = ends().fold(f64::INFINITY, f64::min);
     let union_seconds = last_end - first_start;
     let overlap_seconds = (first_end - last_start).max(0.0);
     // A file may hold times beyond all measure.
-    let overlap_percent = match union_seconds > 0.0 && union_seconds.is_finite() {
-        true => 100.0 * overlap_seconds / union_seconds,
-        false => 0.0,
-    };
+    let is_sane = union_seconds > 0.0 && union_seconds.is_finite();
     MergeWindow {
         start_unix_seconds: first_start,
         union_seconds,
         overlap_seconds,
-        overlap_percent,
+        overlap_percent: if is_sane {
+            100.0 * overlap_seconds / union_seconds
+        } else {
+            0.0
+        },
     }
-}
-
-/// The warning that the parts did not measure at the same time, if so.
-fn hardly_overlap(window: &MergeWindow) -> Option<String> {
-    (window.overlap_percent < OVERLAP_PERCENT_MIN).then(|| {
-        format!(
-            "{}: the parts did not measure at the same time, and their rates should not be added \
-             (--start-at, and clocks that agree)",
-            common(window)
-        )
-    })
-}
-
-/// Why the whole is no result, if the windows have too little in common.
-fn apart(window: &MergeWindow) -> Option<String> {
-    (window.overlap_percent < OVERLAP_PERCENT_VALID).then(|| {
-        format!(
-            "{}, less than half: the parts measured at different times, and their sum is no result",
-            common(window)
-        )
-    })
-}
-
-fn common(window: &MergeWindow) -> String {
-    format!(
-        "the windows have {:.0} % of {:.1} s in common",
-        window.overlap_percent, window.union_seconds
-    )
 }
 
 /// The server's CPU time over the messages of all parts, as far as it can be known.
 ///
-/// A part that observes the server sees all of its CPU time, whoever caused it. So parts that observe
-/// one server say the same thing several times, and parts that observe several are to be added.
-fn server_cpu(inputs: &[Input], messages_per_second: f64) -> (Option<f64>, String) {
-    let observers: Vec<(&Input, f64)> = results(inputs)
-        .filter_map(|(input, result)| {
-            let server = result.server.as_ref()?;
-            // 100 % of one CPU is a second of CPU time each second.
-            Some((input, server.cpu_percent_of_one * 1e7))
+/// A part that observes the server sees all of its CPU time, whoever caused it. So parts that observe one server say
+/// the same thing several times, and parts that observe several are to be added.
+fn server_cpu(measured: &[Measured<'_>], completed_per_second: f64) -> (Option<f64>, String) {
+    // Whose CPU time, and how much of it: 100 % of one CPU is a second of CPU time each second.
+    let observers: Vec<_> = measured
+        .iter()
+        .filter_map(|(input, figures)| {
+            let server = figures.server.as_ref()?;
+            let key = (&server.pids, &input.document.load.addresses);
+            Some((key, server.cpu_percent_of_one * 1e7, input.name.as_str()))
         })
         .collect();
-    let parts = results(inputs).count();
-    let Some((first, _)) = observers.first() else {
+    let Some((first, ..)) = observers.first() else {
         return (None, "no part observed the server".to_owned());
     };
-    if messages_per_second <= 0.0 {
+    if completed_per_second <= 0.0 {
         return (None, "there was no message to share it".to_owned());
     }
-    let key = |input: &Input| {
-        let pids = input
-            .document
-            .result
-            .as_ref()?
-            .server
-            .as_ref()?
-            .pids
-            .clone();
-        Some((pids, input.document.load.addresses.clone()))
-    };
-    let total: f64 = observers.iter().map(|(_, cpu_ns)| cpu_ns).sum();
-    let per_message = |cpu_ns_per_second: f64| Some(cpu_ns_per_second / messages_per_second);
-    if observers.iter().all(|(input, _)| key(input) == key(first)) {
-        let names: Vec<&str> = observers
-            .iter()
-            .map(|(input, _)| input.name.as_str())
-            .collect();
+    let (count, parts) = (observers.len(), measured.len());
+    let total: f64 = observers.iter().map(|(_, cpu_ns, _)| cpu_ns).sum();
+    if observers.iter().all(|(key, ..)| key == first) {
+        let names: Vec<_> = observers.iter().map(|(.., name)| *name).collect();
         let reason = format!("one server, observed by {}", names.join(", "));
-        return (per_message(total / observers.len() as f64), reason);
+        (Some(total / count as f64 / completed_per_second), reason)
+    } else if count == parts {
+        let reason = "each part observed a server of its own".to_owned();
+        (Some(total / completed_per_second), reason)
+    } else {
+        let reason = format!("{count} of {parts} parts observed different servers");
+        (None, reason)
     }
-    match observers.len() == parts {
-        true => (
-            per_message(total),
-            "each part observed a server of its own".to_owned(),
-        ),
-        false => (
-            None,
-            format!(
-                "{} of {parts} parts observed different servers",
-                observers.len()
-            ),
-        ),
-    }
-}
-
-/// The verdict that holds for all, and whose it was.
-fn verdict(inputs: &[Input]) -> (Verdict, String) {
-    // Whatever spoils one part spoils the sum; a server is the limit if one part saw that it was.
-    let order = [
-        Verdict::Invalid,
-        Verdict::GeneratorBound,
-        Verdict::Noisy,
-        Verdict::ServerBound,
-        Verdict::LoadBound,
-    ];
-    let found = order.into_iter().find_map(|verdict| {
-        let whose: Vec<(&Input, &RunResult)> = results(inputs)
-            .filter(|(_, result)| result.verdict == verdict)
-            .collect();
-        let (input, result) = whose.first()?;
-        let more = match whose.len() {
-            1 => String::new(),
-            count => format!(" (and {} more of {})", count - 1, results(inputs).count()),
-        };
-        Some((
-            verdict,
-            format!("{}{more}: {}", input.name, result.verdict_reason),
-        ))
-    });
-    found.unwrap_or_else(|| {
-        (
-            Verdict::Unobserved,
-            "no part observed the server".to_owned(),
-        )
-    })
 }

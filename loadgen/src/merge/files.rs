@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 
 use crate::merge::options::MergeOptions;
-use crate::output::document::run::{RUN_SCHEMA, RunDocument};
+use crate::result::{Document, SCHEMA};
 use crate::usage::UsageError;
 
 /// Between two looks while waiting.
@@ -22,14 +22,14 @@ const FILE_BYTES_MAX: u64 = 256 << 20;
 pub(crate) struct Input {
     /// The file's name; with its folders where two have the same.
     pub(crate) name: String,
-    pub(crate) document: RunDocument,
+    pub(crate) document: Document,
 }
 
 /// A file that was read.
 struct Found {
     path: PathBuf,
     bytes: Vec<u8>,
-    document: RunDocument,
+    document: Document,
 }
 
 /// Reads all results that `options` names; waits for them if it says so.
@@ -40,7 +40,7 @@ pub(crate) fn gather(options: &MergeOptions) -> anyhow::Result<Vec<Input>> {
     };
     if found.is_empty() {
         return Err(UsageError(format!(
-            "there is no result ({RUN_SCHEMA}) to merge; ringload run --json FILE writes one"
+            "there is no result ({SCHEMA} of a run) to merge; ringload run --json FILE writes one"
         ))
         .into());
     }
@@ -126,20 +126,21 @@ fn read(path: &Path, is_member: bool) -> anyhow::Result<Option<Found>> {
     let bytes = fs::read(path).with_context(reading)?;
     let value: serde_json::Value = serde_json::from_slice(&bytes)
         .with_context(|| format!("{} is not whole, or no JSON", path.display()))?;
-    let schema = value.get("schema").and_then(|schema| schema.as_str());
-    if schema != Some(RUN_SCHEMA) {
+    let of = |name: &str| value.get(name).and_then(|text| text.as_str());
+    if (of("schema"), of("kind")) != (Some(SCHEMA), Some("run")) {
         if is_member {
             return Ok(None);
         }
+        let schema = of("schema").map_or("no schema".to_owned(), |schema| format!("{schema:?}"));
+        let kind = of("kind").map_or(String::new(), |kind| format!(" of kind {kind:?}"));
         return Err(UsageError(format!(
-            "{} holds {}; give files of {RUN_SCHEMA}, as ringload run --json writes them",
-            path.display(),
-            schema.map_or("no schema".to_owned(), |schema| format!("{schema:?}"))
+            "{} holds {schema}{kind}; give files of {SCHEMA} as ringload run --json writes them",
+            path.display()
         ))
         .into());
     }
-    let document = serde_json::from_value(value)
-        .with_context(|| format!("{} is no {RUN_SCHEMA}", path.display()))?;
+    let document: Document = serde_json::from_value(value)
+        .with_context(|| format!("{} is no {SCHEMA}", path.display()))?;
     Ok(Some(Found {
         path: path.to_owned(),
         bytes,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::output::OutputOptions;
+use crate::output::gate::GateOptions;
 use crate::quantity::parse_duration;
 use crate::usage::UsageError;
 
@@ -29,6 +30,9 @@ pub struct MergeOptions {
     pub(crate) force: bool,
 
     #[command(flatten)]
+    pub(crate) gate: GateOptions,
+
+    #[command(flatten)]
     pub(crate) output: OutputOptions,
 
     /// Write the series of all parts as CSV, a row a slice
@@ -43,9 +47,9 @@ pub struct MergeOptions {
 impl MergeOptions {
     /// Refuses what cannot be done. The error says what would be right.
     pub(crate) fn check(&self) -> Result<(), UsageError> {
-        match self.wait {
-            Some(0) => Err(UsageError("--wait is 0; give at least 1".to_owned())),
-            _ => Ok(()),
+        if self.wait == Some(0) {
+            return Err(UsageError("--wait is 0; give at least 1".to_owned()));
         }
+        self.gate.check("merge")
     }
 }

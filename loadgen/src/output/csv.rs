@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Context;
 use serde::Serialize;
 
-use super::document::run::Slice;
+use crate::result::figures::Slice;
 
 /// The series of one part of a merged result.
 pub(crate) struct Part<'a> {
@@ -22,11 +22,11 @@ pub(crate) struct Part<'a> {
 struct Row {
     from_seconds: f64,
     until_seconds: f64,
-    messages: u64,
-    messages_per_second: f64,
-    offered_messages: Option<f64>,
-    backlog_messages: u64,
-    in_flight_messages: u64,
+    completed: u64,
+    completed_per_second: f64,
+    offered: Option<f64>,
+    backlog: u64,
+    in_flight: u64,
     p50_ns: u64,
     p99_ns: u64,
     max_ns: u64,
@@ -39,14 +39,14 @@ impl Row {
         Row {
             from_seconds: slice.until_seconds - slice.seconds,
             until_seconds: slice.until_seconds,
-            messages: slice.messages,
-            messages_per_second: match slice.seconds > 0.0 {
-                true => slice.messages as f64 / slice.seconds,
+            completed: slice.completed,
+            completed_per_second: match slice.seconds > 0.0 {
+                true => slice.completed as f64 / slice.seconds,
                 false => 0.0,
             },
-            offered_messages: slice.offered,
-            backlog_messages: slice.backlog,
-            in_flight_messages: slice.in_flight,
+            offered: slice.offered,
+            backlog: slice.backlog,
+            in_flight: slice.in_flight,
             p50_ns: slice.p50_ns,
             p99_ns: slice.p99_ns,
             max_ns: slice.max_ns,
@@ -60,11 +60,11 @@ impl Row {
 const COLUMNS: [&str; 12] = [
     "from_seconds",
     "until_seconds",
-    "messages",
-    "messages_per_second",
-    "offered_messages",
-    "backlog_messages",
-    "in_flight_messages",
+    "completed",
+    "completed_per_second",
+    "offered",
+    "backlog",
+    "in_flight",
     "p50_ns",
     "p99_ns",
     "max_ns",
@@ -120,13 +120,13 @@ fn writer<W: Write>(out: W) -> csv::Writer<W> {
 mod tests {
     use super::*;
 
-    fn slice(until_seconds: f64, messages: u64) -> Slice {
+    fn slice(until_seconds: f64, completed: u64) -> Slice {
         Slice {
             until_seconds,
             seconds: 0.5,
-            messages,
+            completed,
             p99_ns: 1234,
-            server_cpu_ns: (messages > 0).then_some(99),
+            server_cpu_ns: (completed > 0).then_some(99),
             ..Slice::default()
         }
     }
@@ -140,12 +140,12 @@ mod tests {
         let rows: Vec<std::collections::HashMap<String, String>> =
             reader.deserialize().map(Result::unwrap).collect();
         assert_eq!(rows.len(), 2);
-        assert_eq!(rows[0]["messages_per_second"], "20.0");
+        assert_eq!(rows[0]["completed_per_second"], "20.0");
         assert_eq!(rows[0]["p99_ns"], "1234");
         assert_eq!(rows[0]["server_cpu_ns"], "99");
         assert_eq!(rows[1]["from_seconds"], "0.5");
         assert_eq!(rows[1]["server_cpu_ns"], "", "unknown is empty, not 0");
-        assert_eq!(rows[1]["offered_messages"], "");
+        assert_eq!(rows[1]["offered"], "");
     }
 
     #[test]

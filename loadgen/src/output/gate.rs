@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::assess::condition::{Condition, Unit, quantile};
-use crate::output::document::Status;
-use crate::output::document::gate::{GateResult, Outcome};
-use crate::output::document::latency::Latency;
+use crate::assess::condition::Condition;
+use crate::output::figures::{find, names};
 use crate::output::junit::{Ending, TestCase, junit};
 use crate::output::table::{Table, markdown};
 use crate::output::{append_file, appended, check_file, write_file};
+use crate::result::gate::{GateResult, Outcome};
+use crate::result::{Document, Status};
 use crate::usage::UsageError;
 
 /// When a result is a failure.
@@ -31,126 +31,13 @@ pub(crate) struct GateOptions {
     pub(crate) junit: Option<PathBuf>,
 }
 
-/// A document that is judged: what came of it, as one of many.
-pub(crate) struct Judged<'a> {
-    /// Command and URLs, such as `run ws://127.0.0.1:3000`.
-    pub(crate) name: String,
-    pub(crate) status: Status,
-    pub(crate) error: Option<&'a str>,
-    pub(crate) gate: &'a [GateResult],
-}
-
-/// A figure of the document `D` that a condition may name.
-pub(crate) struct Figure<D> {
-    name: &'static str,
-    unit: Unit,
-    /// In the base of the unit; `None` if it is not known.
-    of: fn(&D) -> Option<f64>,
-    /// What it takes to know it.
-    needs: &'static str,
-}
-
-impl<D> Figure<D> {
-    /// A count or a rate.
-    pub(crate) const fn plain(name: &'static str, of: fn(&D) -> Option<f64>) -> Figure<D> {
-        let (unit, needs) = (Unit::Plain, "");
-        Figure {
-            name,
-            unit,
-            of,
-            needs,
-        }
-    }
-
-    /// A time in nanoseconds.
-    pub(crate) const fn time(name: &'static str, of: fn(&D) -> Option<f64>) -> Figure<D> {
-        let (unit, needs) = (Unit::Time, "");
-        Figure {
-            name,
-            unit,
-            of,
-            needs,
-        }
-    }
-
-    /// What is known of an observed server only.
-    pub(crate) const fn of_server(
-        name: &'static str,
-        unit: Unit,
-        of: fn(&D) -> Option<f64>,
-    ) -> Figure<D> {
-        let needs = " (it needs --server-pid)";
-        Figure {
-            name,
-            unit,
-            of,
-            needs,
-        }
-    }
-}
-
-/// A distribution of times of the document `D`: its percentiles, `max` and `mean` are figures.
-pub(crate) struct Distribution<D> {
-    /// What stands before `p99`, such as `handshake-`; nothing for the one that matters most.
-    pub(crate) prefix: &'static str,
-    pub(crate) of: fn(&D) -> Option<&Latency>,
-}
-
-/// How a figure is read out of a document.
-type Reading<'a, D> = Box<dyn Fn(&D) -> Option<f64> + 'a>;
-
-/// What a command has figures for.
-pub(crate) struct Known<D: 'static> {
-    pub(crate) figures: &'static [Figure<D>],
-    pub(crate) distributions: &'static [Distribution<D>],
-}
-
-impl<D> Known<D> {
-    /// The unit of a name and how its figure is read; `None` if there is no such name.
-    fn find<'a>(&'a self, name: &str) -> Option<(Unit, Reading<'a, D>)> {
-        if let Some(figure) = self.figures.iter().find(|figure| figure.name == name) {
-            return Some((figure.unit, Box::new(figure.of)));
-        }
-        self.distributions.iter().find_map(|distribution| {
-            let rest = name.strip_prefix(distribution.prefix)?;
-            let quantile = quantile(rest);
-            let is_mean = rest == "mean";
-            (is_mean || quantile.is_some()).then(|| {
-                let of = move |document: &D| {
-                    let latency = (distribution.of)(document)?;
-                    let latency = Some(latency).filter(|latency| latency.count > 0)?;
-                    match quantile {
-                        None => Some(latency.mean_ns),
-                        Some(quantile) => {
-                            let histogram = latency.histogram().ok()?;
-                            Some(histogram.value_at_quantile(quantile) as f64)
-                        }
-                    }
-                };
-                (Unit::Time, Box::new(of) as Reading<'a, D>)
-            })
-        })
-    }
-
-    /// All names, for whoever wrote another.
-    fn names(&self) -> String {
-        let figures = self.figures.iter().map(|figure| figure.name.to_owned());
-        let distributions = self.distributions.iter().map(|distribution| {
-            let prefix = distribution.prefix;
-            format!("{prefix}p50 ({prefix}p99.9, any), {prefix}mean, {prefix}max")
-        });
-        let names: Vec<_> = figures.chain(distributions).collect();
-        names.join(", ")
-    }
-}
-
 impl GateOptions {
-    /// Refuses conditions on what the command has no figure for. The error names those that it has.
-    pub(crate) fn check<D>(&self, known: &Known<D>) -> Result<(), UsageError> {
+    /// Refuses conditions on what a document of this kind has no figure for. The error names those that it has.
+    pub(crate) fn check(&self, kind: &str) -> Result<(), UsageError> {
         for condition in &self.fail_if {
             let name = &condition.name;
-            let why = match known.find(name) {
-                None => format!("{name:?} is not known; the names are {}", known.names()),
+            let why = match find(kind, name) {
+                None => format!("{name:?} is not known; the names are {}", names(kind)),
                 Some((unit, _)) if unit != condition.unit => {
                     format!("the bound of {name} is {}", unit.example())
                 }
@@ -165,51 +52,68 @@ impl GateOptions {
     /// Writes the files that were asked for. What cannot be written keeps the other from nobody.
     pub(crate) fn report(
         &self,
-        judged: &Judged<'_>,
+        document: &Document,
         table: impl FnOnce() -> Table,
     ) -> anyhow::Result<()> {
-        let summary = self
-            .summary
-            .as_ref()
-            .map_or(Ok(()), |path| append_file(path, &summary(judged, table())));
+        let name = format!(
+            "{} {}",
+            document.outcome.kind(),
+            document.load.urls.join(" ")
+        );
+        let summary = self.summary.as_ref().map_or(Ok(()), |path| {
+            append_file(path, &summary(&name, document, table()))
+        });
         let junit = self.junit.as_ref().map_or(Ok(()), |path| {
-            write_file(
-                path,
-                &junit(&format!("ringload {}", judged.name), &test_cases(judged)),
-            )
+            let cases = test_cases(&name, document);
+            write_file(path, &junit(&format!("ringload {name}"), &cases))
         });
         summary.and(junit)
     }
 
-    /// What `document` says about each condition.
-    pub(crate) fn judge<D>(&self, known: &Known<D>, document: &D) -> Vec<GateResult> {
+    /// Judges `document` by each condition; one that went well and misses what was asked for says so.
+    pub(crate) fn judge(&self, document: &mut Document) {
+        let kind = document.outcome.kind();
         let judge = |condition: &Condition| {
             let name = &condition.name;
-            let figure = known.find(name);
-            let value = figure.and_then(|(_, of)| of(document));
-            let (outcome, reason) = match value {
+            let value = find(kind, name).and_then(|(_, of)| of(document));
+            let (is_failed, reason) = match value {
+                Some(value) => (
+                    condition.holds(value),
+                    format!("{name} is {}", condition.unit.show(value)),
+                ),
                 None => {
-                    let figure = known.figures.iter().find(|figure| figure.name == name);
-                    let needs = figure.map_or("", |figure| figure.needs);
-                    let reason = format!("{name} is not known: it was not measured{needs}");
-                    (Outcome::Failed, reason)
-                }
-                Some(value) => {
-                    let outcome = if condition.holds(value) {
-                        Outcome::Failed
+                    let needs_pid = document.load.server_pids.is_empty()
+                        && ["cpu", "memory"].contains(&name.as_str());
+                    let needs = if needs_pid {
+                        " (it needs --server-pid)"
                     } else {
-                        Outcome::Passed
+                        ""
                     };
-                    (outcome, format!("{name} is {}", condition.unit.show(value)))
+                    let reason = format!("{name} is not known: it was not measured{needs}");
+                    (true, reason)
                 }
             };
             GateResult {
                 condition: condition.to_string(),
-                outcome,
+                outcome: if is_failed {
+                    Outcome::Failed
+                } else {
+                    Outcome::Passed
+                },
                 reason,
             }
         };
-        self.fail_if.iter().map(judge).collect()
+        let gate: Vec<_> = self.fail_if.iter().map(judge).collect();
+        let failed: Vec<_> = gate
+            .iter()
+            .filter(|result| result.outcome == Outcome::Failed)
+            .map(|result| format!("--fail-if {}: {}", result.condition, result.reason))
+            .collect();
+        if document.status == Status::Ok && !failed.is_empty() {
+            document.status = Status::Missed;
+            document.error = Some(failed.join("; "));
+        }
+        document.gate = gate;
     }
 }
 
@@ -224,30 +128,16 @@ fn check_appended(path: &Path) -> Result<(), UsageError> {
     })
 }
 
-/// Makes a result that went well one that missed what was asked for, if a condition failed.
-pub(crate) fn conclude(gate: &[GateResult], status: &mut Status, error: &mut Option<String>) {
-    let failed = gate
-        .iter()
-        .filter(|result| result.outcome == Outcome::Failed);
-    let failed: Vec<_> = failed
-        .map(|result| format!("--fail-if {}: {}", result.condition, result.reason))
-        .collect();
-    if *status == Status::Ok && !failed.is_empty() {
-        *status = Status::Missed;
-        *error = Some(failed.join("; "));
-    }
-}
-
 /// A heading, what is wrong, the conditions, and the table.
-fn summary(judged: &Judged<'_>, table: Table) -> String {
-    let state = match judged.status {
+fn summary(name: &str, document: &Document, table: Table) -> String {
+    let state = match document.status {
         Status::Ok => "ok",
         Status::Failed => "FAILED",
         Status::Interrupted => "interrupted",
         Status::Missed => "FAILED: what was asked for is not met",
     };
-    let mut text = format!("### ringload {}: {state}\n\n", markdown(&judged.name));
-    if let Some(error) = judged.error {
+    let mut text = format!("### ringload {}: {state}\n\n", markdown(name));
+    if let Some(error) = &document.error {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{}\n", markdown(error));
     }
@@ -255,9 +145,9 @@ fn summary(judged: &Judged<'_>, table: Table) -> String {
     text
 }
 
-fn test_cases(judged: &Judged<'_>) -> Vec<TestCase> {
+fn test_cases(group: &str, document: &Document) -> Vec<TestCase> {
     let case = |name: &str, failure: Option<(&'static str, &str)>| TestCase {
-        group: judged.name.clone(),
+        group: group.to_owned(),
         name: name.to_owned(),
         seconds: 0.0,
         ending: failure.map_or(Ending::Passed, |(kind, why)| Ending::Failed {
@@ -266,10 +156,10 @@ fn test_cases(judged: &Judged<'_>) -> Vec<TestCase> {
             story: why.to_owned(),
         }),
     };
-    let is_over = matches!(judged.status, Status::Failed | Status::Interrupted);
-    let failure = is_over.then(|| ("failed", judged.error.unwrap_or_default()));
+    let is_over = matches!(document.status, Status::Failed | Status::Interrupted);
+    let failure = is_over.then(|| ("failed", document.error.as_deref().unwrap_or_default()));
     let ended = case("all went well", failure);
-    let conditions = judged.gate.iter().map(|result| {
+    let conditions = document.gate.iter().map(|result| {
         let is_failed = result.outcome == Outcome::Failed;
         case(
             &result.condition,
@@ -289,25 +179,13 @@ pub(crate) fn line(result: &GateResult) -> String {
     format!("{}: {outcome}: {}", result.condition, result.reason)
 }
 
-/// The rows of a table that say what came of each condition.
-pub(crate) fn rows(table: &mut Table, gate: &[GateResult]) {
-    for result in gate {
-        table.row("--fail-if", line(result));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::echo::tally::latency_histogram;
-
-    const KNOWN: Known<(Option<f64>, Latency)> = Known {
-        figures: &[Figure::of_server("cpu", Unit::Time, |document| document.0)],
-        distributions: &[Distribution {
-            prefix: "ping-",
-            of: |document| Some(&document.1),
-        }],
-    };
+    use crate::result::figures::Figures;
+    use crate::result::latency::Latency;
+    use crate::result::load::Load;
+    use crate::result::{Checks, Outcome as Kind};
 
     fn gate(conditions: &[&str]) -> GateOptions {
         let conditions = conditions
@@ -319,52 +197,80 @@ mod tests {
         }
     }
 
+    fn document(status: Status, figures: Option<Figures>) -> Document {
+        let error = (status == Status::Failed).then(|| "died".to_owned());
+        let outcome = Kind::Run(figures.map(Box::new));
+        Document::new((status, error), Load::default(), Checks::default(), outcome)
+    }
+
     #[test]
     fn what_is_not_known_lists_what_is() {
-        let refused = |text| gate(&[text]).check(&KNOWN).unwrap_err().0;
+        let refused = |text| gate(&[text]).check("idle").unwrap_err().0;
         assert_eq!(
             refused("cqu>1us"),
-            "--fail-if cqu>1us: \"cqu\" is not known; the names are cpu, ping-p50 (ping-p99.9, any), \
-             ping-mean, ping-max"
+            "--fail-if cqu>1us: \"cqu\" is not known; the names are growth, kept, memory, connections, errors"
         );
         assert!(refused("p99>1ms").contains("is not known"));
-        assert!(refused("cpu>6").contains("the bound of cpu is a time with its unit"));
-        assert!(gate(&["cpu>6us", "ping-p99.9<1s"]).check(&KNOWN).is_ok());
+        assert!(refused("memory>6").contains("the bound of memory is a size with its unit"));
+        for kind in ["run", "churn", "merge"] {
+            let known = [
+                "cpu>6us",
+                "p99.9<1s",
+                "send-lag-max<1s",
+                "lateness-p99<1s",
+                "throughput<1",
+            ];
+            assert!(gate(&known).check(kind).is_ok(), "{kind}");
+        }
+        assert!(gate(&["knee<1", "p99.9<1s"]).check("capacity").is_ok());
+        assert!(gate(&["handshake-p90<1s"]).check("run").is_err());
     }
 
     #[test]
     fn a_figure_beyond_its_bound_or_unknown_is_a_failure() {
-        let mut histogram = latency_histogram();
-        let none = (None, Latency::of(&histogram));
+        let mut histogram = crate::echo::tally::latency_histogram();
         (1..=100).for_each(|us| histogram.saturating_record(us * 1000));
-        let some = (Some(7_000.0), Latency::of(&histogram));
-        let gate = gate(&["cpu>6us", "ping-max>1ms", "ping-p50<1us", "ping-mean<1ms"]);
-        let outcomes = |document| {
-            let gate = gate.judge(&KNOWN, document);
-            gate.iter().map(|result| result.outcome).collect::<Vec<_>>()
+        let figures = Figures {
+            completed_per_second: 7_000.0,
+            ping: Some(Latency::of(&histogram)),
+            ..Figures::default()
         };
+        let conditions = [
+            "rate<8k",
+            "ping-max>1ms",
+            "ping-p50<1us",
+            "ping-mean<1ms",
+            "cpu>1s",
+        ];
+        let judge = |mut document: Document| {
+            gate(&conditions).judge(&mut document);
+            document
+        };
+        let some = judge(document(Status::Ok, Some(figures)));
         use Outcome::{Failed, Passed};
-        assert_eq!(outcomes(&some), [Failed, Passed, Passed, Failed]);
-        assert_eq!(outcomes(&none), [Failed; 4]);
-
-        let (mut status, mut error) = (Status::Ok, None);
-        conclude(&gate.judge(&KNOWN, &some), &mut status, &mut error);
-        assert_eq!(status, Status::Missed);
-        let error = error.unwrap();
+        let outcomes = |document: &Document| {
+            let gate = document.gate.iter();
+            gate.map(|result| result.outcome).collect::<Vec<_>>()
+        };
+        assert_eq!(outcomes(&some), [Failed, Passed, Passed, Failed, Failed]);
+        assert_eq!(some.status, Status::Missed);
+        let error = some.error.unwrap();
         assert!(
             error.starts_with(
-                "--fail-if cpu>6us: cpu is 7.00 µs; --fail-if ping-mean<1ms: ping-mean is 50."
+                "--fail-if rate<8k: rate is 7,000; --fail-if ping-mean<1ms: ping-mean is 50."
             ),
             "{error}"
         );
-        // What went wrong says more than what is missed.
-        let (mut status, mut error) = (Status::Failed, Some("died".to_owned()));
-        conclude(&gate.judge(&KNOWN, &none), &mut status, &mut error);
-        assert_eq!((status, error.as_deref()), (Status::Failed, Some("died")));
-        let unknown = &gate.judge(&KNOWN, &none)[0];
         assert_eq!(
-            line(unknown),
-            "cpu>6us: FAILED: cpu is not known: it was not measured (it needs --server-pid)"
+            line(&some.gate[4]),
+            "cpu>1s: FAILED: cpu is not known: it was not measured (it needs --server-pid)"
+        );
+        // What went wrong says more than what is missed.
+        let none = judge(document(Status::Failed, None));
+        assert_eq!(outcomes(&none), [Failed; 5]);
+        assert_eq!(
+            (none.status, none.error.as_deref()),
+            (Status::Failed, Some("died"))
         );
     }
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use hdrhistogram::Histogram;
 
-use super::histogram::encode;
+use crate::result::latency::encode;
 
 /// Values are nanoseconds; the column of maxima is in milliseconds, as the Java tools write it.
 const NS_PER_MAX_UNIT: f64 = 1e6;
@@ -77,7 +77,6 @@ impl<W: Write> HdrLog<W> {
 mod tests {
     use super::*;
     use crate::echo::tally::latency_histogram;
-    use crate::output::histogram::decode;
     use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 
     fn histogram(values: impl IntoIterator<Item = u64>) -> Histogram<u64> {
@@ -109,7 +108,7 @@ mod tests {
                     row.start_timestamp().as_secs_f64(),
                     row.duration().as_secs_f64(),
                     row.max(),
-                    decode(row.encoded_histogram()).unwrap(),
+                    crate::result::latency::decode(row.encoded_histogram()).unwrap(),
                 )),
                 LogEntry::BaseTime(time) | LogEntry::StartTime(time) => times.push(time),
             }

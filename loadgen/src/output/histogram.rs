@@ -1,38 +1,16 @@
-//! Latency histograms in the formats that other HDR tools read.
+//! Percentiles as `.hgrm` text, which other HDR tools read.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use anyhow::Context;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 
 use crate::echo::tally::LATENCY_DIGITS;
 
 /// Steps per halving of the distance to 100 % in `.hgrm` text.
 const TICKS_PER_HALF_DISTANCE: u32 = 5;
-
-/// The histogram as HDR V2, deflated, in base64: one entry of an HDR log, `HISTFAAA...`.
-pub(crate) fn encode(histogram: &Histogram<u64>) -> String {
-    let mut bytes = Vec::new();
-    V2DeflateSerializer::new()
-        .serialize(histogram, &mut bytes)
-        .expect("a vector takes any number of bytes");
-    STANDARD.encode(bytes)
-}
-
-/// The histogram that [`encode`] wrote. The error says what is wrong with the text.
-pub(crate) fn decode(text: &str) -> anyhow::Result<Histogram<u64>> {
-    let bytes = STANDARD
-        .decode(text)
-        .context("a histogram is not written in base64")?;
-    Deserializer::new()
-        .deserialize(&mut &bytes[..])
-        .context("a histogram is not HDR V2")
-}
 
 /// Writes `.hgrm` text; see [`write_percentiles`].
 pub(crate) fn write_file(path: &Path, histogram: &Histogram<u64>) -> anyhow::Result<()> {
@@ -87,16 +65,6 @@ fn write_percentiles(out: &mut impl Write, histogram: &Histogram<u64>) -> io::Re
 mod tests {
     use super::*;
     use crate::echo::tally::latency_histogram;
-
-    #[test]
-    fn what_is_encoded_can_be_read_back() {
-        let mut histogram = latency_histogram();
-        (1..1000).for_each(|value| histogram.saturating_record(value * 1000));
-        let text = encode(&histogram);
-        assert!(text.starts_with("HISTFAAA"), "{text}");
-        assert_eq!(decode(&text).unwrap(), histogram);
-        assert!(decode("HISTFAAA").is_err() && decode("?").is_err());
-    }
 
     #[test]
     fn percentile_text_ends_with_the_whole_count_in_microseconds() {

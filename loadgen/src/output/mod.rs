@@ -2,12 +2,14 @@
 
 pub(crate) mod csv;
 pub mod document;
+pub(crate) mod figures;
 pub(crate) mod gate;
 pub(crate) mod hdr_log;
 pub(crate) mod histogram;
 pub(crate) mod junit;
 pub mod page;
 pub mod table;
+pub(crate) mod tables;
 
 use std::fmt::Display;
 use std::fs::File;
@@ -18,6 +20,8 @@ use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
 
+use crate::output::gate::GateOptions;
+use crate::result::Document;
 use crate::usage::UsageError;
 
 /// Where the result goes.
@@ -49,6 +53,24 @@ pub fn print(text: &str) -> anyhow::Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Judges a document by what was asked of it, and hands it to whoever asked for it: the last thing that a command
+/// does with it.
+pub(crate) fn publish(
+    document: &mut Document,
+    gate: &GateOptions,
+    output: &OutputOptions,
+) -> anyhow::Result<()> {
+    gate.judge(document);
+    let delivered = deliver(
+        document,
+        || table::text(document),
+        document.error.as_deref(),
+        output.json.as_deref(),
+        output.quiet,
+    );
+    delivered.and(gate.report(document, || table::table(document)))
 }
 
 /// Hands a finished document to whoever asked for it: the table to standard output, the error

@@ -19,6 +19,19 @@ pub struct CapacityResult {
     pub points: Vec<Point>,
 }
 
+impl CapacityResult {
+    /// The last step at the best rate that met the objective.
+    pub fn best_point(&self) -> Option<&Point> {
+        self.last_met(self.best?.rate)
+    }
+
+    /// The last step at this rate that met it.
+    pub(crate) fn last_met(&self, rate: f64) -> Option<&Point> {
+        let is_it = |point: &&Point| point.rate == rate && point.meets;
+        self.points.iter().rev().find(is_it)
+    }
+}
+
 /// The last step at the highest rate that met the objective.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Best {

@@ -4,10 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use super::latency::Latency;
 use crate::assess::busy::Busy;
+pub use crate::assess::stability::{Slice, Stability};
 use crate::observe::process::{CpuSource, Memory};
 
 /// Figures of the window.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Figures {
     /// When the window opened, seconds since 1970.
     pub window_start_unix_seconds: f64,
@@ -101,6 +102,16 @@ pub struct Closes {
     pub other: u64,
 }
 
+impl Closes {
+    /// Adds those of another thread.
+    pub fn add(&mut self, other: Closes) {
+        self.orderly += other.orderly;
+        self.reset += other.reset;
+        self.end_of_stream_without_close += other.end_of_stream_without_close;
+        self.other += other.other;
+    }
+}
+
 /// A kind of failure.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct FailureKind {
@@ -118,40 +129,6 @@ pub struct HeavyResult {
     /// What the one that got most got, and the one that got least, by the mean of all; `None` if none got anything.
     pub most_by_mean: Option<f64>,
     pub least_by_mean: Option<f64>,
-}
-
-/// A slice of the window.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub struct Slice {
-    /// From the opening of the window to the slice's end.
-    pub until_seconds: f64,
-    pub seconds: f64,
-    pub completed: u64,
-    /// `None` unless the loop is open.
-    pub offered: Option<f64>,
-    /// At its end; 0 unless the loop is open.
-    pub backlog: u64,
-    /// Messages, or sessions, in flight at its end.
-    pub in_flight: u64,
-    pub p50_ns: u64,
-    pub p99_ns: u64,
-    pub max_ns: u64,
-    pub generator_cpu_ns: u64,
-    /// `None` without a readable `--server-pid`.
-    pub server_cpu_ns: Option<u64>,
-}
-
-/// The second half of the window beside the first.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub struct Stability {
-    /// Whether they agree.
-    pub is_stable: bool,
-    /// What differs and by how much, or why it could not be told.
-    pub reason: String,
-    /// Change of what was completed per second, in percent.
-    pub throughput_change_percent: f64,
-    /// Change of the server's CPU time for each, in percent.
-    pub server_cpu_change_percent: Option<f64>,
 }
 
 /// CPU use of the generator.

@@ -1,12 +1,14 @@
 //! A distribution of times, as every document holds it.
 
+use anyhow::Context;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 use serde::{Deserialize, Serialize};
 
-use crate::output::histogram;
-
 /// A distribution of nanoseconds: its summary, and the histogram that it sums up.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Latency {
     /// Values recorded.
     pub count: u64,
@@ -37,12 +39,47 @@ impl Latency {
             p99_9_ns: latency.value_at_quantile(0.999),
             p99_99_ns: latency.value_at_quantile(0.9999),
             max_ns: latency.max(),
-            histogram_v2_deflate_base64: histogram::encode(latency),
+            histogram_v2_deflate_base64: encode(latency),
         }
     }
 
     /// The histogram that was summed up. The error says what is wrong with its text.
     pub fn histogram(&self) -> anyhow::Result<Histogram<u64>> {
-        histogram::decode(&self.histogram_v2_deflate_base64)
+        decode(&self.histogram_v2_deflate_base64)
+    }
+}
+
+/// The histogram as HDR V2, deflated, in base64: one entry of an HDR log, `HISTFAAA...`.
+pub(crate) fn encode(histogram: &Histogram<u64>) -> String {
+    let mut bytes = Vec::new();
+    V2DeflateSerializer::new()
+        .serialize(histogram, &mut bytes)
+        .expect("a vector takes any number of bytes");
+    STANDARD.encode(bytes)
+}
+
+/// The histogram that [`encode`] wrote. The error says what is wrong with the text.
+pub(crate) fn decode(text: &str) -> anyhow::Result<Histogram<u64>> {
+    let bytes = STANDARD
+        .decode(text)
+        .context("a histogram is not written in base64")?;
+    Deserializer::new()
+        .deserialize(&mut &bytes[..])
+        .context("a histogram is not HDR V2")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::echo::tally::latency_histogram;
+
+    #[test]
+    fn what_is_encoded_can_be_read_back() {
+        let mut histogram = latency_histogram();
+        (1..1000).for_each(|value| histogram.saturating_record(value * 1000));
+        let text = encode(&histogram);
+        assert!(text.starts_with("HISTFAAA"), "{text}");
+        assert_eq!(decode(&text).unwrap(), histogram);
+        assert!(decode("HISTFAAA").is_err() && decode("?").is_err());
     }
 }

@@ -10,6 +10,7 @@
 
 pub mod capacity;
 pub mod figures;
+pub mod gate;
 pub mod idle;
 pub mod latency;
 pub mod load;
@@ -21,13 +22,13 @@ use serde::{Deserialize, Serialize};
 
 use self::capacity::CapacityResult;
 use self::figures::Figures;
+use self::gate::GateResult;
 use self::idle::IdleResult;
 use self::load::Load;
 use self::merge::MergeResult;
 use crate::assess::finding::Finding;
 use crate::observe::host::Host;
 use crate::observe::process::cpus_online;
-use crate::output::document::gate::GateResult;
 
 /// Name and version of the schema.
 pub const SCHEMA: &str = "ringload/3";
@@ -69,7 +70,41 @@ pub enum Outcome {
     Merge(Option<Box<MergeResult>>),
 }
 
+impl Outcome {
+    /// The command, as `kind` says it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Outcome::Run(_) => "run",
+            Outcome::Churn(_) => "churn",
+            Outcome::Idle(_) => "idle",
+            Outcome::Capacity(_) => "capacity",
+            Outcome::Merge(_) => "merge",
+        }
+    }
+}
+
 impl Document {
+    /// What was measured just now, on this machine; there is nothing to say of it yet.
+    pub fn new(
+        (status, error): (Status, Option<String>),
+        load: Load,
+        checks: Checks,
+        outcome: Outcome,
+    ) -> Document {
+        Document {
+            schema: SCHEMA.to_owned(),
+            status,
+            error,
+            environment: Environment::read(),
+            load,
+            checks,
+            summary: String::new(),
+            findings: Vec::new(),
+            gate: Vec::new(),
+            outcome,
+        }
+    }
+
     /// The figures of a run or of churn.
     pub fn figures(&self) -> Option<&Figures> {
         match &self.outcome {

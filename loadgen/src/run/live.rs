@@ -73,7 +73,7 @@ fn figures(series: &Series<'_>) -> String {
         return String::new();
     };
     let per_second = |count: f64| grouped((count / slice.seconds.max(1e-9)).round() as u64);
-    let mut text = format!("{}/s", per_second(slice.messages as f64));
+    let mut text = format!("{}/s", per_second(slice.completed as f64));
     if let Some(offered) = slice.offered {
         text += &format!(" of {}/s", per_second(offered));
     }

@@ -7,11 +7,10 @@
 //! ```
 
 pub(crate) mod conduct;
-mod figures;
 pub(crate) mod live;
 pub mod options;
 mod plan;
-mod result;
+pub(crate) mod result;
 pub(crate) mod series;
 mod threads;
 pub(crate) mod window;
@@ -23,7 +22,6 @@ use anyhow::Context;
 use hdrhistogram::Histogram;
 
 use self::conduct::{Conductor, Course, Patience, Stretch};
-use self::figures::FIGURES;
 use self::live::Live;
 use self::series::Series;
 use self::threads::{Gathered, gather};
@@ -32,10 +30,9 @@ use crate::interrupt::Interrupt;
 use crate::load::{Plan, pin, start};
 use crate::observe::others::InterruptTime;
 use crate::observe::process::{cpu_source, tasks};
-use crate::output::document::run::{Loop, RUN_SCHEMA, RunDocument};
-use crate::output::document::{Environment, Status};
-use crate::output::gate::Judged;
-use crate::output::{check_file, check_writable, csv, deliver, gate, histogram, table};
+use crate::output::{check_file, check_writable, csv, histogram, publish};
+use crate::result::load::Loop;
+use crate::result::{Document, Status};
 use crate::run::options::RunOptions;
 use crate::run::window::Observed;
 use crate::slow::SlowReaders;
@@ -51,7 +48,7 @@ const DRAIN: Patience = Patience {
 /// What a run found.
 pub struct Measured {
     /// The result.
-    pub document: RunDocument,
+    pub document: Document,
     /// Its latencies in nanoseconds, if it came to a window.
     pub latency: Option<Histogram<u64>>,
     /// Whether the log of its slices could be written.
@@ -68,31 +65,16 @@ pub(crate) fn run(options: &RunOptions) -> anyhow::Result<Status> {
     if let Some(file) = &options.output.json {
         check_writable(file)?;
     }
-    options.gate.check(&FIGURES)?;
+    options.gate.check("run")?;
     let interrupt = Interrupt::install().context("taking over signals")?;
     let Measured {
         mut document,
         latency,
         log,
     } = measure(options, &interrupt)?;
-    document.gate = options.gate.judge(&FIGURES, &document);
-    gate::conclude(&document.gate, &mut document.status, &mut document.error);
-    let mut written = vec![deliver(
-        &document,
-        || table::run_table(&document).into_text(),
-        document.error.as_deref(),
-        options.output.json.as_deref(),
-        options.output.quiet,
-    )];
-    let judged = Judged {
-        name: format!("run {}", document.load.urls.join(" ")),
-        status: document.status,
-        error: document.error.as_deref(),
-        gate: &document.gate,
-    };
-    written.push(options.gate.report(&judged, || table::run_table(&document)));
-    if let Some((path, result)) = options.csv.as_ref().zip(document.result.as_ref()) {
-        written.push(csv::write_file(path, &result.series));
+    let mut written = vec![publish(&mut document, &options.gate, &options.output)];
+    if let Some((path, figures)) = options.csv.as_ref().zip(document.figures()) {
+        written.push(csv::write_file(path, &figures.series));
     }
     if let Some((path, latency)) = options.histogram.as_ref().zip(latency) {
         written.push(histogram::write_file(path, &latency));
@@ -145,17 +127,8 @@ pub fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Result<Me
         Err(failure) => gathered.add_fault(format!("a slow reader: {failure}")),
     }
     let load = plan::describe(options, &plan, &selection);
-    let (status, error) = judge(&observed, &course, &gathered, load.loop_kind);
-    let document = RunDocument {
-        schema: RUN_SCHEMA.to_owned(),
-        status,
-        environment: Environment::read(),
-        result: result::result(&course, &gathered, &observed, &load, error.as_deref()),
-        load,
-        checks: gathered.checks,
-        error,
-        gate: Vec::new(),
-    };
+    let ending = judge(&observed, &course, &gathered, load.loop_kind);
+    let document = result::of_run(&course, gathered, &observed, load, ending);
     let log = course.series.as_mut().map_or(Ok(()), Series::finish_log);
     let latency = course.series.map(|series| series.latency);
     Ok(Measured {

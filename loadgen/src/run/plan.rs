@@ -10,9 +10,9 @@ use crate::dial::Dialer;
 use crate::echo::workload::{Limits, Pace, Workload};
 use crate::engine::Selection;
 use crate::load::{Heavy, Plan, Threads, allowed_cpus};
-use crate::output::document::run::{HeavyLoad, Load, Loop, MessageSize, Rate};
 use crate::payload::Random;
 use crate::payload::size::Sizes;
+use crate::result::load::{HeavyLoad, Load, Loop, Message, Rate};
 use crate::run::options::{RunOptions, Verify};
 use crate::schedule::Timeline;
 
@@ -109,7 +109,7 @@ pub(super) fn describe(options: &RunOptions, plan: &Plan, selection: &Selection)
     let seconds = |time: Duration| time.as_secs_f64();
     // Every connection gets the same answer from the same server; the first URL's speaks for all.
     let agreed = plan.control.agreed.get().cloned().unwrap_or_default();
-    let (loop_kind, depth) = match plan.workload.pace {
+    let (loop_kind, in_flight) = match plan.workload.pace {
         Pace::Depth(depth) => (Loop::Closed, Some(depth)),
         Pace::Scheduled => (Loop::Open, None),
         Pace::Duplex => (Loop::Duplex, None),
@@ -132,28 +132,28 @@ pub(super) fn describe(options: &RunOptions, plan: &Plan, selection: &Selection)
         deflate: agreed.deflate.map(|deflate| deflate.to_string()),
         subprotocol: agreed.subprotocol,
         loop_kind,
-        depth,
+        in_flight,
         rate: options.rate.as_ref().map(|rates| Rate {
             text: rates.text().to_owned(),
             arrivals: options.arrivals.name().to_owned(),
         }),
-        message_kind: plan.workload.kinds.name().to_owned(),
-        message_size: MessageSize {
-            text: sizes.text().to_owned(),
+        message: Message {
+            kind: plan.workload.kinds.name().to_owned(),
+            size: sizes.text().to_owned(),
             bytes_min: sizes.bytes_min(),
             bytes_max: sizes.bytes_max(),
+            given: exchange
+                .message
+                .as_ref()
+                .map(|message| message.text().to_owned()),
+            expect: exchange.expect.to_string(),
+            fragments: traffic.fragments,
+            verify: match exchange.expect.is_exact() {
+                true => traffic.verify.name().to_owned(),
+                false => "none".to_owned(),
+            },
         },
-        fragments: traffic.fragments,
         ping_every_seconds: traffic.ping_every.map(seconds),
-        verify: match exchange.expect.is_exact() {
-            true => traffic.verify.name().to_owned(),
-            false => "none".to_owned(),
-        },
-        message: exchange
-            .message
-            .as_ref()
-            .map(|message| message.text().to_owned()),
-        expect: exchange.expect.to_string(),
         keep_going: traffic.keep_going,
         connections: traffic.connections,
         slow_readers: traffic.slow_readers,
@@ -161,10 +161,12 @@ pub(super) fn describe(options: &RunOptions, plan: &Plan, selection: &Selection)
             connections: heavy.connections,
             message_bytes: traffic.heavy_size,
         }),
+        sessions: None,
         threads: plan.control.measured().len(),
         cpus: plan.cpus.clone(),
         engine: selection.engine.to_string(),
         engine_reason: selection.reason.clone(),
+        server_pids: traffic.server_pids.clone(),
         seed: plan.seed,
         warmup_seconds: seconds(options.warmup),
         duration_seconds: seconds(duration(options)),

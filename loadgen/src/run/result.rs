@@ -1,96 +1,154 @@
-//! From what was read to what is reported.
+//! From what was read to what is reported: one way for messages and for sessions of churn.
+
+use hdrhistogram::Histogram;
 
 use super::conduct::Course;
 use super::series::Series;
 use super::threads::Gathered;
-use crate::assess::stability::stability;
-use crate::assess::verdict::{Busy, Due, Evidence, Schedule, judge};
+use crate::assess::busy::Busy;
+use crate::assess::finding::Finding;
+use crate::assess::findings::{Evidence, Schedule, findings, summary};
+use crate::assess::stability::compare;
+use crate::observe::others::Others;
 use crate::observe::process::{Memory, TaskTime};
-use crate::output::document::latency::Latency;
-use crate::output::document::run::{Backlog, HeavyResult, Load, RunResult, Server, Side};
+use crate::result::figures::{
+    Backlog, Figures, HeavyResult, Server, Sessions, Side, Slice, Traffic,
+};
+use crate::result::latency::Latency;
+use crate::result::load::Load;
+use crate::result::{Checks, Document, Outcome, Status};
 use crate::run::window::{Observed, Window};
 
-/// Sums up the window of a run, if there was one; `failure` is why the run is not a result.
-pub(super) fn result(
-    course: &Course<'_>,
-    gathered: &Gathered,
-    observed: &Observed,
-    load: &Load,
-    failure: Option<&str>,
-) -> Option<RunResult> {
-    let series = course.series.as_ref()?;
-    let window = series.window();
-    let per_second = |count: u64| match window.seconds > 0.0 {
-        true => count as f64 / window.seconds,
-        false => 0.0,
-    };
-    let (generator_cpus, server_cpus) = &course.cpus;
-    let others = series.others(&(generator_cpus | server_cpus));
-    // What a message costs cannot be told from what the heavy connections' messages cost.
-    let counted = match load.heavy {
-        None => window.messages,
-        Some(_) => 0,
-    };
-    let mut generator = generator(&window, counted);
-    generator.busy = generator.busy.within(generator_cpus.len());
-    let mut server = server(&window, counted, observed, course.memory);
-    if let Some(server) = &mut server {
-        server.busy = server.busy.within(server_cpus.len());
-    }
-    let latency = Latency::of(&series.latency);
-    let service = gathered.service.as_ref().map(Latency::of);
-    let lateness = gathered.lateness.as_ref().map(Latency::of);
-    let backlog = backlog(series);
-    let schedule = backlog
-        .zip(series.offered_per_second())
-        .map(|(backlog, offered)| Schedule {
-            due: Due::Messages,
-            offered: offered * window.seconds,
-            backlog_end: backlog.messages_end,
-            answered: Some(window.messages),
-            lateness_p99_9_ns: lateness.as_ref().map_or(0, |lateness| lateness.p99_9_ns),
-            latency_p99_9_ns: latency.p99_9_ns,
-        });
-    let stability = stability(series.slices(), load.loop_kind);
-    let (verdict, verdict_reason) = judge(&Evidence {
-        seconds: window.seconds,
-        generator: generator.busy,
-        server: server.as_ref().map(|server| server.busy),
-        steal_percent: window.steal_percent,
-        unstable: (!stability.is_stable).then(|| stability.reason.clone()),
-        failure: failure.map(str::to_owned),
-        schedule,
-        others,
-    });
-    Some(RunResult {
-        window_start_unix_seconds: series.start_unix_seconds(),
-        window_seconds: window.seconds,
-        messages: window.messages,
-        payload_bytes: window.payload_bytes,
-        messages_per_second: per_second(window.messages),
-        payload_bytes_per_second: per_second(window.payload_bytes),
-        wire_bytes_sent_per_second: per_second(window.wire_bytes_sent),
-        wire_bytes_received_per_second: per_second(window.wire_bytes_received),
-        offered_messages_per_second: series.offered_per_second(),
-        service: service.unwrap_or_else(|| latency.clone()),
-        latency,
-        ping: gathered.ping.as_ref().map(Latency::of),
-        lateness,
-        backlog,
-        heavy: heavy(gathered, load, window.seconds),
-        series: series.slices().to_vec(),
-        stability,
-        generator,
-        server,
-        steal_percent: window.steal_percent,
-        others_percent: others.map(|others| others.percent),
-        verdict,
-        verdict_reason,
-    })
+/// What was read of a window, whatever was completed in it. Histograms are of nanoseconds.
+pub(crate) struct Readings<'a> {
+    /// What was completed: `message` or `session`.
+    pub(crate) each: &'static str,
+    pub(crate) window: &'a Window,
+    pub(crate) window_start_unix_seconds: f64,
+    pub(crate) slices: &'a [Slice],
+    /// How many were completed and right.
+    pub(crate) completed: u64,
+    /// How many the CPU time is shared by: those that failed take theirs. 0 where it cannot be told whose it was.
+    pub(crate) charged: u64,
+    pub(crate) latency: &'a Histogram<u64>,
+    pub(crate) uncorrected_latency: Option<&'a Histogram<u64>>,
+    pub(crate) send_lag: Option<&'a Histogram<u64>>,
+    pub(crate) ping: Option<&'a Histogram<u64>>,
+    /// Of an open loop.
+    pub(crate) due: Option<Due>,
+    /// Of churn.
+    pub(crate) sessions: Option<Sessions>,
+    pub(crate) heavy: Option<HeavyResult>,
+    pub(crate) others: Option<Others>,
+    /// CPUs that the generator and the server may use.
+    pub(crate) cpus: [usize; 2],
+    pub(crate) observed: &'a Observed,
+    /// The server's memory at the end of the window.
+    pub(crate) memory: Option<Memory>,
+    /// The longest gap of this machine's own, measured before the load.
+    pub(crate) gap_ns: Option<u64>,
 }
 
-fn cpu_ns(tasks: &[TaskTime]) -> u64 {
-    tasks.iter().map(|task| task.cpu_ns).sum()
+/// What an open loop asked for within the window.
+#[derive(Clone, Copy)]
+pub(crate) struct Due {
+    pub(crate) due: f64,
+    /// Of that, what came to no good end, in the window or after it.
+    pub(crate) lost: u64,
+    pub(crate) backlog: Backlog,
+}
+
+/// The document of a load that ended with `status` and its sentence; `readings` if its window opened.
+pub(crate) fn document(
+    outcome: fn(Option<Box<Figures>>) -> Outcome,
+    (status, error): (Status, Option<String>),
+    load: Load,
+    checks: Checks,
+    readings: Option<Readings<'_>>,
+) -> Document {
+    let figures = readings.map(|readings| (readings.each, readings.sum_up()));
+    let (findings, summary) = match (&figures, status) {
+        (_, Status::Interrupted) => (
+            Vec::new(),
+            "It was interrupted, and the figures are partial.".to_owned(),
+        ),
+        (Some((each, (figures, findings))), Status::Ok | Status::Missed) => (
+            findings.clone(),
+            summary(findings, each, figures.offered_per_second.is_some()),
+        ),
+        _ => (Vec::new(), "It failed, and is no result.".to_owned()),
+    };
+    Document {
+        summary,
+        findings,
+        ..Document::new(
+            (status, error),
+            load,
+            checks,
+            outcome(figures.map(|(_, (figures, _))| Box::new(figures))),
+        )
+    }
+}
+
+/// The document of a run over connections that stay.
+pub(super) fn of_run(
+    course: &Course<'_>,
+    gathered: Gathered,
+    observed: &Observed,
+    load: Load,
+    ending: (Status, Option<String>),
+) -> Document {
+    let series = course.series.as_ref();
+    let window = series.map(Series::window);
+    let read = series.zip(window.as_ref());
+    let readings =
+        read.map(|(series, window)| readings(series, window, course, &gathered, observed, &load));
+    let checks = gathered.checks.clone();
+    document(Outcome::Run, ending, load.clone(), checks, readings)
+}
+
+/// What was read of the window.
+fn readings<'a>(
+    series: &'a Series<'_>,
+    window: &'a Window,
+    course: &Course<'_>,
+    gathered: &'a Gathered,
+    observed: &'a Observed,
+    load: &Load,
+) -> Readings<'a> {
+    let (generator_cpus, server_cpus) = &course.cpus;
+    let slices = series.slices();
+    Readings {
+        each: "message",
+        window,
+        window_start_unix_seconds: series.start_unix_seconds(),
+        slices,
+        completed: window.messages,
+        // What a message costs cannot be told from what the heavy connections' messages cost.
+        charged: match load.heavy {
+            None => window.messages,
+            Some(_) => 0,
+        },
+        latency: &series.latency,
+        uncorrected_latency: gathered.service.as_ref(),
+        send_lag: gathered.lateness.as_ref(),
+        ping: gathered.ping.as_ref(),
+        due: series.offered_per_second().map(|offered| Due {
+            due: offered * window.seconds,
+            lost: gathered.checks.messages_unanswered + gathered.checks.messages_unsent,
+            backlog: Backlog {
+                max: slices.iter().map(|slice| slice.backlog).max().unwrap_or(0),
+                end: slices.last().map_or(0, |slice| slice.backlog),
+            },
+        }),
+        sessions: None,
+        heavy: heavy(gathered, load, window.seconds),
+        others: series.others(&(generator_cpus | server_cpus)),
+        cpus: [generator_cpus.len(), server_cpus.len()],
+        observed,
+        memory: course.memory,
+        gap_ns: None,
+    }
 }
 
 fn heavy(gathered: &Gathered, load: &Load, seconds: f64) -> Option<HeavyResult> {
@@ -108,44 +166,91 @@ fn heavy(gathered: &Gathered, load: &Load, seconds: f64) -> Option<HeavyResult> 
     })
 }
 
-fn per_message(messages: u64, ns: f64) -> Option<f64> {
-    (messages > 0).then(|| ns / messages as f64)
-}
+impl Readings<'_> {
+    fn sum_up(self) -> (Figures, Vec<Finding>) {
+        let window = self.window;
+        let seconds = window.seconds.max(1e-9);
+        let per_second = |count: u64| count as f64 / seconds;
+        let halves = compare(self.slices, self.each);
+        let generator = self.generator();
+        let server = self.server();
+        let findings = findings(&Evidence {
+            each: self.each,
+            generator: generator.busy,
+            server: server.as_ref().map(|server| server.busy),
+            steal_percent: window.steal_percent,
+            others: self.others,
+            halves: Some(&halves),
+            schedule: self.due.map(|due| Schedule {
+                due: due.due,
+                lost: due.lost,
+                backlog_end: due.backlog.end,
+                send_lag: self.send_lag,
+                latency: self.latency,
+            }),
+            gap_ns: self.gap_ns,
+        });
+        let figures = Figures {
+            window_start_unix_seconds: self.window_start_unix_seconds,
+            window_seconds: window.seconds,
+            completed: self.completed,
+            completed_per_second: per_second(self.completed),
+            offered_per_second: self.due.map(|due| due.due / seconds),
+            traffic: self.sessions.is_none().then(|| Traffic {
+                payload_bytes: window.payload_bytes,
+                payload_bytes_per_second: per_second(window.payload_bytes),
+                wire_bytes_sent_per_second: per_second(window.wire_bytes_sent),
+                wire_bytes_received_per_second: per_second(window.wire_bytes_received),
+            }),
+            latency: Latency::of(self.latency),
+            uncorrected_latency: self.uncorrected_latency.map(Latency::of),
+            send_lag: self.send_lag.map(Latency::of),
+            ping: self.ping.map(Latency::of),
+            backlog: self.due.map(|due| due.backlog),
+            sessions: self.sessions,
+            heavy: self.heavy,
+            series: self.slices.to_vec(),
+            stability: halves.stability,
+            generator,
+            server,
+            steal_percent: window.steal_percent,
+            others_percent: self.others.map(|others| others.percent),
+            gap_ns: self.gap_ns,
+        };
+        (figures, findings)
+    }
 
-fn generator(window: &Window, messages: u64) -> Side {
-    let ns = cpu_ns(&window.generator) as f64;
-    let user_share = window.generator_user_share;
-    Side {
-        cpu_ns_per_message: per_message(messages, ns),
-        cpu_user_ns_per_message: per_message(messages, ns * user_share),
-        cpu_system_ns_per_message: per_message(messages, ns * (1.0 - user_share)),
-        busy: Busy::of(&window.generator, window.seconds),
+    fn for_each(&self, ns: f64) -> Option<f64> {
+        (self.charged > 0).then(|| ns / self.charged as f64)
+    }
+
+    fn generator(&self) -> Side {
+        let window = self.window;
+        let ns = cpu_ns(&window.generator);
+        let user_share = window.generator_user_share;
+        Side {
+            cpu_ns_each: self.for_each(ns),
+            cpu_user_ns_each: self.for_each(ns * user_share),
+            cpu_system_ns_each: self.for_each(ns * (1.0 - user_share)),
+            busy: Busy::of(&window.generator, window.seconds).within(self.cpus[0]),
+        }
+    }
+
+    fn server(&self) -> Option<Server> {
+        let window = self.window;
+        let tasks = window.server.as_ref()?;
+        let ns = cpu_ns(tasks);
+        Some(Server {
+            pids: self.observed.server_pids.clone(),
+            cpu_ns_each: self.for_each(ns),
+            cpu_percent_of_one: ns / window.seconds.max(1e-9) / 1e7,
+            cpu_source: self.observed.source,
+            busy: Busy::of(tasks, window.seconds).within(self.cpus[1]),
+            memory: self.memory,
+        })
     }
 }
 
-fn server(
-    window: &Window,
-    messages: u64,
-    observed: &Observed,
-    memory: Option<Memory>,
-) -> Option<Server> {
-    let tasks = window.server.as_ref()?;
-    let ns = cpu_ns(tasks) as f64;
-    Some(Server {
-        pids: observed.server_pids.clone(),
-        cpu_ns_per_message: per_message(messages, ns),
-        cpu_percent_of_one: ns / window.seconds.max(1e-9) / 1e7,
-        cpu_source: observed.source,
-        busy: Busy::of(tasks, window.seconds),
-        memory,
-    })
-}
-
-fn backlog(series: &Series<'_>) -> Option<Backlog> {
-    series.offered_per_second()?;
-    let slices = series.slices();
-    Some(Backlog {
-        messages_max: slices.iter().map(|slice| slice.backlog).max().unwrap_or(0),
-        messages_end: slices.last().map_or(0, |slice| slice.backlog),
-    })
+fn cpu_ns(tasks: &[TaskTime]) -> f64 {
+    tasks.iter().map(|task| task.cpu_ns).sum::<u64>() as f64
 }

@@ -10,8 +10,8 @@ use crate::control::Control;
 use crate::echo::tally::latency_histogram;
 use crate::observe::others::Others;
 use crate::observe::process::TaskTime;
-use crate::output::document::run::Slice;
 use crate::output::hdr_log::HdrLog;
+use crate::result::figures::Slice;
 use crate::run::window::{Observed, Snapshot, Window, others_between};
 use crate::schedule::Timeline;
 
@@ -107,7 +107,7 @@ impl<'a> Series<'a> {
         self.slices.push(Slice {
             until_seconds: (edge.at - first.at) as f64 / 1e9,
             seconds: slice.seconds,
-            messages: slice.messages,
+            completed: slice.messages,
             offered: self.offered(last.at, edge.at),
             generator_cpu_ns: cpu_ns(&slice.generator),
             server_cpu_ns: slice.server.as_deref().map(cpu_ns),

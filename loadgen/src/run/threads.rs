@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use super::series::Series;
 use crate::fault::Fault;
 use crate::load::{Counts, Harvest, join};
-use crate::output::document::run::Checks;
+use crate::result::Checks;
 use crate::wire::failure::Failure;
 
 /// Most faults, and most wrong replies, that a result tells one by one.

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::process::{Process, check};
 use super::words::Words;
 use crate::interrupt::Interrupt;
-use crate::output::document::Status;
+use crate::result::Status;
 
 /// How the generator's side is set up.
 pub struct Generator<'a> {

@@ -1,11 +1,11 @@
 //! What a run left: a document of ringload's, whichever of its kinds.
 
 use anyhow::bail;
-use ringload::assess::verdict::Verdict;
 use ringload::output::document::idle::{IDLE_SCHEMA, IdleDocument};
 use ringload::output::document::knee::{KNEE_SCHEMA, KneeDocument};
 use ringload::output::document::run::{RUN_SCHEMA, RunDocument};
 use ringload::output::document::storm::{STORM_SCHEMA, StormDocument};
+use ringload::output::document::verdict::Verdict;
 use ringload::output::document::{Environment, Status};
 use serde::Deserialize;
 

@@ -5,12 +5,12 @@ use std::collections::btree_map::Entry;
 
 use hdrhistogram::Histogram;
 use ringload::assess::spread::Spread;
-use ringload::assess::verdict::Verdict;
 use ringload::output::document::Status;
 use ringload::output::document::knee::KneeDocument;
 use ringload::output::document::latency::Latency;
 use ringload::output::document::run::RunDocument;
 use ringload::output::document::storm::StormDocument;
+use ringload::output::document::verdict::Verdict;
 use ringload::quantity::{bytes, grouped};
 
 use super::documents::Document;

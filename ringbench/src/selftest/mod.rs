@@ -14,17 +14,17 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use ringload::assess::verdict::{LATENESS_NS_MAX, Verdict};
+use ringload::assess::finding::Id;
+use ringload::assess::findings::LATE_NS;
 use ringload::engine::select;
 use ringload::interrupt::Interrupt;
 use ringload::load::pin;
 use ringload::observe::others::allowed_cpus;
-use ringload::output::document::latency::Latency;
-use ringload::output::document::run::RunDocument;
-use ringload::output::document::{Environment, Status};
 use ringload::output::{check_writable, deliver, tell};
 use ringload::quantity::CpuList;
 use ringload::quantity::{grouped, time};
+use ringload::result::latency::Latency;
+use ringload::result::{Document, Environment, Status};
 use ringload::run;
 use ringload::run::options::{RunOptions, Verify};
 use ringload::usage::UsageError;
@@ -226,7 +226,7 @@ impl Bench<'_> {
 
     /// Measures for longer, a few times, if not one message was answered: a thread on a machine that
     /// others fill may wait that long for a CPU.
-    fn measure(&self, url: &str, trial: &Trial, verify: Verify) -> Result<RunDocument, Ending> {
+    fn measure(&self, url: &str, trial: &Trial, verify: Verify) -> Result<Document, Ending> {
         let mut options = self.run_options(url, trial, verify);
         for _ in 0..LONGER_MAX {
             match self.measure_once(&options, trial)? {
@@ -245,14 +245,14 @@ impl Bench<'_> {
         &self,
         options: &RunOptions,
         trial: &Trial,
-    ) -> Result<Option<RunDocument>, Ending> {
+    ) -> Result<Option<Document>, Ending> {
         let failed = |error: String| Ending::Failed(format!("{}: {error}", trial.name));
         let document = match run::measure(options, self.interrupt) {
             Ok(measured) => measured.document,
             Err(_) if self.interrupt.is_raised() => return Err(Ending::Interrupted),
             Err(error) => return Err(failed(format!("{error:#}"))),
         };
-        let messages = document.result.as_ref().map(|result| result.messages);
+        let messages = document.figures().map(|result| result.completed);
         match (document.status, &document.error) {
             (Status::Ok, _) => Ok(Some(document)),
             (Status::Interrupted, _) => Err(Ending::Interrupted),
@@ -297,53 +297,57 @@ impl Bench<'_> {
     }
 }
 
-fn cpu_ns_per_message(document: &RunDocument) -> Option<f64> {
-    let result = document.result.as_ref()?;
-    result.generator.cpu_ns_per_message.filter(|cpu| *cpu > 0.0)
+fn cpu_ns_per_message(document: &Document) -> Option<f64> {
+    let result = document.figures()?;
+    result.generator.cpu_ns_each.filter(|cpu| *cpu > 0.0)
 }
 
-fn case(trial: &Trial, document: &RunDocument) -> Option<Case> {
+fn case(trial: &Trial, document: &Document) -> Option<Case> {
     let cpu_ns_per_message = cpu_ns_per_message(document)?;
-    let result = document.result.as_ref()?;
+    let result = document.figures()?;
     Some(Case {
         name: trial.name.to_owned(),
         connections: trial.connections,
         depth: trial.depth,
         rate: trial.depth.is_none().then_some(SCHEDULE_RATE),
         message_bytes: trial.message_bytes,
-        messages_per_second: result.messages_per_second,
+        messages_per_second: result.completed_per_second,
         cpu_ns_per_message,
         cpu_ns_per_message_unverified: None,
         ceiling_messages_per_second: 1e9 / cpu_ns_per_message,
-        noise: (result.verdict == Verdict::Noisy).then(|| result.verdict_reason.clone()),
+        noise: noise(document),
     })
 }
 
+/// What disturbed it, if anything did.
+fn noise(document: &Document) -> Option<String> {
+    let disturbances = [Id::Steal, Id::CpuShared, Id::Unsteady];
+    let mut found = document.findings.iter();
+    let found = found.find(|finding| disturbances.contains(&finding.id))?;
+    Some(found.means.clone())
+}
+
 /// Whether the schedule was held, and why it was said so.
-fn schedule_test(document: &RunDocument, placement: &Placement) -> Option<ScheduleTest> {
-    let result = document.result.as_ref()?;
-    let lateness: Latency = result.lateness.clone()?;
-    let holds = lateness.count > 0 && lateness.p99_9_ns <= LATENESS_NS_MAX;
+fn schedule_test(document: &Document, placement: &Placement) -> Option<ScheduleTest> {
+    let result = document.figures()?;
+    let lateness: Latency = result.send_lag.clone()?;
+    let holds = lateness.count > 0 && lateness.p99_9_ns <= LATE_NS;
     let late = format!(
         "at {} messages/s one message in a thousand was taken up {} late or more, of {} that may be",
         grouped(SCHEDULE_RATE as u64),
         time(lateness.p99_9_ns as f64),
-        time(LATENESS_NS_MAX as f64)
+        time(LATE_NS as f64)
     );
     let reason = match (holds, placement.peer.is_empty()) {
         (true, _) => format!("holds: {late}"),
         (false, true) => {
             format!("cannot hold: {late}; there is only one CPU, which the peer needs as well")
         }
-        (false, false) => format!(
-            "cannot hold: {late}; the run was {} ({})",
-            result.verdict.name(),
-            result.verdict_reason
-        ),
+        (false, false) => format!("cannot hold: {late}; {}", document.summary),
     };
     Some(ScheduleTest {
         rate: SCHEDULE_RATE,
-        achieved_messages_per_second: result.messages_per_second,
+        achieved_messages_per_second: result.completed_per_second,
         lateness,
         holds,
         reason,

@@ -102,23 +102,3 @@ pub struct MachineTcp {
     pub sockets_before: u64,
     pub sockets_full: u64,
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn growth_is_per_connection_and_may_be_negative() {
-        let memory = |bytes| Memory {
-            rss_bytes: bytes,
-            ..Memory::default()
-        };
-        let growth = |before, full, connections| {
-            Growth::between(memory(before), memory(full), connections)
-                .map(|growth| growth.rss_bytes_per_connection)
-        };
-        assert_eq!(growth(1000, 6000, 10), Some(500.0));
-        assert_eq!(growth(2000, 1000, 10), Some(-100.0));
-        assert_eq!(growth(2000, 1000, 0), None);
-    }
-}

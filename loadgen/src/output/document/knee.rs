@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::gate::GateResult;
 use super::run::Load;
+use super::verdict::Verdict;
 use super::{Environment, Status};
-use crate::assess::verdict::Verdict;
 
 /// Name and version of the schema.
 pub const KNEE_SCHEMA: &str = "ringload-knee/1";

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::gate::GateResult;
 use super::latency::Latency;
+use super::verdict::Verdict;
 use super::{Environment, Status};
-use crate::assess::verdict::{Busy, Verdict};
+use crate::assess::busy::Busy;
 use crate::observe::process::{CpuSource, Memory};
 
 /// Name and version of the schema.
