@@ -2,10 +2,11 @@
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
+use strsim::levenshtein;
 
-use crate::capacity::options::KneeOptions;
+use crate::capacity::options::CapacityOptions;
 use crate::check::options::CheckOptions;
-use crate::churn::options::StormOptions;
+use crate::churn::options::ChurnOptions;
 use crate::compare::options::CompareOptions;
 use crate::idle::options::IdleOptions;
 use crate::merge::options::MergeOptions;
@@ -28,11 +29,13 @@ pub enum Command {
     Run(Box<RunOptions>),
     /// Opens connections, holds them idle, and reports the server's memory per connection
     Idle(Box<IdleOptions>),
-    /// Connect, handshake, echo, close, over and over; reports connections per second, the times of
-    /// each step, and the server's CPU time per connection
-    Storm(Box<StormOptions>),
+    /// Connect, handshake, echo, close, over and over; reports sessions per second, the times of
+    /// each step, and the server's CPU time per session
+    #[command(alias = "storm")]
+    Churn(Box<ChurnOptions>),
     /// Finds the highest rate that meets an objective such as p99<1ms, and reports the whole curve
-    Knee(Box<KneeOptions>),
+    #[command(alias = "knee")]
+    Capacity(Box<CapacityOptions>),
     /// Combines the results of several machines that ran at the same time, histogram by histogram
     Merge(Box<MergeOptions>),
     /// Starts two commands in turn, measures them in interleaved rounds, and says with an interval how
@@ -41,6 +44,33 @@ pub enum Command {
     /// Puts any WebSocket echo server to the test: raw bytes, right and wrong ones, each case with the
     /// requirement that it rests on
     Check(Box<CheckOptions>),
+}
+
+/// Old spellings, which are taken until the next release, and what they are now.
+const RENAMED: [(&str, &str); 7] = [
+    ("storm", "churn"),
+    ("knee", "capacity"),
+    ("--depth", "--in-flight"),
+    ("--tolerate", "--keep-going"),
+    ("--visits", "--sessions"),
+    ("--first-visit", "--first-session"),
+    ("--visit-timeout", "--session-timeout"),
+];
+
+/// A line for each old spelling among the words of a command line.
+pub(crate) fn hints(words: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut words = words.into_iter().skip(1);
+    let command = words.next();
+    let options = words.filter(|word| word.starts_with("--"));
+    let names = command.into_iter().chain(options);
+    let hint = |word: String| {
+        let name = word.split('=').next().unwrap_or_default();
+        let (old, new) = RENAMED.iter().find(|(old, _)| *old == name)?;
+        Some(format!(
+            "ringload: {old} is called {new} now; the next release takes nothing else"
+        ))
+    };
+    names.filter_map(hint).collect()
 }
 
 /// The same error, without advice to take another option whose name is hardly like the one that was given.
@@ -61,22 +91,7 @@ fn is_similar(given: &str, advised: &str) -> bool {
     let [given, advised] = [given, advised].map(|name| name.trim_start_matches('-'));
     let shorter = given.len().min(advised.len());
     let is_beginning = advised.starts_with(given) || given.starts_with(advised);
-    is_beginning || edits(given, advised) <= shorter / 3
-}
-
-/// The fewest letters to put in, to take out or to change that make one word of the other.
-fn edits(from: &str, to: &str) -> usize {
-    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
-    for (index, from) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
-        for (index, to) in to.chars().enumerate() {
-            let changed = diagonal + usize::from(from != to);
-            diagonal = row[index + 1];
-            row[index + 1] = changed.min(row[index] + 1).min(diagonal + 1);
-        }
-    }
-    row.last().copied().unwrap_or_default()
+    is_beginning || levenshtein(given, advised) <= shorter / 3
 }
 
 #[cfg(test)]

@@ -87,11 +87,12 @@ pub fn main() -> ExitCode {
     }
     let options =
         Options::try_parse().unwrap_or_else(|error| cli::without_odd_advice(error).exit());
+    cli::hints(std::env::args()).iter().for_each(tell);
     let result = match &options.command {
         Command::Run(options) => run::run(options),
         Command::Idle(options) => idle::run(options),
-        Command::Storm(options) => churn::run(options),
-        Command::Knee(options) => capacity::run(options),
+        Command::Churn(options) => churn::run(options),
+        Command::Capacity(options) => capacity::run(options),
         Command::Merge(options) => merge::run(options),
         Command::Compare(options) => compare::run(options),
         Command::Check(options) => check::run(options),

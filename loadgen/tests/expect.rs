@@ -21,7 +21,7 @@ fn told(server: &Server, subcommand: &str, engine: &'static str, words: &[&str])
 #[test]
 fn the_server_of_the_tutorial_is_loaded_with_generated_texts_and_with_a_given_one() {
     for engine in engines() {
-        for words in [&["--depth", "4"][..], &["--message", "a message"]] {
+        for words in [&["--in-flight", "4"][..], &["--message", "a message"]] {
             let server = Server::websocket(Habit::Tutorial);
             let expected = ["--greeting", "--expect", "prefix:Received: "];
             let outcome = told(&server, "run", engine, &[&expected, words].concat());
@@ -90,7 +90,7 @@ fn socket_io_is_joined_and_its_pings_are_answered() {
 
 #[test]
 fn messages_are_counted_where_nothing_else_is_expected() {
-    for (_, outcome) in run_each(Habit::Twice, &format!("{SHORT} --expect 2x --depth 3")) {
+    for (_, outcome) in run_each(Habit::Twice, &format!("{SHORT} --expect 2x --in-flight 3")) {
         outcome.expect_ok();
         let document = &outcome.document;
         assert!(whole(document, "/result/messages") > 0);
@@ -109,10 +109,10 @@ fn messages_are_counted_where_nothing_else_is_expected() {
 fn a_storm_visits_such_a_server_too() {
     let server = Server::websocket(Habit::Tutorial);
     let words = ["--greeting", "--expect", "prefix:Received: "];
-    let outcome = told(&server, "storm", "epoll", &words);
+    let outcome = told(&server, "churn", "epoll", &words);
     assert!(whole(outcome.expect_ok(), "/visits") > 0);
     assert_eq!(outcome.document["load"]["expect"], "prefix:Received: ");
-    let outcome = told(&server, "storm", "epoll", &words[1..]);
+    let outcome = told(&server, "churn", "epoll", &words[1..]);
     outcome.expect_failure(&["the server spoke first"]);
 }
 

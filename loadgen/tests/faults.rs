@@ -42,12 +42,17 @@ fn expect_excerpts(outcome: &Outcome, log: &Log, offset: usize) {
 fn one_wrong_byte_is_found_wherever_it_is() {
     for (habit, arguments, message, offset) in [
         (Habit::CorruptFirst(5), "--size 32", 5, 0),
-        (Habit::CorruptMiddle(5), "--size 32 --depth 4", 5, 16),
+        (Habit::CorruptMiddle(5), "--size 32 --in-flight 4", 5, 16),
         (Habit::Corrupt(5), "--size 32 --text", 5, 31),
         (Habit::Corrupt(0), "--size 1", 0, 0),
         (Habit::Corrupt(0), "--size 70000", 0, 69_999),
         (Habit::CorruptMiddle(1), "--size 70000", 1, 35_000),
-        (Habit::CorruptFragment(7), "--size 1000 --depth 2", 7, 665),
+        (
+            Habit::CorruptFragment(7),
+            "--size 1000 --in-flight 2",
+            7,
+            665,
+        ),
         (Habit::CorruptFirst(3), "--size 8 --protocol tcp", 3, 0),
         (Habit::CorruptMiddle(3), "--size 8 --protocol tcp", 3, 4),
         (Habit::Corrupt(2), "--size 8 --protocol tcp", 2, 7),
@@ -103,7 +108,7 @@ fn a_reply_of_another_length_is_found() {
 
 #[test]
 fn replies_in_the_wrong_place_are_found() {
-    // In a closed loop of depth 1 nothing else is under way when the second copy comes.
+    // With one message in flight nothing else is under way when the second copy comes.
     fails(
         Habit::Duplicate(5),
         "--size 32",
@@ -114,7 +119,7 @@ fn replies_in_the_wrong_place_are_found() {
     );
     fails(
         Habit::Duplicate(5),
-        "--size 32 --depth 4",
+        "--size 32 --in-flight 4",
         &["(message 6, offset "],
     );
     fails(
@@ -124,12 +129,12 @@ fn replies_in_the_wrong_place_are_found() {
     );
     fails(
         Habit::Swap(5),
-        "--size 32 --depth 4",
+        "--size 32 --in-flight 4",
         &["(message 5, offset ", "differs"],
     );
     fails(
         Habit::Swallow(3),
-        "--size 32 --depth 2",
+        "--size 32 --in-flight 2",
         &["(message 3, offset ", "differs"],
     );
     fails(
@@ -201,7 +206,7 @@ fn a_server_that_leaves_is_told_with_what_it_said() {
             &["a Close payload of one byte"],
         ),
         (Habit::Hangup(9), "", &[left, "1 messages unanswered"]),
-        (Habit::Hangup(9), "--depth 3", &[left]),
+        (Habit::Hangup(9), "--in-flight 3", &[left]),
         (Habit::Hangup(9), "--protocol tcp", &[left]),
         (Habit::HangupInFrame(9), "", &[left]),
         (Habit::Reset(9), "", &["the server reset the connection"]),
@@ -255,7 +260,7 @@ fn what_was_measured_before_a_fault_is_kept() {
 
 #[test]
 fn unusual_replies_that_are_right_are_accepted() {
-    let arguments = format!("{BRIEFLY} --size 1000 --text --depth 2");
+    let arguments = format!("{BRIEFLY} --size 1000 --text --in-flight 2");
     for (server, outcome) in run_each(Habit::Fragments, &arguments) {
         outcome.expect_ok();
         let checks = &outcome.document["checks"];

@@ -11,13 +11,13 @@ fn commands() -> [(&'static str, String); 4] {
     let pid = std::process::id();
     [
         ("run", "-c 2 -d 300ms --warmup 0s".to_owned()),
-        ("storm", "-c 2 -d 300ms --warmup 0s".to_owned()),
+        ("churn", "-c 2 -d 300ms --warmup 0s".to_owned()),
         (
             "idle",
             format!("-c 5 --hold 0s --settle 0s --server-pid {pid}"),
         ),
         (
-            "knee",
+            "capacity",
             "-c 2 --step 1s --warmup 0s --slo max<60s --from 200 --to 200".to_owned(),
         ),
     ]
@@ -157,7 +157,7 @@ fn a_name_that_no_command_has_lists_those_that_it_has() {
             ("p99>5", &["p99", "is"]),
         ] {
             // A search has no errors of its own, and a crowd no percentiles.
-            if command == "knee" && condition == "rss>1" {
+            if command == "capacity" && condition == "rss>1" {
                 continue;
             }
             let line = format!("{command} ws://127.0.0.1:1 {arguments} --fail-if {condition}");

@@ -31,7 +31,7 @@ fn an_interrupt_keeps_partial_results() {
     for (engine, signal, loop_kind) in engines().iter().flat_map(|&engine| {
         [
             (engine, Signal::INT, ""),
-            (engine, Signal::TERM, "--depth 3"),
+            (engine, Signal::TERM, "--in-flight 3"),
             (engine, Signal::INT, "--rate 500"),
             (engine, Signal::INT, "--duplex"),
         ]
@@ -133,7 +133,7 @@ fn partial_results_survive_a_server_that_dies() {
                 count.unwrap_or_default() >= 100
             })
     };
-    for loop_kind in ["", "--depth 5", "--rate 20k", "--duplex --size 100"] {
+    for loop_kind in ["", "--in-flight 5", "--rate 20k", "--duplex --size 100"] {
         let arguments = format!("--connections 3 --warmup 0s --duration 1h {loop_kind}");
         let runs = (0..10)
             .map(|_| run_each(Habit::Reset(5000), &arguments))
@@ -247,13 +247,13 @@ fn one_output_that_cannot_be_written_costs_no_other() {
 #[test]
 fn nobody_who_listens_is_no_reason_to_end() {
     let server = Server::websocket(Script::default());
-    let knee = format!(
-        "knee {} --slo max<60s --from 500 --to 501 --step 1s --warmup 0s --connections 1",
+    let capacity = format!(
+        "capacity {} --slo max<60s --from 500 --to 501 --step 1s --warmup 0s --connections 1",
         server.url()
     );
     for (arguments, ended) in [
         // A machine that is busy may miss any rate.
-        (&knee[..], [0, 3]),
+        (&capacity[..], [0, 3]),
         ("run ws://127.0.0.1:1 --connections 1", [1, 1]),
         ("run", [2, 2]),
     ] {

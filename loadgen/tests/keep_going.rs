@@ -86,7 +86,7 @@ fn expect_places(log: &Log, described: &Value) {
 fn each_wrong_byte_is_found() {
     for arguments in [
         "--size 32",
-        "--size 1000 --text --depth 4",
+        "--size 1000 --text --in-flight 4",
         "--size 32 --rate 2000 --fragments 3",
         "--size 4096 --duplex",
         "--size 8 --protocol tcp",
@@ -103,11 +103,11 @@ fn each_wrong_byte_is_found() {
 #[test]
 fn one_wrong_reply_of_any_kind_spoils_no_other() {
     for (habit, number, arguments) in [
-        (Habit::CorruptFragment(2), 2, "--size 1000 --depth 2"),
+        (Habit::CorruptFragment(2), 2, "--size 1000 --in-flight 2"),
         (Habit::Truncate(1), 1, "--size 32"),
-        (Habit::TruncateFragment(1), 1, "--size 1000 --depth 4"),
+        (Habit::TruncateFragment(1), 1, "--size 1000 --in-flight 4"),
         (Habit::Extend(1), 1, "--size 0"),
-        (Habit::ExtendFragment(1), 1, "--size 1000 --depth 4"),
+        (Habit::ExtendFragment(1), 1, "--size 1000 --in-flight 4"),
     ] {
         let of_that_number = |log: &Log| {
             let records = log.records.iter();

@@ -11,14 +11,14 @@ fn right_echoes_are_counted_timed_and_accounted() {
     let pid = std::process::id();
     for (arguments, size) in [
         ("--size 32", 32),
-        ("--size 32 --text --depth 4", 32),
+        ("--size 32 --text --in-flight 4", 32),
         ("--size 1 --protocol tcp", 1),
-        ("--size 5000 --depth 3 --protocol tcp", 5000),
-        ("--size 0 --depth 2", 0),
+        ("--size 5000 --in-flight 3 --protocol tcp", 5000),
+        ("--size 0 --in-flight 2", 0),
         ("--size 125", 125),
         ("--size 126 --text", 126),
         ("--size 65535", 65_535),
-        ("--size 300KiB --depth 2 --threads 2", 300 << 10),
+        ("--size 300KiB --in-flight 2 --threads 2", 300 << 10),
     ] {
         let arguments = format!(
             "--connections 3 --warmup 50ms --duration 200ms --server-pid {pid} {arguments}"
@@ -66,7 +66,7 @@ fn expect_order(document: &Value, distribution: &str) {
 /// The slices of the window are the window.
 #[test]
 fn the_series_adds_up_to_the_window() {
-    for arguments in ["--depth 2", "--rate 800", "--duplex --size 1000"] {
+    for arguments in ["--in-flight 2", "--rate 800", "--duplex --size 1000"] {
         let arguments = format!("--connections 3 --warmup 100ms --duration 1s {arguments}");
         for (_, outcome) in run_each(Script::default(), &arguments) {
             outcome.expect_ok();
@@ -95,7 +95,7 @@ fn the_series_adds_up_to_the_window() {
 /// Far more than a socket holds: sends stop half-way and go on when there is room.
 #[test]
 fn messages_larger_than_any_socket_buffer_echo() {
-    let arguments = "--connections 1 --depth 2 --size 8MiB --warmup 0s --duration 2s";
+    let arguments = "--connections 1 --in-flight 2 --size 8MiB --warmup 0s --duration 2s";
     for (server, outcome) in run_each(Script::default(), arguments) {
         outcome.expect_ok();
         server.log_without_complaints();
@@ -191,7 +191,7 @@ fn bad_arguments_exit_with_2_and_say_what_is_right() {
         ),
         (
             "run ws://127.0.0.1:1 --threads 2 --connections 1",
-            "each thread needs a connection",
+            "each thread needs one",
         ),
         ("run ws://127.0.0.1:1 --cpu 1023", "does not allow"),
         ("run ws://127.0.0.1:1 --cpu 3-1", "1 or 0,2-3"),
@@ -202,13 +202,13 @@ fn bad_arguments_exit_with_2_and_say_what_is_right() {
         ("run ws://127.0.0.1:1 --server-pid 0", "1.."),
         ("run ws://127.0.0.1:1 --engine kqueue", "possible values"),
         ("run ws://127.0.0.1:1 --seed x", "invalid digit"),
-        ("run ws://127.0.0.1:1 --depth 0", "at least 1"),
+        ("run ws://127.0.0.1:1 --in-flight 0", "at least 1"),
         (
-            "run ws://127.0.0.1:1 --depth 2 --rate 5",
+            "run ws://127.0.0.1:1 --in-flight 2 --rate 5",
             "cannot be used with",
         ),
         (
-            "run ws://127.0.0.1:1 --depth 2 --duplex",
+            "run ws://127.0.0.1:1 --in-flight 2 --duplex",
             "cannot be used with",
         ),
         (
@@ -234,7 +234,7 @@ fn bad_arguments_exit_with_2_and_say_what_is_right() {
         ("run ws://127.0.0.1:1 --warmup=-1s", "write ms, s, m or h"),
         ("run ws://127.0.0.1:1 --start-at noon", "invalid float"),
         (
-            "run ws://127.0.0.1:1 --depth 100000 --size 1MiB",
+            "run ws://127.0.0.1:1 --in-flight 100000 --size 1MiB",
             "at most 4GiB",
         ),
         ("run ws://127.0.0.1:1 --header nonsense", "NAME: VALUE"),

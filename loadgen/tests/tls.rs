@@ -198,10 +198,10 @@ fn messages_of_every_size_echo_through_tls() {
     for engine in ["auto", "epoll"] {
         for traffic in [
             &["--size", "32"][..],
-            &["--size", "0", "--depth", "8"],
-            &["--size", "20000", "--depth", "3"],
+            &["--size", "0", "--in-flight", "8"],
+            &["--size", "20000", "--in-flight", "3"],
             // More than a record holds; time enough for a machine that is busy otherwise.
-            &["--size", "100KiB", "--depth", "2", "--duration", "1s"],
+            &["--size", "100KiB", "--in-flight", "2", "--duration", "1s"],
         ] {
             let arguments = [&["--tls-ca", ca, "--engine", engine], traffic].concat();
             let document = document(&mut run(&url, &arguments));

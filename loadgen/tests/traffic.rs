@@ -60,8 +60,8 @@ fn sizes_are_as_asked_for() {
         ("1,64,1KiB", ""),
         ("1,64,1KiB", "--text"),
         ("0..300", ""),
-        ("1..300", "--text --depth 3"),
-        ("log-normal:256,0.5", "--depth 3"),
+        ("1..300", "--text --in-flight 3"),
+        ("log-normal:256,0.5", "--in-flight 3"),
         (&from_file, "--mixed"),
     ] {
         let arguments = format!("{BRIEFLY} --size {size} {kind}");
@@ -151,7 +151,7 @@ fn fragments_are_as_many_as_asked_for() {
     for arguments in [
         "--fragments 2 --size 2",
         "--fragments 3 --size 1000 --text",
-        "--fragments 7 --size 64KiB --mixed --depth 2",
+        "--fragments 7 --size 64KiB --mixed --in-flight 2",
         "--fragments 4 --size 4..400 --text",
     ] {
         let asked: u64 = arguments.split(' ').nth(1).unwrap().parse().unwrap();
@@ -171,7 +171,7 @@ fn fragments_are_as_many_as_asked_for() {
 #[test]
 fn fragments_go_with_fragmented_replies_and_pings() {
     let arguments =
-        format!("{BRIEFLY} --fragments 5 --size 1000 --text --depth 2 --ping-every 20ms");
+        format!("{BRIEFLY} --fragments 5 --size 1000 --text --in-flight 2 --ping-every 20ms");
     for (server, outcome) in run_each(Habit::Fragments, &arguments) {
         let log = expect_agreement(&server, &outcome);
         assert!(log.records.iter().all(|record| record.frames == 5));
@@ -347,7 +347,7 @@ fn connections_go_to_all_urls_in_turn() {
 
 #[test]
 fn threads_share_the_connections() {
-    for arguments in ["--depth 2", "--rate 1000", "--duplex --size 1000"] {
+    for arguments in ["--in-flight 2", "--rate 1000", "--duplex --size 1000"] {
         let arguments =
             format!("--connections 5 --threads 2 --warmup 0s --duration 300ms {arguments}");
         for (server, outcome) in run_each(Script::default(), &arguments) {
@@ -420,7 +420,7 @@ fn compressed_messages_are_inflated_and_compared() {
     };
     for arguments in [
         "--text --size 1000",
-        "--size 0..3000 --depth 3",
+        "--size 0..3000 --in-flight 3",
         "--fragments 3 --size 500",
     ] {
         let arguments = format!("{BRIEFLY} --deflate {arguments}");

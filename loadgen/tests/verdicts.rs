@@ -48,7 +48,7 @@ fn verdict(document: &Value) -> (&str, &str) {
 #[test]
 fn every_result_has_a_verdict_and_a_reason_with_figures() {
     let pid = std::process::id();
-    for load in ["--depth 1", "--depth 4", "--rate 200", "--duplex"] {
+    for load in ["--in-flight 1", "--in-flight 4", "--rate 200", "--duplex"] {
         let document = run(Habit::Right, &format!("{load} --server-pid {pid}"));
         let (verdict, reason) = verdict(&document);
         assert!(VERDICTS.contains(&verdict), "{load}: {verdict}");
@@ -65,7 +65,7 @@ fn every_result_has_a_verdict_and_a_reason_with_figures() {
 #[test]
 fn without_a_server_to_look_at_it_is_not_called_the_limit() {
     // A closed loop whose replies come late leaves the generator idle.
-    let document = run(Habit::Late(20), "--depth 1");
+    let document = run(Habit::Late(20), "--in-flight 1");
     assert!(document["result"]["others_percent"].is_null());
     let (verdict, reason) = verdict(&document);
     // Unless others kept the generator from its CPU.
@@ -120,7 +120,7 @@ fn a_rate_that_is_held_late_is_held() {
 
 #[test]
 fn a_failed_run_is_no_result() {
-    let document = run(Habit::Corrupt(5), "--depth 1");
+    let document = run(Habit::Corrupt(5), "--in-flight 1");
     assert_eq!(document["status"], "failed");
     if document["result"].is_object() {
         assert_eq!(verdict(&document).0, "invalid");

@@ -10,7 +10,7 @@ use support::{Habit, Script, Stall, serve};
 
 #[test]
 fn a_failed_handshake_verifies_nothing() {
-    for command in ["run", "storm"] {
+    for command in ["run", "churn"] {
         let url = format!("ws://{}", serve(Habit::Refuse));
         let output = ringload(&format!("{command} {url} -c 2 -d 200ms --warmup 0s"));
         let table = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -24,7 +24,7 @@ fn a_failed_handshake_verifies_nothing() {
 #[test]
 fn a_search_does_not_try_a_refusal_twice() {
     let url = format!("ws://{}", serve(Habit::Refuse));
-    let output = ringload(&format!("knee {url} -c 2 --step 1s --warmup 0s"));
+    let output = ringload(&format!("capacity {url} -c 2 --step 1s --warmup 0s"));
     let (table, told) = (String::from_utf8_lossy(&output.stdout), stderr(&output));
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert_eq!(told.matches(" messages/s: misses: ").count(), 1, "{told}");
@@ -74,7 +74,7 @@ fn sizes_have_units() {
             format!("run {url} -c 1 -d 200ms --size 16..64"),
             " 16 B to 64 B (16..64) ",
         ),
-        (format!("knee {url} -c 1 {search}"), " x 32 B binary"),
+        (format!("capacity {url} -c 1 {search}"), " x 32 B binary"),
     ] {
         let output = ringload(&line);
         let table = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -64,9 +64,9 @@ fn slow(step: &mut Step, id: Id) {
     found(step, id);
 }
 
-fn options(arguments: &str) -> KneeOptions {
-    let line = format!("ringload knee ws://127.0.0.1:1 {arguments}");
-    let Command::Knee(options) = Options::try_parse_from(line.split_whitespace())
+fn options(arguments: &str) -> CapacityOptions {
+    let line = format!("ringload capacity ws://127.0.0.1:1 {arguments}");
+    let Command::Capacity(options) = Options::try_parse_from(line.split_whitespace())
         .unwrap()
         .command
     else {
@@ -75,7 +75,7 @@ fn options(arguments: &str) -> KneeOptions {
     *options
 }
 
-/// What `ringload knee` with these arguments would report of this server.
+/// What `ringload capacity` with these arguments would report of this server.
 fn find(
     arguments: &str,
     step: impl FnMut(f64) -> anyhow::Result<Option<Step>>,
@@ -318,7 +318,7 @@ fn what_cannot_be_searched_is_refused() {
         assert!(error.contains(phrase), "{arguments}: {error}");
     }
     assert!(options("").check().is_ok());
-    let line = "ringload knee ws://x:1 --slo p99";
+    let line = "ringload capacity ws://x:1 --slo p99";
     assert!(Options::try_parse_from(line.split_whitespace()).is_err());
 }
 

@@ -1,4 +1,4 @@
-//! `ringload knee`: finds the highest rate that meets an objective.
+//! `ringload capacity`: finds the highest rate that meets an objective.
 //!
 //! ```text
 //! search (which rate next) ── step (a run at it) ── point (did it meet?)
@@ -15,7 +15,7 @@ use anyhow::{Context, anyhow};
 use self::point::Step;
 use self::search::{Above, Finding, Range, Search};
 use crate::assess::objective::Objective;
-use crate::capacity::options::KneeOptions;
+use crate::capacity::options::CapacityOptions;
 use crate::interrupt::Interrupt;
 use crate::output::{check_writable, publish, tell};
 use crate::result::capacity::Point;
@@ -23,7 +23,7 @@ use crate::result::{Outcome, Status};
 use crate::run::measure;
 
 /// Runs and reports.
-pub(crate) fn run(options: &KneeOptions) -> anyhow::Result<Status> {
+pub(crate) fn run(options: &CapacityOptions) -> anyhow::Result<Status> {
     options.check()?;
     options.gate.check("capacity")?;
     for file in [&options.output.json, &options.csv].into_iter().flatten() {

@@ -1,4 +1,4 @@
-//! `ringload knee`.
+//! `ringload capacity`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,25 +6,26 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::assess::objective::Objective;
-use crate::dial::options::TargetOptions;
 use crate::output::OutputOptions;
 use crate::output::gate::GateOptions;
 use crate::quantity::parse_duration;
-use crate::run::options::{RunOptions, TrafficOptions};
+use crate::run::options::{
+    LoadArgs, LoopArgs, PlaceArgs, RunOptions, TimingArgs, TrafficArgs, not_zero,
+};
 use crate::schedule::{Arrivals, Rates, parse_rate};
 use crate::usage::UsageError;
 
 /// Fewest messages of a step: with less, a percentile is a handful of them.
 const MESSAGES_MIN: f64 = 100.0;
 
-/// `ringload knee`.
+/// `ringload capacity`.
 #[derive(Args, Clone, Debug)]
-pub struct KneeOptions {
+pub struct CapacityOptions {
     #[command(flatten)]
-    pub(crate) target: TargetOptions,
+    pub(crate) load: LoadArgs,
 
     #[command(flatten)]
-    pub(crate) traffic: TrafficOptions,
+    pub(crate) traffic: TrafficArgs,
 
     /// What a rate must meet, such as p99<1ms or p99.9<500us; several with commas
     #[arg(long, default_value = "p99<1ms", value_name = "OBJECTIVE", value_parser = Objective::parse)]
@@ -59,19 +60,21 @@ pub struct KneeOptions {
     pub(crate) csv: Option<PathBuf>,
 
     #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+
+    #[command(flatten)]
     pub(crate) gate: GateOptions,
 
     #[command(flatten)]
     pub(crate) output: OutputOptions,
 }
 
-impl KneeOptions {
+impl CapacityOptions {
     /// Refuses what cannot be searched. The error says what would be right.
     pub fn check(&self) -> Result<(), UsageError> {
-        self.traffic.check(self.target.protocol())?;
-        if self.step.is_zero() {
-            return Err(UsageError("--step is 0; give a time such as 2s".to_owned()));
-        }
+        self.load.check(self.traffic.kinds(&self.load), 1)?;
+        self.traffic.check(&self.load)?;
+        not_zero("step", self.step)?;
         let (from, step) = (self.from, self.step.as_secs_f64());
         if from * step < MESSAGES_MIN {
             let enough = (MESSAGES_MIN / step).ceil();
@@ -89,25 +92,15 @@ impl KneeOptions {
 
     /// The run that is one step at `rate`.
     pub(crate) fn run_at(&self, rate: f64) -> RunOptions {
-        RunOptions {
-            target: self.target.clone(),
-            traffic: self.traffic.clone(),
-            depth: None,
+        let timing = TimingArgs {
             rate: Some(Rates::constant(rate)),
             arrivals: self.arrivals,
-            duplex: false,
             duration: Some(self.step),
             warmup: self.warmup,
-            start_at: None,
-            gate: GateOptions::default(),
-            output: OutputOptions {
-                json: None,
-                quiet: true,
-            },
-            csv: None,
-            histogram: None,
-            hdr_log: None,
-        }
+        };
+        let (load, traffic) = (self.load.clone(), self.traffic.clone());
+        let place = self.place.clone();
+        RunOptions::within(load, traffic, LoopArgs::default(), timing, place)
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 use serde::Serialize;
 
-use super::options::KneeOptions;
+use super::options::CapacityOptions;
 use super::search::{Above, Cause};
 use super::{Course, Ending};
 use crate::assess::findings::sentence;
@@ -31,7 +31,7 @@ pub(super) fn progress_line(point: &Point) -> String {
 }
 
 /// Sums up. Where nothing was measured, there is no result.
-pub(super) fn document(options: &KneeOptions, load: Option<Load>, course: Course) -> Document {
+pub(super) fn document(options: &CapacityOptions, load: Option<Load>, course: Course) -> Document {
     let found = course.finding;
     let has_figures = course.points.iter().any(|point| point.p50_ns.is_some());
     // The lowest rate that was believed to miss stands right above the best. Of its steps one at which something

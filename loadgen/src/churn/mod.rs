@@ -26,29 +26,29 @@ use anyhow::Context;
 use self::findings::Findings;
 use self::schedule::Plan as Schedule;
 use self::thread::Thread;
-use crate::churn::options::StormOptions;
+use crate::churn::options::ChurnOptions;
 use crate::control::Control;
 use crate::dial::Dialer;
 use crate::echo::workload::Workload;
 use crate::interrupt::Interrupt;
-use crate::load::{join, pin, start};
+use crate::load::{join, start};
 use crate::output::{check_writable, publish};
 use crate::payload::Random;
 use crate::result::Status;
 use crate::run::conduct::{Conductor, Course, Patience};
 use crate::run::live::Live;
+use crate::run::seed;
 use crate::run::window::Observed;
-use crate::run::{observe, seed};
 use crate::session::Crew;
 use crate::session::scout::{Scouted, scout};
-use crate::usage::{UsageError, make_room_for};
+use crate::usage::make_room_for;
 
 /// How much longer than a session may take the drain may, before threads are told to leave.
 const DRAIN_GRACE: Duration = Duration::from_secs(1);
 
 /// What the threads of churn share.
 struct Churn {
-    options: StormOptions,
+    options: ChurnOptions,
     control: Arc<Control>,
     dialer: Arc<Dialer>,
     workload: Workload,
@@ -62,34 +62,27 @@ struct Churn {
 }
 
 /// Runs and reports; see [`crate::run::run`].
-pub(crate) fn run(options: &StormOptions) -> anyhow::Result<Status> {
+pub(crate) fn run(options: &ChurnOptions) -> anyhow::Result<Status> {
     options.check()?;
     options.gate.check("churn")?;
     if let Some(path) = &options.output.json {
         check_writable(path)?;
     }
-    make_room_for(options.connections)?;
-    let observed = observe(&options.server_pids)?;
+    make_room_for(options.load.connections)?;
+    let observed = options.place.observe()?;
     let interrupt = Interrupt::install().context("taking over signals")?;
-    if let Some(cpus) = &options.cpu {
-        pin(&cpus.0).map_err(|error| {
-            UsageError(format!(
-                "--cpu: the kernel does not allow these CPUs ({error})"
-            ))
-        })?;
-    }
-    let dialer = Dialer::from_options(&options.target)?;
-    let seed = seed(options.seed)?;
-    let control = Control::new(options.threads(), 0).context("creating an event fd")?;
+    options.place.take()?;
+    let load = &options.load;
+    let dialer = Dialer::from_options(&load.target)?;
+    let seed = seed(load.seed)?;
+    let control = Control::new(load.threads(), 0).context("creating an event fd")?;
     let churn = Arc::new(Churn {
         control: Arc::new(control),
-        workload: options
-            .exchange
-            .workload(dialer.protocol(), options.size, seed),
+        workload: load.exchange.workload(dialer.protocol(), &load.size, seed),
         dialer: Arc::new(dialer),
-        schedule: Schedule::of(options),
+        schedule: Schedule::of(&options.timing),
         seed,
-        next_ordinal: AtomicUsize::new(options.first_visit as usize),
+        next_ordinal: AtomicUsize::new(options.first_session as usize),
         claimed: AtomicU64::new(0),
         counted: AtomicU64::new(0),
         options: options.clone(),
@@ -112,7 +105,7 @@ fn conduct<'a>(
     let first = churn.next_ordinal.fetch_add(routes, Ordering::Relaxed);
     match scout(churn.crew(0), first, true, interrupt.as_fd())? {
         Scouted::Open(tls) => findings.tls = tls,
-        Scouted::Failed(..) if options.tolerate => {}
+        Scouted::Failed(..) if options.keep_going => {}
         Scouted::Failed(ordinal, failure) => {
             findings.fault = Some(format!("session {ordinal}: {failure}"));
             return Ok((course, findings));
@@ -125,16 +118,16 @@ fn conduct<'a>(
     let working = Arc::clone(churn);
     let threads = start(&churn.control, move |line| Thread::work(&working, line));
     let threads = threads.context("starting a thread")?;
-    let session_max = options.visit_timeout + DRAIN_GRACE;
+    let session_max = options.session_timeout + DRAIN_GRACE;
     let conductor = Conductor {
         control: &churn.control,
         interrupt,
         observed,
-        timeline: churn.schedule.as_ref().map(|schedule| &schedule.timeline),
+        timeline: churn.schedule.as_ref().map(|schedule| &*schedule.timeline),
         parties: churn.control.lines.len(),
-        connections: options.connections,
-        warmup: options.warmup,
-        duration: options.duration(),
+        connections: options.load.connections,
+        warmup: options.timing.warmup,
+        duration: options.timing.duration(),
         drain: Patience {
             first: session_max,
             silence: session_max,
@@ -171,7 +164,7 @@ impl Churn {
     /// Counts a session of `line` that ended well within the window, unless there have been as many as were asked
     /// for. The last of those ends the window.
     fn count(&self, line: usize) {
-        let sessions_max = self.options.visits.unwrap_or(u64::MAX);
+        let sessions_max = self.options.sessions.unwrap_or(u64::MAX);
         if self.claimed.fetch_add(1, Ordering::Relaxed) >= sessions_max {
             return;
         }
@@ -187,7 +180,7 @@ impl Churn {
     /// Whether there have been as many as were asked for.
     fn is_over(&self) -> bool {
         self.options
-            .visits
+            .sessions
             .is_some_and(|most| self.claimed.load(Ordering::Relaxed) >= most)
     }
 }

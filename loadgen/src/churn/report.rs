@@ -4,7 +4,7 @@ use super::Churn;
 use super::findings::Findings;
 use crate::result::figures::{Backlog, Sessions};
 use crate::result::latency::Latency;
-use crate::result::load::{Load, Loop, Message, Rate, SessionLoad};
+use crate::result::load::{Load, SessionLoad};
 use crate::result::{Checks, Document, Outcome, Status};
 use crate::run::conduct::Course;
 use crate::run::result::{self, Due, Readings};
@@ -104,54 +104,24 @@ fn ending(
 
 fn load(churn: &Churn, findings: &Findings) -> Load {
     let options = &churn.options;
-    let urls = options.target.urls.iter();
     let addresses = churn.dialer.addresses();
-    let exchange = &options.exchange;
-    let bytes = options.message_bytes();
-    let cpus = options.cpu.as_ref();
+    let kinds = options.load.exchange.kinds(None);
     Load {
-        urls: urls.map(|target| target.url.clone()).collect(),
         addresses: addresses.iter().map(ToString::to_string).collect(),
-        protocol: options.target.protocol().to_string(),
         tls: findings.tls.clone(),
-        loop_kind: match options.rate {
-            Some(_) => Loop::Open,
-            None => Loop::Closed,
-        },
-        rate: options.rate.as_ref().map(|rates| Rate {
-            text: rates.text().to_owned(),
-            arrivals: options.arrivals.name().to_owned(),
-        }),
-        connections: options.connections,
-        message: Message {
-            kind: exchange.kinds(None).name().to_owned(),
-            size: bytes.to_string(),
-            bytes_min: bytes,
-            bytes_max: bytes,
-            given: exchange.message.as_ref().map(|it| it.text().to_owned()),
-            expect: exchange.expect.to_string(),
-            fragments: 1,
-            verify: if exchange.expect.is_exact() {
-                "full".to_owned()
-            } else {
-                "none".to_owned()
-            },
-        },
-        keep_going: options.tolerate,
+        keep_going: options.keep_going,
         sessions: Some(SessionLoad {
             messages: options.messages,
-            sessions_max: options.visits,
-            first: options.first_visit,
-            timeout_seconds: options.visit_timeout.as_secs_f64(),
+            sessions_max: options.sessions,
+            first: options.first_session,
+            timeout_seconds: options.session_timeout.as_secs_f64(),
         }),
-        threads: options.threads(),
-        cpus: cpus.map_or_else(Vec::new, |cpus| cpus.0.clone()),
+        cpus: options.place.cpus(),
         engine: "epoll".to_owned(),
         engine_reason: "churn has no other".to_owned(),
-        server_pids: options.server_pids.clone(),
-        seed: churn.seed,
-        warmup_seconds: options.warmup.as_secs_f64(),
-        duration_seconds: options.duration().as_secs_f64(),
-        ..Load::default()
+        server_pids: options.place.server_pids.clone(),
+        ..options
+            .timing
+            .describe(options.load.describe(kinds, churn.seed))
     }
 }

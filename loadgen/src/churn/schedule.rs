@@ -1,7 +1,9 @@
 //! When the sessions of an open loop are due.
 
-use crate::churn::options::StormOptions;
+use std::sync::Arc;
+
 use crate::payload::Random;
+use crate::run::options::TimingArgs;
 use crate::schedule::{Arrivals, Stream, Timeline};
 
 /// Most sessions that are counted one by one when they are given up: a hopeless rate must not keep a
@@ -10,17 +12,16 @@ const GIVEN_UP_MAX: usize = 1 << 20;
 
 /// What all threads go by.
 pub(super) struct Plan {
-    pub(super) timeline: Timeline,
+    pub(super) timeline: Arc<Timeline>,
     arrivals: Arrivals,
 }
 
 impl Plan {
     /// What the options say; `None` if the loop is closed.
-    pub(super) fn of(options: &StormOptions) -> Option<Plan> {
-        let rate = options.rate.as_ref()?;
+    pub(super) fn of(timing: &TimingArgs) -> Option<Plan> {
         Some(Plan {
-            timeline: rate.timeline(options.warmup),
-            arrivals: options.arrivals,
+            timeline: timing.timeline()?,
+            arrivals: timing.arrivals,
         })
     }
 
@@ -130,7 +131,7 @@ mod tests {
 
     fn plan(rate: &str) -> Plan {
         Plan {
-            timeline: Rates::parse(rate).unwrap().timeline(Duration::ZERO),
+            timeline: Arc::new(Rates::parse(rate).unwrap().timeline(Duration::ZERO)),
             arrivals: Arrivals::Even,
         }
     }

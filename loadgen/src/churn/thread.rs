@@ -65,10 +65,9 @@ impl<'a> Thread<'a> {
 
     fn new(churn: &'a Churn, line: usize) -> Result<Thread<'a>, Fault> {
         let (options, control) = (&churn.options, &churn.control);
-        let cpus = options.cpu.as_ref().map_or(&[][..], |cpus| &cpus.0);
-        settle(control, line, cpus)?;
+        settle(control, line, &options.place.cpus())?;
         let threads = control.lines.len();
-        let slots = |line| options.connections * line / threads;
+        let slots = |line| options.load.connections * line / threads;
         let crowd = Crowd::new(slots(line + 1) - slots(line))
             .map_err(|error| Fault::engine("creating an epoll set", error))?;
         let watching = |error| Fault::engine("watching a descriptor", error);
@@ -132,7 +131,7 @@ impl<'a> Thread<'a> {
                     ),
                 }
             }
-            let seconds = self.churn.options.visit_timeout.as_secs_f64();
+            let seconds = self.churn.options.session_timeout.as_secs_f64();
             for ended in self.crowd.expire(self.crew.clock.now(), seconds) {
                 self.count(Some(ended));
             }
@@ -224,7 +223,7 @@ impl<'a> Thread<'a> {
 
     fn begin(&mut self, due: u64) {
         let options = &self.churn.options;
-        let patience = options.visit_timeout.as_nanos() as u64;
+        let patience = options.session_timeout.as_nanos() as u64;
         let ordinal = self.churn.next_ordinal.fetch_add(1, Ordering::Relaxed);
         let begun = Visit::begin(&self.crew, ordinal, Some(options.messages), due, patience);
         let ended = match begun {
@@ -273,7 +272,7 @@ impl<'a> Thread<'a> {
                 if unmade && self.share.is_none() {
                     self.rests_until = now + REST_NS;
                 }
-                if !self.churn.options.tolerate {
+                if !self.churn.options.keep_going {
                     let number = ended
                         .visit
                         .map_or(String::new(), |visit| format!(" {}", visit.ordinal));

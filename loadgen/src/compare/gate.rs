@@ -1,15 +1,14 @@
 //! What is compared, and when a difference is a failure.
 
-use std::fmt;
-
 use crate::assess::condition::{Condition as Written, Side, Unit};
 use crate::assess::estimate::{Estimate, ROUNDS_TO_DECIDE};
-use crate::compare::document::Figures;
+use crate::assess::finding::{Comparable, Finding, Id};
+use crate::result::compare::{Round, RoundFigures};
 use crate::result::gate::{GateResult, Outcome};
 
 /// What two servers can differ in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Metric {
+pub(super) enum Metric {
     /// Messages per second.
     Throughput,
     /// The server's CPU time per message.
@@ -21,11 +20,11 @@ pub(crate) enum Metric {
 }
 
 /// All of them, in the order in which they are reported.
-pub(crate) const METRICS: [Metric; 4] = [Metric::Throughput, Metric::Cpu, Metric::P50, Metric::P99];
+pub(super) const METRICS: [Metric; 4] = [Metric::Throughput, Metric::Cpu, Metric::P50, Metric::P99];
 
 impl Metric {
     /// Short name.
-    pub(crate) fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Metric::Throughput => "throughput",
             Metric::Cpu => "cpu",
@@ -34,73 +33,109 @@ impl Metric {
         }
     }
 
-    /// Its value in one run, if that has one.
-    pub(crate) fn of(self, figures: &Figures) -> Option<f64> {
+    /// What stands before its figures in the table.
+    pub(super) fn title(self) -> &'static str {
         match self {
-            Metric::Throughput => Some(figures.messages_per_second),
-            Metric::Cpu => figures.server_cpu_ns_per_message,
+            Metric::Throughput => "messages/s",
+            Metric::Cpu => "CPU µs/message",
+            Metric::P50 => "p50 µs",
+            Metric::P99 => "p99 µs",
+        }
+    }
+
+    /// Its value in one run, if that has one.
+    pub(super) fn of(self, figures: &RoundFigures) -> Option<f64> {
+        match self {
+            Metric::Throughput => Some(figures.completed_per_second),
+            Metric::Cpu => figures.server_cpu_ns_each,
             Metric::P50 => Some(figures.latency.p50_ns as f64),
             Metric::P99 => Some(figures.latency.p99_ns as f64),
+        }
+    }
+
+    /// What the rounds say about the ratio B/A.
+    pub(super) fn estimate(self, rounds: &[Round]) -> Option<Estimate> {
+        let ratio = |round: &Round| Some(self.of(&round.b)? / self.of(&round.a)?);
+        Estimate::of(rounds.iter().filter_map(ratio), METRICS.len())
+    }
+
+    /// Why it is not compared, if the figures of some round are not the server's.
+    pub(super) fn obstacle(self, rounds: &[Round]) -> Option<String> {
+        let count = |side: fn(&Round) -> &RoundFigures| {
+            let is_wrong = |round: &&Round| !self.is_comparable(&side(round).findings);
+            rounds.iter().filter(is_wrong).count()
+        };
+        let (a, b, all) = (
+            count(|round| &round.a),
+            count(|round| &round.b),
+            rounds.len(),
+        );
+        (a + b > 0).then(|| {
+            format!(
+                "of {all} rounds the generator was the limit, or the rate not held, in {a} of A and {b} of B, where \
+                 {} is not the server's; give the generator more CPUs or ask for less, or judge cpu",
+                self.name()
+            )
+        })
+    }
+
+    /// What disturbs the machine counts for nothing here: it meets A and B alike, in random order, and is part of the
+    /// interval.
+    fn is_comparable(self, findings: &[Finding]) -> bool {
+        let disturbing = [Id::Steal, Id::CpuShared, Id::Unsteady];
+        let lasting = findings.iter().filter(|it| !disturbing.contains(&it.id));
+        let comparable = Comparable::of(&lasting.cloned().collect::<Vec<_>>());
+        match self {
+            Metric::Throughput => comparable.throughput,
+            Metric::Cpu => comparable.cpu,
+            Metric::P50 | Metric::P99 => comparable.latency,
         }
     }
 }
 
 /// A condition of `--fail-if`: `cpu>1.05`.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Condition {
-    pub(crate) metric: Metric,
+pub(super) struct Condition {
+    pub(super) metric: Metric,
     /// The bound is a ratio.
     written: Written,
 }
 
-impl fmt::Display for Condition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.written.fmt(f)
-    }
-}
-
 impl Condition {
-    /// Reads one. The error says what would be right.
-    pub(crate) fn parse(text: &str) -> Result<Condition, String> {
-        let written = Written::parse(text)?;
-        let metric = METRICS
-            .into_iter()
-            .find(|metric| metric.name() == written.name)
-            .or((written.name == "rate").then_some(Metric::Throughput))
-            .ok_or_else(|| {
-                let name = &written.name;
-                format!("{name:?} is not compared; the metrics are throughput, cpu, p50 and p99")
-            })?;
+    /// What is asked of a ratio. The error says what would be right.
+    pub(super) fn of(written: &Written) -> Result<Condition, String> {
+        let name = match written.name.as_str() {
+            "rate" => "throughput",
+            name => name,
+        };
+        let metric = METRICS.into_iter().find(|metric| metric.name() == name);
+        let metric = metric.ok_or_else(|| {
+            format!("{name:?} is not compared; the metrics are throughput, cpu, p50 and p99")
+        })?;
         if written.unit != Unit::Plain || written.bound <= 0.0 {
             return Err("the bound is a ratio of B to A above 0, such as 1.05".to_owned());
         }
+        let written = written.clone();
         Ok(Condition { metric, written })
     }
 
-    /// What `estimate` says about it.
+    /// What `estimate` says about it, unless there is an `obstacle`.
     ///
     /// It holds if the estimate is beyond the bound and the interval leaves no doubt that there is a
     /// difference at all: the whole of it is beyond 1. If the bound itself is on the other side of 1,
     /// as in `cpu>0.9`, which asks for a gain, the whole interval must be beyond the bound. It does not
     /// hold if the whole interval is on this side of the bound.
-    ///
-    /// `held` says whether the generator was the limit of A and of B in each round: throughput that the generator held down is that of
-    /// neither.
-    pub(crate) fn judge(&self, estimate: Option<Estimate>, held: &[[bool; 2]]) -> GateResult {
-        let held_down = match self.metric {
-            Metric::Throughput => held_down(held),
-            Metric::Cpu | Metric::P50 | Metric::P99 => None,
-        };
-        let (outcome, reason) = match (estimate, held_down) {
-            (None, _) => (
-                Outcome::Unresolved,
-                format!("no round has a ratio of {}", self.metric.name()),
-            ),
+    pub(super) fn judge(&self, estimate: Option<Estimate>, obstacle: Option<String>) -> GateResult {
+        let (outcome, reason) = match (estimate, obstacle) {
+            (None, _) => {
+                let why = format!("no round has a ratio of {}", self.metric.name());
+                (Outcome::Unresolved, why)
+            }
             (Some(_), Some(why)) => (Outcome::Unresolved, why),
             (Some(estimate), None) => self.outcome(estimate),
         };
         GateResult {
-            condition: self.to_string(),
+            condition: self.written.to_string(),
             outcome,
             reason,
         }
@@ -137,77 +172,100 @@ impl Condition {
     }
 }
 
-/// Why the rounds' throughput is not the servers', unless it is.
-fn held_down(held: &[[bool; 2]]) -> Option<String> {
-    let count = |side: usize| held.iter().filter(|round| round[side]).count();
-    let (a, b, rounds) = (count(0), count(1), held.len());
-    (a + b > 0).then(|| {
-        format!(
-            "of {rounds} rounds, A was generator-bound in {a} and B in {b}: throughput there is a lower bound, \
-             and its ratio tells nothing; give the generator more CPUs or the servers less, or judge cpu"
-        )
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::echo::tally::latency_histogram;
+    use crate::result::latency::Latency;
 
-    fn outcome(condition: &str, ratio: f64, low: f64, high: f64) -> Outcome {
+    fn condition(text: &str) -> Result<Condition, String> {
+        Condition::of(&Written::parse(text)?)
+    }
+
+    fn outcome(text: &str, ratio: f64, low: f64, high: f64) -> Outcome {
         let estimate = Estimate {
             ratio,
             low,
             high,
             rounds: 15,
         };
-        let condition = Condition::parse(condition).unwrap();
-        condition.judge(Some(estimate), &[]).outcome
+        let judged = condition(text).unwrap().judge(Some(estimate), None);
+        judged.outcome
+    }
+
+    fn figures(found: &[Id]) -> RoundFigures {
+        let finding = |id: &Id| Finding {
+            id: *id,
+            value: 1.0,
+            limit: 0.0,
+            unit: String::new(),
+            means: String::new(),
+        };
+        RoundFigures {
+            window_start_unix_seconds: 0.0,
+            window_seconds: 1.0,
+            completed_per_second: 1.0,
+            server_cpu_ns_each: Some(1.0),
+            generator_cpu_ns_each: Some(1.0),
+            latency: Latency::of(&latency_histogram()),
+            steal_percent: None,
+            others_percent: None,
+            findings: found.iter().map(finding).collect(),
+        }
     }
 
     #[test]
-    fn throughput_that_the_generator_held_down_settles_nothing() {
-        let estimate = Estimate {
-            ratio: 0.5,
-            low: 0.49,
-            high: 0.51,
+    fn what_the_generator_held_down_is_not_compared_and_what_a_message_costs_is() {
+        let obstacle = |metric: Metric, a: &[Id], b: &[Id]| {
+            let fine = [&[Id::ServerSaturated][..], &[Id::Steal, Id::Unsteady]];
+            let rounds: Vec<_> = [fine, [a, b]]
+                .iter()
+                .map(|[a, b]| Round {
+                    round: 1,
+                    order: "ab".to_owned(),
+                    a: figures(a),
+                    b: figures(b),
+                })
+                .collect();
+            metric.obstacle(&rounds)
+        };
+        for metric in [Metric::Throughput, Metric::P50, Metric::P99] {
+            let held = obstacle(metric, &[], &[Id::GeneratorSaturated]).unwrap();
+            assert!(held.contains("in 0 of A and 1 of B"), "{held}");
+            assert_eq!(obstacle(metric, &[], &[]), None);
+        }
+        assert_eq!(obstacle(Metric::Cpu, &[Id::GeneratorSaturated], &[]), None);
+        assert!(obstacle(Metric::P99, &[Id::Backlog], &[]).is_some());
+        assert_eq!(obstacle(Metric::Throughput, &[Id::Backlog], &[]), None);
+        // Whatever it is, it settles nothing then.
+        let estimate = Metric::Cpu.estimate(&[]);
+        assert_eq!(estimate, None);
+        let told = condition("p50>1.1").unwrap();
+        let beyond = Estimate {
+            ratio: 2.0,
+            low: 1.9,
+            high: 2.1,
             rounds: 15,
         };
-        let judge = |condition: &str, last| {
-            let mut held = vec![[false; 2]; 14];
-            held.push(last);
-            let condition = Condition::parse(condition).unwrap();
-            condition.judge(Some(estimate), &held)
-        };
-        let fine = [false, false];
-        assert_eq!(judge("throughput<0.95", fine).outcome, Outcome::Failed);
-        for (last, phrase) in [
-            ([true, false], "A was generator-bound in 1 and B in 0"),
-            ([false, true], "A was generator-bound in 0 and B in 1"),
-        ] {
-            for condition in ["throughput<0.95", "throughput>1.2"] {
-                let result = judge(condition, last);
-                assert_eq!(result.outcome, Outcome::Unresolved);
-                assert!(result.reason.contains(phrase), "{result:?}");
-            }
-            // What a message costs holds all the same.
-            assert_eq!(judge("cpu<0.95", last).outcome, Outcome::Failed);
-        }
+        let judged = told.judge(Some(beyond), Some("held".to_owned()));
+        assert_eq!(
+            (judged.outcome, &*judged.reason),
+            (Outcome::Unresolved, "held")
+        );
     }
 
     #[test]
     fn conditions_are_ratios_of_what_is_compared() {
         for text in ["cpu>1.05", "throughput<0.95", "p99>2", "p50<0.5"] {
-            assert_eq!(Condition::parse(text).unwrap().to_string(), text);
+            assert_eq!(condition(text).unwrap().written.to_string(), text);
         }
-        let spaced = Condition::parse(" cpu > 1.05").unwrap();
-        assert_eq!(spaced.to_string(), "cpu>1.05");
-        let rate = Condition::parse("rate<0.9").unwrap();
+        let rate = condition("rate<0.9").unwrap();
         assert_eq!(rate.metric, Metric::Throughput);
         for wrong in [
             "", "cpu", "cpu=1", "cpu>", "cpu>x", "cpu>0", "cpu>-1", "cpu>NaN", "cpu>inf", "rss>1",
             "p99>5ms", "rss>1KiB",
         ] {
-            assert!(Condition::parse(wrong).is_err(), "{wrong:?}");
+            assert!(condition(wrong).is_err(), "{wrong:?}");
         }
     }
 
@@ -244,15 +302,15 @@ mod tests {
 
     #[test]
     fn too_few_rounds_or_none_settle_nothing() {
-        let condition = Condition::parse("cpu>1.05").unwrap();
-        assert_eq!(condition.judge(None, &[]).outcome, Outcome::Unresolved);
+        let condition = condition("cpu>1.05").unwrap();
+        assert_eq!(condition.judge(None, None).outcome, Outcome::Unresolved);
         let few = Estimate {
             ratio: 2.0,
             low: 2.0,
             high: 2.0,
             rounds: ROUNDS_TO_DECIDE - 1,
         };
-        let result = condition.judge(Some(few), &[]);
+        let result = condition.judge(Some(few), None);
         assert_eq!(result.outcome, Outcome::Unresolved);
         assert!(
             result.reason.contains("5 rounds settle nothing"),

@@ -1,10 +1,9 @@
 //! `ringload compare`: two commands, interleaved rounds, an interval.
 //!
-//! Each is started by this program, in each round afresh ([`rounds`]), and loaded by a `ringload run` of
-//! its own. Ratios are taken inside the rounds; what they leave unresolved is said to be so ([`gate`]).
+//! Each is started by this program, in each round afresh ([`rounds`]), and loaded by a run in this process. Ratios are
+//! taken inside the rounds; what they leave unresolved is said to be so ([`gate`]).
 
-mod document;
-pub(crate) mod gate;
+mod gate;
 pub(crate) mod options;
 mod rounds;
 mod table;
@@ -15,18 +14,19 @@ use std::time::Duration;
 use anyhow::Context;
 
 use self::gate::{Condition, METRICS, Metric};
+use self::options::{CompareOptions, PORT};
 use self::rounds::{Match, OVERHEAD};
-use crate::assess::estimate::{Estimate, ROUNDS_TO_DECIDE, confidence_percent};
-use crate::assess::finding::Id;
-use crate::compare::document::{COMPARE_SCHEMA, CompareDocument, Contestant, Ratio, Round};
-use crate::compare::options::CompareOptions;
+use crate::assess::estimate::{ROUNDS_TO_DECIDE, confidence_percent};
 use crate::interrupt::Interrupt;
 use crate::observe::placement::Placement;
-use crate::output::{deliver, tell};
-use crate::result::gate::Outcome;
-use crate::result::{Environment, Status};
-use crate::run::options::RunOptions;
-use crate::target::Target;
+use crate::output::table::Table;
+use crate::output::{check_writable, deliver, tell};
+use crate::result::compare::{CompareResult, Contestant, Ratio, Round, RoundFigures};
+use crate::result::gate::{GateResult, Outcome};
+use crate::result::load::Load;
+use crate::result::{self, Checks, Document, Status};
+use crate::run::options::{PlaceArgs, RunOptions};
+use crate::run::seed;
 use crate::trial::agenda::{Agenda, short};
 use crate::trial::process::Interrupted;
 use crate::trial::random::Random;
@@ -37,71 +37,126 @@ use crate::usage::UsageError;
 /// How long a program may take to say its version.
 const VERSION_LIMIT: Duration = Duration::from_secs(2);
 
-/// Options of `ringload run` that this program sets, and that `--` cannot.
-const OURS: [&str; 13] = [
-    "--fail-if",
-    "--summary",
-    "--junit",
-    "--json",
-    "--quiet",
-    "--csv",
-    "--histogram",
-    "--hdr-log",
-    "--server-pid",
-    "--cpu",
-    "--warmup",
-    "--start-at",
-    "--seed",
-];
-
 /// Runs and reports.
 pub(crate) fn run(options: &CompareOptions) -> anyhow::Result<Status> {
-    options.check()?;
-    check_url(&options.url)?;
-    let load = load(options)?;
+    if let Some(file) = &options.output.json {
+        check_writable(file)?;
+    }
+    let conditions = conditions(options)?;
+    let seed = seed(options.load.seed)?;
+    let mut load = options.load.clone();
+    load.seed = Some(seed);
+    let load = RunOptions::within(
+        load,
+        options.traffic.clone(),
+        options.pace.clone(),
+        options.timing.clone(),
+        PlaceArgs::default(),
+    );
+    load.check()?;
+    load.load.target.check()?;
     let placement = Placement::choose(options.server_cpu.as_ref(), options.generator_cpu.as_ref())?;
-    let launches = [
-        launch("A", &options.a, options, &placement)?,
-        launch("B", &options.b, options, &placement)?,
-    ];
+    let launch = |name: &str, command: &str| -> Result<Launch, UsageError> {
+        Ok(Launch {
+            name: name.to_owned(),
+            command: CompareOptions::words(name, command)?,
+            directory: None,
+            url: options.url().to_owned(),
+            cpus: placement.server_cpus.clone(),
+        })
+    };
+    let launches = [launch("A", &options.a)?, launch("B", &options.b)?];
     if !options.output.quiet {
         launches.iter().for_each(tell_of_port);
     }
     let interrupt = Interrupt::install().context("taking over signals")?;
-    let seed = crate::run::seed(options.seed)?;
-    let mut random = Random::new(seed);
-    let contestants = [&launches[0], &launches[1]].map(|launch| version(launch, &interrupt));
-    let [a_version, b_version] = contestants;
+    let contestant = |launch: &Launch, command: &str| Contestant {
+        command: command.to_owned(),
+        version: version(launch, &interrupt),
+    };
+    let a = contestant(&launches[0], &options.a);
+    let b = contestant(&launches[1], &options.b);
     let pairing = Match {
         launches,
-        load: load.clone(),
-        duration: options.duration,
-        warmup: options.warmup,
+        load,
         placement: &placement,
         interrupt: &interrupt,
     };
-    let (rounds, ended) = play(&pairing, options, &mut random);
-    let estimates = METRICS.map(|metric| estimate(metric, &rounds));
-    let held: Vec<_> = rounds
-        .iter()
-        .map(|round| [&round.a, &round.b].map(|side| side.has(&[Id::GeneratorSaturated])))
+    let (rounds, ended) = play(&pairing, options, &mut Random::new(seed));
+    let gate = conditions.iter().map(|condition| {
+        let metric = condition.metric;
+        condition.judge(metric.estimate(&rounds), metric.obstacle(&rounds))
+    });
+    let gate: Vec<_> = gate.collect();
+    let (status, error) = status(ended, &gate, options.strict);
+    let ratios: Vec<_> = METRICS
+        .into_iter()
+        .filter_map(|it| ratio(it, &rounds))
         .collect();
-    let gate: Vec<_> = options
-        .fail_if
-        .iter()
-        .map(|condition| {
-            let at = METRICS
-                .iter()
-                .position(|metric| *metric == condition.metric);
-            condition.judge(at.and_then(|at| estimates[at]), &held)
-        })
-        .collect();
+    let load = Load {
+        cpus: placement.generator_cpus.clone(),
+        ..pairing.describe()
+    };
+    let summary = table::summary(&ratios);
+    let result = CompareResult {
+        rounds_asked: options.rounds,
+        a,
+        b,
+        rounds,
+        ratios,
+        strict: options.strict,
+        placement: placement.clone(),
+    };
+    let outcome = result::Outcome::Compare(Box::new(result));
+    let document = Document {
+        summary,
+        gate,
+        ..Document::new((status, error), load, Checks::default(), outcome)
+    };
+    report(&document, options)?;
+    Ok(status)
+}
+
+/// Prints and writes what was asked for.
+fn report(document: &Document, options: &CompareOptions) -> anyhow::Result<()> {
+    let table = || match &document.outcome {
+        result::Outcome::Compare(result) => table::table(document, result),
+        _ => Table::default(),
+    };
+    let error = document.error.as_deref();
+    let (json, quiet) = (options.output.json.as_deref(), options.output.quiet);
+    let delivered = deliver(document, || table().into_text(), error, json, quiet);
+    delivered.and(options.gate.report(document, table))
+}
+
+/// What is asked of the ratios. The error says what would be right.
+fn conditions(options: &CompareOptions) -> Result<Vec<Condition>, UsageError> {
+    options.gate.check_files()?;
+    let asked = options.gate.fail_if.iter().map(|written| {
+        let refused = |why: String| UsageError(format!("--fail-if {written}: {why}"));
+        let condition = Condition::of(written).map_err(refused)?;
+        if condition.metric == Metric::Throughput && options.timing.rate.is_some() {
+            let why = "at a --rate both have that throughput, whatever they are; judge cpu, p50 or p99, or leave \
+                       out --rate";
+            return Err(refused(why.to_owned()));
+        }
+        Ok(condition)
+    });
+    asked.collect()
+}
+
+/// How it ended, and the sentence that says so.
+fn status(
+    ended: anyhow::Result<()>,
+    gate: &[GateResult],
+    strict: bool,
+) -> (Status, Option<String>) {
     let missed = gate.iter().find(|result| match result.outcome {
         Outcome::Failed => true,
-        Outcome::Unresolved => options.strict,
+        Outcome::Unresolved => strict,
         Outcome::Passed => false,
     });
-    let (status, error) = match (&ended, missed) {
+    match (ended, missed) {
         (Ok(()), None) => (Status::Ok, None),
         (Ok(()), Some(missed)) => {
             let why = format!("--fail-if {}: {}", missed.condition, missed.reason);
@@ -111,35 +166,7 @@ pub(crate) fn run(options: &CompareOptions) -> anyhow::Result<Status> {
             (Status::Interrupted, Some("interrupted".to_owned()))
         }
         (Err(error), _) => (Status::Failed, Some(format!("{error:#}"))),
-    };
-    let contestant = |command: &String, version| Contestant {
-        command: command.clone(),
-        version,
-    };
-    let document = CompareDocument {
-        schema: COMPARE_SCHEMA.to_owned(),
-        status,
-        error,
-        environment: Environment::read(),
-        placement: placement.clone(),
-        seed,
-        rounds_asked: options.rounds,
-        load,
-        a: contestant(&options.a, a_version),
-        b: contestant(&options.b, b_version),
-        rounds,
-        ratios: ratios(&estimates),
-        gate,
-        strict: options.strict,
-    };
-    deliver(
-        &document,
-        || table::table(&document),
-        document.error.as_deref(),
-        options.output.json.as_deref(),
-        options.output.quiet,
-    )?;
-    Ok(document.status)
+    }
 }
 
 /// Plays the rounds until all are played or one is not: what was played is kept.
@@ -148,7 +175,8 @@ fn play(
     options: &CompareOptions,
     random: &mut Random,
 ) -> (Vec<Round>, anyhow::Result<()>) {
-    let planned = (options.warmup + options.duration + OVERHEAD) * 2 * options.rounds;
+    let timing = &options.timing;
+    let planned = (timing.warmup + timing.duration() + OVERHEAD) * 2 * options.rounds;
     let mut agenda = Agenda::new(planned, options.output.quiet);
     agenda.say(&format!(
         "{} rounds, about {}",
@@ -161,97 +189,27 @@ fn play(
         ));
     }
     let mut rounds = Vec::new();
+    let mut ended = Ok(());
     for round in 1..=options.rounds {
         match pairing.play(round, random, &mut agenda) {
             Ok(played) => rounds.push(played),
             Err(error) => {
-                agenda.finish();
-                return (rounds, Err(error));
+                ended = Err(error);
+                break;
             }
         }
     }
     agenda.finish();
-    (rounds, Ok(()))
-}
-
-/// Refuses what is no URL once its port is known.
-fn check_url(url: &str) -> Result<(), UsageError> {
-    Target::parse(&url.replace("{port}", "1"))
-        .map(drop)
-        .map_err(|why| UsageError(format!("--url: {why}")))
-}
-
-/// The load, once `ringload run` would take it.
-fn load(options: &CompareOptions) -> anyhow::Result<Vec<String>> {
-    let load = options.load_arguments();
-    for argument in &load {
-        let name = argument.split('=').next().unwrap_or_default();
-        if OURS.contains(&name) {
-            let why = format!("{name} is set by compare itself; give it before -- or not at all");
-            return Err(UsageError(why).into());
-        }
-    }
-    let url = options.url.replace("{port}", "1");
-    let words = std::iter::once(url).chain(load.iter().cloned());
-    let run = RunOptions::parse(words)
-        .map_err(|UsageError(why)| UsageError(format!("the load: {why}")))?;
-    if run.duration.is_some() {
-        let why = "--duration is set by compare itself; give it before -- or not at all";
-        return Err(UsageError(why.to_owned()).into());
-    }
-    run.check()?;
-    check_load(&run, &options.fail_if)?;
-    Ok(load)
-}
-
-/// Refuses a load that would not be what is compared.
-fn check_load(run: &RunOptions, conditions: &[Condition]) -> Result<(), UsageError> {
-    // Each would be a server that this program has not started.
-    if run.target.urls.len() != 1 {
-        let why = "behind -- there is a URL; both servers are reached at --url, give it there";
-        return Err(UsageError(why.to_owned()));
-    }
-    let throughput = conditions
-        .iter()
-        .find(|condition| condition.metric == Metric::Throughput);
-    match throughput.filter(|_| run.rate.is_some()) {
-        None => Ok(()),
-        Some(condition) => Err(UsageError(format!(
-            "--fail-if {condition}: at a --rate both have that throughput, whatever they are; judge cpu, \
-             p50 or p99, or leave out --rate"
-        ))),
-    }
-}
-
-/// How one of the two is started.
-fn launch(
-    name: &str,
-    command: &str,
-    options: &CompareOptions,
-    placement: &Placement,
-) -> anyhow::Result<Launch> {
-    let words = shlex::split(command).filter(|words| !words.is_empty());
-    let words = words.ok_or_else(|| {
-        UsageError(format!(
-            "{name}: {command:?} is no command; write it as for a shell, with quotes in pairs"
-        ))
-    })?;
-    Ok(Launch {
-        name: name.to_owned(),
-        command: words,
-        directory: None,
-        url: options.url.clone(),
-        cpus: placement.server_cpus.clone(),
-    })
+    (rounds, ended)
 }
 
 /// Says of a server that it may not listen where it is awaited, before it is awaited there.
 fn tell_of_port(launch: &Launch) {
-    let is_told = |text: &String| text.contains("{port}") || text.contains("PORT");
-    if launch.url.contains("{port}") && !launch.command.iter().any(is_told) {
+    let is_told = |text: &String| text.contains(PORT) || text.contains("PORT");
+    if launch.url.contains(PORT) && !launch.command.iter().any(is_told) {
         tell(format_args!(
-            "ringload: {} has no {{port}} in its command, and is awaited on a free port: unless it listens on \
-             the one in its variable PORT, write {{port}} where its port stands, or give a fixed --url",
+            "ringload: {} has no {PORT} in its command, and is awaited on a free port: unless it listens on \
+             the one in its variable PORT, write {PORT} where its port stands, or give a fixed --url",
             launch.name
         ));
     }
@@ -265,33 +223,46 @@ fn version(launch: &Launch, interrupt: &Interrupt) -> Option<String> {
     first_line(&mut command, &launch.cpus, VERSION_LIMIT, interrupt)
 }
 
-/// What the rounds say about the ratio B/A of `metric`.
-fn estimate(metric: Metric, rounds: &[Round]) -> Option<Estimate> {
-    let ratio = |round: &Round| Some(metric.of(&round.b)? / metric.of(&round.a)?);
-    Estimate::of(rounds.iter().filter_map(ratio), METRICS.len())
+/// How B differs from A in one respect.
+fn ratio(metric: Metric, rounds: &[Round]) -> Option<Ratio> {
+    let estimate = metric.estimate(rounds)?;
+    let (low, high) = (estimate.low, estimate.high);
+    let (verdict, reason) = if let Some(obstacle) = metric.obstacle(rounds) {
+        ("not compared", Some(obstacle))
+    } else if !estimate.is_resolved() {
+        let why = table::unresolved(low, high, estimate.rounds);
+        ("unresolved", Some(why))
+    } else if estimate.ratio > 1.0 {
+        ("b is higher", None)
+    } else {
+        ("b is lower", None)
+    };
+    Some(Ratio {
+        metric: metric.name().to_owned(),
+        estimate: estimate.ratio,
+        low,
+        high,
+        confidence_percent: confidence_percent(METRICS.len()),
+        rounds: estimate.rounds,
+        verdict: verdict.to_owned(),
+        reason,
+    })
 }
 
-fn ratios(estimates: &[Option<Estimate>; METRICS.len()]) -> Vec<Ratio> {
-    let ratio = |(metric, estimate): (Metric, &Option<Estimate>)| {
-        let estimate = (*estimate)?;
-        let verdict = match estimate.is_resolved() {
-            false => "unresolved",
-            true if estimate.ratio > 1.0 => "b is higher",
-            true => "b is lower",
-        };
-        Some(Ratio {
-            metric: metric.name().to_owned(),
-            estimate: estimate.ratio,
-            low: estimate.low,
-            high: estimate.high,
-            confidence_percent: confidence_percent(METRICS.len()),
-            rounds: estimate.rounds,
-            verdict: verdict.to_owned(),
-        })
+/// Takes a round's figures out of what a run found; `None` if it has no window.
+fn figures(document: Document) -> Option<RoundFigures> {
+    let result::Outcome::Run(Some(figures)) = document.outcome else {
+        return None;
     };
-    METRICS
-        .into_iter()
-        .zip(estimates)
-        .filter_map(ratio)
-        .collect()
+    Some(RoundFigures {
+        window_start_unix_seconds: figures.window_start_unix_seconds,
+        window_seconds: figures.window_seconds,
+        completed_per_second: figures.completed_per_second,
+        server_cpu_ns_each: figures.server.and_then(|server| server.cpu_ns_each),
+        generator_cpu_ns_each: figures.generator.cpu_ns_each,
+        latency: figures.latency,
+        steal_percent: figures.steal_percent,
+        others_percent: figures.others_percent,
+        findings: document.findings,
+    })
 }

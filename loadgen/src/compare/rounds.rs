@@ -3,19 +3,23 @@
 //! Two processes of one program differ, too: where the kernel happened to put their memory moves CPU per
 //! message by a few per cent for as long as they live. Servers that stayed up would carry that difference
 //! through all rounds, and the verdict would be on two processes rather than two programs; started afresh
-//! it is drawn anew each time, and is part of the interval.
+//! it is drawn anew each time, and is part of the interval. The generator is this process: its threads are the
+//! same for both, so what is particular about them cancels out.
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
-use serde::Deserialize as _;
+use anyhow::{Context, anyhow, bail};
 
-use crate::compare::document::{Figures, Round};
 use crate::interrupt::Interrupt;
-use crate::observe::placement::{Placement, cpu_list};
-use crate::result::Document;
+use crate::observe::placement::Placement;
+use crate::quantity::CpuList;
+use crate::result::Status;
+use crate::result::compare::{Round, RoundFigures};
+use crate::result::load::Load;
+use crate::run::options::{PlaceArgs, RunOptions};
+use crate::run::{Measured, measure};
+use crate::target::Target;
 use crate::trial::agenda::Agenda;
-use crate::trial::generator::{Generator, Outcome};
 use crate::trial::process::{Interrupted, check};
 use crate::trial::random::Random;
 use crate::trial::server::{Launch, Server};
@@ -32,30 +36,37 @@ const CHECK_LIMIT: Duration = Duration::from_secs(3);
 /// Time between two attempts.
 const CHECK_PAUSE: Duration = Duration::from_millis(100);
 
-/// What a run may take beyond its time: connecting, draining.
-const RUN_MARGIN: Duration = Duration::from_secs(30);
-
 /// What starting, checking and ending a server takes, roughly.
-pub(crate) const OVERHEAD: Duration = Duration::from_millis(400);
+pub(super) const OVERHEAD: Duration = Duration::from_millis(400);
 
 /// Names of the two in an order.
 const NAMES: [char; 2] = ['a', 'b'];
 
 /// What is the same in all rounds.
-pub(crate) struct Match<'a> {
+pub(super) struct Match<'a> {
     /// A and B.
-    pub(crate) launches: [Launch; 2],
-    /// Options of `ringload run`.
-    pub(crate) load: Vec<String>,
-    pub(crate) duration: Duration,
-    pub(crate) warmup: Duration,
-    pub(crate) placement: &'a Placement,
-    pub(crate) interrupt: &'a Interrupt,
+    pub(super) launches: [Launch; 2],
+    /// The load, but for where the server is.
+    pub(super) load: RunOptions,
+    pub(super) placement: &'a Placement,
+    pub(super) interrupt: &'a Interrupt,
 }
 
 impl Match<'_> {
+    /// The load as the result tells it.
+    pub(super) fn describe(&self) -> Load {
+        let RunOptions {
+            load,
+            traffic,
+            timing,
+            ..
+        } = &self.load;
+        let described = load.describe(traffic.kinds(load), load.seed.unwrap_or_default());
+        timing.describe(described)
+    }
+
     /// Plays round number `round` in random order.
-    pub(crate) fn play(
+    pub(super) fn play(
         &self,
         round: u32,
         random: &mut Random,
@@ -66,7 +77,8 @@ impl Match<'_> {
         let mut figures = [None, None];
         for side in order {
             let launch = &self.launches[side];
-            let step = self.warmup + self.duration + OVERHEAD;
+            let timing = &self.load.timing;
+            let step = timing.warmup + timing.duration() + OVERHEAD;
             agenda.step(step, &format!("round {round}  {}", launch.name));
             figures[side] = Some(self.measure(launch)?);
         }
@@ -82,32 +94,32 @@ impl Match<'_> {
     }
 
     /// One of the two in a process of its own.
-    fn measure(&self, launch: &Launch) -> anyhow::Result<Figures> {
+    fn measure(&self, launch: &Launch) -> anyhow::Result<RoundFigures> {
         let mut server = Server::start(launch, self.interrupt)?;
+        let mut load = self.load.clone();
+        let target = Target::parse(&server.url);
+        load.load.target.urls = vec![target.map_err(|why| anyhow!("{}: {why}", server.url))?];
+        load.place = PlaceArgs {
+            cpu: Some(CpuList(self.placement.generator_cpus.clone())),
+            server_pids: vec![server.id().cast_signed()],
+        };
+        self.await_echo(&mut server, &load)?;
+        let measured = self.run(&mut server, &load)?;
         let name = &launch.name;
-        self.await_echo(&mut server)?;
-        let outcome = self.run(&server, self.duration, self.warmup)?;
-        if let Some(failure) = outcome.failure {
-            // If the server is gone, its own words say more than the generator's.
-            server.check()?;
-            bail!("{name}: {failure}");
-        }
-        let document = Document::deserialize(outcome.document)
-            .with_context(|| format!("{name}: reading what ringload wrote"))?;
-        Figures::of(document).with_context(|| format!("{name}: ringload measured nothing"))
+        measured.map_err(|failure| anyhow!("{name}: {failure}"))
     }
 
     /// Waits until the very load to come is answered rightly for a moment.
-    fn await_echo(&self, server: &mut Server) -> anyhow::Result<()> {
+    fn await_echo(&self, server: &mut Server, load: &RunOptions) -> anyhow::Result<()> {
         let deadline = Instant::now() + CHECK_LIMIT;
-        let mut duration = CHECK_DURATION;
+        let mut load = load.clone();
+        load.timing.warmup = Duration::ZERO;
+        load.timing.duration = Some(CHECK_DURATION);
         loop {
-            let Some(failure) = self.run(server, duration, Duration::ZERO)?.failure else {
+            let Err(failure) = self.run(server, &load)? else {
                 return Ok(());
             };
-            duration = SECOND_DURATION;
-            server.check()?;
-            check(self.interrupt)?;
+            load.timing.duration = Some(SECOND_DURATION);
             if Instant::now() >= deadline {
                 bail!("{} does not echo: {failure}", server.name);
             }
@@ -117,34 +129,20 @@ impl Match<'_> {
         }
     }
 
+    /// One run, or why it failed. If the server is gone its own words, which say more, are the error; so is a signal.
     fn run(
         &self,
-        server: &Server,
-        duration: Duration,
-        warmup: Duration,
-    ) -> anyhow::Result<Outcome> {
-        let generator = Generator {
-            cpus: &self.placement.generator_cpus,
-            directory: None,
-            interrupt: self.interrupt,
-        };
-        let mut arguments = vec!["run".to_owned(), server.url.clone()];
-        arguments.extend(self.load.iter().cloned());
-        arguments.extend(
-            [
-                ("--duration", milliseconds(duration)),
-                ("--warmup", milliseconds(warmup)),
-                ("--server-pid", server.id().to_string()),
-                ("--cpu", cpu_list(&self.placement.generator_cpus)),
-            ]
-            .into_iter()
-            .flat_map(|(name, value)| [name.to_owned(), value]),
-        );
-        generator.measure(&arguments, duration + warmup + RUN_MARGIN)
+        server: &mut Server,
+        load: &RunOptions,
+    ) -> anyhow::Result<Result<RoundFigures, String>> {
+        let measured = measure(load, self.interrupt);
+        check(self.interrupt)?;
+        let Measured { document, .. } = measured?;
+        if document.status != Status::Ok {
+            server.check()?;
+            return Ok(Err(document.error.unwrap_or_default()));
+        }
+        let figures = super::figures(document).context("nothing was measured")?;
+        Ok(Ok(figures))
     }
-}
-
-/// A length of time as an option of ringload takes it.
-fn milliseconds(time: Duration) -> String {
-    format!("{}ms", time.as_millis())
 }

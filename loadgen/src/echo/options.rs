@@ -68,15 +68,17 @@ impl ExchangeOptions {
         })
     }
 
-    /// What a visit sends, one message after the other: generated ones have `bytes`.
-    pub(crate) fn workload(&self, protocol: Protocol, bytes: usize, seed: u64) -> Workload {
+    /// What a session sends, one message after the other: generated ones are of `sizes`.
+    pub(crate) fn workload(&self, protocol: Protocol, sizes: &Sizes, seed: u64) -> Workload {
         let kinds = self.kinds(None);
-        let bytes = self.sizes(&Sizes::fixed(bytes)).bytes_max();
-        let pool = self.pool(kinds, bytes, &mut Random::new(seed, 0));
+        let sizes = self.sizes(sizes);
+        let bytes_max = sizes.bytes_max();
+        let pool = self.pool(kinds, bytes_max, &mut Random::new(seed, 0));
         Workload {
             kinds,
             dialogue: self.dialogue(),
-            ..Workload::simple(protocol, bytes, Arc::new(pool))
+            sizes,
+            ..Workload::simple(protocol, bytes_max, Arc::new(pool))
         }
     }
 

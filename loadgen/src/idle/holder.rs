@@ -21,9 +21,6 @@ use crate::session::{Crew, Visit};
 /// Connections being opened, or closed, at a time.
 const AT_ONCE: usize = 64;
 
-/// Payload of a sample echo.
-const MESSAGE_BYTES: usize = 32;
-
 /// Connections that must still echo after the hold, evenly spread over all.
 const SAMPLE: usize = 100;
 
@@ -85,11 +82,11 @@ impl<'a> Holder<'a> {
         seed: u64,
         interrupt: &'a Interrupt,
     ) -> anyhow::Result<Holder<'a>> {
-        let dialer = Arc::new(Dialer::from_options(&options.target)?);
-        let exchange = &options.exchange;
-        let workload = exchange.workload(dialer.protocol(), MESSAGE_BYTES, seed);
+        let load = &options.load;
+        let dialer = Arc::new(Dialer::from_options(&load.target)?);
+        let workload = load.exchange.workload(dialer.protocol(), &load.size, seed);
         let random = Random::new(seed, 1);
-        let crowd = Crowd::new(options.connections).context("creating an epoll set")?;
+        let crowd = Crowd::new(load.connections).context("creating an epoll set")?;
         let stop = interrupt.as_fd();
         crowd.watch(stop, STOP).context("watching for a signal")?;
         Ok(Holder {
@@ -97,8 +94,8 @@ impl<'a> Holder<'a> {
             crew: Crew::new(Clock::new(), dialer, workload.clone(), random),
             workload,
             seed,
-            connections: options.connections,
-            server_pids: options.server_pids.clone(),
+            connections: load.connections,
+            server_pids: options.place.server_pids.clone(),
             crowd,
             standing: Vec::new(),
             lost: 0,

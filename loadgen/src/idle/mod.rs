@@ -24,7 +24,7 @@ use crate::output::{check_writable, publish};
 use crate::progress::Progress;
 use crate::result::idle::{Growth, IdleResult, MachineTcp};
 use crate::result::{Document, Status};
-use crate::run::{observe, seed};
+use crate::run::seed;
 
 /// How often to look whether a server has given back what closed connections held.
 const SETTLE_LOOK: Duration = Duration::from_millis(100);
@@ -36,7 +36,8 @@ pub(crate) fn run(options: &IdleOptions) -> anyhow::Result<Status> {
     }
     options.check()?;
     options.gate.check("idle")?;
-    observe(&options.server_pids)?;
+    options.place.observe()?;
+    options.place.take()?;
     let interrupt = Interrupt::install().context("taking over signals")?;
     let mut document = measure(options, &interrupt)?;
     publish(&mut document, &options.gate, &options.output)?;
@@ -73,7 +74,7 @@ fn measure(options: &IdleOptions, interrupt: &Interrupt) -> anyhow::Result<Docum
         if trouble.is_server_gone {
             return None;
         }
-        let memory = family_memory(&options.server_pids);
+        let memory = family_memory(&options.place.server_pids);
         if let Err(error) = &memory {
             trouble.is_server_gone = true;
             trouble.failed(format!(
@@ -87,7 +88,7 @@ fn measure(options: &IdleOptions, interrupt: &Interrupt) -> anyhow::Result<Docum
         error: None,
         is_server_gone: false,
     };
-    let seed = seed(options.seed)?;
+    let seed = seed(options.load.seed)?;
     let mut holder = Holder::new(options, seed, interrupt)?;
     let memory_before = read_memory(&mut trouble);
     let tcp_before = MachineTcpReading::take();
@@ -95,13 +96,13 @@ fn measure(options: &IdleOptions, interrupt: &Interrupt) -> anyhow::Result<Docum
     let progress = Progress::new(options.output.quiet);
     let began = Instant::now();
     let opened = holder.open(|opened| {
-        let share = opened as f64 / options.connections as f64;
+        let share = opened as f64 / options.load.connections as f64;
         progress.show("connecting", share, format!("{opened} connections"));
     })?;
     progress.finish();
     let opening_seconds = began.elapsed().as_secs_f64();
     if let Some(error) = &opened.error {
-        let (stood, asked) = (opened.connections, options.connections);
+        let (stood, asked) = (opened.connections, options.load.connections);
         trouble.failed(format!(
             "{stood} of {asked} connections stood when the next failed: {error}"
         ));

@@ -3,7 +3,7 @@
 use super::options::IdleOptions;
 use crate::quantity::grouped;
 use crate::result::idle::IdleResult;
-use crate::result::load::{Load, Loop, Message};
+use crate::result::load::{Load, Loop};
 use crate::result::{Checks, Document, Outcome, Status};
 
 /// What the server agreed to, and where it was; `None` if it never answered.
@@ -21,28 +21,19 @@ pub(super) fn document(
     ending: (Status, Option<String>),
     result: IdleResult,
 ) -> Document {
-    let exchange = &options.exchange;
     let load = Load {
-        urls: vec![options.target.urls[0].url.clone()],
         addresses: met.address.into_iter().collect(),
-        protocol: options.target.protocol().to_string(),
         tls: met.tls,
         loop_kind: Loop::Idle,
-        connections: options.connections,
-        message: Message {
-            kind: exchange.kinds(None).name().to_owned(),
-            given: exchange.message.as_ref().map(|it| it.text().to_owned()),
-            expect: exchange.expect.to_string(),
-            fragments: 1,
-            ..Message::default()
-        },
         threads: 1,
+        cpus: options.place.cpus(),
         engine: "epoll".to_owned(),
         engine_reason: "idle connections need no other".to_owned(),
-        server_pids: options.server_pids.clone(),
-        seed: met.seed,
+        server_pids: options.place.server_pids.clone(),
         duration_seconds: options.hold.as_secs_f64(),
-        ..Load::default()
+        ..options
+            .load
+            .describe(options.load.exchange.kinds(None), met.seed)
     };
     let summary = summary(ending.0, &result);
     Document {

@@ -45,6 +45,11 @@ impl GateOptions {
             };
             return Err(UsageError(format!("--fail-if {condition}: {why}")));
         }
+        self.check_files()
+    }
+
+    /// Refuses files that cannot be written.
+    pub(crate) fn check_files(&self) -> Result<(), UsageError> {
         self.junit.as_deref().map_or(Ok(()), check_file)?;
         self.summary.as_deref().map_or(Ok(()), check_appended)
     }

@@ -22,7 +22,7 @@ pub struct Table {
 
 impl Table {
     /// A table that says this first.
-    pub(super) fn of(sentence: &str) -> Table {
+    pub(crate) fn of(sentence: &str) -> Table {
         Table {
             sentence: sentence.to_owned(),
             ..Table::default()
@@ -35,7 +35,7 @@ impl Table {
     }
 
     /// Sets the grid.
-    pub(super) fn grid<const N: usize>(
+    pub(crate) fn grid<const N: usize>(
         &mut self,
         heading: [&str; N],
         rows: impl IntoIterator<Item = [String; N]>,

@@ -9,6 +9,7 @@
 )]
 
 pub mod capacity;
+pub mod compare;
 pub mod figures;
 pub mod gate;
 pub mod idle;
@@ -21,6 +22,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use self::capacity::CapacityResult;
+use self::compare::CompareResult;
 use self::figures::Figures;
 use self::gate::GateResult;
 use self::idle::IdleResult;
@@ -68,6 +70,8 @@ pub enum Outcome {
     Capacity(Option<CapacityResult>),
     /// Several runs at the same time, as one.
     Merge(Option<Box<MergeResult>>),
+    /// Two commands in interleaved rounds, and how they differ.
+    Compare(Box<CompareResult>),
 }
 
 impl Outcome {
@@ -79,6 +83,7 @@ impl Outcome {
             Outcome::Idle(_) => "idle",
             Outcome::Capacity(_) => "capacity",
             Outcome::Merge(_) => "merge",
+            Outcome::Compare(_) => "compare",
         }
     }
 }

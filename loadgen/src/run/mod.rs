@@ -27,16 +27,14 @@ use self::series::Series;
 use self::threads::{Gathered, gather};
 use crate::engine::select;
 use crate::interrupt::Interrupt;
-use crate::load::{Plan, pin, start};
-use crate::observe::others::InterruptTime;
-use crate::observe::process::{cpu_source, tasks};
+use crate::load::{Plan, start};
 use crate::output::{check_file, check_writable, csv, histogram, publish};
 use crate::result::load::Loop;
 use crate::result::{Document, Status};
 use crate::run::options::RunOptions;
 use crate::run::window::Observed;
 use crate::slow::SlowReaders;
-use crate::usage::{UsageError, make_room_for};
+use crate::usage::make_room_for;
 
 /// How long the last replies and the closing handshakes may take.
 const DRAIN: Patience = Patience {
@@ -86,21 +84,20 @@ pub(crate) fn run(options: &RunOptions) -> anyhow::Result<Status> {
 
 /// Loads as asked and sums up; prints nothing but the live view.
 pub fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Result<Measured> {
-    let traffic = &options.traffic;
+    let RunOptions {
+        load,
+        traffic,
+        timing,
+        ..
+    } = options;
     let beside = traffic.slow_readers.saturating_add(traffic.heavy);
-    make_room_for(traffic.connections.saturating_add(beside))?;
+    make_room_for(load.connections.saturating_add(beside))?;
     options.check()?;
-    let observed = observe(&traffic.server_pids)?;
-    if let Some(cpus) = &traffic.cpu {
-        pin(&cpus.0).map_err(|error| {
-            UsageError(format!(
-                "--cpu: the kernel does not allow these CPUs ({error})"
-            ))
-        })?;
-    }
+    let observed = options.place.observe()?;
+    options.place.take()?;
     let selection = select(traffic.engine)
         .context("io_uring cannot be used here; --engine epoll does without")?;
-    let plan = Arc::new(plan::plan(options, &selection, seed(traffic.seed)?)?);
+    let plan = Arc::new(plan::plan(options, &selection, seed(load.seed)?)?);
     let timeline = plan.schedule.as_ref().map(|(timeline, _)| &**timeline);
     let working = Arc::clone(&plan);
     let threads = start(&plan.control, move |line| working.work(line));
@@ -112,9 +109,9 @@ pub fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Result<Me
         observed: &observed,
         timeline,
         parties: plan.control.lines.len() + usize::from(slow_readers.is_some()),
-        connections: traffic.connections + traffic.heavy,
-        warmup: options.warmup,
-        duration: plan::duration(options),
+        connections: load.connections + traffic.heavy,
+        warmup: timing.warmup,
+        duration: timing.duration(),
         drain: DRAIN,
         hdr_log: options.hdr_log.as_deref(),
         start_at: options.start_at,
@@ -148,23 +145,6 @@ fn slow_readers(plan: &Plan, count: usize) -> anyhow::Result<Option<SlowReaders>
     let numbers = first..first + count;
     let readers = SlowReaders::start(&plan.dialer, &plan.control, numbers, plan.seed);
     readers.map(Some).context("starting a thread")
-}
-
-/// Checks that the server's processes can be read.
-pub(crate) fn observe(server_pids: &[i32]) -> Result<Observed, UsageError> {
-    let source = cpu_source();
-    for &pid in server_pids {
-        tasks(pid, source).map_err(|error| {
-            UsageError(format!(
-                "--server-pid {pid}: that process cannot be read ({error})"
-            ))
-        })?;
-    }
-    Ok(Observed {
-        server_pids: server_pids.to_vec(),
-        source,
-        interrupts: InterruptTime::find(),
-    })
 }
 
 /// The seed asked for, or one from the kernel.

@@ -1,6 +1,7 @@
-//! `ringload run`, and the part of it that `ringload knee` shares.
+//! What a load is asked to be: the arguments that commands share, and those of `ringload run`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use clap::{Args, Parser, ValueEnum};
@@ -8,15 +9,22 @@ use clap::{Args, Parser, ValueEnum};
 use crate::dial::options::TargetOptions;
 use crate::echo::options::ExchangeOptions;
 use crate::engine::Choice;
-use crate::load::{Threads, parse_threads};
+use crate::load::{Threads, allowed_cpus, parse_threads, pin};
+use crate::observe::others::InterruptTime;
+use crate::observe::process::{cpu_source, tasks};
 use crate::output::OutputOptions;
 use crate::output::gate::GateOptions;
 use crate::payload::Kinds;
 use crate::payload::size::Sizes;
 use crate::quantity::{CpuList, parse_cpu_list, parse_duration, parse_size};
-use crate::schedule::{Arrivals, Rates};
+use crate::result::load::{Load, Loop, Message, Rate};
+use crate::run::window::Observed;
+use crate::schedule::{Arrivals, Rates, Timeline};
 use crate::target::Protocol;
 use crate::usage::{UsageError, at_least_one, first_line};
+
+/// How long is measured if nobody says.
+const DURATION: Duration = Duration::from_secs(5);
 
 /// Furthest time to begin at, in seconds from now.
 const START_SECONDS_MAX: f64 = 1000.0 * 366.0 * 86_400.0;
@@ -27,13 +35,16 @@ const FRAGMENTS_MAX: usize = 1000;
 /// What a message in flight takes beside its payload: its header, and what is remembered of it.
 const MESSAGE_OVERHEAD_BYTES: usize = 48;
 
-/// Most bytes in flight over all connections of a closed loop: each is held in a send buffer.
+/// Most bytes in flight over all connections: each is held in a send buffer.
 const IN_FLIGHT_BYTES_MAX: usize = 4 << 30;
 
-/// What is sent, over how many connections, and by whom.
+/// What every command takes that loads a server.
 #[derive(Args, Clone, Debug)]
-pub struct TrafficOptions {
-    /// Connections, spread evenly over the threads
+pub struct LoadArgs {
+    #[command(flatten)]
+    pub(crate) target: TargetOptions,
+
+    /// Connections, spread evenly over the threads; of churn, those at a time
     #[arg(long, short, default_value_t = 64, value_name = "N")]
     pub connections: usize,
 
@@ -45,6 +56,52 @@ pub struct TrafficOptions {
     #[command(flatten)]
     pub(crate) exchange: ExchangeOptions,
 
+    /// Load threads; auto is one for each CPU that may be used
+    #[arg(long, short, default_value = "auto", value_name = "N|auto", value_parser = parse_threads)]
+    pub(crate) threads: Threads,
+
+    /// Seed of all that is random: payloads, sizes, masking keys, Poisson arrivals [default: from the kernel]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+}
+
+/// Where the two sides are.
+#[derive(Args, Clone, Debug, Default)]
+pub struct PlaceArgs {
+    /// Run on these CPUs only, each load thread on one of them: 1 or 0,2-3
+    #[arg(long, value_name = "LIST", value_parser = parse_cpu_list)]
+    pub cpu: Option<CpuList>,
+
+    /// A process of the server, for its CPU time and memory and those of the processes that it
+    /// started; repeatable
+    #[arg(long = "server-pid", value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
+    pub(crate) server_pids: Vec<i32>,
+}
+
+/// When there is load, and how much of it at a rate.
+#[derive(Args, Clone, Debug)]
+pub struct TimingArgs {
+    /// Open loop: messages (of churn, sessions) per second over all connections, whatever the server does: 50k; a
+    /// ramp 1k..50k/30s; steps 1k/10s,2k/10s. Latency then counts from when each was due
+    #[arg(long, short = 'q', value_name = "RATE", value_parser = Rates::parse)]
+    pub rate: Option<Rates>,
+
+    /// When those of an open loop are due
+    #[arg(long, value_enum, default_value_t = Arrivals::Even, requires = "rate")]
+    pub(crate) arrivals: Arrivals,
+
+    /// How long to measure [default: 5s, or as long as the steps of --rate]
+    #[arg(long, short, value_name = "TIME", value_parser = parse_duration)]
+    pub duration: Option<Duration>,
+
+    /// Load before that, which does not count; of an open loop, at its first rate
+    #[arg(long, default_value = "1s", value_name = "TIME", value_parser = parse_duration)]
+    pub warmup: Duration,
+}
+
+/// What messages are beside their size, and what presses beside them.
+#[derive(Args, Clone, Debug)]
+pub struct TrafficArgs {
     /// Text messages: valid UTF-8 with characters of one to four bytes
     #[arg(long, conflicts_with_all = ["binary", "mixed"])]
     pub(crate) text: bool,
@@ -94,26 +151,21 @@ pub struct TrafficOptions {
     #[arg(long, default_value = "64KiB", value_name = "SIZE", value_parser = parse_size, requires = "heavy")]
     pub(crate) heavy_size: usize,
 
-    /// Load threads; auto is one for each CPU that may be used
-    #[arg(long, short, default_value = "auto", value_name = "N|auto", value_parser = parse_threads)]
-    pub(crate) threads: Threads,
-
-    /// Run on these CPUs only, each load thread on one of them: 1 or 0,2-3
-    #[arg(long, value_name = "LIST", value_parser = parse_cpu_list)]
-    pub cpu: Option<CpuList>,
-
-    /// A process of the server, for its CPU time and memory and those of the processes that it
-    /// started; repeatable
-    #[arg(long = "server-pid", value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
-    pub(crate) server_pids: Vec<i32>,
-
     /// How to move bytes; auto takes io_uring where it works
     #[arg(long, value_enum, default_value_t = Choice::Auto)]
     pub engine: Choice,
+}
 
-    /// Seed of payloads, masking keys and Poisson arrivals [default: from the kernel]
-    #[arg(long, value_name = "N")]
-    pub(crate) seed: Option<u64>,
+/// What decides when a message is sent where there is no schedule.
+#[derive(Args, Clone, Debug, Default)]
+pub struct LoopArgs {
+    /// Closed loop: messages in flight per connection [default: 1]
+    #[arg(long, alias = "depth", value_name = "N", conflicts_with_all = ["rate", "duplex"])]
+    pub in_flight: Option<usize>,
+
+    /// Full duplex: keep both directions full, as fast as the sockets take it
+    #[arg(long, conflicts_with = "rate")]
+    pub(crate) duplex: bool,
 }
 
 /// How closely replies are compared.
@@ -138,37 +190,25 @@ impl Verify {
 /// `ringload run`.
 #[derive(Args, Clone, Debug)]
 pub struct RunOptions {
+    /// Where to, over how many connections.
     #[command(flatten)]
-    pub(crate) target: TargetOptions,
+    pub load: LoadArgs,
 
     /// What is sent.
     #[command(flatten)]
-    pub traffic: TrafficOptions,
+    pub traffic: TrafficArgs,
 
-    /// Closed loop: messages in flight per connection [default: 1]
-    #[arg(long, value_name = "N", conflicts_with_all = ["rate", "duplex"])]
-    pub depth: Option<usize>,
+    /// How much at a time.
+    #[command(flatten)]
+    pub pace: LoopArgs,
 
-    /// Open loop: messages per second over all connections, whatever the server does: 50k; a ramp
-    /// 1k..50k/30s; steps 1k/10s,2k/10s. Latency then counts from when each message was due
-    #[arg(long, short = 'q', value_name = "RATE", value_parser = Rates::parse, conflicts_with = "duplex")]
-    pub rate: Option<Rates>,
+    /// For how long.
+    #[command(flatten)]
+    pub timing: TimingArgs,
 
-    /// When the messages of an open loop are due
-    #[arg(long, value_enum, default_value_t = Arrivals::Even, requires = "rate")]
-    pub(crate) arrivals: Arrivals,
-
-    /// Full duplex: keep both directions full, as fast as the sockets take it
-    #[arg(long)]
-    pub(crate) duplex: bool,
-
-    /// How long to measure [default: 5s, or as long as the steps of --rate]
-    #[arg(long, short, value_name = "TIME", value_parser = parse_duration)]
-    pub duration: Option<Duration>,
-
-    /// Load before that, which does not count; of an open loop, at its first rate
-    #[arg(long, default_value = "1s", value_name = "TIME", value_parser = parse_duration)]
-    pub warmup: Duration,
+    /// By whom, and who is observed.
+    #[command(flatten)]
+    pub place: PlaceArgs,
 
     /// Begin the load at this time, in seconds since 1970, so that several machines begin together
     #[arg(long, value_name = "UNIX_SECONDS")]
@@ -194,58 +234,196 @@ pub struct RunOptions {
     pub(crate) hdr_log: Option<PathBuf>,
 }
 
-impl TrafficOptions {
-    /// What messages are.
-    pub(crate) fn kinds(&self) -> Kinds {
+impl LoadArgs {
+    /// How long messages are.
+    pub(crate) fn sizes(&self) -> Sizes {
+        self.exchange.sizes(&self.size)
+    }
+
+    /// How many load threads: no more than there are connections, if it is for us to say.
+    pub(crate) fn threads(&self) -> usize {
+        match self.threads {
+            Threads::Count(threads) => threads,
+            Threads::Auto => allowed_cpus().clamp(1, self.connections),
+        }
+    }
+
+    /// What the result tells of it: messages of `kinds`.
+    pub(crate) fn describe(&self, kinds: Kinds, seed: u64) -> Load {
+        let (exchange, sizes) = (&self.exchange, self.sizes());
+        let urls = self.target.urls.iter();
+        let verify = if exchange.expect.is_exact() {
+            "full"
+        } else {
+            "none"
+        };
+        Load {
+            urls: urls.map(|target| target.url.clone()).collect(),
+            protocol: self.target.protocol().to_string(),
+            connections: self.connections,
+            message: Message {
+                kind: kinds.name().to_owned(),
+                size: sizes.text().to_owned(),
+                bytes_min: sizes.bytes_min(),
+                bytes_max: sizes.bytes_max(),
+                given: exchange.message.as_ref().map(|it| it.text().to_owned()),
+                expect: exchange.expect.to_string(),
+                fragments: 1,
+                verify: verify.to_owned(),
+            },
+            threads: self.threads(),
+            seed,
+            ..Load::default()
+        }
+    }
+
+    /// Refuses what cannot be: messages of `kinds`, so many of them in flight per connection. The error says what
+    /// would be right.
+    pub(crate) fn check(&self, kinds: Kinds, in_flight: usize) -> Result<(), UsageError> {
+        at_least_one("connections", self.connections)?;
+        at_least_one("in-flight", in_flight)?;
+        if let Threads::Count(threads) = self.threads {
+            at_least_one("threads", threads)?;
+            if threads > self.connections {
+                return Err(UsageError(format!(
+                    "--threads {threads} is more than --connections {}; each thread needs one",
+                    self.connections
+                )));
+            }
+        }
+        let (protocol, deflate) = (self.target.protocol(), self.target.deflate);
+        self.exchange.check(protocol, kinds, deflate)?;
+        if protocol == Protocol::Tcp && self.size.bytes_min() == 0 {
+            return Err(UsageError(
+                "--size is 0, which a TCP echo cannot answer; give at least 1".to_owned(),
+            ));
+        }
+        let each = self.sizes().bytes_max() + MESSAGE_OVERHEAD_BYTES;
+        let bytes = each
+            .saturating_mul(in_flight)
+            .saturating_mul(self.connections);
+        if bytes > IN_FLIGHT_BYTES_MAX {
+            return Err(UsageError(format!(
+                "--connections × --in-flight × --size is {bytes} bytes in flight; at most 4GiB"
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl PlaceArgs {
+    /// Keeps this thread, and those that it will start, on the CPUs asked for.
+    pub(crate) fn take(&self) -> Result<(), UsageError> {
+        let cpus = self.cpu.as_ref().map(|cpus| pin(&cpus.0));
+        cpus.unwrap_or(Ok(())).map_err(|error| {
+            let why = format!("--cpu: the kernel does not allow these CPUs ({error})");
+            UsageError(why)
+        })
+    }
+
+    /// CPUs for the threads, in turn; empty leaves it to the kernel.
+    pub(crate) fn cpus(&self) -> Vec<usize> {
+        self.cpu
+            .as_ref()
+            .map_or_else(Vec::new, |cpus| cpus.0.clone())
+    }
+
+    /// Checks that the server's processes can be read.
+    pub(crate) fn observe(&self) -> Result<Observed, UsageError> {
+        let source = cpu_source();
+        for &pid in &self.server_pids {
+            tasks(pid, source).map_err(|error| {
+                let why = format!("--server-pid {pid}: that process cannot be read ({error})");
+                UsageError(why)
+            })?;
+        }
+        Ok(Observed {
+            server_pids: self.server_pids.clone(),
+            source,
+            interrupts: InterruptTime::find(),
+        })
+    }
+}
+
+impl TimingArgs {
+    /// How long to measure.
+    pub(crate) fn duration(&self) -> Duration {
+        let steps = self.rate.as_ref().and_then(Rates::length);
+        self.duration.or(steps).unwrap_or(DURATION)
+    }
+
+    /// The schedule of an open loop.
+    pub(crate) fn timeline(&self) -> Option<Arc<Timeline>> {
+        let rates = self.rate.as_ref()?;
+        Some(Arc::new(rates.timeline(self.warmup)))
+    }
+
+    /// The same load, with what the result tells of when it was.
+    pub(crate) fn describe(&self, load: Load) -> Load {
+        let rate = self.rate.as_ref().map(|rates| Rate {
+            text: rates.text().to_owned(),
+            arrivals: self.arrivals.name().to_owned(),
+        });
+        let loop_kind = rate.as_ref().map_or(Loop::Closed, |_| Loop::Open);
+        Load {
+            rate,
+            loop_kind,
+            warmup_seconds: self.warmup.as_secs_f64(),
+            duration_seconds: self.duration().as_secs_f64(),
+            ..load
+        }
+    }
+
+    /// Refuses to measure for no time at all.
+    pub(crate) fn check(&self) -> Result<(), UsageError> {
+        not_zero("duration", self.duration())
+    }
+}
+
+/// Refuses a length of time that is none.
+pub(crate) fn not_zero(name: &str, time: Duration) -> Result<(), UsageError> {
+    if time.is_zero() {
+        return Err(UsageError(format!("--{name} is 0; give a time such as 5s")));
+    }
+    Ok(())
+}
+
+impl TrafficArgs {
+    /// What messages are, where `load` may have one of its own.
+    pub(crate) fn kinds(&self, load: &LoadArgs) -> Kinds {
         let asked = match (self.text, self.binary, self.mixed) {
             (true, _, _) => Some(Kinds::Text),
             (_, true, _) => Some(Kinds::Binary),
             (_, _, true) => Some(Kinds::Mixed),
             _ => None,
         };
-        self.exchange.kinds(asked)
+        load.exchange.kinds(asked)
     }
 
-    /// How long they are.
-    pub(crate) fn sizes(&self) -> Sizes {
-        self.exchange.sizes(&self.size)
-    }
-
-    /// Refuses what cannot be run. The error says what would be right.
-    pub(crate) fn check(&self, protocol: Protocol) -> Result<(), UsageError> {
-        at_least_one("connections", self.connections)?;
+    /// Refuses what cannot be sent so. The error says what would be right.
+    pub(crate) fn check(&self, load: &LoadArgs) -> Result<(), UsageError> {
+        let refused = |what: &str| Err(UsageError(what.to_owned()));
         at_least_one("fragments", self.fragments)?;
         if self.fragments > FRAGMENTS_MAX {
-            return Err(UsageError(format!(
-                "--fragments {} is too many; give at most {FRAGMENTS_MAX}",
-                self.fragments
-            )));
-        }
-        if let Threads::Count(threads) = self.threads {
-            at_least_one("threads", threads)?;
-            if threads > self.connections {
-                return Err(UsageError(format!(
-                    "--threads {threads} is more than --connections {}; each thread needs a connection",
-                    self.connections
-                )));
-            }
-        }
-        if self.ping_every.is_some_and(|every| every.is_zero()) {
-            return Err(UsageError(
-                "--ping-every is 0; give a time such as 1s".to_owned(),
+            let fragments = self.fragments;
+            return refused(&format!(
+                "--fragments {fragments} is too many; give at most {FRAGMENTS_MAX}"
             ));
         }
-        if protocol == Protocol::Tcp {
-            if self.size.bytes_min() == 0 || self.heavy_size == 0 {
-                return Err(UsageError(
-                    "--size is 0, which a TCP echo cannot answer; give at least 1".to_owned(),
-                ));
+        not_zero("ping-every", self.ping_every.unwrap_or(DURATION))?;
+        if self.slow_readers > 0 && load.target.urls.iter().any(|url| url.tls) {
+            return refused("--slow-readers speak no TLS; give ws:// or tcp:// URLs");
+        }
+        if load.target.protocol() == Protocol::Tcp {
+            if self.heavy_size == 0 {
+                return refused(
+                    "--heavy-size is 0, which a TCP echo cannot answer; give at least 1",
+                );
             }
             if self.fragments > 1 || self.ping_every.is_some() {
-                return Err(UsageError(
-                    "--fragments and --ping-every are WebSocket's; a TCP echo has neither"
-                        .to_owned(),
-                ));
+                return refused(
+                    "--fragments and --ping-every are WebSocket's; a TCP echo has neither",
+                );
             }
         }
         Ok(())
@@ -269,6 +447,32 @@ fn check_start(start_at: f64) -> Result<(), UsageError> {
 }
 
 impl RunOptions {
+    /// A run that another command makes: quiet, and with no files of its own.
+    pub(crate) fn within(
+        load: LoadArgs,
+        traffic: TrafficArgs,
+        pace: LoopArgs,
+        timing: TimingArgs,
+        place: PlaceArgs,
+    ) -> RunOptions {
+        RunOptions {
+            load,
+            traffic,
+            pace,
+            timing,
+            place,
+            start_at: None,
+            gate: GateOptions::default(),
+            output: OutputOptions {
+                json: None,
+                quiet: true,
+            },
+            csv: None,
+            histogram: None,
+            hdr_log: None,
+        }
+    }
+
     /// What `ringload run` takes `words` for. The error is what it would say of them, in one line.
     pub fn parse(words: impl IntoIterator<Item = String>) -> Result<RunOptions, UsageError> {
         #[derive(Parser)]
@@ -283,42 +487,16 @@ impl RunOptions {
     }
 
     /// Messages in flight of a closed loop.
-    pub(crate) fn depth(&self) -> usize {
-        self.depth.unwrap_or(1)
+    pub(crate) fn in_flight(&self) -> usize {
+        self.pace.in_flight.unwrap_or(1)
     }
 
     /// Refuses what cannot be run. The error says what would be right.
     pub fn check(&self) -> Result<(), UsageError> {
-        let TrafficOptions { exchange, .. } = &self.traffic;
-        let protocol = self.target.protocol();
-        self.traffic.check(protocol)?;
-        exchange.check(protocol, self.traffic.kinds(), self.target.deflate)?;
-        if self.traffic.slow_readers > 0 && self.target.urls.iter().any(|url| url.tls) {
-            return Err(UsageError(
-                "--slow-readers speak no TLS; give ws:// or tcp:// URLs".to_owned(),
-            ));
-        }
-        at_least_one("depth", self.depth())?;
-        if self.duration.is_some_and(|duration| duration.is_zero()) {
-            return Err(UsageError(
-                "--duration is 0; give a time such as 5s".to_owned(),
-            ));
-        }
-        if let Some(start_at) = self.start_at {
-            check_start(start_at)?;
-        }
-        let in_flight = self
-            .traffic
-            .sizes()
-            .bytes_max()
-            .saturating_add(MESSAGE_OVERHEAD_BYTES)
-            .saturating_mul(self.depth())
-            .saturating_mul(self.traffic.connections);
-        if in_flight > IN_FLIGHT_BYTES_MAX {
-            return Err(UsageError(format!(
-                "--connections × --depth × --size is {in_flight} bytes in flight; at most 4GiB"
-            )));
-        }
-        Ok(())
+        self.load
+            .check(self.traffic.kinds(&self.load), self.in_flight())?;
+        self.traffic.check(&self.load)?;
+        self.timing.check()?;
+        self.start_at.map_or(Ok(()), check_start)
     }
 }

@@ -231,7 +231,10 @@ impl Bench<'_> {
         for _ in 0..LONGER_MAX {
             match self.measure_once(&options, trial)? {
                 Some(document) => return Ok(document),
-                None => options.duration = options.duration.map(|duration| LONGER * duration),
+                None => {
+                    options.timing.duration =
+                        options.timing.duration.map(|duration| LONGER * duration)
+                }
             }
         }
         Err(Ending::Failed(format!(
@@ -265,7 +268,7 @@ impl Bench<'_> {
     /// What a user would type for it.
     fn run_options(&self, url: &str, trial: &Trial, verify: Verify) -> RunOptions {
         let (pace, value) = match trial.depth {
-            Some(depth) => ("--depth", depth.to_string()),
+            Some(depth) => ("--in-flight", depth.to_string()),
             None => ("--rate", SCHEDULE_RATE.to_string()),
         };
         let connections = trial.connections.to_string();
@@ -285,13 +288,13 @@ impl Bench<'_> {
         };
         let is_test_of_schedule = trial.depth.is_none() && verify == Verify::Full;
         let times = if is_test_of_schedule { 2 } else { 1 };
-        options.duration = Some(self.options.duration * times);
-        options.warmup = WARMUP.min(self.options.duration);
+        options.timing.duration = Some(self.options.duration * times);
+        options.timing.warmup = WARMUP.min(self.options.duration);
         options.traffic.engine = self.options.engine;
         options.traffic.verify = verify;
         if !self.placement.generator.is_empty() {
             let cpus = self.placement.generator.clone();
-            options.traffic.cpu = Some(CpuList(cpus));
+            options.place.cpu = Some(CpuList(cpus));
         }
         options
     }
@@ -397,16 +400,16 @@ mod tests {
             for verify in [Verify::Full, Verify::Sample] {
                 let run = bench.run_options("ws://127.0.0.1:1/", trial, verify);
                 assert!(run.check().is_ok());
-                assert_eq!(run.rate.is_some(), trial.depth.is_none());
-                assert_eq!(run.traffic.size.bytes_max(), trial.message_bytes);
+                assert_eq!(run.timing.rate.is_some(), trial.depth.is_none());
+                assert_eq!(run.load.size.bytes_max(), trial.message_bytes);
                 assert_eq!(
-                    (run.depth, run.traffic.connections),
+                    (run.pace.in_flight, run.load.connections),
                     (trial.depth, trial.connections)
                 );
                 assert!(run.traffic.verify == verify && run.output.quiet);
                 let is_schedule = trial.depth.is_none() && verify == Verify::Full;
                 let ms = if is_schedule { 600 } else { 300 };
-                assert_eq!(run.duration, Some(Duration::from_millis(ms)));
+                assert_eq!(run.timing.duration, Some(Duration::from_millis(ms)));
             }
         }
     }

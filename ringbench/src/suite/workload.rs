@@ -214,8 +214,8 @@ impl Workload {
         let checked = match Options::try_parse_from(words) {
             Ok(options) => match options.command {
                 Command::Run(options) => options.check(),
-                Command::Storm(options) => options.check(),
-                Command::Knee(options) => options.check(),
+                Command::Churn(options) => options.check(),
+                Command::Capacity(options) => options.check(),
                 _ => Ok(()),
             },
             Err(error) => {

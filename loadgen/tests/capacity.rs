@@ -1,4 +1,4 @@
-//! `ringload knee` as a user meets it, against a fake server. The search itself is tested without a
+//! `ringload capacity` as a user meets it, against a fake server. The search itself is tested without a
 //! clock, beside its code: here nothing depends on how fast the machine is.
 
 mod support;
@@ -19,9 +19,9 @@ fn ringload(arguments: &[&str]) -> Output {
 }
 
 /// Searches on epoll with few connections, in steps of a second; the JSON goes to standard output.
-fn knee(url: &str, arguments: &[&str]) -> (Option<i32>, Value, String) {
+fn capacity(url: &str, arguments: &[&str]) -> (Option<i32>, Value, String) {
     let usual = [
-        "knee",
+        "capacity",
         url,
         "--engine",
         "epoll",
@@ -49,7 +49,7 @@ fn a_search_reports_its_curve() {
     let csv = folder.path().join("curve.csv");
     let url = format!("ws://{}", serve(Habit::Right));
     let pid = std::process::id().to_string();
-    let (code, document, errors) = knee(
+    let (code, document, errors) = capacity(
         &url,
         &[
             "--slo",
@@ -102,7 +102,7 @@ fn a_search_reports_its_curve() {
 #[test]
 fn an_objective_that_no_server_meets_is_status_3() {
     let url = format!("ws://{}", serve(Habit::Right));
-    let (code, document, errors) = knee(&url, &["--slo", "p50<1ns", "--quiet"]);
+    let (code, document, errors) = capacity(&url, &["--slo", "p50<1ns", "--quiet"]);
     assert_eq!(code, Some(3), "{errors}");
     assert_eq!(document["status"], "missed");
     assert!(document["best"].is_null());
@@ -118,7 +118,7 @@ fn an_objective_that_no_server_meets_is_status_3() {
 #[test]
 fn wrong_echoes_are_a_failure() {
     let url = format!("ws://{}", serve(Habit::Corrupt(3)));
-    let (code, document, errors) = knee(&url, &["--slo", "max<60s"]);
+    let (code, document, errors) = capacity(&url, &["--slo", "max<60s"]);
     assert_eq!(
         (code, document["status"].as_str()),
         (Some(1), Some("failed")),
@@ -142,7 +142,7 @@ fn a_server_that_is_not_there_is_a_failure() {
     socket.bind(&any.into()).unwrap();
     let address = socket.local_addr().unwrap().as_socket().unwrap();
     let url = format!("ws://{address}");
-    let output = ringload(&["knee", &url, "--connections", "1", "--step", "200ms"]);
+    let output = ringload(&["capacity", &url, "--connections", "1", "--step", "200ms"]);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{errors}");
     assert!(errors.contains("refused"), "{errors}");
@@ -160,7 +160,7 @@ fn what_cannot_be_followed_is_status_2() {
         (&["--step", "0s"], "--step is 0"),
         (&["--csv", "/nowhere/curve.csv"], "cannot be written"),
     ] {
-        let output = ringload(&[&["knee", "ws://127.0.0.1:1"], arguments].concat());
+        let output = ringload(&[&["capacity", "ws://127.0.0.1:1"], arguments].concat());
         let errors = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {errors}");
         assert!(errors.contains(phrase), "{arguments:?}: {errors}");
@@ -170,12 +170,12 @@ fn what_cannot_be_followed_is_status_2() {
 #[test]
 fn an_interrupt_keeps_the_steps_so_far() {
     let folder = tempfile::tempdir().unwrap();
-    let json = folder.path().join("knee.json");
+    let json = folder.path().join("capacity.json");
     let url = format!("ws://{}", serve(Habit::Right));
     // Far more steps than anybody waits for, and each is told as soon as it is over.
     let mut child = Command::new(env!("CARGO_BIN_EXE_ringload"))
         .args([
-            "knee",
+            "capacity",
             &url,
             "--engine",
             "epoll",

@@ -1,4 +1,4 @@
-//! `ringload storm` against fake servers that run in this process.
+//! `ringload churn` against fake servers that run in this process.
 
 mod visited;
 
@@ -11,7 +11,7 @@ use visited::Server;
 
 fn command(url: &str, arguments: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringload"));
-    command.args(["storm", url, "--json", "-", "--connections", "4"]);
+    command.args(["churn", url, "--json", "-", "--connections", "4"]);
     command.args(arguments.split_ascii_whitespace());
     command
 }
@@ -25,8 +25,8 @@ fn document(output: &Output) -> Value {
         .unwrap_or_else(|error| panic!("{error}: {}", stderr(output)))
 }
 
-/// A storm at a server, for 300 ms unless told otherwise: exit status, document, standard error.
-fn storm(server: &Server, arguments: &str) -> (Option<i32>, Value, String) {
+/// Churn at a server, for 300 ms unless told otherwise: exit status, document, standard error.
+fn churn(server: &Server, arguments: &str) -> (Option<i32>, Value, String) {
     let mut arguments = arguments.to_owned();
     for (option, value) in [("--duration", "300ms"), ("--warmup", "50ms")] {
         if !arguments.contains(option) {
@@ -62,7 +62,7 @@ fn in_turn<const N: usize>(manners: [Manner; N]) -> impl Fn(usize) -> Manner {
 }
 
 #[test]
-fn visits_are_counted_timed_and_accounted() {
+fn sessions_are_counted_timed_and_accounted() {
     let pid = std::process::id();
     for threads in [1, 2] {
         for (scheme, server) in [
@@ -103,12 +103,12 @@ fn visits_are_counted_timed_and_accounted() {
 }
 
 #[test]
-fn a_storm_is_over_after_the_visits_asked_for_long_before_its_time() {
+fn it_is_over_after_the_sessions_asked_for_long_before_its_time() {
     // An hour would be noticed.
     let server = Server::start(|_| Good);
-    let (code, document, errors) = storm(
+    let (code, document, errors) = churn(
         &server,
-        "--visits 20 --first-visit 60000 --duration 1h --threads 2",
+        "--sessions 20 --first-session 60000 --duration 1h --threads 2",
     );
     assert_eq!((code, errors.as_str()), (Some(0), ""));
     assert_eq!(document["result"]["visits"], 20);
@@ -120,9 +120,9 @@ fn a_storm_is_over_after_the_visits_asked_for_long_before_its_time() {
 }
 
 #[test]
-fn each_visit_has_the_messages_asked_for() {
+fn each_session_has_the_messages_asked_for() {
     let server = Server::start(|_| Good);
-    let (code, document, errors) = storm(&server, "--messages 5 --size 1000");
+    let (code, document, errors) = churn(&server, "--messages 5 --size 1000");
     assert_eq!((code, errors.as_str()), (Some(0), ""));
     assert_eq!(document["load"]["messages"], 5);
     assert_eq!(document["load"]["message_bytes"], 1000);
@@ -139,9 +139,9 @@ fn each_visit_has_the_messages_asked_for() {
 #[test]
 fn messages_larger_than_a_socket_takes_at_once_come_back() {
     let server = Server::start(|_| Good);
-    let (code, document, errors) = storm(
+    let (code, document, errors) = churn(
         &server,
-        "--messages 2 --size 8MiB --visits 3 --duration 60s --visit-timeout 60s",
+        "--messages 2 --size 8MiB --sessions 3 --duration 60s --session-timeout 60s",
     );
     assert_eq!((code, errors.as_str()), (Some(0), ""));
     assert_eq!(document["result"]["visits"], 3);
@@ -150,7 +150,7 @@ fn messages_larger_than_a_socket_takes_at_once_come_back() {
 #[test]
 fn a_reset_after_all_was_said_is_counted_and_no_failure() {
     let server = Server::start(in_turn([ResetAtEnd]));
-    let (code, document, errors) = storm(&server, "");
+    let (code, document, errors) = churn(&server, "");
     assert_eq!((code, errors.as_str()), (Some(0), ""));
     let [orderly, reset, ended, other] = closes(&document);
     assert!(reset > 0 && reset >= number(&document["result"]["visits"]));
@@ -159,7 +159,7 @@ fn a_reset_after_all_was_said_is_counted_and_no_failure() {
 }
 
 #[test]
-fn without_tolerance_the_first_failure_is_the_last() {
+fn unless_it_keeps_going_the_first_failure_is_the_last() {
     for (manner, phrase) in [
         (Refused, "503"),
         (Reset, "reset the connection (waiting for a reply)"),
@@ -174,7 +174,7 @@ fn without_tolerance_the_first_failure_is_the_last() {
         // Long enough for the window to have opened, which the partial result needs.
         let server = Server::start(move |number| if number < 400 { Good } else { manner });
         let (code, document, errors) =
-            storm(&server, "--warmup 0s --duration 1h --visit-timeout 300ms");
+            churn(&server, "--warmup 0s --duration 1h --session-timeout 300ms");
         assert_eq!(code, Some(1), "{manner:?}: {errors}");
         assert_eq!(document["status"], "failed");
         let told = document["error"].as_str().unwrap();
@@ -189,7 +189,7 @@ fn without_tolerance_the_first_failure_is_the_last() {
 #[test]
 fn a_server_that_is_wrong_from_the_start_is_told_of_without_a_result() {
     let server = Server::start(|_| Refused);
-    let (code, document, errors) = storm(&server, "");
+    let (code, document, errors) = churn(&server, "");
     assert_eq!(code, Some(1));
     assert!(
         errors.contains("session 0: ") && errors.contains("no seats"),
@@ -199,11 +199,11 @@ fn a_server_that_is_wrong_from_the_start_is_told_of_without_a_result() {
 }
 
 #[test]
-fn with_tolerance_failures_are_counted_by_kind_and_the_storm_goes_on() {
+fn where_it_keeps_going_failures_are_counted_by_kind_and_it_goes_on() {
     let server = Server::start(in_turn([Good, Refused, Reset, NoClose, Silent]));
-    let (code, document, errors) = storm(
+    let (code, document, errors) = churn(
         &server,
-        "--tolerate --duration 1500ms --visit-timeout 200ms",
+        "--keep-going --duration 1500ms --session-timeout 200ms",
     );
     assert_eq!((code, errors.as_str()), (Some(0), ""));
     let [orderly, reset, ended, other] = closes(&document);
@@ -223,9 +223,9 @@ fn with_tolerance_failures_are_counted_by_kind_and_the_storm_goes_on() {
 }
 
 #[test]
-fn tolerance_does_not_make_a_result_of_failures_alone() {
+fn keeping_on_does_not_make_a_result_of_failures_alone() {
     let server = Server::start(|_| Refused);
-    let (code, document, errors) = storm(&server, "--tolerate");
+    let (code, document, errors) = churn(&server, "--keep-going");
     assert_eq!(code, Some(1));
     assert!(
         errors.contains("no session ended well") && errors.contains("503"),
@@ -236,7 +236,7 @@ fn tolerance_does_not_make_a_result_of_failures_alone() {
 
 #[test]
 fn partial_results_survive_a_server_that_dies() {
-    for (arguments, status) in [("", "failed"), ("--tolerate", "ok")] {
+    for (arguments, status) in [("", "failed"), ("--keep-going", "ok")] {
         let server = Server::start(|_| Good);
         let child = command(
             &format!("ws://{}", server.address),
@@ -254,7 +254,7 @@ fn partial_results_survive_a_server_that_dies() {
         let result = &document["result"];
         assert!(number(&result["visits"]) > 0);
         assert!(number(&result["visits_failed"]) > 0);
-        // Where nobody listens a client that tolerates does not spin.
+        // Where nobody listens a client that goes on does not spin.
         assert!(
             number(&result["visits_failed"]) < 4 * 1000,
             "{}",
@@ -290,7 +290,7 @@ fn an_interrupt_keeps_partial_results() {
 }
 
 #[test]
-fn an_interrupt_is_heeded_while_the_first_visit_waits() {
+fn an_interrupt_is_heeded_while_the_first_session_waits() {
     let server = Server::start(|_| Silent);
     let child = command(&format!("ws://{}", server.address), "")
         .stdout(Stdio::piped())
@@ -306,9 +306,9 @@ fn an_interrupt_is_heeded_while_the_first_visit_waits() {
     assert_eq!(document["result"], Value::Null);
 }
 
-/// Two connections at a time that take 100 ms each serve 20 visits a second, of 200 that are due.
+/// Two connections at a time that take 100 ms each serve 20 sessions a second, of 200 that are due.
 #[test]
-fn an_open_storm_counts_from_when_a_visit_was_due_and_shows_its_backlog() {
+fn an_open_loop_counts_from_when_a_session_was_due_and_shows_its_backlog() {
     for arrivals in ["even", "poisson"] {
         let server = Server::start(in_turn([Slow(100)]));
         let arguments =
@@ -316,7 +316,7 @@ fn an_open_storm_counts_from_when_a_visit_was_due_and_shows_its_backlog() {
         let url = format!("ws://{}", server.address);
         // The last of an option that is given twice does not win: it is refused.
         let output = Command::new(env!("CARGO_BIN_EXE_ringload"))
-            .args(["storm", &url, "--json", "-", "--seed", "1"])
+            .args(["churn", &url, "--json", "-", "--seed", "1"])
             .args(arguments.split_ascii_whitespace())
             .output()
             .unwrap();
@@ -333,7 +333,7 @@ fn an_open_storm_counts_from_when_a_visit_was_due_and_shows_its_backlog() {
         assert!(number(&backlog["visits_max"]) >= number(&backlog["visits_end"]));
         assert!(number(&backlog["visits_late"]) > 0);
         let visit = &result["visit"];
-        // Half of the visits waited half a second or more, whether they were served in the end or not.
+        // Half of the sessions waited half a second or more, whether they were served in the end or not.
         assert!(number(&visit["p50_ns"]) > 300_000_000, "{visit}");
         assert!(number(&visit["max_ns"]) > 600_000_000, "{visit}");
         assert!(number(&visit["count"]) > 150);
@@ -343,9 +343,9 @@ fn an_open_storm_counts_from_when_a_visit_was_due_and_shows_its_backlog() {
 }
 
 #[test]
-fn an_open_storm_keeps_its_rate() {
+fn an_open_loop_keeps_its_rate() {
     let server = Server::start(|_| Good);
-    let (code, document, errors) = storm(
+    let (code, document, errors) = churn(
         &server,
         "--rate 50/500ms,100/500ms --threads 2 --duration 1s",
     );
@@ -392,7 +392,7 @@ fn bad_arguments_exit_with_2_and_say_what_is_right() {
         ("--messages 0", "--messages"),
         ("--threads 9", "each thread needs one"),
         ("--threads 0", "at least 1"),
-        ("--visit-timeout 0s", "give a time"),
+        ("--session-timeout 0s", "give a time"),
         ("--duration 0s", "give a time"),
         ("--size 2GiB", "at most 4GiB"),
         ("--server-pid 2147483647", "cannot be read"),
@@ -419,7 +419,7 @@ fn bad_arguments_exit_with_2_and_say_what_is_right() {
 fn the_table_has_every_part() {
     let server = Server::start(in_turn([Good, Refused]));
     let output = Command::new(env!("CARGO_BIN_EXE_ringload"))
-        .args(["storm", &format!("ws://{}", server.address), "--tolerate"])
+        .args(["churn", &format!("ws://{}", server.address), "--keep-going"])
         .args(["--rate", "100", "--duration", "300ms", "--warmup", "0s"])
         .output()
         .unwrap();
