@@ -83,9 +83,12 @@ pub(crate) fn run(options: &StormOptions) -> anyhow::Result<Status> {
     let control = Control::new(options.threads(), 0).context("creating an event fd")?;
     let churn = Arc::new(Churn {
         control: Arc::new(control),
-        workload: options
-            .exchange
-            .workload(dialer.protocol(), options.size, seed),
+        workload: options.exchange.workload(
+            dialer.protocol(),
+            options.target.answer(),
+            options.size,
+            seed,
+        ),
         dialer: Arc::new(dialer),
         schedule: Schedule::of(options),
         seed,

@@ -159,6 +159,7 @@ fn a_greeting_is_a_part_of_the_way() {
                 let options = GreetingOptions {
                     greeting: messages,
                     first_message: Some("40".to_owned()),
+                    answer: None,
                 };
                 let (opening, mut server) = ends(is_tls, Offer::default(), "");
                 let greeting = Greeting::of(&options, &mut Random::new(1, 0));

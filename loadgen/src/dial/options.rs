@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::greeting::GreetingOptions;
+use crate::echo::dialogue::Answer;
 use crate::link::Trust;
 use crate::target::{Protocol, Target};
 use crate::usage::UsageError;
@@ -100,6 +101,11 @@ impl TargetOptions {
         self.protocol.unwrap_or(self.urls[0].protocol)
     }
 
+    /// What is answered to a message that the server asks with.
+    pub(crate) fn answer(&self) -> Option<&Answer> {
+        self.greeting.answer.as_ref()
+    }
+
     /// What the upgrade request asks for.
     pub(crate) fn offer(&self) -> Offer {
         Offer {
@@ -126,14 +132,16 @@ impl TargetOptions {
             ("--deflate", self.deflate),
             ("--greeting", self.greeting.greeting > 0),
             ("--first-message", self.greeting.first_message.is_some()),
+            ("--answer", self.greeting.answer.is_some()),
         ] {
             if is_given && !is_websocket {
                 return Err(UsageError(format!("{name} needs WebSocket")));
             }
         }
-        if self.deflate && self.greeting.greeting > 0 {
+        if self.deflate && (self.greeting.greeting > 0 || self.greeting.answer.is_some()) {
             return Err(UsageError(
-                "--greeting skips messages that compression needs; leave --deflate off".to_owned(),
+                "--greeting and --answer read messages as they come; leave --deflate off"
+                    .to_owned(),
             ));
         }
         self.offer().check().map_err(UsageError)

@@ -87,7 +87,12 @@ impl<'a> Holder<'a> {
     ) -> anyhow::Result<Holder<'a>> {
         let dialer = Arc::new(Dialer::from_options(&options.target)?);
         let exchange = &options.exchange;
-        let workload = exchange.workload(dialer.protocol(), MESSAGE_BYTES, seed);
+        let workload = exchange.workload(
+            dialer.protocol(),
+            options.target.answer(),
+            MESSAGE_BYTES,
+            seed,
+        );
         let random = Random::new(seed, 1);
         let crowd = Crowd::new(options.connections).context("creating an epoll set")?;
         let stop = interrupt.as_fd();

@@ -71,7 +71,7 @@ pub(super) fn plan(options: &RunOptions, selection: &Selection, seed: u64) -> an
         pace,
         fragments: traffic.fragments,
         keep_going: traffic.keep_going,
-        dialogue: traffic.exchange.dialogue(),
+        dialogue: traffic.exchange.dialogue(options.target.answer()),
         verify_all: traffic.verify == Verify::Full,
         limits: Limits::for_connections(traffic.connections),
     };

@@ -18,7 +18,7 @@ pub(crate) enum Habit {
     Late(u64),
     /// The server of the Node tutorial: it says "Hi there" first, and then "Received: " and the message.
     Tutorial,
-    /// Socket.IO over WebSocket: it says that it is open, `40` joins a namespace and is told so, and every
+    /// Socket.IO over WebSocket: it says that it is open, and pings, `40` joins a namespace and is told so, and every
     /// third event has a ping before it. A `3` is its pong.
     SocketIo,
     /// Two messages come for each, in the other kind, and none of them is the one that was sent.

@@ -142,7 +142,10 @@ fn shake_hands(mut stream: &TcpStream, head: &str, shared: &Shared) -> io::Resul
     let mut answer = answer.into_bytes();
     match script.habit {
         Habit::Tutorial => answer.extend(frame(FIN | TEXT, b"Hi there")),
-        Habit::SocketIo => answer.extend(frame(FIN | TEXT, b"0{\"sid\":\"s\"}")),
+        Habit::SocketIo => {
+            answer.extend(frame(FIN | TEXT, b"0{\"sid\":\"s\"}"));
+            answer.extend(frame(FIN | TEXT, b"2"));
+        }
         Habit::Greeting => answer.extend(frame(FIN | TEXT, b"welcome")),
         Habit::HangupInHandshake => answer.truncate(answer.len() / 2),
         _ => {}
