@@ -123,6 +123,7 @@ impl StormOptions {
     /// Refuses what cannot be run. The error says what would be right.
     pub fn check(&self) -> Result<(), UsageError> {
         at_least_one("connections", self.connections)?;
+        self.target.pace.refuse("--connections")?;
         if let Threads::Count(threads) = self.threads {
             at_least_one("threads", threads)?;
             if threads > self.connections {

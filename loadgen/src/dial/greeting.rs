@@ -38,6 +38,7 @@ pub(super) struct Greeting {
     in_message: bool,
     reader: Reader,
     random: Random,
+    is_closed: bool,
 }
 
 impl Greeting {
@@ -54,6 +55,7 @@ impl Greeting {
             // Compression and a greeting are not asked for together.
             reader: Reader::new(false),
             random: Random::new(random.bits(), 0),
+            is_closed: false,
         })
     }
 
@@ -65,8 +67,8 @@ impl Greeting {
         }
     }
 
-    /// Takes plaintext, and appends what is to be answered. Hands back what stands behind the greeting's end, once that has
-    /// come.
+    /// Takes plaintext, and appends what is to be answered. Hands back what stands behind the greeting's end, once
+    /// that has come.
     pub(super) fn receive(
         &mut self,
         mut bytes: &[u8],
@@ -94,12 +96,25 @@ impl Greeting {
                     Opcode::Ping => {
                         append_frame(out, Head::whole(Opcode::Pong), payload, self.random.key());
                     }
-                    Opcode::Close => return Err(self.missing("the server sent a Close")),
+                    Opcode::Close => {
+                        let code = &payload[..payload.len().min(2)];
+                        append_frame(out, Head::whole(Opcode::Close), code, self.random.key());
+                        self.is_closed = true;
+                        return Err(self.missing("the server sent a Close"));
+                    }
                     _ => {}
                 },
             }
         }
         Ok(Some(bytes.to_vec()))
+    }
+
+    /// It will not be waited for: appends a Close, unless one was said.
+    pub(super) fn resign(&mut self, code: u16, out: &mut Vec<u8>) {
+        if !std::mem::replace(&mut self.is_closed, true) {
+            let head = Head::whole(Opcode::Close);
+            append_frame(out, head, &code.to_be_bytes(), self.random.key());
+        }
     }
 
     /// The server has ended the stream.

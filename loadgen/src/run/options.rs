@@ -94,6 +94,11 @@ pub struct TrafficOptions {
     #[arg(long, default_value = "64KiB", value_name = "SIZE", value_parser = parse_size, requires = "heavy")]
     pub(crate) heavy_size: usize,
 
+    /// Make a connection again that ends before its time, which would end the load; what was in flight on it
+    /// counts as unanswered
+    #[arg(long)]
+    pub(crate) reconnect: bool,
+
     /// Load threads; auto is one for each CPU that may be used
     #[arg(long, short, default_value = "auto", value_name = "N|auto", value_parser = parse_threads)]
     pub(crate) threads: Threads,

@@ -91,6 +91,7 @@ pub(super) fn plan(options: &RunOptions, selection: &Selection, seed: u64) -> an
         heavy,
         schedule: timeline(options).map(|timeline| (timeline, options.arrivals)),
         ping_every: traffic.ping_every,
+        reconnect: traffic.reconnect,
         engine: selection.engine,
         connections: traffic.connections,
         seed,
