@@ -148,17 +148,18 @@ impl Worker {
         self.reconnects = true;
     }
 
-    /// Takes in connection number `ordinal` of the run, which stands now, and says by which index it goes; `None`
-    /// if it comes too late.
-    pub(crate) fn add(&mut self, ordinal: usize, opened: Opened) -> Result<Option<usize>, Fault> {
+    /// The index of connection number `ordinal` of the run, if it is still waited for.
+    pub(crate) fn place(&self, ordinal: usize) -> Option<usize> {
         let index = self.share.index(ordinal);
-        if !self.connections[index].is_away() {
-            return Ok(None);
-        }
+        self.connections[index].is_away().then_some(index)
+    }
+
+    /// Takes in connection `index`, which stands now.
+    pub(crate) fn add(&mut self, index: usize, opened: Opened) -> Result<(), Fault> {
         let deflate = opened.agreed.deflate.as_ref();
         self.connections[index].replace(Connection::with(deflate));
         self.tunnels[index] = Tunnel::through(opened.link);
-        if ordinal == 0 {
+        if self.share.ordinal(index) == 0 {
             // It is the same when it is made again.
             let _ = self.control.agreed.set(opened.agreed);
         }
@@ -172,8 +173,7 @@ impl Worker {
                 self.control.news.ring();
             }
         }
-        self.receive_plain(index, &opened.early)?;
-        Ok(Some(index))
+        self.receive_plain(index, &opened.early)
     }
 
     /// A connection that could not be made.

@@ -29,9 +29,11 @@ impl<'a> Sockets<'a> {
         for (ordinal, made) in through {
             match made {
                 Ok(made) => {
-                    if let Some(index) = worker.add(ordinal, made.opened)? {
+                    if let Some(index) = worker.place(ordinal) {
+                        // Before anything can fail: a Close may have to be sent.
                         self.all[index] = Some(made.socket);
                         stand.push(index);
+                        worker.add(index, made.opened)?;
                     }
                 }
                 Err(failure) => {

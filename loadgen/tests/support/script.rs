@@ -79,6 +79,9 @@ pub(crate) enum Habit {
     /// A ping without FIN comes before reply number N.
     FragmentedPing(u64),
 
+    /// The stream is ended a tenth of a second after the Close was answered.
+    LateEnd,
+
     // The connection ends instead of reply number N.
     /// By a Close frame (1001, "going").
     Close(u64),
