@@ -43,7 +43,7 @@ fn an_option_is_advised_only_if_it_is_similar() {
         without_odd_advice(error).to_string()
     };
     assert!(told("--conections").contains("'--connections'"));
-    assert!(told("--conn").contains("'--connections'"));
+    assert!(told("--connection").contains("'--connections'"));
     assert!(told("--durations").contains("'--duration'"));
     for odd in [
         "--requests",

@@ -14,6 +14,7 @@ use hdrhistogram::Histogram;
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::dial::Agreed;
+use crate::dial::standing::Standing;
 use crate::echo::tally::latency_histogram;
 
 /// Nanoseconds since an epoch shared by all threads of a run.
@@ -156,6 +157,11 @@ impl Share {
         self.first + index * self.step
     }
 
+    /// The other way round.
+    pub(crate) fn index(self, ordinal: usize) -> usize {
+        (ordinal - self.first) / self.step
+    }
+
     /// The numbers of all its connections.
     pub(crate) fn ordinals(self) -> impl ExactSizeIterator<Item = usize> {
         (self.first..self.end).step_by(self.step)
@@ -167,6 +173,8 @@ impl Share {
 pub(crate) struct GivenUp {
     /// Messages without their whole reply.
     pub(crate) unanswered: u64,
+    /// The same of connections that had ended before their time.
+    pub(crate) lost: u64,
     /// Nanoseconds that the oldest of them had waited.
     pub(crate) oldest_ns: u64,
     /// Messages due and never sent.
@@ -184,8 +192,8 @@ pub(crate) struct Control {
     slice: AtomicU32,
     /// Threads whose connections all stand.
     pub(crate) ready: AtomicUsize,
-    /// Connections made so far.
-    pub(crate) connected: AtomicUsize,
+    /// How the opening of the connections goes.
+    pub(crate) standing: Standing,
     /// Threads that have ended.
     pub(crate) ended: AtomicUsize,
     /// Whether a thread has failed.
@@ -231,7 +239,7 @@ impl Control {
             window_end: AtomicU64::new(u64::MAX),
             slice: AtomicU32::new(0),
             ready: AtomicUsize::new(0),
-            connected: AtomicUsize::new(0),
+            standing: Standing::default(),
             ended: AtomicUsize::new(0),
             failed: AtomicBool::new(false),
             is_complete: AtomicBool::new(false),

@@ -3,7 +3,6 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Sender, channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::alarm::precise_timers;
 use crate::control::{Control, GivenUp, Phase, Share};
-use crate::dial::{Dialed, Dialer};
+use crate::dial::Dialer;
 use crate::echo::tally::Tally;
 use crate::echo::workload::{Limits, Workload};
 use crate::engine::{Driver, Engine};
@@ -21,6 +20,8 @@ use crate::fault::Fault;
 use crate::pacer::Pacer;
 use crate::payload::Random;
 use crate::schedule::{Arrivals, Timeline};
+use crate::session::Crew;
+use crate::session::opener::{Gate, Opener};
 use crate::worker::Worker;
 
 /// What every load thread is given.
@@ -36,6 +37,8 @@ pub(crate) struct Plan {
     pub(crate) schedule: Option<(Arc<Timeline>, Arrivals)>,
     /// Time between two pings of a connection, if there are pings.
     pub(crate) ping_every: Option<Duration>,
+    /// Whether connections that end before their time are made again.
+    pub(crate) reconnect: bool,
     /// How to move bytes.
     pub(crate) engine: Engine,
     /// Connections in all, but for the heavy ones.
@@ -88,6 +91,8 @@ pub(crate) struct Counts {
     pub(crate) tally: Tally,
     /// What was still owed at the end.
     pub(crate) given_up: GivenUp,
+    /// Connections that had ended before their time and were made again.
+    pub(crate) reconnects: u64,
     /// Of the heavy connections: messages answered within the window, by connection.
     pub(crate) heavy_shares: Option<Vec<u64>>,
 }
@@ -185,12 +190,16 @@ impl Plan {
         if let Some(period) = self.ping_every.filter(|_| !share.is_heavy) {
             worker.ping_every(period);
         }
+        if self.reconnect {
+            worker.reconnect();
+        }
         let fault = self.connect_and_drive(share, &mut worker).err();
         worker.publish();
         let given_up = worker.give_up();
         Harvest {
             counts: Counts {
                 heavy_shares: share.is_heavy.then(|| worker.answered_within()),
+                reconnects: worker.reconnected,
                 tally: worker.tally,
                 given_up,
             },
@@ -220,56 +229,21 @@ impl Plan {
         if self.schedule.is_some() {
             precise_timers();
         }
-        // Who dials has to wait; those who have come have pings to be answered meanwhile.
-        let mut driver = Driver::new(worker, &line.wake)?;
-        std::thread::scope(|scope| {
-            let (dialed, arrivals) = channel();
-            Builder::new()
-                .name(format!("dial-{}", share.line))
-                .spawn_scoped(scope, move || {
-                    self.dial(share, &dialed);
-                    line.wake.ring();
-                })
-                .map_err(|error| Fault::engine("starting a thread", error))?;
-            driver.attend(&arrivals)
-        })?;
-        match self.control.phase() {
-            Phase::Abandon => Ok(()),
-            _ => self.engine.drive(driver),
-        }
+        let opener = self.opener(share)?;
+        self.engine.drive(Driver::new(worker, &line.wake, opener)?)
     }
 
-    /// Makes the connections one after the other, and hands them over as they come.
-    fn dial(&self, share: Share, dialed: &Sender<Result<Dialed, Fault>>) {
+    /// What opens the connections of a thread.
+    fn opener(&self, share: Share) -> Result<Opener<'_>, Fault> {
+        let control = &self.control;
         // Streams below the number of threads serve the load; nonces get one of their own.
-        let mut nonces = Random::new(self.seed, u64::MAX - share.line as u64);
-        for ordinal in share.ordinals() {
-            if self.control.phase() == Phase::Abandon {
-                return;
-            }
-            let made = self
-                .dialer
-                .dial(ordinal, &mut nonces)
-                .map_err(|failure| Fault {
-                    connection: Some(ordinal),
-                    failure,
-                });
-            if let Ok(made) = &made
-                && ordinal == 0
-            {
-                // Nobody else sets it.
-                let _ = self.control.agreed.set(made.agreed.clone());
-            }
-            let is_last = made.is_err();
-            // Nobody takes it any more if one that came before has failed.
-            if dialed.send(made).is_err() || is_last {
-                return;
-            }
-            self.control.connected.fetch_add(1, Ordering::Relaxed);
-            self.control.lines[share.line].wake.ring();
-        }
-        self.control.ready.fetch_add(1, Ordering::Release);
-        self.control.news.ring();
+        let nonces = Random::new(self.seed, u64::MAX - share.line as u64);
+        let (dialer, workload) = (Arc::clone(&self.dialer), self.workload.clone());
+        let crew = Crew::new(control.clock, dialer, workload, nonces);
+        let (pace, now) = (self.dialer.pace(), control.clock.now());
+        let gate = Gate::new(share.ordinals(), pace, control.lines.len(), now);
+        let opener = Opener::new(crew, gate, &control.standing);
+        opener.map_err(|error| Fault::engine("preparing to connect", error))
     }
 }
 

@@ -4,16 +4,20 @@
 //! the server's memory. All of them live on one thread with blocking-free sockets.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
+use socket2::Socket;
+
 use crate::control::{Control, Phase};
 use crate::dial::Dialer;
+use crate::echo::workload::Workload;
 use crate::payload::Random;
+use crate::session::Crew;
+use crate::session::opener::{Gate, Opener};
 use crate::target::Protocol;
 use crate::wire::failure::Failure;
 use crate::wire::frame::{Head, Opcode, append_frame};
@@ -43,14 +47,16 @@ impl SlowReaders {
     pub(crate) fn start(
         dialer: &Arc<Dialer>,
         control: &Arc<Control>,
+        workload: &Workload,
         numbers: Range<usize>,
         seed: u64,
     ) -> io::Result<SlowReaders> {
         let (dialer, control) = (Arc::clone(dialer), Arc::clone(control));
+        let workload = workload.clone();
         let thread = Builder::new()
             .name("slow-readers".to_owned())
             .spawn(move || {
-                let result = live(&dialer, &control, numbers, seed);
+                let result = live(&dialer, &control, workload, numbers, seed);
                 if result.is_err() {
                     control.fail();
                 }
@@ -68,28 +74,34 @@ impl SlowReaders {
 }
 
 fn live(
-    dialer: &Dialer,
+    dialer: &Arc<Dialer>,
     control: &Control,
+    workload: Workload,
     numbers: Range<usize>,
     seed: u64,
 ) -> Result<usize, Failure> {
     // A stream of its own, that no load thread uses.
     let mut random = Random::new(seed, u64::MAX / 2);
     let mut readers = Vec::with_capacity(numbers.len());
-    for number in numbers {
+    let nonces = Random::new(seed, u64::MAX / 2 + 1);
+    let crew = Crew::new(control.clock, Arc::clone(dialer), workload, nonces);
+    let gate = Gate::new(numbers, dialer.pace(), 1, control.clock.now());
+    let failed = |error| Failure::Io("preparing a slow reader", error);
+    let mut opener = Opener::new(crew, gate, &control.standing).map_err(failed)?;
+    while let Some(wait) = opener.patience() {
         if control.phase() >= Phase::Drain {
             return Ok(0);
         }
-        let dialed = dialer.dial(number, &mut random)?;
-        let socket = socket2::SockRef::from(&dialed.stream);
-        socket
-            .set_recv_buffer_size(RECEIVE_BUFFER_BYTES)
-            .and_then(|()| dialed.stream.set_nonblocking(true))
-            .map_err(|error| Failure::Io("preparing a slow reader", error))?;
-        readers.push(Reader {
-            stream: Some(dialed.stream),
-            unsent: Vec::new(),
-        });
+        for (_, made) in opener.turn(wait).map_err(failed)? {
+            let stream = made?.socket;
+            stream
+                .set_recv_buffer_size(RECEIVE_BUFFER_BYTES)
+                .map_err(failed)?;
+            readers.push(Reader {
+                stream: Some(stream),
+                unsent: Vec::new(),
+            });
+        }
     }
     control.ready.fetch_add(1, Ordering::Release);
     control.news.ring();
@@ -105,7 +117,7 @@ fn live(
 
 struct Reader {
     /// `None` once the server has closed it.
-    stream: Option<TcpStream>,
+    stream: Option<Socket>,
     unsent: Vec<u8>,
 }
 

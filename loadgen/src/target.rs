@@ -86,11 +86,21 @@ impl Target {
 
     /// Every address the host resolves to, in the resolver's order.
     pub(crate) fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
-        Ok((self.host.as_str(), self.port).to_socket_addrs()?.collect())
+        resolve(&self.host, self.port)
     }
 }
 
-fn parse_authority(authority: &str, default_port: Option<u16>) -> Result<(String, u16), String> {
+/// Every address that `host` resolves to, in the resolver's order.
+pub(crate) fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    Ok((host, port).to_socket_addrs()?.collect())
+}
+
+/// Reads `HOST:PORT`, where the port may be missing if there is a default. The error is a phrase that says
+/// what would be right.
+pub(crate) fn parse_authority(
+    authority: &str,
+    default_port: Option<u16>,
+) -> Result<(String, u16), String> {
     if authority.contains('@') {
         return Err("credentials in the URL are not supported".to_owned());
     }
@@ -129,7 +139,7 @@ fn parse_authority(authority: &str, default_port: Option<u16>) -> Result<(String
             .filter(|&number| number != 0 && !port.starts_with('+'))
             .ok_or_else(|| format!("{port:?} is not a port between 1 and 65535"))?,
         (None, Some(port)) => port,
-        (None, None) => return Err("tcp:// needs a port".to_owned()),
+        (None, None) => return Err(format!("{authority:?} has no port; write HOST:PORT")),
     };
     Ok((host.to_owned(), port))
 }

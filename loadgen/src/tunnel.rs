@@ -38,6 +38,10 @@ impl Tunnel {
     pub(crate) fn receive(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.plain.clear();
         self.link.receive(bytes, &mut self.plain)?;
+        if self.link.is_ended() {
+            // Ours goes back: neither side's end is a cut (RFC 8446 section 6.1).
+            self.link.close(self.wire.writer());
+        }
         self.broken.take().map_or(Ok(()), Err)
     }
 
@@ -63,6 +67,11 @@ impl Tunnel {
             }
         }
         self.wire.begin()
+    }
+
+    /// Whether a send is under way.
+    pub(crate) fn is_sending(&self) -> bool {
+        self.wire.is_in_flight()
     }
 
     /// The last send moved `bytes`.

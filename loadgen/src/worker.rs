@@ -1,13 +1,12 @@
 //! The engine-free half of a load thread: its connections, what they count, the phases, the schedule.
 
 use std::io;
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::control::{Control, GivenUp, Phase, Share};
-use crate::dial::Dialed;
+use crate::dial::Opened;
 use crate::echo::connection::{Connection, Turn};
 use crate::echo::tally::Tally;
 use crate::echo::workload::{Pace, Workload};
@@ -27,6 +26,13 @@ pub(crate) enum Order {
     /// Return.
     Leave,
 }
+
+/// Code of a Close (RFC 6455 section 7.4.1).
+const GOING_AWAY: u16 = 1001;
+
+/// How long a server has to end the streams, once all is said on every connection: nothing is lost if it does
+/// not.
+const LINGER_NS: u64 = 1_000_000_000;
 
 /// Most messages whose waiting time is worked out when a load ends that could not send them.
 const OVERDUE_MAX: u64 = 1_000_000;
@@ -48,7 +54,20 @@ pub(crate) struct Worker {
     ping_period: Option<u64>,
     pinger: Option<Pinger>,
     share: Share,
+    /// Connections that stand for the first time.
+    stood: usize,
     closed: usize,
+    ended: usize,
+    /// Until when the ends of streams are awaited, once all is said.
+    linger_until: Option<u64>,
+    /// Whether a connection that ends is made again.
+    reconnects: bool,
+    /// Connections that have ended, until the engine takes notice.
+    lost: Vec<usize>,
+    /// How many are being made again, and were; and what was in flight on those.
+    missing: usize,
+    pub(crate) reconnected: u64,
+    in_flight_lost: u64,
     /// Messages answered on each connection before the window, and until its end; empty before either.
     answered: [Vec<u64>; 2],
     wire_bytes_sent: u64,
@@ -72,6 +91,7 @@ impl Worker {
     ) -> Worker {
         // Until the load begins, and without a schedule, nothing is sent but answers.
         let (pace, waiting) = (workload.pace, Pace::Scheduled);
+        let count = share.ordinals().len();
         Worker {
             workload: Workload {
                 pace: waiting,
@@ -80,13 +100,21 @@ impl Worker {
             pace,
             random,
             tally: Tally::new(),
-            connections: Vec::new(),
-            tunnels: Vec::new(),
+            connections: (0..count).map(|_| Connection::away(0)).collect(),
+            tunnels: (0..count).map(|_| None).collect(),
             pacer: None,
             ping_period: None,
             pinger: None,
             share,
+            stood: 0,
             closed: 0,
+            ended: 0,
+            linger_until: None,
+            reconnects: false,
+            lost: Vec::new(),
+            missing: 0,
+            reconnected: 0,
+            in_flight_lost: 0,
             answered: Default::default(),
             wire_bytes_sent: 0,
             wire_bytes_received: 0,
@@ -115,14 +143,92 @@ impl Worker {
         self.ping_period = Some(period.as_nanos() as u64);
     }
 
-    /// Takes in an opened connection, and hands back its socket.
-    pub(crate) fn add(&mut self, dialed: Dialed) -> Result<TcpStream, Fault> {
-        let index = self.connections.len();
-        self.tunnels.push(Tunnel::through(dialed.link));
-        let deflate = dialed.agreed.deflate.as_ref();
-        self.connections.push(Connection::with(deflate));
-        self.receive_plain(index, &dialed.early)?;
-        Ok(dialed.stream)
+    /// Has connections made again that end before their time.
+    pub(crate) fn reconnect(&mut self) {
+        self.reconnects = true;
+    }
+
+    /// The index of connection number `ordinal` of the run, if it is still waited for.
+    pub(crate) fn place(&self, ordinal: usize) -> Option<usize> {
+        let index = self.share.index(ordinal);
+        self.connections[index].is_away().then_some(index)
+    }
+
+    /// Takes in connection `index`, which stands now.
+    pub(crate) fn add(&mut self, index: usize, opened: Opened) -> Result<(), Fault> {
+        let deflate = opened.agreed.deflate.as_ref();
+        self.connections[index].replace(Connection::with(deflate));
+        self.tunnels[index] = Tunnel::through(opened.link);
+        if self.share.ordinal(index) == 0 {
+            // It is the same when it is made again.
+            let _ = self.control.agreed.set(opened.agreed);
+        }
+        if self.missing > 0 {
+            self.missing -= 1;
+            self.reconnected += 1;
+        } else {
+            self.stood += 1;
+            if self.stood == self.connections.len() {
+                self.control.ready.fetch_add(1, Ordering::Release);
+                self.control.news.ring();
+            }
+        }
+        self.receive_plain(index, &opened.early)
+    }
+
+    /// A connection that could not be made.
+    pub(crate) fn unmade(&self, ordinal: usize, failure: Failure) -> Result<(), Fault> {
+        // Whoever is to be connected again may be gone for a while.
+        if self.missing > 0 && self.reconnects {
+            return Ok(());
+        }
+        Err(Fault {
+            connection: Some(ordinal),
+            failure,
+        })
+    }
+
+    /// A connection that has ended before its time, by its index and its number: it is let go of, and made
+    /// again.
+    pub(crate) fn take_lost(&mut self) -> Option<(usize, usize)> {
+        let index = self.lost.pop()?;
+        Some((index, self.share.ordinal(index)))
+    }
+
+    /// Whether connection `index` does not stand.
+    pub(crate) fn is_away(&self, index: usize) -> bool {
+        self.connections[index].is_away()
+    }
+
+    /// Whether something of connection `index` is being sent.
+    pub(crate) fn is_sending(&mut self, index: usize) -> bool {
+        match &self.tunnels[index] {
+            Some(tunnel) => tunnel.is_sending(),
+            None => self.connections[index].outbox().is_in_flight(),
+        }
+    }
+
+    /// Takes leave of every connection that was not closed in good order: by a Close that says what is wrong with
+    /// the one to blame, and that we go away to the others.
+    pub(crate) fn resign(&mut self, fault: Option<&Fault>) {
+        for index in 0..self.connections.len() {
+            let ordinal = Some(self.share.ordinal(index));
+            let code = match fault {
+                Some(fault) if fault.connection == ordinal => fault.failure.close_code(),
+                _ => GOING_AWAY,
+            };
+            self.with(index, |connection, turn| connection.resign(code, turn));
+        }
+    }
+
+    /// How many connections there are to be.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Whether everything is to be left as it is.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.control.phase() == Phase::Abandon
     }
 
     /// Whether the load has begun, or will never.
@@ -197,7 +303,11 @@ impl Worker {
     pub(crate) fn patience(&mut self) -> Patience {
         let pinger = self.pinger.as_ref().map(Pinger::next_due);
         let pacer = self.pacer.as_ref().and_then(Pacer::next_due);
-        let Some(due) = [pacer, pinger].into_iter().flatten().min() else {
+        let Some(due) = [pacer, pinger, self.linger_until]
+            .into_iter()
+            .flatten()
+            .min()
+        else {
             return Patience::Endless;
         };
         self.tick();
@@ -250,16 +360,24 @@ impl Worker {
             pacer.stop_at(end);
         }
         for index in 0..self.connections.len() {
-            if self.pacer.as_ref().is_none_or(|pacer| pacer.is_done(index)) {
+            let is_done = self.pacer.as_ref().is_none_or(|pacer| pacer.is_done(index));
+            if is_done || self.connections[index].is_away() {
                 self.drain(index);
             }
         }
     }
 
     fn drain(&mut self, index: usize) {
-        let was_closed = self.connections[index].is_closed();
-        self.with(index, |connection, turn| connection.drain(turn));
-        self.closed += usize::from(!was_closed && self.connections[index].is_closed());
+        if !self.connections[index].is_closed() {
+            self.with(index, |connection, turn| connection.drain(turn));
+            self.note_end(index);
+        }
+    }
+
+    /// Counts connection `index` if it is closed now.
+    fn note_end(&mut self, index: usize) {
+        self.closed += usize::from(self.connections[index].is_closed());
+        self.ended += usize::from(self.connections[index].is_ended());
     }
 
     /// Checks what connection `index` received.
@@ -275,7 +393,7 @@ impl Worker {
             // After the closing handshake a server may leave as it likes.
             verdict = verdict.and_then(|()| match self.end_of_stream(index) {
                 Ok(()) => Ok(()),
-                Err(_) => Err(self.fault(index, failure)),
+                Err(_) => self.judge(index, failure),
             });
         } else if tunnel.is_ended() {
             verdict = verdict.and_then(|()| self.end_of_stream(index));
@@ -285,14 +403,60 @@ impl Worker {
     }
 
     fn receive_plain(&mut self, index: usize, bytes: &[u8]) -> Result<(), Fault> {
-        let verdict = self.unless_closed(index, |connection, turn| connection.receive(bytes, turn));
+        if self.connections[index].is_closed() || self.connections[index].is_away() {
+            return Ok(());
+        }
+        let result = self.with(index, |connection, turn| connection.receive(bytes, turn));
+        let verdict = match result {
+            Ok(()) => {
+                self.note_end(index);
+                Ok(())
+            }
+            Err(failure) => self.judge(index, failure),
+        };
         self.release(index);
         verdict
     }
 
     /// Connection `index` will receive no more.
     pub(crate) fn end_of_stream(&mut self, index: usize) -> Result<(), Fault> {
-        self.unless_closed(index, |connection, _| connection.end_of_stream())
+        let connection = &mut self.connections[index];
+        if connection.is_ended() || connection.is_away() {
+            return Ok(());
+        }
+        let was_closed = connection.is_closed();
+        match connection.end_of_stream() {
+            Ok(()) => {
+                self.closed += usize::from(!was_closed);
+                self.ended += 1;
+                Ok(())
+            }
+            Err(failure) => self.judge(index, failure),
+        }
+    }
+
+    /// What a failure of connection `index` means: a fault, unless another connection is to take its place.
+    fn judge(&mut self, index: usize, failure: Failure) -> Result<(), Fault> {
+        if !self.reconnects || !failure.is_end_of_connection() {
+            return Err(Fault {
+                connection: Some(self.share.ordinal(index)),
+                failure,
+            });
+        }
+        let now = self.control.clock.now();
+        let connection = &mut self.connections[index];
+        for (due, was_sent) in connection.unanswered_since() {
+            self.in_flight_lost += u64::from(was_sent);
+            self.tally.given_up(due, now, 1);
+        }
+        connection.lose();
+        self.missing += 1;
+        if self.phase < Phase::Drain {
+            self.lost.push(index);
+        } else {
+            self.drain(index);
+        }
+        Ok(())
     }
 
     /// An operation on connection `index` failed. After a Close has been sent, a server may
@@ -303,10 +467,14 @@ impl Worker {
         doing: &'static str,
         error: io::Error,
     ) -> Result<(), Fault> {
-        if self.end_of_stream(index).is_ok() {
-            return Ok(());
+        let connection = &self.connections[index];
+        if connection.is_closed() || connection.is_closing() {
+            return self.end_of_stream(index);
         }
-        Err(self.fault(index, Failure::Io(doing, error)))
+        match connection.is_away() {
+            true => Ok(()),
+            false => self.judge(index, Failure::Io(doing, error)),
+        }
     }
 
     /// Lends what connection `index` has to send, stamped with the time of the last tick.
@@ -339,8 +507,8 @@ impl Worker {
     }
 
     /// Whether connection `index` needs no more attention.
-    pub(crate) fn is_closed(&self, index: usize) -> bool {
-        self.connections[index].is_closed()
+    pub(crate) fn is_ended(&self, index: usize) -> bool {
+        self.connections[index].is_ended()
     }
 
     /// Shows the counters to the main thread: once per batch.
@@ -396,7 +564,10 @@ impl Worker {
     /// having taken that long at least, as do those that were due and never sent.
     pub(crate) fn give_up(&mut self) -> GivenUp {
         let now = self.control.clock.now();
-        let mut given_up = GivenUp::default();
+        let mut given_up = GivenUp {
+            lost: self.in_flight_lost,
+            ..GivenUp::default()
+        };
         for connection in &self.connections {
             given_up.pings += u64::from(connection.awaits_pong() && !connection.is_closed());
             for (due, was_sent) in connection.unanswered_since() {
@@ -425,15 +596,12 @@ impl Worker {
         given_up
     }
 
-    fn fault(&self, index: usize, failure: Failure) -> Fault {
-        Fault {
-            connection: Some(self.share.ordinal(index)),
-            failure,
+    fn leave_or(&mut self, order: Order) -> Order {
+        if self.closed < self.connections.len() {
+            return order;
         }
-    }
-
-    fn leave_or(&self, order: Order) -> Order {
-        if self.closed == self.connections.len() {
+        let until = *self.linger_until.get_or_insert(self.now + LINGER_NS);
+        if self.ended == self.connections.len() || self.now >= until {
             Order::Leave
         } else {
             order
@@ -464,18 +632,5 @@ impl Worker {
                 tally,
             },
         )
-    }
-
-    fn unless_closed(
-        &mut self,
-        index: usize,
-        act: impl FnOnce(&mut Connection, &mut Turn<'_>) -> Result<(), Failure>,
-    ) -> Result<(), Fault> {
-        if self.connections[index].is_closed() {
-            return Ok(());
-        }
-        let result = self.with(index, act);
-        self.closed += usize::from(self.connections[index].is_closed());
-        result.map_err(|failure| self.fault(index, failure))
     }
 }

@@ -125,7 +125,7 @@ fn what_cannot_go_together_is_refused() {
         ),
         (&["--message", "a", "--mixed"], "cannot be used with"),
         (&["--expect", "all"], "echo, any, prefix:TEXT"),
-        (&["--expect", "any", "--protocol", "tcp"], "need WebSocket"),
+        (&["--expect", "any", "--protocol", "tcp"], "needs WebSocket"),
         (&["--greeting", "--deflate"], "leave --deflate off"),
     ] {
         let mut command = command("run ws://127.0.0.1:1");

@@ -12,19 +12,20 @@ const LAYERS: &str = "
     capacity merge
     idle churn
     run
-    session slow
+    slow
     load
     engine
     worker
+    session
     output
     result
     assess
     observe
     interrupt
     progress control
+    dial
     pacer
     schedule
-    dial
     tunnel
     link echo
     fault

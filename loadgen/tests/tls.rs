@@ -4,6 +4,7 @@
 #[path = "../src/link/rehearsal.rs"]
 #[allow(dead_code, reason = "the unit tests use the rest")]
 mod rehearsal;
+mod relay;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -19,6 +20,7 @@ use sha1::{Digest, Sha1};
 use tempfile::NamedTempFile;
 
 use rehearsal::Authority;
+use relay::Relay;
 
 /// What the server does.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -152,8 +154,12 @@ fn read_frame(stream: &mut Stream) -> std::io::Result<(u8, Vec<u8>)> {
 
 /// The authority's certificate in a file.
 fn file(authority: &Authority) -> NamedTempFile {
+    written(&authority.pem)
+}
+
+fn written(text: &str) -> NamedTempFile {
     let mut file = NamedTempFile::new().unwrap();
-    file.write_all(authority.pem.as_bytes()).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
     file
 }
 
@@ -373,4 +379,43 @@ fn what_goes_wrong_behind_tls_is_told() {
             assert!(errors.contains(phrase), "{errors}");
         }
     }
+}
+
+#[test]
+fn who_we_are_is_shown_to_a_server_that_asks() {
+    let authority = Authority::new("authority");
+    let address = serve(authority.guarded_server(&["127.0.0.1"]), Habit::Right);
+    let url = format!("wss://{address}/");
+    let [certificate, key] = authority.issue_client().map(|pem| written(&pem));
+    let [certificate, key] = [&certificate, &key].map(|file| file.path().to_str().unwrap());
+    for engine in ["auto", "epoll"] {
+        let arguments = ["--tls-insecure", "--engine", engine];
+        let shown = ["--tls-cert", certificate, "--tls-key", key];
+        document(&mut run(&url, &[&arguments[..], &shown].concat()));
+        let errors = failure(&mut run(&url, &arguments), 1);
+        assert!(errors.contains("--tls-cert FILE"), "{errors}");
+    }
+    let wrong = [
+        "--tls-insecure",
+        "--tls-cert",
+        certificate,
+        "--tls-key",
+        certificate,
+    ];
+    let errors = failure(&mut run(&url, &wrong), 2);
+    assert!(errors.contains("there is no private key in it"), "{errors}");
+}
+
+#[test]
+fn a_proxy_lies_outside_of_tls() {
+    let authority = Authority::new("authority");
+    let ca = file(&authority);
+    let address = serve(authority.issue(&["far.example"]).server(), Habit::Right);
+    let relay = Relay::start(address, Some("HTTP/1.1 200 OK\r\n\r\n"));
+    let proxy = format!("http://{}", relay.address);
+    let arguments = ["--tls-ca", ca.path().to_str().unwrap(), "--proxy", &proxy];
+    let document = document(&mut run("wss://far.example/", &arguments));
+    assert_eq!(document["load"]["addresses"][0], relay.address.to_string());
+    let request = relay.requests.lock().unwrap()[0].clone();
+    assert!(request.starts_with("CONNECT far.example:443 "), "{request}");
 }

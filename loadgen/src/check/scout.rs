@@ -22,7 +22,11 @@ pub(super) fn look(
     options: &CheckOptions,
 ) -> anyhow::Result<(Ground, Option<String>)> {
     let tls = if target.tls {
-        let config = client_config(&options.tls.trust(), &["http/1.1"])?;
+        let config = client_config(
+            &options.tls.trust(),
+            options.tls.identity().as_ref(),
+            &["http/1.1"],
+        )?;
         Some((config, server_name(&target.host)?))
     } else {
         None

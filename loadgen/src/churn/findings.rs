@@ -79,7 +79,7 @@ impl Findings {
         *closed += 1;
         if let Err(ending) = &ended.how {
             self.failed += 1;
-            self.count_kind(&ending.sentence, 1);
+            self.count_kind(&ending.to_string(), 1);
         }
     }
 
@@ -194,6 +194,7 @@ mod tests {
             opened: Some(1030),
             asked: Some(1035),
             answered: Some(1075),
+            is_resumed: false,
         };
         findings.time(&times, Some(1100));
         let took = [

@@ -78,7 +78,9 @@ pub(crate) fn run(options: &ChurnOptions) -> anyhow::Result<Status> {
     let control = Control::new(load.threads(), 0).context("creating an event fd")?;
     let churn = Arc::new(Churn {
         control: Arc::new(control),
-        workload: load.exchange.workload(dialer.protocol(), &load.size, seed),
+        workload: load
+            .exchange
+            .workload(dialer.protocol(), load.target.answer(), &load.size, seed),
         dialer: Arc::new(dialer),
         schedule: Schedule::of(&options.timing),
         seed,

@@ -53,6 +53,7 @@ pub struct ChurnOptions {
 impl ChurnOptions {
     /// Refuses what cannot be run. The error says what would be right.
     pub fn check(&self) -> Result<(), UsageError> {
+        self.load.target.pace.refuse("--connections")?;
         self.load.check(self.load.exchange.kinds(None), 1)?;
         not_zero("session-timeout", self.session_timeout)?;
         self.timing.check()

@@ -12,7 +12,7 @@ use crate::control::{Line, Phase};
 use crate::fault::Fault;
 use crate::load::{Harvest, settle};
 use crate::session::crowd::{Crowd, Ended, Ready};
-use crate::session::{Crew, Visit};
+use crate::session::{Crew, Task, Visit};
 
 /// Longest wait for events: deadlines are noticed this late at most.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -132,7 +132,7 @@ impl<'a> Thread<'a> {
                 }
             }
             let seconds = self.churn.options.session_timeout.as_secs_f64();
-            for ended in self.crowd.expire(self.crew.clock.now(), seconds) {
+            for ended in self.crowd.expire(&mut self.crew, seconds) {
                 self.count(Some(ended));
             }
         }
@@ -225,13 +225,11 @@ impl<'a> Thread<'a> {
         let options = &self.churn.options;
         let patience = options.session_timeout.as_nanos() as u64;
         let ordinal = self.churn.next_ordinal.fetch_add(1, Ordering::Relaxed);
-        let begun = Visit::begin(&self.crew, ordinal, Some(options.messages), due, patience);
+        let task = Task::Talk(options.messages);
+        let begun = Visit::begin(&self.crew, ordinal, task, due, patience);
         let ended = match begun {
             Ok(visit) => self.crowd.admit(visit),
-            Err(ending) => Some(Ended {
-                visit: None,
-                how: Err(ending),
-            }),
+            Err(ending) => Some(Ended::unbegun(ending)),
         };
         self.count(ended);
     }
@@ -276,7 +274,7 @@ impl<'a> Thread<'a> {
                     let number = ended
                         .visit
                         .map_or(String::new(), |visit| format!(" {}", visit.ordinal));
-                    let fault = format!("session{number}: {}", ending.sentence);
+                    let fault = format!("session{number}: {ending}");
                     self.findings.fault.get_or_insert(fault);
                 }
             }

@@ -1,11 +1,18 @@
 //! Sockets: where they go and from which address they come.
 
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use socket2::{Domain, Protocol as TransportProtocol, Socket, Type};
+use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::DIAL_TIMEOUT;
+use crate::target::parse_authority;
+use crate::wire::failure::Failure;
+
+/// How long a unix socket may wait for its server.
+const UNIX_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connections per source address: fewer than the 28,232 ports of Linux's default ephemeral
 /// range, so that those left by an earlier run in TIME_WAIT do no harm.
@@ -36,43 +43,103 @@ impl Place {
     }
 }
 
-/// Connects, waiting.
-pub(super) fn connect(address: SocketAddr, place: Place) -> io::Result<TcpStream> {
-    let socket = socket_for(address, place)?;
-    socket.connect_timeout(&address.into(), DIAL_TIMEOUT)?;
-    socket.set_tcp_nodelay(true)?;
-    socket.set_read_timeout(Some(DIAL_TIMEOUT))?;
-    socket.set_write_timeout(Some(DIAL_TIMEOUT))?;
-    Ok(socket.into())
+/// Where a socket goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Peer {
+    Network(SocketAddr),
+    /// A unix socket in the file system.
+    Unix(PathBuf),
 }
 
-/// Begins to connect: the socket becomes writable once the connection stands.
-pub(super) fn begin(address: SocketAddr, place: Place) -> io::Result<Socket> {
-    let socket = socket_for(address, place)?;
-    socket.set_nonblocking(true)?;
-    socket.set_tcp_nodelay(true)?;
-    match socket.connect(&address.into()) {
-        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Peer::Network(address) => address.fmt(f),
+            Peer::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// Where `--connect-to` leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Elsewhere {
+    Network(String, u16),
+    Unix(PathBuf),
+}
+
+impl Elsewhere {
+    /// Reads `HOST:PORT` or `unix:PATH`. The error says what would be right.
+    pub(crate) fn parse(text: &str) -> Result<Elsewhere, String> {
+        match text.strip_prefix("unix:") {
+            Some("") => Err("the path is missing; write unix:PATH".to_owned()),
+            Some(path) => Ok(Elsewhere::Unix(path.into())),
+            None => parse_authority(text, None).map(|(host, port)| Elsewhere::Network(host, port)),
+        }
+    }
+}
+
+/// Begins to connect, from one of `sources` if there are any: the socket becomes writable once the connection
+/// stands.
+pub(super) fn begin(peer: &Peer, place: Place, sources: &[IpAddr]) -> Result<Socket, Failure> {
+    match peer {
+        Peer::Network(address) => begin_network(*address, place, sources),
+        Peer::Unix(path) => begin_unix(path).map_err(connecting),
+    }
+}
+
+/// Connecting failed.
+pub(crate) fn connecting(error: io::Error) -> Failure {
+    let doing = match error.kind() {
+        ErrorKind::AddrNotAvailable => {
+            "connecting (no source port is free: closed connections hold theirs for a minute)"
+        }
+        _ => "connecting",
+    };
+    Failure::Io(doing, error)
+}
+
+fn begin_network(address: SocketAddr, place: Place, sources: &[IpAddr]) -> Result<Socket, Failure> {
+    let socket =
+        Socket::new(Domain::for_address(address), Type::STREAM, None).map_err(connecting)?;
+    let mut sources = sources
+        .iter()
+        .filter(|it| it.is_ipv4() == address.is_ipv4());
+    let turn = place.nth % sources.clone().count().max(1);
+    let source = sources.nth(turn).copied();
+    if let Some(source) = source.or_else(|| loopback_source(address.ip(), place)) {
+        let bound = socket.bind(&SocketAddr::new(source, 0).into());
+        bound.map_err(|error| match error.kind() {
+            ErrorKind::AddrNotAvailable => Failure::Io(
+                "binding to a --source that is no address of this machine",
+                error,
+            ),
+            _ => Failure::Io("binding to the source address", error),
+        })?;
+    }
+    let begun = || {
+        socket.set_nonblocking(true)?;
+        socket.set_tcp_nodelay(true)?;
+        socket.connect(&address.into())
+    };
+    match begun() {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(connecting(error)),
         _ => Ok(socket),
     }
 }
 
-fn socket_for(address: SocketAddr, place: Place) -> io::Result<Socket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(TransportProtocol::TCP),
-    )?;
-    if let Some(source) = loopback_source(address.ip(), place) {
-        socket.bind(&SocketAddr::new(IpAddr::V4(source), 0).into())?;
-    }
+/// A unix socket connects at once, or waits for the server to take others first.
+fn begin_unix(path: &Path) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_write_timeout(Some(UNIX_TIMEOUT))?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    socket.set_nonblocking(true)?;
     Ok(socket)
 }
 
 /// The source address for a connection beyond the first 20,000 to a target in 127.0.0.0/8:
 /// every address of that network is the local host's, and each has ports of its own. The kernel
 /// gives out a bound port whatever the target, so no two URLs share a source.
-fn loopback_source(target: IpAddr, place: Place) -> Option<Ipv4Addr> {
+fn loopback_source(target: IpAddr, place: Place) -> Option<IpAddr> {
     let IpAddr::V4(target) = target else {
         return None;
     };
@@ -81,9 +148,8 @@ fn loopback_source(target: IpAddr, place: Place) -> Option<Ipv4Addr> {
         return None;
     }
     let offset = 1 + ((block - 1) * place.routes + place.route) % (LOOPBACK_ADDRESSES - 1);
-    Some(Ipv4Addr::from(
-        u32::from(Ipv4Addr::LOCALHOST) + offset as u32,
-    ))
+    let source = Ipv4Addr::from(u32::from(Ipv4Addr::LOCALHOST) + offset as u32);
+    Some(source.into())
 }
 
 #[cfg(test)]
@@ -95,14 +161,24 @@ mod tests {
         let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let source = |target, ordinal, routes| loopback_source(target, Place::of(ordinal, routes));
         assert_eq!(source(local, 19_999, 1), None);
-        assert_eq!(source(local, 20_000, 1), Some(Ipv4Addr::new(127, 0, 0, 2)));
-        assert_eq!(source(local, 65_000, 1), Some(Ipv4Addr::new(127, 0, 0, 4)));
+        assert_eq!(source(local, 20_000, 1), Some("127.0.0.2".parse().unwrap()));
+        assert_eq!(source(local, 65_000, 1), Some("127.0.0.4".parse().unwrap()));
         assert_eq!(
             source(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 99_999, 1),
             None
         );
         assert_eq!(source("::1".parse().unwrap(), 99_999, 1), None);
         assert!(source(local, usize::MAX, 1).unwrap().is_loopback());
+    }
+
+    #[test]
+    fn other_places_are_read() {
+        let read = |text| Elsewhere::parse(text);
+        assert_eq!(read("[::1]:9"), Ok(Elsewhere::Network("::1".to_owned(), 9)));
+        assert_eq!(read("unix:/a b"), Ok(Elsewhere::Unix("/a b".into())));
+        for wrong in ["h", "h:", "unix:", ":1", "h:0"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use crate::echo::dialogue::{Answer, Ear, Heard};
 use crate::payload::Random;
 use crate::wire::failure::Failure;
 use crate::wire::frame::{Head, Opcode, append_frame};
@@ -20,15 +21,24 @@ pub(crate) struct GreetingOptions {
     /// belongs to the --greeting
     #[arg(long, value_name = "TEXT")]
     pub(crate) first_message: Option<String>,
+
+    /// Whenever the server says ASK, say REPLY; neither counts. 2=3 is for the pings of Socket.IO
+    #[arg(long, value_name = "ASK=REPLY", value_parser = Answer::parse)]
+    pub(crate) answer: Option<Answer>,
 }
 
 /// A connection whose greeting is awaited.
 pub(super) struct Greeting {
     first_message: Option<String>,
+    answer: Option<Answer>,
     messages: u32,
     heard: u32,
+    ear: Ear,
+    /// Whether a fragmented message is under way.
+    in_message: bool,
     reader: Reader,
     random: Random,
+    is_closed: bool,
 }
 
 impl Greeting {
@@ -37,11 +47,15 @@ impl Greeting {
         let is_silent = options.greeting == 0 && options.first_message.is_none();
         (!is_silent).then(|| Greeting {
             first_message: options.first_message.clone(),
+            answer: options.answer.clone(),
             messages: options.greeting,
             heard: 0,
+            ear: Ear::default(),
+            in_message: false,
             // Compression and a greeting are not asked for together.
             reader: Reader::new(false),
             random: Random::new(random.bits(), 0),
+            is_closed: false,
         })
     }
 
@@ -53,8 +67,8 @@ impl Greeting {
         }
     }
 
-    /// Takes plaintext, and appends pongs. Hands back what stands behind the greeting's end, once that has
-    /// come.
+    /// Takes plaintext, and appends what is to be answered. Hands back what stands behind the greeting's end, once
+    /// that has come.
     pub(super) fn receive(
         &mut self,
         mut bytes: &[u8],
@@ -66,17 +80,41 @@ impl Greeting {
                 return Ok(None);
             };
             match event {
-                Event::Data(data) => self.heard += u32::from(data.last && data.fin),
+                Event::Data(data) => {
+                    let answer = self.answer.as_ref();
+                    let in_message = self.in_message;
+                    match answer.map(|answer| (answer, self.ear.hear(&data, answer, in_message))) {
+                        Some((answer, Heard::Ask)) => answer.append(out, &mut self.random),
+                        _ if data.last => {
+                            self.in_message = !data.fin;
+                            self.heard += u32::from(data.fin);
+                        }
+                        _ => {}
+                    }
+                }
                 Event::Control { opcode, payload } => match opcode {
                     Opcode::Ping => {
                         append_frame(out, Head::whole(Opcode::Pong), payload, self.random.key());
                     }
-                    Opcode::Close => return Err(self.missing("the server sent a Close")),
+                    Opcode::Close => {
+                        let code = &payload[..payload.len().min(2)];
+                        append_frame(out, Head::whole(Opcode::Close), code, self.random.key());
+                        self.is_closed = true;
+                        return Err(self.missing("the server sent a Close"));
+                    }
                     _ => {}
                 },
             }
         }
         Ok(Some(bytes.to_vec()))
+    }
+
+    /// It will not be waited for: appends a Close, unless one was said.
+    pub(super) fn resign(&mut self, code: u16, out: &mut Vec<u8>) {
+        if !std::mem::replace(&mut self.is_closed, true) {
+            let head = Head::whole(Opcode::Close);
+            append_frame(out, head, &code.to_be_bytes(), self.random.key());
+        }
     }
 
     /// The server has ended the stream.
@@ -105,14 +143,16 @@ mod tests {
         let options = GreetingOptions {
             greeting: messages,
             first_message: first_message.map(str::to_owned),
+            answer: Some(Answer::parse("2=3").unwrap()),
         };
         Greeting::of(&options, &mut Random::new(1, 0))
     }
 
     #[test]
     fn it_ends_with_its_last_message_wherever_the_stream_is_cut() {
-        // A message in two fragments with a ping between them, an empty message, and one that is not its.
-        let stream = b"\x01\x01a\x89\x01?\x80\x01b\x82\x00\x81\x01c";
+        // A message in two fragments with a ping between them, what is answered with another message, a
+        // message that could have been that, and one that does not belong to it.
+        let stream = b"\x01\x01a\x89\x01?\x80\x01b\x81\x012\x81\x01b\x81\x01c";
         for cut in 1..=stream.len() {
             let mut greeting = greeting(2, None).unwrap();
             let (mut pongs, mut behind) = (Vec::new(), Vec::new());
@@ -126,7 +166,8 @@ mod tests {
                 }
             }
             assert_eq!(behind, b"\x81\x01c", "cut {cut}");
-            assert_eq!((&pongs[..2], pongs.len()), (&b"\x8a\x81"[..], 7));
+            assert_eq!((&pongs[..2], pongs.len()), (&b"\x8a\x81"[..], 14));
+            assert_eq!(&pongs[7..9], b"\x81\x81");
         }
     }
 

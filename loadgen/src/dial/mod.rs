@@ -1,29 +1,29 @@
-//! Makes connections and takes leave of them: one at a time, blocking, with deadlines.
+//! The way from a URL to an open connection, as far as it needs no waiting: who goes where, and what is said
+//! first.
 //!
-//! `opening` is the sans-IO half, for those who do not want to wait; `address` makes the sockets.
+//! `address` makes the sockets, `opening` is what is said over them, sans-IO, and `standing` counts.
 
-mod address;
+pub(crate) mod address;
 pub(crate) mod greeting;
 mod opening;
 pub(crate) mod options;
+mod proxy;
+pub(crate) mod standing;
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use socket2::Socket;
 
-use self::address::Place;
+use self::address::{Elsewhere, Peer, Place};
 use self::greeting::{Greeting, GreetingOptions};
-use crate::dial::options::TargetOptions;
-use crate::echo::connection::{Connection, Turn};
+use crate::dial::options::{PaceOptions, TargetOptions, WayOptions};
 use crate::link::{Link, client_config, server_name};
 use crate::payload::Random;
-use crate::target::{Protocol, Target};
+use crate::target::{Protocol, Target, resolve};
 use crate::usage::UsageError;
 use crate::wire::failure::Failure;
 use crate::wire::handshake::Handshake;
@@ -31,116 +31,34 @@ use crate::wire::handshake::offer::Offer;
 
 pub(crate) use self::opening::{Agreed, Opened, Opening};
 
-/// How long connecting, then the handshakes, and in the end the leave may take, each.
-const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// What is offered by ALPN (RFC 7301) before an upgrade: there is none in HTTP/2 as spoken here.
 const ALPN: &str = "http/1.1";
 
-/// Makes connections to one or several targets.
+/// Begins connections to one or several targets.
 pub(crate) struct Dialer {
     routes: Vec<Route>,
     protocol: Protocol,
     offer: Arc<Offer>,
     greeting: GreetingOptions,
+    sources: Vec<IpAddr>,
+    pace: PaceOptions,
 }
 
 /// The way to one target.
 struct Route {
     target: Target,
     tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
-    addresses: Vec<SocketAddr>,
-    /// The first address that answered; all later connections go there.
-    chosen: OnceLock<SocketAddr>,
-}
-
-/// An open connection.
-pub(crate) struct Dialed {
-    /// The socket: blocking, reads and writes limited to five seconds, TCP_NODELAY.
-    pub(crate) stream: TcpStream,
-    /// What its bytes pass through.
-    pub(crate) link: Link,
-    /// Plaintext that came behind the handshake's answer.
-    pub(crate) early: Vec<u8>,
-    /// What was settled with the server.
-    pub(crate) agreed: Agreed,
-}
-
-impl Dialed {
-    /// Closes the connection in good order: sends what is due, an echo first if asked for, and
-    /// reads until all is said.
-    pub(crate) fn leave(self, echo: bool, turn: &mut Turn<'_>) -> Result<(), Failure> {
-        let Dialed {
-            mut stream,
-            mut link,
-            early,
-            agreed,
-        } = self;
-        let mut connection = Connection::with(agreed.deflate.as_ref());
-        if echo {
-            connection.fill(turn);
-        }
-        connection.drain(turn);
-        if !early.is_empty() {
-            connection.receive(&early, turn)?;
-        }
-        let deadline = Instant::now() + DIAL_TIMEOUT;
-        let mut buffer = [0; 4096];
-        let mut plain = Vec::new();
-        let mut wire = Vec::new();
-        loop {
-            wire.clear();
-            link.wire_out(&mut wire);
-            if let Some(bytes) = connection.outgoing(turn.now) {
-                let length = bytes.len();
-                link.send(bytes, &mut wire)?;
-                connection.outbox().sent(length);
-            }
-            if connection.is_closed() {
-                link.close(&mut wire);
-                // All is said; a server that has closed already misses nothing.
-                let _ = stream.write_all(&wire);
-                return Ok(());
-            }
-            stream
-                .write_all(&wire)
-                .map_err(|error| Failure::Io("sending", error))?;
-            if Instant::now() >= deadline {
-                return Err(Failure::Protocol(format!(
-                    "it did not come to an end within {} seconds",
-                    DIAL_TIMEOUT.as_secs()
-                )));
-            }
-            match stream.read(&mut buffer) {
-                Ok(0) => {
-                    connection.end_of_stream()?;
-                    return Ok(());
-                }
-                Ok(bytes) => {
-                    plain.clear();
-                    link.receive(&buffer[..bytes], &mut plain)?;
-                    connection.receive(&plain, turn)?;
-                    if link.is_ended() && !connection.is_closed() {
-                        connection.end_of_stream()?;
-                    }
-                }
-                // Interrupted, or out of time: the deadline judges.
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::Interrupted
-                            | io::ErrorKind::WouldBlock
-                            | io::ErrorKind::TimedOut
-                    ) => {}
-                Err(error) => return Err(Failure::Io("waiting for the server's answer", error)),
-            }
-        }
-    }
+    /// Where its sockets may go.
+    peers: Vec<Peer>,
+    /// What a proxy is asked first.
+    request: Option<Vec<u8>>,
+    /// The first of the peers that answered; all later connections go there.
+    chosen: OnceLock<usize>,
 }
 
 impl Dialer {
-    /// Reads the certificates to trust, where TLS is spoken, and resolves every host. A
-    /// [`UsageError`] if the options cannot be followed.
+    /// Reads the certificates, where TLS is spoken, and resolves every host. A [`UsageError`] if the options
+    /// cannot be followed.
     pub(crate) fn from_options(options: &TargetOptions) -> anyhow::Result<Dialer> {
         options.check()?;
         let protocol = options.protocol();
@@ -150,18 +68,22 @@ impl Dialer {
                 Protocol::Websocket => &[ALPN],
                 Protocol::Tcp => &[],
             };
-            tls = Some(client_config(&options.tls.trust(), protocols)?);
+            let identity = options.tls.identity();
+            let config = client_config(&options.tls.trust(), identity.as_ref(), protocols)?;
+            tls = Some(config);
         }
         let routes = options
             .urls
             .iter()
-            .map(|target| Route::new(target.clone(), tls.as_ref()))
+            .map(|target| Route::new(target.clone(), tls.as_ref(), &options.way))
             .collect::<anyhow::Result<_>>()?;
         Ok(Dialer {
             routes,
             protocol,
             offer: Arc::new(options.offer()),
             greeting: options.greeting.clone(),
+            sources: options.way.source.clone(),
+            pace: options.pace.clone(),
         })
     }
 
@@ -170,18 +92,19 @@ impl Dialer {
         self.protocol
     }
 
-    /// The address in use for the first URL, once a connection to it has been made.
-    pub(crate) fn address(&self) -> Option<SocketAddr> {
-        self.routes[0].chosen.get().copied()
+    /// How fast connections are to be opened.
+    pub(crate) fn pace(&self) -> &PaceOptions {
+        &self.pace
     }
 
-    /// The addresses in use, in the order of the URLs; one that no connection has been made to is
-    /// left out.
-    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
-        self.routes
-            .iter()
-            .filter_map(|route| route.chosen.get().copied())
-            .collect()
+    /// Where the first URL's connections go, once one has been made.
+    pub(crate) fn address(&self) -> Option<&Peer> {
+        self.routes[0].in_use()
+    }
+
+    /// Where connections go, in the order of the URLs; one that none has been made to is left out.
+    pub(crate) fn addresses(&self) -> Vec<&Peer> {
+        self.routes.iter().filter_map(Route::in_use).collect()
     }
 
     /// How many URLs there are: connection `ordinal` goes to number `ordinal` modulo this.
@@ -189,27 +112,32 @@ impl Dialer {
         self.routes.len()
     }
 
-    /// Makes connection number `ordinal` of the run, ready for its first message.
-    pub(crate) fn dial(&self, ordinal: usize, random: &mut Random) -> Result<Dialed, Failure> {
-        let stream = self.connect(ordinal)?;
-        let opening = self.opening(ordinal, random)?;
-        let opened = open(&stream, opening)?;
-        Ok(Dialed {
-            stream,
-            link: opened.link,
-            early: opened.early,
-            agreed: opened.agreed,
-        })
-    }
-
-    /// Starts connection number `ordinal` without waiting: the socket becomes writable once it
-    /// stands, and then [`Dialer::opening`] opens it. Goes to the address that an earlier
-    /// [`Dialer::dial`] to the same URL found, or else to the host's first.
-    pub(crate) fn begin(&self, ordinal: usize) -> io::Result<Socket> {
+    /// Starts connection number `ordinal` without waiting: the socket becomes writable once it stands, and then
+    /// [`Dialer::opening`] opens it. A host may have several addresses: `last` is the one at which it came to
+    /// nothing before. Hands back the address tried now, or `None` if there is no other.
+    pub(crate) fn begin(
+        &self,
+        ordinal: usize,
+        mut last: Option<usize>,
+    ) -> Option<Result<(usize, Socket), Failure>> {
         let place = self.place(ordinal);
         let route = &self.routes[place.route];
-        let address = route.chosen.get().unwrap_or(&route.addresses[0]);
-        address::begin(*address, place)
+        let mut failure = None;
+        while let Some(next) = route.next(last) {
+            match address::begin(&route.peers[next], place, &self.sources) {
+                Ok(socket) => return Some(Ok((next, socket))),
+                // The first address's error tells most: later ones are fallbacks.
+                Err(error) => failure = failure.or(Some(error)),
+            }
+            last = Some(next);
+        }
+        failure.map(Err)
+    }
+
+    /// Connection `ordinal` stands at this address: later ones go there, too.
+    pub(crate) fn stands(&self, ordinal: usize, address: usize) {
+        let route = &self.routes[self.place(ordinal).route];
+        route.chosen.get_or_init(|| address);
     }
 
     /// What opens connection number `ordinal` once its socket stands.
@@ -224,7 +152,9 @@ impl Dialer {
             Protocol::Websocket => Some(self.upgrade(route, random)),
         };
         let greeting = Greeting::of(&self.greeting, random);
-        Ok(Opening::new(link, upgrade).greeted(greeting))
+        Ok(Opening::new(link, upgrade)
+            .through(route.request.clone())
+            .greeted(greeting))
     }
 
     fn upgrade(&self, route: &Route, random: &mut Random) -> (Vec<u8>, Handshake) {
@@ -237,38 +167,14 @@ impl Dialer {
     fn place(&self, ordinal: usize) -> Place {
         Place::of(ordinal, self.routes.len())
     }
-
-    fn connect(&self, ordinal: usize) -> Result<TcpStream, Failure> {
-        let place = self.place(ordinal);
-        let route = &self.routes[place.route];
-        let candidates = route
-            .chosen
-            .get()
-            .map_or(&route.addresses[..], std::slice::from_ref);
-        let mut failure = None;
-        for address in candidates {
-            match address::connect(*address, place) {
-                Ok(stream) => {
-                    route.chosen.get_or_init(|| *address);
-                    return Ok(stream);
-                }
-                // The first address's error tells most: later ones are fallbacks.
-                Err(error) => failure = failure.or(Some(error)),
-            }
-        }
-        let error = failure.unwrap_or_else(|| io::Error::other("the host has no address"));
-        Err(match error.kind() {
-            io::ErrorKind::AddrNotAvailable => Failure::Io(
-                "connecting (no source port is free: closed connections hold theirs for a minute)",
-                error,
-            ),
-            _ => Failure::Io("connecting", error),
-        })
-    }
 }
 
 impl Route {
-    fn new(target: Target, tls: Option<&Arc<ClientConfig>>) -> anyhow::Result<Route> {
+    fn new(
+        target: Target,
+        tls: Option<&Arc<ClientConfig>>,
+        way: &WayOptions,
+    ) -> anyhow::Result<Route> {
         let tls = match tls {
             Some(config) if target.tls => {
                 let name = server_name(&target.host)
@@ -277,54 +183,58 @@ impl Route {
             }
             _ => None,
         };
-        let addresses = target
-            .resolve()
-            .with_context(|| format!("resolving {:?}", target.host))?;
-        anyhow::ensure!(
-            !addresses.is_empty(),
-            "resolving {:?}: the host has no address",
-            target.host
-        );
+        let (host, port) = match &way.connect_to {
+            Some(Elsewhere::Network(host, port)) => (host.as_str(), *port),
+            _ => (target.host.as_str(), target.port),
+        };
+        let request = way.proxy.as_ref().map(|proxy| proxy.request(host, port));
+        let peers = match (&way.connect_to, &way.proxy) {
+            (Some(Elsewhere::Unix(path)), _) => vec![Peer::Unix(path.clone())],
+            (_, Some(proxy)) => peers(&proxy.host, proxy.port, &way.source)?,
+            _ => peers(host, port, &way.source)?,
+        };
         Ok(Route {
             target,
             tls,
-            addresses,
+            peers,
+            request,
             chosen: OnceLock::new(),
         })
     }
+
+    fn in_use(&self) -> Option<&Peer> {
+        Some(&self.peers[*self.chosen.get()?])
+    }
+
+    /// The peer to try after `last`.
+    fn next(&self, last: Option<usize>) -> Option<usize> {
+        match self.chosen.get() {
+            Some(&chosen) => (last != Some(chosen)).then_some(chosen),
+            None => {
+                let next = last.map_or(0, |last| last + 1);
+                (next < self.peers.len()).then_some(next)
+            }
+        }
+    }
 }
 
-/// Goes through `opening` on a socket that blocks.
-fn open(mut stream: &TcpStream, mut opening: Opening) -> Result<Opened, Failure> {
-    let deadline = Instant::now() + DIAL_TIMEOUT;
-    let seconds = DIAL_TIMEOUT.as_secs();
-    let mut wire = Vec::new();
-    let mut buffer = [0; 4096];
-    let mut progress = opening.begin(&mut wire);
-    loop {
-        // After a failure it is the alert that tells the server why, and may come too late.
-        let written = stream.write_all(&wire);
-        if let Some(opened) = progress? {
-            written.map_err(|error| Failure::Io("during the handshake", error))?;
-            return Ok(opened);
-        }
-        written.map_err(|error| Failure::Io("during the handshake", error))?;
-        wire.clear();
-        if Instant::now() >= deadline {
-            return Err(opening.out_of_time(seconds));
-        }
-        progress = match stream.read(&mut buffer) {
-            Ok(0) => Err(opening.end_of_stream()),
-            Ok(bytes) => opening.receive(&buffer[..bytes], &mut wire),
-            Err(error) => match error.kind() {
-                io::ErrorKind::Interrupted => Ok(None),
-                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                    Err(opening.out_of_time(seconds))
-                }
-                _ => Err(Failure::Io("during the handshake", error)),
-            },
-        };
+/// The addresses of `host`, of those kinds that there is a source of.
+fn peers(host: &str, port: u16, sources: &[IpAddr]) -> anyhow::Result<Vec<Peer>> {
+    let mut addresses = resolve(host, port).with_context(|| format!("resolving {host:?}"))?;
+    anyhow::ensure!(
+        !addresses.is_empty(),
+        "resolving {host:?}: the host has no address"
+    );
+    addresses.retain(|address| {
+        sources.is_empty() || sources.iter().any(|it| it.is_ipv4() == address.is_ipv4())
+    });
+    if addresses.is_empty() {
+        let what = format!(
+            "--source: {host:?} has no address of that kind; give one of the other (IPv4, IPv6)"
+        );
+        return Err(UsageError(what).into());
     }
+    Ok(addresses.into_iter().map(Peer::Network).collect())
 }
 
 #[cfg(test)]

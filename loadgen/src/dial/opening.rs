@@ -1,10 +1,12 @@
 //! The whole way from a fresh TCP connection to the first message, without a socket.
 //!
 //! ```text
-//! TCP stands ─► TLS handshake (wss://) ─► upgrade (WebSocket) ─► greeting (if there is one) ─► open
+//! TCP stands ─► CONNECT (--proxy) ─► TLS handshake (wss://) ─► upgrade (WebSocket) ─► greeting ─► open
 //! ```
 
 use super::greeting::Greeting;
+use super::proxy::Tunnel;
+use super::standing::Wait;
 use crate::link::Link;
 use crate::wire::failure::Failure;
 use crate::wire::handshake::extension::DeflateAgreement;
@@ -13,6 +15,8 @@ use crate::wire::handshake::{Accepted, Handshake, Progress};
 /// A connection being opened: bytes from the wire in, bytes for the wire out, and at last the
 /// opened connection.
 pub(crate) struct Opening {
+    /// What is awaited before all else, if a proxy lies between.
+    tunnel: Option<Tunnel>,
     link: Link,
     /// The upgrade request, until TLS stands.
     request: Option<Vec<u8>>,
@@ -34,6 +38,8 @@ pub(crate) struct Opened {
     pub(crate) early: Vec<u8>,
     /// What both sides will hold to.
     pub(crate) agreed: Agreed,
+    /// Whether TLS went on with an earlier session, so that its handshake was a shorter one.
+    pub(crate) is_resumed: bool,
 }
 
 /// What the handshakes settled.
@@ -53,6 +59,7 @@ impl Opening {
     pub(crate) fn new(link: Link, upgrade: Option<(Vec<u8>, Handshake)>) -> Opening {
         let (request, handshake) = upgrade.unzip();
         Opening {
+            tunnel: None,
             link,
             request,
             handshake,
@@ -70,9 +77,29 @@ impl Opening {
         }
     }
 
+    /// The same, behind a proxy that is asked by `request`.
+    pub(super) fn through(self, request: Option<Vec<u8>>) -> Opening {
+        let tunnel = request.map(Tunnel::new);
+        Opening { tunnel, ..self }
+    }
+
+    /// What is awaited.
+    pub(crate) fn awaits(&self) -> Wait {
+        match (&self.tunnel, &self.accepted) {
+            (Some(_), _) => Wait::Proxy,
+            (_, Some(_)) => Wait::Greeting,
+            _ if self.link.is_handshaking() => Wait::Tls,
+            _ => Wait::Upgrade,
+        }
+    }
+
     /// The TCP connection stands: appends the first bytes to send. A connection with nothing to
     /// open is open at once.
     pub(crate) fn begin(&mut self, wire: &mut Vec<u8>) -> Result<Option<Opened>, Failure> {
+        if let Some(tunnel) = &mut self.tunnel {
+            wire.append(&mut tunnel.request);
+            return Ok(None);
+        }
         self.advance(wire)
     }
 
@@ -85,6 +112,13 @@ impl Opening {
         bytes: &[u8],
         wire: &mut Vec<u8>,
     ) -> Result<Option<Opened>, Failure> {
+        if let Some(tunnel) = &mut self.tunnel {
+            let Some(behind) = tunnel.receive(bytes)? else {
+                return Ok(None);
+            };
+            self.tunnel = None;
+            return self.receive(&behind, wire);
+        }
         let received = self.link.receive(bytes, &mut self.plain);
         let advanced = received.and_then(|()| self.advance(wire));
         self.link.wire_out(wire);
@@ -94,8 +128,23 @@ impl Opening {
         }
     }
 
+    /// It comes to nothing: where the WebSocket is open and its greeting awaited, appends a Close that says so.
+    pub(crate) fn resign(&mut self, code: u16, wire: &mut Vec<u8>) {
+        if self.accepted.is_some()
+            && let Some(greeting) = &mut self.greeting
+        {
+            let mut close = Vec::new();
+            greeting.resign(code, &mut close);
+            // It is lost either way.
+            let _ = self.link.send(&close, wire);
+        }
+    }
+
     /// The server ended the stream before the connection was open.
     pub(crate) fn end_of_stream(&mut self) -> Failure {
+        if let Some(tunnel) = &self.tunnel {
+            return tunnel.missing("it ended the connection");
+        }
         if let Some(greeting) = self.awaited_greeting() {
             return greeting.end_of_stream();
         }
@@ -110,6 +159,9 @@ impl Opening {
 
     /// The server has said nothing more for `seconds`.
     pub(crate) fn out_of_time(&mut self, seconds: u64) -> Failure {
+        if let Some(tunnel) = &self.tunnel {
+            return tunnel.missing(&format!("it said no more within {seconds} seconds"));
+        }
         if let Some(greeting) = self.awaited_greeting() {
             return greeting.out_of_time(seconds);
         }
@@ -167,9 +219,9 @@ impl Opening {
             return Ok(None);
         };
         let mut pongs = Vec::new();
-        let early = greeting.receive(plain, &mut pongs)?;
+        let early = greeting.receive(plain, &mut pongs);
         self.link.send(&pongs, wire)?;
-        Ok(early.map(|early| {
+        Ok(early?.map(|early| {
             let accepted = self.accepted.take().unwrap_or_default();
             self.opened(early, accepted)
         }))
@@ -183,6 +235,7 @@ impl Opening {
             tls: link.describe(),
         };
         Opened {
+            is_resumed: link.is_resumed(),
             link,
             early,
             agreed,

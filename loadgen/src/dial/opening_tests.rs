@@ -89,7 +89,7 @@ fn answer(request: &[u8], headers: &str) -> Vec<u8> {
 /// Both ends of an opening to be, over TLS or not.
 fn ends(is_tls: bool, offer: Offer, headers: &'static str) -> (Opening, Server) {
     let (link, server) = if is_tls {
-        let config = client_config(&Trust::Anyone, &["http/1.1"]).unwrap();
+        let config = client_config(&Trust::Anyone, None, &["http/1.1"]).unwrap();
         let link = Link::tls(config, server_name("h.example").unwrap()).unwrap();
         (
             link,
@@ -159,6 +159,7 @@ fn a_greeting_is_a_part_of_the_way() {
                 let options = GreetingOptions {
                     greeting: messages,
                     first_message: Some("40".to_owned()),
+                    answer: None,
                 };
                 let (opening, mut server) = ends(is_tls, Offer::default(), "");
                 let greeting = Greeting::of(&options, &mut Random::new(1, 0));
@@ -201,7 +202,7 @@ fn where_nothing_is_to_be_done_it_is_open_at_once() {
 #[test]
 fn raw_bytes_may_come_right_behind_tls() {
     let (_, mut server) = ends(true, Offer::default(), "");
-    let config = client_config(&Trust::Anyone, &[]).unwrap();
+    let config = client_config(&Trust::Anyone, None, &[]).unwrap();
     let link = Link::tls(config, server_name("h.example").unwrap()).unwrap();
     let mut opening = Opening::new(link, None);
     let opened = talk(&mut opening, &mut server, 50).unwrap();
@@ -248,7 +249,7 @@ fn a_failure_leaves_the_alert_to_be_sent() {
     let authority = Authority::new("authority");
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(authority.pem.as_bytes()).unwrap();
-    let config = client_config(&Trust::File(file.path().to_owned()), &[]).unwrap();
+    let config = client_config(&Trust::File(file.path().to_owned()), None, &[]).unwrap();
     let link = Link::tls(config, server_name("h.example").unwrap()).unwrap();
     let mut opening = Opening::new(link, None);
     let mut server = Server::new(Some(authority.issue(&["other.example"]).server()), "");

@@ -1,14 +1,23 @@
 //! Where to connect and what to speak: the same for every command that makes connections.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::Args;
 
+use super::address::Elsewhere;
 use super::greeting::GreetingOptions;
-use crate::link::Trust;
+use super::proxy::Proxy;
+use crate::echo::dialogue::Answer;
+use crate::link::{Identity, Trust};
+use crate::schedule::parse_rate;
 use crate::target::{Protocol, Target};
-use crate::usage::UsageError;
+use crate::usage::{UsageError, at_least_one};
 use crate::wire::handshake::offer::{Header, Offer, Subprotocol};
+
+/// Connections being opened at a time if nobody says: enough to hide the round trips of a distant server, and
+/// as many as the shortest queue of connections that servers use to have.
+const CONNECTING: usize = 128;
 
 /// Whom to believe behind wss://.
 #[derive(Args, Clone, Debug, Default)]
@@ -21,6 +30,14 @@ pub(crate) struct TlsOptions {
     /// Trust any certificate: only for a server that you know to be the right one
     #[arg(long, short = 'k')]
     pub(crate) tls_insecure: bool,
+
+    /// Our own certificate in PEM, with its issuers behind it, for a server that asks who we are
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// Its private key in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
 }
 
 impl TlsOptions {
@@ -33,17 +50,64 @@ impl TlsOptions {
         }
     }
 
+    /// Who we are, if anybody may know.
+    pub(crate) fn identity(&self) -> Option<Identity> {
+        Some(Identity {
+            certificate: self.tls_cert.clone()?,
+            key: self.tls_key.clone()?,
+        })
+    }
+
     /// Refuses options that would have no effect.
     pub(crate) fn check(&self, is_tls: bool) -> Result<(), UsageError> {
         for (name, is_given) in [
             ("--tls-ca", self.tls_ca.is_some()),
             ("--tls-insecure", self.tls_insecure),
+            ("--tls-cert", self.tls_cert.is_some()),
         ] {
             if is_given && !is_tls {
                 return Err(UsageError(format!("{name} needs a wss:// URL")));
             }
         }
         Ok(())
+    }
+}
+
+/// By which way connections come to the server.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct WayOptions {
+    /// Connect to this place, whatever the URL says; Host and the name that a certificate must have stay the
+    /// URL's. unix:PATH is a unix socket
+    #[arg(long, value_name = "HOST:PORT", value_parser = Elsewhere::parse)]
+    pub(crate) connect_to: Option<Elsewhere>,
+
+    /// Connect from this address of this machine; from several, with commas between, in turn
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
+    pub(crate) source: Vec<IpAddr>,
+
+    /// Connect through this proxy, by CONNECT: http://HOST:PORT, or http://USER:PASSWORD@HOST:PORT
+    #[arg(long, value_name = "URL", value_parser = Proxy::parse)]
+    pub(crate) proxy: Option<Proxy>,
+}
+
+/// How fast connections are opened.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct PaceOptions {
+    /// Most connections that are being opened at a time
+    #[arg(long, value_name = "N", default_value_t = CONNECTING)]
+    pub(crate) connecting: usize,
+
+    /// Most connections that are begun in a second [default: as many as --connecting allows]
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    pub(crate) connect_rate: Option<f64>,
+}
+
+impl Default for PaceOptions {
+    fn default() -> PaceOptions {
+        PaceOptions {
+            connecting: CONNECTING,
+            connect_rate: None,
+        }
     }
 }
 
@@ -61,6 +125,12 @@ pub(crate) struct TargetOptions {
 
     #[command(flatten)]
     pub(crate) tls: TlsOptions,
+
+    #[command(flatten)]
+    pub(crate) way: WayOptions,
+
+    #[command(flatten)]
+    pub(crate) pace: PaceOptions,
 
     /// A header of the upgrade request; repeatable. Host takes the place of the URL's; Upgrade,
     /// Connection and Sec-WebSocket-* cannot be given
@@ -80,6 +150,35 @@ pub(crate) struct TargetOptions {
     pub(crate) greeting: GreetingOptions,
 }
 
+impl PaceOptions {
+    /// Refuses them where `other` says how many connections are under way.
+    pub(crate) fn refuse(&self, other: &str) -> Result<(), UsageError> {
+        if self.connecting == CONNECTING && self.connect_rate.is_none() {
+            return Ok(());
+        }
+        Err(UsageError(format!(
+            "--connecting and --connect-rate have no effect here: {other} and --rate say how many come and go"
+        )))
+    }
+}
+
+impl WayOptions {
+    fn check(&self) -> Result<(), UsageError> {
+        let is_unix = matches!(self.connect_to, Some(Elsewhere::Unix(_)));
+        for (name, is_given) in [
+            ("--proxy", self.proxy.is_some()),
+            ("--source", !self.source.is_empty()),
+        ] {
+            if is_given && is_unix {
+                let what =
+                    format!("{name} is for the network; a unix socket of --connect-to is none");
+                return Err(UsageError(what));
+            }
+        }
+        Ok(())
+    }
+}
+
 impl TargetOptions {
     /// Nothing but a URL.
     #[cfg(test)]
@@ -88,6 +187,8 @@ impl TargetOptions {
             urls: vec![target],
             protocol: None,
             tls: TlsOptions::default(),
+            way: WayOptions::default(),
+            pace: PaceOptions::default(),
             headers: Vec::new(),
             subprotocols: Vec::new(),
             deflate: false,
@@ -98,6 +199,11 @@ impl TargetOptions {
     /// The protocol in force.
     pub(crate) fn protocol(&self) -> Protocol {
         self.protocol.unwrap_or(self.urls[0].protocol)
+    }
+
+    /// What is answered to a message that the server asks with.
+    pub(crate) fn answer(&self) -> Option<&Answer> {
+        self.greeting.answer.as_ref()
     }
 
     /// What the upgrade request asks for.
@@ -119,6 +225,8 @@ impl TargetOptions {
             )));
         }
         self.tls.check(self.urls.iter().any(|url| url.tls))?;
+        at_least_one("connecting", self.pace.connecting)?;
+        self.way.check()?;
         let is_websocket = self.protocol() == Protocol::Websocket;
         for (name, is_given) in [
             ("--header", !self.headers.is_empty()),
@@ -126,14 +234,16 @@ impl TargetOptions {
             ("--deflate", self.deflate),
             ("--greeting", self.greeting.greeting > 0),
             ("--first-message", self.greeting.first_message.is_some()),
+            ("--answer", self.greeting.answer.is_some()),
         ] {
             if is_given && !is_websocket {
                 return Err(UsageError(format!("{name} needs WebSocket")));
             }
         }
-        if self.deflate && self.greeting.greeting > 0 {
+        if self.deflate && (self.greeting.greeting > 0 || self.greeting.answer.is_some()) {
             return Err(UsageError(
-                "--greeting skips messages that compression needs; leave --deflate off".to_owned(),
+                "--greeting and --answer read messages as they come; leave --deflate off"
+                    .to_owned(),
             ));
         }
         self.offer().check().map_err(UsageError)
@@ -198,6 +308,16 @@ mod tests {
             refused(raw, "ws://h").as_deref(),
             Some("--header needs WebSocket")
         );
+    }
+
+    #[test]
+    fn ways_that_exclude_one_another_are_refused() {
+        let mut options = options(&["ws://h"]);
+        options.way.connect_to = Some(Elsewhere::parse("unix:/a/socket").unwrap());
+        assert!(options.check().is_ok());
+        options.way.source = vec!["127.0.0.1".parse().unwrap()];
+        let error = options.check().unwrap_err();
+        assert!(error.0.contains("--source is for the network"), "{error}");
     }
 
     #[test]

@@ -1,50 +1,13 @@
-//! The blocking dialer against servers in this process.
+//! Where connections go, and what is refused before any is begun.
 
-use std::net::TcpListener;
-use std::thread;
-
-use rustls::{ServerConnection, StreamOwned};
+use std::net::{SocketAddr, TcpListener};
 
 use super::*;
-use crate::link::rehearsal::Authority;
 
 fn options(urls: &[String]) -> TargetOptions {
     let mut options = TargetOptions::to(Target::parse(&urls[0]).unwrap());
     options.urls = urls.iter().map(|url| Target::parse(url).unwrap()).collect();
     options
-}
-
-/// Accepts connections and gives each to `serve`.
-fn listen(serve: impl Fn(TcpStream) + Send + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            serve(stream.unwrap());
-        }
-    });
-    address
-}
-
-/// Why the dialer fails against what `serve` does.
-fn failure(
-    url: impl Fn(SocketAddr) -> String,
-    serve: impl Fn(TcpStream) + Send + 'static,
-) -> String {
-    let url = url(listen(serve));
-    let mut options = options(&[url]);
-    options.tls.tls_insecure = options.urls[0].tls;
-    let dialer = Dialer::from_options(&options).unwrap();
-    let failure = dialer.dial(0, &mut Random::new(1, 1)).err().unwrap();
-    failure.to_string()
-}
-
-fn wss(address: SocketAddr) -> String {
-    format!("wss://{address}")
-}
-
-fn ws(address: SocketAddr) -> String {
-    format!("ws://{address}")
 }
 
 #[test]
@@ -62,54 +25,55 @@ fn connections_go_to_the_urls_in_turn() {
         .collect();
     let dialer = Dialer::from_options(&options(&urls)).unwrap();
     assert_eq!((dialer.routes(), dialer.address()), (3, None));
-    let mut random = Random::new(1, 1);
     for ordinal in [4, 0, 5, 1] {
-        let dialed = dialer.dial(ordinal, &mut random).unwrap();
-        assert_eq!(dialed.stream.peer_addr().unwrap(), addresses[ordinal % 3]);
+        let (address, _socket) = dialer.begin(ordinal, None).unwrap().unwrap();
+        listeners[ordinal % 3].accept().unwrap();
+        dialer.stands(ordinal, address);
     }
-    assert_eq!(dialer.addresses(), addresses);
-    let socket = dialer.begin(7).unwrap();
-    // Gives the connect time: it is under way.
-    listeners[1].accept().unwrap();
-    drop(socket);
+    let peers: Vec<Peer> = addresses.into_iter().map(Peer::Network).collect();
+    assert_eq!(dialer.addresses(), peers.iter().collect::<Vec<_>>());
 }
 
 #[test]
-fn what_is_behind_the_port_is_told_from_what_was_asked_for() {
-    let silent_end = failure(wss, drop);
-    assert!(
-        silent_end.contains("TLS handshake") || silent_end.contains("reset"),
-        "{silent_end}"
+fn addresses_are_tried_in_turn_until_one_stands() {
+    let mut dialer = Dialer::from_options(&options(&["tcp://127.0.0.1:9".to_owned()])).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let here = Peer::Network(listener.local_addr().unwrap());
+    let nowhere = Peer::Unix("/nonexistent/socket".into());
+    dialer.routes[0].peers = vec![nowhere.clone(), here.clone(), nowhere, here.clone()];
+    let at = |last| Some(dialer.begin(0, last)?.unwrap().0);
+    assert_eq!(
+        [at(None), at(Some(1)), at(Some(3))],
+        [Some(1), Some(3), None]
     );
-    let plain = failure(wss, |mut stream| {
-        let _ = stream.read(&mut [0; 64]);
-        stream
-            .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-            .unwrap();
-        let _ = stream.read(&mut [0; 64]);
-    });
-    assert!(plain.contains("use ws://"), "{plain}");
-
-    let config = Arc::new(Authority::new("authority").issue(&["127.0.0.1"]).server());
-    let encrypted = failure(ws, move |stream| {
-        let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
-        let mut stream = StreamOwned::new(connection, stream);
-        let _ = stream.read(&mut [0; 64]);
-        let _ = stream.sock.read(&mut [0; 512]);
-    });
-    assert!(encrypted.contains("use wss://"), "{encrypted}");
+    dialer.stands(0, 1);
+    assert_eq!(
+        [at(None), at(Some(1)), at(Some(3))],
+        [Some(1), None, Some(1)]
+    );
+    assert_eq!(dialer.address(), Some(&here));
 }
 
 #[test]
 fn options_that_cannot_be_followed_are_usage_errors() {
-    let mut options = options(&["wss://127.0.0.1:9".to_owned()]);
-    options.tls.tls_ca = Some("/nonexistent".into());
-    let error = Dialer::from_options(&options).err().unwrap();
-    assert!(error.is::<UsageError>(), "{error}");
-
-    options.tls.tls_ca = None;
-    options.tls.tls_insecure = true;
-    options.urls[0].host = "a..b".to_owned();
-    let error = Dialer::from_options(&options).err().unwrap();
-    assert!(error.is::<UsageError>(), "{error}");
+    let refused = |change: fn(&mut TargetOptions)| {
+        let mut options = options(&["wss://127.0.0.1:9".to_owned()]);
+        options.tls.tls_insecure = true;
+        change(&mut options);
+        let error = Dialer::from_options(&options).err().unwrap();
+        assert!(error.is::<UsageError>(), "{error}");
+        error.to_string()
+    };
+    refused(|options| {
+        options.tls.tls_insecure = false;
+        options.tls.tls_ca = Some("/nonexistent".into());
+    });
+    refused(|options| options.urls[0].host = "a..b".to_owned());
+    let error = refused(|options| options.way.source = vec!["::1".parse().unwrap()]);
+    assert!(error.contains("no address of that kind"), "{error}");
+    let error = refused(|options| {
+        options.tls.tls_cert = Some("/nonexistent".into());
+        options.tls.tls_key = Some("/nonexistent".into());
+    });
+    assert!(error.contains("--tls-cert /nonexistent"), "{error}");
 }

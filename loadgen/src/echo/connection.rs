@@ -88,8 +88,12 @@ pub(super) enum Stage {
     Draining,
     /// Close sent, the server's is awaited.
     Closing,
-    /// Nothing more is expected.
+    /// Both have said their Close; the server is to end the stream (RFC 6455 section 7.1.1).
     Closed,
+    /// Nothing more is expected.
+    Ended,
+    /// It does not stand: not yet, or not any more. Nothing is sent or taken up until another takes its place.
+    Away,
 }
 
 /// State of one connection, from the end of the handshake on.
@@ -160,6 +164,27 @@ impl Connection {
             },
             progress: Progress::default(),
         }
+    }
+
+    /// The place of one that does not stand, after `answered` messages.
+    pub(crate) fn away(answered: u64) -> Connection {
+        let mut connection = Connection::new();
+        connection.exchange.stage = Stage::Away;
+        connection.exchange.answered = answered;
+        connection
+    }
+
+    /// It has ended before its time: forgets what was not answered. What is being sent stays in its place.
+    pub(crate) fn lose(&mut self) {
+        self.exchange.stage = Stage::Away;
+        self.exchange.pending.clear();
+        self.exchange.unstamped = 0;
+    }
+
+    /// Another takes the place of this one, and its count of answers.
+    pub(crate) fn replace(&mut self, mut next: Connection) {
+        next.exchange.answered = self.answered();
+        *self = next;
     }
 
     /// What is to be sent.
@@ -240,17 +265,30 @@ impl Connection {
 
     /// Sends no more messages; once the last reply is in, the connection is closed properly.
     pub(crate) fn drain(&mut self, turn: &mut Turn<'_>) {
-        if self.exchange.stage == Stage::Loading {
-            self.exchange.stage = Stage::Draining;
-            self.exchange.close_when_drained(turn);
+        match self.exchange.stage {
+            Stage::Loading => {
+                self.exchange.stage = Stage::Draining;
+                self.exchange.close_when_drained(turn);
+            }
+            Stage::Away => self.exchange.stage = Stage::Ended,
+            _ => {}
+        }
+    }
+
+    /// Takes leave of a server that has not yet been told anything: a Close with this code, unless there was
+    /// one.
+    pub(crate) fn resign(&mut self, code: u16, turn: &mut Turn<'_>) {
+        if matches!(self.exchange.stage, Stage::Loading | Stage::Draining) {
+            self.exchange.say_close(&code.to_be_bytes(), turn);
+            self.exchange.stage = Stage::Ended;
         }
     }
 
     /// Judges the end of the server's stream.
     pub(crate) fn end_of_stream(&mut self) -> Result<(), Failure> {
         match self.exchange.stage {
-            Stage::Closing | Stage::Closed => {
-                self.exchange.stage = Stage::Closed;
+            Stage::Closing | Stage::Closed | Stage::Ended => {
+                self.exchange.stage = Stage::Ended;
                 Ok(())
             }
             _ => Err(Failure::Disconnected {
@@ -259,9 +297,24 @@ impl Connection {
         }
     }
 
-    /// Whether nothing more is expected of the server.
+    /// Whether all is said; the server may still have to end the stream.
     pub(crate) fn is_closed(&self) -> bool {
-        self.exchange.stage == Stage::Closed
+        matches!(self.exchange.stage, Stage::Closed | Stage::Ended)
+    }
+
+    /// Whether our Close is said, and the server's awaited.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.exchange.stage == Stage::Closing
+    }
+
+    /// Whether nothing more is expected of the server.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.exchange.stage == Stage::Ended
+    }
+
+    /// Whether it does not stand, and another is to take its place.
+    pub(crate) fn is_away(&self) -> bool {
+        self.exchange.stage == Stage::Away
     }
 
     /// Messages that have their whole reply, right or wrong.
@@ -316,6 +369,7 @@ impl Exchange {
     fn has_room(&self, workload: &Workload) -> bool {
         let limits = workload.limits;
         self.pending.len() < limits.in_flight_max
+            && self.stage != Stage::Away
             && self.outbox.queued_bytes() < limits.queued_bytes_max
     }
 
@@ -407,15 +461,19 @@ impl Exchange {
         if self.stage != Stage::Draining || owes {
             return;
         }
+        self.say_close(&CLOSE_NORMAL.to_be_bytes(), turn);
         self.stage = match turn.workload.protocol {
-            Protocol::Tcp => Stage::Closed,
-            Protocol::Websocket => {
-                let head = Head::whole(Opcode::Close);
-                let payload = CLOSE_NORMAL.to_be_bytes();
-                append_frame(self.outbox.writer(), head, &payload, turn.random.key());
-                Stage::Closing
-            }
+            Protocol::Tcp => Stage::Ended,
+            Protocol::Websocket => Stage::Closing,
         };
+    }
+
+    /// Appends a Close; bare TCP has none.
+    pub(super) fn say_close(&mut self, payload: &[u8], turn: &mut Turn<'_>) {
+        if turn.workload.protocol == Protocol::Websocket {
+            let head = Head::whole(Opcode::Close);
+            append_frame(self.outbox.writer(), head, payload, turn.random.key());
+        }
     }
 }
 

@@ -297,7 +297,8 @@ fn a_close_is_a_failure_unless_asked_for() {
         .unwrap_err()
         .to_string();
     assert!(text.contains("1001") && text.contains("bye"), "{text}");
-    assert!(play.connection.end_of_stream().is_err());
+    assert_eq!(play.sent(), [1001u16.to_be_bytes()], "it is answered");
+    assert!(play.connection.is_ended());
 
     let mut play = Play::new(Protocol::Websocket, Kind::Binary, 8, 1);
     assert_eq!(play.start(), std::slice::from_ref(&sent));

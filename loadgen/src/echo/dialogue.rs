@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::connection::{Exchange, Stage, Turn};
+use crate::payload::Random;
 use crate::wire::failure::{Failure, Mismatch};
 use crate::wire::frame::{Head, Opcode, append_frame};
 use crate::wire::reader::{Data, Event};
@@ -84,11 +85,57 @@ impl Answer {
             )),
         }
     }
+
+    /// Appends the REPLY.
+    pub(crate) fn append(&self, out: &mut Vec<u8>, random: &mut Random) {
+        let head = Head::whole(Opcode::Text);
+        append_frame(out, head, self.reply.as_bytes(), random.key());
+    }
 }
 
-impl fmt::Display for Answer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}={}", self.ask, self.reply)
+/// Tells what a server asks from what else it says.
+#[derive(Default)]
+pub(crate) struct Ear {
+    /// What has come of a frame that may be the ASK.
+    held: Vec<u8>,
+    is_holding: bool,
+}
+
+/// What a part of a frame turned out to be.
+pub(crate) enum Heard {
+    /// Not a part of the ASK.
+    Unlike,
+    /// It may be one; it is held until its frame is whole.
+    Part,
+    /// The ASK, which is to be answered and counts for nothing.
+    Ask,
+    /// It was held in vain: the whole payload of its frame.
+    Whole(Vec<u8>),
+}
+
+impl Ear {
+    /// Takes a part of a frame, which is inside of a message if `in_message`.
+    pub(crate) fn hear(&mut self, data: &Data<'_>, answer: &Answer, in_message: bool) -> Heard {
+        // Only a whole message in a frame of that length can be it.
+        let may_ask = data.first
+            && data.fin
+            && data.opcode == Opcode::Text
+            && !in_message
+            && data.frame_length == answer.ask.len() as u64;
+        if !may_ask && !self.is_holding {
+            return Heard::Unlike;
+        }
+        self.held.extend_from_slice(data.bytes);
+        self.is_holding = !data.last;
+        if self.is_holding {
+            return Heard::Part;
+        }
+        let held = std::mem::take(&mut self.held);
+        if held == answer.ask.as_bytes() {
+            Heard::Ask
+        } else {
+            Heard::Whole(held)
+        }
     }
 }
 
@@ -102,9 +149,7 @@ pub(crate) struct Dialogue {
 /// How far one connection is in it.
 #[derive(Default)]
 pub(super) struct Progress {
-    /// What has come of a frame that may be the ASK.
-    held: Vec<u8>,
-    is_holding: bool,
+    ear: Ear,
     /// Bytes of the prefix that have come of the reply under way.
     prefixed: usize,
     /// Messages that have come of the reply under way.
@@ -127,35 +172,24 @@ impl Exchange {
         let Some(answer) = &dialogue.answer else {
             return self.receive_reply(data, dialogue, progress, turn);
         };
-        // Only a whole frame of that length can be it.
-        let may_ask = data.first
-            && data.fin
-            && data.opcode == Opcode::Text
-            && !self.in_message
-            && data.frame_length == answer.ask.len() as u64;
-        if !may_ask && !progress.is_holding {
-            return self.receive_reply(data, dialogue, progress, turn);
+        match progress.ear.hear(&data, answer, self.in_message) {
+            Heard::Part => Ok(()),
+            Heard::Ask => {
+                if matches!(self.stage, Stage::Loading | Stage::Draining) {
+                    answer.append(self.outbox.writer(), turn.random);
+                }
+                Ok(())
+            }
+            Heard::Whole(bytes) => {
+                let whole = Data {
+                    first: true,
+                    bytes: &bytes,
+                    ..data
+                };
+                self.receive_reply(whole, dialogue, progress, turn)
+            }
+            Heard::Unlike => self.receive_reply(data, dialogue, progress, turn),
         }
-        progress.held.extend_from_slice(data.bytes);
-        progress.is_holding = !data.last;
-        if !data.last {
-            return Ok(());
-        }
-        let held = std::mem::take(&mut progress.held);
-        if held != answer.ask.as_bytes() {
-            let whole = Data {
-                first: true,
-                bytes: &held,
-                ..data
-            };
-            return self.receive_reply(whole, dialogue, progress, turn);
-        }
-        if matches!(self.stage, Stage::Loading | Stage::Draining) {
-            let head = Head::whole(Opcode::Text);
-            let key = turn.random.key();
-            append_frame(self.outbox.writer(), head, answer.reply.as_bytes(), key);
-        }
-        Ok(())
     }
 
     fn receive_reply(

@@ -24,10 +24,6 @@ pub(crate) struct ExchangeOptions {
     /// any, one message, whatever is in it; 3x, so many of those
     #[arg(long, default_value = "echo", value_name = "REPLY", value_parser = Expect::parse)]
     pub(crate) expect: Expect,
-
-    /// Whenever the server says ASK, say REPLY; it counts for nothing. 2=3 is for the pings of Socket.IO
-    #[arg(long, value_name = "ASK=REPLY", value_parser = Answer::parse)]
-    pub(crate) answer: Option<Answer>,
 }
 
 impl ExchangeOptions {
@@ -57,26 +53,32 @@ impl ExchangeOptions {
         }
     }
 
-    /// What there is beyond a byte-exact echo.
-    pub(crate) fn dialogue(&self) -> Option<Arc<Dialogue>> {
-        let is_plain = self.expect == Expect::Echo && self.answer.is_none();
+    /// What there is beyond a byte-exact echo, where `answer` is given to what the server asks.
+    pub(crate) fn dialogue(&self, answer: Option<&Answer>) -> Option<Arc<Dialogue>> {
+        let is_plain = self.expect == Expect::Echo && answer.is_none();
         (!is_plain).then(|| {
             Arc::new(Dialogue {
                 expect: self.expect.clone(),
-                answer: self.answer.clone(),
+                answer: answer.cloned(),
             })
         })
     }
 
     /// What a session sends, one message after the other: generated ones are of `sizes`.
-    pub(crate) fn workload(&self, protocol: Protocol, sizes: &Sizes, seed: u64) -> Workload {
+    pub(crate) fn workload(
+        &self,
+        protocol: Protocol,
+        answer: Option<&Answer>,
+        sizes: &Sizes,
+        seed: u64,
+    ) -> Workload {
         let kinds = self.kinds(None);
         let sizes = self.sizes(sizes);
         let bytes_max = sizes.bytes_max();
         let pool = self.pool(kinds, bytes_max, &mut Random::new(seed, 0));
         Workload {
             kinds,
-            dialogue: self.dialogue(),
+            dialogue: self.dialogue(answer),
             sizes,
             ..Workload::simple(protocol, bytes_max, Arc::new(pool))
         }
@@ -90,9 +92,8 @@ impl ExchangeOptions {
         deflate: bool,
     ) -> Result<(), UsageError> {
         let refused = |what: &str| Err(UsageError(what.to_owned()));
-        let is_prefix = matches!(self.expect, Expect::Prefix(_));
-        if protocol == Protocol::Tcp && self.dialogue().is_some() {
-            return refused("--expect and --answer need WebSocket; bare TCP has no messages");
+        if protocol == Protocol::Tcp && self.expect != Expect::Echo {
+            return refused("--expect needs WebSocket; bare TCP has no messages");
         }
         if protocol == Protocol::Tcp
             && let Some(message) = &self.message
@@ -106,10 +107,8 @@ impl ExchangeOptions {
         {
             return refused("--message is not UTF-8, so it cannot go as --text; use --binary");
         }
-        if deflate && (is_prefix || self.answer.is_some()) {
-            return refused(
-                "--expect prefix: and --answer read messages as they come; leave --deflate off",
-            );
+        if deflate && matches!(self.expect, Expect::Prefix(_)) {
+            return refused("--expect prefix: reads messages as they come; leave --deflate off");
         }
         Ok(())
     }
@@ -123,7 +122,6 @@ mod tests {
         ExchangeOptions {
             message: message.map(|text| Message::parse(text).unwrap()),
             expect: Expect::parse(expect).unwrap(),
-            answer: None,
         }
     }
 
@@ -137,8 +135,8 @@ mod tests {
         assert_eq!(given.kinds(Some(Kinds::Binary)), Kinds::Binary);
         assert_eq!(given.sizes(&generated).bytes_max(), 5);
         assert_eq!(options(None, "any").sizes(&generated).bytes_max(), 32);
-        assert!(given.dialogue().is_none());
-        assert!(options(None, "any").dialogue().is_some());
+        assert!(given.dialogue(None).is_none());
+        assert!(options(None, "any").dialogue(None).is_some());
     }
 
     #[test]
@@ -153,7 +151,7 @@ mod tests {
         assert_eq!(refused(options(Some("a"), "echo"), tcp, false), Ok(()));
         assert_eq!(refused(options(None, "3x"), websocket, true), Ok(()));
         let error = refused(options(None, "any"), tcp, false).unwrap_err();
-        assert!(error.contains("need WebSocket"), "{error}");
+        assert!(error.contains("needs WebSocket"), "{error}");
         let error = refused(options(Some(""), "echo"), tcp, false).unwrap_err();
         assert!(error.contains("is empty"), "{error}");
         let error = refused(options(None, "prefix:a"), websocket, true).unwrap_err();

@@ -187,12 +187,12 @@ impl Exchange {
                     ));
                 }
             },
-            _ => return self.close(payload),
+            _ => return self.close(payload, turn),
         }
         Ok(())
     }
 
-    fn close(&mut self, payload: &[u8]) -> Result<(), Failure> {
+    fn close(&mut self, payload: &[u8], turn: &mut Turn<'_>) -> Result<(), Failure> {
         let (code, reason) = match payload {
             [] => (None, &[][..]),
             [_] => {
@@ -209,6 +209,9 @@ impl Exchange {
             .map_err(|_| Failure::Protocol("a Close reason that is not UTF-8".to_owned()))?;
         if self.stage != Stage::Closing {
             let reason = reason.to_owned();
+            // RFC 6455 section 5.5.1: it is answered, with its own code.
+            self.say_close(&payload[..payload.len().min(2)], turn);
+            self.stage = Stage::Ended;
             return Err(Failure::ServerClosed { code, reason });
         }
         self.stage = Stage::Closed;

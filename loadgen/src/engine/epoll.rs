@@ -2,9 +2,8 @@
 //! connection until the load begins.
 
 use std::mem::MaybeUninit;
-use std::net::TcpStream;
 use std::os::fd::AsFd;
-use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -12,11 +11,12 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
+use super::sockets::Sockets;
 use crate::alarm::Alarm;
 use crate::control::Bell;
-use crate::dial::Dialed;
 use crate::fault::Fault;
 use crate::pacer::Patience;
+use crate::session::opener::Opener;
 use crate::worker::{Order, Worker};
 
 /// Receive buffer of the thread.
@@ -25,18 +25,11 @@ const RECEIVE_BYTES: usize = 256 * 1024;
 /// Events taken per wait.
 const EVENTS_MAX: usize = 256;
 
-/// Event data of the wake-up bell and of the alarm; sockets have their index.
+/// Event data of the wake-up bell, of the alarm, and of connections that are being opened; sockets have their
+/// index.
 const WAKE: u64 = u64::MAX;
 const ALARM: u64 = u64::MAX - 1;
-
-/// The alarm ends a wait that is to end; a poll does not wait.
-fn timeout(patience: Patience) -> Option<&'static Timespec> {
-    const NO_TIME: Timespec = Timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    (patience == Patience::Poll).then_some(&NO_TIME)
-}
+const OPENING: u64 = u64::MAX - 2;
 
 fn setup_fault(error: Errno) -> Fault {
     Fault::engine("setting up epoll", error.into())
@@ -45,9 +38,9 @@ fn setup_fault(error: Errno) -> Fault {
 /// A worker's connections and what waits for them.
 pub(crate) struct Driver<'a> {
     worker: &'a mut Worker,
-    /// Rings when the phase has changed, or a connection has arrived.
+    /// Rings when the phase has changed.
     wake: &'a Bell,
-    sockets: Vec<TcpStream>,
+    sockets: Sockets<'a>,
     epoll: OwnedFd,
     /// Goes off when something is due.
     alarm: Alarm,
@@ -58,76 +51,98 @@ pub(crate) struct Driver<'a> {
 }
 
 impl<'a> Driver<'a> {
-    /// Without connections yet.
-    pub(crate) fn new(worker: &'a mut Worker, wake: &'a Bell) -> Result<Driver<'a>, Fault> {
+    /// Without connections yet; `opener` is to open them.
+    pub(crate) fn new(
+        worker: &'a mut Worker,
+        wake: &'a Bell,
+        opener: Opener<'a>,
+    ) -> Result<Driver<'a>, Fault> {
         let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(setup_fault)?;
         let alarm = Alarm::new().map_err(|error| Fault::engine("setting up a timer", error))?;
         let watch = |fd, data| epoll::add(&epoll, fd, EventData::new_u64(data), EventFlags::IN);
         watch(wake.as_fd(), WAKE).map_err(setup_fault)?;
         watch(alarm.as_fd(), ALARM).map_err(setup_fault)?;
+        watch(opener.as_fd(), OPENING).map_err(setup_fault)?;
+        let connections = worker.connections();
         Ok(Driver {
             worker,
             wake,
-            sockets: Vec::new(),
+            sockets: Sockets::new(opener, connections),
             epoll,
             alarm,
             touched: Vec::new(),
-            waits_to_write: Vec::new(),
+            waits_to_write: vec![false; connections],
             buffer: vec![0; RECEIVE_BYTES].into_boxed_slice(),
         })
     }
 
-    /// Takes in connections as they arrive, and answers what their servers ask meanwhile, until the load
-    /// begins.
-    pub(crate) fn attend(
-        &mut self,
-        arrivals: &Receiver<Result<Dialed, Fault>>,
-    ) -> Result<(), Fault> {
-        loop {
-            // Before the arrivals: the load begins after the last of them.
-            let has_begun = self.worker.has_begun();
-            for dialed in arrivals.try_iter() {
-                self.add(dialed?)?;
+    /// Has the connections opened and answers what their servers ask meanwhile, until the load begins, or never
+    /// will; says whether it does.
+    pub(super) fn attend(&mut self) -> Result<bool, Fault> {
+        while !self.worker.has_begun() {
+            self.open()?;
+            let wait = self.sockets.opener.patience();
+            self.turn(wait)?;
+        }
+        Ok(!self.worker.is_abandoned())
+    }
+
+    /// Lets go of connections that have ended before their time, and takes in those that stand.
+    fn open(&mut self) -> Result<(), Fault> {
+        while let Some((index, ordinal)) = self.worker.take_lost() {
+            // A Close may be due; nobody is to blame if it cannot be sent.
+            let _ = self.flush(index);
+            self.sockets.all[index] = None;
+            self.waits_to_write[index] = false;
+            self.sockets.opener.again(ordinal, false);
+        }
+        if self.sockets.opener.is_idle() {
+            return Ok(());
+        }
+        for index in self.sockets.open(self.worker)? {
+            let data = EventData::new_u64(index as u64);
+            let socket = &self.sockets.all[index];
+            if let Some(socket) = socket {
+                epoll::add(&self.epoll, socket, data, EventFlags::IN).map_err(setup_fault)?;
             }
-            if has_begun {
-                return Ok(());
-            }
-            self.turn(None)?;
+            self.flush(index)?;
+        }
+        Ok(())
+    }
+
+    /// Sends what is due before the sockets are closed, a Close above all, as far as that goes without waiting.
+    pub(super) fn resign(&mut self, fault: Option<&Fault>) {
+        self.worker.resign(fault);
+        for index in 0..self.sockets.all.len() {
+            let _ = self.flush(index);
         }
     }
 
-    fn add(&mut self, dialed: Dialed) -> Result<(), Fault> {
-        let index = self.sockets.len();
-        let socket = self.worker.add(dialed)?;
-        socket
-            .set_nonblocking(true)
-            .map_err(|error| Fault::engine("preparing a socket", error))?;
-        let data = EventData::new_u64(index as u64);
-        epoll::add(&self.epoll, &socket, data, EventFlags::IN).map_err(setup_fault)?;
-        self.sockets.push(socket);
-        self.waits_to_write.push(false);
-        self.flush(index)
-    }
-
     /// What another engine needs to go on.
-    pub(super) fn into_parts(self) -> (&'a mut Worker, Vec<TcpStream>, &'a Bell) {
-        (self.worker, self.sockets, self.wake)
+    pub(super) fn parts(&mut self) -> (&mut Worker, &mut Sockets<'a>, &'a Bell) {
+        (self.worker, &mut self.sockets, self.wake)
     }
 
     /// See [`super::Engine::drive`].
-    pub(super) fn drive(mut self) -> Result<(), Fault> {
+    pub(super) fn drive(&mut self) -> Result<(), Fault> {
         self.worker.start();
         self.flush_all()?;
         loop {
+            self.open()?;
             self.pace()?;
             self.worker.publish();
             let patience = self.worker.patience();
+            // The alarm ends a wait that is to end; a poll does not wait.
+            let wait = match patience {
+                Patience::Poll => Some(Duration::ZERO),
+                _ => self.sockets.opener.patience(),
+            };
             if let Patience::Until(patience) = patience {
                 self.alarm
                     .set(patience)
                     .map_err(|error| Fault::engine("setting a timer", error))?;
             }
-            if !self.turn(timeout(patience))? && patience == Patience::Poll {
+            if !self.turn(wait)? && patience == Patience::Poll {
                 self.worker.polled_in_vain();
             }
             match self.worker.look() {
@@ -142,9 +157,10 @@ impl<'a> Driver<'a> {
     }
 
     /// Waits for events and handles them; says whether there were any.
-    fn turn(&mut self, timeout: Option<&Timespec>) -> Result<bool, Fault> {
+    fn turn(&mut self, wait: Option<Duration>) -> Result<bool, Fault> {
+        let timeout = wait.and_then(|wait| Timespec::try_from(wait).ok());
         let mut events = [MaybeUninit::<epoll::Event>::uninit(); EVENTS_MAX];
-        let (ready, _) = match epoll::wait(&self.epoll, &mut events, timeout) {
+        let (ready, _) = match epoll::wait(&self.epoll, &mut events, timeout.as_ref()) {
             Ok(ready) => ready,
             Err(Errno::INTR) => return Ok(true),
             Err(error) => {
@@ -162,6 +178,8 @@ impl<'a> Driver<'a> {
                     self.alarm.hush();
                     continue;
                 }
+                // They are looked at in each round.
+                OPENING => continue,
                 _ => {}
             }
             let index = data as usize;
@@ -178,7 +196,10 @@ impl<'a> Driver<'a> {
     }
 
     fn receive(&mut self, index: usize) -> Result<(), Fault> {
-        let received = recv(&self.sockets[index], &mut *self.buffer, RecvFlags::DONTWAIT);
+        let Some(socket) = &self.sockets.all[index] else {
+            return Ok(());
+        };
+        let received = recv(socket, &mut *self.buffer, RecvFlags::DONTWAIT);
         // A system call lies between two receives here, so each has its own time.
         self.worker.tick();
         match received {
@@ -187,8 +208,8 @@ impl<'a> Driver<'a> {
             Err(Errno::AGAIN | Errno::INTR) => return Ok(()),
             Err(error) => self.worker.io_error(index, "receiving", error.into())?,
         }
-        if self.worker.is_closed(index) {
-            epoll::delete(&self.epoll, &self.sockets[index]).map_err(setup_fault)?;
+        if self.worker.is_ended(index) {
+            epoll::delete(&self.epoll, socket).map_err(setup_fault)?;
         }
         Ok(())
     }
@@ -206,19 +227,19 @@ impl<'a> Driver<'a> {
     }
 
     fn flush_all(&mut self) -> Result<(), Fault> {
-        (0..self.sockets.len()).try_for_each(|index| self.flush(index))
+        (0..self.sockets.all.len()).try_for_each(|index| self.flush(index))
     }
 
     /// Sends what connection `index` has, and asks for writability if the socket is full.
     fn flush(&mut self, index: usize) -> Result<(), Fault> {
-        if self.worker.is_closed(index) {
+        let Some(socket) = &self.sockets.all[index] else {
             return Ok(());
-        }
+        };
         self.worker.tick();
         let mut full = false;
         while let Some(bytes) = self.worker.outgoing(index) {
             let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-            let (sent, error) = match send(&self.sockets[index], bytes, flags) {
+            let (sent, error) = match send(socket, bytes, flags) {
                 Ok(sent) => (sent, None),
                 Err(error) => (0, Some(error)),
             };
@@ -235,13 +256,12 @@ impl<'a> Driver<'a> {
                 Some(error) => return self.worker.io_error(index, "sending", error.into()),
             }
         }
-        if full != self.waits_to_write[index] {
+        if full != self.waits_to_write[index] && !self.worker.is_ended(index) {
             self.waits_to_write[index] = full;
             let mut interest = EventFlags::IN;
             interest.set(EventFlags::OUT, full);
             let data = EventData::new_u64(index as u64);
-            epoll::modify(&self.epoll, &self.sockets[index], data, interest)
-                .map_err(setup_fault)?;
+            epoll::modify(&self.epoll, socket, data, interest).map_err(setup_fault)?;
         }
         Ok(())
     }

@@ -2,9 +2,10 @@
 //!
 //! An engine is a function of one thread: it sends what each connection has to send, hands the
 //! worker what comes back, and returns when the worker says `Leave` or something fails. Until the load
-//! begins, epoll's serves every connection as it arrives.
+//! begins, epoll's has the connections opened, and serves each as soon as it stands.
 
 mod epoll;
+mod sockets;
 mod uring;
 
 use std::fmt;
@@ -89,14 +90,17 @@ pub fn select(choice: Choice) -> io::Result<Selection> {
 }
 
 impl Engine {
-    /// Runs the load over the connections that `driver` has attended until now, until its worker is done.
-    pub(crate) fn drive(self, driver: Driver<'_>) -> Result<(), Fault> {
-        match self {
-            Engine::Uring => {
-                let (worker, sockets, wake) = driver.into_parts();
-                uring::drive(worker, &sockets, wake)
+    /// Has the connections opened, and runs the load over them until the worker is done.
+    pub(crate) fn drive(self, mut driver: Driver<'_>) -> Result<(), Fault> {
+        let mut result = driver.attend();
+        if matches!(result, Ok(true)) {
+            result = match self {
+                Engine::Uring => uring::drive(&mut driver),
+                Engine::Epoll => driver.drive(),
             }
-            Engine::Epoll => driver.drive(),
+            .map(|()| true);
         }
+        driver.resign(result.as_ref().err());
+        result.map(drop)
     }
 }

@@ -15,10 +15,11 @@ use crate::idle::options::IdleOptions;
 use crate::interrupt::Interrupt;
 use crate::payload::Random;
 use crate::session::crowd::{Crowd, Ended, Ready};
+use crate::session::opener::Gate;
 use crate::session::scout::{Scouted, scout};
-use crate::session::{Crew, Visit};
+use crate::session::{Crew, Task, Visit};
 
-/// Connections being opened, or closed, at a time.
+/// Connections being closed at a time.
 const AT_ONCE: usize = 64;
 
 /// Connections that must still echo after the hold, evenly spread over all.
@@ -84,7 +85,10 @@ impl<'a> Holder<'a> {
     ) -> anyhow::Result<Holder<'a>> {
         let load = &options.load;
         let dialer = Arc::new(Dialer::from_options(&load.target)?);
-        let workload = load.exchange.workload(dialer.protocol(), &load.size, seed);
+        let answer = load.target.answer();
+        let workload = load
+            .exchange
+            .workload(dialer.protocol(), answer, &load.size, seed);
         let random = Random::new(seed, 1);
         let crowd = Crowd::new(load.connections).context("creating an epoll set")?;
         let stop = interrupt.as_fd();
@@ -113,15 +117,14 @@ impl<'a> Holder<'a> {
             Scouted::Failed(_, failure) => opened.error = Some(failure.to_string()),
             Scouted::Stopped => opened.interrupted = true,
         }
-        let mut next = 0;
+        let (pace, began) = (self.crew.dialer.pace(), self.crew.clock.now());
+        let mut gate = Gate::new(0..self.connections, pace, 1, began);
         while opened.error.is_none()
             && !opened.interrupted
             && self.standing.len() < self.connections
         {
-            // Whatever stands stays, so what is in the crowd and does not stand is being opened.
-            while self.crowd.len() - self.standing.len() < AT_ONCE && next < self.connections {
+            while let Some(next) = gate.next(self.crew.clock.now()) {
                 let ended = self.begin(next);
-                next += 1;
                 if let Some(ended) = ended {
                     opened.error = Some(sentence(ended));
                     break;
@@ -132,12 +135,15 @@ impl<'a> Holder<'a> {
                     opened.interrupted = true;
                     continue;
                 };
+                let before = self.standing.len();
                 if let Some(ended) = self.go_on(slot) {
                     opened.error.get_or_insert(sentence(ended));
                 }
+                if self.standing.len() > before {
+                    gate.is_through();
+                }
             }
-            let now = self.crew.clock.now();
-            for ended in self.crowd.expire(now, PATIENCE.as_secs_f64()) {
+            for ended in self.crowd.expire(&mut self.crew, PATIENCE.as_secs_f64()) {
                 opened.error.get_or_insert(sentence(ended));
             }
             if self.lost > 0 {
@@ -233,10 +239,7 @@ impl<'a> Holder<'a> {
                     leaving.remove(&slot);
                 }
             }
-            for ended in self
-                .crowd
-                .expire(self.crew.clock.now(), PATIENCE.as_secs_f64())
-            {
+            for ended in self.crowd.expire(&mut self.crew, PATIENCE.as_secs_f64()) {
                 note(&mut closed, ended);
                 // It no longer answers, so there is nobody to take leave of.
                 is_hasty = true;
@@ -252,12 +255,9 @@ impl<'a> Holder<'a> {
 
     fn begin(&mut self, ordinal: usize) -> Option<Ended> {
         let patience = PATIENCE.as_nanos() as u64;
-        match Visit::begin(&self.crew, ordinal, None, u64::MAX, patience) {
+        match Visit::begin(&self.crew, ordinal, Task::Rest, u64::MAX, patience) {
             Ok(visit) => self.crowd.admit(visit),
-            Err(ending) => Some(Ended {
-                visit: None,
-                how: Err(ending),
-            }),
+            Err(ending) => Some(Ended::unbegun(ending)),
         }
     }
 
@@ -309,7 +309,7 @@ fn sentence(ended: Ended) -> String {
     });
     match ended.how {
         Ok(_) => format!("{number}the server ended the stream"),
-        Err(ending) => format!("{number}{}", ending.sentence),
+        Err(ending) => format!("{number}{ending}"),
     }
 }
 

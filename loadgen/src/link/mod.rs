@@ -12,11 +12,11 @@ use std::io::{self, BufRead, Write};
 use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind};
 
 use crate::wire::failure::Failure;
 
-pub(crate) use self::trust::{Trust, client_config, server_name};
+pub(crate) use self::trust::{Identity, Trust, client_config, server_name};
 
 /// Most bytes of records that rustls may hold before they are moved to the caller's buffer: two
 /// records of the largest size. It bounds memory whatever is sent at once.
@@ -102,6 +102,14 @@ impl Link {
         match self {
             Link::Plain => false,
             Link::Tls(tls) => tls.connection.is_handshaking(),
+        }
+    }
+
+    /// Whether TLS went on with an earlier session.
+    pub(crate) fn is_resumed(&self) -> bool {
+        match self {
+            Link::Plain => false,
+            Link::Tls(tls) => tls.connection.handshake_kind() == Some(HandshakeKind::Resumed),
         }
     }
 

@@ -6,9 +6,11 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     date_time_ymd,
 };
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
 use rustls::version::{TLS12, TLS13};
-use rustls::{ServerConfig, SupportedProtocolVersion};
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 /// Signs certificates.
 pub(crate) struct Authority {
@@ -40,6 +42,32 @@ impl Authority {
     /// A certificate for these names and addresses.
     pub(crate) fn issue(&self, names: &[&str]) -> Identity {
         self.sign(&params(names))
+    }
+
+    /// A certificate for a client, and its key, in PEM.
+    pub(crate) fn issue_client(&self) -> [String; 2] {
+        let mut params = params(&["client"]);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        [certificate.pem(), key.serialize_pem()]
+    }
+
+    /// A server with a certificate for these names that lets nobody in who has none of ours.
+    pub(crate) fn guarded_server(&self, names: &[&str]) -> ServerConfig {
+        let Identity { chain, key } = self.issue(names);
+        let mut roots = RootCertStore::empty();
+        let own = CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap();
+        roots.add(own).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let roots = Arc::new(roots);
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider));
+        let builder = ServerConfig::builder_with_provider(provider);
+        let builder = builder.with_safe_default_protocol_versions().unwrap();
+        builder
+            .with_client_cert_verifier(verifier.build().unwrap())
+            .with_single_cert(chain, PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key)))
+            .unwrap()
     }
 
     /// One whose time was over long ago.

@@ -20,7 +20,7 @@ fn file(text: &[u8]) -> tempfile::NamedTempFile {
 
 fn trusting(pem: &str) -> Arc<ClientConfig> {
     let file = file(pem.as_bytes());
-    client_config(&Trust::File(file.path().to_owned()), &["http/1.1"]).unwrap()
+    client_config(&Trust::File(file.path().to_owned()), None, &["http/1.1"]).unwrap()
 }
 
 fn client(config: &Arc<ClientConfig>, host: &str) -> Link {
@@ -322,7 +322,7 @@ fn addresses_are_verified_as_names_are() {
 
 #[test]
 fn anyone_is_trusted_only_when_asked_for() {
-    let config = client_config(&Trust::Anyone, &[]).unwrap();
+    let config = client_config(&Trust::Anyone, None, &[]).unwrap();
     let authority = Authority::new("authority");
     for identity in [
         authority.issue(&["other.example"]),
@@ -351,16 +351,13 @@ fn sessions_are_resumed() {
             server.0.handshake_kind().unwrap()
         })
         .collect();
-    assert_eq!(
-        kinds,
-        [rustls::HandshakeKind::Full, rustls::HandshakeKind::Resumed]
-    );
+    assert_eq!(kinds, [HandshakeKind::Full, HandshakeKind::Resumed]);
 }
 
 #[test]
 fn a_file_of_certificates_is_right_or_the_sentence_says_what_is_wrong() {
     let wrong = |path: &std::path::Path| {
-        let error = client_config(&Trust::File(path.to_owned()), &[]).unwrap_err();
+        let error = client_config(&Trust::File(path.to_owned()), None, &[]).unwrap_err();
         assert!(error.0.starts_with("--tls-ca "), "{error}");
         error.0
     };

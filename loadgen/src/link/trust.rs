@@ -12,16 +12,16 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, InvalidMessage, RootCertStore,
-    SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, InvalidMessage,
+    RootCertStore, SignatureScheme,
 };
 
 use crate::usage::UsageError;
 
-/// Longest file of certificates read: the bundle of a whole system has a quarter of a MiB.
-const CA_FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Longest file of PEM read: the bundle of a whole system has a quarter of a MiB.
+const PEM_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// Whom to believe.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +34,14 @@ pub(crate) enum Trust {
     Anyone,
 }
 
+/// Who we are, for a server that asks: the files of a certificate, with those of its issuers behind it, and of
+/// its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
 /// The configuration that all connections share.
 ///
 /// TLS 1.3 and 1.2 by `ring`. Sessions are resumed as rustls does by default, so of many
@@ -41,6 +49,7 @@ pub(crate) enum Trust {
 /// those offered by ALPN (RFC 7301).
 pub(crate) fn client_config(
     trust: &Trust,
+    identity: Option<&Identity>,
     protocols: &[&str],
 ) -> Result<Arc<ClientConfig>, UsageError> {
     let provider = Arc::new(ring::default_provider());
@@ -54,10 +63,22 @@ pub(crate) fn client_config(
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| UsageError(format!("TLS cannot be set up: {error}")))?;
-    let mut config = builder
+    let builder = builder
         .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(verifier);
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some(Identity { certificate, key }) => {
+            let chain = certificates_of("--tls-cert", certificate)?;
+            let pem = read_pem("--tls-key", key)?;
+            let wrong = |what, error| wrong("--tls-key", key, &format!("{what}: {error}"));
+            let key = PrivateKeyDer::from_pem_slice(&pem)
+                .map_err(|error| wrong("there is no private key in it", error.to_string()))?;
+            builder
+                .with_client_auth_cert(chain, key)
+                .map_err(|error| wrong("it cannot be used", error.to_string()))?
+        }
+    };
     config.alpn_protocols = protocols
         .iter()
         .map(|name| name.as_bytes().to_vec())
@@ -102,36 +123,47 @@ fn system_roots() -> Result<RootCertStore, UsageError> {
 }
 
 fn roots_of(path: &Path) -> Result<RootCertStore, UsageError> {
-    let wrong = |what: String| UsageError(format!("--tls-ca {}: {what}", path.display()));
-    let unreadable = |error| wrong(format!("the file cannot be read: {error}"));
-    let mut pem = Vec::new();
-    File::open(path)
-        .map_err(unreadable)?
-        .take(CA_FILE_BYTES_MAX + 1)
-        .read_to_end(&mut pem)
-        .map_err(unreadable)?;
-    if pem.len() as u64 > CA_FILE_BYTES_MAX {
-        return Err(wrong(format!(
-            "the file is longer than {} MiB; give one with the certificates needed",
-            CA_FILE_BYTES_MAX / (1024 * 1024)
-        )));
-    }
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate =
-            certificate.map_err(|error| wrong(format!("this is not PEM: {error}")))?;
+    for certificate in certificates_of("--tls-ca", path)? {
         let number = roots.len() + 1;
-        roots
-            .add(certificate)
-            .map_err(|error| wrong(format!("certificate {number} cannot be used: {error}")))?;
-    }
-    if roots.is_empty() {
-        return Err(wrong(
-            "there is no certificate in it; it must have PEM sections \"BEGIN CERTIFICATE\""
-                .to_owned(),
-        ));
+        roots.add(certificate).map_err(|error| {
+            let what = format!("certificate {number} cannot be used: {error}");
+            wrong("--tls-ca", path, &what)
+        })?;
     }
     Ok(roots)
+}
+
+/// The certificates of a PEM file: one at least.
+fn certificates_of(option: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, UsageError> {
+    let certificates = CertificateDer::pem_slice_iter(&read_pem(option, path)?)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| wrong(option, path, &format!("this is not PEM: {error}")))?;
+    match certificates.is_empty() {
+        false => Ok(certificates),
+        true => Err(wrong(
+            option,
+            path,
+            "there is no certificate in it; it must have PEM sections \"BEGIN CERTIFICATE\"",
+        )),
+    }
+}
+
+fn read_pem(option: &str, path: &Path) -> Result<Vec<u8>, UsageError> {
+    let mut pem = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(PEM_BYTES_MAX + 1).read_to_end(&mut pem))
+        .map_err(|error| wrong(option, path, &format!("the file cannot be read: {error}")))?;
+    if pem.len() as u64 <= PEM_BYTES_MAX {
+        return Ok(pem);
+    }
+    let most = PEM_BYTES_MAX / (1024 * 1024);
+    let what = format!("the file is longer than {most} MiB; give one with what is needed");
+    Err(wrong(option, path, &what))
+}
+
+fn wrong(option: &str, path: &Path, what: &str) -> UsageError {
+    UsageError(format!("{option} {}: {what}", path.display()))
 }
 
 /// Believes every certificate. The server must still have the key of the one it shows, so that a
@@ -187,6 +219,10 @@ pub(super) fn explain(error: &Error) -> String {
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
             "the server sent something that is not TLS; if it does not speak TLS on this port, use \
              ws://"
+                .to_owned()
+        }
+        Error::AlertReceived(AlertDescription::CertificateRequired) => {
+            "the server wants a client's certificate; give --tls-cert FILE and --tls-key FILE"
                 .to_owned()
         }
         Error::AlertReceived(alert) => format!("the server sent the TLS alert {alert:?}"),

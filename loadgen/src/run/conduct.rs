@@ -148,7 +148,7 @@ impl<'a> Conductor<'a> {
             if let Some(end) = self.wait(next)? {
                 return Ok(end);
             }
-            let connected = self.control.connected.load(Ordering::Relaxed);
+            let connected = self.control.standing.count();
             self.live.connecting(connected, self.connections);
         }
         Ok(Stretch::Complete)

@@ -143,7 +143,13 @@ fn slow_readers(plan: &Plan, count: usize) -> anyhow::Result<Option<SlowReaders>
     let heavy = plan.heavy.as_ref().map_or(0, |heavy| heavy.connections);
     let first = plan.connections + heavy;
     let numbers = first..first + count;
-    let readers = SlowReaders::start(&plan.dialer, &plan.control, numbers, plan.seed);
+    let readers = SlowReaders::start(
+        &plan.dialer,
+        &plan.control,
+        &plan.workload,
+        numbers,
+        plan.seed,
+    );
     readers.map(Some).context("starting a thread")
 }
 
@@ -200,7 +206,8 @@ fn judge(
         });
     }
     let (checks, seconds) = (&gathered.checks, DRAIN.silence.as_secs());
-    let unanswered = checks.messages_unanswered;
+    // What was lost with a connection is not waited for.
+    let unanswered = checks.messages_unanswered - gathered.lost;
     if unanswered > 0 && checks.messages_verified + checks.messages_wrong == 0 {
         return failed(format!(
             "the server accepts connections and never echoes: of {unanswered} messages none was answered"

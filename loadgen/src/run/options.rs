@@ -151,6 +151,11 @@ pub struct TrafficArgs {
     #[arg(long, default_value = "64KiB", value_name = "SIZE", value_parser = parse_size, requires = "heavy")]
     pub(crate) heavy_size: usize,
 
+    /// Make a connection again that ends before its time, which would end the load; what was in flight on it
+    /// counts as unanswered
+    #[arg(long)]
+    pub(crate) reconnect: bool,
+
     /// How to move bytes; auto takes io_uring where it works
     #[arg(long, value_enum, default_value_t = Choice::Auto)]
     pub engine: Choice,

@@ -39,7 +39,7 @@ pub(super) fn plan(options: &RunOptions, selection: &Selection, seed: u64) -> an
         pace,
         fragments: traffic.fragments,
         keep_going: traffic.keep_going,
-        dialogue: load.exchange.dialogue(),
+        dialogue: load.exchange.dialogue(load.target.answer()),
         verify_all: traffic.verify == Verify::Full,
         limits: Limits::for_connections(load.connections),
     };
@@ -62,6 +62,7 @@ pub(super) fn plan(options: &RunOptions, selection: &Selection, seed: u64) -> an
             .timeline()
             .map(|timeline| (timeline, options.timing.arrivals)),
         ping_every: traffic.ping_every,
+        reconnect: traffic.reconnect,
         engine: selection.engine,
         connections: load.connections,
         seed,

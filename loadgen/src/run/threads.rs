@@ -25,6 +25,8 @@ pub(super) struct Gathered {
     pub(super) checks: Checks,
     /// Messages of each heavy connection within the window.
     pub(super) heavy_shares: Option<Vec<u64>>,
+    /// Messages that were in flight on connections which ended before their time, and were made again.
+    pub(super) lost: u64,
     /// The faults in all, of which `checks` has the first.
     pub(super) faults: usize,
 }
@@ -52,6 +54,7 @@ pub(super) fn gather(
         let Counts {
             tally,
             given_up,
+            reconnects,
             heavy_shares,
         } = counts;
         if heavy_shares.is_some() {
@@ -72,7 +75,9 @@ pub(super) fn gather(
         checks.replies_compressed += tally.compressed;
         checks.pings_answered += tally.pings;
         checks.pongs_received += tally.pongs;
-        checks.messages_unanswered += given_up.unanswered;
+        checks.messages_unanswered += given_up.unanswered + given_up.lost;
+        gathered.lost += given_up.lost;
+        checks.reconnects += reconnects;
         checks.pings_unanswered += given_up.pings;
         checks.messages_unsent += given_up.unsent;
         let oldest_seconds = given_up.oldest_ns as f64 / 1e9;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use rustix::event::Timespec;
@@ -37,6 +37,16 @@ pub(crate) struct Ended {
     pub(crate) visit: Option<Visit>,
     /// How it ended.
     pub(crate) how: Result<Farewell, Ending>,
+}
+
+impl Ended {
+    /// One that could not begin.
+    pub(crate) fn unbegun(ending: Ending) -> Ended {
+        Ended {
+            visit: None,
+            how: Err(ending),
+        }
+    }
 }
 
 /// Visits under way.
@@ -115,12 +125,14 @@ impl Crowd {
 
     /// Lets the visit in `slot` go on; hands it out if that was its end.
     pub(crate) fn advance(&mut self, slot: usize, crew: &mut Crew) -> Option<Ended> {
-        self.with(slot, |visit| visit.advance(crew))
+        self.with(slot, crew, Visit::advance)
     }
 
     /// Lets the visit in `slot`, which rests, take leave.
     pub(crate) fn leave(&mut self, slot: usize, echo: bool, crew: &mut Crew) -> Option<Ended> {
-        self.with(slot, |visit| visit.leave(echo, crew).map(|()| None))
+        self.with(slot, crew, |visit, crew| {
+            visit.leave(echo, crew).map(|()| None)
+        })
     }
 
     /// What the visit in `slot` is, if there is one.
@@ -131,16 +143,24 @@ impl Crowd {
     fn with(
         &mut self,
         slot: usize,
-        act: impl FnOnce(&mut Visit) -> Result<Option<Farewell>, Ending>,
+        crew: &mut Crew,
+        act: impl FnOnce(&mut Visit, &mut Crew) -> Result<Option<Farewell>, Ending>,
     ) -> Option<Ended> {
         let visit = self.slots[slot].as_mut()?;
-        let before = visit.interest();
-        let how = match act(visit) {
-            Ok(None) if visit.interest() == before => return None,
+        let (address, before) = (visit.address(), visit.interest());
+        let how = match act(visit, crew) {
             Ok(None) => {
                 let data = EventData::new_u64(slot as u64);
                 let interest = visit.interest();
-                match epoll::modify(&self.epoll, visit.socket(), data, interest) {
+                let watched = if visit.address() != address {
+                    // Another socket: the one before has left the set by being closed.
+                    epoll::add(&self.epoll, visit.socket(), data, interest)
+                } else if interest != before {
+                    epoll::modify(&self.epoll, visit.socket(), data, interest)
+                } else {
+                    return None;
+                };
+                match watched {
                     Ok(()) => return None,
                     Err(error) => Err(Ending::connecting(error.into())),
                 }
@@ -148,7 +168,10 @@ impl Crowd {
             Ok(Some(farewell)) => Ok(farewell),
             Err(ending) => Err(ending),
         };
-        let visit = self.remove(slot);
+        let mut visit = self.remove(slot);
+        if let (Some(visit), Err(ending)) = (&mut visit, &how) {
+            visit.resign(ending.failure.close_code(), crew);
+        }
         Some(Ended { visit, how })
     }
 
@@ -159,9 +182,15 @@ impl Crowd {
         Some(visit)
     }
 
+    /// Closes the sockets of all.
+    pub(crate) fn clear(&mut self) {
+        (0..self.slots.len()).for_each(|slot| drop(self.remove(slot)));
+    }
+
     /// Takes out the visits whose deadline is over; looks every 50 ms only. `seconds` is how long they
     /// had.
-    pub(crate) fn expire(&mut self, now: u64, seconds: f64) -> Vec<Ended> {
+    pub(crate) fn expire(&mut self, crew: &mut Crew, seconds: f64) -> Vec<Ended> {
+        let now = crew.clock.now();
         if now < self.next_look {
             return Vec::new();
         }
@@ -171,14 +200,19 @@ impl Crowd {
             .filter(|(_, visit)| visit.deadline <= now)
             .map(|(slot, _)| slot)
             .collect();
-        let mut ended = Vec::with_capacity(over.len());
-        for slot in over {
-            if let Some(mut visit) = self.remove(slot) {
-                let how = Err(visit.expire(seconds));
-                let visit = Some(visit);
-                ended.push(Ended { visit, how });
-            }
-        }
-        ended
+        let over = over.into_iter();
+        over.filter_map(|slot| {
+            self.with(slot, crew, |visit, crew| {
+                visit.expire(crew, seconds).map(|()| None)
+            })
+        })
+        .collect()
+    }
+}
+
+impl AsFd for Crowd {
+    /// Readable when a visit can go on.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
     }
 }

@@ -1,7 +1,9 @@
 //! How a visit ended.
 
+use std::fmt;
 use std::io;
 
+use crate::dial::address;
 use crate::wire::failure::Failure;
 
 /// The end of a visit in which all was said and answered.
@@ -30,59 +32,47 @@ pub(crate) enum Cut {
 pub(crate) struct Ending {
     /// What was seen of the connection.
     pub(crate) cut: Cut,
-    /// What went wrong, as one sentence.
-    pub(crate) sentence: String,
+    /// What went wrong.
+    pub(crate) failure: Failure,
 }
 
 impl Ending {
     /// The connection could not be made.
     pub(crate) fn connecting(error: io::Error) -> Ending {
-        let doing = match error.kind() {
-            io::ErrorKind::AddrNotAvailable => {
-                "connecting (no source port is free: closed connections hold theirs for a minute)"
-            }
-            _ => "connecting",
-        };
-        let cut = match error.kind() {
-            io::ErrorKind::ConnectionReset => Cut::Reset,
-            _ => Cut::Other,
-        };
+        let is_reset = error.kind() == io::ErrorKind::ConnectionReset;
         Ending {
-            cut,
-            sentence: Failure::Io(doing, error).to_string(),
+            cut: if is_reset { Cut::Reset } else { Cut::Other },
+            failure: address::connecting(error),
         }
     }
 
     /// The server reset the connection.
-    pub(crate) fn reset(failure: &Failure) -> Ending {
-        Ending {
-            cut: Cut::Reset,
-            sentence: failure.to_string(),
-        }
+    pub(crate) fn reset(failure: Failure) -> Ending {
+        let cut = Cut::Reset;
+        Ending { cut, failure }
     }
 
     /// The server ended the stream too early.
-    pub(crate) fn end_of_stream(failure: &Failure) -> Ending {
-        Ending {
-            cut: Cut::EndOfStream,
-            sentence: failure.to_string(),
-        }
+    pub(crate) fn end_of_stream(failure: Failure) -> Ending {
+        let cut = Cut::EndOfStream;
+        Ending { cut, failure }
     }
 
     /// Something took too long.
     pub(crate) fn timed_out(sentence: String) -> Ending {
-        Ending {
-            cut: Cut::Other,
-            sentence,
-        }
+        Failure::Late(sentence).into()
     }
 }
 
 impl From<Failure> for Ending {
     fn from(failure: Failure) -> Ending {
-        Ending {
-            cut: Cut::Other,
-            sentence: failure.to_string(),
-        }
+        let cut = Cut::Other;
+        Ending { cut, failure }
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.failure.fmt(f)
     }
 }

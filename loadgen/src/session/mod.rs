@@ -1,11 +1,13 @@
-//! One connection from its connect to its end, moved on by readiness and without ever blocking: what
-//! `ringload storm` makes by the thousand a second and `ringload idle` holds by the thousand.
+//! One connection from its connect to its end, moved on by readiness and without ever blocking: what every
+//! command opens, what `storm` makes by the thousand a second and `idle` holds by the thousand.
 //!
 //! In here: the steps of a connection, how it may end (`ending.rs`), many of them over one epoll instance
-//! (`crowd.rs`), and the first one of all (`scout.rs`). Nothing here knows what is measured, or when a visit should begin.
+//! (`crowd.rs`), those that are handed over as soon as they stand (`opener.rs`), and the first one of all
+//! (`scout.rs`). Nothing here knows what is measured.
 
 pub(crate) mod crowd;
 pub(crate) mod ending;
+pub(crate) mod opener;
 pub(crate) mod scout;
 
 use std::mem;
@@ -18,7 +20,9 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 use socket2::Socket;
 
 use self::ending::{Ending, Farewell};
+use self::opener::Standalone;
 use crate::control::Clock;
+use crate::dial::standing::Wait;
 use crate::dial::{Dialer, Opened, Opening};
 use crate::echo::connection::{Connection, Turn};
 use crate::echo::tally::Tally;
@@ -27,6 +31,9 @@ use crate::link::Link;
 use crate::payload::Random;
 use crate::target::Protocol;
 use crate::wire::failure::Failure;
+
+/// How long a connection may take until it stands, in nanoseconds, at each address of its host.
+pub(crate) const OPEN_TIMEOUT_NS: u64 = 5_000_000_000;
 
 /// Received at a time.
 const RECEIVE_BYTES: usize = 16 * 1024;
@@ -90,12 +97,25 @@ impl Crew {
     }
 }
 
+/// What a visit does once its connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// Waits to be taken over by [`Visit::into_standing`].
+    HandOver,
+    /// Rests until [`Visit::leave`].
+    Rest,
+    /// Sends so many messages, one after the other, and closes it.
+    Talk(u64),
+}
+
 /// How far a visit has come.
 enum Stage {
     /// The connect is under way.
     Connecting,
-    /// TLS and the upgrade are under way, as far as there are any.
+    /// Proxy, TLS and the upgrade are under way, as far as there are any.
     Opening(Box<Opening>),
+    /// The connection stands, and is to be taken over.
+    Standing(Box<Opened>),
     /// The connection stands, and nothing is to be said for now.
     Resting,
     /// Messages are out, then the Close.
@@ -119,6 +139,8 @@ pub(crate) struct Times {
     pub(crate) asked: Option<u64>,
     /// When the reply to that was there.
     pub(crate) answered: Option<u64>,
+    /// Whether TLS went on with an earlier session.
+    pub(crate) is_resumed: bool,
 }
 
 /// State of one visit.
@@ -132,29 +154,34 @@ pub(crate) struct Visit {
     wire_sent: usize,
     /// Number of the connection within the run.
     pub(crate) ordinal: usize,
-    /// Messages to be sent once it stands; `None` lets it rest then.
-    messages: Option<u64>,
+    /// Which of the host's addresses the socket goes to, and why the first of them failed.
+    address: usize,
+    refusal: Option<Ending>,
+    task: Task,
     answered: u64,
     pub(crate) times: Times,
     /// When it must have come to the end of what it is about.
     pub(crate) deadline: u64,
+    patience: u64,
     /// Whether a send found the connection reset.
     is_reset: bool,
     waits_to_write: bool,
 }
 
 impl Visit {
-    /// Starts to connect as number `ordinal` of the run. Once the connection stands, `messages` are sent
-    /// one after the other and then it is closed; `None` lets it rest until [`Visit::leave`].
+    /// Starts to connect as number `ordinal` of the run.
     pub(crate) fn begin(
         crew: &Crew,
         ordinal: usize,
-        messages: Option<u64>,
+        task: Task,
         due: u64,
         patience: u64,
     ) -> Result<Visit, Ending> {
         let began = crew.clock.now();
-        let socket = crew.dialer.begin(ordinal).map_err(Ending::connecting)?;
+        let Some(begun) = crew.dialer.begin(ordinal, None) else {
+            return Err(Failure::Refused("the host has no address".to_owned()).into());
+        };
+        let (address, socket) = begun?;
         Ok(Visit {
             socket,
             stage: Stage::Connecting,
@@ -163,7 +190,9 @@ impl Visit {
             wire: Vec::new(),
             wire_sent: 0,
             ordinal,
-            messages,
+            address,
+            refusal: None,
+            task,
             answered: 0,
             times: Times {
                 due: due.min(began),
@@ -171,6 +200,7 @@ impl Visit {
                 ..Times::default()
             },
             deadline: began.saturating_add(patience),
+            patience,
             is_reset: false,
             waits_to_write: false,
         })
@@ -179,6 +209,11 @@ impl Visit {
     /// The socket, to wait on.
     pub(crate) fn socket(&self) -> &Socket {
         &self.socket
+    }
+
+    /// Which of the host's addresses it goes to: another one is another socket.
+    pub(crate) fn address(&self) -> usize {
+        self.address
     }
 
     /// What to wait for.
@@ -195,32 +230,86 @@ impl Visit {
         matches!(self.stage, Stage::Resting)
     }
 
+    /// Whether the connection stands and can be taken over: nothing is left to be sent.
+    pub(crate) fn stands(&self) -> bool {
+        matches!(self.stage, Stage::Standing(_)) && !self.waits_to_write
+    }
+
+    /// Hands over a connection that stands.
+    pub(crate) fn into_standing(self) -> Option<Standalone> {
+        match self.stage {
+            Stage::Standing(opened) => Some(Standalone {
+                socket: self.socket,
+                opened: *opened,
+            }),
+            _ => None,
+        }
+    }
+
+    /// What a connection that is being opened waits for.
+    pub(crate) fn awaits(&self) -> Wait {
+        match &self.stage {
+            Stage::Opening(opening) => opening.awaits(),
+            _ => Wait::Connection,
+        }
+    }
+
     /// Whether the connection was never made, so that the server has not even begun with it.
     pub(crate) fn is_unconnected(&self) -> bool {
         self.times.connected.is_none()
     }
 
-    /// Why the visit is given up at its deadline, after so many `seconds`.
-    pub(crate) fn expire(&mut self, seconds: f64) -> Ending {
+    /// Its deadline is over, after so many `seconds`: it goes on with the host's next address, or is given up.
+    pub(crate) fn expire(&mut self, crew: &Crew, seconds: f64) -> Result<(), Ending> {
         let waited = match &mut self.stage {
-            Stage::Connecting => "connecting took longer than",
+            Stage::Connecting => {
+                let late = format!("connecting took longer than {seconds} s");
+                return self.try_next(Ending::timed_out(late), crew);
+            }
             // It knows most, and speaks of whole seconds only.
             Stage::Opening(opening) if seconds >= 1.0 => {
-                return opening.out_of_time(seconds as u64).into();
+                return Err(opening.out_of_time(seconds as u64).into());
             }
-            Stage::Opening(_) => "the handshake failed: the server did not answer within",
+            Stage::Standing(_) | Stage::Opening(_) => {
+                "the handshake failed: the server did not answer within"
+            }
             Stage::Resting | Stage::Talking if self.connection.unanswered() > 0 => {
                 "the server did not answer a message within"
             }
             Stage::Resting | Stage::Talking => "the server did not answer the Close within",
             Stage::Leaving => "the server did not end the stream, though all was said, within",
         };
-        Ending::timed_out(format!("{waited} {seconds} s"))
+        Err(Ending::timed_out(format!("{waited} {seconds} s")))
+    }
+
+    /// Connecting came to nothing: goes on with the host's next address, if there is one. What was wrong with the
+    /// first tells most.
+    fn try_next(&mut self, ending: Ending, crew: &Crew) -> Result<(), Ending> {
+        let refusal = self.refusal.take().unwrap_or(ending);
+        let Some(Ok((address, socket))) = crew.dialer.begin(self.ordinal, Some(self.address))
+        else {
+            return Err(refusal);
+        };
+        (self.address, self.socket) = (address, socket);
+        self.refusal = Some(refusal);
+        self.deadline = crew.clock.now().saturating_add(self.patience);
+        Ok(())
+    }
+
+    /// It has failed: tells the server by a Close with this code, if it may be told and has not been.
+    pub(crate) fn resign(&mut self, code: u16, crew: &mut Crew) {
+        match &mut self.stage {
+            Stage::Opening(opening) => opening.resign(code, &mut self.wire),
+            Stage::Resting | Stage::Talking => self.connection.resign(code, &mut crew.turn()),
+            _ => return,
+        }
+        // Nobody is there any more who would need to know that it cannot be sent.
+        let _ = self.flush(crew);
     }
 
     /// Sends one message more, if `echo`, and closes a connection that rests.
     pub(crate) fn leave(&mut self, echo: bool, crew: &mut Crew) -> Result<(), Ending> {
-        self.messages = Some(u64::from(echo));
+        self.task = Task::Talk(u64::from(echo));
         self.stage = Stage::Talking;
         self.speak(&mut crew.turn());
         self.flush(crew)
@@ -258,8 +347,9 @@ impl Visit {
     fn connected(&mut self, crew: &mut Crew) -> Result<(), Ending> {
         match self.socket.take_error() {
             Ok(None) => {}
-            Ok(Some(error)) | Err(error) => return Err(Ending::connecting(error)),
+            Ok(Some(error)) | Err(error) => return self.try_next(Ending::connecting(error), crew),
         }
+        crew.dialer.stands(self.ordinal, self.address);
         self.times.connected = Some(crew.clock.now());
         let mut opening = crew.dialer.opening(self.ordinal, &mut crew.random)?;
         match opening.begin(&mut self.wire)? {
@@ -271,10 +361,16 @@ impl Visit {
 
     /// The connection stands.
     fn open(&mut self, opened: Opened, crew: &mut Crew) -> Result<(), Ending> {
+        self.times.is_resumed = opened.is_resumed;
+        if self.task == Task::HandOver {
+            self.stage = Stage::Standing(Box::new(opened));
+            return Ok(());
+        }
         let Opened {
             link,
             early,
             agreed,
+            ..
         } = opened;
         self.link = link;
         self.connection = Connection::with(agreed.deflate.as_ref());
@@ -284,15 +380,15 @@ impl Visit {
             Protocol::Tcp if matches!(self.link, Link::Plain) => self.times.connected,
             _ => Some(turn.now),
         };
-        self.stage = match self.messages {
-            None => Stage::Resting,
-            Some(_) => Stage::Talking,
+        self.stage = match self.task {
+            Task::Talk(_) => Stage::Talking,
+            _ => Stage::Resting,
         };
         self.speak(&mut turn);
-        match early.is_empty() {
-            true => Ok(()),
-            false => self.hear(&early, crew),
+        if early.is_empty() {
+            return Ok(());
         }
+        self.hear(&early, crew)
     }
 
     /// Takes bytes from the wire.
@@ -309,6 +405,9 @@ impl Visit {
                 Some(opened) => self.open(opened, crew),
                 None => Ok(()),
             };
+        }
+        if let Stage::Standing(opened) = &mut self.stage {
+            return Ok(opened.link.receive(bytes, &mut opened.early)?);
         }
         let mut plain = mem::take(&mut crew.plain);
         plain.clear();
@@ -354,7 +453,7 @@ impl Visit {
 
     /// Queues the next message, if all before it are answered, and behind the last one the Close.
     fn speak(&mut self, turn: &mut Turn<'_>) {
-        let Some(messages) = self.messages else {
+        let Task::Talk(messages) = self.task else {
             return;
         };
         if self.connection.unanswered() == 0 && self.answered < messages {
@@ -368,10 +467,10 @@ impl Visit {
     fn end_of_stream(&mut self) -> Result<Option<Farewell>, Ending> {
         match &mut self.stage {
             Stage::Leaving => Ok(Some(Farewell::Orderly)),
-            Stage::Opening(opening) => Err(Ending::end_of_stream(&opening.end_of_stream())),
+            Stage::Opening(opening) => Err(Ending::end_of_stream(opening.end_of_stream())),
             _ => {
                 let in_flight = self.connection.unanswered();
-                Err(Ending::end_of_stream(&match in_flight {
+                Err(Ending::end_of_stream(match in_flight {
                     0 => Failure::Protocol("the stream ended without a Close".to_owned()),
                     in_flight => Failure::Disconnected { in_flight },
                 }))
@@ -384,12 +483,12 @@ impl Visit {
             // All was said before: rude, and harmless.
             Stage::Leaving => return Ok(Some(Farewell::Reset)),
             Stage::Connecting => "connecting",
-            Stage::Opening(_) => "during the handshake",
+            Stage::Opening(_) | Stage::Standing(_) => "during the handshake",
             Stage::Resting => "while it was idle",
             Stage::Talking if self.connection.unanswered() > 0 => "waiting for a reply",
             Stage::Talking => "waiting for the Close",
         };
-        Err(Ending::reset(&Failure::Io(doing, error.into())))
+        Err(Ending::reset(Failure::Io(doing, error.into())))
     }
 
     /// Sends what is due, as far as the socket takes it; takes leave when all is said.
@@ -446,3 +545,6 @@ impl Visit {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

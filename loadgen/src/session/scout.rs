@@ -3,16 +3,17 @@
 
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::sync::{Arc, mpsc};
-use std::thread;
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
-
-use super::Crew;
-use crate::control::Bell;
-use crate::echo::workload::Pace;
+use super::crowd::{Crowd, Ended, Ready};
+use super::{Crew, OPEN_TIMEOUT_NS, Task, Visit};
 use crate::wire::failure::Failure;
+
+/// Longest wait for events: deadlines are noticed this late at most.
+const WAIT: Duration = Duration::from_millis(50);
+
+/// Sign of the descriptor that tells to stop.
+const STOP: u8 = 0;
 
 /// What was found out.
 pub(crate) enum Scouted {
@@ -32,47 +33,34 @@ pub(crate) fn scout(
     echo: bool,
     stop: BorrowedFd<'_>,
 ) -> io::Result<Scouted> {
-    // Nobody queues its message: it is to send it by itself.
-    crew.workload.pace = Pace::Depth(1);
-    let (sender, receiver) = mpsc::channel();
-    let bell = Arc::new(Bell::new()?);
-    let ring = Arc::clone(&bell);
-    // Dialing blocks, so it has a thread, which nobody waits for if it is to stop.
-    thread::Builder::new().spawn(move || {
-        let routes = crew.dialer.routes();
-        let found = (first..first + routes).try_fold(None, |tls: Option<String>, ordinal| {
-            let agreed = visit(&mut crew, ordinal, echo).map_err(|failure| (ordinal, failure))?;
-            Ok(tls.or(agreed))
-        });
-        // Nobody listens after a stop.
-        let _ = sender.send(found);
-        ring.ring();
-    })?;
-    loop {
-        let mut fds = [
-            PollFd::from_borrowed_fd(stop, PollFlags::IN),
-            PollFd::new(&bell, PollFlags::IN),
-        ];
-        match poll(&mut fds, None) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let is_stopped = !fds[0].revents().is_empty();
-        match receiver.try_recv() {
-            Ok(Ok(tls)) => return Ok(Scouted::Open(tls)),
-            Ok(Err((ordinal, failure))) => return Ok(Scouted::Failed(ordinal, failure)),
-            Err(_) if is_stopped => return Ok(Scouted::Stopped),
-            Err(mpsc::TryRecvError::Empty) => {}
-            Err(mpsc::TryRecvError::Disconnected) => {
-                return Err(io::Error::other("the thread of the first visit panicked"));
+    let mut crowd = Crowd::new(1)?;
+    crowd.watch(stop, STOP)?;
+    for ordinal in first..first + crew.dialer.routes() {
+        let task = Task::Talk(u64::from(echo));
+        let visit = Visit::begin(&crew, ordinal, task, u64::MAX, OPEN_TIMEOUT_NS);
+        let mut ended = match visit {
+            Ok(visit) => crowd.admit(visit),
+            Err(ending) => Some(Ended::unbegun(ending)),
+        };
+        // All is said: the server need not end the stream first.
+        while ended.is_none() && crowd.visits().any(|(_, visit)| !visit.is_closed()) {
+            let mut ready = Vec::new();
+            crowd.wait(WAIT, &mut ready)?;
+            for event in ready {
+                let Ready::Visit(slot) = event else {
+                    return Ok(Scouted::Stopped);
+                };
+                ended = ended.or(crowd.advance(slot, &mut crew));
             }
+            ended = ended.or(crowd.expire(&mut crew, OPEN_TIMEOUT_NS as f64 / 1e9).pop());
         }
+        if let Some(Ended {
+            how: Err(ending), ..
+        }) = ended
+        {
+            return Ok(Scouted::Failed(ordinal, ending.failure));
+        }
+        crowd.clear();
     }
-}
-
-fn visit(crew: &mut Crew, ordinal: usize, echo: bool) -> Result<Option<String>, Failure> {
-    let dialed = crew.dialer.dial(ordinal, &mut crew.random)?;
-    let tls = dialed.agreed.tls.clone();
-    dialed.leave(echo, &mut crew.turn())?;
-    Ok(tls)
+    Ok(Scouted::Open(crew.tls))
 }

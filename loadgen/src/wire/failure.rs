@@ -15,6 +15,8 @@ pub(crate) enum Failure {
     Protocol(String),
     /// The handshake did not end in a valid 101.
     Refused(String),
+    /// Something did not come in time; the text says what.
+    Late(String),
     /// What the server was to say first did not come; the text says what did.
     Ungreeted(String),
     /// The server sent a Close frame that was not asked for.
@@ -82,6 +84,29 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         .join(" ")
 }
 
+impl Failure {
+    /// The code of the Close that tells the server (RFC 6455 section 7.4.1).
+    pub(crate) fn close_code(&self) -> u16 {
+        match self {
+            // Protocol error.
+            Failure::Protocol(_) => 1002,
+            // A message that violates a policy: that replies are right.
+            Failure::Mismatch(_) => 1008,
+            // Going away.
+            _ => 1001,
+        }
+    }
+
+    /// Whether the server ended the connection, and did nothing else wrong.
+    pub(crate) fn is_end_of_connection(&self) -> bool {
+        let is_end = matches!(
+            self,
+            Failure::ServerClosed { .. } | Failure::Disconnected { .. }
+        );
+        is_end || matches!(self, Failure::Io("receiving" | "sending", _))
+    }
+}
+
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -112,6 +137,7 @@ impl fmt::Display for Failure {
             Failure::Mismatch(mismatch) => mismatch.fmt(f),
             Failure::Protocol(what) => write!(f, "the server broke the protocol: {what}"),
             Failure::Refused(what) => write!(f, "the handshake failed: {what}"),
+            Failure::Late(what) => f.write_str(what),
             Failure::Ungreeted(what) => write!(f, "the greeting did not come: {what}"),
             Failure::ServerClosed { code, reason } => {
                 f.write_str("the server closed the connection during the run")?;

@@ -23,6 +23,11 @@ impl Outbox {
         }
     }
 
+    /// Whether a send is under way, so that the kernel may hold an address.
+    pub(crate) fn is_in_flight(&self) -> bool {
+        self.in_flight
+    }
+
     /// Whether the next send begins a part of which nothing has been sent: then that part holds all
     /// that was queued until now.
     pub(crate) fn begins_anew(&self) -> bool {

@@ -52,6 +52,10 @@ pub(crate) struct Log {
     pub(crate) pings: Vec<usize>,
     /// Connections that answered the ping which came first.
     pub(crate) pongs: usize,
+    /// Payloads of the Closes that clients sent.
+    pub(crate) closes: Vec<Vec<u8>>,
+    /// Connections that the client had left before the server ended its stream.
+    pub(crate) left: usize,
     /// When the server stood still.
     pub(crate) stall: Option<(Instant, Instant)>,
     /// What the client did against RFC 6455.

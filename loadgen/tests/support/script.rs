@@ -18,7 +18,7 @@ pub(crate) enum Habit {
     Late(u64),
     /// The server of the Node tutorial: it says "Hi there" first, and then "Received: " and the message.
     Tutorial,
-    /// Socket.IO over WebSocket: it says that it is open, `40` joins a namespace and is told so, and every
+    /// Socket.IO over WebSocket: it says that it is open, and pings, `40` joins a namespace and is told so, and every
     /// third event has a ping before it. A `3` is its pong.
     SocketIo,
     /// Two messages come for each, in the other kind, and none of them is the one that was sent.
@@ -78,6 +78,9 @@ pub(crate) enum Habit {
     LongPing(u64),
     /// A ping without FIN comes before reply number N.
     FragmentedPing(u64),
+
+    /// The stream is ended a tenth of a second after the Close was answered.
+    LateEnd,
 
     // The connection ends instead of reply number N.
     /// By a Close frame (1001, "going").

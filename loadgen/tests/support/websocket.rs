@@ -81,7 +81,7 @@ pub(super) fn serve(stream: TcpStream, ordinal: usize, shared: &Arc<Shared>) -> 
         }
         Habit::CloseFirst => {
             (&stream).write_all(&frame(FIN | CLOSE, GOING))?;
-            return linger(&stream);
+            return await_close(&stream, &mut input, shared);
         }
         _ => {}
     }
@@ -142,7 +142,10 @@ fn shake_hands(mut stream: &TcpStream, head: &str, shared: &Shared) -> io::Resul
     let mut answer = answer.into_bytes();
     match script.habit {
         Habit::Tutorial => answer.extend(frame(FIN | TEXT, b"Hi there")),
-        Habit::SocketIo => answer.extend(frame(FIN | TEXT, b"0{\"sid\":\"s\"}")),
+        Habit::SocketIo => {
+            answer.extend(frame(FIN | TEXT, b"0{\"sid\":\"s\"}"));
+            answer.extend(frame(FIN | TEXT, b"2"));
+        }
         Habit::Greeting => answer.extend(frame(FIN | TEXT, b"welcome")),
         Habit::HangupInHandshake => answer.truncate(answer.len() / 2),
         _ => {}
@@ -168,6 +171,10 @@ impl Conversation<'_> {
             match self.answer(&message, record) {
                 Answer::Send(bytes) => self.replies.answer(record, bytes, delay)?,
                 Answer::Nothing => {}
+                Answer::End(bytes) if bytes.first() == Some(&(FIN | CLOSE)) => {
+                    self.replies.push(&bytes)?;
+                    return await_close(&self.replies.stream(), input, self.shared);
+                }
                 Answer::End(bytes) => {
                     self.replies.push(&bytes)?;
                     return self.end();
@@ -249,6 +256,7 @@ impl Conversation<'_> {
                 return Err(io::Error::other("a Close with half a code"));
             }
             CLOSE => {
+                self.shared.log().closes.push(control.payload.clone());
                 self.replies.push(&frame(FIN | CLOSE, &control.payload))?;
                 return Ok(true);
             }
@@ -380,13 +388,33 @@ impl Conversation<'_> {
 
     /// Ends the stream, and waits until the client has gone too.
     fn end(&mut self) -> io::Result<()> {
-        linger(&self.replies.stream())
+        let stream = self.replies.stream();
+        if self.shared.script.habit == Habit::LateEnd {
+            thread::sleep(Duration::from_millis(100));
+            stream.set_nonblocking(true)?;
+            let is_there = matches!(stream.peek(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+            self.shared.log().left += usize::from(!is_there);
+            stream.set_nonblocking(false)?;
+        }
+        linger(&stream)
     }
 
     /// Ends the connection with a reset: a close that lingers for no time.
     fn reset(&mut self) -> io::Result<()> {
         SockRef::from(&self.replies.stream()).set_linger(Some(Duration::ZERO))
     }
+}
+
+/// Notes how the client answers a Close, and ends the stream.
+fn await_close(stream: &TcpStream, input: &mut impl Read, shared: &Shared) -> io::Result<()> {
+    stream.set_read_timeout(Some(LINGER))?;
+    while let Ok(frame) = read_frame(input) {
+        if frame.opcode() == CLOSE {
+            shared.log().closes.push(frame.payload);
+            break;
+        }
+    }
+    linger(stream)
 }
 
 fn linger(stream: &TcpStream) -> io::Result<()> {

@@ -9,8 +9,9 @@
 mod buffers;
 
 use std::io;
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
 
 use io_uring::{
     CompletionQueue, EnterFlags, IoUring, Parameters, SubmissionQueue, Submitter, cqueue, opcode,
@@ -18,6 +19,8 @@ use io_uring::{
 };
 
 use self::buffers::Buffers;
+use super::epoll::Driver;
+use super::sockets::Sockets;
 use crate::control::Bell;
 use crate::fault::Fault;
 use crate::output::tell;
@@ -35,6 +38,9 @@ const COMPLETIONS_MAX: u32 = 65_536;
 
 /// Most bytes of one send, whose result is a signed number of 32 bits.
 const SEND_BYTES_MAX: usize = 1 << 30;
+
+/// Longest wait while connections are being opened again: what goes on with those is not waited for.
+const OPENING_LOOK: Duration = Duration::from_millis(5);
 
 const KIND_RECEIVE: u64 = 0;
 const KIND_SEND: u64 = 1;
@@ -74,12 +80,18 @@ pub(super) fn probe() -> io::Result<()> {
 }
 
 /// See [`super::Engine::drive`].
-pub(super) fn drive(worker: &mut Worker, sockets: &[TcpStream], wake: &Bell) -> Result<(), Fault> {
-    let setup = |error| Fault::engine("setting up io_uring", error);
-    let mut ring = open(sockets.len()).map_err(setup)?;
-    let buffers = Buffers::register(&ring.submitter()).map_err(setup)?;
-    let fds: Vec<i32> = sockets.iter().map(AsRawFd::as_raw_fd).collect();
-    ring.submitter().register_files(&fds).map_err(setup)?;
+pub(super) fn drive(driver: &mut Driver<'_>) -> Result<(), Fault> {
+    let (worker, sockets, wake) = driver.parts();
+    let count = sockets.all.len();
+    let mut ring = open(count).map_err(setup_fault)?;
+    let buffers = Buffers::register(&ring.submitter()).map_err(setup_fault)?;
+    // -1 keeps a place free.
+    let fds = sockets
+        .all
+        .iter()
+        .map(|socket| socket.as_ref().map_or(-1, AsRawFd::as_raw_fd));
+    let fds: Vec<i32> = fds.collect();
+    ring.submitter().register_files(&fds).map_err(setup_fault)?;
     let enter_flags = enter_flags(ring.params());
     let (mut submitter, submissions, completions) = ring.split();
     // Saves a table look-up per system call; kernels before 5.18 do without.
@@ -93,19 +105,24 @@ pub(super) fn drive(worker: &mut Worker, sockets: &[TcpStream], wake: &Bell) -> 
         sockets,
         wake,
         outstanding: 0,
-        touched: Vec::with_capacity(sockets.len()),
+        touched: Vec::with_capacity(count),
         disarmed: Vec::new(),
+        lost: Vec::new(),
     }
     .run(worker)
 }
 
-struct Ring<'a> {
+fn setup_fault(error: io::Error) -> Fault {
+    Fault::engine("setting up io_uring", error)
+}
+
+struct Ring<'a, 's> {
     submitter: Submitter<'a>,
     submissions: SubmissionQueue<'a>,
     completions: CompletionQueue<'a>,
     enter_flags: EnterFlags,
     buffers: Buffers,
-    sockets: &'a [TcpStream],
+    sockets: &'a mut Sockets<'s>,
     wake: &'a Bell,
     /// Operations whose last completion has not come.
     outstanding: usize,
@@ -113,16 +130,29 @@ struct Ring<'a> {
     touched: Vec<usize>,
     /// Connections whose multishot receive has ended and is to be armed again.
     disarmed: Vec<usize>,
+    /// Connections that have ended before their time and receive no more, by index and number.
+    lost: Vec<(usize, usize)>,
 }
 
-impl Ring<'_> {
+impl Ring<'_, '_> {
+    /// Runs the load, and sends what is due before the sockets are closed.
     fn run(&mut self, worker: &mut Worker) -> Result<(), Fault> {
+        let result = self.run_load(worker);
+        worker.resign(result.as_ref().err());
+        self.touched.extend(0..self.sockets.all.len());
+        result.and(self.flush(worker)).and(self.submit(0))
+    }
+
+    fn run_load(&mut self, worker: &mut Worker) -> Result<(), Fault> {
         self.push(&self.wake_entry())?;
-        self.disarmed.extend(0..self.sockets.len());
+        self.disarmed.extend(0..self.sockets.all.len());
         worker.start();
-        self.touched.extend(0..self.sockets.len());
+        self.touched.extend(0..self.sockets.all.len());
         loop {
+            self.open(worker)?;
             self.arm(worker)?;
+            worker.tick();
+            worker.pace(&mut self.touched);
             self.flush(worker)?;
             worker.publish();
             let patience = worker.patience();
@@ -132,7 +162,7 @@ impl Ring<'_> {
             }
             match worker.look() {
                 Order::Continue => {}
-                Order::FlushAll => self.touched.extend(0..self.sockets.len()),
+                Order::FlushAll => self.touched.extend(0..self.sockets.all.len()),
                 Order::Leave => {
                     worker.publish();
                     return Ok(());
@@ -182,12 +212,12 @@ impl Ring<'_> {
                 self.touched.push(index);
                 verdict
             }
-            (0, _) => return worker.end_of_stream(index),
+            (0, _) => worker.end_of_stream(index),
             // Every buffer was taken at that moment; they are back after this batch.
             (error, _) if error == -libc::ENOBUFS => Ok(()),
             (error, _) => {
                 let error = io::Error::from_raw_os_error(-error);
-                return worker.io_error(index, "receiving", error);
+                worker.io_error(index, "receiving", error)
             }
         };
         if !cqueue::more(flags) {
@@ -210,9 +240,48 @@ impl Ring<'_> {
         }
     }
 
+    /// Lets go of connections that have ended before their time, once the kernel has, and takes in those that stand.
+    fn open(&mut self, worker: &mut Worker) -> Result<(), Fault> {
+        while let Some(lost) = worker.take_lost() {
+            // A Close may be due. Behind it, the receive ends too.
+            self.touched.push(lost.0);
+            self.flush(worker)?;
+            self.submit(0)?;
+            if let Some(socket) = &self.sockets.all[lost.0] {
+                // Already disconnected is as good.
+                let _ = socket.shutdown(Shutdown::Both);
+            }
+            self.lost.push(lost);
+        }
+        let Ring { lost, sockets, .. } = self;
+        lost.retain(|&(index, ordinal)| {
+            let is_held = worker.is_sending(index) || sockets.all[index].is_some();
+            if !is_held {
+                sockets.opener.again(ordinal, false);
+            }
+            is_held
+        });
+        if self.sockets.opener.is_idle() {
+            return Ok(());
+        }
+        for index in self.sockets.open(worker)? {
+            let fd = self.sockets.all[index]
+                .as_ref()
+                .map_or(-1, AsRawFd::as_raw_fd);
+            let updated = self.submitter.register_files_update(index as u32, &[fd]);
+            updated.map_err(setup_fault)?;
+            self.disarmed.push(index);
+            self.touched.push(index);
+        }
+        Ok(())
+    }
+
     fn arm(&mut self, worker: &Worker) -> Result<(), Fault> {
         while let Some(index) = self.disarmed.pop() {
-            if !worker.is_closed(index) {
+            if worker.is_away(index) {
+                // Its receive was the last to hold it, but for a send.
+                self.sockets.all[index] = None;
+            } else if !worker.is_ended(index) {
                 let entry = opcode::RecvMulti::new(types::Fixed(index as u32), buffers::GROUP)
                     .build()
                     .user_data(key(KIND_RECEIVE, index));
@@ -224,13 +293,8 @@ impl Ring<'_> {
 
     /// Submits the next send of every connection touched since the last call.
     fn flush(&mut self, worker: &mut Worker) -> Result<(), Fault> {
-        worker.tick();
-        worker.pace(&mut self.touched);
         for position in 0..self.touched.len() {
             let index = self.touched[position];
-            if worker.is_closed(index) {
-                continue;
-            }
             let Some(bytes) = worker.outgoing(index) else {
                 continue;
             };
@@ -272,15 +336,19 @@ impl Ring<'_> {
     /// Submits what is queued and waits for a completion as `patience` says. With DEFER_TASKRUN they are
     /// only made while this thread asks for them: hence for one even with no time.
     fn wait(&mut self, patience: Patience) -> Result<(), Fault> {
-        match patience {
-            Patience::Endless => self.submit(1),
-            Patience::Poll => self.submit(0),
-            Patience::Until(patience) => {
-                let timeout = types::Timespec::from(patience);
-                let arguments = types::SubmitArgs::new().timespec(&timeout);
-                self.enter(1, Some(&arguments))
-            }
-        }
+        let opening = self.sockets.opener.patience();
+        let opening = opening.map(|patience| patience.min(OPENING_LOOK));
+        let until = match patience {
+            Patience::Poll => return self.submit(0),
+            Patience::Endless => opening,
+            Patience::Until(patience) => Some(opening.map_or(patience, |it| it.min(patience))),
+        };
+        let Some(until) = until else {
+            return self.submit(1);
+        };
+        let timeout = types::Timespec::from(until);
+        let arguments = types::SubmitArgs::new().timespec(&timeout);
+        self.enter(1, Some(&arguments))
     }
 
     fn submit(&mut self, want: u32) -> Result<(), Fault> {
@@ -318,11 +386,11 @@ impl Ring<'_> {
     }
 }
 
-impl Drop for Ring<'_> {
+impl Drop for Ring<'_, '_> {
     /// Ends every operation and waits for its last completion, so that the kernel holds no
     /// address of ours afterwards. Completions are not judged any more.
     fn drop(&mut self) {
-        for socket in self.sockets {
+        for socket in self.sockets.all.iter().flatten() {
             // Already disconnected is as good.
             let _ = socket.shutdown(Shutdown::Both);
         }

@@ -28,10 +28,11 @@ const HEADERS_MAX: usize = 64;
 const EXCERPT_BYTES_MAX: usize = 200;
 
 /// Headers of a refusal that say what would be right, and for which status (0: any).
-const TELLING_HEADERS: [(u16, &str); 6] = [
+const TELLING_HEADERS: [(u16, &str); 7] = [
     (0, "Location"),
     (0, "Retry-After"),
     (401, "WWW-Authenticate"),
+    (407, "Proxy-Authenticate"),
     (426, "Upgrade"),
     (426, "Sec-WebSocket-Version"),
     (400, "Sec-WebSocket-Version"),
@@ -138,7 +139,7 @@ impl Handshake {
                         "the answer's head is longer than {HEAD_BYTES_MAX} bytes"
                     )));
                 }
-                Err(error) => return Err(not_http(&self.received[from..], error)),
+                Err(error) => return Err(not_http("the answer", &self.received[from..], error)),
             };
             let body = &self.received[from + head_bytes..];
             match response.code {
@@ -153,7 +154,12 @@ impl Handshake {
                     if !ended && body.len() < wanted.min(EXCERPT_BYTES_MAX) {
                         return Ok(Progress::More);
                     }
-                    return Err(Failure::Refused(describe_refusal(&response, body)));
+                    return Err(Failure::Refused(refusal(
+                        "the server",
+                        "101",
+                        &response,
+                        body,
+                    )));
                 }
             }
         }
@@ -255,23 +261,27 @@ fn content_length(response: &httparse::Response<'_, '_>) -> Option<usize> {
         .ok()
 }
 
-fn not_http(bytes: &[u8], error: httparse::Error) -> Failure {
+/// `what` cannot be read as HTTP.
+pub(crate) fn not_http(what: &str, bytes: &[u8], error: httparse::Error) -> Failure {
     // A server of TLS answers plain bytes by an alert record (RFC 8446 section 5.1).
     if bytes.starts_with(&[0x15, 0x03]) {
         return Failure::Refused(
             "the server speaks TLS on this port; use wss:// instead of ws://".to_owned(),
         );
     }
-    Failure::Refused(format!(
-        "the answer is not HTTP: {error} ({})",
-        excerpt(bytes)
-    ))
+    Failure::Refused(format!("{what} is not HTTP: {error} ({})", excerpt(bytes)))
 }
 
-fn describe_refusal(response: &httparse::Response<'_, '_>, body: &[u8]) -> String {
+/// What `who` answered instead of the status `wanted`, and what it said to that.
+pub(crate) fn refusal(
+    who: &str,
+    wanted: &str,
+    response: &httparse::Response<'_, '_>,
+    body: &[u8],
+) -> String {
     let code = response.code.unwrap_or_default();
     let reason = response.reason.unwrap_or_default();
-    let mut text = format!("the server answered \"{code} {reason}\" instead of 101");
+    let mut text = format!("{who} answered \"{code} {reason}\" instead of {wanted}");
     for (status, name) in TELLING_HEADERS {
         if status != 0 && status != code {
             continue;
