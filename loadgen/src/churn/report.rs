@@ -36,6 +36,7 @@ pub(super) fn document(
             uncorrected_latency: None,
             send_lag: offered.map(|_| &findings.lateness),
             ping: None,
+            deflate_ratio: None,
             due: offered.map(|offered| Due {
                 due: offered * window.seconds,
                 lost: findings.backlog_end + findings.failed,

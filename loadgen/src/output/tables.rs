@@ -131,6 +131,10 @@ fn figure_rows(table: &mut Table, load: &Load, figures: &Figures, each: &str) {
             format!("{sent}/s sent, {received}/s received, frame headers included"),
         );
     }
+    if let Some(ratio) = figures.deflate_ratio {
+        let percent = 100.0 * ratio;
+        table.row("deflate", format!("payloads sent in {percent:.1} % of their bytes"));
+    }
     if let Some(sessions) = &figures.sessions {
         latency_rows(table, "connect", &sessions.connect);
         if load.protocol != "tcp" {

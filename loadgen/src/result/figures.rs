@@ -20,6 +20,10 @@ pub struct Figures {
     pub offered_per_second: Option<f64>,
     /// `None` of churn.
     pub traffic: Option<Traffic>,
+    /// Compressed bytes over those of the payload, of everything that was sent, warm-up included; `None` without
+    /// compression.
+    #[serde(default)]
+    pub deflate_ratio: Option<f64>,
     /// From when a message, or session, was due in an open loop (corrected for coordinated omission); else from
     /// when it was sent, or begun.
     pub latency: Latency,

@@ -34,6 +34,8 @@ pub(crate) struct Readings<'a> {
     pub(crate) uncorrected_latency: Option<&'a Histogram<u64>>,
     pub(crate) send_lag: Option<&'a Histogram<u64>>,
     pub(crate) ping: Option<&'a Histogram<u64>>,
+    /// Compressed bytes over those of the payload; `None` without compression.
+    pub(crate) deflate_ratio: Option<f64>,
     /// Of an open loop.
     pub(crate) due: Option<Due>,
     /// Of churn.
@@ -133,6 +135,7 @@ fn readings<'a>(
         uncorrected_latency: gathered.service.as_ref(),
         send_lag: gathered.lateness.as_ref(),
         ping: gathered.ping.as_ref(),
+        deflate_ratio: gathered.deflated.ratio(),
         due: series.offered_per_second().map(|offered| Due {
             due: offered * window.seconds,
             lost: gathered.checks.messages_unanswered + gathered.checks.messages_unsent,
@@ -202,6 +205,7 @@ impl Readings<'_> {
                 wire_bytes_sent_per_second: per_second(window.wire_bytes_sent),
                 wire_bytes_received_per_second: per_second(window.wire_bytes_received),
             }),
+            deflate_ratio: self.deflate_ratio,
             latency: Latency::of(self.latency),
             uncorrected_latency: self.uncorrected_latency.map(Latency::of),
             send_lag: self.send_lag.map(Latency::of),
