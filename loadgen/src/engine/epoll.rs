@@ -127,9 +127,8 @@ impl<'a> Driver<'a> {
                     .set(patience)
                     .map_err(|error| Fault::engine("setting a timer", error))?;
             }
-            if !self.turn(timeout(patience))? && patience == Patience::Poll {
-                self.worker.polled_in_vain();
-            }
+            let has_found = self.turn(timeout(patience))?;
+            self.worker.waited(has_found);
             match self.worker.look() {
                 Order::Continue => {}
                 Order::FlushAll => self.flush_all()?,
