@@ -9,8 +9,9 @@ use crate::assess::busy::Busy;
 use crate::assess::finding::Finding;
 use crate::assess::findings::{Evidence, Schedule, findings, summary};
 use crate::assess::stability::compare;
+use crate::observe::cgroup::GroupTime;
 use crate::observe::others::Others;
-use crate::observe::process::{Memory, TaskTime};
+use crate::observe::process::Memory;
 use crate::result::figures::{
     Backlog, Figures, HeavyResult, Server, Sessions, Side, Slice, Traffic,
 };
@@ -230,7 +231,7 @@ impl Readings<'_> {
 
     fn generator(&self) -> Side {
         let window = self.window;
-        let ns = cpu_ns(&window.generator);
+        let ns = window.generator.iter().map(|task| task.cpu_ns).sum::<u64>() as f64;
         let user_share = window.generator_user_share;
         Side {
             cpu_ns_each: self.for_each(ns),
@@ -243,18 +244,17 @@ impl Readings<'_> {
     fn server(&self) -> Option<Server> {
         let window = self.window;
         let tasks = window.server.as_ref()?;
-        let ns = cpu_ns(tasks);
+        let ns = window.server_cpu_ns? as f64;
+        let part = |of: fn(GroupTime) -> u64| self.for_each(of(window.server_group?) as f64);
         Some(Server {
             pids: self.observed.server_pids.clone(),
             cpu_ns_each: self.for_each(ns),
             cpu_percent_of_one: ns / window.seconds.max(1e-9) / 1e7,
-            cpu_source: self.observed.source,
+            cpu_user_ns_each: part(|group| group.user_ns),
+            cpu_system_ns_each: part(|group| group.system_ns),
+            cpu_source: self.observed.server_source(),
             busy: Busy::of(tasks, window.seconds).within(self.cpus[1]),
             memory: self.memory,
         })
     }
-}
-
-fn cpu_ns(tasks: &[TaskTime]) -> f64 {
-    tasks.iter().map(|task| task.cpu_ns).sum::<u64>() as f64
 }
