@@ -60,7 +60,6 @@ pub(super) fn document(
             cpus: [generator_cpus.len(), server_cpus.len()],
             observed,
             memory: course.memory,
-            gap_ns: None,
         }
     });
     let checks = Checks {

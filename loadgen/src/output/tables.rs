@@ -133,7 +133,10 @@ fn figure_rows(table: &mut Table, load: &Load, figures: &Figures, each: &str) {
     }
     if let Some(ratio) = figures.deflate_ratio {
         let percent = 100.0 * ratio;
-        table.row("deflate", format!("payloads sent in {percent:.1} % of their bytes"));
+        table.row(
+            "deflate",
+            format!("payloads sent in {percent:.1} % of their bytes"),
+        );
     }
     if let Some(sessions) = &figures.sessions {
         latency_rows(table, "connect", &sessions.connect);
@@ -186,7 +189,13 @@ fn figure_rows(table: &mut Table, load: &Load, figures: &Figures, each: &str) {
         ),
     );
     if let Some(gap_ns) = figures.gap_ns {
-        table.row("machine's own gaps", format!("up to {}", ns(gap_ns)));
+        table.row(
+            "machine",
+            format!(
+                "took the CPU from a spinning thread for up to {} before the load",
+                ns(gap_ns)
+            ),
+        );
     }
     // Two halves without anything completed are alike, and say nothing.
     if figures.completed > 0 {

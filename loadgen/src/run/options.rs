@@ -11,7 +11,9 @@ use crate::echo::options::ExchangeOptions;
 use crate::engine::Choice;
 use crate::load::{Threads, allowed_cpus, parse_threads, pin};
 use crate::observe::cgroup::Cgroup;
+use crate::observe::gaps::{self, Gaps};
 use crate::observe::others::InterruptTime;
+use crate::observe::placement;
 use crate::observe::process::{family, tasks};
 use crate::output::OutputOptions;
 use crate::output::gate::GateOptions;
@@ -26,6 +28,9 @@ use crate::usage::{UsageError, at_least_one, first_line};
 
 /// How long is measured if nobody says.
 const DURATION: Duration = Duration::from_secs(5);
+
+/// How long the machine's own gaps are looked for before a load.
+const GAPS: Duration = Duration::from_millis(50);
 
 /// Furthest time to begin at, in seconds from now.
 const START_SECONDS_MAX: f64 = 1000.0 * 366.0 * 86_400.0;
@@ -327,6 +332,13 @@ impl PlaceArgs {
         })
     }
 
+    /// The same, and looks for how long the machine takes those CPUs from a thread that only spins.
+    pub(crate) fn settle(&self) -> Result<Option<Gaps>, UsageError> {
+        self.take()?;
+        let cpus = placement::allowed_cpus().unwrap_or_default();
+        Ok(gaps::measure(&cpus, GAPS))
+    }
+
     /// CPUs for the threads, in turn; empty leaves it to the kernel.
     pub(crate) fn cpus(&self) -> Vec<usize> {
         self.cpu
@@ -358,6 +370,7 @@ impl PlaceArgs {
             cgroup: cgroup.or_else(|| Cgroup::of(&family(&server_pids))),
             server_pids,
             interrupts: InterruptTime::find(),
+            gaps: None,
         })
     }
 }

@@ -48,8 +48,6 @@ pub(crate) struct Readings<'a> {
     pub(crate) observed: &'a Observed,
     /// The server's memory at the end of the window.
     pub(crate) memory: Option<Memory>,
-    /// The longest gap of this machine's own, measured before the load.
-    pub(crate) gap_ns: Option<u64>,
 }
 
 /// What an open loop asked for within the window.
@@ -151,7 +149,6 @@ fn readings<'a>(
         cpus: [generator_cpus.len(), server_cpus.len()],
         observed,
         memory: course.memory,
-        gap_ns: None,
     }
 }
 
@@ -178,6 +175,7 @@ impl Readings<'_> {
         let halves = compare(self.slices, self.each);
         let generator = self.generator();
         let server = self.server();
+        let gap_ns = self.observed.gaps.map(|gaps| gaps.longest_ns);
         let findings = findings(&Evidence {
             each: self.each,
             generator: generator.busy,
@@ -192,7 +190,7 @@ impl Readings<'_> {
                 send_lag: self.send_lag,
                 latency: self.latency,
             }),
-            gap_ns: self.gap_ns,
+            gap_ns,
         });
         let figures = Figures {
             window_start_unix_seconds: self.window_start_unix_seconds,
@@ -220,7 +218,7 @@ impl Readings<'_> {
             server,
             steal_percent: window.steal_percent,
             others_percent: self.others.map(|others| others.percent),
-            gap_ns: self.gap_ns,
+            gap_ns,
         };
         (figures, findings)
     }

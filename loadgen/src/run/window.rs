@@ -12,6 +12,7 @@ use procfs::ProcResult;
 
 use crate::control::Control;
 use crate::observe::cgroup::{Cgroup, GroupTime};
+use crate::observe::gaps::Gaps;
 use crate::observe::others::{CpuTimes, InterruptTime, Others, allowed_cpus, others, thread_cpus};
 use crate::observe::process::{
     CpuSource, TaskTime, Tasks, cpu_source, family, family_tasks, tasks,
@@ -26,6 +27,8 @@ pub(crate) struct Observed {
     pub(crate) cgroup: Option<Cgroup>,
     /// Where this kernel books the time of interrupts.
     pub(crate) interrupts: InterruptTime,
+    /// How long this machine took a CPU from a thread that only spins, if that was measured.
+    pub(crate) gaps: Option<Gaps>,
 }
 
 impl Observed {
@@ -339,6 +342,7 @@ mod tests {
             server_pids: vec![7],
             cgroup: None,
             interrupts: InterruptTime::InTasks,
+            gaps: None,
         }
     }
 
