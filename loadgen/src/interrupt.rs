@@ -57,8 +57,9 @@ impl Interrupt {
                 PollFd::new(&self.receiver, PollFlags::IN),
                 PollFd::new(bell, PollFlags::IN),
             ];
-            let timeout = Timespec::try_from(left).unwrap_or(LONG);
-            match poll(&mut fds, Some(&timeout)) {
+            // What is too long for the kernel has no end.
+            let timeout = Timespec::try_from(left).ok();
+            match poll(&mut fds, timeout.as_ref()) {
                 Ok(0) if left.is_zero() => return Ok(Woken::Timeout),
                 Ok(0) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
@@ -74,11 +75,7 @@ impl Interrupt {
     /// Whether a signal has come.
     pub fn is_raised(&self) -> bool {
         let mut fds = [PollFd::new(&self.receiver, PollFlags::IN)];
-        let now = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
+        poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 
     /// Sleeps for `time`; `false` if a signal cut it short.
@@ -93,9 +90,3 @@ impl AsFd for Interrupt {
         self.receiver.as_fd()
     }
 }
-
-/// A wait so long that its end does not matter.
-const LONG: Timespec = Timespec {
-    tv_sec: 1 << 30,
-    tv_nsec: 0,
-};

@@ -191,6 +191,45 @@ impl Pacer {
     }
 }
 
+/// CPU time that a thread spent on looking for something to do. Times are those of its CPU clock.
+#[derive(Debug, Default)]
+pub(crate) struct Polling {
+    total_ns: u64,
+    /// When it last had nothing to do but to look; `None` while it works or sleeps.
+    since: Option<u64>,
+}
+
+impl Polling {
+    /// The thread is about to wait for the kernel.
+    pub(crate) fn begin(&mut self, patience: Patience, now: impl FnOnce() -> u64) {
+        self.since = match patience {
+            // What it did since a look that found nothing was for the next look.
+            Patience::Poll => Some(self.since.unwrap_or_else(now)),
+            _ => None,
+        };
+    }
+
+    /// The wait is over. If it was to be none and nothing had come, that was time for looking.
+    pub(crate) fn end(&mut self, has_found: bool, now: impl FnOnce() -> u64) {
+        let since = self.since.take().filter(|_| !has_found);
+        self.since = since.map(|since| {
+            let now = now();
+            self.total_ns += now.saturating_sub(since);
+            now
+        });
+    }
+
+    /// Something has come due.
+    pub(crate) fn interrupt(&mut self) {
+        self.since = None;
+    }
+
+    /// So far.
+    pub(crate) fn total_ns(&self) -> u64 {
+        self.total_ns
+    }
+}
+
 /// CPU time of the calling thread, in nanoseconds.
 pub(crate) fn thread_cpu_ns() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
@@ -245,6 +284,31 @@ mod tests {
         let mut pacer = Pacer::new(timeline, Arrivals::Even, range, connections, &mut random);
         pacer.start(1_000_000);
         (pacer, random)
+    }
+
+    #[test]
+    fn only_what_led_to_nothing_is_polling() {
+        let mut polling = Polling::default();
+        let mut wait = |patience, from: u64, to: u64, has_found| {
+            polling.begin(patience, || from);
+            polling.end(has_found, || to);
+            polling.total_ns()
+        };
+        let sleep = Patience::Until(Duration::from_millis(1));
+        assert_eq!(wait(sleep, 0, 100, false), 0);
+        assert_eq!(wait(Patience::Endless, 100, 200, false), 0);
+        assert_eq!(wait(Patience::Poll, 200, 210, false), 10);
+        // What lies between two such looks belongs to them.
+        assert_eq!(wait(Patience::Poll, 215, 220, false), 20);
+        assert_eq!(wait(Patience::Poll, 225, 230, true), 20);
+        // What was found had to be handled.
+        assert_eq!(wait(Patience::Poll, 300, 310, false), 30);
+        assert_eq!(wait(sleep, 320, 330, false), 30);
+        assert_eq!(wait(Patience::Poll, 400, 401, false), 31);
+        polling.interrupt();
+        polling.begin(Patience::Poll, || 500);
+        polling.end(false, || 501);
+        assert_eq!(polling.total_ns(), 32);
     }
 
     #[test]

@@ -2,79 +2,43 @@
 
 use std::time::Duration;
 
+use bytesize::ByteSize;
+use indicatif::HumanCount;
+
+pub use crate::observe::placement::{CpuList, parse_cpu_list};
+
 /// Reads a number of bytes: `32`, `64KiB`, `16MiB`, `10kB`.
 ///
 /// Binary units (KiB, MiB, GiB) are powers of 1024, decimal ones (kB, MB, GB) powers of 1000.
 pub(crate) fn parse_size(text: &str) -> Result<usize, String> {
-    let (number, unit) = split_unit(text);
-    let factor: u64 = match unit.to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "kib" => 1 << 10,
-        "mib" => 1 << 20,
-        "gib" => 1 << 30,
-        "kb" => 1_000,
-        "mb" => 1_000_000,
-        "gb" => 1_000_000_000,
-        _ => {
-            return Err(format!(
-                "unknown unit {unit:?}; write bytes, KiB, MiB, kB or MB"
-            ));
-        }
-    };
-    let bytes = number
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(factor))
-        .ok_or_else(|| "expected a whole number of bytes such as 32 or 64KiB".to_owned())?;
-    usize::try_from(bytes).map_err(|_| "too large for this machine".to_owned())
-}
-
-/// Reads a length of time: `5s`, `500ms`, `2m`, `1.5s`, or plain seconds.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let (number, unit) = split_unit(text);
-    let seconds_per_unit = match unit {
-        "ms" => 1e-3,
-        "" | "s" => 1.0,
-        "m" | "min" => 60.0,
-        "h" => 3600.0,
-        _ => return Err(format!("unknown unit {unit:?}; write ms, s, m or h")),
-    };
-    let number: f64 = number
-        .parse()
-        .map_err(|_| "expected a duration such as 5s or 500ms".to_owned())?;
-    Duration::try_from_secs_f64(number * seconds_per_unit)
-        .map_err(|_| "out of range for a duration".to_owned())
-}
-
-/// Highest CPU number a list may name: what the kernel's fixed-size CPU set holds.
-const CPU_MAX: usize = 1023;
-
-/// A list of CPU numbers, in the order written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CpuList(pub Vec<usize>);
-
-/// Reads a list of CPUs: `1`, `0,2-3`.
-pub fn parse_cpu_list(text: &str) -> Result<CpuList, String> {
-    let wrong = || format!("expected CPU numbers up to {CPU_MAX} such as 1 or 0,2-3");
-    let mut cpus = Vec::new();
-    for part in text.split(',') {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let first: usize = first.trim().parse().map_err(|_| wrong())?;
-        let last: usize = last.trim().parse().map_err(|_| wrong())?;
-        if first > last || last > CPU_MAX {
-            return Err(wrong());
-        }
-        cpus.extend(first..=last);
-    }
-    Ok(CpuList(cpus))
-}
-
-fn split_unit(text: &str) -> (&str, &str) {
     let text = text.trim();
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
-    (&text[..end], text[end..].trim_start())
+    // A part of a byte would be cut off.
+    let size = text.parse().ok().filter(|_| !text.contains('.'));
+    match size {
+        // What is more than 64 bits is cut to that.
+        Some(ByteSize(u64::MAX)) => Err(format!("{text} is too large")),
+        Some(ByteSize(bytes)) => {
+            usize::try_from(bytes).map_err(|_| format!("{text} is too large for this machine"))
+        }
+        None => Err("expected a whole number of bytes such as 32, 64KiB, 16MiB or 10kB".to_owned()),
+    }
+}
+
+/// Reads a length of time: `5s`, `500ms`, `2m`, `1.5s`, `1m30s`, or plain seconds.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    // What is written without a unit is meant in seconds.
+    let parsed = match text.ends_with(|c: char| c.is_ascii_digit()) {
+        true => humantime::parse_duration(&format!("{text}s")),
+        false => humantime::parse_duration(text),
+    };
+    parsed.map_err(|error| match error {
+        humantime::DurationError::UnknownUnit { unit, .. } => {
+            format!("unknown unit {unit:?}; write ms, s, m or h")
+        }
+        humantime::DurationError::NumberOverflow => "out of range for a duration".to_owned(),
+        _ => "expected a duration such as 5s or 500ms; write ms, s, m or h".to_owned(),
+    })
 }
 
 /// A figure of one digit behind the point; `-` for one that is not known.
@@ -84,15 +48,7 @@ pub(crate) fn known(figure: Option<f64>) -> String {
 
 /// `1234567` as `1,234,567`.
 pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    HumanCount(number).to_string()
 }
 
 /// Bytes with a binary unit.
@@ -134,7 +90,16 @@ mod tests {
         assert_eq!(parse_size("64KiB"), Ok(65_536));
         assert_eq!(parse_size("2 mib"), Ok(2 << 20));
         assert_eq!(parse_size("10kB"), Ok(10_000));
-        for wrong in ["", "KiB", "1.5KiB", "-1", "3 parsecs", "99999999999GiB"] {
+        for wrong in [
+            "",
+            "KiB",
+            "1.5KiB",
+            "-1",
+            "3 parsecs",
+            "99999999999GiB",
+            "0.5",
+            "1 KiB KiB",
+        ] {
             assert!(parse_size(wrong).is_err(), "{wrong:?}");
         }
     }
@@ -145,17 +110,18 @@ mod tests {
         assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(parse_duration("1.5"), Ok(Duration::from_millis(1500)));
         assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
-        for wrong in ["", "s", "five", "1d", "1.2.3s"] {
+        assert_eq!(parse_duration("1m30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_duration("1m30"), Ok(Duration::from_secs(90)));
+        for wrong in [
+            "",
+            "s",
+            "five",
+            "1fortnight",
+            "1.2.3s",
+            "-1s",
+            "99999999999999999999h",
+        ] {
             assert!(parse_duration(wrong).is_err(), "{wrong:?}");
-        }
-    }
-
-    #[test]
-    fn cpu_lists() {
-        assert_eq!(parse_cpu_list("1"), Ok(CpuList(vec![1])));
-        assert_eq!(parse_cpu_list("0,2-4"), Ok(CpuList(vec![0, 2, 3, 4])));
-        for wrong in ["", "a", "3-1", "1,,2", "99999"] {
-            assert!(parse_cpu_list(wrong).is_err(), "{wrong:?}");
         }
     }
 

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
+use rand_distr::Exp1;
 
 use crate::payload::Random;
 use crate::quantity::parse_duration;
@@ -283,8 +284,7 @@ impl Stream {
         self.next += self.connections
             * match self.arrivals {
                 Arrivals::Even => 1.0,
-                // 1 - u is above 0, so the logarithm is finite.
-                Arrivals::Poisson => -(1.0 - random.unit()).ln(),
+                Arrivals::Poisson => random.sample::<f64>(&Exp1),
             };
     }
 }

@@ -11,7 +11,7 @@ use crate::echo::connection::{Connection, Turn};
 use crate::echo::tally::Tally;
 use crate::echo::workload::{Pace, Workload};
 use crate::fault::Fault;
-use crate::pacer::{Pacer, Patience, Pinger, thread_cpu_ns};
+use crate::pacer::{Pacer, Patience, Pinger, Polling, thread_cpu_ns};
 use crate::payload::Random;
 use crate::tunnel::Tunnel;
 use crate::wire::failure::Failure;
@@ -72,9 +72,7 @@ pub(crate) struct Worker {
     answered: [Vec<u64>; 2],
     wire_bytes_sent: u64,
     wire_bytes_received: u64,
-    polled_ns: u64,
-    /// CPU time of this thread when it last began to poll.
-    cpu_ns: u64,
+    polling: Polling,
     now: u64,
     phase: Phase,
     slice: u32,
@@ -118,8 +116,7 @@ impl Worker {
             answered: Default::default(),
             wire_bytes_sent: 0,
             wire_bytes_received: 0,
-            polled_ns: 0,
-            cpu_ns: 0,
+            polling: Polling::default(),
             now: 0,
             phase: Phase::Connect,
             slice: 0,
@@ -261,6 +258,7 @@ impl Worker {
         while let Some(pacer) = &mut self.pacer
             && let Some((index, due)) = pacer.pop(self.now)
         {
+            self.polling.interrupt();
             // A closed connection takes anything and sends nothing.
             if self.connections[index].has_room(&self.workload) {
                 let since = pacer.could_since(index, due);
@@ -272,6 +270,7 @@ impl Worker {
             }
         }
         while let Some(index) = self.pinger.as_mut().and_then(|pinger| pinger.pop(self.now)) {
+            self.polling.interrupt();
             self.with(index, |connection, turn| connection.ping(turn));
             touched.push(index);
         }
@@ -303,24 +302,24 @@ impl Worker {
     pub(crate) fn patience(&mut self) -> Patience {
         let pinger = self.pinger.as_ref().map(Pinger::next_due);
         let pacer = self.pacer.as_ref().and_then(Pacer::next_due);
-        let Some(due) = [pacer, pinger, self.linger_until]
+        let patience = match [pacer, pinger, self.linger_until]
             .into_iter()
             .flatten()
             .min()
-        else {
-            return Patience::Endless;
+        {
+            None => Patience::Endless,
+            Some(due) => {
+                self.tick();
+                Patience::until(due.saturating_sub(self.now))
+            }
         };
-        self.tick();
-        let patience = Patience::until(due.saturating_sub(self.now));
-        if patience == Patience::Poll {
-            self.cpu_ns = thread_cpu_ns();
-        }
+        self.polling.begin(patience, thread_cpu_ns);
         patience
     }
 
-    /// A poll found nothing: the CPU time since [`Worker::patience`] went into looking, not into the load.
-    pub(crate) fn polled_in_vain(&mut self) {
-        self.polled_ns += thread_cpu_ns() - self.cpu_ns;
+    /// The wait is over that [`Worker::patience`] asked for. A poll that found nothing is no work.
+    pub(crate) fn waited(&mut self, has_found: bool) {
+        self.polling.end(has_found, thread_cpu_ns);
     }
 
     /// Looks at the phase: once per batch.
@@ -520,7 +519,7 @@ impl Worker {
         show(&line.wrong, self.tally.wrong);
         show(&line.wire_bytes_sent, self.wire_bytes_sent);
         show(&line.wire_bytes_received, self.wire_bytes_received);
-        show(&line.polled_ns, self.polled_ns);
+        show(&line.polled_ns, self.polling.total_ns());
     }
 
     fn answered_by_now(&self) -> Vec<u64> {

@@ -20,7 +20,6 @@ const LAYERS: &str = "
     output
     result
     assess
-    observe
     interrupt
     progress control
     dial
@@ -30,7 +29,8 @@ const LAYERS: &str = "
     link echo
     fault
     wire payload
-    usage quantity target alarm sys
+    quantity
+    usage target alarm sys observe
 ";
 
 /// The Rust files below `folder`, but for those of tests.

@@ -69,9 +69,9 @@ pub(crate) fn run(options: &ChurnOptions) -> anyhow::Result<Status> {
         check_writable(path)?;
     }
     make_room_for(options.load.connections)?;
-    let observed = options.place.observe()?;
+    let mut observed = options.place.observe()?;
     let interrupt = Interrupt::install().context("taking over signals")?;
-    options.place.take()?;
+    observed.gaps = options.place.settle()?;
     let load = &options.load;
     let dialer = Dialer::from_options(&load.target)?;
     let seed = seed(load.seed)?;

@@ -36,6 +36,7 @@ pub(super) fn document(
             uncorrected_latency: None,
             send_lag: offered.map(|_| &findings.lateness),
             ping: None,
+            deflate_ratio: None,
             due: offered.map(|offered| Due {
                 due: offered * window.seconds,
                 lost: findings.backlog_end + findings.failed,
@@ -59,7 +60,6 @@ pub(super) fn document(
             cpus: [generator_cpus.len(), server_cpus.len()],
             observed,
             memory: course.memory,
-            gap_ns: None,
         }
     });
     let checks = Checks {

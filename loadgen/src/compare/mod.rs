@@ -55,7 +55,8 @@ pub(crate) fn run(options: &CompareOptions) -> anyhow::Result<Status> {
     );
     load.check()?;
     load.load.target.check()?;
-    let placement = Placement::choose(options.server_cpu.as_ref(), options.generator_cpu.as_ref())?;
+    let placement = Placement::choose(options.server_cpu.as_ref(), options.generator_cpu.as_ref())
+        .map_err(UsageError)?;
     let launch = |name: &str, command: &str| -> Result<Launch, UsageError> {
         Ok(Launch {
             name: name.to_owned(),

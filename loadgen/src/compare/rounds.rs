@@ -102,6 +102,7 @@ impl Match<'_> {
         load.place = PlaceArgs {
             cpu: Some(CpuList(self.placement.generator_cpus.clone())),
             server_pids: vec![server.id().cast_signed()],
+            server_cgroup: None,
         };
         self.await_echo(&mut server, &load)?;
         let measured = self.run(&mut server, &load)?;

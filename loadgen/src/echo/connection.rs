@@ -375,7 +375,10 @@ impl Exchange {
 
     fn queue(&mut self, due: u64, turn: &mut Turn<'_>) {
         let Turn {
-            workload, random, ..
+            workload,
+            random,
+            tally,
+            ..
         } = turn;
         let kind = workload.kinds.draw(random);
         let size = workload.sizes.draw(random);
@@ -387,7 +390,7 @@ impl Exchange {
             Protocol::Websocket => {
                 // The choice of window took low bits; the key is the high half.
                 let key = ((bits >> 32) as u32).to_ne_bytes();
-                self.append_message(kind, payload, key, workload.fragments, random);
+                self.append_message(kind, payload, key, workload.fragments, random, tally);
             }
         }
         self.pending
@@ -403,6 +406,7 @@ impl Exchange {
         key: [u8; 4],
         fragments: usize,
         random: &mut Random,
+        tally: &mut Tally,
     ) {
         let Some(mut compression) = self.compression.take() else {
             return self.append_frames(kind, payload, false, key, fragments, random);
@@ -413,7 +417,10 @@ impl Exchange {
         scratch.clear();
         // What cannot be compressed may go as it is (RFC 7692 section 6).
         match deflater.compress(payload, scratch) {
-            Ok(()) => self.append_frames(kind, scratch, true, key, fragments, random),
+            Ok(()) => {
+                tally.deflated.count(payload, scratch);
+                self.append_frames(kind, scratch, true, key, fragments, random);
+            }
             Err(_) => self.append_frames(kind, payload, false, key, fragments, random),
         }
         self.compression = Some(compression);

@@ -12,6 +12,9 @@ use crate::payload::{Kinds, Pool, Random};
 use crate::target::Protocol;
 use crate::usage::UsageError;
 
+/// Most bits of entropy in a byte of text: a character of one byte has no more.
+const TEXT_BITS_MAX: f64 = 7.0;
+
 /// What is said and what must come back.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ExchangeOptions {
@@ -19,6 +22,11 @@ pub(crate) struct ExchangeOptions {
     /// newline too. It goes as a text message if it is valid UTF-8
     #[arg(long, value_name = "TEXT|@FILE", value_parser = Message::parse)]
     pub(crate) message: Option<Message>,
+
+    /// Generated payloads have so many bits of entropy in each byte, from 0 to 8, of text to 7: so it is known how
+    /// far --deflate could compress them at best; the result says how far it did
+    #[arg(long, value_name = "BITS", value_parser = parse_entropy, conflicts_with = "message")]
+    pub(crate) entropy: Option<f64>,
 
     /// What answers a message: echo, the same message; prefix:TEXT, this text with the message behind it;
     /// any, one message, whatever is in it; 3x, so many of those
@@ -47,9 +55,10 @@ impl ExchangeOptions {
 
     /// Where payloads come from.
     pub(crate) fn pool(&self, kinds: Kinds, bytes_max: usize, random: &mut Random) -> Pool {
-        match &self.message {
-            Some(message) => Pool::given(message.bytes()),
-            None => Pool::new(kinds, bytes_max, random),
+        match (&self.message, self.entropy) {
+            (Some(message), _) => Pool::given(message.bytes()),
+            (None, Some(bits)) => Pool::with_entropy(kinds, bytes_max, bits, random),
+            (None, None) => Pool::new(kinds, bytes_max, random),
         }
     }
 
@@ -101,6 +110,9 @@ impl ExchangeOptions {
         {
             return refused("--message is empty, which a TCP echo cannot answer; give a byte");
         }
+        if kinds != Kinds::Binary && self.entropy > Some(TEXT_BITS_MAX) {
+            return refused("--entropy above 7 is no text; give at most 7, or --binary");
+        }
         if kinds == Kinds::Text
             && let Some(message) = &self.message
             && !message.is_utf8()
@@ -114,6 +126,13 @@ impl ExchangeOptions {
     }
 }
 
+/// Bits of entropy of a byte.
+fn parse_entropy(text: &str) -> Result<f64, String> {
+    let bits = text.parse().ok();
+    bits.filter(|bits| (0.0..=8.0).contains(bits))
+        .ok_or_else(|| "expected bits of entropy per byte, from 0 to 8, such as 4.5".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,6 +141,7 @@ mod tests {
         ExchangeOptions {
             message: message.map(|text| Message::parse(text).unwrap()),
             expect: Expect::parse(expect).unwrap(),
+            entropy: None,
         }
     }
 
@@ -152,6 +172,25 @@ mod tests {
         assert_eq!(refused(options(None, "3x"), websocket, true), Ok(()));
         let error = refused(options(None, "any"), tcp, false).unwrap_err();
         assert!(error.contains("needs WebSocket"), "{error}");
+        for (bits, expect, is_right) in [
+            (8.0, "echo", true),
+            (7.5, "prefix:a", false),
+            (7.0, "prefix:a", true),
+        ] {
+            let entropy = ExchangeOptions {
+                entropy: Some(bits),
+                ..options(None, expect)
+            };
+            assert_eq!(
+                refused(entropy, websocket, false).is_ok(),
+                is_right,
+                "{bits} {expect}"
+            );
+        }
+        assert_eq!(parse_entropy("4.5"), Ok(4.5));
+        for wrong in ["8.1", "-1", "nan", "much", ""] {
+            assert!(parse_entropy(wrong).is_err(), "{wrong:?}");
+        }
         let error = refused(options(Some(""), "echo"), tcp, false).unwrap_err();
         assert!(error.contains("is empty"), "{error}");
         let error = refused(options(None, "prefix:a"), websocket, true).unwrap_err();

@@ -50,6 +50,37 @@ pub(crate) struct Tally {
     pub(crate) fragmented: u64,
     /// Messages whose reply came compressed.
     pub(crate) compressed: u64,
+    /// What was compressed to be sent.
+    pub(crate) deflated: Deflated,
+}
+
+/// Messages on both sides of a compressor.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Deflated {
+    payload_bytes: u64,
+    compressed_bytes: u64,
+}
+
+impl Deflated {
+    /// Counts one more.
+    pub(crate) fn count(&mut self, payload: &[u8], compressed: &[u8]) {
+        self.add(Deflated {
+            payload_bytes: payload.len() as u64,
+            compressed_bytes: compressed.len() as u64,
+        });
+    }
+
+    /// Counts those of another thread, too.
+    pub(crate) fn add(&mut self, other: Deflated) {
+        self.payload_bytes += other.payload_bytes;
+        self.compressed_bytes += other.compressed_bytes;
+    }
+
+    /// What a byte of payload became, in bytes; `None` if there was none.
+    pub(crate) fn ratio(self) -> Option<f64> {
+        let ratio = self.compressed_bytes as f64 / self.payload_bytes as f64;
+        (self.payload_bytes > 0).then_some(ratio)
+    }
 }
 
 impl Tally {
@@ -70,6 +101,7 @@ impl Tally {
             pongs: 0,
             fragmented: 0,
             compressed: 0,
+            deflated: Deflated::default(),
         }
     }
 

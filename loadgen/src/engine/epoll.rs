@@ -142,9 +142,8 @@ impl<'a> Driver<'a> {
                     .set(patience)
                     .map_err(|error| Fault::engine("setting a timer", error))?;
             }
-            if !self.turn(wait)? && patience == Patience::Poll {
-                self.worker.polled_in_vain();
-            }
+            let has_found = self.turn(wait)?;
+            self.worker.waited(has_found);
             match self.worker.look() {
                 Order::Continue => {}
                 Order::FlushAll => self.flush_all()?,

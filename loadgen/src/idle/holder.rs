@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use super::limits::full_process;
 use crate::control::Clock;
 use crate::dial::Dialer;
 use crate::echo::workload::Workload;
 use crate::idle::options::IdleOptions;
 use crate::interrupt::Interrupt;
+use crate::observe::limits::full_process;
 use crate::payload::Random;
 use crate::session::crowd::{Crowd, Ended, Ready};
 use crate::session::opener::Gate;

@@ -6,7 +6,6 @@
 //! ```
 
 mod holder;
-mod limits;
 pub(crate) mod options;
 mod report;
 
@@ -15,10 +14,10 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use anyhow::Context;
 
 use self::holder::Holder;
-use self::limits::MachineTcpReading;
 use self::report::Met;
 use crate::idle::options::IdleOptions;
 use crate::interrupt::Interrupt;
+use crate::observe::limits::MachineTcpReading;
 use crate::observe::process::{Memory, family_memory};
 use crate::output::{check_writable, publish};
 use crate::progress::Progress;
@@ -36,10 +35,11 @@ pub(crate) fn run(options: &IdleOptions) -> anyhow::Result<Status> {
     }
     options.check()?;
     options.gate.check("idle")?;
-    options.place.observe()?;
+    let mut options = options.clone();
+    options.place.server_pids = options.place.observe()?.server_pids;
     options.place.take()?;
     let interrupt = Interrupt::install().context("taking over signals")?;
-    let mut document = measure(options, &interrupt)?;
+    let mut document = measure(&options, &interrupt)?;
     publish(&mut document, &options.gate, &options.output)?;
     Ok(document.status)
 }

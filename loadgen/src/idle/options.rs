@@ -15,7 +15,7 @@ use crate::usage::{UsageError, make_room_for};
 #[command(
     mut_arg("connections", |arg| arg.default_value("10000").help("Connections to open")),
     mut_arg("size", |arg| arg.help("Payload of a sample echo")),
-    mut_arg("server_pids", |arg| arg.required(true))
+    mut_arg("server_pids", |arg| arg.required_unless_present("server_cgroup"))
 )]
 pub struct IdleOptions {
     #[command(flatten)]

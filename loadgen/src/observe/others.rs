@@ -15,8 +15,9 @@ use std::fs;
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
-use super::process::{cpu_source, tasks};
-use crate::quantity::{CpuList, parse_cpu_list};
+use procfs::process::{Process, Task};
+
+use super::process::tasks;
 
 /// Shortest window that is judged: below it a few ticks decide.
 const WINDOW_SECONDS_MIN: f64 = 1.0;
@@ -46,6 +47,17 @@ pub(crate) struct CpuTime {
     pub(crate) stolen_ns: u64,
     /// All of it, idle time included.
     pub(crate) all_ns: u64,
+}
+
+impl CpuTime {
+    fn since(self, earlier: CpuTime) -> CpuTime {
+        CpuTime {
+            tasks_ns: self.tasks_ns.saturating_sub(earlier.tasks_ns),
+            interrupts_ns: self.interrupts_ns.saturating_sub(earlier.interrupts_ns),
+            stolen_ns: self.stolen_ns.saturating_sub(earlier.stolen_ns),
+            all_ns: self.all_ns.saturating_sub(earlier.all_ns),
+        }
+    }
 }
 
 /// The accounts of all CPUs, by number.
@@ -88,35 +100,45 @@ impl CpuTimes {
         CpuTimes(text.lines().filter_map(line).collect())
     }
 
+    /// How many CPUs there are.
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// What each CPU did since `earlier`.
+    fn since(&self, earlier: &CpuTimes) -> BTreeMap<usize, CpuTime> {
+        let known = self.0.iter().filter_map(|(cpu, time)| {
+            let earlier = earlier.0.get(cpu)?;
+            Some((*cpu, time.since(*earlier)))
+        });
+        known.collect()
+    }
+
     /// How busy all CPUs together were since `earlier`, in percent of their time; `None` without a tick.
     /// What the hypervisor withheld counts as busy, time waiting for disks does not.
     pub fn busy_percent(&self, earlier: &CpuTimes) -> Option<f64> {
-        let sum = |of: fn(&CpuTime) -> u64| {
-            let all = |times: &CpuTimes| times.0.values().map(of).sum::<u64>();
-            all(self).saturating_sub(all(earlier))
-        };
-        let all_ns = sum(|cpu| cpu.all_ns);
-        let busy_ns = sum(|cpu| cpu.tasks_ns + cpu.interrupts_ns + cpu.stolen_ns);
-        (all_ns > 0).then(|| 100.0 * busy_ns as f64 / all_ns as f64)
+        let busy = |cpu: &CpuTime| cpu.tasks_ns + cpu.interrupts_ns + cpu.stolen_ns;
+        share_percent(self.since(earlier).values(), busy)
     }
 
     /// What the hypervisor withheld since `earlier` of `cpus`, in percent of their time; of all CPUs if
     /// nothing is known of those. `None` without a tick.
     pub(crate) fn steal_percent(&self, earlier: &CpuTimes, cpus: &BTreeSet<usize>) -> Option<f64> {
-        let of = |is_counted: &dyn Fn(&usize) -> bool| {
-            let (mut stolen_ns, mut all_ns) = (0, 0);
-            for (cpu, to) in self.0.iter().filter(|(cpu, _)| is_counted(cpu)) {
-                let Some(from) = earlier.0.get(cpu) else {
-                    continue;
-                };
-                stolen_ns += to.stolen_ns.saturating_sub(from.stolen_ns);
-                all_ns += to.all_ns.saturating_sub(from.all_ns);
-            }
-            (all_ns > 0).then(|| 100.0 * stolen_ns as f64 / all_ns as f64)
-        };
-        let of_those = of(&|cpu| cpus.contains(cpu));
-        of_those.or_else(|| of(&|_| true))
+        let since = self.since(earlier);
+        let those = cpus.iter().filter_map(|cpu| since.get(cpu));
+        let stolen = |cpu: &CpuTime| cpu.stolen_ns;
+        share_percent(those, stolen).or_else(|| share_percent(since.values(), stolen))
     }
+}
+
+/// What `part` says of these CPUs, in percent of all their time; `None` of no time.
+fn share_percent<'a>(
+    cpus: impl Iterator<Item = &'a CpuTime>,
+    part: impl Fn(&CpuTime) -> u64,
+) -> Option<f64> {
+    let sums = cpus.map(|cpu| (part(cpu), cpu.all_ns));
+    let (part_ns, all_ns) = sums.fold((0, 0), |sum, cpu| (sum.0 + cpu.0, sum.1 + cpu.1));
+    (all_ns > 0).then(|| 100.0 * part_ns as f64 / all_ns as f64)
 }
 
 /// Where a kernel books the interrupt work that is done while a task runs.
@@ -150,9 +172,11 @@ fn missing_share() -> Option<f64> {
     socket.connect(socket.local_addr().ok()?).ok()?;
     socket.set_read_timeout(Some(TRIAL)).ok()?;
     let account = || {
-        let pid = std::process::id() as i32;
         let id = rustix::thread::gettid().as_raw_nonzero().get();
-        tasks(pid, cpu_source()).ok()?.get(&id).copied()
+        tasks(std::process::id().cast_signed())
+            .ok()?
+            .get(&id)
+            .copied()
     };
     let cpu = || {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
@@ -196,16 +220,13 @@ pub(crate) fn others(
         return None;
     }
     let (mut used_ns, mut variance) = (0.0, 0.0);
-    for cpu in cpus {
-        let (Some(from), Some(to)) = (from.0.get(cpu), to.0.get(cpu)) else {
-            continue;
-        };
-        let tasks_ns = to.tasks_ns.saturating_sub(from.tasks_ns);
+    let since = to.since(from);
+    for cpu in cpus.iter().filter_map(|cpu| since.get(cpu)) {
         let interrupts_ns = match interrupts {
-            InterruptTime::InTasks => to.interrupts_ns.saturating_sub(from.interrupts_ns),
+            InterruptTime::InTasks => cpu.interrupts_ns,
             InterruptTime::Apart => 0,
         };
-        let cpu_ns = (tasks_ns + interrupts_ns) as f64;
+        let cpu_ns = (cpu.tasks_ns + interrupts_ns) as f64;
         used_ns += cpu_ns;
         // Of independent looks at a CPU that is busy for this share of the time.
         let share = (cpu_ns / 1e9 / seconds).clamp(0.0, 1.0);
@@ -220,33 +241,25 @@ pub(crate) fn others(
 
 /// CPUs that any thread of these processes may use; processes that cannot be read add none.
 pub fn allowed_cpus(pids: &[i32]) -> BTreeSet<usize> {
-    pids.iter().flat_map(|pid| process_cpus(*pid)).collect()
-}
-
-fn process_cpus(pid: i32) -> BTreeSet<usize> {
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
-        return BTreeSet::new();
-    };
-    threads
-        .flatten()
-        .filter_map(|thread| fs::read_to_string(thread.path().join("status")).ok())
-        .flat_map(|status| parse_allowed(&status))
-        .collect()
+    let processes = pids.iter().filter_map(|pid| Process::new(*pid).ok());
+    let threads = processes.filter_map(|process| process.tasks().ok());
+    let threads = threads.flatten().flatten();
+    threads.flat_map(|thread| cpus_of(&thread)).collect()
 }
 
 /// CPUs that thread `id` of this process may use.
 pub(crate) fn thread_cpus(id: i32) -> BTreeSet<usize> {
-    let status = fs::read_to_string(format!("/proc/self/task/{id}/status")).unwrap_or_default();
-    parse_allowed(&status).into_iter().collect()
+    let thread = Process::myself().and_then(|own| own.task_from_tid(id));
+    thread.map_or_else(|_| BTreeSet::new(), |thread| cpus_of(&thread))
 }
 
-/// The line that begins with `Cpus_allowed_list:`, such as `0-3,8`.
-fn parse_allowed(status: &str) -> Vec<usize> {
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))
-        .and_then(|list| parse_cpu_list(list).ok())
-        .map_or_else(Vec::new, |CpuList(cpus)| cpus)
+fn cpus_of(thread: &Task) -> BTreeSet<usize> {
+    let status = thread.status();
+    let ranges = status.ok().and_then(|status| status.cpus_allowed_list);
+    let ranges = ranges.unwrap_or_default().into_iter();
+    ranges
+        .flat_map(|(first, last)| first as usize..=last as usize)
+        .collect()
 }
 
 #[cfg(test)]
@@ -281,11 +294,6 @@ mod tests {
         for odd in ["", "cpu", "cpu0", "cpu0 1 2", "cpuidle 1 2 3 4 5 6 7 8"] {
             assert_eq!(CpuTimes::parse(odd, 1), CpuTimes::default(), "{odd:?}");
         }
-        assert_eq!(
-            parse_allowed("Name:\tx\nCpus_allowed_list:\t0-1,4\nx:\t1\n"),
-            [0, 1, 4]
-        );
-        assert!(parse_allowed("Cpus_allowed_list:\t?\n").is_empty());
     }
 
     #[test]
@@ -366,7 +374,7 @@ mod tests {
         let pid = child.id() as i32;
         let cpus = allowed_cpus(&[pid]);
         let used = || -> u64 {
-            let tasks = tasks(pid, cpu_source()).unwrap();
+            let tasks = tasks(pid).unwrap();
             tasks.values().map(|task| task.cpu_ns).sum()
         };
         let (from, start, before) = (CpuTimes::read(), Instant::now(), used());

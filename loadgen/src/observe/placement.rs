@@ -2,12 +2,31 @@
 
 use std::fs;
 
-use anyhow::Context;
 use rustix::thread::{CpuSet, sched_getaffinity};
 use serde::{Deserialize, Serialize};
 
-use crate::quantity::{CpuList, parse_cpu_list};
-use crate::usage::UsageError;
+/// A list of CPU numbers, in the order written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CpuList(pub Vec<usize>);
+
+/// Reads a list of CPUs, as an option has it and as the kernel writes it: `1`, `0,2-3`.
+pub fn parse_cpu_list(text: &str) -> Result<CpuList, String> {
+    let wrong = || {
+        let most = CpuSet::MAX_CPU - 1;
+        format!("expected CPU numbers up to {most} such as 1 or 0,2-3")
+    };
+    let number = |text: &str| text.trim().parse().map_err(|_| wrong());
+    let mut cpus = Vec::new();
+    for part in text.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (usize, usize) = (number(first)?, number(last)?);
+        if first > last || last >= CpuSet::MAX_CPU {
+            return Err(wrong());
+        }
+        cpus.extend(first..=last);
+    }
+    Ok(CpuList(cpus))
+}
 
 /// Where the two sides of a measurement run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -24,18 +43,18 @@ pub struct Placement {
 
 impl Placement {
     /// Takes what is asked for, otherwise the first CPU that this process may use and the next one that
-    /// shares no core with it.
+    /// shares no core with it. The error says which option names a CPU that may not be used.
     pub fn choose(
         server: Option<&CpuList>,
         generator: Option<&CpuList>,
-    ) -> anyhow::Result<Placement> {
-        let allowed = allowed_cpus()?;
+    ) -> Result<Placement, String> {
+        let allowed = allowed_cpus().map_err(|error| error.to_string())?;
         for (option, list) in [("--server-cpu", server), ("--generator-cpu", generator)] {
             let unusable = list.and_then(|list| list.0.iter().find(|cpu| !allowed.contains(cpu)));
             if let Some(cpu) = unusable {
-                let why =
-                    format!("{option}: CPU {cpu} may not be used here; usable are {allowed:?}");
-                return Err(UsageError(why).into());
+                return Err(format!(
+                    "{option}: CPU {cpu} may not be used here; usable are {allowed:?}"
+                ));
             }
         }
         let list = |list: Option<&CpuList>| list.map(|list| list.0.clone());
@@ -49,8 +68,8 @@ impl Placement {
 }
 
 /// The CPUs that this process may use.
-pub fn allowed_cpus() -> anyhow::Result<Vec<usize>> {
-    let set = sched_getaffinity(None).context("cannot read the CPU affinity")?;
+pub fn allowed_cpus() -> std::io::Result<Vec<usize>> {
+    let set = sched_getaffinity(None)?;
     Ok((0..CpuSet::MAX_CPU)
         .filter(|&cpu| set.is_set(cpu))
         .collect())
@@ -155,7 +174,12 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_written_as_options_take_them() {
+    fn lists_are_read_and_written_as_options_take_them() {
+        assert_eq!(parse_cpu_list("1"), Ok(CpuList(vec![1])));
+        assert_eq!(parse_cpu_list("0,2-4"), Ok(CpuList(vec![0, 2, 3, 4])));
+        for wrong in ["", "a", "3-1", "1,,2", "99999"] {
+            assert!(parse_cpu_list(wrong).is_err(), "{wrong:?}");
+        }
         assert_eq!(cpu_list(&[4]), "4");
         assert_eq!(
             parse_cpu_list(&cpu_list(&[0, 2, 3])),

@@ -131,6 +131,13 @@ fn figure_rows(table: &mut Table, load: &Load, figures: &Figures, each: &str) {
             format!("{sent}/s sent, {received}/s received, frame headers included"),
         );
     }
+    if let Some(ratio) = figures.deflate_ratio {
+        let percent = 100.0 * ratio;
+        table.row(
+            "deflate",
+            format!("payloads sent in {percent:.1} % of their bytes"),
+        );
+    }
     if let Some(sessions) = &figures.sessions {
         latency_rows(table, "connect", &sessions.connect);
         if load.protocol != "tcp" {
@@ -182,7 +189,13 @@ fn figure_rows(table: &mut Table, load: &Load, figures: &Figures, each: &str) {
         ),
     );
     if let Some(gap_ns) = figures.gap_ns {
-        table.row("machine's own gaps", format!("up to {}", ns(gap_ns)));
+        table.row(
+            "machine",
+            format!(
+                "took the CPU from a spinning thread for up to {} before the load",
+                ns(gap_ns)
+            ),
+        );
     }
     // Two halves without anything completed are alike, and say nothing.
     if figures.completed > 0 {
@@ -239,25 +252,38 @@ fn end_rows(table: &mut Table, sessions: &Sessions) {
 }
 
 fn generator_row(table: &mut Table, generator: &Side, each: &str) {
-    let cpu = [
-        generator.cpu_ns_each,
-        generator.cpu_user_ns_each,
-        generator.cpu_system_ns_each,
-    ]
-    .map(|ns| ns.map(time));
-    let each = match cpu {
+    let cpu = cpu_each(
+        [
+            generator.cpu_ns_each,
+            generator.cpu_user_ns_each,
+            generator.cpu_system_ns_each,
+        ],
+        each,
+    );
+    let busy = generator.busy.on_cpu_percent;
+    table.row("generator CPU", format!("{cpu}{busy:.1} % busy"));
+}
+
+/// CPU time in all, in user mode and in the kernel, as far as it is known.
+fn cpu_each(ns: [Option<f64>; 3], each: &str) -> String {
+    match ns.map(|ns| ns.map(time)) {
         [Some(cpu), Some(user), Some(system)] => {
             format!("{cpu} per {each} ({user} user, {system} system), ")
         }
+        [Some(cpu), ..] => format!("{cpu} per {each}, "),
         _ => String::new(),
-    };
-    let busy = generator.busy.on_cpu_percent;
-    table.row("generator CPU", format!("{each}{busy:.1} % busy"));
+    }
 }
 
 fn server_rows(table: &mut Table, server: &Server, each: &str) {
-    let cpu = server.cpu_ns_each;
-    let cpu = cpu.map_or(String::new(), |cpu| format!("{} per {each}, ", time(cpu)));
+    let cpu = cpu_each(
+        [
+            server.cpu_ns_each,
+            server.cpu_user_ns_each,
+            server.cpu_system_ns_each,
+        ],
+        each,
+    );
     let threads = server.busy.threads;
     table.row(
         "server CPU",

@@ -6,12 +6,18 @@
 pub(crate) mod given;
 pub mod size;
 
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use rand_distr::Distribution;
 
 /// Distinct window starts a pool offers, in bytes. With 32-byte messages the pool stays in a
 /// core's second-level cache; two messages share a window once in 65,536 (binary).
 const POOL_SPREAD_BYTES: usize = 1 << 16;
+
+/// The same of a pool that is to be compressed: a compressor that remembers the last 32 KiB is to find little in
+/// them of what comes next.
+const COMPRESSIBLE_SPREAD_BYTES: usize = 1 << 20;
 
 /// A text pool is made of cells of this size, all with their characters at the same places.
 const TEXT_CELL_BYTES: usize = 16;
@@ -90,25 +96,14 @@ impl Random {
         self.0.fill_bytes(bytes);
     }
 
-    /// A number of 0 up to, not including, 1.
-    pub(crate) fn unit(&mut self) -> f64 {
-        (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64
-    }
-
     /// A whole number below `bound`, which must be above 0.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
-        ((u128::from(self.0.next_u64()) * bound as u128) >> 64) as usize
+        self.0.random_range(0..bound)
     }
 
-    /// A number of the standard normal distribution (Box and Muller).
-    pub(crate) fn normal(&mut self) -> f64 {
-        let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
-        radius * (std::f64::consts::TAU * self.unit()).cos()
-    }
-
-    /// A number in `low..=high`, near enough to uniform for payloads.
-    fn between(&mut self, low: u32, high: u32) -> u32 {
-        low + self.0.next_u32() % (high - low + 1)
+    /// What `distribution` gives next.
+    pub(crate) fn sample<T>(&mut self, distribution: &impl Distribution<T>) -> T {
+        distribution.sample(&mut self.0)
     }
 }
 
@@ -143,6 +138,30 @@ impl Pool {
             text,
             starts: text_starts(),
             spread_mask: POOL_SPREAD_BYTES - 1,
+        }
+    }
+
+    /// A pool of bytes that have `bits` bits of entropy each, so that it is known how far they can be compressed:
+    /// up to 8, of text 7, which is then of characters of one byte.
+    pub(crate) fn with_entropy(
+        kinds: Kinds,
+        bytes_max: usize,
+        bits: f64,
+        random: &mut Random,
+    ) -> Pool {
+        let alphabet = Alphabet::of(bits);
+        let characters = if kinds == Kinds::Binary { 256 } else { 128 };
+        let length = COMPRESSIBLE_SPREAD_BYTES + TEXT_CELL_BYTES + bytes_max;
+        let symbols = (0..length).map(|_| alphabet.draw(random));
+        // Letters first, so that what is sent can be read.
+        let bytes: Vec<u8> = symbols
+            .map(|symbol| ((usize::from(b'a') + symbol) % characters) as u8)
+            .collect();
+        Pool {
+            text: bytes.clone(),
+            binary: bytes,
+            starts: text_starts(),
+            spread_mask: COMPRESSIBLE_SPREAD_BYTES - 1,
         }
     }
 
@@ -198,21 +217,100 @@ fn text_starts() -> Vec<Vec<usize>> {
 /// Appends a cell of random characters.
 fn push_cell(bytes: &mut Vec<u8>, random: &mut Random) {
     for width in TEXT_WIDTHS {
-        let scalar = match width {
-            1 => random.between(0x20, 0x7e),
-            2 => random.between(0x80, 0x7ff),
-            // Below the surrogates, which are not characters.
-            3 => random.between(0x800, 0xd7ff),
-            _ => random.between(0x1_0000, 0x10_ffff),
+        let range = match width {
+            1 => ' '..='~',
+            2 => '\u{80}'..='\u{7ff}',
+            3 => '\u{800}'..='\u{ffff}',
+            _ => '\u{10000}'..=char::MAX,
         };
-        let character = char::from_u32(scalar).expect("the ranges hold scalar values only");
+        let character = random.0.random_range(range);
         bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+    }
+}
+
+/// Symbols of which the first is as much more frequent than the others, which are all alike, as it takes to have
+/// so many bits of entropy in each.
+struct Alphabet {
+    symbols: usize,
+    /// How often the first is drawn, of 1.
+    first: f64,
+}
+
+impl Alphabet {
+    fn of(bits: f64) -> Alphabet {
+        let symbols = bits.exp2().ceil() as usize;
+        // The entropy falls from that of equal shares down to none.
+        let (mut low, mut high) = (1.0 / symbols as f64, 1.0);
+        for _ in 0..f64::MANTISSA_DIGITS {
+            let first = f64::midpoint(low, high);
+            match (Alphabet { symbols, first }).bits() > bits {
+                true => low = first,
+                false => high = first,
+            }
+        }
+        Alphabet {
+            symbols,
+            first: low,
+        }
+    }
+
+    fn bits(&self) -> f64 {
+        let part = |share: f64| {
+            if share > 0.0 {
+                -share * share.log2()
+            } else {
+                0.0
+            }
+        };
+        let others = self.symbols as f64 - 1.0;
+        part(self.first) + others * part((1.0 - self.first) / others.max(1.0))
+    }
+
+    fn draw(&self, random: &mut Random) -> usize {
+        match self.symbols {
+            1 => 0,
+            _ if random.0.random_bool(self.first) => 0,
+            symbols => 1 + random.below(symbols - 1),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Bits of entropy of each byte, by how often which occurs.
+    fn entropy(bytes: &[u8]) -> f64 {
+        let mut counts = [0_usize; 256];
+        for byte in bytes {
+            counts[usize::from(*byte)] += 1;
+        }
+        let shares = counts.iter().filter(|count| **count > 0);
+        let shares = shares.map(|count| *count as f64 / bytes.len() as f64);
+        shares.map(|share| -share * share.log2()).sum()
+    }
+
+    #[test]
+    fn bytes_have_the_entropy_that_was_asked_for() {
+        let mut random = Random::new(4, 0);
+        for bits in [0.0, 0.1, 1.0, 2.5, 3.0, 6.999, 7.0, 8.0] {
+            for kinds in [Kinds::Binary, Kinds::Text, Kinds::Mixed] {
+                if bits > 7.0 && kinds != Kinds::Binary {
+                    continue;
+                }
+                let pool = Pool::with_entropy(kinds, 500_000, bits, &mut random);
+                let kind = kinds.draw(&mut random);
+                let window = pool.window(kind, pool.choose(kind, 500_000, random.bits()), 500_000);
+                // So many bytes tell it to some thousandths.
+                let found = entropy(window);
+                assert!(
+                    (found - bits).abs() < 0.01,
+                    "{bits} bits {kinds:?}: {found}"
+                );
+                assert!(kinds == Kinds::Binary || std::str::from_utf8(window).is_ok());
+            }
+        }
+    }
 
     #[test]
     fn text_windows_are_valid_utf8_of_any_size() {

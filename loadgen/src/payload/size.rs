@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
 
+use rand_distr::LogNormal;
+
 use super::Random;
 use crate::quantity::parse_size;
 
@@ -31,11 +33,8 @@ enum Shape {
     List(Arc<[usize]>),
     /// Both ends included.
     Range(usize, usize),
-    LogNormal {
-        median: f64,
-        sigma: f64,
-        bytes_max: usize,
-    },
+    /// Cut off at the second.
+    LogNormal(LogNormal<f64>, usize),
 }
 
 impl Sizes {
@@ -85,7 +84,7 @@ impl Sizes {
             Shape::Fixed(bytes) => *bytes,
             Shape::List(sizes) => sizes.iter().copied().min().unwrap_or_default(),
             Shape::Range(low, _) => *low,
-            Shape::LogNormal { .. } => 1,
+            Shape::LogNormal(..) => 1,
         }
     }
 
@@ -95,7 +94,7 @@ impl Sizes {
             Shape::Fixed(bytes) => *bytes,
             Shape::List(sizes) => sizes.iter().copied().max().unwrap_or_default(),
             Shape::Range(_, high) => *high,
-            Shape::LogNormal { bytes_max, .. } => *bytes_max,
+            Shape::LogNormal(_, bytes_max) => *bytes_max,
         }
     }
 
@@ -105,13 +104,8 @@ impl Sizes {
             Shape::Fixed(bytes) => *bytes,
             Shape::List(sizes) => sizes[random.below(sizes.len())],
             Shape::Range(low, high) => low + random.below(high - low + 1),
-            Shape::LogNormal {
-                median,
-                sigma,
-                bytes_max,
-            } => {
-                let size = median * (sigma * random.normal()).exp();
-                (size.round() as usize).clamp(1, *bytes_max)
+            Shape::LogNormal(sizes, bytes_max) => {
+                (random.sample(sizes).round() as usize).clamp(1, *bytes_max)
             }
         }
     }
@@ -134,11 +128,9 @@ fn parse_log_normal(text: &str) -> Result<Shape, String> {
         return Err("the median must be above 0, and sigma from 0 to 10".to_owned());
     }
     let largest = median as f64 * (sigma * SIGMAS_MAX).exp();
-    Ok(Shape::LogNormal {
-        median: median as f64,
-        sigma,
-        bytes_max: (largest.round() as usize).min(SIZE_BYTES_MAX),
-    })
+    let sizes = LogNormal::new((median as f64).ln(), sigma).map_err(|_| wrong())?;
+    let bytes_max = (largest.round() as usize).min(SIZE_BYTES_MAX);
+    Ok(Shape::LogNormal(sizes, bytes_max))
 }
 
 /// A size in each line; empty lines and those that begin with # are passed over.

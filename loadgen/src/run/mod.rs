@@ -93,8 +93,8 @@ pub fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Result<Me
     let beside = traffic.slow_readers.saturating_add(traffic.heavy);
     make_room_for(load.connections.saturating_add(beside))?;
     options.check()?;
-    let observed = options.place.observe()?;
-    options.place.take()?;
+    let mut observed = options.place.observe()?;
+    observed.gaps = options.place.settle()?;
     let selection = select(traffic.engine)
         .context("io_uring cannot be used here; --engine epoll does without")?;
     let plan = Arc::new(plan::plan(options, &selection, seed(load.seed)?)?);

@@ -9,8 +9,9 @@ use crate::assess::busy::Busy;
 use crate::assess::finding::Finding;
 use crate::assess::findings::{Evidence, Schedule, findings, summary};
 use crate::assess::stability::compare;
+use crate::observe::cgroup::GroupTime;
 use crate::observe::others::Others;
-use crate::observe::process::{Memory, TaskTime};
+use crate::observe::process::Memory;
 use crate::result::figures::{
     Backlog, Figures, HeavyResult, Server, Sessions, Side, Slice, Traffic,
 };
@@ -34,6 +35,8 @@ pub(crate) struct Readings<'a> {
     pub(crate) uncorrected_latency: Option<&'a Histogram<u64>>,
     pub(crate) send_lag: Option<&'a Histogram<u64>>,
     pub(crate) ping: Option<&'a Histogram<u64>>,
+    /// Compressed bytes over those of the payload; `None` without compression.
+    pub(crate) deflate_ratio: Option<f64>,
     /// Of an open loop.
     pub(crate) due: Option<Due>,
     /// Of churn.
@@ -45,8 +48,6 @@ pub(crate) struct Readings<'a> {
     pub(crate) observed: &'a Observed,
     /// The server's memory at the end of the window.
     pub(crate) memory: Option<Memory>,
-    /// The longest gap of this machine's own, measured before the load.
-    pub(crate) gap_ns: Option<u64>,
 }
 
 /// What an open loop asked for within the window.
@@ -133,6 +134,7 @@ fn readings<'a>(
         uncorrected_latency: gathered.service.as_ref(),
         send_lag: gathered.lateness.as_ref(),
         ping: gathered.ping.as_ref(),
+        deflate_ratio: gathered.deflated.ratio(),
         due: series.offered_per_second().map(|offered| Due {
             due: offered * window.seconds,
             lost: gathered.checks.messages_unanswered + gathered.checks.messages_unsent,
@@ -147,7 +149,6 @@ fn readings<'a>(
         cpus: [generator_cpus.len(), server_cpus.len()],
         observed,
         memory: course.memory,
-        gap_ns: None,
     }
 }
 
@@ -174,6 +175,7 @@ impl Readings<'_> {
         let halves = compare(self.slices, self.each);
         let generator = self.generator();
         let server = self.server();
+        let gap_ns = self.observed.gaps.map(|gaps| gaps.longest_ns);
         let findings = findings(&Evidence {
             each: self.each,
             generator: generator.busy,
@@ -188,7 +190,7 @@ impl Readings<'_> {
                 send_lag: self.send_lag,
                 latency: self.latency,
             }),
-            gap_ns: self.gap_ns,
+            gap_ns,
         });
         let figures = Figures {
             window_start_unix_seconds: self.window_start_unix_seconds,
@@ -202,6 +204,7 @@ impl Readings<'_> {
                 wire_bytes_sent_per_second: per_second(window.wire_bytes_sent),
                 wire_bytes_received_per_second: per_second(window.wire_bytes_received),
             }),
+            deflate_ratio: self.deflate_ratio,
             latency: Latency::of(self.latency),
             uncorrected_latency: self.uncorrected_latency.map(Latency::of),
             send_lag: self.send_lag.map(Latency::of),
@@ -215,7 +218,7 @@ impl Readings<'_> {
             server,
             steal_percent: window.steal_percent,
             others_percent: self.others.map(|others| others.percent),
-            gap_ns: self.gap_ns,
+            gap_ns,
         };
         (figures, findings)
     }
@@ -226,7 +229,7 @@ impl Readings<'_> {
 
     fn generator(&self) -> Side {
         let window = self.window;
-        let ns = cpu_ns(&window.generator);
+        let ns = window.generator.iter().map(|task| task.cpu_ns).sum::<u64>() as f64;
         let user_share = window.generator_user_share;
         Side {
             cpu_ns_each: self.for_each(ns),
@@ -239,18 +242,17 @@ impl Readings<'_> {
     fn server(&self) -> Option<Server> {
         let window = self.window;
         let tasks = window.server.as_ref()?;
-        let ns = cpu_ns(tasks);
+        let ns = window.server_cpu_ns? as f64;
+        let part = |of: fn(GroupTime) -> u64| self.for_each(of(window.server_group?) as f64);
         Some(Server {
             pids: self.observed.server_pids.clone(),
             cpu_ns_each: self.for_each(ns),
             cpu_percent_of_one: ns / window.seconds.max(1e-9) / 1e7,
-            cpu_source: self.observed.source,
+            cpu_user_ns_each: part(|group| group.user_ns),
+            cpu_system_ns_each: part(|group| group.system_ns),
+            cpu_source: self.observed.server_source(),
             busy: Busy::of(tasks, window.seconds).within(self.cpus[1]),
             memory: self.memory,
         })
     }
-}
-
-fn cpu_ns(tasks: &[TaskTime]) -> f64 {
-    tasks.iter().map(|task| task.cpu_ns).sum::<u64>() as f64
 }

@@ -9,7 +9,6 @@ use hdrhistogram::Histogram;
 use crate::control::Control;
 use crate::echo::tally::latency_histogram;
 use crate::observe::others::Others;
-use crate::observe::process::TaskTime;
 use crate::output::hdr_log::HdrLog;
 use crate::result::figures::Slice;
 use crate::run::window::{Observed, Snapshot, Window, others_between};
@@ -103,14 +102,13 @@ impl<'a> Series<'a> {
         self.control.next_slice();
         let (first, last) = (&self.edges[0], &self.edges[self.edges.len() - 1]);
         let slice = Window::between(self.control, last, &edge);
-        let cpu_ns = |tasks: &[TaskTime]| tasks.iter().map(|task| task.cpu_ns).sum::<u64>();
         self.slices.push(Slice {
             until_seconds: (edge.at - first.at) as f64 / 1e9,
             seconds: slice.seconds,
             completed: slice.messages,
             offered: self.offered(last.at, edge.at),
-            generator_cpu_ns: cpu_ns(&slice.generator),
-            server_cpu_ns: slice.server.as_deref().map(cpu_ns),
+            generator_cpu_ns: slice.generator.iter().map(|task| task.cpu_ns).sum(),
+            server_cpu_ns: slice.server_cpu_ns,
             ..Slice::default()
         });
         self.edges.push(edge);

@@ -6,6 +6,7 @@ use anyhow::Context;
 use hdrhistogram::Histogram;
 
 use super::series::Series;
+use crate::echo::tally::Deflated;
 use crate::fault::Fault;
 use crate::load::{Counts, Harvest, join};
 use crate::result::Checks;
@@ -23,6 +24,7 @@ pub(super) struct Gathered {
     /// Only with pings.
     pub(super) ping: Option<Histogram<u64>>,
     pub(super) checks: Checks,
+    pub(super) deflated: Deflated,
     /// Messages of each heavy connection within the window.
     pub(super) heavy_shares: Option<Vec<u64>>,
     /// Messages that were in flight on connections which ended before their time, and were made again.
@@ -66,6 +68,7 @@ pub(super) fn gather(
             add(&mut gathered.service, tally.service)?;
             add(&mut gathered.lateness, tally.lateness)?;
             add(&mut gathered.ping, tally.ping)?;
+            gathered.deflated.add(tally.deflated);
         }
         let checks = &mut gathered.checks;
         checks.messages_verified += tally.messages;

@@ -4,24 +4,41 @@
 //! server in one go, at each edge; so rates and CPU per message speak of the same time.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::sync::atomic::Ordering;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
+
+use nix::sys::resource::{UsageWho, getrusage};
+use procfs::ProcResult;
 
 use crate::control::Control;
+use crate::observe::cgroup::{Cgroup, GroupTime};
+use crate::observe::gaps::Gaps;
 use crate::observe::others::{CpuTimes, InterruptTime, Others, allowed_cpus, others, thread_cpus};
-use crate::observe::process::{CpuSource, TaskTime, Tasks, family, family_tasks, tasks};
-use crate::sys;
+use crate::observe::process::{
+    CpuSource, TaskTime, Tasks, cpu_source, family, family_tasks, tasks,
+};
 
-/// A process under observation.
+/// What is observed beside the load itself.
 #[derive(Clone)]
 pub(crate) struct Observed {
     /// Processes of the server, if given; those that they started are observed with them.
     pub(crate) server_pids: Vec<i32>,
-    /// Where CPU times come from.
-    pub(crate) source: CpuSource,
+    /// Its control group, if it is alone in one.
+    pub(crate) cgroup: Option<Cgroup>,
     /// Where this kernel books the time of interrupts.
     pub(crate) interrupts: InterruptTime,
+    /// How long this machine took a CPU from a thread that only spins, if that was measured.
+    pub(crate) gaps: Option<Gaps>,
+}
+
+impl Observed {
+    /// Where the server's CPU time comes from. That of threads never comes from a control group.
+    pub(crate) fn server_source(&self) -> CpuSource {
+        match self.cgroup {
+            Some(_) => CpuSource::Cgroup,
+            None => cpu_source(),
+        }
+    }
 }
 
 /// Everything at one edge of the window.
@@ -40,8 +57,10 @@ pub(crate) struct Snapshot {
     cpus: CpuTimes,
     /// CPUs that the two sides may use; empty unless those of both are known.
     cpus_of_both: BTreeSet<usize>,
-    usage: sys::Usage,
-    server: Option<io::Result<Tasks>>,
+    /// Of this process, in user mode and in the kernel.
+    usage: [Duration; 2],
+    server: Option<ProcResult<Tasks>>,
+    server_group: Option<GroupTime>,
 }
 
 impl Snapshot {
@@ -65,9 +84,9 @@ impl Snapshot {
     /// while a load thread may be waiting for the CPU that this runs on.
     pub(crate) fn glance(control: &Control, observed: &Observed) -> Snapshot {
         let pids = &observed.server_pids;
-        let server = (!pids.is_empty()).then(|| family_tasks(pids, observed.source));
-        let own = tasks(std::process::id() as i32, observed.source).unwrap_or_default();
-        let usage = sys::usage();
+        let server = (!pids.is_empty()).then(|| family_tasks(pids));
+        let server_group = observed.cgroup.as_ref().and_then(|group| group.time().ok());
+        let own = tasks(std::process::id().cast_signed()).unwrap_or_default();
         Snapshot {
             at: control.clock.now(),
             unix_seconds: UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64(),
@@ -83,8 +102,9 @@ impl Snapshot {
             own,
             cpus: CpuTimes::default(),
             cpus_of_both: BTreeSet::new(),
-            usage,
+            usage: usage(),
             server,
+            server_group,
         }
     }
 }
@@ -107,6 +127,10 @@ pub(crate) struct Window {
     pub(crate) generator_user_share: f64,
     /// Accounts of the server's threads, busiest first; `None` without a readable server.
     pub(crate) server: Option<Vec<TaskTime>>,
+    /// CPU time of the server, by its control group if it has one, else by its threads.
+    pub(crate) server_cpu_ns: Option<u64>,
+    /// Account of the server's control group.
+    pub(crate) server_group: Option<GroupTime>,
     /// CPU time that the hypervisor withheld of the CPUs that both sides may use, in percent of theirs;
     /// of all CPUs where those are not known; `None` if the kernel does not say.
     pub(crate) steal_percent: Option<f64>,
@@ -129,8 +153,10 @@ impl Window {
                 }
             })
             .collect();
-        let user = to.usage.user_ns.saturating_sub(from.usage.user_ns) as f64;
-        let system = to.usage.system_ns.saturating_sub(from.usage.system_ns) as f64;
+        let [user, system] =
+            [0, 1].map(|part| to.usage[part].saturating_sub(from.usage[part]).as_nanos() as f64);
+        let server = server_accounts(from, to);
+        let server_group = group_account(from, to);
         Window {
             seconds: to.at.saturating_sub(from.at) as f64 / 1e9,
             messages: to.messages - from.messages,
@@ -139,7 +165,9 @@ impl Window {
             wire_bytes_received: to.wire_bytes_received - from.wire_bytes_received,
             generator,
             generator_user_share: user / (user + system).max(1.0),
-            server: server_accounts(from, to),
+            server_cpu_ns: server_cpu_ns(server.as_deref(), server_group),
+            server,
+            server_group,
             steal_percent: to.cpus.steal_percent(&from.cpus, &to.cpus_of_both),
         }
     }
@@ -168,7 +196,9 @@ pub(crate) fn others_between(
     let server = server_accounts(from, to)?;
     // All threads of this process, not only those that load.
     let own = to.own.keys().map(|id| account(&from.own, &to.own, *id));
-    let sides_ns = own.chain(server).map(|task| task.cpu_ns).sum();
+    let own_ns: u64 = own.map(|task| task.cpu_ns).sum();
+    let server_ns = server_cpu_ns(Some(&server), group_account(from, to));
+    let sides_ns = own_ns + server_ns.unwrap_or_default();
     let seconds = to.at.saturating_sub(from.at) as f64 / 1e9;
     others(
         &from.cpus,
@@ -192,4 +222,133 @@ fn server_accounts(from: &Snapshot, to: &Snapshot) -> Option<Vec<TaskTime>> {
     let mut accounts: Vec<TaskTime> = to.keys().map(|id| account(from, to, *id)).collect();
     accounts.sort_by_key(|account| std::cmp::Reverse(account.cpu_ns));
     Some(accounts)
+}
+
+/// What the server's threads used together, unless its control group tells: threads that ended within the
+/// window are in that account only. `None` without a readable server.
+fn server_cpu_ns(threads: Option<&[TaskTime]>, group: Option<GroupTime>) -> Option<u64> {
+    let threads_ns = threads?.iter().map(|task| task.cpu_ns).sum();
+    Some(group.map_or(threads_ns, |group| group.cpu_ns))
+}
+
+fn group_account(from: &Snapshot, to: &Snapshot) -> Option<GroupTime> {
+    Some(to.server_group?.since(from.server_group?))
+}
+
+/// CPU time of this process, in user mode and in the kernel.
+fn usage() -> [Duration; 2] {
+    // The call cannot fail with this argument.
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else {
+        return Default::default();
+    };
+    [usage.user_time(), usage.system_time()].map(|time| {
+        Duration::from_secs(time.tv_sec().cast_unsigned())
+            + Duration::from_micros(time.tv_usec().cast_unsigned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use procfs::ProcError;
+
+    use super::*;
+    use crate::assess::busy::Busy;
+
+    const MS: u64 = 1_000_000;
+
+    fn snapshot(ms: u64, own: Tasks, polled_ms: u64) -> Snapshot {
+        let server = Tasks::from([(
+            7,
+            TaskTime {
+                cpu_ns: 3 * ms * MS / 10,
+                wait_ns: None,
+            },
+        )]);
+        Snapshot {
+            at: ms * MS,
+            unix_seconds: 0.0,
+            messages: 0,
+            payload_bytes: 0,
+            wire_bytes_sent: 0,
+            wire_bytes_received: 0,
+            polled_ns: vec![polled_ms * MS],
+            own,
+            cpus: CpuTimes::default(),
+            cpus_of_both: BTreeSet::new(),
+            usage: Default::default(),
+            server: Some(Ok(server)),
+            server_group: None,
+        }
+    }
+
+    #[test]
+    fn looking_for_work_is_no_work() {
+        let control = Control::new(1, 0).unwrap();
+        control.lines[0].thread_id.store(5, Ordering::Relaxed);
+        let own = |cpu_ms: u64| {
+            Tasks::from([(
+                5,
+                TaskTime {
+                    cpu_ns: cpu_ms * MS,
+                    wait_ns: Some(MS),
+                },
+            )])
+        };
+        let (from, to) = (snapshot(0, own(100), 40), snapshot(1000, own(1050), 890));
+        let window = Window::between(&control, &from, &to);
+        // Of 950 ms on a CPU the thread polled for 850.
+        assert_eq!(window.generator[0].cpu_ns, 100 * MS);
+        assert_eq!(
+            Busy::of(&window.generator, window.seconds).on_cpu_percent,
+            10.0
+        );
+        // To others it is as good as used.
+        let others = others_between(&observed(), &BTreeSet::new(), &from, &to);
+        assert_eq!(others.map(|others| others.percent), Some(0.0));
+    }
+
+    #[test]
+    fn the_servers_time_is_its_groups_where_it_has_one() {
+        let control = Control::new(1, 0).unwrap();
+        let (from, to) = (
+            snapshot(0, Tasks::new(), 0),
+            snapshot(1000, Tasks::new(), 0),
+        );
+        let window = Window::between(&control, &from, &to);
+        assert_eq!(window.server_cpu_ns, Some(300 * MS));
+        let grouped = |snapshot, cpu_ms: u64| Snapshot {
+            server_group: Some(GroupTime {
+                cpu_ns: cpu_ms * MS,
+                user_ns: cpu_ms * MS / 2,
+                system_ns: cpu_ms * MS / 2,
+            }),
+            ..snapshot
+        };
+        let (from, to) = (grouped(from, 10), grouped(to, 510));
+        let window = Window::between(&control, &from, &to);
+        assert_eq!(window.server_cpu_ns, Some(500 * MS));
+        assert_eq!(window.server_group.unwrap().user_ns, 250 * MS);
+        // Its threads say how busy it was all the same; without them it is gone.
+        assert_eq!(window.server.unwrap()[0].cpu_ns, 300 * MS);
+        let gone = Snapshot {
+            server: Some(Err(ProcError::NotFound(None))),
+            ..to
+        };
+        assert_eq!(Window::between(&control, &from, &gone).server_cpu_ns, None);
+    }
+
+    fn observed() -> Observed {
+        Observed {
+            server_pids: vec![7],
+            cgroup: None,
+            interrupts: InterruptTime::InTasks,
+            gaps: None,
+        }
+    }
+
+    #[test]
+    fn this_process_uses_the_cpu() {
+        let [user, system] = usage();
+        while usage().iter().sum::<Duration>() <= user + system {}
+    }
 }

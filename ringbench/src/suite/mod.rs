@@ -62,7 +62,8 @@ pub(crate) fn run(options: &SuiteOptions) -> anyhow::Result<Status> {
     let suite = Suite::read(&options.file)?;
     let (root, folder) = project(options.peers.as_deref())?;
     let peers = peers::load(&folder)?;
-    let placement = Placement::choose(options.server_cpu.as_ref(), options.generator_cpu.as_ref())?;
+    let placement = Placement::choose(options.server_cpu.as_ref(), options.generator_cpu.as_ref())
+        .map_err(UsageError)?;
     make_room_for(0)?;
     let places = Places {
         target: target(&root)?,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use ringload::interrupt::Interrupt;
 use ringload::observe::placement::{Placement, cpu_list};
-use ringload::observe::process::{cpu_source, family_tasks};
+use ringload::observe::process::family_tasks;
 use ringload::trial::generator::{Generator, Outcome};
 use ringload::trial::process::check;
 use ringload::trial::server::Server;
@@ -269,7 +269,7 @@ impl Crew<'_> {
     fn cpu_ns(&self) -> Vec<u64> {
         let of = |(_, server): &(Key, Server)| {
             let pid = server.id().cast_signed();
-            let tasks = family_tasks(&[pid], cpu_source()).unwrap_or_default();
+            let tasks = family_tasks(&[pid]).unwrap_or_default();
             tasks.values().map(|task| task.cpu_ns).sum()
         };
         self.up.iter().map(of).collect()

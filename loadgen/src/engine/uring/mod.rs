@@ -157,9 +157,8 @@ impl Ring<'_, '_> {
             worker.publish();
             let patience = worker.patience();
             self.wait(patience)?;
-            if self.reap(worker)? == 0 && patience == Patience::Poll {
-                worker.polled_in_vain();
-            }
+            let completions = self.reap(worker)?;
+            worker.waited(completions > 0);
             match worker.look() {
                 Order::Continue => {}
                 Order::FlushAll => self.touched.extend(0..self.sockets.all.len()),
