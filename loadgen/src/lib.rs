@@ -30,13 +30,13 @@ mod fault;
 mod idle;
 pub mod interrupt;
 mod link;
+pub mod live;
 pub mod load;
 mod merge;
 pub mod observe;
 pub mod output;
 mod pacer;
 pub mod payload;
-mod progress;
 pub mod quantity;
 pub mod result;
 pub mod run;
@@ -72,6 +72,7 @@ const MOVED: [&str; 3] = ["suite", "report", "selftest"];
 pub fn end_on_panic() {
     let tell = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
+        live::restore();
         tell(panic);
         std::process::abort();
     }));

@@ -16,12 +16,13 @@ const LAYERS: &str = "
     load
     engine
     worker
+    live
     output
     result
     assess
     observe
     interrupt
-    progress control
+    control
     pacer
     schedule
     dial

@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::assess::objective::Objective;
 use crate::dial::options::TargetOptions;
+use crate::live::LiveOptions;
 use crate::output::OutputOptions;
 use crate::output::gate::GateOptions;
 use crate::quantity::parse_duration;
@@ -63,6 +64,9 @@ pub struct KneeOptions {
 
     #[command(flatten)]
     pub(crate) output: OutputOptions,
+
+    #[command(flatten)]
+    pub(crate) live: LiveOptions,
 }
 
 impl KneeOptions {
@@ -102,8 +106,9 @@ impl KneeOptions {
             gate: GateOptions::default(),
             output: OutputOptions {
                 json: None,
-                quiet: true,
+                quiet: self.output.quiet,
             },
+            live: self.live.clone(),
             csv: None,
             histogram: None,
             hdr_log: None,

@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::dial::options::TargetOptions;
 use crate::echo::options::ExchangeOptions;
+use crate::live::LiveOptions;
 use crate::load::allowed_cpus;
 use crate::load::{Threads, parse_threads};
 use crate::output::OutputOptions;
@@ -98,6 +99,9 @@ pub struct StormOptions {
 
     #[command(flatten)]
     pub(crate) output: OutputOptions,
+
+    #[command(flatten)]
+    pub(crate) live: LiveOptions,
 }
 
 impl StormOptions {

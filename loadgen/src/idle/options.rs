@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::dial::options::TargetOptions;
 use crate::echo::options::ExchangeOptions;
+use crate::live::LiveOptions;
 use crate::output::OutputOptions;
 use crate::output::gate::GateOptions;
 use crate::quantity::parse_duration;
@@ -45,6 +46,9 @@ pub struct IdleOptions {
 
     #[command(flatten)]
     pub(crate) output: OutputOptions,
+
+    #[command(flatten)]
+    pub(crate) live: LiveOptions,
 }
 
 impl IdleOptions {

@@ -7,7 +7,7 @@
 //! ```
 
 pub(crate) mod conduct;
-pub(crate) mod live;
+mod live;
 pub mod options;
 mod plan;
 pub(crate) mod result;
@@ -22,11 +22,11 @@ use anyhow::Context;
 use hdrhistogram::Histogram;
 
 use self::conduct::{Conductor, Course, Patience, Stretch};
-use self::live::Live;
 use self::series::Series;
 use self::threads::{Gathered, gather};
 use crate::engine::select;
 use crate::interrupt::Interrupt;
+use crate::live::Live;
 use crate::load::{Plan, pin, start};
 use crate::observe::others::InterruptTime;
 use crate::observe::process::{cpu_source, tasks};
@@ -102,6 +102,7 @@ pub fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Result<Me
         .context("io_uring cannot be used here; --engine epoll does without")?;
     let plan = Arc::new(plan::plan(options, &selection, seed(traffic.seed)?)?);
     let timeline = plan.schedule.as_ref().map(|(timeline, _)| &**timeline);
+    let live = Live::new(options.output.quiet, &options.live, Some(&plan.control))?;
     let working = Arc::clone(&plan);
     let threads = start(&plan.control, move |line| working.work(line));
     let threads = threads.context("starting a thread")?;
@@ -118,7 +119,7 @@ pub fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Result<Me
         drain: DRAIN,
         hdr_log: options.hdr_log.as_deref(),
         start_at: options.start_at,
-        live: Live::new(options.output.quiet),
+        live,
     };
     let mut course = conductor.conduct()?;
     let mut gathered = gather(threads, course.series.as_mut())?;

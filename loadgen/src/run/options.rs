@@ -8,6 +8,7 @@ use clap::{Args, Parser, ValueEnum};
 use crate::dial::options::TargetOptions;
 use crate::echo::options::ExchangeOptions;
 use crate::engine::Choice;
+use crate::live::LiveOptions;
 use crate::load::{Threads, parse_threads};
 use crate::output::OutputOptions;
 use crate::output::gate::GateOptions;
@@ -180,6 +181,9 @@ pub struct RunOptions {
     /// Where the result goes.
     #[command(flatten)]
     pub output: OutputOptions,
+
+    #[command(flatten)]
+    pub(crate) live: LiveOptions,
 
     /// Write the series of the window as CSV, a row a slice
     #[arg(long, value_name = "FILE")]
