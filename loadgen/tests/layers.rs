@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// The modules, from the roof down. What stands in one line may not import one another either.
 const LAYERS: &str = "
     lib
-    cli
+    cli api
     check compare
     trial
     capacity merge

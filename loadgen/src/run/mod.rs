@@ -58,6 +58,12 @@ pub struct Measured {
 /// Runs and reports. The status says how it ended; errors are those that left nothing to
 /// report.
 pub(crate) fn run(options: &RunOptions) -> anyhow::Result<Status> {
+    let interrupt = Interrupt::install().context("taking over signals")?;
+    Ok(complete(options, &interrupt)?.status)
+}
+
+/// The same, with what was found.
+pub(crate) fn complete(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Result<Document> {
     let files = [&options.csv, &options.histogram, &options.hdr_log];
     for file in files.into_iter().flatten() {
         check_file(file)?;
@@ -66,12 +72,11 @@ pub(crate) fn run(options: &RunOptions) -> anyhow::Result<Status> {
         check_writable(file)?;
     }
     options.gate.check("run")?;
-    let interrupt = Interrupt::install().context("taking over signals")?;
     let Measured {
         mut document,
         latency,
         log,
-    } = measure(options, &interrupt)?;
+    } = measure(options, interrupt)?;
     let mut written = vec![publish(&mut document, &options.gate, &options.output)];
     if let Some((path, figures)) = options.csv.as_ref().zip(document.figures()) {
         written.push(csv::write_file(path, &figures.series));
@@ -81,7 +86,7 @@ pub(crate) fn run(options: &RunOptions) -> anyhow::Result<Status> {
     }
     written.push(log);
     written.into_iter().collect::<anyhow::Result<()>>()?;
-    Ok(document.status)
+    Ok(document)
 }
 
 /// Loads as asked and sums up; prints nothing but the live view.
