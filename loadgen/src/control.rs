@@ -103,6 +103,10 @@ pub(crate) struct Line {
     /// Bytes that the kernel took from this thread, and gave it.
     pub(crate) wire_bytes_sent: AtomicU64,
     pub(crate) wire_bytes_received: AtomicU64,
+    /// What failed without ending the load: sessions, and connections that were made again.
+    pub(crate) errors: AtomicU64,
+    /// The latest that it took up a message in the last slice, in nanoseconds.
+    pub(crate) send_lag_ns: AtomicU64,
     /// Nanoseconds that it looked for something to do and found nothing.
     pub(crate) polled_ns: AtomicU64,
     /// What the thread handed over at the end of a slice, until the main thread takes it.
@@ -224,6 +228,8 @@ impl Control {
                 wrong: AtomicU64::new(0),
                 wire_bytes_sent: AtomicU64::new(0),
                 wire_bytes_received: AtomicU64::new(0),
+                errors: AtomicU64::new(0),
+                send_lag_ns: AtomicU64::new(0),
                 polled_ns: AtomicU64::new(0),
                 handed: Mutex::new(Handed {
                     latency: latency_histogram(),

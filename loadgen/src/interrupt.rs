@@ -38,6 +38,8 @@ impl std::error::Error for Interrupted {}
 pub struct Interrupt {
     /// Becomes readable with the first signal, and stays so.
     receiver: UnixStream,
+    /// Without signals, what keeps that silent.
+    _sender: Option<UnixStream>,
 }
 
 impl Interrupt {
@@ -46,7 +48,19 @@ impl Interrupt {
         let (receiver, sender) = UnixStream::pair()?;
         signal_hook::low_level::pipe::register(SIGINT, sender.try_clone()?)?;
         signal_hook::low_level::pipe::register(SIGTERM, sender)?;
-        Ok(Interrupt { receiver })
+        Ok(Interrupt {
+            receiver,
+            _sender: None,
+        })
+    }
+
+    /// Leaves signals to whoever else is in this process.
+    pub fn none() -> io::Result<Interrupt> {
+        let (receiver, sender) = UnixStream::pair()?;
+        Ok(Interrupt {
+            receiver,
+            _sender: Some(sender),
+        })
     }
 
     /// Waits until `deadline`, a ring of `bell`, or a signal; a signal wins.

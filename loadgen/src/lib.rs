@@ -1,21 +1,46 @@
-//! `ringload`: a WebSocket load generator that checks every echoed byte. Its binary is [`main`]; what is public
-//! besides is what `ringbench` is built on, and changes with it.
+//! `ringload`: a WebSocket load generator that checks every echoed byte, hides no stall, and says who was the limit.
+//!
+//! As a library it makes a load of a test or of a program. [`Load`] takes what the command `ringload run` takes, and
+//! answers with the document that the command writes as JSON:
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! let document = ringload::Load::to("ws://127.0.0.1:3000")
+//!     .connections(64)
+//!     .in_flight(1)
+//!     .message_size(32)
+//!     .duration(Duration::from_secs(5))
+//!     .fail_if("p99>5ms")
+//!     .run()?;
+//! assert_eq!(document.error, None);
+//! let figures = document.figures().expect("it was measured");
+//! println!("{:.0} messages/s, p99 {} ns", figures.completed_per_second, figures.latency.p99_ns);
+//! println!("{}", document.summary);
+//! # Ok::<(), anyhow::Error>(())
+//! ```
+//!
+//! A load has threads of its own and leaves signals alone; measure with a release build. `examples/load_test.rs` is a
+//! whole program. What is stable is [`Load`], and of the document what `docs/ringload-json.md` has: a field may be
+//! added, and keeps its meaning. All else that is public is for the binary and for `ringbench`, and changes with them.
 //!
 //! ```text
-//! cli ── run ── load (threads) ── engine (epoll, uring) ── worker ── echo ── wire, payload (sans-IO)
-//!           ├── measure (/proc, window, verdict)
-//!           └── output (JSON, table, histogram)
+//! cli api ── run ── load (threads) ── engine (epoll, uring) ── worker ── echo ── wire, payload (sans-IO)
+//!              ├── live (what is seen meanwhile)
+//!              ├── observe (/proc), assess (what it means)
+//!              └── output (JSON, table, histogram)
 //! ```
 //!
 //! No module imports one above it: `tests/layers.rs` has the order.
 //!
-//! Exit status: 0 all went well, 1 the run failed, 2 bad arguments, 3 what was asked for
+//! Exit status of the program: 0 all went well, 1 the run failed, 2 bad arguments, 3 what was asked for
 //! (`--fail-if`, `--slo`) is not met, 130 interrupted.
 #![deny(unsafe_code)]
 // They panic where nobody reads; `output` has what tells of it.
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 mod alarm;
+mod api;
 pub mod assess;
 mod capacity;
 mod check;
@@ -30,13 +55,13 @@ mod fault;
 mod idle;
 pub mod interrupt;
 mod link;
+pub mod live;
 pub mod load;
 mod merge;
 pub mod observe;
 pub mod output;
 mod pacer;
 pub mod payload;
-mod progress;
 pub mod quantity;
 pub mod result;
 pub mod run;
@@ -55,6 +80,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+pub use crate::api::Load;
 use crate::cli::{Command, Options};
 use crate::interrupt::Interrupted;
 use crate::output::tell;
@@ -72,6 +98,7 @@ const MOVED: [&str; 3] = ["suite", "report", "selftest"];
 pub fn end_on_panic() {
     let tell = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
+        live::restore();
         tell(panic);
         std::process::abort();
     }));

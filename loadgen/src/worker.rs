@@ -547,6 +547,8 @@ impl Worker {
             .sum();
         let backlog = self.backlog(now);
         let line = &self.control.lines[self.share.line];
+        let lag = std::mem::take(&mut self.tally.lateness_max);
+        line.send_lag_ns.store(lag, Ordering::Relaxed);
         line.hand_over(&mut self.tally.latency, backlog, in_flight as u64);
     }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// The modules, from the roof down. What stands in one line may not import one another either.
 const LAYERS: &str = "
     lib
-    cli
+    cli api
     check compare
     trial
     capacity merge
@@ -17,11 +17,12 @@ const LAYERS: &str = "
     engine
     worker
     session
+    live
     output
     result
     assess
     interrupt
-    progress control
+    control
     dial
     pacer
     schedule

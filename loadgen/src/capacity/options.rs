@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::assess::objective::Objective;
+use crate::live::LiveOptions;
 use crate::output::OutputOptions;
 use crate::output::gate::GateOptions;
 use crate::quantity::parse_duration;
@@ -67,6 +68,9 @@ pub struct CapacityOptions {
 
     #[command(flatten)]
     pub(crate) output: OutputOptions,
+
+    #[command(flatten)]
+    pub(crate) live: LiveOptions,
 }
 
 impl CapacityOptions {
@@ -100,7 +104,14 @@ impl CapacityOptions {
         };
         let (load, traffic) = (self.load.clone(), self.traffic.clone());
         let place = self.place.clone();
-        RunOptions::within(load, traffic, LoopArgs::default(), timing, place)
+        RunOptions {
+            output: OutputOptions {
+                json: None,
+                quiet: self.output.quiet,
+            },
+            live: self.live.clone(),
+            ..RunOptions::within(load, traffic, LoopArgs::default(), timing, place)
+        }
     }
 }
 

@@ -31,12 +31,12 @@ use crate::control::Control;
 use crate::dial::Dialer;
 use crate::echo::workload::Workload;
 use crate::interrupt::Interrupt;
+use crate::live::Live;
 use crate::load::{join, start};
 use crate::output::{check_writable, publish};
 use crate::payload::Random;
 use crate::result::Status;
 use crate::run::conduct::{Conductor, Course, Patience};
-use crate::run::live::Live;
 use crate::run::seed;
 use crate::run::window::Observed;
 use crate::session::Crew;
@@ -117,6 +117,7 @@ fn conduct<'a>(
             return Ok((course, findings));
         }
     }
+    let live = Live::new(options.output.quiet, &options.live, Some(&churn.control))?;
     let working = Arc::clone(churn);
     let threads = start(&churn.control, move |line| Thread::work(&working, line));
     let threads = threads.context("starting a thread")?;
@@ -137,7 +138,7 @@ fn conduct<'a>(
         },
         hdr_log: None,
         start_at: None,
-        live: Live::new(options.output.quiet),
+        live,
     };
     course = conductor.conduct()?;
     if let Some(series) = &mut course.series {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::live::LiveOptions;
 use crate::output::OutputOptions;
 use crate::output::gate::GateOptions;
 use crate::quantity::parse_duration;
@@ -48,6 +49,9 @@ pub struct ChurnOptions {
 
     #[command(flatten)]
     pub(crate) output: OutputOptions,
+
+    #[command(flatten)]
+    pub(crate) live: LiveOptions,
 }
 
 impl ChurnOptions {

@@ -219,6 +219,8 @@ impl<'a> Thread<'a> {
         let since = due.max(self.roomy_since);
         let late = now.saturating_sub(since).max(1);
         self.findings.lateness.saturating_record(late);
+        let line = self.own_line();
+        line.send_lag_ns.fetch_max(late, Ordering::Relaxed);
     }
 
     fn begin(&mut self, due: u64) {
@@ -266,6 +268,7 @@ impl<'a> Thread<'a> {
                 }
             }
             Err(ending) => {
+                self.own_line().errors.fetch_add(1, Ordering::Relaxed);
                 let unmade = ended.visit.as_ref().is_none_or(Visit::is_unconnected);
                 if unmade && self.share.is_none() {
                     self.rests_until = now + REST_NS;

@@ -28,6 +28,8 @@ pub(crate) struct Tally {
     pub(crate) service: Option<Histogram<u64>>,
     /// Only of a loop with a schedule: from when a message was due to when it was taken up.
     pub(crate) lateness: Option<Histogram<u64>>,
+    /// The latest of those in this slice, in nanoseconds.
+    pub(crate) lateness_max: u64,
     /// From each ping to its pong.
     pub(crate) ping: Option<Histogram<u64>>,
     /// Messages due at or after this time count for those; `u64::MAX` before the window.
@@ -90,6 +92,7 @@ impl Tally {
             latency: latency_histogram(),
             service: None,
             lateness: None,
+            lateness_max: 0,
             ping: None,
             counts_from: u64::MAX,
             messages: 0,
@@ -147,7 +150,9 @@ impl Tally {
         if let Some(lateness) = &mut self.lateness
             && due >= self.counts_from
         {
-            lateness.saturating_record(now.saturating_sub(since).max(1));
+            let late = now.saturating_sub(since).max(1);
+            lateness.saturating_record(late);
+            self.lateness_max = self.lateness_max.max(late);
         }
     }
 

@@ -17,10 +17,10 @@ use self::holder::Holder;
 use self::report::Met;
 use crate::idle::options::IdleOptions;
 use crate::interrupt::Interrupt;
+use crate::live::Live;
 use crate::observe::limits::MachineTcpReading;
 use crate::observe::process::{Memory, family_memory};
 use crate::output::{check_writable, publish};
-use crate::progress::Progress;
 use crate::result::idle::{Growth, IdleResult, MachineTcp};
 use crate::result::{Document, Status};
 use crate::run::seed;
@@ -93,13 +93,9 @@ fn measure(options: &IdleOptions, interrupt: &Interrupt) -> anyhow::Result<Docum
     let memory_before = read_memory(&mut trouble);
     let tcp_before = MachineTcpReading::take();
 
-    let progress = Progress::new(options.output.quiet);
+    let mut live = Live::new(options.output.quiet, &options.live, None)?;
     let began = Instant::now();
-    let opened = holder.open(|opened| {
-        let share = opened as f64 / options.load.connections as f64;
-        progress.show("connecting", share, format!("{opened} connections"));
-    })?;
-    progress.finish();
+    let opened = holder.open(|opened| live.connecting(opened, options.load.connections))?;
     let opening_seconds = began.elapsed().as_secs_f64();
     if let Some(error) = &opened.error {
         let (stood, asked) = (opened.connections, options.load.connections);
@@ -108,6 +104,7 @@ fn measure(options: &IdleOptions, interrupt: &Interrupt) -> anyhow::Result<Docum
         ));
     }
     let full_from = unix_seconds();
+    live.stage("holding", 1.0);
     if trouble.status == Status::Ok && (opened.interrupted || !holder.hold(options.hold)?) {
         trouble.interrupted();
     }
@@ -115,6 +112,7 @@ fn measure(options: &IdleOptions, interrupt: &Interrupt) -> anyhow::Result<Docum
     let tcp_full = MachineTcpReading::take();
     let full_until = unix_seconds();
 
+    live.stage("draining", 1.0);
     let is_hasty = trouble.status == Status::Interrupted;
     let closed = holder.close(is_hasty)?;
     if closed.interrupted {
@@ -138,6 +136,7 @@ fn measure(options: &IdleOptions, interrupt: &Interrupt) -> anyhow::Result<Docum
             break memory;
         }
     };
+    live.finish();
     let growth = |later: Option<Memory>| {
         let (before, later) = memory_before.zip(later)?;
         Growth::between(before, later, opened.connections)

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use super::live::Live;
 use super::series::{Series, slice_length};
 use crate::alarm;
 use crate::control::{Control, Phase};
 use crate::interrupt::{Interrupt, Interrupted, Woken};
+use crate::live::Live;
 use crate::observe::process::{Memory, family_memory};
 use crate::output::tell;
 use crate::run::window::{Observed, cpus_of_both};
@@ -187,6 +187,7 @@ impl<'a> Conductor<'a> {
 
     /// Lets the load run and count, slice by slice.
     fn measure(&mut self, series: &mut Series<'_>) -> anyhow::Result<Stretch> {
+        self.live.stage("measuring", 0.0);
         let start = Instant::now();
         let end = start + self.duration;
         let slice = slice_length(self.duration);
@@ -206,7 +207,7 @@ impl<'a> Conductor<'a> {
             series.end_slice();
             next_slice += slice;
             let share = start.elapsed().as_secs_f64() / self.duration.as_secs_f64();
-            self.live.slice(share, series);
+            self.live.slice(&series.picture(share));
         }
     }
 
@@ -252,6 +253,7 @@ impl<'a> Conductor<'a> {
         if phase > self.control.phase() {
             self.control.advance(phase);
         }
+        self.live.stage("draining", 0.0);
         let began = Instant::now();
         let threads = self.control.lines.len();
         let (mut replies, mut progressed) = (self.replies(), began);

@@ -7,7 +7,7 @@
 //! ```
 
 pub(crate) mod conduct;
-pub(crate) mod live;
+mod live;
 pub mod options;
 mod plan;
 pub(crate) mod result;
@@ -22,11 +22,11 @@ use anyhow::Context;
 use hdrhistogram::Histogram;
 
 use self::conduct::{Conductor, Course, Patience, Stretch};
-use self::live::Live;
 use self::series::Series;
 use self::threads::{Gathered, gather};
 use crate::engine::select;
 use crate::interrupt::Interrupt;
+use crate::live::Live;
 use crate::load::{Plan, start};
 use crate::output::{check_file, check_writable, csv, histogram, publish};
 use crate::result::load::Loop;
@@ -56,6 +56,12 @@ pub struct Measured {
 /// Runs and reports. The status says how it ended; errors are those that left nothing to
 /// report.
 pub(crate) fn run(options: &RunOptions) -> anyhow::Result<Status> {
+    let interrupt = Interrupt::install().context("taking over signals")?;
+    Ok(complete(options, &interrupt)?.status)
+}
+
+/// The same, with what was found.
+pub(crate) fn complete(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Result<Document> {
     let files = [&options.csv, &options.histogram, &options.hdr_log];
     for file in files.into_iter().flatten() {
         check_file(file)?;
@@ -64,12 +70,11 @@ pub(crate) fn run(options: &RunOptions) -> anyhow::Result<Status> {
         check_writable(file)?;
     }
     options.gate.check("run")?;
-    let interrupt = Interrupt::install().context("taking over signals")?;
     let Measured {
         mut document,
         latency,
         log,
-    } = measure(options, &interrupt)?;
+    } = measure(options, interrupt)?;
     let mut written = vec![publish(&mut document, &options.gate, &options.output)];
     if let Some((path, figures)) = options.csv.as_ref().zip(document.figures()) {
         written.push(csv::write_file(path, &figures.series));
@@ -79,7 +84,7 @@ pub(crate) fn run(options: &RunOptions) -> anyhow::Result<Status> {
     }
     written.push(log);
     written.into_iter().collect::<anyhow::Result<()>>()?;
-    Ok(document.status)
+    Ok(document)
 }
 
 /// Loads as asked and sums up; prints nothing but the live view.
@@ -99,6 +104,7 @@ pub fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Result<Me
         .context("io_uring cannot be used here; --engine epoll does without")?;
     let plan = Arc::new(plan::plan(options, &selection, seed(load.seed)?)?);
     let timeline = plan.schedule.as_ref().map(|(timeline, _)| &**timeline);
+    let live = Live::new(options.output.quiet, &options.live, Some(&plan.control))?;
     let working = Arc::clone(&plan);
     let threads = start(&plan.control, move |line| working.work(line));
     let threads = threads.context("starting a thread")?;
@@ -115,7 +121,7 @@ pub fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Result<Me
         drain: DRAIN,
         hdr_log: options.hdr_log.as_deref(),
         start_at: options.start_at,
-        live: Live::new(options.output.quiet),
+        live,
     };
     let mut course = conductor.conduct()?;
     let mut gathered = gather(threads, course.series.as_mut())?;

@@ -9,6 +9,7 @@ use clap::{Args, Parser, ValueEnum};
 use crate::dial::options::TargetOptions;
 use crate::echo::options::ExchangeOptions;
 use crate::engine::Choice;
+use crate::live::LiveOptions;
 use crate::load::{Threads, allowed_cpus, parse_threads, pin};
 use crate::observe::cgroup::Cgroup;
 use crate::observe::gaps::{self, Gaps};
@@ -236,6 +237,9 @@ pub struct RunOptions {
     /// Where the result goes.
     #[command(flatten)]
     pub output: OutputOptions,
+
+    #[command(flatten)]
+    pub(crate) live: LiveOptions,
 
     /// Write the series of the window as CSV, a row a slice
     #[arg(long, value_name = "FILE")]
@@ -502,6 +506,7 @@ impl RunOptions {
                 json: None,
                 quiet: true,
             },
+            live: LiveOptions::default(),
             csv: None,
             histogram: None,
             hdr_log: None,

@@ -206,11 +206,6 @@ impl<'a> Series<'a> {
         self.edges[0].unix_seconds
     }
 
-    /// Wrong replies so far, warm-up included.
-    pub(crate) fn wrong_replies(&self) -> u64 {
-        self.control.total(|line| &line.wrong)
-    }
-
     /// The slices so far.
     pub(crate) fn slices(&self) -> &[Slice] {
         &self.slices
