@@ -47,7 +47,7 @@ fn heavy_connections_are_beside_the_load_and_do_not_count() {
         assert_eq!(whole(document, "/checks/messages_verified"), quiet + heavy);
         assert!(number(document, "/result/heavy/most_by_mean") >= 1.0);
         assert!(number(document, "/result/heavy/least_by_mean") <= 1.0);
-        assert!(document["result"]["server"]["cpu_ns_per_message"].is_null());
+        assert!(document["result"]["server"]["cpu_ns_each"].is_null());
     }
 }
 

@@ -64,20 +64,20 @@ fn a_search_reports_its_curve() {
             csv.to_str().unwrap(),
         ],
     );
-    assert_eq!(document["schema"], "ringload-knee/1");
-    assert_eq!(document["objective"], "max<60s,p50<59s");
+    assert_eq!(document["schema"], "ringload/3");
+    assert_eq!(document["result"]["objective"], "max<60s,p50<59s");
     assert_eq!(document["load"]["loop"], "open");
     assert_eq!(document["load"]["rate"]["text"], "500..1000");
-    let points = document["points"].as_array().unwrap();
+    let points = document["result"]["points"].as_array().unwrap();
     assert_eq!(points[0]["rate"], 500.0);
     for point in points {
         assert_eq!(point["meets"].as_bool().unwrap(), point["why"].is_null());
         assert!(point["max_ns"].as_u64() >= point["p50_ns"].as_u64());
         // A step that a busy machine starved has no message to share anything.
-        let achieved = point["achieved_messages_per_second"].as_f64();
+        let achieved = point["completed_per_second"].as_f64();
         let achieved = achieved.unwrap_or_default();
         assert!(point["meets"] == false || achieved > 0.0);
-        let has_cpu = point["server_cpu_ns_per_message"].as_f64().is_some();
+        let has_cpu = point["server_cpu_ns_each"].as_f64().is_some();
         assert_eq!(has_cpu, achieved > 0.0, "{point}");
     }
     let rows = std::fs::read_to_string(&csv).unwrap();
@@ -86,13 +86,13 @@ fn a_search_reports_its_curve() {
     // The rate that is called the best met twice, unless nothing did.
     match code {
         Some(0) => {
-            let best = document["best"]["rate"].as_f64().unwrap();
+            let best = document["result"]["best"]["rate"].as_f64().unwrap();
             let met = |point: &&Value| point["rate"] == best && point["meets"] == true;
             assert!(points.iter().filter(met).count() >= 2, "{document:#}");
             assert_eq!(document["status"], "ok");
         }
         Some(3) => assert_eq!(
-            (&document["status"], &document["best"]),
+            (&document["status"], &document["result"]["best"]),
             (&"missed".into(), &Value::Null)
         ),
         code => panic!("{code:?}: {errors}"),
@@ -105,8 +105,8 @@ fn an_objective_that_no_server_meets_is_status_3() {
     let (code, document, errors) = capacity(&url, &["--slo", "p50<1ns", "--quiet"]);
     assert_eq!(code, Some(3), "{errors}");
     assert_eq!(document["status"], "missed");
-    assert!(document["best"].is_null());
-    assert_eq!(document["points"].as_array().unwrap().len(), 2);
+    assert!(document["result"]["best"].is_null());
+    assert_eq!(document["result"]["points"].as_array().unwrap().len(), 2);
     assert!(
         errors.contains("no rate meets p50<1ns: at 1,000 messages/s, p50 is"),
         "{errors}"
@@ -124,9 +124,9 @@ fn wrong_echoes_are_a_failure() {
         (Some(1), Some("failed")),
         "{errors}"
     );
-    assert_eq!(document["points"].as_array().unwrap().len(), 2);
+    assert_eq!(document["result"]["points"].as_array().unwrap().len(), 2);
     assert!(
-        document["points"][0]["why"]
+        document["result"]["points"][0]["why"]
             .as_str()
             .unwrap()
             .contains("connection"),
@@ -208,5 +208,5 @@ fn an_interrupt_keeps_the_steps_so_far() {
     assert_eq!(status.code(), Some(130));
     let document: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
     assert_eq!(document["status"], "interrupted");
-    assert!(!document["points"].as_array().unwrap().is_empty());
+    assert!(!document["result"]["points"].as_array().unwrap().is_empty());
 }

@@ -22,7 +22,7 @@ fn both_directions_are_reported_and_every_message_is_verified() {
             outcome.expect_ok();
             let document = &outcome.document;
             assert_eq!(document["load"]["loop"], "duplex");
-            assert!(document["load"]["depth"].is_null());
+            assert!(document["load"]["in_flight"].is_null());
             assert!(number(document, "/result/payload_bytes_per_second") > 0.0);
             // Payload travels each way, and what carries it beside that.
             let payload = number(document, "/result/payload_bytes_per_second");

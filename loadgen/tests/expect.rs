@@ -28,7 +28,7 @@ fn the_server_of_the_tutorial_is_loaded_with_generated_texts_and_with_a_given_on
             let result = outcome.expect_ok();
             server.log_without_complaints();
             let document = &outcome.document;
-            let size = whole(document, "/load/message_size/bytes_max");
+            let size = whole(document, "/load/message/bytes_max");
             assert_eq!(
                 size,
                 if words.len() == 2 && words[0] == "--message" {
@@ -38,16 +38,16 @@ fn the_server_of_the_tutorial_is_loaded_with_generated_texts_and_with_a_given_on
                 }
             );
             assert_eq!(
-                whole(result, "/payload_bytes"),
-                whole(result, "/messages") * size
+                whole(result, "/traffic/payload_bytes"),
+                whole(result, "/completed") * size
             );
             let compared = whole(document, "/checks/payload_bytes_verified");
             assert_eq!(
                 compared,
                 whole(document, "/checks/messages_verified") * size
             );
-            assert_eq!(document["load"]["message_kind"], "text");
-            assert_eq!(document["load"]["expect"], "prefix:Received: ");
+            assert_eq!(document["load"]["message"]["kind"], "text");
+            assert_eq!(document["load"]["message"]["expect"], "prefix:Received: ");
         }
     }
 }
@@ -95,7 +95,7 @@ fn messages_are_counted_where_nothing_else_is_expected() {
         let document = &outcome.document;
         assert!(whole(document, "/result/messages") > 0);
         assert_eq!(whole(document, "/checks/payload_bytes_verified"), 0);
-        assert_eq!(document["load"]["verify"], "none");
+        assert_eq!(document["load"]["message"]["verify"], "none");
     }
     for (_, outcome) in run_each(Habit::Twice, &format!("{SHORT} --expect any")) {
         outcome.expect_failure(&["answers none of ours"]);
@@ -110,8 +110,11 @@ fn a_storm_visits_such_a_server_too() {
     let server = Server::websocket(Habit::Tutorial);
     let words = ["--greeting", "--expect", "prefix:Received: "];
     let outcome = told(&server, "churn", "epoll", &words);
-    assert!(whole(outcome.expect_ok(), "/visits") > 0);
-    assert_eq!(outcome.document["load"]["expect"], "prefix:Received: ");
+    assert!(whole(outcome.expect_ok(), "/completed") > 0);
+    assert_eq!(
+        outcome.document["load"]["message"]["expect"],
+        "prefix:Received: "
+    );
     let outcome = told(&server, "churn", "epoll", &words[1..]);
     outcome.expect_failure(&["the server spoke first"]);
 }

@@ -53,25 +53,38 @@ fn connections_are_held_measured_sampled_and_closed() {
             (Some(0), "")
         );
         let document = document(&output);
-        assert_eq!(document["schema"], "ringload-idle/3");
-        assert_eq!(document["connections_opened"], 150);
-        assert_eq!(document["connections_lost"], 0);
+        assert_eq!(document["schema"], "ringload/3");
+        assert_eq!(document["result"]["connections_opened"], 150);
+        assert_eq!(document["result"]["connections_lost"], 0);
         // Every second one: at most 100, evenly spread.
-        assert_eq!(document["sample_echoed"], 75);
-        assert_eq!(document["address"], server.address.to_string());
-        assert!(document["memory_full"]["rss_bytes"].as_u64().unwrap() > 0);
-        assert!(document["growth"]["rss_anonymous_bytes_per_connection"].is_f64());
-        let anonymous = |when: &str| document[when]["rss_anonymous_bytes"].as_f64().unwrap();
-        let kept = &document["kept"]["rss_anonymous_bytes_per_connection"];
+        assert_eq!(document["result"]["sample_echoed"], 75);
+        assert_eq!(document["load"]["addresses"][0], server.address.to_string());
+        assert!(
+            document["result"]["memory_full"]["rss_bytes"]
+                .as_u64()
+                .unwrap()
+                > 0
+        );
+        assert!(document["result"]["growth"]["rss_anonymous_bytes_per_connection"].is_f64());
+        let anonymous = |when: &str| {
+            document["result"][when]["rss_anonymous_bytes"]
+                .as_f64()
+                .unwrap()
+        };
+        let kept = &document["result"]["kept"]["rss_anonymous_bytes_per_connection"];
         let difference = anonymous("memory_after") - anonymous("memory_before");
         assert!((kept.as_f64().unwrap() * 150.0 - difference).abs() < 1.0);
         // What is not given back is waited for, but not for ever.
-        let waited = document["settle_seconds"].as_f64().unwrap();
+        let waited = document["result"]["settle_seconds"].as_f64().unwrap();
         assert!(difference <= 0.0 || waited >= 0.3, "{waited}");
-        let full = |edge: usize| document["full_unix_seconds"][edge].as_f64().unwrap();
+        let full = |edge: usize| {
+            document["result"]["full_unix_seconds"][edge]
+                .as_f64()
+                .unwrap()
+        };
         assert!(full(1) - full(0) >= 0.05 && full(1) < full(0) + 60.0);
         // Other tests have sockets too, so only what must be there is known.
-        let tcp = &document["machine_tcp"];
+        let tcp = &document["result"]["machine_tcp"];
         assert!(tcp["sockets_full"].as_u64().unwrap() >= 300, "{tcp}");
     }
 }
@@ -92,7 +105,7 @@ fn pings_are_answered_while_connections_are_held() {
     let server = Server::start(|number| if number == 0 { Good } else { Pinging });
     let (code, document, errors) = idle(&server, "--hold 200ms");
     assert_eq!((code, errors.as_str()), (Some(0), ""));
-    assert_eq!(document["sample_echoed"], 75);
+    assert_eq!(document["result"]["sample_echoed"], 75);
 }
 
 #[test]
@@ -111,7 +124,7 @@ fn a_connection_that_no_longer_echoes_is_a_failure() {
         let (code, document, errors) = idle(&server, "");
         assert_eq!(code, Some(1), "{manner:?}");
         assert!(errors.contains(phrase), "{errors}");
-        assert_eq!(document["connections_opened"], 150);
+        assert_eq!(document["result"]["connections_opened"], 150);
     }
 }
 
@@ -121,10 +134,10 @@ fn connections_that_end_while_held_are_counted() {
     let (code, document, errors) = idle(&server, "--hold 3s");
     assert_eq!(code, Some(1));
     assert!(errors.contains("ended while they were held"), "{errors}");
-    let lost = document["connections_lost"].as_u64().unwrap();
+    let lost = document["result"]["connections_lost"].as_u64().unwrap();
     // A third of all; the first is not held.
     assert!((48..=51).contains(&lost), "{lost}");
-    assert!(document["growth"].is_object());
+    assert!(document["result"]["growth"].is_object());
 }
 
 #[test]
@@ -139,12 +152,12 @@ fn where_no_more_are_let_in_it_is_said_how_many_stood_and_why() {
         assert!(errors.contains("of 150 connections stood"), "{errors}");
         assert!(errors.contains(phrase), "{errors}");
         assert_eq!(document["status"], "failed");
-        let opened = document["connections_opened"].as_u64().unwrap();
+        let opened = document["result"]["connections_opened"].as_u64().unwrap();
         // The first refusal ends the opening: what was under way then is let go.
         assert!((10..60).contains(&opened), "{opened}");
-        assert!(document["growth"]["rss_bytes_per_connection"].is_f64());
+        assert!(document["result"]["growth"]["rss_bytes_per_connection"].is_f64());
         // What stood still takes leave as it should.
-        assert!(document["sample_echoed"].as_u64().unwrap() > 5);
+        assert!(document["result"]["sample_echoed"].as_u64().unwrap() > 5);
     }
 }
 
@@ -162,8 +175,8 @@ fn nobody_there_is_told_with_the_memory_that_there_was() {
         stderr(&output)
     );
     let document = document(&output);
-    assert_eq!(document["connections_opened"], 0);
-    assert_eq!(document["growth"], Value::Null);
+    assert_eq!(document["result"]["connections_opened"], 0);
+    assert_eq!(document["result"]["growth"], Value::Null);
 }
 
 #[test]
@@ -194,8 +207,13 @@ fn a_server_process_that_dies_leaves_what_was_read_and_no_more() {
             stderr(&output)
         );
         let document = document(&output);
-        assert_eq!(document["connections_opened"], 20);
-        assert!(document["memory_before"]["rss_bytes"].as_u64().unwrap() > 0);
+        assert_eq!(document["result"]["connections_opened"], 20);
+        assert!(
+            document["result"]["memory_before"]["rss_bytes"]
+                .as_u64()
+                .unwrap()
+                > 0
+        );
         for name in ["memory_full", "memory_after", "growth", "kept"] {
             assert_eq!(document[name], Value::Null, "{name}");
         }
@@ -222,8 +240,8 @@ fn an_interrupt_keeps_partial_results() {
     assert!(stderr(&output).contains("interrupted"));
     let document = document(&output);
     assert_eq!(document["status"], "interrupted");
-    assert!(document["connections_opened"].as_u64().unwrap() > 0);
-    assert!(document["growth"].is_object());
+    assert!(document["result"]["connections_opened"].as_u64().unwrap() > 0);
+    assert!(document["result"]["growth"].is_object());
 }
 
 #[test]
@@ -249,9 +267,14 @@ fn connections_are_held_over_tls() {
         .unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let document = document(&output);
-    assert!(document["tls"].as_str().unwrap().starts_with("TLSv1.3"));
-    assert_eq!(document["connections_opened"], 60);
-    assert_eq!(document["sample_echoed"], 60);
+    assert!(
+        document["load"]["tls"]
+            .as_str()
+            .unwrap()
+            .starts_with("TLSv1.3")
+    );
+    assert_eq!(document["result"]["connections_opened"], 60);
+    assert_eq!(document["result"]["sample_echoed"], 60);
 }
 
 #[test]

@@ -37,6 +37,6 @@ fn a_server_without_descriptors_is_named_with_its_limit() {
         "{errors}"
     );
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let opened = document["connections_opened"].as_u64().unwrap();
+    let opened = document["result"]["connections_opened"].as_u64().unwrap();
     assert!((50..120).contains(&opened), "{opened}");
 }

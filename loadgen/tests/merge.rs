@@ -1,16 +1,105 @@
 //! `ringload merge` as a user meets it, over documents that are made up.
 
-mod fixture;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::thread;
 use std::time::Duration;
 
-use fixture::{Random, histogram, run};
+use hdrhistogram::Histogram;
+use ringload::assess::finding::{Finding, Id};
+use ringload::observe::process::CpuSource;
+use ringload::result::figures::{Backlog, Figures, Server, Side, Slice, Traffic};
+use ringload::result::latency::Latency;
+use ringload::result::load::{Load, Loop, Rate};
+use ringload::result::{Checks, Document, Outcome, Status};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+/// Latencies around `median_ns`, some far above; the same seed gives the same.
+fn latencies(seed: u64, count: usize, median_ns: f64) -> Vec<u64> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut unit = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 11) as f64 / (1u64 << 53) as f64
+    };
+    (0..count)
+        .map(|_| {
+            let tail = if unit() < 0.003 { 20.0 } else { 1.0 };
+            (median_ns * (0.5 + unit()) * tail) as u64
+        })
+        .collect()
+}
+
+fn histogram(values: &[u64]) -> Histogram<u64> {
+    let mut histogram = Histogram::new_with_bounds(1, 3_600_000_000_000, 3).unwrap();
+    for value in values {
+        histogram.record(*value).unwrap();
+    }
+    histogram
+}
+
+/// What a run of 2 s with these latencies writes, with the server's CPU time of a message; `rate` makes its loop
+/// an open one.
+fn run(values: &[u64], cpu_ns: f64, rate: Option<f64>, found: &[Id]) -> Value {
+    let count = values.len() as u64;
+    let per_second = rate.unwrap_or(count as f64 / 2.0);
+    let load = Load {
+        urls: vec!["ws://127.0.0.1:9001/".to_owned()],
+        addresses: vec!["127.0.0.1:9001".to_owned()],
+        loop_kind: rate.map_or(Loop::Closed, |_| Loop::Open),
+        in_flight: rate.is_none().then_some(1),
+        rate: rate.map(|rate| Rate {
+            text: rate.to_string(),
+            arrivals: "even".to_owned(),
+        }),
+        connections: 64,
+        ..Load::default()
+    };
+    let figures = Figures {
+        window_start_unix_seconds: 1_700_000_000.5,
+        window_seconds: 2.0,
+        completed: count,
+        completed_per_second: per_second,
+        offered_per_second: rate,
+        traffic: Some(Traffic::default()),
+        latency: Latency::of(&histogram(values)),
+        backlog: rate.map(|_| Backlog { max: 3, end: 1 }),
+        series: vec![Slice::default()],
+        generator: Side {
+            cpu_ns_each: Some(2100.0),
+            ..Side::default()
+        },
+        server: Some(Server {
+            pids: vec![4242],
+            cpu_user_ns_each: None,
+            cpu_system_ns_each: None,
+            cpu_ns_each: Some(cpu_ns),
+            cpu_percent_of_one: cpu_ns * per_second / 1e7,
+            cpu_source: CpuSource::Schedstat,
+            busy: Side::default().busy,
+            memory: None,
+        }),
+        ..Figures::default()
+    };
+    let checks = Checks {
+        messages_verified: count,
+        ..Checks::default()
+    };
+    let finding = |id: &Id| Finding {
+        id: *id,
+        value: 2.0,
+        limit: 1.0,
+        unit: "percent".to_owned(),
+        means: "made up for a test: and so it is".to_owned(),
+    };
+    let outcome = Outcome::Run(Some(Box::new(figures)));
+    let mut document = Document::new((Status::Ok, None), load, checks, outcome);
+    document.findings = found.iter().map(finding).collect();
+    serde_json::to_value(document).unwrap()
+}
 
 fn merge(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_ringload"))
@@ -55,23 +144,23 @@ impl Place {
     }
 }
 
-fn parts(random: &mut Random) -> [Vec<u64>; 3] {
-    [5000, 3000, 700].map(|count| random.latencies(count, 40_000.0 + count as f64 * 30.0))
+fn parts() -> [Vec<u64>; 3] {
+    [5000, 3000, 700].map(|count| latencies(7, count, 40_000.0 + count as f64 * 30.0))
 }
 
 #[test]
 fn merged_percentiles_are_those_of_all_values_together() {
     let place = Place::new();
-    let parts = parts(&mut Random(7));
+    let parts = parts();
     let files: Vec<String> = parts
         .iter()
         .zip(["a.json", "b.json", "c.json"])
-        .map(|(values, name)| place.put(name, &run(values, 4000.0, None, "server-bound")))
+        .map(|(values, name)| place.put(name, &run(values, 4000.0, None, &[])))
         .collect();
     let files: Vec<&str> = files.iter().map(String::as_str).collect();
     let document = place.merged(&files);
     let together = histogram(&parts.concat());
-    let latency = &document["result"]["latency"];
+    let latency = &document["result"]["sum"]["latency"];
     for (name, quantile) in [("p50_ns", 0.5), ("p99_ns", 0.99), ("p99_9_ns", 0.999)] {
         assert_eq!(
             latency[name],
@@ -83,7 +172,7 @@ fn merged_percentiles_are_those_of_all_values_together() {
     assert_eq!(latency["max_ns"], together.max());
     assert_eq!(
         latency["histogram_v2_deflate_base64"],
-        fixture::latency(&parts.concat())["histogram_v2_deflate_base64"]
+        Latency::of(&together).histogram_v2_deflate_base64
     );
     let means: f64 = parts
         .iter()
@@ -95,52 +184,48 @@ fn merged_percentiles_are_those_of_all_values_together() {
         "a mean would have passed"
     );
     let result = &document["result"];
-    assert_eq!(document["schema"], "ringload-merge/1");
-    assert_eq!(result["messages"], 8700);
-    assert_eq!(result["messages_per_second"], 4350.0);
-    assert_eq!(result["connections"], 192);
+    assert_eq!(document["schema"], "ringload/3");
+    assert_eq!(result["sum"]["completed"], 8700);
+    assert_eq!(result["sum"]["completed_per_second"], 4350.0);
+    assert_eq!(document["load"]["connections"], 192);
     assert_eq!(document["checks"]["messages_verified"], 8700);
-    assert_eq!(result["window"]["overlap_percent"], 100.0);
-    assert_eq!(document["warnings"], json!([]));
-    assert_eq!(document["parts"].as_array().unwrap().len(), 3);
-    assert_eq!(document["parts"][2]["file"], "c.json");
+    assert_eq!(result["sum"]["window"]["overlap_percent"], 100.0);
+    assert_eq!(document["result"]["warnings"], json!([]));
+    assert_eq!(document["result"]["parts"].as_array().unwrap().len(), 3);
+    assert_eq!(document["result"]["parts"][2]["file"], "c.json");
 }
 
 #[test]
 fn cpu_time_is_shared_by_all_messages() {
     let place = Place::new();
-    let values = Random(1).latencies(2000, 50_000.0);
-    let mut a = run(&values, 4000.0, None, "server-bound");
-    let mut b = run(&values, 4000.0, None, "unobserved");
+    let values = latencies(1, 2000, 50_000.0);
+    let mut a = run(&values, 4000.0, None, &[]);
+    let mut b = run(&values, 4000.0, None, &[]);
     b["load"]["seed"] = json!(2);
     b["result"]["server"] = Value::Null;
-    b["result"]["generator"]["cpu_ns_per_message"] = json!(3100.0);
+    b["result"]["generator"]["cpu_ns_each"] = json!(3100.0);
     let files = [place.put("a.json", &a), place.put("b.json", &b)];
-    let of = |document: &Value, name: &str| document["result"][name].as_f64().unwrap();
+    let of = |document: &Value, name: &str| document["result"]["sum"][name].as_f64().unwrap();
     let document = place.merged(&[&files[0], &files[1]]);
     // One part saw the whole of the server's CPU time; half the messages were the other's.
-    assert!((of(&document, "server_cpu_ns_per_message") - 2000.0).abs() < 1e-6);
-    assert!((of(&document, "generator_cpu_ns_per_message") - 2600.0).abs() < 1e-6);
-    assert_eq!(document["result"]["verdict"], "server-bound");
+    assert!((of(&document, "server_cpu_ns_each") - 2000.0).abs() < 1e-6);
+    assert!((of(&document, "generator_cpu_ns_each") - 2600.0).abs() < 1e-6);
     // Both saw the same server: that is the same CPU time, told twice.
     a["load"]["seed"] = json!(3);
     let c = place.put("c.json", &a);
     let document = place.merged(&[&files[0], &c]);
-    assert!((of(&document, "server_cpu_ns_per_message") - 2000.0).abs() < 1e-6);
+    assert!((of(&document, "server_cpu_ns_each") - 2000.0).abs() < 1e-6);
     // Two servers: their CPU times add up.
     a["result"]["server"]["pids"] = json!([4343]);
     let d = place.put("d.json", &a);
     let document = place.merged(&[&files[0], &d]);
-    assert!((of(&document, "server_cpu_ns_per_message") - 4000.0).abs() < 1e-6);
+    assert!((of(&document, "server_cpu_ns_each") - 4000.0).abs() < 1e-6);
 }
 
 #[test]
 fn every_check_is_added_up() {
     let place = Place::new();
-    let mut a = run(&[1000], 1.0, None, "noisy");
-    a["checks"]["pings_unanswered"] = json!(0);
-    a["checks"]["messages_wrong"] = json!(0);
-    a["checks"]["mismatches"] = json!([]);
+    let a = run(&[1000], 1.0, None, &[]);
     let names: Vec<String> = a["checks"].as_object().unwrap().keys().cloned().collect();
     // Each has a number of its own, so that none can stand for another.
     let files = [("a.json", 10u64), ("b.json", 1000)].map(|(file, factor)| {
@@ -170,39 +255,46 @@ fn every_check_is_added_up() {
 }
 
 #[test]
-fn the_worst_status_and_verdict_are_the_whole_s_and_name_their_part() {
+fn the_worst_status_is_the_whole_s_and_findings_name_their_part() {
     let place = Place::new();
-    let values = Random(1).latencies(500, 50_000.0);
-    let document = |verdict: &str, status: &str, seed: u64| {
-        let mut document = run(&values, 4000.0, None, verdict);
+    let values = latencies(1, 500, 50_000.0);
+    let put = |name: &str, found: &[Id], status: &str, seed: u64| {
+        let mut document = run(&values, 4000.0, None, found);
         document["load"]["seed"] = json!(seed);
         document["status"] = json!(status);
         document["error"] = match status {
             "ok" => Value::Null,
             _ => json!("it went wrong"),
         };
-        document
+        place.put(name, &document)
     };
-    let good = place.put("good.json", &document("server-bound", "ok", 1));
-    let noisy = place.put("noisy.json", &document("noisy", "ok", 2));
-    let slow = place.put("slow.json", &document("generator-bound", "ok", 3));
-    let bad = place.put("bad.json", &document("invalid", "failed", 4));
-    let verdict = |files: &[&str]| {
-        let document = place.merged(files);
-        let result = &document["result"];
-        (
-            result["verdict"].as_str().unwrap().to_owned(),
-            result["verdict_reason"].as_str().unwrap().to_owned(),
-        )
-    };
-    let (name, reason) = verdict(&[&good, &noisy]);
+    let good = put("good.json", &[Id::ServerSaturated], "ok", 1);
+    let noisy = put("noisy.json", &[Id::CpuShared], "ok", 2);
+    let slow = put("slow.json", &[Id::GeneratorSaturated], "ok", 3);
+    let bad = put("bad.json", &[], "failed", 4);
+    let document = place.merged(&[&good, &noisy, &slow]);
+    let found: Vec<(&str, &str)> = document["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|found| {
+            (
+                found["id"].as_str().unwrap(),
+                found["means"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    let expected = ["generator_saturated", "server_saturated", "cpu_shared"];
     assert_eq!(
-        (name.as_str(), reason.starts_with("noisy.json: ")),
-        ("noisy", true),
-        "{reason}"
+        found.iter().map(|(id, _)| *id).collect::<Vec<_>>(),
+        expected
     );
-    assert_eq!(verdict(&[&good, &noisy, &slow]).0, "generator-bound");
-    assert_eq!(verdict(&[&good, &noisy, &slow, &bad]).0, "invalid");
+    assert!(found[2].1.starts_with("noisy.json: made up"), "{found:?}");
+    let summary = document["summary"].as_str().unwrap();
+    assert!(
+        summary.contains("throughput and latency cannot"),
+        "{summary}"
+    );
     let output = merge(&[&good, &bad]);
     assert_eq!(output.status.code(), Some(1));
     assert!(
@@ -216,8 +308,8 @@ fn the_worst_status_and_verdict_are_the_whole_s_and_name_their_part() {
 #[test]
 fn windows_that_hardly_overlap_are_told() {
     let place = Place::new();
-    let values = Random(1).latencies(500, 50_000.0);
-    let a = place.put("a.json", &run(&values, 4000.0, None, "server-bound"));
+    let values = latencies(1, 500, 50_000.0);
+    let a = place.put("a.json", &run(&values, 4000.0, None, &[]));
     // Both are 2 s long. How much later the second began, and what comes of it.
     for (late_seconds, percent, is_told, is_valid) in [
         (0.125, 88, true, true),
@@ -226,27 +318,26 @@ fn windows_that_hardly_overlap_are_told() {
         (60.0, 0, true, false),
         (0.0625, 94, false, true),
     ] {
-        let mut late = run(&values, 4000.0, None, "server-bound");
+        let mut late = run(&values, 4000.0, None, &[]);
         late["result"]["window_start_unix_seconds"] = json!(1_700_000_000.5 + late_seconds);
         let b = place.put("b.json", &late);
         let output = merge(&[&a, &b, "--json", "-"]);
         let document: Value = serde_json::from_slice(&output.stdout).unwrap();
-        let window = &document["result"]["window"];
+        let window = &document["result"]["sum"]["window"];
         let common = window["overlap_percent"].as_f64().unwrap();
         assert_eq!(common.round() as i64, percent, "{late_seconds}");
         assert_eq!(window["union_seconds"], 2.0 + late_seconds);
         let says = format!("have {percent} % of {:.1} s in common", 2.0 + late_seconds);
-        let warnings = document["warnings"].as_array().unwrap();
+        let warnings = document["result"]["warnings"].as_array().unwrap();
         assert_eq!(warnings.len(), usize::from(is_told), "{warnings:?}");
         assert!(!is_told || warnings[0].as_str().unwrap().contains(&says));
-        let verdict = (&document["status"], &document["result"]["verdict"]);
         if is_valid {
-            assert_eq!(verdict, (&json!("ok"), &json!("server-bound")));
+            assert_eq!(document["status"], "ok");
             assert_eq!(output.status.code(), Some(0));
         } else {
-            assert_eq!(verdict, (&json!("failed"), &json!("invalid")));
+            assert_eq!(document["status"], "failed");
             assert_eq!(output.status.code(), Some(1));
-            let reason = document["result"]["verdict_reason"].as_str().unwrap();
+            let reason = document["error"].as_str().unwrap();
             assert!(reason.contains(&says) && reason.contains("different times"));
             assert!(stderr(&output).contains(reason), "{}", stderr(&output));
         }
@@ -256,38 +347,30 @@ fn windows_that_hardly_overlap_are_told() {
 #[test]
 fn different_loads_are_refused_unless_forced() {
     let place = Place::new();
-    let values = Random(1).latencies(500, 50_000.0);
-    let a = place.put("a.json", &run(&values, 4000.0, None, "server-bound"));
-    let b = place.put("b.json", &run(&values, 4000.0, Some(250.0), "server-bound"));
+    let values = latencies(1, 500, 50_000.0);
+    let a = place.put("a.json", &run(&values, 4000.0, None, &[]));
+    let b = place.put("b.json", &run(&values, 4000.0, Some(250.0), &[]));
     let output = merge(&[&a, &b]);
     assert_eq!(output.status.code(), Some(2));
     let error = stderr(&output);
     assert!(
-        error.contains("the loop is closed in a.json and open in b.json"),
+        error.contains("in_flight is 1 in a.json and null in b.json"),
         "{error}"
     );
     let document = place.merged(&[&a, &b, "--force"]);
     assert!(
-        document["warnings"][0]
+        document["result"]["warnings"][0]
             .as_str()
             .unwrap()
             .contains("different loads were merged")
     );
-    assert_eq!(
-        document["result"]["offered_messages_per_second"],
-        Value::Null
-    );
+    assert_eq!(document["result"]["sum"]["offered_per_second"], Value::Null);
 }
 
 #[test]
 fn a_result_counts_once() {
     let place = Place::new();
-    let document = run(
-        &Random(1).latencies(500, 50_000.0),
-        4000.0,
-        None,
-        "server-bound",
-    );
+    let document = run(&latencies(1, 500, 50_000.0), 4000.0, None, &[]);
     let a = place.put("a.json", &document);
     let copy = place.put("copy.json", &document);
     let round_about = format!("{}/./a.json", place.0.path().display());
@@ -305,17 +388,17 @@ fn a_result_counts_once() {
 #[test]
 fn what_is_no_result_is_refused_by_name() {
     let place = Place::new();
-    let good = place.put("good.json", &run(&[1000, 2000], 1.0, None, "noisy"));
+    let good = place.put("good.json", &run(&[1000, 2000], 1.0, None, &[]));
     let cases = [
         (
-            json!({"schema": "ringload-storm/2"}).to_string(),
-            "holds \"ringload-storm/2\"",
+            json!({"schema": "ringload/3", "kind": "churn"}).to_string(),
+            "holds \"ringload/3\" of kind \"churn\"",
             2,
         ),
         ("{}".to_owned(), "holds no schema", 2),
         (
-            r#"{"schema": "ringload-run/2"}"#.to_owned(),
-            "is no ringload-run/2",
+            r#"{"schema": "ringload/3", "kind": "run"}"#.to_owned(),
+            "is no ringload/3",
             1,
         ),
         (
@@ -336,7 +419,7 @@ fn what_is_no_result_is_refused_by_name() {
         );
         assert_eq!(output.status.code(), Some(status), "{error}");
     }
-    let mut broken = run(&[1000], 1.0, None, "noisy");
+    let mut broken = run(&[1000], 1.0, None, &[]);
     broken["result"]["latency"]["histogram_v2_deflate_base64"] = json!("HISTFAAA");
     let broken = place.put("broken.json", &broken);
     let output = merge(&[&good, &broken]);
@@ -358,11 +441,11 @@ fn what_is_no_result_is_refused_by_name() {
 #[test]
 fn numbers_of_any_size_are_added_without_a_panic() {
     let place = Place::new();
-    let mut huge = run(&[1000], 1.0, None, "noisy");
-    huge["result"]["messages"] = json!(u64::MAX);
+    let mut huge = run(&[1000], 1.0, None, &[]);
+    huge["result"]["completed"] = json!(u64::MAX);
     huge["checks"]["messages_verified"] = json!(u64::MAX);
     huge["load"]["connections"] = json!(u64::MAX);
-    huge["result"]["messages_per_second"] = json!(1e308);
+    huge["result"]["completed_per_second"] = json!(1e308);
     let a = place.put("a.json", &huge);
     huge["load"]["seed"] = json!(2);
     let b = place.put("b.json", &huge);
@@ -373,27 +456,24 @@ fn numbers_of_any_size_are_added_without_a_panic() {
 #[test]
 fn a_directory_stands_for_the_results_in_it() {
     let place = Place::new();
-    let mut random = Random(5);
-    for name in ["b.json", "a.json"] {
+    for (name, seed) in [("b.json", 5), ("a.json", 6)] {
         place.put(
             name,
-            &run(
-                &random.latencies(500, 50_000.0),
-                4000.0,
-                None,
-                "server-bound",
-            ),
+            &run(&latencies(seed, 500, 50_000.0), 4000.0, None, &[]),
         );
     }
     // What merge itself wrote there, what is still being written, and what is no JSON at all.
-    place.put("merged.json", &json!({"schema": "ringload-merge/1"}));
-    place.put(".c.json", &json!({"schema": "ringload-run/2"}));
+    place.put(
+        "merged.json",
+        &json!({"schema": "ringload/3", "kind": "merge"}),
+    );
+    place.put(".c.json", &json!({"schema": "ringload/3", "kind": "run"}));
     fs::write(place.path("notes.txt"), "x").unwrap();
     let directory = place.0.path().to_str().unwrap();
     let csv = place.text("series.csv");
     let hgrm = place.text("latency.hgrm");
     let document = place.merged(&[directory, "--csv", &csv, "--histogram", &hgrm]);
-    let files: Vec<&str> = document["parts"]
+    let files: Vec<&str> = document["result"]["parts"]
         .as_array()
         .unwrap()
         .iter()
@@ -423,15 +503,7 @@ fn results_are_waited_for_until_all_are_there_and_whole() {
     let place = Place::new();
     let directory = place.path("parts");
     let documents: Vec<String> = (0..3)
-        .map(|seed| {
-            run(
-                &Random(seed).latencies(500, 50_000.0),
-                4000.0,
-                None,
-                "server-bound",
-            )
-            .to_string()
-        })
+        .map(|seed| run(&latencies(seed, 500, 50_000.0), 4000.0, None, &[]).to_string())
         .collect();
     let writer = thread::spawn({
         let directory = directory.clone();
@@ -445,7 +517,7 @@ fn results_are_waited_for_until_all_are_there_and_whole() {
         "60s",
     ]);
     writer.join().unwrap();
-    assert_eq!(document["result"]["messages"], 1500);
+    assert_eq!(document["result"]["sum"]["completed"], 1500);
 }
 
 /// One file after the other, the last in two halves.
@@ -465,7 +537,7 @@ fn write_slowly(directory: &Path, documents: &[String]) {
 #[test]
 fn waiting_ends_with_a_sentence_that_counts() {
     let place = Place::new();
-    let a = place.put("a.json", &run(&[1000], 1.0, None, "noisy"));
+    let a = place.put("a.json", &run(&[1000], 1.0, None, &[]));
     let absent = place.text("absent.json");
     let output = merge(&[&a, &absent, "--wait", "2", "--timeout", "300ms"]);
     assert_eq!(output.status.code(), Some(1));

@@ -182,7 +182,7 @@ fn document(command: &mut Command) -> Value {
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert!(document["result"]["messages"].as_u64().unwrap() > 0);
+    assert!(document["result"]["completed"].as_u64().unwrap() > 0);
     document
 }
 

@@ -36,10 +36,7 @@ fn expect_agreement(server: &Server, outcome: &Outcome) -> Log {
     );
     assert!(log.records.len() >= 50, "{} messages", log.records.len());
     let sizes = sizes(&log);
-    let bounds = [
-        "/load/message_size/bytes_min",
-        "/load/message_size/bytes_max",
-    ];
+    let bounds = ["/load/message/bytes_min", "/load/message/bytes_max"];
     let [least, most] = bounds.map(|pointer| whole(document, pointer) as usize);
     let all = sizes.keys().all(|size| (least..=most).contains(size));
     assert!(all, "{sizes:?} are not all from {least} to {most}");
@@ -67,7 +64,7 @@ fn sizes_are_as_asked_for() {
         let arguments = format!("{BRIEFLY} --size {size} {kind}");
         for (server, outcome) in run_each(Script::default(), &arguments) {
             let log = expect_agreement(&server, &outcome);
-            assert_eq!(outcome.document["load"]["message_size"]["text"], size);
+            assert_eq!(outcome.document["load"]["message"]["size"], size);
             let sizes = sizes(&log);
             let total = log.records.len();
             let expected: &[usize] = match size {
@@ -123,7 +120,7 @@ fn kinds_are_as_asked_for() {
         for (server, outcome) in run_each(Script::default(), &format!("{BRIEFLY} {option}")) {
             // That text is UTF-8 is the server's to see.
             let log = expect_agreement(&server, &outcome);
-            assert_eq!(outcome.document["load"]["message_kind"], name);
+            assert_eq!(outcome.document["load"]["message"]["kind"], name);
             let texts = log
                 .records
                 .iter()
@@ -250,7 +247,7 @@ fn a_sample_is_said_to_be_one() {
     ) {
         outcome.expect_ok();
         let document = &outcome.document;
-        assert_eq!(document["load"]["verify"], "sample");
+        assert_eq!(document["load"]["message"]["verify"], "sample");
         let messages = server.log_without_complaints().records.len() as u64;
         assert_eq!(whole(document, "/checks/messages_verified"), messages);
         let compared = whole(document, "/checks/payload_bytes_verified");
@@ -265,7 +262,7 @@ fn a_sample_is_said_to_be_one() {
     }
     for (_, outcome) in run_each(Script::default(), BRIEFLY) {
         outcome.expect_ok();
-        assert_eq!(outcome.document["load"]["verify"], "full");
+        assert_eq!(outcome.document["load"]["message"]["verify"], "full");
     }
 }
 

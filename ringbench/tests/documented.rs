@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 /// The section that every schema shares.
 const COMMON: &str = "In every document";
 
-/// A file of ringload's documents, and the section of its schema.
+/// A file of ringload's document, and the section that tells of it.
 const DOCUMENTS: [(&str, &str); 8] = [
     ("mod", COMMON),
     ("gate", COMMON),
     ("latency", COMMON),
-    ("run", "`ringload-run/2`"),
-    ("storm", "`ringload-storm/2`"),
-    ("idle", "`ringload-idle/3`"),
-    ("knee", "`ringload-knee/1`"),
-    ("merge", "`ringload-merge/1`"),
+    ("load", COMMON),
+    ("figures", "Run and churn"),
+    ("idle", "Idle"),
+    ("capacity", "Capacity"),
+    ("merge", "Merge"),
 ];
 
 /// Documents that stand with their commands.
@@ -32,13 +32,16 @@ const OTHERS: [(&str, &str); 4] = [
 ];
 
 /// Types of other files that documents hold.
-const PARTS: [(&str, &str, &str); 6] = [
-    ("measure/verdict.rs", "Busy", COMMON),
-    ("measure/process.rs", "Memory", COMMON),
-    ("measure/host.rs", "Host", COMMON),
-    ("measure/host.rs", "Cpu", COMMON),
-    ("measure/host.rs", "Limits", COMMON),
-    ("measure/placement.rs", "Placement", "`ringload-compare/1`"),
+const PARTS: [(&str, &str, &str); 9] = [
+    ("assess/busy.rs", "Busy", COMMON),
+    ("assess/finding.rs", "Finding", COMMON),
+    ("assess/stability.rs", "Slice", "Run and churn"),
+    ("assess/stability.rs", "Stability", "Run and churn"),
+    ("observe/process.rs", "Memory", COMMON),
+    ("observe/host.rs", "Host", COMMON),
+    ("observe/host.rs", "Cpu", COMMON),
+    ("observe/host.rs", "Limits", COMMON),
+    ("observe/placement.rs", "Placement", "`ringload-compare/1`"),
 ];
 
 fn root() -> &'static Path {
@@ -107,7 +110,7 @@ fn fields_are_found_as_serde_writes_them() {
 
 #[test]
 fn every_file_of_documents_is_looked_at() {
-    let mut found: Vec<PathBuf> = fs::read_dir(root().join("loadgen/src/output/document"))
+    let mut found: Vec<PathBuf> = fs::read_dir(root().join("loadgen/src/result"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .collect();
@@ -130,7 +133,7 @@ fn every_field_is_named_in_the_section_of_its_schema() {
         .filter_map(|section| section.split_once('\n'))
         .collect();
     let of_documents = DOCUMENTS.iter().map(|(file, section)| {
-        let text = source(&format!("loadgen/src/output/document/{file}.rs"));
+        let text = source(&format!("loadgen/src/result/{file}.rs"));
         (fields(&text), *section)
     });
     let of_parts = PARTS.iter().map(|(file, name, section)| {
@@ -145,7 +148,7 @@ fn every_field_is_named_in_the_section_of_its_schema() {
         assert!(!fields.is_empty(), "{section}");
         let text = [sections[COMMON], sections[section]].concat();
         let is_named = |field: &String| {
-            ["", ".", "result."]
+            ["", ".", "result.", "sum."]
                 .iter()
                 .any(|before| text.contains(&format!("`{before}{field}`")))
         };

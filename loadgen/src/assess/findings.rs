@@ -27,9 +27,8 @@ const LEFT_MIN: f64 = 10.0;
 pub const LATE_NS: u64 = 200_000;
 const LATE_SHARE: f64 = 0.1;
 
-/// Late messages in percent from which on the generator is in the 99th percentile, of which they would be half, and
-/// how many it takes for that.
-const LATE_PERCENT: f64 = 0.5;
+/// Late messages in percent from which on the 99th percentile is the generator's, and how many it takes for that.
+const LATE_PERCENT: f64 = 1.0;
 const LATE_MIN: u64 = 10;
 
 /// All that findings rest on. What is not known keeps its default.

@@ -114,12 +114,12 @@ fn sends_are_late_if_enough_of_them_are() {
         };
         findings(&evidence)
     };
-    let late = of(&lag(10_000, 60, 300_000), 400_000, None);
+    let late = of(&lag(10_000, 120, 300_000), 400_000, None);
     assert_eq!(
         (late[0].id, late[0].value, late[0].limit),
-        (Id::LateSends, 0.6, 0.5)
+        (Id::LateSends, 1.2, 1.0)
     );
-    assert!(late[0].means.contains("60 of 10,000 messages"), "{late:?}");
+    assert!(late[0].means.contains("120 of 10,000 messages"), "{late:?}");
     for (case, lag, latency_ns, gap_ns) in [
         (
             "one in a thousand",
@@ -128,16 +128,16 @@ fn sends_are_late_if_enough_of_them_are() {
             None,
         ),
         ("one message", lag(100, 1, 3_000_000), 400_000, None),
-        ("hardly late", lag(10_000, 60, 150_000), 400_000, None),
+        ("hardly late", lag(10_000, 120, 150_000), 400_000, None),
         (
             "beside far slower replies",
-            lag(10_000, 60, 300_000),
+            lag(10_000, 120, 300_000),
             9_000_000,
             None,
         ),
         (
             "the machine's own gaps",
-            lag(10_000, 60, 300_000),
+            lag(10_000, 120, 300_000),
             400_000,
             Some(1_000_000),
         ),

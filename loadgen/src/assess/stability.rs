@@ -20,6 +20,10 @@ const SERVER_CPU_NS_MIN: u64 = 400_000_000;
 const P50_PERCENT: f64 = 25.0;
 const P99_PERCENT: f64 = 75.0;
 
+/// Share of the pairs of slices, one of each half, that must differ the same way for a change of latency to be one: a
+/// machine whose slices go up and down has none.
+const PAIRS_SHARE: f64 = 0.9;
+
 /// Changes of latency below this are nobody's concern.
 const LATENCY_NS_MIN: f64 = 20_000.0;
 
@@ -101,16 +105,12 @@ impl Half<'_> {
         self.slices.iter().map(|slice| slice.server_cpu_ns).sum()
     }
 
-    /// Median over the slices that had messages.
-    fn median(&self, value: impl Fn(&Slice) -> u64) -> f64 {
-        let with_messages = self.slices.iter().filter(|slice| slice.completed > 0);
-        let mut values: Vec<u64> = with_messages.map(value).collect();
+    /// A value of the slices in which something was completed, in ascending order.
+    fn sorted(&self, value: impl Fn(&Slice) -> u64) -> Vec<u64> {
+        let with_any = self.slices.iter().filter(|slice| slice.completed > 0);
+        let mut values: Vec<u64> = with_any.map(value).collect();
         values.sort_unstable();
-        match values.len() {
-            0 => 0.0,
-            count if count % 2 == 1 => values[count / 2] as f64,
-            count => (values[count / 2 - 1] + values[count / 2]) as f64 / 2.0,
-        }
+        values
     }
 
     /// What was due and not answered at its end.
@@ -207,6 +207,28 @@ fn halves(slices: &[Slice]) -> (Half<'_>, Half<'_>) {
     (Half::new(first), Half::new(second))
 }
 
+/// The middle of sorted values, or between the two in the middle; 0 of none.
+fn median(sorted: &[u64]) -> f64 {
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => 0.0,
+        count if count % 2 == 1 => sorted[middle] as f64,
+        _ => sorted[middle - 1].midpoint(sorted[middle]) as f64,
+    }
+}
+
+/// Whether nearly all of `after` are above those of `before`, or nearly all below.
+fn is_one_way(before: &[u64], after: &[u64]) -> bool {
+    let above = |a: &u64| after.iter().filter(|b| *b > a).count();
+    let below = |a: &u64| after.iter().filter(|b| *b < a).count();
+    let pairs = (before.len() * after.len()) as f64;
+    let (up, down) = (
+        before.iter().map(above).sum::<usize>(),
+        before.iter().map(below).sum::<usize>(),
+    );
+    up.max(down) as f64 >= PAIRS_SHARE * pairs
+}
+
 fn cannot_tell(first: &Half<'_>, second: &Half<'_>, each: &str) -> Option<String> {
     let slices = first.slices.len().min(second.slices.len());
     if slices < SLICES_MIN {
@@ -234,8 +256,9 @@ fn differing(
     each: &str,
 ) -> Option<Differing> {
     let latency = |name: &str, value: fn(&Slice) -> u64, limit: f64| {
-        let (from, to) = (first.median(value), second.median(value));
-        let is_much = (to - from).abs() >= LATENCY_NS_MIN;
+        let (before, after) = (first.sorted(value), second.sorted(value));
+        let (from, to) = (median(&before), median(&after));
+        let is_much = (to - from).abs() >= LATENCY_NS_MIN && is_one_way(&before, &after);
         is_much.then(|| (name.to_owned(), change_percent(from, to), limit))
     };
     // The halves of a steady open loop are offered the same, so there throughput says nothing.
@@ -368,6 +391,15 @@ mod tests {
         assert_eq!(behind(|slice| slice.backlog = 2_000), Some((64, 2_064)));
         assert_eq!(behind(|slice| slice.in_flight = 5_000), Some((64, 5_000)));
         assert_eq!(compare(&slices(None, |_| {}), "message").behind, None);
+    }
+
+    #[test]
+    fn latency_that_goes_up_and_down_has_not_changed() {
+        let mut uneasy = slices(Some(10_000.0), |slice| slice.p50_ns = 300_000);
+        // Two of five are as in the other half.
+        uneasy[0].p50_ns = 310_000;
+        uneasy[7].p50_ns = 190_000;
+        assert_stable(&uneasy, "agree");
     }
 
     #[test]

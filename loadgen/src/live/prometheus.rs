@@ -298,7 +298,9 @@ mod tests {
         };
         seen.add(&picture, 0, true);
         let control = Control::new(1, 0).unwrap();
-        control.lines[0].messages.store(5, Ordering::Relaxed);
+        control.lines[0]
+            .messages
+            .store(5, std::sync::atomic::Ordering::Relaxed);
         let told = text(&seen, Some(&control));
         for line in [
             "ringload_stage{stage=\"measuring\"} 1",

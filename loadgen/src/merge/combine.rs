@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use hdrhistogram::Histogram;
+use serde_json::Value;
 
 use super::files::Input;
 use crate::assess::finding::Finding;
@@ -129,62 +130,52 @@ fn findings(inputs: &[Input], status: Status) -> Vec<Finding> {
     findings
 }
 
+/// What may differ from machine to machine: a part's load is the same load all the same.
+const OWN: [&str; 16] = [
+    "urls",
+    "addresses",
+    "subprotocol",
+    "connections",
+    "ping_every_seconds",
+    "keep_going",
+    "slow_readers",
+    "threads",
+    "cpus",
+    "engine",
+    "engine_reason",
+    "server_pids",
+    "seed",
+    "warmup_seconds",
+    "duration_seconds",
+    "text",
+];
+
 /// In what the loads differ, if in anything that makes them different loads.
 fn difference(inputs: &[Input]) -> Option<String> {
-    // What may differ from machine to machine is made alike, and the rest compared field by field.
-    let compared = |load: &Load| {
-        let load = Load {
-            urls: Vec::new(),
-            addresses: Vec::new(),
-            tls: load.tls.as_ref().map(|_| "yes".to_owned()),
-            deflate: load.deflate.as_ref().map(|_| "yes".to_owned()),
-            subprotocol: None,
-            rate: load.rate.clone().map(|rate| crate::result::load::Rate {
-                text: String::new(),
-                ..rate
-            }),
-            connections: 0,
-            threads: 0,
-            cpus: Vec::new(),
-            engine: String::new(),
-            engine_reason: String::new(),
-            server_pids: Vec::new(),
-            seed: 0,
-            warmup_seconds: 0.0,
-            duration_seconds: 0.0,
-            ping_every_seconds: None,
-            keep_going: false,
-            slow_readers: 0,
-            ..load.clone()
-        };
+    let (first, others) = inputs.split_first()?;
+    let value = |input: &Input| {
+        let mut load = input.document.load.clone();
+        for agreed in [&mut load.tls, &mut load.deflate].into_iter().flatten() {
+            "yes".clone_into(agreed);
+        }
         serde_json::to_value(load).unwrap_or_default()
     };
-    let (first, others) = inputs.split_first()?;
-    let mine = compared(&first.document.load);
+    let mine = value(first);
     others.iter().find_map(|other| {
-        let (name, a, b) = differing(&mine, &compared(&other.document.load), "")?;
+        let (name, a, b) = differing("load", &mine, &value(other))?;
         let (first, other) = (&first.name, &other.name);
         Some(format!("{name} is {a} in {first} and {b} in {other}"))
     })
 }
 
 /// The first field in which two objects differ, and its values.
-fn differing(
-    a: &serde_json::Value,
-    b: &serde_json::Value,
-    name: &str,
-) -> Option<(String, String, String)> {
-    match (a.as_object(), b.as_object()) {
-        (Some(fields), Some(_)) => fields.iter().find_map(|(field, value)| {
-            let within = if name.is_empty() {
-                field.clone()
-            } else {
-                format!("{name}.{field}")
-            };
-            differing(value, &b[field], &within)
-        }),
-        _ => (a != b).then(|| (name.to_owned(), a.to_string(), b.to_string())),
+fn differing(name: &str, a: &Value, b: &Value) -> Option<(String, String, String)> {
+    if let (Some(a), Some(b)) = (a.as_object(), b.as_object()) {
+        let mut fields = a.iter().filter(|(name, _)| !OWN.contains(&name.as_str()));
+        return fields.find_map(|(name, value)| differing(name, value, b.get(name)?));
     }
+    let text = |value: &Value| value.to_string().trim_matches('"').to_owned();
+    (a != b).then(|| (name.to_owned(), text(a), text(b)))
 }
 
 /// The worst status: failed, then interrupted, then missed.

