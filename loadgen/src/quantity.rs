@@ -24,15 +24,15 @@ pub(crate) fn parse_size(text: &str) -> Result<usize, String> {
     }
 }
 
-/// Reads a length of time: `5s`, `500ms`, `2m`, `1.5s`, `1m30s`, or plain seconds.
+/// Reads a length of time as Ringback's own options take it: `5s`, `500ms`, `2m`, `1.5s`, `1m30s`. A bare number has no
+/// meaning, unless it is zero.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
-    // What is written without a unit is meant in seconds.
-    let parsed = match text.ends_with(|c: char| c.is_ascii_digit()) {
-        true => humantime::parse_duration(&format!("{text}s")),
-        false => humantime::parse_duration(text),
-    };
-    parsed.map_err(|error| match error {
+    let is_bare = text.chars().all(|c| c.is_ascii_digit() || c == '.');
+    humantime::parse_duration(text).map_err(|error| match error {
+        _ if is_bare && !text.is_empty() => {
+            format!("{text} lacks a unit; write {text}s for seconds or {text}ms for milliseconds")
+        }
         humantime::DurationError::UnknownUnit { unit, .. } => {
             format!("unknown unit {unit:?}; write ms, s, m or h")
         }
@@ -108,10 +108,17 @@ mod tests {
     fn durations() {
         assert_eq!(parse_duration("5s"), Ok(Duration::from_secs(5)));
         assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(parse_duration("1.5"), Ok(Duration::from_millis(1500)));
+        assert_eq!(parse_duration("1.5s"), Ok(Duration::from_millis(1500)));
+        assert_eq!(parse_duration("0"), Ok(Duration::ZERO));
         assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
         assert_eq!(parse_duration("1m30s"), Ok(Duration::from_secs(90)));
-        assert_eq!(parse_duration("1m30"), Ok(Duration::from_secs(90)));
+        for bare in ["1", "1.5"] {
+            let right = format!("{bare} lacks a unit; write {bare}s for seconds");
+            assert!(
+                parse_duration(bare).unwrap_err().starts_with(&right),
+                "{bare}"
+            );
+        }
         for wrong in [
             "",
             "s",

@@ -396,7 +396,7 @@ fn bad_arguments_exit_with_2_and_say_what_is_right() {
         ("--threads 0", "at least 1"),
         ("--session-timeout 0s", "give a time"),
         ("--duration 0s", "give a time"),
-        ("--size 2GiB", "at most 4GiB"),
+        ("--size 1GiB", "at most 4GiB"),
         ("--server-pid 2147483647", "cannot be read"),
         ("--cpu 1023", "does not allow"),
     ] {

@@ -283,6 +283,8 @@ fn bad_arguments_exit_with_2_and_say_what_is_right() {
         ("--connections 0", "at least 1"),
         ("--connections 4000000000", "ulimit -Hn"),
         ("--tls-insecure", "needs a wss:// URL"),
+        ("--threads 2", "one thread holds all connections"),
+        ("--cpu 1023", "does not allow"),
     ] {
         let output = command("ws://127.0.0.1:1", arguments).output().unwrap();
         assert_eq!(

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::live::LiveOptions;
+use crate::load::Threads;
 use crate::output::OutputOptions;
 use crate::output::gate::GateOptions;
 use crate::quantity::parse_duration;
@@ -15,6 +16,7 @@ use crate::usage::{UsageError, make_room_for};
 #[derive(Args, Clone, Debug)]
 #[command(
     mut_arg("connections", |arg| arg.default_value("10000").help("Connections to open")),
+    mut_arg("threads", |arg| arg.hide(true)),
     mut_arg("size", |arg| arg.help("Payload of a sample echo")),
     mut_arg("server_pids", |arg| arg.required_unless_present("server_cgroup"))
 )]
@@ -46,6 +48,10 @@ pub struct IdleOptions {
 impl IdleOptions {
     /// Refuses more connections than may be open, and none. The error says what would be right.
     pub fn check(&self) -> Result<(), UsageError> {
+        if self.load.threads != Threads::Auto {
+            let why = "--threads: one thread holds all connections, which do nothing; leave it out";
+            return Err(UsageError(why.to_owned()));
+        }
         make_room_for(self.load.connections)?;
         self.load.check(self.load.exchange.kinds(None), 1)
     }

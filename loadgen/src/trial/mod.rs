@@ -1,8 +1,6 @@
-//! What `compare` and `suite` share: starting servers, running this program as their load generator,
-//! choosing CPUs, and intervals from paired rounds.
-//!
-//! Nothing here measures: every figure comes from a `ringload run|storm|idle|knee` of its own, a process
-//! on CPUs of its own, whose JSON is read back.
+//! What starts servers and ends them, with a free port and their last words, for `compare` and for `ringbench`; and a
+//! load generator as a process of its own for a suite, which goes on for hours beside servers that stay up: what one
+//! measurement leaves behind in its process (memory, threads, CPUs) is gone before the next.
 
 pub mod agenda;
 pub mod generator;

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use console::strip_ansi_codes;
+
 /// Bytes of a process's output that are kept.
 const KEPT_BYTES: usize = 8 << 10;
 
@@ -62,26 +64,12 @@ fn last_line(text: &str) -> Option<String> {
     // Node ends an uncaught error with an empty line and its own version.
     let told = |line: &&str| outermost(line) && !line.starts_with("Node.js v");
     let line = lines().find(told).or_else(|| lines().next())?;
-    let plain: String = strip_escapes(line.trim())
+    let plain: String = strip_ansi_codes(line.trim())
         .chars()
         .filter(|c| !c.is_control())
         .take(SHOWN_CHARS)
         .collect();
     (!plain.is_empty()).then_some(plain)
-}
-
-/// Removes the escape sequences that colour a terminal.
-fn strip_escapes(line: &str) -> String {
-    let mut plain = String::with_capacity(line.len());
-    let mut rest = line;
-    while let Some(at) = rest.find("\x1b[") {
-        plain.push_str(&rest[..at]);
-        let sequence = &rest[at + 2..];
-        let end = sequence.find(|c: char| c.is_ascii_alphabetic());
-        rest = end.map_or("", |end| &sequence[end + 1..]);
-    }
-    plain.push_str(rest);
-    plain
 }
 
 #[cfg(test)]
