@@ -1,115 +1,99 @@
-//! A table of cells, as HTML, as Markdown and for a terminal: written once, so that all say the same.
+//! A table of cells, as HTML, and as Markdown, which a terminal gets as well: written once, so that all say the same.
 
 use maud::{Markup, html};
 
 /// A table.
 pub(super) struct Grid {
-    head: Vec<Column>,
+    /// Titles that begin with `#` are of numbers, which go to the right.
+    head: Vec<String>,
     rows: Vec<Vec<Entry>>,
 }
 
-/// A column.
-struct Column {
-    title: String,
-    is_number: bool,
-}
-
 /// What is in a cell.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Entry {
-    pub(super) text: String,
-    /// Said more quietly behind it: a range.
-    pub(super) aside: String,
-    /// Set off: the row's subject.
-    pub(super) is_strong: bool,
+    text: String,
+    /// Said more quietly below it: an interval, or why it may not be compared.
+    aside: String,
+    /// `ours` and `grey` of the page's style, or nothing. What is grey is in brackets where there is no colour.
+    class: &'static str,
 }
 
 impl Entry {
-    /// Text, without more.
-    pub(super) fn of(text: impl Into<String>) -> Entry {
-        Entry {
-            text: text.into(),
-            ..Entry::default()
-        }
-    }
-
-    /// Text with something quieter behind it.
+    /// Text with something quieter below it.
     pub(super) fn with(text: impl Into<String>, aside: impl Into<String>) -> Entry {
-        Entry {
-            text: text.into(),
-            aside: aside.into(),
-            ..Entry::default()
-        }
+        let (text, aside, class) = (text.into(), aside.into(), "");
+        Entry { text, aside, class }
     }
 
-    /// What is not known.
-    pub(super) fn unknown() -> Entry {
-        Entry::of("–")
+    /// The same in another style.
+    pub(super) fn classed(self, class: &'static str) -> Entry {
+        Entry { class, ..self }
+    }
+
+    /// What is not known is a dash, never 0.
+    pub(super) fn known(entry: Option<impl Into<Entry>>) -> Entry {
+        entry.map_or_else(|| Entry::from("–"), Into::into)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.text.is_empty() || self.text == "–"
+    }
+}
+
+impl<T: Into<String>> From<T> for Entry {
+    fn from(text: T) -> Entry {
+        Entry::with(text, "")
     }
 }
 
 impl Grid {
-    /// An empty table. Titles that begin with `#` are of numbers, which go to the right.
-    pub(super) fn new(titles: &[&str]) -> Grid {
-        let column = |title: &&str| Column {
-            title: title.trim_start_matches('#').to_owned(),
-            is_number: title.starts_with('#'),
-        };
-        Grid {
-            head: titles.iter().map(column).collect(),
-            rows: Vec::new(),
-        }
+    /// A table without rows.
+    pub(super) fn new<T: Into<String>>(titles: impl IntoIterator<Item = T>) -> Grid {
+        let head = titles.into_iter().map(T::into).collect();
+        Grid { head, rows: vec![] }
     }
 
     /// Appends a row.
-    pub(super) fn row(&mut self, entries: Vec<Entry>) {
-        self.rows.push(entries);
+    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = impl Into<Entry>>) {
+        self.rows.push(cells.into_iter().map(Into::into).collect());
     }
 
-    /// Whether there is no row.
-    pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
-    /// Leaves out columns in which nothing is known.
+    /// Leaves out columns in which nothing is known, but the first.
     pub(super) fn without_empty_columns(mut self) -> Grid {
-        let is_empty = |entry: &Entry| entry.text.is_empty() || entry.text == "–";
-        let kept: Vec<bool> = (0..self.head.len())
-            .map(|at| {
-                at == 0
-                    || self
-                        .rows
-                        .iter()
-                        .any(|row| row.get(at).is_some_and(|cell| !is_empty(cell)))
-            })
-            .collect();
-        let keep = |at: usize| kept.get(at).copied().unwrap_or(true);
-        self.head = filter(self.head, keep);
-        self.rows = self.rows.into_iter().map(|row| filter(row, keep)).collect();
+        for at in (1..self.head.len()).rev() {
+            if self.rows.iter().all(|row| row[at].is_empty()) {
+                self.head.remove(at);
+                self.rows.iter_mut().for_each(|row| drop(row.remove(at)));
+            }
+        }
         self
+    }
+
+    fn is_number(&self, at: usize) -> bool {
+        self.head[at].starts_with('#')
+    }
+
+    /// The style of a column.
+    fn side(&self, at: usize) -> &'static str {
+        if self.is_number(at) { "n" } else { "" }
+    }
+
+    fn titles(&self) -> impl Iterator<Item = &str> {
+        self.head.iter().map(|title| title.trim_start_matches('#'))
     }
 
     /// As HTML, in a box that scrolls sideways by itself.
     pub(super) fn html(&self) -> Markup {
-        let class = |at: usize| {
-            let is_number = self.head.get(at).is_some_and(|column| column.is_number);
-            is_number.then_some("n")
-        };
         html! {
             div.scroll tabindex="0" {
                 table {
-                    thead {
-                        tr {
-                            @for (at, column) in self.head.iter().enumerate() {
-                                th scope="col" class=[class(at)] { (column.title) }
-                            }
-                        }
-                    }
+                    thead { tr { @for (at, title) in self.titles().enumerate() { th class=(self.side(at)) scope="col" { (title) } } } }
                     tbody {
                         @for row in &self.rows {
-                            tr class=[row.iter().any(|entry| entry.is_strong).then_some("ours")] {
+                            tr {
                                 @for (at, entry) in row.iter().enumerate() {
-                                    td class=[class(at)] {
+                                    td class={ (self.side(at)) " " (entry.class) } {
                                         (entry.text)
                                         @if !entry.aside.is_empty() { " " span.aside { (entry.aside) } }
                                     }
@@ -122,63 +106,31 @@ impl Grid {
         }
     }
 
-    /// As columns for a terminal, without what is said more quietly.
-    pub(super) fn text(&self) -> String {
-        let titles = self.head.iter().map(|column| &column.title[..]);
-        let mut lines: Vec<Vec<&str>> = vec![titles.collect()];
-        let rows = self.rows.iter();
-        lines.extend(rows.map(|row| row.iter().map(|entry| &entry.text[..]).collect()));
-        let width = |at: usize| {
-            let cells = lines.iter().filter_map(|line| line.get(at));
-            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    /// As a table of Markdown; of each text what `clean` makes of it.
+    pub(super) fn markdown(&self, clean: fn(&str) -> String) -> String {
+        let cell = |entry: &Entry| {
+            let (text, aside) = (clean(&entry.text), clean(&entry.aside));
+            let is_grey = entry.class == "grey";
+            let text = if is_grey { format!("({text})") } else { text };
+            [text, aside].join(" ").trim_end().to_owned()
         };
-        let widths: Vec<usize> = (0..self.head.len()).map(width).collect();
-        let line = |cells: &Vec<&str>| {
-            let columns = cells.iter().zip(&self.head).zip(&widths);
-            let padded = columns.map(|((cell, column), &width)| match column.is_number {
-                true => format!("{cell:>width$}"),
-                false => format!("{cell:<width$}"),
-            });
-            let text = padded.collect::<Vec<_>>().join("  ");
-            format!("{}\n", text.trim_end())
+        let rule = |at| if self.is_number(at) { "--:" } else { "---" }.to_owned();
+        let mut lines: Vec<Vec<String>> = vec![
+            self.titles().map(clean).collect(),
+            (0..self.head.len()).map(rule).collect(),
+        ];
+        lines.extend(self.rows.iter().map(|row| row.iter().map(cell).collect()));
+        let width = |at: usize| lines.iter().map(|line| line[at].chars().count()).max();
+        let widths: Vec<usize> = (0..self.head.len()).filter_map(width).collect();
+        let line = |cells: &Vec<String>| {
+            let cells = cells.iter().zip(&widths);
+            let padded: Vec<String> = cells
+                .map(|(cell, width)| format!("{cell:width$}"))
+                .collect();
+            format!("| {} |\n", padded.join(" | "))
         };
         lines.iter().map(line).collect()
     }
-
-    /// As a table of GitHub's Markdown.
-    pub(super) fn markdown(&self) -> String {
-        let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-        let mut text = line(
-            self.head
-                .iter()
-                .map(|column| escape(&column.title))
-                .collect(),
-        );
-        let rule = |column: &Column| if column.is_number { "--:" } else { "---" }.to_owned();
-        text.push_str(&line(self.head.iter().map(rule).collect()));
-        for row in &self.rows {
-            let cell = |entry: &Entry| {
-                let mut text = escape(&entry.text);
-                if entry.is_strong {
-                    text = format!("**{text}**");
-                }
-                if !entry.aside.is_empty() {
-                    text = format!("{text} {}", escape(&entry.aside));
-                }
-                text
-            };
-            text.push_str(&line(row.iter().map(cell).collect()));
-        }
-        text
-    }
-}
-
-fn filter<T>(items: Vec<T>, keep: impl Fn(usize) -> bool) -> Vec<T> {
-    let numbered = items.into_iter().enumerate();
-    numbered
-        .filter(|(at, _)| keep(*at))
-        .map(|(_, item)| item)
-        .collect()
 }
 
 /// Text that Markdown takes for nothing but text.
@@ -191,10 +143,7 @@ pub(super) fn escape(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             // A mention would write to somebody.
             '@' => out.push_str("&#64;"),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '#' => {
-                out.push('\\');
-                out.push(character);
-            }
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '#' => out.extend(['\\', character]),
             character if character.is_control() => out.push(' '),
             character => out.push(character),
         }
@@ -202,53 +151,39 @@ pub(super) fn escape(text: &str) -> String {
     out
 }
 
+/// Text that a terminal takes for nothing but text.
+pub(super) fn without_controls(text: &str) -> String {
+    text.replace(char::is_control, " ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn both_forms_hold_every_cell_and_no_markup_of_the_cells_own() {
-        let mut grid = Grid::new(&["Server", "#Rate"]);
-        grid.row(vec![
-            Entry::of("<b>|`x`\n[y](z) @all"),
-            Entry::with("1,000", "(900–1,100)"),
-        ]);
+    fn every_form_holds_every_cell_and_no_markup_of_the_cells_own() {
+        let mut grid = Grid::new(["Server", "#Rate"]);
+        let rate = Entry::with("1,000", "(900–1,100)");
+        grid.row([Entry::from("<b>|`x`\n[y](z) @all"), rate.clone()]);
+        grid.row([Entry::from("b"), rate.classed("grey")]);
         let html = grid.html().into_string();
-        assert!(
-            html.contains("&lt;b&gt;|`x`\n[y](z) @all") && !html.contains("<b>"),
-            "{html}"
-        );
-        assert!(
-            html.contains("(900–1,100)") && html.contains("class=\"n\""),
-            "{html}"
-        );
-        let markdown = grid.markdown();
-        assert_eq!(markdown.lines().count(), 3, "{markdown}");
-        assert!(
-            markdown.contains("&lt;b&gt;\\|\\`x\\` \\[y\\](z) &#64;all | 1,000 (900–1,100) |"),
-            "{markdown}"
-        );
-    }
-
-    #[test]
-    fn a_terminal_gets_columns() {
-        let mut grid = Grid::new(&["Server", "#p50"]);
-        grid.row(vec![Entry::of("x"), Entry::with("104 µs", "(90–120 µs)")]);
-        grid.row(vec![Entry::of("longer one"), Entry::unknown()]);
-        let text = "Server         p50\nx           104 µs\nlonger one       –\n";
-        assert_eq!(grid.text(), text);
+        assert!(html.contains("&lt;b&gt;|`x`\n[y](z) @all"), "{html}");
+        assert!(!html.contains("<b>"), "{html}");
+        assert!(html.contains("<td class=\"n grey\">1,000"), "{html}");
+        let markdown = grid.markdown(escape);
+        assert_eq!(markdown.lines().count(), 4, "{markdown}");
+        let row = "&lt;b&gt;\\|\\`x\\` \\[y\\](z) &#64;all | 1,000 (900–1,100)";
+        assert!(markdown.contains(row), "{markdown}");
+        assert!(markdown.contains("| (1,000) (900–1,100) |"), "{markdown}");
     }
 
     #[test]
     fn columns_without_a_value_go() {
-        let mut grid = Grid::new(&["Server", "#A", "#B"]);
-        grid.row(vec![Entry::of("x"), Entry::unknown(), Entry::of("1")]);
-        grid.row(vec![Entry::of("y"), Entry::unknown(), Entry::unknown()]);
-        let markdown = grid.without_empty_columns().markdown();
-        assert!(markdown.starts_with("| Server | B |\n"), "{markdown}");
-        assert!(
-            markdown.contains("| x | 1 |") && markdown.contains("| y | – |"),
-            "{markdown}"
-        );
+        let mut grid = Grid::new(["Server", "#A", "#B"]);
+        grid.row([Entry::from("x"), Entry::known(None::<&str>), "1".into()]);
+        grid.row(["y", "–", "–"]);
+        let text = grid.without_empty_columns().markdown(without_controls);
+        let table = "| Server | B   |\n| ---    | --: |\n| x      | 1   |\n| y      | –   |\n";
+        assert_eq!(text, table);
     }
 }

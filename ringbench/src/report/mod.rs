@@ -1,25 +1,23 @@
-//! `ringbench report`: one page and a summary of a suite's results.
+//! `ringbench report`: one page of a suite's results, or of two, as HTML and as Markdown.
 //!
 //! ```text
-//! input (files, as far as they are there) ── figures (rounds, added histograms) ── view
-//!                                                        │
-//!                          plot (SVG) ── page (HTML), summary (Markdown), compare (both)
+//! suite::document (archive) ── view (rounds, intervals, classes; figures says what there is)
+//!                                │
+//!                    page, compare (what is said) ── content (blocks) ── grid, plot
 //! ```
 //!
 //! Everything that comes from a file is text and stays text: it is escaped where it is written.
 
 mod compare;
-mod documents;
+mod content;
 mod figures;
 mod grid;
-mod input;
 mod page;
 mod plot;
-mod summary;
-mod tables;
+#[cfg(test)]
+mod tests;
 mod view;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -27,119 +25,83 @@ use anyhow::Context;
 use ringload::output::document::Status;
 use ringload::output::{print, tell};
 
-use self::input::Results;
-use self::view::View;
+use self::content::Page;
+use self::grid::without_controls;
+use self::view::{Table, View};
 use crate::options::report::ReportOptions;
+use crate::suite::document::Archive;
+
+/// Figures that a terminal has room for.
+const COLUMNS: usize = 4;
+
+/// Below the tables of a terminal.
+const HINT: &str = "What is in brackets may not be compared; ? settles nothing.";
 
 /// Renders and writes; says where.
 pub(crate) fn run(options: &ReportOptions) -> anyhow::Result<Status> {
     options.check()?;
-    // The last is the only one, or of two the later.
-    let results = options
-        .directories
-        .last()
-        .expect("at least one is required");
-    let out = options.out.as_ref().unwrap_or(results);
-    let rendered = match &options.directories[..] {
-        [earlier, later] => render_comparison(earlier, later)?,
-        _ => render(results)?,
+    let archives = options.directories.iter().map(|path| Archive::read(path));
+    let archives = archives.collect::<anyhow::Result<Vec<Archive>>>()?;
+    let views: Vec<View<'_>> = archives.iter().map(View::of).collect();
+    // Of two results the page goes to the later.
+    let (Some(results), Some(view)) = (options.directories.last(), views.last()) else {
+        anyhow::bail!("give a directory");
     };
-    rendered.write(out)?;
-    let page = out.join(&rendered.page);
-    print(&format!("{}{}\n", rendered.tables, page.display()))?;
-    for note in &rendered.missing {
-        tell(format_args!("note: {note}"));
-    }
+    let beside = if results.is_dir() {
+        Some(&**results)
+    } else {
+        results.parent()
+    };
+    let out = options.out.as_deref().or(beside).unwrap_or(results);
+    let (tables, page) = match &views[..] {
+        [earlier, later] => {
+            let page = compare::compare(earlier, later);
+            (
+                String::new(),
+                write(out, ["compare.html", "compare.md"], &page)?,
+            )
+        }
+        _ => report(view, out)?,
+    };
+    print(&format!("{tables}{}\n", page.display()))?;
+    let missing = views.iter().flat_map(|view| &view.missing);
+    missing.for_each(|note| tell(format_args!("note: {note}")));
     Ok(Status::Ok)
 }
 
 /// Renders a results directory into itself: the figures for a terminal, and where the page is.
 pub(crate) fn make(directory: &Path) -> anyhow::Result<(String, PathBuf)> {
-    let rendered = render(directory)?;
-    rendered.write(directory)?;
-    Ok((rendered.tables, directory.join(rendered.page)))
+    let archive = Archive::read(directory)?;
+    report(&View::of(&archive), directory)
 }
 
-/// A finished report.
-struct Rendered {
-    /// The name of the page among the files.
-    page: String,
-    /// Contents by name.
-    files: BTreeMap<String, String>,
-    /// The figures for a terminal.
-    tables: String,
-    /// What is missing or could not be read; the page says so too.
-    missing: Vec<String>,
-}
-
-impl Rendered {
-    /// Writes all files into `directory`, which is made if it is not there.
-    fn write(&self, directory: &Path) -> anyhow::Result<()> {
-        fs::create_dir_all(directory)
-            .with_context(|| format!("making the directory {}", directory.display()))?;
-        for (name, text) in &self.files {
-            let path = directory.join(name);
-            fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
-        }
-        Ok(())
+/// The same of one suite: its page, and a picture of its first workload for those who show one.
+fn report(view: &View<'_>, out: &Path) -> anyhow::Result<(String, PathBuf)> {
+    let page = write(out, ["report.html", "summary.md"], &page::page(view))?;
+    if let Some(plot) = view.tables.iter().find_map(|table| page::bars(view, table)) {
+        fs::write(out.join("main.svg"), plot.standalone()).context("writing main.svg")?;
     }
+    Ok((tables(view), page))
 }
 
-/// Renders a results directory: the page, the summary, and its plots as files.
-fn render(directory: &Path) -> anyhow::Result<Rendered> {
-    let results = Results::read(directory)?;
-    let view = View::of(&results);
-    let mut files = BTreeMap::new();
-    for table in &view.tables {
-        for figure in view.figures(table) {
-            let plot = figure.alone.as_ref().unwrap_or(&figure.plot);
-            files.insert(unused(&files, &figure.file), plot.standalone());
-        }
+/// Writes both forms of a page; says where the first is.
+fn write(out: &Path, [html, markdown]: [&str; 2], page: &Page) -> anyhow::Result<PathBuf> {
+    fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
+    for (name, text) in [(html, page.html()), (markdown, page.markdown())] {
+        fs::write(out.join(name), text).with_context(|| format!("writing {name}"))?;
     }
-    if let Some(figure) = view
-        .main()
-        .and_then(|table| view.bars(table, figures::Metric::Cpu))
-    {
-        files.insert("main.svg".to_owned(), figure.plot.standalone());
-    }
-    let tables = view.tables.iter().map(|table| {
-        let title = &table.workload.title;
-        format!("{title}\n{}\n", tables::figures(&view, table).text())
-    });
-    let tables = tables.collect();
-    files.insert("report.html".to_owned(), page::page(&view));
-    files.insert("summary.md".to_owned(), summary::summary(&view));
-    Ok(Rendered {
-        page: "report.html".to_owned(),
-        files,
-        tables,
-        missing: view.missing,
-    })
+    Ok(out.join(html))
 }
 
-/// A name for a plot that no other has: names of workloads may differ in more than file names can.
-fn unused(files: &BTreeMap<String, String>, stem: &str) -> String {
-    let mut name = format!("{stem}.svg");
-    let mut number = 2;
-    while files.contains_key(&name) {
-        name = format!("{stem}-{number}.svg");
-        number += 1;
-    }
-    name
-}
-
-/// Renders two results side by side.
-fn render_comparison(earlier: &Path, later: &Path) -> anyhow::Result<Rendered> {
-    let (earlier, later) = (Results::read(earlier)?, Results::read(later)?);
-    let (earlier, later) = (View::of(&earlier), View::of(&later));
-    let comparison = compare::compare(&earlier, &later);
-    Ok(Rendered {
-        page: "compare.html".to_owned(),
-        files: BTreeMap::from([
-            ("compare.html".to_owned(), comparison.html),
-            ("compare.md".to_owned(), comparison.markdown),
-        ]),
-        tables: String::new(),
-        missing: [earlier.missing, later.missing].concat(),
-    })
+/// The figures of every workload for a terminal, the best first.
+fn tables(view: &View<'_>) -> String {
+    let table = |table: &Table<'_>| {
+        let figures = page::figures(table, COLUMNS).markdown(without_controls);
+        format!("{}\n{figures}\n", without_controls(&table.workload.title))
+    };
+    view.tables
+        .iter()
+        .map(table)
+        .chain([format!("{HINT}\n")])
+        .collect()
 }

@@ -1,394 +1,389 @@
-//! The HTML page: one file that needs no network and runs no script.
+//! What a report says of one suite.
 
-use std::fmt::Write as _;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::iter::once;
 
-use maud::{Markup, html};
-use ringload::output::page::{frame, palette, theme};
+use itertools::Itertools as _;
+use ringload::assess::estimate::Estimate;
+use serde_json::{Value, json};
 
-use super::figures::{Cell, Kind, Metric};
-use super::plot::Look;
-use super::tables;
-use super::view::{Family, Figure, View};
+use super::content::{Block, Page};
+use super::figures::{Unit, capacity, disturbances};
+use super::grid::{Entry, Grid};
+use super::plot::{self, Curve, Plot, Points};
+use super::view::{Figure, Row, Table, View, is_whole};
+use crate::suite::document::{Archive, ServerEntry, ServerStatus};
 
 /// How to read the figures.
-pub(super) const LEGEND: &str = "\
-Figures are the median of the rounds with, in brackets, the smallest and the largest. Percentiles are of all \
-rounds together: their histograms are added, never averaged. Latency at saturation is what a message waited in \
-that closed loop; at a fixed rate it counts from when the message was due. CPU is the server's own, user and \
-system. A ratio is taken inside a round: the geometric mean of the rounds with, in brackets, its interval. ? marks one \
-that is unresolved, which is not a result: 1 lies in its interval, or there are fewer than 6 rounds. The intervals are \
-Student's, widened so that all of the report hold at once 95 times in 100.";
+const LEGEND: &str = include_str!("legend.txt");
 
-/// What the verdicts mean.
-pub(super) const VERDICTS: [(&str, &str); 6] = [
-    (
-        "server-bound",
-        "the server had nothing left and the generator had: the figures are the server's",
-    ),
-    (
-        "generator-bound",
-        "the generator had nothing left: throughput is a lower bound, CPU per message holds",
-    ),
-    (
-        "load-bound",
-        "both had time left: the load that was asked for set the pace",
-    ),
-    (
-        "noisy",
-        "others took part, or the halves of the window disagree: compare CPU per message only",
-    ),
-    (
-        "invalid",
-        "something went wrong: not a result, and not counted",
-    ),
-    ("unobserved", "the server's CPU time is not known"),
+/// What `ringbench suite` was called with, in the environment.
+const CALLED: &str = "environment.command_line";
+
+/// Percentiles that are drawn, as the share of values beyond them, and how many values that must be.
+const BEYOND: [(&str, f64); 6] = [
+    ("p50", 0.5),
+    ("p90", 0.1),
+    ("p99", 0.01),
+    ("p99.9", 0.001),
+    ("p99.99", 0.0001),
+    ("p99.999", 0.00001),
 ];
+const BEYOND_MIN: f64 = 10.0;
 
-/// The whole page.
-pub(super) fn page(view: &View<'_>) -> String {
-    let suite = &view.results.suite;
-    let families = view.families();
-    let body = html! {
-        header {
-            (theme())
-            h1 { (suite.title) }
-            p.quiet { (circumstances(view)) }
-        }
-        main {
-            (missing(view))
-            (headline(view))
-            nav aria-label="Contents" {
-                ul {
-                    @for (at, family) in families.iter().enumerate() {
-                        li { a href={ "#w" (at + 1) } { (family.title) } }
-                    }
-                    li { a href="#servers" { "Servers" } }
-                    li { a href="#verdicts" { "Verdicts" } }
-                    li { a href="#environment" { "Environment" } }
-                    li { a href="#commands" { "Commands" } }
-                }
-            }
-            p { (LEGEND) }
-            (switches(view))
-            @for (at, family) in families.iter().enumerate() {
-                (section(view, family, at + 1))
-            }
-            (servers(view))
-            (verdicts(view))
-            (environment(view))
-            (commands(view))
-        }
-        footer {
-            p { "Made by ringbench " (env!("CARGO_PKG_VERSION")) " from " code { (view.results.name) } "." }
-        }
-    };
-    frame(&suite.title, &switch_rules(view), &body)
+/// Curves in one drawing, the reference besides: more are not told apart.
+const CURVES_MAX: usize = 7;
+
+/// The whole report.
+pub(super) fn page(view: &View<'_>) -> Page {
+    let suite = &view.archive.suite;
+    let circumstances = circumstances(view.archive);
+    let behind = view.references().into_iter();
+    let behind = behind.filter_map(|server| behind_the_best(view, server));
+    let mut lead = once(fastest(view)).chain(behind).chain([disturbed(view)]);
+    let lead = lead.join(" ");
+    let mut blocks = vec![Block::Lead(lead.clone())];
+    if let Some(prediction) = &suite.prediction {
+        let mut grid = Grid::new(["Predicted before the run", "What came of it"]);
+        grid.row([prediction, &lead]);
+        blocks = vec![Block::Table(grid)];
+    }
+    let servers = suite.servers.iter();
+    let skipped = servers.filter(|server| server.status != ServerStatus::Ok);
+    let skipped = skipped.map(|server| {
+        let reason = server.reason.as_deref().unwrap_or("no reason was given");
+        format!("{} ({}): {reason}", server.title, server.status.name())
+    });
+    blocks.extend([
+        Block::Table(overview(view)),
+        Block::List("Skipped", skipped.collect()),
+        Block::List("Went wrong", suite.failures.clone()),
+        Block::List("Notes", [&suite.notes[..], &view.missing].concat()),
+        Block::Text(LEGEND.to_owned()),
+    ]);
+    let called = circumstances.get(CALLED).map_or("", |words| words);
+    let tables = view.tables.iter();
+    blocks.extend(tables.flat_map(|table| section(view, table, called)));
+    let mut properties = Grid::new(["Property", "Value"]);
+    circumstances
+        .iter()
+        .for_each(|(path, value)| properties.row([path, value]));
+    blocks.push(Block::Heading("Servers and environment".to_owned()));
+    blocks.push(Block::Table(properties));
+    let finished = suite.finished.as_deref().unwrap_or("no end");
+    let machine = ["environment.cpu.model", "environment.kernel"];
+    let machine = machine
+        .into_iter()
+        .filter_map(|path| circumstances.get(path));
+    let under = once(&format!("{} to {finished}", suite.started))
+        .chain(machine)
+        .join(" · ");
+    Page::new(suite.title.clone(), under, blocks)
 }
 
-fn circumstances(view: &View<'_>) -> String {
-    let suite = &view.results.suite;
-    // Without a suite.json nothing of it is known.
-    let is_begun = !suite.started.is_empty();
-    let property = |path: &str| {
-        let rows = tables::flatten(view.results.environment.as_ref()?);
-        rows.into_iter()
-            .find(|(name, _)| name == path)
-            .map(|(_, value)| value)
-    };
-    let parts = [
-        is_begun.then(|| match &suite.finished {
-            Some(finished) => format!("measured from {} to {finished}", suite.started),
-            None => format!("begun {}, not finished", suite.started),
-        }),
-        property("cpu.model"),
-        property("kernel"),
-        is_begun.then(|| format!("{} rounds, interleaved in random order", suite.rounds)),
-        is_begun.then(|| format!("seed {}", suite.seed)),
+/// In how many workloads each server is of the fastest class.
+fn fastest(view: &View<'_>) -> String {
+    let is_told = |table: &&Table<'_>| table.rows.iter().any(|row| row.class == Some(2));
+    let told: Vec<&Table<'_>> = view.tables.iter().filter(is_told).collect();
+    let counts = view.archive.suite.servers.iter().filter_map(|server| {
+        let classes = told
+            .iter()
+            .filter_map(|table| table.row(&server.name)?.class);
+        let (first, others): (Vec<_>, Vec<_>) = classes.partition(|class| *class == 1);
+        let (first, all) = (first.len(), first.len() + others.len());
+        (all > 0).then(|| (first, format!("{} in {first} of {all}", server.title)))
+    });
+    let counts = counts.sorted_by_key(|(first, _)| Reverse(*first));
+    let counts = counts.map(|(_, text)| text).join(", ");
+    let (told, all) = (told.len(), view.tables.len());
+    match told {
+        0 => format!("None of {all} workloads tells the servers' speed apart."),
+        _ => format!(
+            "{told} of {all} workloads tell the servers' speed apart. Of the fastest class are {counts}."
+        ),
+    }
+}
+
+/// How far a server is behind the best, over all workloads.
+fn behind_the_best(view: &View<'_>, server: &ServerEntry) -> Option<String> {
+    let ratios = view.tables.iter().filter_map(|table| {
+        let ratio = table
+            .row(&server.name)?
+            .first()?
+            .to(table.rows.first()?.first()?, 1);
+        Some(ratio?.ratio)
+    });
+    let (least, most) = ratios.minmax().into_option()?;
+    let [least, most] = [least, most].map(times);
+    Some(format!(
+        "{} takes {least} to {most} times as much as the best, by workload.",
+        server.title
+    ))
+}
+
+/// How many rounds have findings that forbid comparing, by what was found.
+fn disturbed(view: &View<'_>) -> String {
+    let runs = &view.archive.runs;
+    let whole = runs.iter().filter(|run| is_whole(run));
+    let found: Vec<Vec<_>> = whole.map(disturbances).collect();
+    let names = found
+        .iter()
+        .flatten()
+        .counts_by(|finding| finding.id.name());
+    let names = names.into_iter().sorted();
+    let names = names
+        .map(|(name, count)| format!(", {name} in {count}"))
+        .join("");
+    let (all, failed) = (runs.len(), runs.len() - found.len());
+    let count = found.iter().filter(|found| !found.is_empty()).count();
+    format!(
+        "Of {all} rounds {count} were disturbed, so that not all their figures may be compared{names}; {failed} failed."
+    )
+}
+
+/// Workload by workload: the best, what the reference and its variants take by that, and who is as fast.
+fn overview(view: &View<'_>) -> Grid {
+    let references = view.references();
+    let by = references
+        .iter()
+        .map(|server| format!("#{}, by the best", server.title));
+    let head = ["Workload", "#Best"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(by);
+    let mut grid = Grid::new(head.chain(["Fastest class", "#Disturbed"].map(str::to_owned)));
+    for table in &view.tables {
+        let Some(best) = table.rows.first() else {
+            continue;
+        };
+        let figure = best.first();
+        let text = figure.map(|figure| table.unit(0).text(figure.value));
+        let beside = references.iter().map(|server| {
+            let those = table.row(&server.name)?.first()?;
+            Some(shown(&those.to(figure?, references.len())?))
+        });
+        let class = table.rows.iter().filter(|row| row.class == Some(1));
+        let class = class.map(|row| &row.server.title).join(", ");
+        let runs: usize = table.rows.iter().map(|row| row.runs.len()).sum();
+        let disturbed: usize = table.rows.iter().map(Row::disturbed).sum();
+        let mut cells = vec![Entry::from(&table.workload.title)];
+        cells.push(Entry::with(text.unwrap_or_default(), &best.server.title));
+        cells.extend(beside.map(Entry::known));
+        cells.extend([class, format!("{disturbed} of {runs}")].map(Entry::from));
+        grid.row(cells);
+    }
+    grid.without_empty_columns()
+}
+
+/// One workload: its pictures, its table and how to repeat it.
+fn section(view: &View<'_>, table: &Table<'_>, called: &str) -> Vec<Block> {
+    let workload = table.workload;
+    let mut blocks = vec![Block::Heading(workload.title.clone())];
+    let runs = table.rows.iter().flat_map(|row| &row.runs);
+    if let Some(found) = runs.filter_map(|run| capacity(run)).next() {
+        blocks.push(Block::Text(format!("Objective: {}.", found.objective)));
+    }
+    let pictures = [
+        bars(view, table),
+        percentiles(view, table),
+        searches(view, table),
     ];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
+    blocks.push(Block::Pictures(pictures.into_iter().flatten().collect()));
+    blocks.push(Block::Table(figures(table, usize::MAX)));
+    let mut words = called.split(' ');
+    if let Some(file) = words.find(|word| word.ends_with(".toml")) {
+        let seed = view.archive.suite.seed.to_string();
+        let options = ["--only", &workload.name, "--seed", &seed];
+        let words = ["ringbench", "suite", file].into_iter().chain(options);
+        blocks.extend(shlex::try_join(words).ok().map(Block::Command));
+    }
+    blocks
 }
 
-/// What a reader must know first.
-fn missing(view: &View<'_>) -> Markup {
-    let notes = view.results.suite.notes.iter().chain(&view.missing);
-    let notes: Vec<&String> = notes.collect();
-    let failed = tables::failed(view);
-    let skipped = tables::skipped(view);
-    html! {
-        @if !notes.is_empty() || !failed.is_empty() || !skipped.is_empty() {
-            section.notes aria-label="Notes" {
-                @for (title, lines) in [("Skipped", &skipped), ("Without figures", &failed)] {
-                    @if !lines.is_empty() {
-                        h3 { (title) }
-                        ul { @for line in lines { li { (line) } } }
-                    }
-                }
-                @if !notes.is_empty() {
-                    h3 { "Notes" }
-                    ul { @for note in notes { li { (note) } } }
-                }
-            }
-        }
+/// `columns` figures of one workload, a row a server, the best first.
+pub(super) fn figures(table: &Table<'_>, columns: usize) -> Grid {
+    let columns = 0..table.kind.metrics.len().min(columns);
+    let titles = columns
+        .clone()
+        .map(|at| format!("#{}", table.kind.title(at)));
+    let counts = ["#Rounds", "#Disturbed", "#Failed"].map(str::to_owned);
+    let mut grid = Grid::new(once("Server".to_owned()).chain(titles).chain(counts));
+    for row in &table.rows {
+        let class = match row.class {
+            Some(class) => format!("class {class}"),
+            None if row.is_limit() => "no WebSocket".to_owned(),
+            None => "no class".to_owned(),
+        };
+        let style = if row.is_ours() { "ours" } else { "" };
+        let server = Entry::with(&row.server.title, class).classed(style);
+        let figures = columns.clone().map(|at| {
+            let figure = row.figures[at].as_ref();
+            Entry::known(figure.map(|figure| entry(table.unit(at), figure)))
+        });
+        let counts = [row.runs.len(), row.disturbed(), row.failed];
+        let counts = counts.map(|it| Entry::known((it > 0).then(|| it.to_string())));
+        grid.row(once(server).chain(figures).chain(counts));
+    }
+    grid.without_empty_columns()
+}
+
+/// A figure with its ratio; or grey, with what forbids comparing it.
+pub(super) fn entry(unit: Unit, figure: &Figure) -> Entry {
+    let text = unit.text(figure.value);
+    match &figure.why_not {
+        Some(why) => Entry::with(text, why).classed("grey"),
+        None => Entry::with(text, figure.ratio.as_ref().map_or_else(String::new, shown)),
     }
 }
 
-/// What came out, in a sentence for each of the project's own servers, and the plot that shows it.
-fn headline(view: &View<'_>) -> Markup {
-    let Some(table) = view.main() else {
-        return html! { p.lead { "There is no run with figures of the server's CPU time." } };
+/// A ratio with its interval; `?` if it settles nothing.
+fn shown(ratio: &Estimate) -> String {
+    let mark = if ratio.is_resolved() { "" } else { " ?" };
+    let [ratio, low, high] = [ratio.ratio, ratio.low, ratio.high].map(times);
+    format!("{ratio}× ({low}–{high}){mark}")
+}
+
+/// A ratio to two decimals, of a small one two digits that say something: 1.06, 0.39, 0.039.
+fn times(ratio: f64) -> String {
+    let is_small = ratio > 0.0 && ratio < 0.1;
+    let zeros = if is_small { -ratio.log10() } else { 0.0 };
+    format!("{ratio:.*}", 2 + zeros as usize)
+}
+
+/// Bars of the first figure, in the order of the table.
+pub(super) fn bars(view: &View<'_>, table: &Table<'_>) -> Option<Plot> {
+    let reference = table.row(view.reference).and_then(Row::first);
+    let bars = table.rows.iter().filter_map(|row| {
+        let figure = row.first()?;
+        let interval = figure.ratio.zip(reference);
+        let interval = interval.map(|(ratio, of)| [ratio.low * of.value, ratio.high * of.value]);
+        let color = if row.is_ours() {
+            "var(--s1)"
+        } else {
+            "var(--s6)"
+        };
+        let color = if figure.why_not.is_some() {
+            "var(--grid)"
+        } else {
+            color
+        };
+        Some((&*row.server.title, figure.value, interval, color))
+    });
+    let title = format!("{}: {}", table.workload.title, table.kind.title(0));
+    plot::bars(title, table.unit(0), &bars.collect::<Vec<_>>())
+}
+
+/// Curves of the best rows and of the reference.
+fn curves<'t>(
+    view: &View<'_>,
+    table: &'t Table<'_>,
+    points: impl Fn(&Row<'_>) -> Option<Points>,
+) -> Vec<Curve<'t>> {
+    let rows = table.rows.iter().enumerate();
+    let drawn = rows.filter(|(at, row)| *at < CURVES_MAX || row.server.name == view.reference);
+    let curves = drawn.filter_map(|(_, row)| {
+        let points = points(row).filter(|points| !points.is_empty())?;
+        Some((&*row.server.title, row.number, points))
+    });
+    curves.collect()
+}
+
+/// Latency by percentile.
+fn percentiles(view: &View<'_>, table: &Table<'_>) -> Option<Plot> {
+    let places = || {
+        BEYOND
+            .iter()
+            .enumerate()
+            .map(|(at, beyond)| (at as f64, beyond))
     };
-    let lines = sentences(view);
-    html! {
-        @for line in &lines { p.lead { (line) } }
-        @if let Some(figure) = view.bars(table, Metric::Cpu) {
-            div.figures { (draw(view, &figure)) }
-        }
-    }
-}
-
-/// What came out for each of the project's own servers.
-pub(super) fn sentences(view: &View<'_>) -> Vec<String> {
-    let Some(table) = view.main() else {
-        return Vec::new();
-    };
-    let line = |number: usize, cell: &Cell<'_>| {
-        let cpu = cell.spread(Metric::Cpu)?;
-        let server = &view.server(number).title;
-        let mut line = format!(
-            "{}: {server} takes {} of CPU per {}",
-            table.workload.title,
-            Metric::Cpu.text(cpu.median),
-            table.kind.unit()
-        );
-        if let Some(ratio) = view.ratio(table, Metric::Cpu, number) {
-            let baseline = view
-                .baseline
-                .map_or("", |number| view.server(number).title.as_str());
-            let (times, low, high) = (ratio.ratio, ratio.low, ratio.high);
-            // Writing to a string cannot fail.
-            let _ = write!(
-                line,
-                ", {times:.2} ({low:.2}–{high:.2}) times what {baseline} does"
-            );
-            if !ratio.is_resolved() {
-                line.push_str("; unresolved");
-            }
-        }
-        Some(format!("{line}."))
-    };
-    let ours = table
-        .cells
-        .iter()
-        .filter(|(number, _)| view.is_ours(**number));
-    ours.filter_map(|(number, cell)| line(*number, cell))
-        .collect()
-}
-
-/// Switches for the curves of each server.
-fn switches(view: &View<'_>) -> Markup {
-    html! {
-        @if has_curves(view) {
-            fieldset {
-                legend { "Curves shown" }
-                @for (number, server) in view.results.suite.servers.iter().enumerate().take(palette::SERIES) {
-                    @if is_measured(view, number) {
-                        label {
-                            input type="checkbox" id={ "show-" (number + 1) } checked;
-                            " " (swatch(Look::of(number))) " " (server.title)
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn has_curves(view: &View<'_>) -> bool {
-    view.tables
-        .iter()
-        .any(|table| matches!(table.kind, Kind::Saturated | Kind::Paced | Kind::Knee))
-}
-
-fn is_measured(view: &View<'_>, number: usize) -> bool {
-    view.tables
-        .iter()
-        .any(|table| table.cells.contains_key(&number))
-}
-
-fn switch_rules(view: &View<'_>) -> String {
-    let mut rules = String::new();
-    for number in 1..=view.results.suite.servers.len().min(palette::SERIES) {
-        // Writing to a string cannot fail.
-        let _ = write!(
-            rules,
-            "body:has(#show-{number}:not(:checked)) .curves .s{number}{{display:none}}"
-        );
-    }
-    rules
-}
-
-fn section(view: &View<'_>, family: &Family<'_, '_>, number: usize) -> Markup {
-    html! {
-        section id={ "w" (number) } {
-            h2 { (family.title) }
-            div.figures {
-                @for figure in side_by_side(view, family) { (draw(view, &figure)) }
-            }
-            @for table in &family.tables {
-                h3 { (table.workload.title) " " span.quiet { code { (table.workload.name) } } }
-                (tables::figures(view, table).html())
-            }
-        }
-    }
-}
-
-/// The drawings of a family: what is the same of each workload one beside the other.
-fn side_by_side(view: &View<'_>, family: &Family<'_, '_>) -> Vec<Figure> {
-    let mut by_table: Vec<_> = family
-        .tables
-        .iter()
-        .map(|table| view.figures(table).into_iter())
+    let curves = curves(view, table, |row| {
+        let latency = row.latency.as_ref()?;
+        let is_known = |beyond: f64| latency.len() as f64 * beyond >= BEYOND_MIN;
+        let ns = |beyond: f64| latency.value_at_quantile(1.0 - beyond).max(1) as f64;
+        let known = places().filter(|(_, (_, beyond))| is_known(*beyond));
+        Some(
+            known
+                .map(|(at, (_, beyond))| (at, ns(*beyond), false))
+                .collect(),
+        )
+    });
+    let ticks: Vec<_> = places()
+        .map(|(at, (name, _))| (at, (*name).to_owned()))
         .collect();
-    let mut figures = Vec::new();
-    loop {
-        let before = figures.len();
-        figures.extend(by_table.iter_mut().filter_map(Iterator::next));
-        if figures.len() == before {
-            return figures;
-        }
-    }
+    plot::curves(
+        ["Latency, all rounds together", "percentile"],
+        &ticks,
+        &curves,
+    )
 }
 
-/// A drawing with its caption and, if it needs one, its legend.
-pub(super) fn draw(view: &View<'_>, figure: &Figure) -> Markup {
-    html! {
-        figure class=[(!figure.legend.is_empty()).then_some("curves")] {
-            figcaption { (figure.caption) }
-            (figure.plot.inline())
-            @if !figure.legend.is_empty() {
-                ul.legend {
-                    @for number in &figure.legend {
-                        li { (swatch(Look::of(*number))) (view.server(*number).title) }
-                    }
+/// Latency by rate, of each server's last search.
+fn searches(view: &View<'_>, table: &Table<'_>) -> Option<Plot> {
+    let curves = curves(view, table, |row| {
+        let points = capacity(row.runs.last()?)?.points.iter();
+        let points = points.filter(|point| point.rate > 0.0);
+        let points =
+            points.filter_map(|it| Some((it.rate.log10(), it.p99_ns?.max(1) as f64, !it.meets)));
+        Some(
+            points
+                .sorted_by(|one, other| one.0.total_cmp(&other.0))
+                .collect(),
+        )
+    });
+    let rates = curves
+        .iter()
+        .flat_map(|curve| &curve.2)
+        .map(|point| point.0);
+    let ticks = plot::logarithmic(plot::ends(rates)?, Unit::Count);
+    plot::curves(
+        ["p99 by rate; × missed the objective", "messages per second"],
+        &ticks,
+        &curves,
+    )
+}
+
+/// Everything that holds for the whole suite, by its path; what is in a list goes by its name, if it has one.
+pub(super) fn circumstances(archive: &Archive) -> BTreeMap<String, String> {
+    fn walk(path: &str, value: &Value, rows: &mut BTreeMap<String, String>) {
+        let below = |name: &str| {
+            [path, name]
+                .iter()
+                .filter(|part| !part.is_empty())
+                .join(".")
+        };
+        match value {
+            Value::Object(members) => members
+                .iter()
+                .for_each(|(name, value)| walk(&below(name), value, rows)),
+            Value::Array(items) if items.iter().any(Value::is_object) => {
+                for (at, item) in items.iter().enumerate() {
+                    let name = item["name"]
+                        .as_str()
+                        .map_or_else(|| at.to_string(), str::to_owned);
+                    walk(&below(&name), item, rows);
                 }
             }
+            // A histogram says nothing to a reader.
+            _ if path.ends_with("_base64") || *value == Value::Null => {}
+            leaf => drop(rows.insert(path.to_owned(), text(leaf))),
         }
     }
-}
-
-fn swatch(look: Look) -> Markup {
-    html! {
-        svg viewBox="0 0 36 14" aria-hidden="true" {
-            line x1="0" y1="7" x2="36" y2="7" stroke=(look.color()) stroke-width="2" stroke-dasharray=(look.dashes()) {}
-            path transform="translate(18 7)" d=(look.marker_path()) fill=(look.color()) stroke=(look.color()) stroke-width="1.5" {}
+    fn text(leaf: &Value) -> String {
+        match leaf {
+            Value::String(text) => text.clone(),
+            Value::Array(items) => items.iter().map(text).join(" "),
+            other => other.to_string(),
         }
     }
-}
-
-fn servers(view: &View<'_>) -> Markup {
-    html! {
-        section id="servers" {
-            h2 { "Servers" }
-            dl {
-                @for (number, server) in view.results.suite.servers.iter().enumerate() {
-                    dt { (server.title) " " span.quiet { code { (server.name) } } }
-                    dd {
-                        @if !server.what.is_empty() { (server.what) ". " }
-                        @if !server.source.is_empty() { "Source: " (server.source) ". " }
-                        @if let Some(version) = &server.version { "Version: " (version) ". " }
-                        @match server.threads.as_str() {
-                            "one" => { "Kept on one CPU. " }
-                            "all" => { "Uses all CPUs it is given. " }
-                            _ => {}
-                        }
-                        @if view.baseline == Some(number) { "The baseline. " }
-                        @if server.role == "limit" { "No WebSocket: the floor for any server. " }
-                        @if !server.speed.is_empty() { br; span.quiet { "For speed: " (server.speed) } }
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn verdicts(view: &View<'_>) -> Markup {
-    let runs = tables::runs(view);
-    html! {
-        section id="verdicts" {
-            h2 { "Verdicts" }
-            ul {
-                @for (verdict, meaning) in VERDICTS { li { strong { (verdict) } ": " (meaning) "." } }
-            }
-            @if !runs.is_empty() {
-                details {
-                    summary { "All " (view.results.runs.len()) " runs" }
-                    (runs.html())
-                }
-            }
-        }
-    }
-}
-
-fn environment(view: &View<'_>) -> Markup {
-    html! {
-        section id="environment" {
-            h2 { "Environment" }
-            @match &view.results.environment {
-                Some(environment) => (tables::properties(environment).html()),
-                None => p { "It was not recorded." },
-            }
-            @if let Some(selftest) = &view.results.selftest {
-                details {
-                    summary { "What the generator can do here (selftest)" }
-                    (tables::properties(selftest).html())
-                }
-            }
-        }
-    }
-}
-
-fn commands(view: &View<'_>) -> Markup {
-    html! {
-        section id="commands" {
-            h2 { "Commands" }
-            p { "Servers:" }
-            ul {
-                @for server in view.results.suite.servers.iter().filter(|server| !server.command.is_empty()) {
-                    li { (server.title) ": " code { (words(&server.command)) } }
-                }
-            }
-            p { "The generator, for the first run of each workload:" }
-            ul {
-                @for (workload, line) in generator_commands(view) {
-                    li { (workload) ": " code { (words(&line)) } }
-                }
-            }
-        }
-    }
-}
-
-/// The generator's command line in the first run of each workload.
-fn generator_commands(view: &View<'_>) -> Vec<(String, Vec<String>)> {
-    let of = |table: &super::figures::Table<'_>| {
-        let mut runs = view.results.runs.iter();
-        let run = runs.find(|run| run.workload == table.workload.name)?;
-        let environment = run.document.environment();
-        Some((
-            table.workload.name.clone(),
-            environment.command_line.clone(),
-        ))
-    };
-    view.tables.iter().filter_map(of).collect()
-}
-
-/// A command as one would type it.
-fn words(command: &[String]) -> String {
-    let word = |word: &String| {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+{}".contains(c);
-        match !word.is_empty() && word.chars().all(is_plain) {
-            true => word.clone(),
-            false => format!("'{}'", word.replace('\'', r"'\''")),
-        }
-    };
-    command.iter().map(word).collect::<Vec<_>>().join(" ")
+    let Archive {
+        suite,
+        environment,
+        selftest,
+        ..
+    } = archive;
+    let mut rows = BTreeMap::new();
+    let all = json!({"environment": environment, "selftest": selftest, "suite": suite});
+    walk("", &all, &mut rows);
+    rows
 }

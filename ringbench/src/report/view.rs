@@ -1,457 +1,314 @@
-//! What both forms of a report are made of: the results, tabulated, and which workloads stand together.
+//! From single runs to what is said of each server under each workload: figures, intervals, classes, and their order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ringload::assess::estimate::Estimate;
-use ringload::output::document::knee::KneeDocument;
-use serde_json::Value;
+use hdrhistogram::Histogram;
+use itertools::Itertools as _;
+use ringload::assess::estimate::{Estimate, ROUNDS_TO_DECIDE};
+use ringload::assess::finding::Id;
+use ringload::assess::spread::Spread;
+use ringload::result::Status;
 
-use super::figures::{ByRound, Cell, Kind, Metric, Phase, Table, paired, position, tabulate};
-use super::input::Results;
-use super::plot::{Bar, Curve, Look, Plot, Stretch, Unit, bars, knee, phases, spectrum};
-use crate::suite::document::{ServerEntry, ServerStatus, WorkloadEntry};
+use super::figures::{Kind, Metric, Needs, Unit, disturbances, latency};
+use crate::suite::document::{Archive, Run, ServerEntry, WorkloadEntry};
 
-/// Options in which workloads of one family may differ.
-const PACE_OPTIONS: [&str; 9] = [
-    "arrivals", "depth", "duplex", "duration", "rate", "rounds", "seed", "servers", "warmup",
-];
+/// Who is slower by less than this, however certainly, is not of another class.
+const CLASS_SHARE_MIN: f64 = 0.01;
+
+/// One value a round, by its number.
+type ByRound = BTreeMap<u32, f64>;
 
 /// Results, tabulated.
 pub(super) struct View<'a> {
-    pub(super) results: &'a Results,
+    pub(super) archive: &'a Archive,
     pub(super) tables: Vec<Table<'a>>,
-    /// Number of the server that others are compared with.
-    pub(super) baseline: Option<usize>,
-    /// What is missing or could not be read.
+    /// The name of the server that others are compared with; empty if there is none.
+    pub(super) reference: &'a str,
+    /// What is missing or could not be read, a sentence each.
     pub(super) missing: Vec<String>,
 }
 
-/// Workloads that send the same messages over the same connections, at different paces; or all of a kind.
-pub(super) struct Family<'v, 'a> {
-    pub(super) title: String,
-    pub(super) tables: Vec<&'v Table<'a>>,
+/// One workload, and what it found of each server that has runs.
+pub(super) struct Table<'a> {
+    pub(super) workload: &'a WorkloadEntry,
+    pub(super) kind: &'static Kind,
+    /// The best first: by class, and within one by the first figure.
+    pub(super) rows: Vec<Row<'a>>,
 }
 
-/// A drawing, and what it is called as a file.
+/// All rounds of one workload against one server.
+pub(super) struct Row<'a> {
+    /// Of the server in the suite.
+    pub(super) number: usize,
+    pub(super) server: &'a ServerEntry,
+    /// From 1, the fastest; `None` if too few rounds tell, and of what is no WebSocket server.
+    pub(super) class: Option<usize>,
+    /// In the order of the kind's.
+    pub(super) figures: Vec<Option<Figure>>,
+    /// Of all rounds that count, added up.
+    pub(super) latency: Option<Histogram<u64>>,
+    /// Those that went well.
+    pub(super) runs: Vec<&'a Run>,
+    /// How many did not.
+    pub(super) failed: usize,
+}
+
+/// What is said of one figure.
+#[derive(Clone)]
 pub(super) struct Figure {
-    pub(super) caption: String,
-    pub(super) file: String,
-    pub(super) plot: Plot,
-    /// The same with a legend in it, to stand alone; `None` if it needs none.
-    pub(super) alone: Option<Plot>,
-    /// Servers with a curve, for the legend beside it; empty if the drawing names them.
-    pub(super) legend: Vec<usize>,
+    /// The median of the rounds, or a quantile of all together.
+    pub(super) value: f64,
+    /// Of the rounds that may be compared; of all if none may.
+    rounds: ByRound,
+    /// What was found in them all that forbids comparing.
+    pub(super) why_not: Option<String>,
+    /// To the reference's of the same rounds.
+    pub(super) ratio: Option<Estimate>,
+}
+
+/// Whether a run ended as planned.
+pub(super) fn is_whole(run: &Run) -> bool {
+    matches!(run.document.status, Status::Ok | Status::Missed)
 }
 
 impl<'a> View<'a> {
     /// Tabulates.
-    pub(super) fn of(results: &'a Results) -> View<'a> {
-        let mut missing = results.missing.clone();
-        let tables = tabulate(results, &mut missing);
-        let servers = &results.suite.servers;
-        let baseline = match &results.suite.baseline {
-            Some(name) => position(servers, name),
-            None => servers.iter().position(|server| server.role == "baseline"),
+    pub(super) fn of(archive: &'a Archive) -> View<'a> {
+        let suite = &archive.suite;
+        let is_reference = |server: &&ServerEntry| match &suite.baseline {
+            Some(name) => server.name == *name,
+            None => server.role == "baseline",
         };
-        if let (Some(name), None) = (&results.suite.baseline, baseline) {
-            missing.push(format!("The baseline {name} is none of the servers."));
-        }
-        for workload in &results.suite.workloads {
-            let table = tables
-                .iter()
-                .find(|table| table.workload.name == workload.name);
-            missing.extend(never_measured(results, workload, table));
-            missing.extend(table.and_then(|table| short_of_rounds(results, table)));
+        let reference = suite.servers.iter().find(is_reference);
+        let reference = reference.map_or("", |server| &server.name);
+        let workloads = suite.workloads.iter();
+        let tables = workloads
+            .filter_map(|it| Table::of(archive, it, reference))
+            .collect();
+        let mut missing = archive.missing.clone();
+        for Run {
+            server,
+            workload,
+            round,
+            document,
+            ..
+        } in &archive.runs
+        {
+            let latency = document
+                .figures()
+                .map(|figures| figures.latency.histogram());
+            if let Some(Err(error)) = latency {
+                missing.push(format!(
+                    "{server}, {workload}, round {round}: no histogram ({error:#})."
+                ));
+            }
         }
         View {
-            results,
+            archive,
             tables,
-            baseline,
+            reference,
             missing,
         }
     }
 
-    /// The ratio of a figure to the baseline's in the same rounds; `None` for the baseline itself.
-    pub(super) fn ratio(
-        &self,
-        table: &Table<'_>,
-        metric: Metric,
-        number: usize,
-    ) -> Option<Estimate> {
-        let baseline = self.baseline.filter(|baseline| *baseline != number)?;
-        let of = |number| -> Option<&ByRound> { table.cells.get(&number)?.metrics.get(&metric) };
-        Estimate::of(paired(of(number)?, of(baseline)?), self.ratios())
-    }
-
-    /// How many ratios the report has: each server's in each workload but the baseline's.
-    fn ratios(&self) -> usize {
-        let of = |table: &Table<'_>| match self.baseline {
-            Some(baseline) if table.cells.contains_key(&baseline) => table.cells.len() - 1,
-            _ => 0,
+    /// The reference, and those that are variants of it by their names.
+    pub(super) fn references(&self) -> Vec<&'a ServerEntry> {
+        let is_one = |server: &&ServerEntry| {
+            let rest = server.name.strip_prefix(self.reference);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
         };
-        self.tables.iter().map(of).sum()
+        self.archive.suite.servers.iter().filter(is_one).collect()
+    }
+}
+
+impl<'a> Table<'a> {
+    fn of(archive: &'a Archive, workload: &'a WorkloadEntry, reference: &str) -> Option<Table<'a>> {
+        let runs = archive
+            .runs
+            .iter()
+            .filter(|run| run.workload == workload.name);
+        let mut runs = runs.into_group_map_by(|run| &run.server);
+        let kind = runs.values().flatten().find_map(|run| Kind::of(run))?;
+        let servers = archive.suite.servers.iter().enumerate();
+        let rows = servers
+            .filter_map(|(at, server)| Some(Row::of(at, server, kind, runs.remove(&server.name)?)));
+        let rows = rows.collect();
+        let mut table = Table {
+            workload,
+            kind,
+            rows,
+        };
+        table.set_ratios(reference);
+        table.set_classes();
+        table.rows.sort_by(|one, other| {
+            let place = |row: &Row<'_>| (row.is_limit(), row.class.unwrap_or(usize::MAX));
+            let first = |row: &Row<'_>| row.first().map_or(f64::INFINITY, |figure| figure.value);
+            let by_first = first(one).total_cmp(&first(other));
+            place(one).cmp(&place(other)).then(by_first)
+        });
+        Some(table)
     }
 
-    /// A server by its number.
-    pub(super) fn server(&self, number: usize) -> &ServerEntry {
-        &self.results.suite.servers[number]
+    /// What was found of a server.
+    pub(super) fn row(&self, server: &str) -> Option<&Row<'a>> {
+        self.rows.iter().find(|row| row.server.name == server)
     }
 
-    /// Whether a server is the project's own.
-    pub(super) fn is_ours(&self, number: usize) -> bool {
-        self.server(number).role == "ours"
+    /// What a figure counts, by its number.
+    pub(super) fn unit(&self, at: usize) -> Unit {
+        self.kind.metrics[at].unit
     }
 
-    /// Workloads that belong side by side, in the suite's order.
-    pub(super) fn families(&self) -> Vec<Family<'_, 'a>> {
-        let mut families: Vec<(String, Family<'_, 'a>)> = Vec::new();
-        for table in &self.tables {
-            let key = family_key(table);
-            match families.iter_mut().find(|(other, _)| *other == key) {
-                Some((_, family)) => family.tables.push(table),
-                None => {
-                    let family = Family {
-                        title: family_title(table),
-                        tables: vec![table],
-                    };
-                    families.push((key, family));
+    /// Intervals of all figures that the reference has, too. They hold all at once.
+    fn set_ratios(&mut self, reference: &str) {
+        let those = self.row(reference).map(|row| row.figures.clone());
+        let others = || self.rows.iter().filter(|row| row.server.name != reference);
+        let count = others().flat_map(|row| &row.figures).flatten().count();
+        for row in self
+            .rows
+            .iter_mut()
+            .filter(|row| row.server.name != reference)
+        {
+            for (this, that) in row.figures.iter_mut().zip(those.iter().flatten()) {
+                if let (Some(this), Some(that)) = (this, that) {
+                    this.ratio = this.to(that, count);
                 }
             }
         }
-        families.into_iter().map(|(_, family)| family).collect()
     }
 
-    /// The workload that stands for all: the first at saturation, or else of any pace, for which the CPU time
-    /// of one of the project's own servers is known; only if there is none, that of any server.
-    pub(super) fn main(&self) -> Option<&Table<'a>> {
-        const KINDS: [&[Kind]; 2] = [&[Kind::Saturated], &[Kind::Paced, Kind::Storm]];
-        let find = |kinds: &[Kind], is_ours: bool| {
-            self.tables.iter().find(|table| {
-                let counts = |(number, cell): (&usize, &Cell<'_>)| {
-                    cell.metrics.contains_key(&Metric::Cpu) && (!is_ours || self.is_ours(*number))
-                };
-                kinds.contains(&table.kind) && table.cells.iter().any(counts)
-            })
-        };
-        let of = |is_ours| KINDS.into_iter().find_map(|kinds| find(kinds, is_ours));
-        of(true).or_else(|| of(false))
+    /// The fastest and all whose intervals to it do not separate are a class; so on with those that are left.
+    fn set_classes(&mut self) {
+        let metric = &self.kind.metrics[self.kind.speed];
+        let costs: Vec<ByRound> = self.rows.iter().map(|row| row.costs(metric)).collect();
+        let cost = |at: usize| Spread::of(costs[at].values().copied()).map_or(0.0, |it| it.median);
+        let is_told = |at: &usize| costs[*at].len() >= ROUNDS_TO_DECIDE;
+        let mut left: Vec<usize> = (0..costs.len()).filter(is_told).collect();
+        left.sort_by(|one, other| cost(*one).total_cmp(&cost(*other)));
+        let count = left.len().saturating_sub(1);
+        for class in 1.. {
+            let Some(&leader) = left.first() else { break };
+            left.retain(|&at| {
+                let ratio = ratio(&costs[at], &costs[leader], count);
+                let ratio = ratio.filter(|ratio| ratio.rounds >= ROUNDS_TO_DECIDE);
+                self.rows[at].class = ratio.map(|_| class);
+                ratio.is_some_and(|it| it.is_resolved() && it.low > 1.0 + CLASS_SHARE_MIN)
+            });
+        }
+    }
+}
+
+impl<'a> Row<'a> {
+    fn of(number: usize, server: &'a ServerEntry, kind: &Kind, runs: Vec<&'a Run>) -> Row<'a> {
+        let (runs, failed): (Vec<_>, Vec<_>) = runs.into_iter().partition(|run| is_whole(run));
+        let (latency, failed, class) = (add_up(&runs), failed.len(), None);
+        let figures = kind.metrics.iter();
+        let figures = figures.map(|metric| Figure::of(metric, &runs, latency.as_ref()));
+        let figures = figures.collect();
+        Row {
+            number,
+            server,
+            class,
+            figures,
+            latency,
+            runs,
+            failed,
+        }
     }
 
-    /// Bars of one figure, a row a server.
-    pub(super) fn bars(&self, table: &Table<'_>, metric: Metric) -> Option<Figure> {
-        let (what, axis, unit) = match metric {
-            Metric::Throughput if table.kind == Kind::Storm => {
-                ("visits per second", "visits per second", Unit::Count)
-            }
-            Metric::Throughput => ("messages per second", "messages per second", Unit::Count),
-            Metric::Cpu if table.kind == Kind::Storm => (
-                "server CPU per visit",
-                "server CPU per visit",
-                Unit::Nanoseconds,
-            ),
-            Metric::Cpu => (
-                "server CPU per message",
-                "server CPU per message",
-                Unit::Nanoseconds,
-            ),
-            Metric::BestRate => (
-                "highest rate within the objective",
-                "messages per second",
-                Unit::Count,
-            ),
-            Metric::Rss => ("growth of resident memory", "per connection", Unit::Bytes),
-            Metric::Pss => (
-                "growth of proportional memory",
-                "per connection",
-                Unit::Bytes,
-            ),
-            _ => return None,
+    /// Whether it is no WebSocket server, but what can be reached at most.
+    pub(super) fn is_limit(&self) -> bool {
+        self.server.role == "limit"
+    }
+
+    /// Whether it is the project's own.
+    pub(super) fn is_ours(&self) -> bool {
+        self.server.role == "ours"
+    }
+
+    /// The figure that ranks, if it is known.
+    pub(super) fn first(&self) -> Option<&Figure> {
+        self.figures[0].as_ref()
+    }
+
+    /// Runs that have findings which forbid comparing some figure.
+    pub(super) fn disturbed(&self) -> usize {
+        let runs = self.runs.iter();
+        runs.filter(|run| !disturbances(run).is_empty()).count()
+    }
+
+    /// By round, what is the less the faster; nothing of what is in no class.
+    fn costs(&self, metric: &Metric) -> ByRound {
+        // What the generator held back was at least so fast, which does for the place of others.
+        let counts = |run: &&&Run| {
+            let mut against = metric.needs.forbidden_by(run);
+            !self.is_limit() && against.all(|finding| finding.id == Id::GeneratorSaturated)
         };
-        let rows: Vec<Bar> = table
-            .cells
+        let mut rounds = by_round(metric, self.runs.iter().filter(counts).copied());
+        if metric.needs == Needs::Throughput {
+            rounds.values_mut().for_each(|value| *value = value.recip());
+        }
+        rounds
+    }
+}
+
+impl Figure {
+    fn of(metric: &Metric, runs: &[&Run], latency: Option<&Histogram<u64>>) -> Option<Figure> {
+        let known = runs.iter().filter(|run| (metric.of)(run).is_some());
+        let counted = counted(metric.needs, known.copied());
+        let rounds = by_round(metric, counted.iter().copied());
+        let median = Spread::of(rounds.values().copied())?.median;
+        let pooled = metric.quantile.zip(latency);
+        let pooled = pooled.map(|(quantile, of)| of.value_at_quantile(quantile) as f64);
+        let found = counted
             .iter()
-            .filter_map(|(number, cell)| {
-                Some(Bar {
-                    label: self.server(*number).title.clone(),
-                    look: Look::of(*number),
-                    rounds: cell.metrics.get(&metric)?.values().copied().collect(),
-                })
-            })
-            .collect();
-        let file = format!(
-            "{}-{}",
-            file_name(&table.workload.name),
-            metric_file(metric)
-        );
-        let caption = format!("{}: {what}", table.workload.title);
+            .flat_map(|run| metric.needs.forbidden_by(run));
+        let found: BTreeSet<&str> = found.map(|finding| finding.id.name()).collect();
+        let why_not = (!found.is_empty()).then(|| found.iter().join(", "));
+        let (value, ratio) = (pooled.unwrap_or(median), None);
         Some(Figure {
-            plot: bars(&caption, axis, unit, &rows)?,
-            caption,
-            file,
-            alone: None,
-            legend: Vec::new(),
+            value,
+            rounds,
+            why_not,
+            ratio,
         })
     }
 
-    /// Latency by percentile, a curve a server.
-    pub(super) fn spectrum(&self, table: &Table<'_>) -> Option<Figure> {
-        let mut curves = Vec::new();
-        let mut legend = Vec::new();
-        for (number, cell) in &table.cells {
-            let Some(of) = cell
-                .times
-                .get(&Phase::Message)
-                .filter(|times| !times.is_empty())
-            else {
-                continue;
-            };
-            legend.push(*number);
-            curves.push(Curve {
-                label: &self.server(*number).title,
-                look: Look::of(*number),
-                of,
-            });
-        }
-        let caption = format!(
-            "{}: latency by percentile, all rounds together",
-            table.workload.title
-        );
-        let file = format!("{}-latency", file_name(&table.workload.name));
-        Some(Figure {
-            plot: spectrum(&caption, &curves, false)?,
-            alone: spectrum(&caption, &curves, true),
-            caption,
-            file,
-            legend,
-        })
-    }
-
-    /// Latency by offered rate: of each server the round whose best rate is the middle one.
-    pub(super) fn knee(&self, table: &Table<'_>) -> Option<Figure> {
-        let mut curves = Vec::new();
-        let mut legend = Vec::new();
-        for (number, cell) in &table.cells {
-            let mut rounds: Vec<_> = cell.knees.values().collect();
-            rounds.sort_by(|a, b| {
-                let rate = |knee: &KneeDocument| knee.best.map_or(0.0, |best| best.rate);
-                rate(a).total_cmp(&rate(b))
-            });
-            let Some(middle) = rounds.get(rounds.len() / 2) else {
-                continue;
-            };
-            legend.push(*number);
-            curves.push(Curve {
-                label: &self.server(*number).title,
-                look: Look::of(*number),
-                of: **middle,
-            });
-        }
-        let caption = format!("{}: p99 latency by offered rate", table.workload.title);
-        let file = format!("{}-knee", file_name(&table.workload.name));
-        Some(Figure {
-            plot: knee(&caption, &curves)?,
-            alone: None,
-            caption,
-            file,
-            legend,
-        })
-    }
-
-    /// Phases of a storm.
-    pub(super) fn phases(&self, table: &Table<'_>) -> Option<Figure> {
-        let labels: Vec<String> = table
-            .cells
-            .keys()
-            .map(|number| self.server(*number).title.clone())
-            .collect();
-        let stretch = |name, phase| Stretch {
-            name,
-            p50_p99_ns: table
-                .cells
-                .values()
-                .map(|cell| {
-                    cell.percentile_ns(phase, 0.5)
-                        .zip(cell.percentile_ns(phase, 0.99))
-                })
-                .collect(),
-        };
-        let stretches = [
-            stretch("connect", Phase::Connect),
-            stretch("handshake", Phase::Handshake),
-            stretch("first echo", Phase::FirstEcho),
-        ];
-        let caption = format!("{}: phases of a visit", table.workload.title);
-        let file = format!("{}-phases", file_name(&table.workload.name));
-        Some(Figure {
-            plot: phases(&caption, &labels, &stretches)?,
-            alone: None,
-            caption,
-            file,
-            legend: Vec::new(),
-        })
-    }
-
-    /// All drawings of one workload.
-    pub(super) fn figures(&self, table: &Table<'_>) -> Vec<Figure> {
-        let bars = |metric| self.bars(table, metric);
-        let figures = match table.kind {
-            Kind::Saturated => vec![
-                bars(Metric::Cpu),
-                self.spectrum(table),
-                bars(Metric::Throughput),
-            ],
-            // Throughput of an open loop is the rate that was asked for; where it is not, the table says so.
-            Kind::Paced => vec![bars(Metric::Cpu), self.spectrum(table)],
-            Kind::Storm => vec![
-                bars(Metric::Throughput),
-                bars(Metric::Cpu),
-                self.phases(table),
-            ],
-            Kind::Idle => vec![bars(Metric::Rss), bars(Metric::Pss)],
-            Kind::Knee => vec![bars(Metric::BestRate), self.knee(table)],
-        };
-        figures.into_iter().flatten().collect()
+    /// Its ratio to another, one of `count`; `None` if either may not be compared.
+    pub(super) fn to(&self, other: &Figure, count: usize) -> Option<Estimate> {
+        let is_comparable = self.why_not.is_none() && other.why_not.is_none();
+        ratio(&self.rounds, &other.rounds, count).filter(|_| is_comparable)
     }
 }
 
-/// Says which servers have no run at all, though they are to have one.
-fn never_measured(
-    results: &Results,
-    workload: &WorkloadEntry,
-    table: Option<&Table<'_>>,
-) -> Option<String> {
-    let is_measured = |number| table.is_some_and(|table| table.cells.contains_key(&number));
-    let servers = results.suite.servers.iter().enumerate();
-    let absent: Vec<&str> = servers
-        .filter(|(number, server)| {
-            server.status == ServerStatus::Ok
-                && workload.servers.contains(&server.name)
-                && !is_measured(*number)
-        })
-        .map(|(_, server)| server.title.as_str())
-        .collect();
-    (!absent.is_empty()).then(|| {
-        format!(
-            "{}: there is no run of {}.",
-            workload.title,
-            absent.join(", ")
-        )
-    })
-}
-
-/// Says which servers have fewer rounds than the suite asks for.
-fn short_of_rounds(results: &Results, table: &Table<'_>) -> Option<String> {
-    let wanted = match table.workload.rounds {
-        0 => results.suite.rounds,
-        rounds => rounds,
-    };
-    let short: Vec<String> = table
-        .cells
+/// `these / those` in the rounds that have both: what slows a whole round cancels out.
+fn ratio(these: &ByRound, those: &ByRound, count: usize) -> Option<Estimate> {
+    let ratios = these
         .iter()
-        .filter(|(_, cell)| cell.rounds < wanted)
-        .map(|(number, cell)| {
-            format!(
-                "{} {} of {wanted}",
-                results.suite.servers[*number].title, cell.rounds
-            )
-        })
-        .collect();
-    (!short.is_empty()).then(|| {
-        format!(
-            "{}: not every round has figures ({}).",
-            table.workload.title,
-            short.join(", ")
-        )
-    })
+        .filter_map(|(round, this)| Some(this / those.get(round)?));
+    Estimate::of(ratios, count)
 }
 
-fn family_key(table: &Table<'_>) -> String {
-    match table.kind {
-        Kind::Saturated | Kind::Paced => {
-            let options: BTreeMap<&String, &Value> = table
-                .workload
-                .options
-                .iter()
-                .filter(|(name, _)| !PACE_OPTIONS.contains(&name.as_str()))
-                .collect();
-            match options.is_empty() {
-                true => format!("run {}", table.workload.name),
-                false => format!(
-                    "{} {}",
-                    table.workload.tls,
-                    serde_json::to_string(&options).unwrap_or_default()
-                ),
-            }
-        }
-        kind => format!("{kind:?}"),
-    }
+/// Of `runs` those whose findings let a figure be compared, or all if none does.
+fn counted<'a>(needs: Needs, runs: impl Iterator<Item = &'a Run>) -> Vec<&'a Run> {
+    let (allowed, rest): (Vec<_>, Vec<_>) =
+        runs.partition(|run| needs.allow(&run.document.findings));
+    if allowed.is_empty() { rest } else { allowed }
 }
 
-fn family_title(table: &Table<'_>) -> String {
-    match table.kind {
-        Kind::Storm => "Storms of connections".to_owned(),
-        Kind::Idle => "Memory of idle connections".to_owned(),
-        Kind::Knee => "Highest rate within an objective".to_owned(),
-        Kind::Saturated | Kind::Paced => messages(table.workload),
-    }
+fn by_round<'a>(metric: &Metric, runs: impl Iterator<Item = &'a Run>) -> ByRound {
+    let values = runs.filter_map(|run| Some((run.round, (metric.of)(run)?)));
+    values.filter(|(_, value)| value.is_finite()).collect()
 }
 
-/// What is sent, from the options, such as `64 connections × 32 B`; else the workload's own title.
-fn messages(workload: &WorkloadEntry) -> String {
-    let text = |name: &str| {
-        workload.options.get(name).map(|value| match value {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        })
-    };
-    let is_set = |name: &str| workload.options.get(name) == Some(&Value::Bool(true));
-    let (Some(connections), Some(size)) = (text("connections"), text("size")) else {
-        return workload.title.clone();
-    };
-    let unit = if size.chars().all(|character| character.is_ascii_digit()) {
-        " B"
-    } else {
-        ""
-    };
-    let plural = if connections == "1" { "" } else { "s" };
-    let tls = if workload.tls { ", TLS" } else { "" };
-    let deflate = if is_set("deflate") {
-        ", compressed"
-    } else {
-        ""
-    };
-    format!("{connections} connection{plural} × {size}{unit}{tls}{deflate}")
-}
-
-/// A name that is safe as a file's and in an identifier: letters, digits and dashes.
-fn file_name(name: &str) -> String {
-    let safe: String = name
-        .chars()
-        .map(|character| {
-            if character.is_ascii_alphanumeric() {
-                character
-            } else {
-                '-'
-            }
-        })
-        .take(80)
-        .collect();
-    format!("plot-{safe}")
-}
-
-fn metric_file(metric: Metric) -> &'static str {
-    match metric {
-        Metric::Throughput => "throughput",
-        Metric::Offered => "offered",
-        Metric::Cpu => "cpu",
-        Metric::BestRate => "best-rate",
-        Metric::Heavy => "heavy",
-        Metric::MostByMean => "most-by-mean",
-        Metric::Base => "base",
-        Metric::P99 => "p99",
-        Metric::Rss => "memory",
-        Metric::Anonymous => "memory-anonymous",
-        Metric::Pss => "memory-proportional",
-        Metric::Kept => "memory-kept",
-    }
+/// The latencies of the rounds that count, added up.
+fn add_up(runs: &[&Run]) -> Option<Histogram<u64>> {
+    let known = runs
+        .iter()
+        .filter(|run| latency(run).is_some_and(|it| it.count > 0));
+    let counted = counted(Needs::Latency, known.copied()).into_iter();
+    let mut histograms = counted.filter_map(|run| latency(run)?.histogram().ok());
+    let mut sum = histograms.next()?;
+    histograms.try_for_each(|next| sum.add(&next)).ok()?;
+    Some(sum)
 }
