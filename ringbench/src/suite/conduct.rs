@@ -62,7 +62,12 @@ impl Conductor<'_> {
             Err(error) if error.is::<Interrupted>() => Status::Interrupted,
             Err(error) => return Err(error),
         };
-        self.document.status = status;
+        self.document.status = match status {
+            Status::Ok => ringload::result::Status::Ok,
+            Status::Failed => ringload::result::Status::Failed,
+            Status::Interrupted => ringload::result::Status::Interrupted,
+            Status::Missed => ringload::result::Status::Missed,
+        };
         self.document.error = match status {
             Status::Ok | Status::Missed => None,
             Status::Failed => self.document.failures.first().cloned(),
@@ -336,8 +341,8 @@ impl Conductor<'_> {
                 workload: workload.name.clone(),
                 raw,
                 status: match outcome.failure {
-                    None => Status::Ok,
-                    Some(_) => Status::Failed,
+                    None => ringload::result::Status::Ok,
+                    Some(_) => ringload::result::Status::Failed,
                 },
                 started_unix_seconds: started.as_secs(),
             })?;

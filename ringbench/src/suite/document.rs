@@ -1,17 +1,71 @@
-//! The files of `ringbench suite`: `suite.json`, schema `ringload-suite/1`, and the lines of `runs.jsonl`. What is
-//! missing is empty when it is read: half a result is worth looking at.
+//! What `ringbench suite` writes, and how it is read back: one file, [`ARCHIVE`], of a JSON object a line, compressed.
+//!
+//! ```text
+//! {"suite": ...}         what was to be done and what became of it; the last line of these counts
+//! {"environment": ...}   the machine and the programs
+//! {"selftest": ...}      what the generator can do there; none if it could not be had
+//! {"run": ...}           a run that is over, with its whole document; of one that was done again the last
+//! ```
+//!
+//! What is missing is empty when it is read, and named: half a result is worth looking at.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
 
+use flate2::read::MultiGzDecoder;
 use ringload::observe::placement::Placement;
-use ringload::output::document::{Environment, Status};
+use ringload::result::{Document, Status};
+use ringload::usage::UsageError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// Name and version of the schema.
-pub(crate) const SUITE_SCHEMA: &str = "ringload-suite/1";
+pub(crate) const SUITE_SCHEMA: &str = "ringload-suite/2";
 
-/// `suite.json`: what was to be done, and what became of it.
+/// Name of the file in a directory of results.
+pub(crate) const ARCHIVE: &str = "suite.jsonl.gz";
+
+/// No archive unpacks to more.
+const BYTES_MAX: u64 = 1 << 30;
+
+/// Everything that a suite left.
+#[derive(Debug, Default)]
+pub(crate) struct Archive {
+    pub(crate) suite: SuiteDocument,
+    /// Null if there is none.
+    pub(crate) environment: Value,
+    pub(crate) selftest: Option<Value>,
+    /// In the order measured.
+    pub(crate) runs: Vec<Run>,
+    /// What could not be read, a sentence each.
+    pub(crate) missing: Vec<String>,
+}
+
+/// A run that is over.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Run {
+    pub(crate) round: u32,
+    pub(crate) server: String,
+    pub(crate) workload: String,
+    /// What the server held in memory before the load came; `None` if that was not looked at.
+    #[serde(default)]
+    pub(crate) rss_before_bytes: Option<u64>,
+    pub(crate) document: Document,
+}
+
+/// A line of the file.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Line {
+    Suite(Box<SuiteDocument>),
+    Environment(Value),
+    Selftest(Value),
+    Run(Box<Run>),
+}
+
+/// What was to be done, and what became of it.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct SuiteDocument {
@@ -21,9 +75,10 @@ pub(crate) struct SuiteDocument {
     pub(crate) status: Status,
     /// One sentence, unless the status is `ok`.
     pub(crate) error: Option<String>,
-    pub(crate) environment: Environment,
     pub(crate) name: String,
     pub(crate) title: String,
+    /// What was expected, written down before it was measured.
+    pub(crate) prediction: Option<String>,
     /// Of the order.
     pub(crate) seed: u64,
     /// RFC 3339, as the next.
@@ -57,8 +112,9 @@ pub(crate) struct ServerEntry {
     pub(crate) threads: String,
     /// The first line that its version command prints.
     pub(crate) version: Option<String>,
-    /// As in its peer.toml.
+    /// As it was given, with `{port}` and the other places.
     pub(crate) command: Vec<String>,
+    pub(crate) url: String,
     pub(crate) status: ServerStatus,
     /// Why, unless it is `ok`.
     pub(crate) reason: Option<String>,
@@ -89,20 +145,96 @@ impl ServerStatus {
 }
 
 /// A workload of the suite.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct WorkloadEntry {
     pub(crate) name: String,
-    /// `run`, `storm`, `idle` or `knee`.
+    /// `run`, `churn`, `idle` or `capacity`.
     pub(crate) kind: String,
     pub(crate) title: String,
     pub(crate) rounds: u32,
     /// Over `wss://`.
     pub(crate) tls: bool,
+    /// Each run at a process of its own, whose memory was looked at before.
+    pub(crate) fresh: bool,
     /// Those that it is measured with.
     pub(crate) servers: Vec<String>,
     /// Options of the command, by their long names.
     pub(crate) options: BTreeMap<String, Value>,
+}
+
+impl Archive {
+    /// Reads a file, or that of a directory. The error says that there is none.
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Archive> {
+        let mut archive = Archive::default();
+        archive.missing = lines(path, |line| archive.take(line))?;
+        if archive.suite.schema != SUITE_SCHEMA {
+            let schema = &archive.suite.schema;
+            archive.missing.push(format!(
+                "The suite's schema is {schema:?}, and this ringbench knows {SUITE_SCHEMA}."
+            ));
+        } else if archive.suite.finished.is_none() {
+            let sentence = "The suite is not finished: this is what there was until then.";
+            archive.missing.push(sentence.to_owned());
+        }
+        Ok(archive)
+    }
+
+    fn take(&mut self, line: Line) {
+        match line {
+            Line::Suite(suite) => self.suite = *suite,
+            Line::Environment(environment) => self.environment = environment,
+            Line::Selftest(selftest) => self.selftest = Some(selftest),
+            Line::Run(run) => {
+                self.runs.retain(|other| {
+                    (other.round, &other.server, &other.workload)
+                        != (run.round, &run.server, &run.workload)
+                });
+                self.runs.push(*run);
+            }
+        }
+    }
+}
+
+/// Where the archive is that `path` means: itself, or in that directory.
+pub(super) fn file_of(path: &Path) -> PathBuf {
+    if path.is_dir() {
+        path.join(ARCHIVE)
+    } else {
+        path.to_path_buf()
+    }
+}
+
+/// Gives each line that can be read to `take`, in order; returns what could not be. The end of a file that was cut
+/// off is none of these: the suite has no line about its end then.
+pub(super) fn lines(path: &Path, mut take: impl FnMut(Line)) -> anyhow::Result<Vec<String>> {
+    let path = file_of(path);
+    let file = File::open(&path).map_err(|error| {
+        UsageError(format!(
+            "{}: {error}; give what ringbench suite wrote",
+            path.display()
+        ))
+    })?;
+    let mut unreadable = Vec::new();
+    let mut text = BufReader::new(MultiGzDecoder::new(BufReader::new(file)).take(BYTES_MAX));
+    let mut bytes = Vec::new();
+    for number in 1.. {
+        bytes.clear();
+        // What is wrong with compressed bytes further on is that they end too early.
+        match text.read_until(b'\n', &mut bytes) {
+            Err(error) if number == 1 => {
+                let why = format!("{} is no archive of a suite ({error})", path.display());
+                return Err(UsageError(why).into());
+            }
+            Ok(_) if bytes.ends_with(b"\n") => {}
+            _ => break,
+        }
+        match serde_json::from_slice(&bytes) {
+            Ok(line) => take(line),
+            Err(error) => unreadable.push(format!("Line {number} could not be read ({error}).")),
+        }
+    }
+    Ok(unreadable)
 }
 
 /// A line of `runs.jsonl`: a run that is over.

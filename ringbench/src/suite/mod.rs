@@ -30,7 +30,7 @@ use std::time::Duration;
 use anyhow::Context;
 use ringload::interrupt::Interrupt;
 use ringload::observe::placement::Placement;
-use ringload::output::document::{Environment as Written, Status};
+use ringload::output::document::Status;
 use ringload::output::{print, tell};
 use ringload::trial::agenda::short;
 use ringload::usage::{UsageError, make_room_for};
@@ -145,11 +145,11 @@ fn begin(
         .map(|(workload, _)| workload.rounds);
     SuiteDocument {
         schema: SUITE_SCHEMA.to_owned(),
-        status: Status::Interrupted,
+        status: ringload::result::Status::Interrupted,
         error: Some("not finished".to_owned()),
-        environment: written(),
         name: suite.name.clone(),
         title: suite.title.clone(),
+        prediction: None,
         seed,
         started: environment::now(),
         finished: None,
@@ -164,15 +164,6 @@ fn begin(
         notes: selection.notes.clone(),
         failures: Vec::new(),
     }
-}
-
-/// What every document says about this program, without the path it was found by.
-fn written() -> Written {
-    let mut written = Written::read();
-    if let Some(program) = written.command_line.first_mut() {
-        "ringbench".clone_into(program);
-    }
-    written
 }
 
 /// Looks around and makes the directory.

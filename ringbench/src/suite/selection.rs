@@ -146,6 +146,7 @@ impl Selection {
             threads: peer.threads.name().to_owned(),
             version: None,
             command: peer.run.clone(),
+            url: peer.url.clone(),
             status: ServerStatus::Ok,
             reason: None,
         };
@@ -160,6 +161,7 @@ impl Selection {
             title: workload.title.clone(),
             rounds: workload.rounds,
             tls: workload.tls,
+            fresh: false,
             servers: servers
                 .iter()
                 .map(|&server| self.servers[server].name.clone())
