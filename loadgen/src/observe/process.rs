@@ -183,7 +183,7 @@ fn parse_stat(text: &str) -> Option<TaskTime> {
 }
 
 /// The resident set of `pid` and of the processes that it started: cheap enough to be asked again and again.
-pub(crate) fn resident_bytes(pid: i32) -> io::Result<u64> {
+pub fn resident_bytes(pid: i32) -> io::Result<u64> {
     let mut total = 0;
     for one in family(&[pid]) {
         match fs::read_to_string(format!("/proc/{one}/status")) {
