@@ -36,20 +36,9 @@ fn main() -> ExitCode {
     }
     ringload::end_on_panic();
     let result = match &Options::parse().command {
-        Command::Suite(options) => suite::run(options).map(exit),
+        Command::Suite(options) => suite::run(options),
         Command::Report(options) => report::run(options),
-        Command::Selftest(options) => selftest::run(options).map(exit),
+        Command::Selftest(options) => selftest::run(options),
     };
     ringload::conclude("ringbench", result)
-}
-
-/// The same status by the older type.
-fn exit(status: ringload::result::Status) -> ringload::output::document::Status {
-    use ringload::output::document::Status;
-    match status {
-        ringload::result::Status::Ok => Status::Ok,
-        ringload::result::Status::Failed => Status::Failed,
-        ringload::result::Status::Interrupted => Status::Interrupted,
-        ringload::result::Status::Missed => Status::Missed,
-    }
 }

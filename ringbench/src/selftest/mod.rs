@@ -29,9 +29,9 @@ const MARGIN: Duration = Duration::from_secs(60);
 const LONGER: [u32; 3] = [1, 4, 16];
 
 const CASES: [&str; 4] = [
-    "--connections=64 --size=32 --depth=1",
-    "--connections=64 --size=32 --depth=16",
-    "--connections=16 --size=64KiB --depth=1",
+    "--connections=64 --size=32 --in-flight=1",
+    "--connections=64 --size=32 --in-flight=16",
+    "--connections=16 --size=64KiB --in-flight=1",
     "--connections=64 --size=32 --rate=100000",
 ];
 

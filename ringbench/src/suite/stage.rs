@@ -24,16 +24,16 @@ use crate::selftest::document_of;
 const RUN_MARGIN: Duration = Duration::from_secs(60);
 
 /// Load before the first measurement of a process, and for how long: runtimes compile their code meanwhile.
-const WARMING: (&str, &str) = ("--connections=16 --depth=4", "300ms");
+const WARMING: (&str, &str) = ("--connections=16 --in-flight=4", "300ms");
 
 /// Load that a server must answer rightly before it is measured at all: lengths of one byte and of eight, more than
 /// one receive; where there are messages, of text, too.
 const CHECKS: [(&str, &str); 3] = [
-    ("--connections=2 --depth=2 --size=100000", "50ms"),
-    ("--connections=2 --depth=4 --size=1", "50ms"),
+    ("--connections=2 --in-flight=2 --size=100000", "50ms"),
+    ("--connections=2 --in-flight=4 --size=1", "50ms"),
     (TEXT, "50ms"),
 ];
-const TEXT: &str = "--connections=2 --depth=2 --size=1..100000 --text";
+const TEXT: &str = "--connections=2 --in-flight=2 --size=1..100000 --text";
 
 /// How long a load lasts that went wrong in so short a time: on a busy machine nothing may have come back
 /// yet. What is really wrong is so again.

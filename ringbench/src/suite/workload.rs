@@ -177,25 +177,12 @@ impl WorkloadEntry {
         if self.kind == "idle" {
             words.push("--server-pid=1".to_owned());
         }
-<<<<<<< HEAD
-        let checked = match Options::try_parse_from(words) {
-            Ok(options) => match options.command {
-                Command::Run(options) => options.check(),
-                Command::Churn(options) => options.check(),
-                Command::Capacity(options) => options.check(),
-                _ => Ok(()),
-            },
-            Err(error) => {
-                return Err(first_line(&error));
-            }
-=======
         let options = Options::try_parse_from(words).map_err(|error| first_line(&error))?;
         let checked = match options.command {
             Command::Run(options) => options.check(),
-            Command::Storm(options) => options.check(),
-            Command::Knee(options) => options.check(),
+            Command::Churn(options) => options.check(),
+            Command::Capacity(options) => options.check(),
             _ => Ok(()),
->>>>>>> 782b06a (Write a suite into one compressed file, line by line)
         };
         let room = || make_room_for(usize::try_from(self.connections()).unwrap_or(usize::MAX));
         checked
