@@ -141,7 +141,7 @@ pub(crate) fn family_memory(pids: &[i32]) -> ProcResult<Memory> {
 }
 
 /// The resident set of `pid` and of the processes that it started: cheap enough to be asked again and again.
-pub(crate) fn resident_bytes(pid: i32) -> ProcResult<u64> {
+pub fn resident_bytes(pid: i32) -> ProcResult<u64> {
     let resident = |pid| Ok(bytes(status(pid)?.vmrss).unwrap_or_default());
     Ok(of_family(&[pid], resident)?.iter().sum())
 }

@@ -1,44 +1,49 @@
 //! `ringbench selftest`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use ringload::engine::Choice;
-use ringload::output::OutputOptions;
 use ringload::quantity::{CpuList, parse_cpu_list, parse_duration};
 use ringload::usage::UsageError;
 
 /// `ringbench selftest`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct SelftestOptions {
-    /// CPU of the generator's thread; of a list, the first [default: the last that may be used]
+    /// CPU of the thread that answers; of a list, the first [default: the first that may be used]
     #[arg(long, value_name = "LIST", value_parser = parse_cpu_list)]
-    pub(crate) cpu: Option<CpuList>,
+    pub(crate) server_cpu: Option<CpuList>,
 
-    /// CPU of the thread that answers [default: the first that the generator does not use]
-    #[arg(long, value_name = "N", value_parser = parse_cpu_list)]
-    pub(crate) peer_cpu: Option<CpuList>,
+    /// CPU of the generator's thread [default: the next one on a core of its own]
+    #[arg(long, value_name = "LIST", value_parser = parse_cpu_list)]
+    pub(crate) generator_cpu: Option<CpuList>,
 
-    /// How long to measure each of the seven loads; the schedule is held for twice as long
+    /// How long to measure each of the six loads
     #[arg(long, default_value = "1s", value_name = "TIME", value_parser = parse_duration)]
     pub(crate) duration: Duration,
 
-    /// How to move bytes; auto takes io_uring where it works
-    #[arg(long, value_enum, default_value_t = Choice::Auto)]
-    pub(crate) engine: Choice,
+    /// How to move bytes [default: io_uring where it works]
+    #[arg(long, default_value = "auto", value_parser = ["auto", "epoll", "uring"])]
+    pub(crate) engine: String,
 
-    #[command(flatten)]
-    pub(crate) output: OutputOptions,
+    /// Write the result as JSON; - is standard output, which then gets no table
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// Print no progress and no table
+    #[arg(long)]
+    pub(crate) quiet: bool,
 }
 
 impl SelftestOptions {
     /// Refuses what cannot be run. The error says what would be right.
     pub(crate) fn check(&self) -> Result<(), UsageError> {
-        match self.duration.is_zero() {
-            true => Err(UsageError(
-                "--duration is 0; give a time such as 1s".to_owned(),
-            )),
-            false => Ok(()),
+        let shortest = Duration::from_millis(100);
+        if self.duration >= shortest {
+            return Ok(());
         }
+        Err(UsageError(
+            "--duration is too short; give 100ms or more".to_owned(),
+        ))
     }
 }

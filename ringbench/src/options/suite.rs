@@ -18,7 +18,7 @@ pub(crate) struct SuiteOptions {
 
     /// Go on with what was begun in this directory: do what is missing, in the order and on the CPUs it had
     #[arg(long, value_name = "DIR", conflicts_with_all = [
-        "out", "only", "server", "rounds", "seed", "machine", "server_cpu", "generator_cpu",
+        "out", "only", "rounds", "seed", "machine", "server_cpu", "generator_cpu",
     ])]
     pub(crate) resume: Option<PathBuf>,
 
@@ -26,7 +26,7 @@ pub(crate) struct SuiteOptions {
     #[arg(long, value_name = "WORKLOAD")]
     pub(crate) only: Vec<String>,
 
-    /// Only this server; repeatable
+    /// Only this server; or another one: NAME='COMMAND {port}', which listens on 127.0.0.1 at that port; repeatable
     #[arg(long, value_name = "NAME")]
     pub(crate) server: Vec<String>,
 

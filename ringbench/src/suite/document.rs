@@ -112,7 +112,8 @@ pub(crate) struct ServerEntry {
     pub(crate) threads: String,
     /// The first line that its version command prints.
     pub(crate) version: Option<String>,
-    /// As it was given, with `{port}` and the other places.
+    /// As it was given, with `{port}` and the other places; `run` in a peer.toml.
+    #[serde(alias = "run")]
     pub(crate) command: Vec<String>,
     pub(crate) url: String,
     pub(crate) status: ServerStatus,

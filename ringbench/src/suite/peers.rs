@@ -1,4 +1,4 @@
-//! The servers: what each `peer.toml` says.
+//! The servers: those of each `peer.toml`, those that a suite has in it, and those given as a command.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,224 +8,169 @@ use ringload::target::Target;
 use ringload::trial::server::Launch;
 use ringload::usage::UsageError;
 use serde::Deserialize;
+use toml::Table;
 
-use super::toml_file;
+use super::document::ServerEntry;
+use super::workload::{check_name, read_toml};
 
 /// Folders below the peers' that are looked into.
 const DEPTH_MAX: usize = 3;
 
+/// What can be said of a server.
+const KEYS: &str =
+    "name title what source speed role threads run url install installed version tls";
+
 /// A server that can be started.
-#[derive(Clone, Debug)]
-pub(crate) struct Peer {
-    pub(crate) name: String,
-    pub(crate) title: String,
-    pub(crate) what: String,
-    pub(crate) source: String,
-    pub(crate) speed: String,
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Peer {
+    #[serde(flatten)]
+    pub(super) entry: ServerEntry,
     /// Commands, run in `folder` unless `installed` is there.
-    pub(crate) install: Vec<Vec<String>>,
-    pub(crate) installed: String,
-    pub(crate) version: Vec<String>,
-    pub(crate) run: Vec<String>,
-    pub(crate) url: String,
-    pub(crate) threads: Threads,
-    /// Arguments added to `run` to serve TLS; `None` if it cannot.
-    pub(crate) tls: Option<Vec<String>>,
-    pub(crate) role: Role,
-    pub(crate) folder: PathBuf,
-}
-
-/// The CPUs that a server has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Threads {
-    /// Those of the servers' side, one by default.
-    One,
-    /// Every CPU that may be used, those of the generator too.
-    All,
-}
-
-/// What a server is to the comparison.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Role {
-    /// What the project makes.
-    Ours,
-    /// An RFC 862 echo: what can be reached at most.
-    Limit,
-    /// What the others are compared with.
-    Baseline,
-    /// Another project's.
-    Peer,
-}
-
-impl Threads {
-    /// As in the file.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Threads::One => "one",
-            Threads::All => "all",
-        }
-    }
-}
-
-impl Role {
-    /// As in the file.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Role::Ours => "ours",
-            Role::Limit => "limit",
-            Role::Baseline => "baseline",
-            Role::Peer => "peer",
-        }
-    }
-}
-
-/// A whole `peer.toml`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    name: String,
-    title: String,
-    what: String,
-    source: String,
-    speed: String,
-    install: Vec<Vec<String>>,
-    installed: String,
-    version: Vec<String>,
-    run: Vec<String>,
-    url: String,
-    threads: Threads,
-    tls: Option<Vec<String>>,
-    role: Role,
     #[serde(default)]
-    variant: Vec<Variant>,
-}
-
-/// What a variant has of its own.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Variant {
-    name: String,
-    title: Option<String>,
-    what: Option<String>,
-    source: Option<String>,
-    speed: Option<String>,
-    install: Option<Vec<Vec<String>>>,
-    installed: Option<String>,
-    version: Option<Vec<String>>,
-    run: Option<Vec<String>>,
-    url: Option<String>,
-    threads: Option<Threads>,
-    tls: Option<Vec<String>>,
-    role: Option<Role>,
+    pub(super) install: Vec<Vec<String>>,
+    /// Empty if there is nothing to install.
+    #[serde(default)]
+    pub(super) installed: String,
+    #[serde(default)]
+    pub(super) version: Vec<String>,
+    /// Arguments added to its command to serve TLS; `None` if it cannot.
+    pub(super) tls: Option<Vec<String>>,
+    #[serde(skip)]
+    pub(super) folder: PathBuf,
 }
 
 /// What stands for what in a peer's commands.
-#[derive(Clone, Debug)]
-pub(crate) struct Places {
+pub(super) struct Places {
     /// Directory of the project.
-    pub(crate) root: PathBuf,
+    pub(super) root: PathBuf,
     /// Where what is built goes.
-    pub(crate) target: PathBuf,
-}
-
-/// Certificate and key of a TLS server.
-#[derive(Clone, Debug)]
-pub(crate) struct Certificate {
-    pub(crate) cert: PathBuf,
-    pub(crate) key: PathBuf,
+    pub(super) target: PathBuf,
+    /// Of certificate and key.
+    pub(super) temporary: PathBuf,
 }
 
 impl Places {
-    /// Fills in the places; `{port}`, `{cert}`, `{key}` and `{workers}` stay.
-    pub(crate) fn fill(&self, words: &[String]) -> Vec<String> {
-        let (root, target) = (self.root.to_string_lossy(), self.target.to_string_lossy());
-        words
-            .iter()
-            .map(|word| word.replace("{root}", &root).replace("{target}", &target))
-            .collect()
+    /// Fills in the places; `{port}` and `{workers}` stay.
+    pub(super) fn fill(&self, words: &[String]) -> Vec<String> {
+        let fill = |word: &String| {
+            word.replace("{root}", &self.root.to_string_lossy())
+                .replace("{target}", &self.target.to_string_lossy())
+                .replace("{cert}", &self.temporary.join("cert.pem").to_string_lossy())
+                .replace("{key}", &self.temporary.join("key.pem").to_string_lossy())
+        };
+        words.iter().map(fill).collect()
     }
 }
 
 impl Peer {
-    /// How it is started, over TLS if there is a certificate.
-    pub(crate) fn launch(
-        &self,
-        places: &Places,
-        placement: &Placement,
-        certificate: Option<&Certificate>,
-    ) -> Launch {
-        let cpus = match self.threads {
-            Threads::One => &placement.server_cpus,
-            Threads::All => &placement.all_cpus,
+    /// One that was given as `NAME=COMMAND`; `None` if it was only named.
+    pub(super) fn given(text: &str, folder: &Path) -> Option<Result<Peer, UsageError>> {
+        let (name, command) = text.split_once('=')?;
+        let words = shlex::split(command).unwrap_or_default();
+        let has_port = words.iter().any(|word| word.contains("{port}"));
+        let keys = [("name", name.into()), ("run", words.into())];
+        let table = keys.map(|(key, value): (&str, toml::Value)| (key.to_owned(), value));
+        let peer = if has_port {
+            Peer::of(Table::from_iter(table), folder)
+        } else {
+            Err("write NAME='COMMAND {port}'; it listens at that port of 127.0.0.1".to_owned())
         };
-        let mut words = places.fill(&self.run);
-        let mut url = self.url.clone();
-        if let Some(certificate) = certificate {
-            let tls = places.fill(self.tls.as_deref().unwrap_or_default());
-            let cert = certificate.cert.to_string_lossy();
-            let key = certificate.key.to_string_lossy();
-            words.extend(
-                tls.iter()
-                    .map(|word| word.replace("{cert}", &cert).replace("{key}", &key)),
-            );
-            url = url.replacen("ws://", "wss://", 1);
+        Some(peer.map_err(|why| UsageError(format!("--server {name}=...: {why}"))))
+    }
+
+    /// Those that a table describes: itself, and its variants, which have what they do not say from it.
+    pub(super) fn all_of(mut table: Table, folder: &Path) -> Result<Vec<Peer>, String> {
+        let variants = table
+            .remove("variant")
+            .map_or(Ok(Vec::new()), toml::Value::try_into);
+        let variants: Vec<Table> = variants.map_err(|error| error.message().to_owned())?;
+        let mut peers = vec![Peer::of(table.clone(), folder)?];
+        for variant in variants {
+            let mut whole = table.clone();
+            whole.extend(variant);
+            peers.push(Peer::of(whole, folder)?);
         }
-        let workers = cpus.len().to_string();
-        Launch {
-            name: self.name.clone(),
-            command: words
-                .iter()
-                .map(|word| word.replace("{workers}", &workers))
-                .collect(),
-            directory: Some(self.folder.clone()),
-            url,
-            cpus: cpus.clone(),
+        Ok(peers)
+    }
+
+    fn of(table: Table, folder: &Path) -> Result<Peer, String> {
+        let name = table.get("name").and_then(toml::Value::as_str);
+        let name = name.unwrap_or_default().to_owned();
+        let wrong = |why: &str| Err(format!("{name}: {why}"));
+        check_name(&name)?;
+        let is_known = |key: &&String| KEYS.split(' ').any(|known| known == **key);
+        if let Some(key) = table.keys().find(|key| !is_known(key)) {
+            return wrong(&format!("{key} is no key; there are {KEYS}"));
+        }
+        let read: Result<Peer, toml::de::Error> = table.try_into();
+        let mut peer = read.or_else(|error| wrong(error.message()))?;
+        peer.folder = folder.to_path_buf();
+        let entry = &mut peer.entry;
+        for (field, usual) in [
+            (&mut entry.title, name.as_str()),
+            (&mut entry.role, "peer"),
+            (&mut entry.threads, "one"),
+            (&mut entry.url, "ws://127.0.0.1:{port}/"),
+        ] {
+            if field.is_empty() {
+                usual.clone_into(field);
+            }
+        }
+        if entry.command.is_empty() || peer.install.iter().any(Vec::is_empty) {
+            return wrong("run and install: give commands");
+        }
+        if !["ours", "limit", "baseline", "peer"].contains(&entry.role.as_str()) {
+            return wrong("role: give ours, limit, baseline or peer");
+        }
+        if !["one", "all"].contains(&entry.threads.as_str()) {
+            return wrong("threads: give one or all");
+        }
+        match Target::parse(&entry.url.replace("{port}", "1")) {
+            Ok(_) => Ok(peer),
+            Err(why) => wrong(&format!("url: {why}")),
         }
     }
 
-    fn check(&self, shown: &str) -> Result<(), UsageError> {
-        let wrong = |why: String| Err(UsageError(format!("{shown}: {}: {why}", self.name)));
-        let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if self.name.is_empty() || !self.name.chars().all(is_plain) {
-            return wrong("name: use lower-case letters, digits and '-' only".to_owned());
+    /// How it is started, over TLS or not.
+    pub(super) fn launch(&self, places: &Places, placement: &Placement, tls: bool) -> Launch {
+        let entry = &self.entry;
+        let cpus = if entry.threads == "all" {
+            placement.all_cpus.clone()
+        } else {
+            placement.server_cpus.clone()
+        };
+        let tls = self.tls.as_deref().filter(|_| tls);
+        let words = places.fill(&[&entry.command, tls.unwrap_or_default()].concat());
+        let words = words.iter();
+        let workers = cpus.len().to_string();
+        let scheme = if tls.is_some() { "wss://" } else { "ws://" };
+        Launch {
+            name: entry.name.clone(),
+            command: words
+                .map(|word| word.replace("{workers}", &workers))
+                .collect(),
+            directory: Some(self.folder.clone()),
+            url: entry.url.replacen("ws://", scheme, 1),
+            cpus,
         }
-        if self.run.is_empty() {
-            return wrong("run: give a command".to_owned());
-        }
-        if self.version.is_empty() || self.install.iter().any(Vec::is_empty) {
-            return wrong("version and install: give commands".to_owned());
-        }
-        if let Err(why) = Target::parse(&self.url.replace("{port}", "1")) {
-            return wrong(format!("url: {why}"));
-        }
-        Ok(())
     }
 }
 
 /// Every server and variant below `folder`, in the order of their folders.
-pub(crate) fn load(folder: &Path) -> Result<Vec<Peer>, UsageError> {
+pub(super) fn load(folder: &Path) -> Result<Vec<Peer>, UsageError> {
     let mut files = Vec::new();
     find(folder, DEPTH_MAX, &mut files);
     files.sort();
-    let mut peers: Vec<Peer> = Vec::new();
+    let mut peers = Vec::new();
     for file in files {
-        let shown = file.strip_prefix(folder).unwrap_or(&file);
-        let shown = shown.display().to_string();
-        for peer in read(&file, &shown)? {
-            if peers.iter().any(|other| other.name == peer.name) {
-                let name = peer.name;
-                return Err(UsageError(format!("{shown}: there is another {name}")));
-            }
-            peers.push(peer);
-        }
-    }
-    if peers.is_empty() {
-        let folder = folder.display();
-        return Err(UsageError(format!(
-            "no peer.toml is below {folder}; give --peers"
-        )));
+        let shown = file.strip_prefix(folder).unwrap_or(&file).display();
+        let table: Table = read_toml(&file, &shown.to_string())?;
+        let folder = file.parent().unwrap_or(&file);
+        let wrong = |why: String| UsageError(format!("{shown}: {why}"));
+        let folder = folder
+            .canonicalize()
+            .map_err(|why| wrong(why.to_string()))?;
+        peers.extend(Peer::all_of(table, &folder).map_err(wrong)?);
     }
     Ok(peers)
 }
@@ -242,52 +187,6 @@ fn find(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) {
     }
 }
 
-fn read(path: &Path, shown: &str) -> Result<Vec<Peer>, UsageError> {
-    let file: File = toml_file::read(path, shown)?;
-    let folder = path.parent().unwrap_or(path);
-    let folder = folder
-        .canonicalize()
-        .map_err(|error| UsageError(format!("{shown}: {error}")))?;
-    let first = Peer {
-        name: file.name,
-        title: file.title,
-        what: file.what,
-        source: file.source,
-        speed: file.speed,
-        install: file.install,
-        installed: file.installed,
-        version: file.version,
-        run: file.run,
-        url: file.url,
-        threads: file.threads,
-        tls: file.tls,
-        role: file.role,
-        folder,
-    };
-    let variants = file.variant.into_iter().map(|variant| {
-        let first = first.clone();
-        Peer {
-            name: variant.name,
-            title: variant.title.unwrap_or(first.title),
-            what: variant.what.unwrap_or(first.what),
-            source: variant.source.unwrap_or(first.source),
-            speed: variant.speed.unwrap_or(first.speed),
-            install: variant.install.unwrap_or(first.install),
-            installed: variant.installed.unwrap_or(first.installed),
-            version: variant.version.unwrap_or(first.version),
-            run: variant.run.unwrap_or(first.run),
-            url: variant.url.unwrap_or(first.url),
-            threads: variant.threads.unwrap_or(first.threads),
-            tls: variant.tls.or(first.tls),
-            role: variant.role.unwrap_or(first.role),
-            folder: first.folder,
-        }
-    });
-    let peers: Vec<Peer> = std::iter::once(first.clone()).chain(variants).collect();
-    peers.iter().try_for_each(|peer| peer.check(shown))?;
-    Ok(peers)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,17 +194,8 @@ mod tests {
     const PEER: &str = r#"
         name = "echo"
         title = "Echo"
-        what = "An echo"
-        source = "here"
-        speed = "none"
-        install = []
-        installed = "server"
-        version = ["./server", "--version"]
         run = ["{target}/server", "--port", "{port}", "--workers", "{workers}"]
-        url = "ws://127.0.0.1:{port}/"
-        threads = "one"
-        tls = ["--cert", "{cert}", "--key", "{key}"]
-        role = "peer"
+        tls = ["--cert", "{cert}"]
     "#;
 
     fn load_text(text: &str) -> Result<Vec<Peer>, UsageError> {
@@ -324,56 +214,65 @@ mod tests {
             panic!("{peers:?}")
         };
         assert_eq!(
-            (second.name.as_str(), second.title.as_str()),
+            (&*second.entry.name, &*second.entry.title),
             ("echo-all", "Echo")
         );
         assert_eq!(
-            (first.threads, second.threads),
-            (Threads::One, Threads::All)
+            (&*first.entry.threads, &*second.entry.threads),
+            ("one", "all")
         );
-        assert_eq!((first.role.name(), second.role.name()), ("peer", "limit"));
-        assert_eq!(first.run, second.run);
+        assert_eq!((&*first.entry.role, &*second.entry.role), ("peer", "limit"));
+        assert_eq!(first.entry.command, second.entry.command);
     }
 
     #[test]
-    fn unknown_keys_wrong_names_and_doubles_are_named_with_their_file() {
+    fn what_is_wrong_is_named_with_its_file_and_server() {
         for (text, phrase) in [
-            (format!("{PEER}colour = 1"), "echo/peer.toml: line "),
-            (format!("{PEER}colour = 1"), "`colour`"),
-            (format!("{PEER}[[variant]]\nname = 'x'\nrnu = []"), "`rnu`"),
             (
-                PEER.replace("\"echo\"", "\"Echo/..\""),
-                "name: use lower-case",
+                format!("{PEER}colour = 1"),
+                "echo/peer.toml: echo: colour is no key",
             ),
-            (PEER.replace("\"peer\"", "\"pear\""), "pear"),
-            (PEER.replace("ws://127", "http://127"), "echo: url: "),
             (
-                format!("{PEER}[[variant]]\nname = 'echo'"),
-                "there is another echo",
+                format!("{PEER}[[variant]]\nname = 'x'\nrnu = []"),
+                "x: rnu is no key",
             ),
+            (PEER.replace("\"echo\"", "\"../echo\""), "is no name"),
+            (format!("{PEER}role = 'pear'"), "role: give ours,"),
+            (format!("{PEER}url = 'gopher://x'"), "echo: url: "),
             (
                 format!("{PEER}[[variant]]\nname = 'e'\nrun = []"),
-                "e: run: give a command",
+                "e: run and install",
             ),
+            (format!("{PEER}x"), "echo/peer.toml: line "),
         ] {
             let why = load_text(&text).unwrap_err().to_string();
             assert!(why.contains(phrase), "{phrase}: {why}");
         }
-        let empty = tempfile::tempdir().unwrap();
-        assert!(
-            load(empty.path())
-                .unwrap_err()
-                .to_string()
-                .contains("no peer.toml")
+    }
+
+    #[test]
+    fn a_server_can_be_given_as_a_command() {
+        let given = |text| Peer::given(text, Path::new("/here"));
+        assert!(given("bun").is_none());
+        let peer = given("mine=./serve --at '127.0.0.1:{port}'")
+            .unwrap()
+            .unwrap();
+        assert_eq!(peer.entry.command, ["./serve", "--at", "127.0.0.1:{port}"]);
+        assert_eq!(
+            (&*peer.entry.name, &*peer.entry.url),
+            ("mine", "ws://127.0.0.1:{port}/")
         );
+        let why = given("mine=./serve").unwrap().unwrap_err().to_string();
+        assert!(why.contains("{port}"), "{why}");
+        assert!(given("a/b=x {port}").unwrap().is_err());
     }
 
     #[test]
     fn a_launch_has_places_cpus_and_tls_filled_in() {
-        let peer = &load_text(PEER).unwrap()[0];
         let places = Places {
             root: "/project".into(),
             target: "/project/target".into(),
+            temporary: "/tmp".into(),
         };
         let placement = Placement {
             server_cpus: vec![3],
@@ -381,7 +280,9 @@ mod tests {
             all_cpus: vec![3, 4],
             warning: None,
         };
-        let launch = peer.launch(&places, &placement, None);
+        let text = format!("{PEER}[[variant]]\nname = 'all'\nthreads = 'all'");
+        let peers = load_text(&text).unwrap();
+        let launch = peers[0].launch(&places, &placement, false);
         let words = [
             "/project/target/server",
             "--port",
@@ -389,24 +290,12 @@ mod tests {
             "--workers",
             "1",
         ];
-        assert_eq!(launch.command, words);
         assert_eq!(
-            (launch.cpus, &*launch.url),
-            (vec![3], "ws://127.0.0.1:{port}/")
+            (&launch.command[..], launch.cpus),
+            (&words.map(str::to_owned)[..], vec![3])
         );
-        let certificate = Certificate {
-            cert: "c.pem".into(),
-            key: "k.pem".into(),
-        };
-        let all = Peer {
-            threads: Threads::All,
-            ..peer.clone()
-        };
-        let launch = all.launch(&places, &placement, Some(&certificate));
-        assert_eq!(
-            launch.command[4..],
-            ["2", "--cert", "c.pem", "--key", "k.pem"]
-        );
+        let launch = peers[1].launch(&places, &placement, true);
+        assert_eq!(launch.command[4..], ["2", "--cert", "/tmp/cert.pem"]);
         assert_eq!(
             (launch.cpus, &*launch.url),
             (vec![3, 4], "wss://127.0.0.1:{port}/")

@@ -1,291 +1,212 @@
-//! The directory that a suite leaves behind, and what is read of it to go on.
+//! Writing a suite's file line by line, so that what was cut off can be read and gone on with.
 
-use std::fs::{self, File, OpenOptions};
+use std::env;
+use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::Context as _;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use hdrhistogram::Histogram;
+use ringload::result::latency::Latency;
 use ringload::usage::UsageError;
 use serde::Serialize;
+use serde::de::{Deserialize as _, DeserializeOwned};
 use serde_json::Value;
 
-use super::scrub::Scrubber;
-use crate::suite::document::{RunLine, SUITE_SCHEMA, SuiteDocument};
+use super::document::{ARCHIVE, Line, file_of, lines};
+use super::peers::Places;
 
-/// What was to be done, and what became of it.
-const SUITE: &str = "suite.json";
+/// The key of a histogram.
+const HISTOGRAM: &str = "histogram_v2_deflate_base64";
 
-/// A line for each run that is over.
-const RUNS: &str = "runs.jsonl";
+/// Significant digits of the histograms that are kept: within 1 %, in a third of the bytes. The percentiles beside them
+/// are of the whole ones.
+const DIGITS: u8 = 2;
 
-/// The machine.
-const ENVIRONMENT: &str = "environment.json";
-
-/// What the generator can do.
-pub(super) const SELFTEST: &str = "selftest.json";
-
-/// The document of each run.
-const RAW: &str = "raw";
-
-/// What is gone in the end.
-const TEMPORARY: &str = "tmp";
-
-/// A results directory.
+/// A file that is being written.
 pub(super) struct Results {
     directory: PathBuf,
-    /// The same for people.
-    shown: String,
+    out: GzEncoder<File>,
+    scrubber: Scrubber,
 }
 
 impl Results {
-    /// Takes `out`, or the first free directory of that name in `parent`: earlier results are never
-    /// overwritten.
-    pub(super) fn create(out: Option<&Path>, parent: &Path, name: &str) -> anyhow::Result<Results> {
-        let directory = out.map_or_else(|| first_free(parent, name), Path::to_path_buf);
-        let shown = directory.display().to_string();
-        fs::create_dir_all(&directory).with_context(|| format!("creating {shown}"))?;
-        if fs::read_dir(&directory)?.next().is_some() {
+    /// Takes a directory that is empty or absent: earlier results are never overwritten.
+    pub(super) fn create(directory: &Path, scrubber: Scrubber) -> anyhow::Result<Results> {
+        let shown = directory.display();
+        fs::create_dir_all(directory).with_context(|| format!("creating {shown}"))?;
+        if fs::read_dir(directory)?.next().is_some() {
             let why = format!("{shown} is not empty; give another --out, or --resume it");
             return Err(UsageError(why).into());
         }
-        Results::open(&directory)
+        Results::begin(&directory.join(ARCHIVE), scrubber)
     }
 
-    /// Takes a directory that was begun.
-    pub(super) fn resume(directory: &Path) -> anyhow::Result<(Results, SuiteDocument)> {
-        let shown = directory.display();
-        let text = fs::read_to_string(directory.join(SUITE)).map_err(|error| {
-            UsageError(format!(
-                "--resume {shown}: no {SUITE} to go on with ({error})"
-            ))
+    /// Goes on with a file: what there is of it is written anew, without an end that was cut off.
+    pub(super) fn resume(path: &Path, scrubber: Scrubber) -> anyhow::Result<Results> {
+        let path = file_of(path);
+        let half = path.with_extension("part");
+        let mut results = Results::begin(&half, scrubber)?;
+        let mut written = Ok(());
+        lines(&path, |line| {
+            if written.is_ok() {
+                written = results.write(&line);
+            }
         })?;
-        let document: SuiteDocument = serde_json::from_str(&text)
-            .map_err(|error| UsageError(format!("--resume {shown}: {SUITE}: {error}")))?;
-        if document.schema != SUITE_SCHEMA {
-            let schema = document.schema;
-            let why = format!("--resume {shown}: {SUITE} is {schema:?}, not {SUITE_SCHEMA}");
-            return Err(UsageError(why).into());
-        }
-        Ok((Results::open(directory)?, document))
+        written?;
+        fs::rename(&half, &path).with_context(|| format!("writing {}", path.display()))?;
+        Ok(results)
     }
 
-    fn open(directory: &Path) -> anyhow::Result<Results> {
-        let shown = directory.display().to_string();
-        let directory = directory
-            .canonicalize()
-            .with_context(|| format!("opening {shown}"))?;
-        fs::create_dir_all(directory.join(RAW)).with_context(|| format!("writing to {shown}"))?;
-        Ok(Results { directory, shown })
+    fn begin(path: &Path, scrubber: Scrubber) -> anyhow::Result<Results> {
+        let file = File::create(path).with_context(|| format!("writing {}", path.display()))?;
+        Ok(Results {
+            directory: path.parent().unwrap_or(path).to_path_buf(),
+            out: GzEncoder::new(file, Compression::best()),
+            scrubber,
+        })
     }
 
-    /// Where the files are.
+    /// Where it is.
     pub(super) fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// The same for people.
-    pub(super) fn shown(&self) -> &str {
-        &self.shown
+    /// The text without what is nobody's business.
+    pub(super) fn clean(&self, text: &str) -> String {
+        self.scrubber.clean(text)
     }
 
-    /// A directory for what is gone in the end.
-    pub(super) fn temporary(&self) -> anyhow::Result<PathBuf> {
-        let directory = self.directory.join(TEMPORARY);
-        fs::create_dir_all(&directory).context("creating a temporary directory")?;
-        Ok(directory)
+    /// Appends a line, which is on the disk before this returns.
+    pub(super) fn write(&mut self, line: &Line) -> anyhow::Result<()> {
+        let mut value = serde_json::to_value(line).context("encoding the results")?;
+        self.scrubber.tidy(&mut value);
+        let text = format!("{value}\n");
+        self.out
+            .write_all(text.as_bytes())
+            .and_then(|()| self.out.flush())
+            .and_then(|()| self.out.get_ref().sync_data())
+            .with_context(|| format!("writing to {}", self.directory.display()))
+    }
+}
+
+/// What must not be told of the machine: where the project, the home directory and the like are. Its name is written
+/// nowhere.
+///
+/// The longest first, so that what is below something else goes first.
+pub(super) struct Scrubber(Vec<(String, &'static str)>);
+
+impl Scrubber {
+    pub(super) fn new(places: &Places) -> Scrubber {
+        let home = env::var("HOME").unwrap_or_default();
+        let mut replacements = vec![
+            (places.temporary.clone(), "tmp"),
+            (places.target.clone(), "target"),
+            (places.root.clone(), "."),
+            (home.into(), "~"),
+            (env::temp_dir(), "tmp"),
+        ];
+        replacements.retain(|(path, _)| path.components().count() > 1);
+        replacements.sort_by_key(|(path, _)| std::cmp::Reverse(path.as_os_str().len()));
+        let shown = |(path, name): (PathBuf, _)| (path.to_string_lossy().into_owned(), name);
+        Scrubber(replacements.into_iter().map(shown).collect())
     }
 
-    /// Removes what was temporary.
-    pub(super) fn tidy(&self) {
-        // Nothing depends on its being gone.
-        let _ = fs::remove_dir_all(self.directory.join(TEMPORARY));
+    fn clean(&self, text: &str) -> String {
+        let replace = |text: String, (path, name): &(String, &str)| text.replace(path, name);
+        self.0.iter().fold(text.to_owned(), replace)
     }
 
-    /// Whether the generator's self-test was kept.
-    pub(super) fn has_selftest(&self) -> bool {
-        self.directory.join(SELFTEST).is_file()
+    /// The value as it is read back.
+    pub(super) fn cleaned<T: Clone + DeserializeOwned + Serialize>(&self, value: &T) -> T {
+        let mut written = serde_json::to_value(value).unwrap_or_default();
+        self.tidy(&mut written);
+        // Only what is odd to begin with is not itself again.
+        serde_json::from_value(written).unwrap_or_else(|_| value.clone())
     }
 
-    /// Writes `suite.json` anew.
-    pub(super) fn write_suite(
-        &self,
-        document: &SuiteDocument,
-        scrubber: &Scrubber,
-    ) -> anyhow::Result<()> {
-        self.write_json(SUITE, document, scrubber)
-    }
-
-    /// Writes `environment.json`.
-    pub(super) fn write_environment(
-        &self,
-        environment: &impl Serialize,
-        scrubber: &Scrubber,
-    ) -> anyhow::Result<()> {
-        self.write_json(ENVIRONMENT, environment, scrubber)
-    }
-
-    /// What `environment.json` says; null if it cannot be read.
-    pub(super) fn environment(&self) -> Value {
-        let text = fs::read_to_string(self.directory.join(ENVIRONMENT)).unwrap_or_default();
-        serde_json::from_str(&text).unwrap_or_default()
-    }
-
-    /// Writes a document.
-    pub(super) fn write_json(
-        &self,
-        name: &str,
-        value: &impl Serialize,
-        scrubber: &Scrubber,
-    ) -> anyhow::Result<()> {
-        let text = serde_json::to_string_pretty(value).context("encoding the results")?;
-        self.write(name, &scrubber.clean(&format!("{text}\n")))
-    }
-
-    /// Writes a file whole or not at all, below the directory.
-    pub(super) fn write(&self, name: &str, text: &str) -> anyhow::Result<()> {
-        let path = self.directory.join(name);
-        let half = self.directory.join(format!("{name}.part"));
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).with_context(|| format!("creating the folder of {name}"))?;
-        }
-        fs::write(&half, text)
-            .and_then(|()| fs::rename(&half, &path))
-            .with_context(|| format!("writing {name}"))
-    }
-
-    /// Appends a run that is over.
-    pub(super) fn append(&self, line: &RunLine) -> anyhow::Result<()> {
-        let mut text = serde_json::to_string(line).context("encoding a run")?;
-        text.push('\n');
-        let mut file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.directory.join(RUNS))
-            .with_context(|| format!("opening {RUNS}"))?;
-        file.write_all(text.as_bytes())
-            .and_then(|()| file.sync_data())
-            .with_context(|| format!("writing {RUNS}"))
-    }
-
-    /// The runs that are over, whose documents are there. A line that was cut off by a crash is none.
-    pub(super) fn runs(&self) -> Vec<RunLine> {
-        let text = fs::read_to_string(self.directory.join(RUNS)).unwrap_or_default();
-        self.runs_of(&text)
-    }
-
-    fn runs_of(&self, text: &str) -> Vec<RunLine> {
-        text.lines()
-            .filter_map(|line| serde_json::from_str(line).ok())
-            .filter(|line: &RunLine| self.directory.join(&line.raw).is_file())
-            .collect()
-    }
-
-    /// The same, once all other lines are taken away: the next one would become part of one cut off.
-    pub(super) fn runs_mended(&self) -> anyhow::Result<Vec<RunLine>> {
-        let path = self.directory.join(RUNS);
-        let text = fs::read_to_string(&path).unwrap_or_default();
-        let lines = self.runs_of(&text);
-        if lines.len() != text.lines().count() || !(text.is_empty() || text.ends_with('\n')) {
-            let mut whole = String::new();
-            for line in &lines {
-                whole.push_str(&serde_json::to_string(line).context("encoding a run")?);
-                whole.push('\n');
+    /// Cleans all texts, makes histograms smaller, and leaves out the slices of a window.
+    fn tidy(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => *text = self.clean(text),
+            Value::Array(values) => values.iter_mut().for_each(|value| self.tidy(value)),
+            Value::Object(fields) if fields.contains_key(HISTOGRAM) => {
+                if let Some(smaller) = smaller(&Value::Object(fields.clone())) {
+                    fields.insert(HISTOGRAM.to_owned(), smaller.into());
+                }
             }
-            self.write(RUNS, &whole)?;
-            File::open(&path)
-                .and_then(|file| file.sync_all())
-                .with_context(|| format!("writing {RUNS}"))?;
+            Value::Object(fields) => {
+                for (key, value) in fields {
+                    match value {
+                        Value::Array(slices) if key == "series" => slices.clear(),
+                        _ => self.tidy(value),
+                    }
+                }
+            }
+            _ => {}
         }
-        Ok(lines)
     }
 }
 
-/// Where a run's document is, below the directory.
-pub(super) fn raw_path(workload: &str, server: &str, round: u32) -> String {
-    format!("{RAW}/{workload}/{server}-{round}.json")
-}
-
-/// `name`, or `name-2`, `name-3` ... in `parent`.
-fn first_free(parent: &Path, name: &str) -> PathBuf {
-    let plain = parent.join(name);
-    let numbered = (2u32..).map(|number| parent.join(format!("{name}-{number}")));
-    std::iter::once(plain.clone())
-        .chain(numbered)
-        .find(|path| !path.exists())
-        .unwrap_or(plain)
+/// The histogram of a distribution with fewer digits; `None` if it is none.
+fn smaller(distribution: &Value) -> Option<String> {
+    let latency = Latency::deserialize(distribution).ok()?;
+    let whole = latency.histogram().ok()?;
+    let mut smaller = Histogram::<u64>::new_with_bounds(whole.low(), whole.high(), DIGITS).ok()?;
+    for step in whole.iter_recorded() {
+        smaller
+            .record_n(step.value_iterated_to(), step.count_at_value())
+            .ok()?;
+    }
+    Some(Latency::of(&smaller).histogram_v2_deflate_base64)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ringload::output::document::Status;
-
-    fn line(round: u32) -> RunLine {
-        RunLine {
-            round,
-            server: "s".to_owned(),
-            workload: "w".to_owned(),
-            raw: raw_path("w", "s", round),
-            status: Status::Ok,
-            started_unix_seconds: 1,
-        }
-    }
 
     #[test]
-    fn earlier_results_are_never_overwritten() {
-        let folder = tempfile::tempdir().unwrap();
-        let first = Results::create(None, folder.path(), "day").unwrap();
-        let second = Results::create(None, folder.path(), "day").unwrap();
-        assert!(first.directory().ends_with("day") && second.directory().ends_with("day-2"));
-        let taken = Results::create(Some(first.directory()), folder.path(), "x").err();
-        assert!(taken.unwrap().to_string().contains("is not empty"));
-    }
-
-    #[test]
-    fn runs_that_are_over_are_known_and_a_line_cut_off_is_none() {
-        let folder = tempfile::tempdir().unwrap();
-        let results = Results::create(Some(folder.path()), folder.path(), "x").unwrap();
-        for round in 1..=3 {
-            results.append(&line(round)).unwrap();
-        }
-        // The document of round 3 was never written.
-        for round in 1..=2 {
-            results.write(&line(round).raw, "{}").unwrap();
-        }
-        let path = results.directory().join(RUNS);
-        let text = fs::read_to_string(&path).unwrap();
-        fs::write(&path, format!("{text}{{\"round\": 4, \"ser")).unwrap();
-        let rounds = |results: &Results| -> Vec<u32> {
-            results
-                .runs_mended()
-                .unwrap()
-                .iter()
-                .map(|line| line.round)
-                .collect()
+    fn nobody_learns_where_it_was_measured() {
+        let places = Places {
+            root: "/home/jo/ringback".into(),
+            target: "/home/jo/ringback/target".into(),
+            temporary: "/var/ringbench-1".into(),
         };
-        assert_eq!(results.runs().len(), 2);
-        assert!(fs::read_to_string(&path).unwrap().ends_with("\"ser"));
-        assert_eq!(rounds(&results), [1, 2]);
-        results.append(&line(3)).unwrap();
-        results.write(&line(3).raw, "{}").unwrap();
-        assert_eq!(rounds(&results), [1, 2, 3]);
+        let scrubber = Scrubber::new(&places);
+        let mut value = serde_json::json!({
+            "a": ["/home/jo/ringback/target/x", "in /home/jo/ringback/scripts"],
+            "b": {"c": "/var/ringbench-1/cert.pem", "series": [1]},
+        });
+        scrubber.tidy(&mut value);
+        let clean = serde_json::json!({
+            "a": ["target/x", "in ./scripts"],
+            "b": {"c": "tmp/cert.pem", "series": []},
+        });
+        assert_eq!(value, clean);
     }
 
     #[test]
-    fn what_is_no_suite_cannot_be_gone_on_with() {
-        let folder = tempfile::tempdir().unwrap();
-        let why = |text: &str| {
-            fs::write(folder.path().join(SUITE), text).unwrap();
-            Results::resume(folder.path()).err().unwrap().to_string()
-        };
-        let missing = Results::resume(&folder.path().join("nowhere")).err();
-        assert!(
-            missing
-                .unwrap()
-                .to_string()
-                .contains("no suite.json to go on with")
-        );
-        assert!(why("{").contains("suite.json: "));
-        assert!(why("{}").contains("is \"\", not ringload-suite/1"));
+    fn a_histogram_is_kept_within_one_per_cent() {
+        let mut whole = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3).unwrap();
+        (1..=20_000).for_each(|n| whole.record(n * 7_919).unwrap());
+        let latency = Latency::of(&whole);
+        let before = serde_json::to_value(&latency).unwrap();
+        let mut after = before.clone();
+        Scrubber(Vec::new()).tidy(&mut after);
+        let kept: Latency = serde_json::from_value(after).unwrap();
+        assert_eq!((kept.count, kept.p99_ns), (latency.count, latency.p99_ns));
+        let (text, whole_text) = (&kept.histogram_v2_deflate_base64, &before[HISTOGRAM]);
+        assert!(2 * text.len() < whole_text.as_str().unwrap().len());
+        let kept = kept.histogram().unwrap();
+        assert_eq!(kept.len(), whole.len());
+        for quantile in [0.1, 0.5, 0.9, 0.999] {
+            let (kept, whole) = (
+                kept.value_at_quantile(quantile),
+                whole.value_at_quantile(quantile),
+            );
+            assert!(kept.abs_diff(whole) * 100 <= whole, "{kept} {whole}");
+        }
     }
 }

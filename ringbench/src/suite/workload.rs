@@ -1,6 +1,6 @@
 //! The suite file: what is measured, and for how long.
 
-use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,79 +8,39 @@ use clap::Parser as _;
 use ringload::cli::{Command, Options};
 use ringload::usage::{UsageError, first_line, make_room_for};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
+use toml::Table;
 
-use super::toml_file;
+use super::document::WorkloadEntry;
+use super::peers::Peer;
+
+/// What is said of a workload itself.
+const ENTRY: &str = "name kind title rounds servers tls fresh";
+
+/// The longest file that is read.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// The commands that measure.
+const KINDS: [&str; 4] = ["run", "churn", "idle", "capacity"];
 
 /// Options of the commands that the suite sets itself.
-const OURS: [&str; 16] = [
-    "json",
-    "quiet",
-    "csv",
-    "histogram",
-    "hdr-log",
-    "server-pid",
-    "cpu",
-    "seed",
-    "start-at",
-    "first-visit",
-    "protocol",
-    "tls-ca",
-    "tls-insecure",
-    "threads",
-    "help",
-    "live",
-];
+const OURS: &str = "json quiet csv histogram hdr-log summary junit prometheus server-pid cpu threads seed start-at \
+                    first-session protocol tls-ca tls-insecure help live";
 
 /// A suite, as its file has it.
-#[derive(Clone, Debug)]
-pub(crate) struct Suite {
-    pub(crate) name: String,
-    pub(crate) title: String,
-    /// Names of servers; `None` is all.
-    pub(crate) servers: Option<Vec<String>>,
-    pub(crate) baseline: Option<String>,
-    pub(crate) workloads: Vec<Workload>,
-}
-
-/// One workload of it.
-#[derive(Clone, Debug)]
-pub(crate) struct Workload {
-    pub(crate) name: String,
-    pub(crate) kind: Kind,
-    pub(crate) title: String,
-    pub(crate) rounds: u32,
-    /// Names of servers; `None` is all of the suite's.
-    pub(crate) servers: Option<Vec<String>>,
-    pub(crate) tls: bool,
-    /// Options of the command, by their long names.
-    pub(crate) options: BTreeMap<String, Value>,
-}
-
-/// The command that measures it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Kind {
-    /// `ringload run`
-    Run,
-    /// `ringload storm`
-    Storm,
-    /// `ringload idle`
-    Idle,
-    /// `ringload knee`
-    Knee,
-}
-
-impl Kind {
-    /// The command's name.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Kind::Run => "run",
-            Kind::Storm => "storm",
-            Kind::Idle => "idle",
-            Kind::Knee => "knee",
-        }
-    }
+#[derive(Debug)]
+pub(super) struct Suite {
+    pub(super) name: String,
+    pub(super) title: String,
+    pub(super) prediction: Option<String>,
+    /// Names of servers; none is all.
+    pub(super) servers: Vec<String>,
+    pub(super) baseline: Option<String>,
+    /// Those that it describes itself.
+    pub(super) own: Vec<Peer>,
+    /// Each with the names that it is restricted to; none if it is not.
+    pub(super) workloads: Vec<WorkloadEntry>,
 }
 
 #[derive(Deserialize)]
@@ -88,68 +48,65 @@ impl Kind {
 struct File {
     name: String,
     title: String,
+    prediction: Option<String>,
     rounds: u32,
     duration: Option<String>,
     warmup: Option<String>,
-    servers: Option<Vec<String>>,
-    baseline: Option<String>,
-    workload: Vec<Entry>,
-}
-
-#[derive(Deserialize)]
-struct Entry {
-    name: String,
-    kind: Kind,
-    title: String,
-    rounds: Option<u32>,
-    servers: Option<Vec<String>>,
     #[serde(default)]
-    tls: bool,
-    /// All the rest.
-    #[serde(flatten)]
-    options: BTreeMap<String, Value>,
+    servers: Vec<String>,
+    baseline: Option<String>,
+    #[serde(default)]
+    server: Vec<Table>,
+    workload: Vec<Table>,
 }
 
 impl Suite {
     /// Reads and checks a suite file.
-    pub(crate) fn read(path: &Path) -> Result<Suite, UsageError> {
+    pub(super) fn read(path: &Path) -> Result<Suite, UsageError> {
         let shown = path.file_name().unwrap_or_default().to_string_lossy();
-        let file: File = toml_file::read(path, &shown)?;
-        Suite::of(file).map_err(|why| UsageError(format!("{shown}: {why}")))
+        let file: File = read_toml(path, &shown)?;
+        let folder = path.parent().unwrap_or(path);
+        Suite::of(file, folder).map_err(|why| UsageError(format!("{shown}: {why}")))
     }
 
-    fn of(file: File) -> Result<Suite, String> {
+    fn of(file: File, folder: &Path) -> Result<Suite, String> {
         check_name(&file.name)?;
-        let mut workloads: Vec<Workload> = Vec::new();
-        for entry in file.workload {
+        let folder = folder.canonicalize().unwrap_or_default();
+        let mut own = Vec::new();
+        for table in file.server {
+            own.extend(Peer::all_of(table, &folder).map_err(|why| format!("server: {why}"))?);
+        }
+        let mut workloads: Vec<WorkloadEntry> = Vec::new();
+        for mut table in file.workload {
+            // What is not about the workload itself is an option of its command.
+            let mut options = table.clone();
+            table.retain(|key, _| ENTRY.split(' ').any(|own| own == key));
+            options.retain(|key, _| !table.contains_key(key));
+            table.entry("rounds").or_insert(file.rounds.into());
+            let entry: Result<WorkloadEntry, toml::de::Error> = table.try_into();
+            let mut entry = entry.map_err(|error| format!("workload: {}", error.message()))?;
             let name = entry.name.clone();
+            let has_window = ["run", "churn"].contains(&entry.kind.as_str());
+            let defaults = [
+                ("duration", &file.duration, has_window),
+                (
+                    "warmup",
+                    &file.warmup,
+                    has_window || entry.kind == "capacity",
+                ),
+            ];
+            for (key, value, applies) in defaults {
+                if let Some(value) = value.as_ref().filter(|_| applies) {
+                    options.entry(key).or_insert(value.clone().into());
+                }
+            }
+            let options = Table::try_into(options);
+            entry.options = options.map_err(|error: toml::de::Error| format!("{name}: {error}"))?;
+            entry.check().map_err(|why| format!("{name}: {why}"))?;
             if workloads.iter().any(|other| other.name == name) {
                 return Err(format!("two workloads are called {name}"));
             }
-            let mut options = entry.options;
-            let defaults = [("duration", &file.duration), ("warmup", &file.warmup)];
-            for (key, value) in defaults {
-                let applies = match entry.kind {
-                    Kind::Run | Kind::Storm => true,
-                    Kind::Knee => key == "warmup",
-                    Kind::Idle => false,
-                };
-                if let Some(value) = value.as_ref().filter(|_| applies) {
-                    let value = Value::from(value.clone());
-                    options.entry(key.to_owned()).or_insert(value);
-                }
-            }
-            let workload = Workload {
-                name: entry.name,
-                kind: entry.kind,
-                title: entry.title,
-                rounds: entry.rounds.unwrap_or(file.rounds),
-                servers: entry.servers,
-                tls: entry.tls,
-                options,
-            };
-            workload.check().map_err(|why| format!("{name}: {why}"))?;
-            workloads.push(workload);
+            workloads.push(entry);
         }
         if workloads.is_empty() {
             return Err("there is no [[workload]]".to_owned());
@@ -157,28 +114,37 @@ impl Suite {
         Ok(Suite {
             name: file.name,
             title: file.title,
+            prediction: file.prediction,
             servers: file.servers,
             baseline: file.baseline,
+            own,
             workloads,
         })
     }
 }
 
-impl Workload {
+impl WorkloadEntry {
     fn check(&self) -> Result<(), String> {
         check_name(&self.name)?;
+        if !KINDS.contains(&self.kind.as_str()) {
+            let kinds = KINDS.join(", ");
+            return Err(format!("kind: {:?} is none of {kinds}", self.kind));
+        }
         if self.rounds == 0 {
             return Err("rounds is 0; give at least 1".to_owned());
         }
-        if let Some(ours) = self.options.keys().find(|key| OURS.contains(&key.as_str())) {
+        if let Some(ours) = self
+            .options
+            .keys()
+            .find(|key| OURS.split(' ').any(|it| it == *key))
+        {
             return Err(format!("{ours} is set by the suite itself"));
         }
-        self.arguments()?;
         self.check_for("ws://127.0.0.1:1/")
     }
 
     /// The options as arguments.
-    pub(crate) fn arguments(&self) -> Result<Vec<String>, String> {
+    pub(super) fn arguments(&self) -> Result<Vec<String>, String> {
         let mut arguments = Vec::new();
         for (key, value) in &self.options {
             let values = match value {
@@ -203,50 +169,45 @@ impl Workload {
         Ok(arguments)
     }
 
-    /// Whether its command would take it for a server at `url`. The error is what it says.
-    pub(crate) fn check_for(&self, url: &str) -> Result<(), String> {
-        let mut words = vec!["ringload".to_owned(), self.kind.name().to_owned()];
+    /// Whether its command would take it for a server at `url`, and may have as many files open as it takes.
+    pub(super) fn check_for(&self, url: &str) -> Result<(), String> {
+        let mut words = vec!["ringload".to_owned(), self.kind.clone()];
         words.push(url.replace("{port}", "1"));
         words.extend(self.arguments()?);
-        if self.kind == Kind::Idle {
+        if self.kind == "idle" {
             words.push("--server-pid=1".to_owned());
         }
-        let checked = match Options::try_parse_from(words) {
-            Ok(options) => match options.command {
-                Command::Run(options) => options.check(),
-                Command::Churn(options) => options.check(),
-                Command::Capacity(options) => options.check(),
-                _ => Ok(()),
-            },
-            Err(error) => {
-                return Err(first_line(&error));
-            }
+        let options = Options::try_parse_from(words).map_err(|error| first_line(&error))?;
+        let checked = match options.command {
+            Command::Run(options) => options.check(),
+            Command::Churn(options) => options.check(),
+            Command::Capacity(options) => options.check(),
+            _ => Ok(()),
         };
-        checked.map_err(|error| error.to_string())
-    }
-
-    /// Whether the generator may have as many files open as it takes. The error says how many it may.
-    pub(crate) fn check_room(&self) -> Result<(), String> {
-        if self.kind != Kind::Idle {
-            return Ok(());
-        }
-        let connections = self.number("connections", 10_000);
-        make_room_for(usize::try_from(connections).unwrap_or(usize::MAX))
+        let room = || make_room_for(usize::try_from(self.connections()).unwrap_or(usize::MAX));
+        checked
+            .and_then(|()| room())
             .map_err(|error| error.to_string())
     }
 
+    /// How many connections it has at a time.
+    pub(super) fn connections(&self) -> u64 {
+        self.number("connections", if self.kind == "idle" { 10_000 } else { 64 })
+    }
+
     /// A length of time among the options, or what is usual.
-    pub(crate) fn time(&self, key: &str, usual: Duration) -> Duration {
+    pub(super) fn time(&self, key: &str, usual_ms: u64) -> Duration {
         let text = match self.options.get(key) {
             Some(Value::String(text)) => text.clone(),
-            Some(Value::Number(number)) => number.to_string(),
-            _ => return usual,
+            Some(other) => other.to_string(),
+            None => String::new(),
         };
+        let usual = Duration::from_millis(usual_ms);
         ringload::quantity::parse_duration(&text).unwrap_or(usual)
     }
 
     /// A number among the options, or what is usual.
-    pub(crate) fn number(&self, key: &str, usual: u64) -> u64 {
+    pub(super) fn number(&self, key: &str, usual: u64) -> u64 {
         match self.options.get(key) {
             Some(Value::Number(number)) => number.as_u64().unwrap_or(usual),
             Some(Value::String(text)) => text.parse().unwrap_or(usual),
@@ -255,15 +216,33 @@ impl Workload {
     }
 }
 
-/// Names become parts of file names.
-fn check_name(name: &str) -> Result<(), String> {
+/// Names become parts of file names and arguments.
+pub(super) fn check_name(name: &str) -> Result<(), String> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) {
-        return Err(format!(
-            "{name:?} is no name; use letters, digits, '-', '_' and '.' only"
-        ));
+    if !name.is_empty() && !name.starts_with(['.', '-']) && name.chars().all(is_plain) {
+        return Ok(());
     }
-    Ok(())
+    Err(format!(
+        "{name:?} is no name; use letters, digits, '-', '_' and '.' only"
+    ))
+}
+
+/// Reads the file at `path`, which messages call `shown`; they say where in it what is wrong.
+pub(super) fn read_toml<T: DeserializeOwned>(path: &Path, shown: &str) -> Result<T, UsageError> {
+    let wrong = |why: String| UsageError(format!("{shown}: {why}"));
+    let length = fs::metadata(path).map(|file| file.len());
+    if length.is_ok_and(|length| length > FILE_BYTES_MAX) {
+        return Err(wrong("more than 1 MiB is no such file".to_owned()));
+    }
+    let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    toml::from_str(&text).map_err(|error: toml::de::Error| {
+        let before = error.span().and_then(|span| text.get(..span.start));
+        let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+        wrong(format!(
+            "line {line}: {}",
+            error.message().replace('\n', " ")
+        ))
+    })
 }
 
 #[cfg(test)]
@@ -274,7 +253,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s.toml");
         let head = "name = 's'\ntitle = 'S'\nrounds = 3\nduration = '1500ms'\nwarmup = '500ms'\n";
-        std::fs::write(&path, format!("{head}{workloads}")).unwrap();
+        fs::write(&path, format!("{head}{workloads}")).unwrap();
         Suite::read(&path)
     }
 
@@ -285,25 +264,22 @@ mod tests {
         let extra = "connections = 4\nheader = ['A: 1', 'B: 2']\ntext = true\nmixed = false\nwarmup = '0s'\n";
         let suite = suite(&format!("{ECHO}{extra}")).unwrap();
         let workload = &suite.workloads[0];
-        assert_eq!((workload.rounds, workload.tls), (3, false));
         assert_eq!(
-            workload.arguments().unwrap(),
-            [
-                "--connections=4",
-                "--duration=1500ms",
-                "--header=A: 1",
-                "--header=B: 2",
-                "--text",
-                "--warmup=0s"
-            ]
+            (workload.rounds, workload.tls, workload.fresh),
+            (3, false, false)
         );
-        let usual = Duration::from_secs(9);
-        assert_eq!(
-            workload.time("duration", usual),
-            Duration::from_millis(1500)
-        );
-        assert_eq!(workload.time("hold", usual), usual);
-        assert_eq!(workload.number("connections", 9), 4);
+        let arguments = [
+            "--connections=4",
+            "--duration=1500ms",
+            "--header=A: 1",
+            "--header=B: 2",
+            "--text",
+            "--warmup=0s",
+        ];
+        assert_eq!(workload.arguments().unwrap(), arguments);
+        assert_eq!(workload.time("duration", 9), Duration::from_millis(1500));
+        assert_eq!(workload.time("hold", 9), Duration::from_millis(9));
+        assert_eq!((workload.connections(), workload.number("x", 9)), (4, 9));
     }
 
     #[test]
@@ -312,8 +288,8 @@ mod tests {
             let text = format!("[[workload]]\nname = 'w'\nkind = '{kind}'\ntitle = 'W'\n");
             suite(&text).unwrap().workloads[0].arguments().unwrap()
         };
-        assert_eq!(of("storm"), ["--duration=1500ms", "--warmup=500ms"]);
-        assert_eq!(of("knee"), ["--warmup=500ms"]);
+        assert_eq!(of("churn"), ["--duration=1500ms", "--warmup=500ms"]);
+        assert_eq!(of("capacity"), ["--warmup=500ms"]);
         assert!(of("idle").is_empty());
     }
 
@@ -329,7 +305,6 @@ mod tests {
                 &format!("{ECHO}size = '7x'"),
                 "w: invalid value '7x' for '--size",
             ),
-            (&format!("{ECHO}depth = 0"), "w: --depth is 0"),
             (
                 &format!("{ECHO}json = 'x'"),
                 "w: json is set by the suite itself",
@@ -338,9 +313,16 @@ mod tests {
             (&format!("{ECHO}rounds = 0"), "rounds is 0"),
             (&format!("{ECHO}{ECHO}"), "two workloads are called w"),
             (&ECHO.replace("'w'", "'../w'"), "is no name"),
-            (&ECHO.replace("'run'", "'walk'"), "walk"),
+            (
+                &ECHO.replace("'run'", "'walk'"),
+                "kind: \"walk\" is none of run, churn",
+            ),
             ("workload = []", "there is no [[workload]]"),
             ("", "missing field `workload`"),
+            (
+                &format!("{ECHO}[[server]]\nname = 'x'"),
+                "server: x: missing field `run`",
+            ),
         ] {
             let why = suite(text).unwrap_err().to_string();
             assert!(why.contains(phrase), "{text}: {why}");

@@ -1,14 +1,21 @@
 //! A project of its own with fake servers, and `ringbench suite` in it.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+
+use flate2::Compression;
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
+use serde_json::Value;
 
 use crate::fake::Fake;
 
 pub(crate) const SUITE: &str = "\
 name = 'small'
 title = 'A small suite'
+prediction = 'They are alike.'
 rounds = 2
 duration = '400ms'
 warmup = '0s'
@@ -20,11 +27,19 @@ title = 'Echo'
 connections = 2
 
 [[workload]]
-name = 'storm'
-kind = 'storm'
-title = 'Storm'
+name = 'churn'
+kind = 'churn'
+title = 'Churn'
 connections = 2
-visits = 20
+sessions = 20
+
+[[workload]]
+name = 'crowd'
+kind = 'run'
+title = 'Crowd'
+rounds = 1
+fresh = true
+connections = 20
 
 [[workload]]
 name = 'idle'
@@ -72,10 +87,6 @@ impl Project {
         Project { fake }
     }
 
-    pub(crate) fn out(&self) -> PathBuf {
-        self.fake.path("out")
-    }
-
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ringbench"));
         command
@@ -93,6 +104,35 @@ impl Project {
         assert_eq!(output.status.code(), Some(status), "{errors}");
         self.fake.assert_none_is_left();
         output
+    }
+
+    /// The lines of the archive in `directory`, as far as there are whole ones.
+    pub(crate) fn lines(&self, directory: &str) -> Vec<Value> {
+        let file = File::open(self.archive(directory));
+        let mut text = Vec::new();
+        // What was cut off ends in an error.
+        let _ = file.map(|file| MultiGzDecoder::new(file).read_to_end(&mut text));
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let lines = text
+            .split_inclusive('\n')
+            .filter(|line| line.ends_with('\n'));
+        lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    /// Writes an archive anew.
+    pub(crate) fn rewrite(&self, directory: &str, lines: &[Value]) {
+        let file = File::create(self.archive(directory)).unwrap();
+        let mut out = GzEncoder::new(file, Compression::fast());
+        lines
+            .iter()
+            .for_each(|line| writeln!(out, "{line}").unwrap());
+        out.finish().unwrap();
+    }
+
+    pub(crate) fn archive(&self, directory: &str) -> PathBuf {
+        self.fake.path(directory).join("suite.jsonl.gz")
     }
 
     pub(crate) fn refused(&self, arguments: &[&str]) -> String {
