@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use anyhow::Context;
+use humantime::format_duration;
 
 use crate::interrupt::Interrupt;
 use crate::result::Document;
@@ -34,7 +35,7 @@ impl Load {
 
     /// Closed loop: messages in flight on each connection.
     pub fn in_flight(self, count: usize) -> Load {
-        self.option("depth", count)
+        self.option("in-flight", count)
     }
 
     /// Open loop: messages per second over all connections, whatever the server does. A number, or a ramp such as
@@ -50,12 +51,12 @@ impl Load {
 
     /// Load before the window, which does not count.
     pub fn warmup(self, time: Duration) -> Load {
-        self.option("warmup", time.as_secs_f64())
+        self.option("warmup", format_duration(time))
     }
 
     /// How long to measure.
     pub fn duration(self, time: Duration) -> Load {
-        self.option("duration", time.as_secs_f64())
+        self.option("duration", format_duration(time))
     }
 
     /// A process of the server, for its CPU time and memory and those of the processes that it started.

@@ -64,6 +64,28 @@ fn a_server_that_never_echoes_is_said_to_be_one() {
     }
 }
 
+/// Silence breaks no rule of the protocol.
+#[test]
+fn a_session_that_is_never_answered_says_so() {
+    let pid = std::process::id();
+    for command in ["churn", &*format!("idle --hold 0s --settle 0s --server-pid {pid}")] {
+        let stall = Some(Stall {
+            after: 0,
+            length: Duration::from_secs(600),
+        });
+        let script = Script {
+            stall,
+            ..Script::default()
+        };
+        let url = format!("ws://{}", serve(script));
+        let output = ringload(&format!("{command} {url} -c 2"));
+        let told = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains("did not answer a message within 5 s"), "{told}");
+        assert!(!told.contains("broke the protocol"), "{told}");
+    }
+}
+
 /// A search names sizes with their units, whatever was written.
 #[test]
 fn sizes_have_units() {

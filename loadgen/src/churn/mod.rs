@@ -132,7 +132,8 @@ fn conduct<'a>(
         warmup: options.timing.warmup,
         duration: options.timing.duration(),
         drain: Patience {
-            first: session_max,
+            // What fails is no reply, and is waited for.
+            first: Duration::MAX,
             silence: session_max,
             whole: session_max,
         },
