@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use rustix::process::Signal;
-use support::client::{Running, engines, ringload, run_each, stderr, whole};
+use support::client::{Outcome, Running, engines, ringload, run_each, stderr, whole};
 use support::{Habit, Server};
 
 /// Waits until clients have sent so many Closes.
@@ -127,6 +127,23 @@ fn whoever_is_left_is_told_why() {
                 outcome.engine
             );
         }
+    }
+}
+
+#[test]
+fn a_visit_that_fails_is_told_why_too() {
+    for (words, habit, code) in [
+        ("storm", Habit::Rsv(0), 1002),
+        ("run --greeting", Habit::Rsv(0), 1001),
+    ] {
+        let server = Server::websocket(habit);
+        let output = ringload(&format!(
+            "{words} {} --connections 1 --json -",
+            server.url()
+        ));
+        Outcome::of(&output, "").expect_failure(&[]);
+        await_closes(&server, 1);
+        assert_eq!(server.log().closes[0], u16::to_be_bytes(code), "{words}");
     }
 }
 

@@ -228,11 +228,7 @@ impl<'a> Thread<'a> {
         let patience = options.session_timeout.as_nanos() as u64;
         let ordinal = self.churn.next_ordinal.fetch_add(1, Ordering::Relaxed);
         let task = Task::Talk(options.messages);
-        let begun = Visit::begin(&self.crew, ordinal, task, due, patience);
-        let ended = match begun {
-            Ok(visit) => self.crowd.admit(visit),
-            Err(ending) => Some(Ended::unbegun(ending)),
-        };
+        let ended = self.crowd.begin(&self.crew, ordinal, task, due, patience);
         self.count(ended);
     }
 

@@ -174,7 +174,14 @@ mod tests {
     #[test]
     fn a_close_in_its_place_says_how_much_of_it_had_come() {
         let mut greeting = greeting(2, None).unwrap();
-        let failure = greeting.receive(b"\x81\x01a\x88\x00", &mut Vec::new());
+        let mut out = Vec::new();
+        let failure = greeting.receive(b"\x81\x01a\x88\x02\x03\xe8", &mut out);
+        greeting.resign(1002, &mut out);
+        assert_eq!(
+            (&out[..2], out.len()),
+            (&b"\x88\x82"[..], 8),
+            "answered, once"
+        );
         let told = failure.unwrap_err().to_string();
         assert!(told.contains("a Close, and 1 of 2 messages"), "{told}");
     }

@@ -16,7 +16,7 @@ use crate::usage::{UsageError, at_least_one};
 use crate::wire::handshake::offer::{Header, Offer, Subprotocol};
 
 /// Connections being opened at a time if nobody says: enough to hide the round trips of a distant server, and
-/// as many as the shortest queue of connections that servers use to have.
+/// about as many as servers let wait to be accepted.
 const CONNECTING: usize = 128;
 
 /// Whom to believe behind wss://.

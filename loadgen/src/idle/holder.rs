@@ -17,7 +17,7 @@ use crate::payload::Random;
 use crate::session::crowd::{Crowd, Ended, Ready};
 use crate::session::opener::Gate;
 use crate::session::scout::{Scouted, scout};
-use crate::session::{Crew, Task, Visit};
+use crate::session::{Crew, Task};
 
 /// Connections being closed at a time.
 const AT_ONCE: usize = 64;
@@ -255,10 +255,8 @@ impl<'a> Holder<'a> {
 
     fn begin(&mut self, ordinal: usize) -> Option<Ended> {
         let patience = PATIENCE.as_nanos() as u64;
-        match Visit::begin(&self.crew, ordinal, Task::Rest, u64::MAX, patience) {
-            Ok(visit) => self.crowd.admit(visit),
-            Err(ending) => Some(Ended::unbegun(ending)),
-        }
+        self.crowd
+            .begin(&self.crew, ordinal, Task::Rest, u64::MAX, patience)
     }
 
     fn wait(&mut self) -> anyhow::Result<Vec<Ready>> {

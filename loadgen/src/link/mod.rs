@@ -6,6 +6,7 @@
 mod trust;
 
 #[cfg(test)]
+#[allow(dead_code, reason = "tests of the program use the rest")]
 pub(crate) mod rehearsal;
 
 use std::io::{self, BufRead, Write};

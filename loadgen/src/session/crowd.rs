@@ -11,7 +11,7 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 
 use super::ending::{Ending, Farewell};
-use super::{Crew, Visit};
+use super::{Crew, Task, Visit};
 
 /// Events taken per wait.
 const EVENTS_MAX: usize = 256;
@@ -37,16 +37,6 @@ pub(crate) struct Ended {
     pub(crate) visit: Option<Visit>,
     /// How it ended.
     pub(crate) how: Result<Farewell, Ending>,
-}
-
-impl Ended {
-    /// One that could not begin.
-    pub(crate) fn unbegun(ending: Ending) -> Ended {
-        Ended {
-            visit: None,
-            how: Err(ending),
-        }
-    }
 }
 
 /// Visits under way.
@@ -90,18 +80,30 @@ impl Crowd {
         slots.filter_map(|(slot, visit)| Some((slot, visit.as_ref()?)))
     }
 
-    /// Takes in a visit that has begun; it is over at once if it cannot be watched.
-    pub(crate) fn admit(&mut self, visit: Visit) -> Option<Ended> {
+    /// Begins a visit, for which there must be room, as [`Visit::begin`] does; it may be over at once.
+    pub(crate) fn begin(
+        &mut self,
+        crew: &Crew,
+        ordinal: usize,
+        task: Task,
+        due: u64,
+        patience: u64,
+    ) -> Option<Ended> {
+        let over = |visit, ending| {
+            let how = Err(ending);
+            Some(Ended { visit, how })
+        };
+        let visit = match Visit::begin(crew, ordinal, task, due, patience) {
+            Ok(visit) => visit,
+            Err(ending) => return over(None, ending),
+        };
         let Some(slot) = self.free.pop() else {
             unreachable!("the caller has asked whether there is room");
         };
         let data = EventData::new_u64(slot as u64);
         if let Err(error) = epoll::add(&self.epoll, visit.socket(), data, visit.interest()) {
             self.free.push(slot);
-            return Some(Ended {
-                visit: Some(visit),
-                how: Err(Ending::connecting(error.into())),
-            });
+            return over(Some(visit), Ending::connecting(error.into()));
         }
         self.slots[slot] = Some(visit);
         None

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use socket2::Socket;
 
-use super::crowd::{Crowd, Ended, Ready};
-use super::{Crew, OPEN_TIMEOUT_NS, Task, Visit};
+use super::crowd::{Crowd, Ready};
+use super::{Crew, OPEN_TIMEOUT_NS, Task};
 use crate::dial::Opened;
 use crate::dial::options::PaceOptions;
 use crate::dial::standing::{Standing, Waiting};
@@ -160,21 +160,17 @@ impl<'a> Opener<'a> {
             Some((ordinal, Err(ended.how.err()?.failure)))
         }));
         through.iter().for_each(|_| self.gate.is_through());
-        while let Some(ordinal) = self.gate.next(self.crew.clock.now()) {
-            let task = Task::HandOver;
-            let begun = Visit::begin(&self.crew, ordinal, task, u64::MAX, OPEN_TIMEOUT_NS);
-            let ended = match begun {
-                Ok(visit) => self.crowd.admit(visit),
-                Err(ending) => Some(Ended::unbegun(ending)),
-            };
-            if let Some(Ended {
-                how: Err(ending), ..
-            }) = ended
-            {
+        // What failed is told first: the caller may not want the others any more.
+        while through.iter().all(|(_, made)| made.is_ok())
+            && let Some(ordinal) = self.gate.next(self.crew.clock.now())
+        {
+            let (crew, task) = (&mut self.crew, Task::HandOver);
+            let ended = self
+                .crowd
+                .begin(crew, ordinal, task, u64::MAX, OPEN_TIMEOUT_NS);
+            if let Some(Err(ending)) = ended.map(|ended| ended.how) {
                 self.gate.is_through();
                 through.push((ordinal, Err(ending.failure)));
-                // Others may fare better once the caller has heard of it.
-                break;
             }
         }
         self.publish();

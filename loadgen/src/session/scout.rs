@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use super::crowd::{Crowd, Ended, Ready};
-use super::{Crew, OPEN_TIMEOUT_NS, Task, Visit};
+use super::{Crew, OPEN_TIMEOUT_NS, Task};
 use crate::wire::failure::Failure;
 
 /// Longest wait for events: deadlines are noticed this late at most.
@@ -37,11 +37,7 @@ pub(crate) fn scout(
     crowd.watch(stop, STOP)?;
     for ordinal in first..first + crew.dialer.routes() {
         let task = Task::Talk(u64::from(echo));
-        let visit = Visit::begin(&crew, ordinal, task, u64::MAX, OPEN_TIMEOUT_NS);
-        let mut ended = match visit {
-            Ok(visit) => crowd.admit(visit),
-            Err(ending) => Some(Ended::unbegun(ending)),
-        };
+        let mut ended = crowd.begin(&crew, ordinal, task, u64::MAX, OPEN_TIMEOUT_NS);
         // All is said: the server need not end the stream first.
         while ended.is_none() && crowd.visits().any(|(_, visit)| !visit.is_closed()) {
             let mut ready = Vec::new();
