@@ -11,6 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
 use rustix::process::{Resource, getrlimit};
 use serde::{Deserialize, Serialize};
@@ -96,18 +97,17 @@ impl Cpu {
         let info = read("/proc/cpuinfo").unwrap_or_default();
         let allowed = allowed_cpus().unwrap_or_default();
         let first = allowed.first().copied().unwrap_or_default();
+        let of_cpus = |file: &str| read(format!("/sys/devices/system/cpu/{file}"));
         Cpu {
             model: cpu_model(&info).unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
             architecture: std::env::consts::ARCH.to_owned(),
             allowed,
-            online: read("/sys/devices/system/cpu/online").unwrap_or_default(),
+            online: of_cpus("online").unwrap_or_default(),
             hypervisor: field(&info, "flags")
                 .is_some_and(|flags| flags.split_whitespace().any(|flag| flag == "hypervisor")),
-            governor: read(&format!(
-                "/sys/devices/system/cpu/cpu{first}/cpufreq/scaling_governor"
-            )),
-            turbo_disabled: read("/sys/devices/system/cpu/intel_pstate/no_turbo"),
-            smt_active: read("/sys/devices/system/cpu/smt/active"),
+            governor: of_cpus(&format!("cpu{first}/cpufreq/scaling_governor")),
+            turbo_disabled: of_cpus("intel_pstate/no_turbo"),
+            smt_active: of_cpus("smt/active"),
             cgroup_max: read("/sys/fs/cgroup/cpu.max"),
             clock_source: read("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
             mitigations: mitigations(),
@@ -119,16 +119,11 @@ fn mitigations() -> BTreeMap<String, String> {
     let Ok(entries) = fs::read_dir("/sys/devices/system/cpu/vulnerabilities") else {
         return BTreeMap::new();
     };
-    entries
-        .flatten()
-        .filter_map(|entry| {
-            let state = fs::read_to_string(entry.path()).ok()?;
-            Some((
-                entry.file_name().into_string().ok()?,
-                state.trim().to_owned(),
-            ))
-        })
-        .collect()
+    let named = entries.flatten().filter_map(|entry| {
+        let name = entry.file_name().into_string().ok()?;
+        Some((name, read(entry.path())?))
+    });
+    named.collect()
 }
 
 fn memory() -> BTreeMap<String, String> {
@@ -147,16 +142,15 @@ fn sysctls() -> BTreeMap<String, String> {
     SYSCTLS
         .iter()
         .filter_map(|name| {
-            let value = read(&format!("/proc/sys/{name}"))?;
+            let value = read(format!("/proc/sys/{name}"))?;
             Some((name.replace('/', "."), value.replace('\t', " ")))
         })
         .collect()
 }
 
-fn read(path: &str) -> Option<String> {
-    fs::read_to_string(path)
-        .ok()
-        .map(|text| text.trim().to_owned())
+fn read(path: impl AsRef<Path>) -> Option<String> {
+    let text = fs::read_to_string(path).ok()?;
+    Some(text.trim().to_owned())
 }
 
 /// The value of the first line `name : value`.

@@ -1,11 +1,11 @@
 //! A message of the user's own.
 
-use std::fs::File;
-use std::io::Read;
 use std::sync::Arc;
 
+use super::read_file;
+
 /// Longest message that is taken from a file: what a server of messages would call large, many times over.
-const FILE_BYTES_MAX: u64 = 256 << 20;
+const FILE_MIB_MAX: u64 = 256;
 
 /// A payload that somebody wrote, and the text that asked for it.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ impl Message {
     /// Takes `TEXT` as it stands, or all that is in the file of `@FILE`. The error says what would be right.
     pub(crate) fn parse(text: &str) -> Result<Message, String> {
         let bytes = match text.strip_prefix('@') {
-            Some(path) => read(path)?.into(),
+            Some(path) => read_file(path, FILE_MIB_MAX)?.into(),
             None => text.as_bytes().into(),
         };
         Ok(Message {
@@ -41,17 +41,6 @@ impl Message {
     pub(crate) fn is_utf8(&self) -> bool {
         std::str::from_utf8(&self.bytes).is_ok()
     }
-}
-
-fn read(path: &str) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
-        .map_err(|error| format!("cannot read {path}: {error}"))?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(format!("{path} is longer than 256 MiB; give a shorter one"));
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -6,6 +6,9 @@
 pub(crate) mod given;
 pub mod size;
 
+use std::fs::File;
+use std::io::Read;
+
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -197,6 +200,20 @@ impl Pool {
         };
         &bytes[offset..offset + size]
     }
+}
+
+/// All of a file that is no longer than so many MiB. The error says what would be right.
+fn read_file(path: &str, mib_max: u64) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take((mib_max << 20) + 1).read_to_end(&mut bytes))
+        .map_err(|error| format!("cannot read {path}: {error}"))?;
+    if bytes.len() as u64 > mib_max << 20 {
+        return Err(format!(
+            "{path} is longer than {mib_max} MiB; give a shorter one"
+        ));
+    }
+    Ok(bytes)
 }
 
 /// For each size modulo the cell's, where a window may begin so that it ends between characters too.

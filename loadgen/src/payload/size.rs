@@ -1,19 +1,17 @@
 //! How long messages are: fixed, a list, a range, log-normal, or as observed elsewhere.
 
-use std::fs::File;
-use std::io::Read;
 use std::sync::Arc;
 
 use rand_distr::LogNormal;
 
-use super::Random;
+use super::{Random, read_file};
 use crate::quantity::parse_size;
 
 /// Largest message: fits the 32-bit length of one io_uring send with room for its header.
 const SIZE_BYTES_MAX: usize = 1 << 30;
 
 /// Longest file of observed sizes.
-const FILE_BYTES_MAX: u64 = 64 << 20;
+const FILE_MIB_MAX: u64 = 64;
 
 /// A log-normal distribution is cut off this many standard deviations above its median: one message
 /// in 30,000 would be longer.
@@ -135,13 +133,8 @@ fn parse_log_normal(text: &str) -> Result<Shape, String> {
 
 /// A size in each line; empty lines and those that begin with # are passed over.
 fn read_sizes(path: &str) -> Result<Arc<[usize]>, String> {
-    let mut text = String::new();
-    File::open(path)
-        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text))
-        .map_err(|error| format!("cannot read {path}: {error}"))?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(format!("{path} is longer than 64 MiB; give a sample of it"));
-    }
+    let text = String::from_utf8(read_file(path, FILE_MIB_MAX)?)
+        .map_err(|_| format!("{path} is no text; write a size in each line"))?;
     let mut sizes = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
