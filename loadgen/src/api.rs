@@ -34,7 +34,7 @@ impl Load {
 
     /// Closed loop: messages in flight on each connection.
     pub fn in_flight(self, count: usize) -> Load {
-        self.option("depth", count)
+        self.option("in-flight", count)
     }
 
     /// Open loop: messages per second over all connections, whatever the server does. A number, or a ramp such as
