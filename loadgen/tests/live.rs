@@ -267,19 +267,19 @@ fn every_kind_of_load_can_be_scraped() {
     for (arguments, name, least) in [
         (
             format!(
-                "storm {} --connections 2 --duration 3s --tolerate",
+                "churn {} --connections 2 --duration 3s --keep-going",
                 failing.url()
             ),
             "ringload_errors_total ",
             10.0,
         ),
         (
-            format!("storm {url} --connections 2 --rate 200 --warmup 0s --duration 3s"),
+            format!("churn {url} --connections 2 --rate 200 --warmup 0s --duration 3s"),
             "ringload_latency_seconds_count ",
             50.0,
         ),
         (
-            format!("knee {url} --slo max<60s --from 200 --to 300 --step 1s --connections 2"),
+            format!("capacity {url} --slo max<60s --from 200 --to 300 --step 1s --connections 2"),
             "ringload_completed_total ",
             100.0,
         ),

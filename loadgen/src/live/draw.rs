@@ -94,12 +94,7 @@ pub(super) fn picture(
 fn stage(seen: &Seen, now: Instant) -> LineGauge<'static> {
     let (share, left) = seen.progress(now);
     let label = match left {
-        _ if seen.stage == CONNECTING => format!(
-            "{:<10} {} of {} connections",
-            seen.stage,
-            grouped(seen.connected as u64),
-            grouped(seen.connections as u64)
-        ),
+        _ if seen.stage == CONNECTING => format!("{:<10} {}", seen.stage, seen.connecting),
         Some(left) => format!(
             "{:<10} {:.0} %, {left:.1} s left",
             seen.stage,

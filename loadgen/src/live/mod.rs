@@ -151,10 +151,21 @@ impl Live {
     /// Connections are being made.
     pub(crate) fn connecting(&self, connected: usize, of: usize) {
         let share = connected as f64 / of.max(1) as f64;
-        let message = format!("{} connections", grouped(connected as u64));
+        let control = self.shared.control.as_ref();
+        let message = control.map_or_else(
+            || {
+                format!(
+                    "{} of {} connections",
+                    grouped(connected as u64),
+                    grouped(of as u64)
+                )
+            },
+            |control| control.standing.sentence(),
+        );
         let mut seen = self.shared.seen();
         seen.stage(CONNECTING, share);
-        (seen.connected, seen.connections) = (connected, of);
+        seen.connected = connected;
+        seen.connecting.clone_from(&message);
         self.progress.show(CONNECTING, share, message);
     }
 

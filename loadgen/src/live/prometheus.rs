@@ -141,7 +141,7 @@ fn text(seen: &Seen, control: Option<&Control>) -> String {
     let connected = control.map_or(seen.connected, |it| it.standing.count());
     text.gauge(
         "connections",
-        "Connections made before the load began",
+        "Connections that were made",
         (connected > 0).then_some(connected as f64),
     );
     if let Some(control) = control {
@@ -277,6 +277,7 @@ mod tests {
     use super::*;
     use crate::echo::tally::latency_histogram;
     use crate::live::Picture;
+    use std::sync::atomic::Ordering;
 
     #[test]
     fn buckets_are_cumulative_and_what_is_not_known_is_left_out() {
@@ -298,9 +299,7 @@ mod tests {
         };
         seen.add(&picture, 0, true);
         let control = Control::new(1, 0).unwrap();
-        control.lines[0]
-            .messages
-            .store(5, std::sync::atomic::Ordering::Relaxed);
+        control.lines[0].messages.store(5, Ordering::Relaxed);
         let told = text(&seen, Some(&control));
         for line in [
             "ringload_stage{stage=\"measuring\"} 1",

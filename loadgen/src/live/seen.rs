@@ -42,7 +42,8 @@ pub(super) struct Seen {
     told: Instant,
     share: f64,
     pub(super) connected: usize,
-    pub(super) connections: usize,
+    /// What the connections that are being made wait for.
+    pub(super) connecting: String,
     /// Completed per second, slice by slice.
     pub(super) rates: Vec<u64>,
     /// Seconds into the window; p50, p99, p99.9 and the highest latency in nanoseconds by then.
@@ -72,7 +73,7 @@ impl Seen {
             told: now,
             share: 0.0,
             connected: 0,
-            connections: 0,
+            connecting: String::new(),
             rates: Vec::new(),
             latencies: Vec::new(),
             offered: None,
