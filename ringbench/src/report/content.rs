@@ -67,7 +67,7 @@ impl Block {
                 Block::List(title, lines) => section.notes { h3 { (title) } ul { @for line in lines { li { (line) } } } },
                 Block::Table(grid) => (grid.html()),
                 Block::Pictures(plots) => div.figures {
-                    @for plot in plots { figure { figcaption { (plot.title) } (plot.inline()) } }
+                    @for plot in plots { figure { figcaption { (plot.0) } (plot.inline()) } }
                 },
                 Block::Command(command) => pre { (command) },
             }

@@ -217,11 +217,7 @@ fn the_headline_tells_of_all_servers_and_of_what_was_disturbed() {
         row[1].ends_with("The other") && row.contains(&"6 of 23".to_owned()),
         "{row:?}"
     );
-    assert_eq!(
-        row[2],
-        "The other",
-        "who is not told apart is in no class"
-    );
+    assert_eq!(row[2], "The other", "who is not told apart is in no class");
     archive.suite.prediction = Some("All <b>one</b> class".to_owned());
     let (html, markdown) = rendered(&archive);
     assert!(
