@@ -6,13 +6,8 @@ use ringload::output::page::{frame, theme};
 use super::grid::{Grid, escape};
 use super::plot::Plot;
 
-/// A page.
-pub(super) struct Page {
-    title: String,
-    /// Circumstances, in one line.
-    under: String,
-    blocks: Vec<Block>,
-}
+/// A page: its title, and what it says.
+pub(super) struct Page(pub(super) String, pub(super) Vec<Block>);
 
 /// A part of a page.
 pub(super) enum Block {
@@ -31,43 +26,33 @@ pub(super) enum Block {
 }
 
 impl Page {
-    pub(super) fn new(title: String, under: String, blocks: Vec<Block>) -> Page {
-        Page {
-            title,
-            under,
-            blocks,
-        }
-    }
-
     /// As one file that needs no network and runs no script.
     pub(super) fn html(&self) -> String {
-        let headings = self.blocks.iter().enumerate();
-        let headings = headings.filter_map(|(at, block)| match block {
-            Block::Heading(text) => Some((at, text)),
-            _ => None,
-        });
+        let Page(title, blocks) = self;
         let body = html! {
-            header {
-                (theme())
-                h1 { (self.title) }
-                p.quiet { (self.under) }
-            }
+            header { (theme()) h1 { (title) } }
             main {
-                nav aria-label="Contents" {
-                    ul { @for (at, text) in headings { li { a href={ "#b" (at) } { (text) } } } }
+                nav {
+                    details {
+                        summary { "Contents" }
+                        ul {
+                            @for (at, block) in blocks.iter().enumerate() {
+                                @if let Block::Heading(text) = block { li { a href={ "#b" (at) } { (text) } } }
+                            }
+                        }
+                    }
                 }
-                @for (at, block) in self.blocks.iter().enumerate() { (block.html(at)) }
+                @for (at, block) in blocks.iter().enumerate() { (block.html(at)) }
             }
             footer { p { "Made by ringbench " (env!("CARGO_PKG_VERSION")) "." } }
         };
-        frame(&self.title, "", &body)
+        frame(title, "", &body)
     }
 
     /// As Markdown, as GitHub shows it.
     pub(super) fn markdown(&self) -> String {
-        let (title, under) = (escape(&self.title), escape(&self.under));
-        let blocks: String = self.blocks.iter().map(Block::markdown).collect();
-        format!("# {title}\n\n{under}\n{blocks}")
+        let blocks: String = self.1.iter().map(Block::markdown).collect();
+        format!("# {}\n{blocks}", escape(&self.0))
     }
 }
 
@@ -82,7 +67,7 @@ impl Block {
                 Block::List(title, lines) => section.notes { h3 { (title) } ul { @for line in lines { li { (line) } } } },
                 Block::Table(grid) => (grid.html()),
                 Block::Pictures(plots) => div.figures {
-                    @for plot in plots { figure { figcaption { (plot.title) } (plot.inline()) } }
+                    @for plot in plots { figure { figcaption { (plot.0) } (plot.inline()) } }
                 },
                 Block::Command(command) => pre { (command) },
             }

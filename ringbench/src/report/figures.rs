@@ -7,7 +7,7 @@ use ringload::quantity::{bytes, grouped, time};
 use ringload::result::Outcome;
 use ringload::result::capacity::{CapacityResult, Point};
 use ringload::result::figures::{Figures, Sessions};
-use ringload::result::idle::{Growth, IdleResult};
+use ringload::result::idle::IdleResult;
 use ringload::result::latency::Latency;
 
 use crate::suite::document::Run;
@@ -165,9 +165,9 @@ const SEARCH: &[Metric] = metrics! {
 
 /// Of idle connections.
 const MEMORY: &[Metric] = metrics! {
-    "Memory per {each}"  Bytes Nothing _, |run| Some(growth(run)?.rss_bytes_per_connection);
-    "Anonymous"          Bytes Nothing _, |run| Some(growth(run)?.rss_anonymous_bytes_per_connection);
-    "Proportional"       Bytes Nothing _, |run| growth(run)?.pss_bytes_per_connection;
+    "Memory per {each}"  Bytes Nothing _, |run| Some(idle(run)?.growth?.rss_bytes_per_connection);
+    "Anonymous"          Bytes Nothing _, |run| Some(idle(run)?.growth?.rss_anonymous_bytes_per_connection);
+    "Proportional"       Bytes Nothing _, |run| idle(run)?.growth?.pss_bytes_per_connection;
     "Kept afterwards"    Bytes Nothing _, |run| Some(idle(run)?.kept?.rss_bytes_per_connection);
     "Without connections" Bytes Nothing _, |run| Some(idle(run)?.memory_before?.rss_bytes as f64);
 };
@@ -222,8 +222,4 @@ fn idle(run: &Run) -> Option<&IdleResult> {
         Outcome::Idle(result) => result.as_ref(),
         _ => None,
     }
-}
-
-fn growth(run: &Run) -> Option<Growth> {
-    idle(run)?.growth
 }

@@ -92,11 +92,8 @@ impl Grid {
                     tbody {
                         @for row in &self.rows {
                             tr {
-                                @for (at, entry) in row.iter().enumerate() {
-                                    td class={ (self.side(at)) " " (entry.class) } {
-                                        (entry.text)
-                                        @if !entry.aside.is_empty() { " " span.aside { (entry.aside) } }
-                                    }
+                                @for (at, Entry { text, aside, class }) in row.iter().enumerate() {
+                                    td class={ (self.side(at)) " " (class) } { (text) " " span.aside { (aside) } }
                                 }
                             }
                         }

@@ -42,30 +42,26 @@ pub(crate) fn run(options: &ReportOptions) -> anyhow::Result<Status> {
     options.check()?;
     let archives = options.directories.iter().map(|path| Archive::read(path));
     let archives = archives.collect::<anyhow::Result<Vec<Archive>>>()?;
-    let views: Vec<View<'_>> = archives.iter().map(View::of).collect();
+    let mut views: Vec<View<'_>> = archives.iter().map(View::of).collect();
     // Of two results the page goes to the later.
-    let (Some(results), Some(view)) = (options.directories.last(), views.last()) else {
+    let (Some(results), Some(last)) = (options.directories.last(), views.pop()) else {
         anyhow::bail!("give a directory");
     };
-    let beside = if results.is_dir() {
-        Some(&**results)
-    } else {
-        results.parent()
-    };
+    let missing = [views.first(), Some(&last)].into_iter().flatten();
+    for note in missing.flat_map(|view| &view.missing) {
+        tell(format_args!("note: {note}"));
+    }
+    let beside = results.parent().filter(|_| !results.is_dir());
     let out = options.out.as_deref().or(beside).unwrap_or(results);
-    let (tables, page) = match &views[..] {
-        [earlier, later] => {
-            let page = compare::compare(earlier, later);
-            (
-                String::new(),
-                write(out, ["compare.html", "compare.md"], &page)?,
-            )
+    let (tables, page) = match views.first() {
+        Some(earlier) => {
+            let page = compare::compare(earlier, last);
+            let names = ["compare.html", "compare.md"];
+            (String::new(), write(out, names, &page)?)
         }
-        _ => report(view, out)?,
+        None => report(&last, out)?,
     };
     print(&format!("{tables}{}\n", page.display()))?;
-    let missing = views.iter().flat_map(|view| &view.missing);
-    missing.for_each(|note| tell(format_args!("note: {note}")));
     Ok(Status::Ok)
 }
 

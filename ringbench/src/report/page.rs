@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::iter::once;
 
 use itertools::Itertools as _;
-use ringload::assess::estimate::Estimate;
+use ringload::assess::estimate::{Estimate, ROUNDS_TO_DECIDE};
+use ringload::result::capacity::Point;
 use serde_json::{Value, json};
 
 use super::content::{Block, Page};
@@ -18,18 +19,8 @@ use crate::suite::document::{Archive, ServerEntry, ServerStatus};
 /// How to read the figures.
 const LEGEND: &str = include_str!("legend.txt");
 
-/// What `ringbench suite` was called with, in the environment.
-const CALLED: &str = "environment.command_line";
-
-/// Percentiles that are drawn, as the share of values beyond them, and how many values that must be.
-const BEYOND: [(&str, f64); 6] = [
-    ("p50", 0.5),
-    ("p90", 0.1),
-    ("p99", 0.01),
-    ("p99.9", 0.001),
-    ("p99.99", 0.0001),
-    ("p99.999", 0.00001),
-];
+/// Percentiles that are drawn, and how many values must lie beyond them.
+const PERCENTILES: [f64; 6] = [50.0, 90.0, 99.0, 99.9, 99.99, 99.999];
 const BEYOND_MIN: f64 = 10.0;
 
 /// Curves in one drawing, the reference besides: more are not told apart.
@@ -41,13 +32,19 @@ pub(super) fn page(view: &View<'_>) -> Page {
     let circumstances = circumstances(view.archive);
     let behind = view.references().into_iter();
     let behind = behind.filter_map(|server| behind_the_best(view, server));
-    let mut lead = once(fastest(view)).chain(behind).chain([disturbed(view)]);
-    let lead = lead.join(" ");
-    let mut blocks = vec![Block::Lead(lead.clone())];
+    let lead = once(fastest(view)).chain(behind).chain([disturbed(view)]);
+    let finished = suite.finished.as_deref().unwrap_or("no end");
+    let machine = ["environment.cpu.model", "environment.kernel"];
+    let machine = machine.iter().filter_map(|path| circumstances.get(*path));
+    let machine = machine.map(|it| format!(" · {it}")).join("");
+    let under = format!("{} to {finished}{machine}", suite.started);
+    let mut blocks = vec![Block::Text(under)];
     if let Some(prediction) = &suite.prediction {
         let mut grid = Grid::new(["Predicted before the run", "What came of it"]);
-        grid.row([prediction, &lead]);
-        blocks = vec![Block::Table(grid)];
+        grid.row([prediction.clone(), lead.collect::<Vec<_>>().join(" ")]);
+        blocks.push(Block::Table(grid));
+    } else {
+        blocks.extend(lead.map(Block::Lead));
     }
     let servers = suite.servers.iter();
     let skipped = servers.filter(|server| server.status != ServerStatus::Ok);
@@ -62,24 +59,14 @@ pub(super) fn page(view: &View<'_>) -> Page {
         Block::List("Notes", [&suite.notes[..], &view.missing].concat()),
         Block::Text(LEGEND.to_owned()),
     ]);
-    let called = circumstances.get(CALLED).map_or("", |words| words);
-    let tables = view.tables.iter();
-    blocks.extend(tables.flat_map(|table| section(view, table, called)));
+    blocks.extend(view.tables.iter().flat_map(|it| section(view, it)));
     let mut properties = Grid::new(["Property", "Value"]);
-    circumstances
-        .iter()
-        .for_each(|(path, value)| properties.row([path, value]));
+    for (path, value) in &circumstances {
+        properties.row([path, value]);
+    }
     blocks.push(Block::Heading("Servers and environment".to_owned()));
     blocks.push(Block::Table(properties));
-    let finished = suite.finished.as_deref().unwrap_or("no end");
-    let machine = ["environment.cpu.model", "environment.kernel"];
-    let machine = machine
-        .into_iter()
-        .filter_map(|path| circumstances.get(path));
-    let under = once(&format!("{} to {finished}", suite.started))
-        .chain(machine)
-        .join(" · ");
-    Page::new(suite.title.clone(), under, blocks)
+    Page(suite.title.clone(), blocks)
 }
 
 /// In how many workloads each server is of the fastest class.
@@ -97,12 +84,12 @@ fn fastest(view: &View<'_>) -> String {
     let counts = counts.sorted_by_key(|(first, _)| Reverse(*first));
     let counts = counts.map(|(_, text)| text).join(", ");
     let (told, all) = (told.len(), view.tables.len());
-    match told {
-        0 => format!("None of {all} workloads tells the servers' speed apart."),
-        _ => format!(
-            "{told} of {all} workloads tell the servers' speed apart. Of the fastest class are {counts}."
-        ),
+    if told == 0 {
+        return format!("None of {all} workloads tells the servers' speed apart.");
     }
+    format!(
+        "{told} of {all} workloads tell the servers' speed apart. Of the fastest class are {counts}."
+    )
 }
 
 /// How far a server is behind the best, over all workloads.
@@ -145,39 +132,31 @@ fn disturbed(view: &View<'_>) -> String {
 /// Workload by workload: the best, what the reference and its variants take by that, and who is as fast.
 fn overview(view: &View<'_>) -> Grid {
     let references = view.references();
-    let by = references
-        .iter()
-        .map(|server| format!("#{}, by the best", server.title));
-    let head = ["Workload", "#Best"]
-        .map(str::to_owned)
-        .into_iter()
-        .chain(by);
-    let mut grid = Grid::new(head.chain(["Fastest class", "#Disturbed"].map(str::to_owned)));
+    let head = ["Workload", "#Best", "Fastest class", "#Disturbed"];
+    let by = references.iter().map(|server| &server.title);
+    let by = by.map(|title| format!("#{title}, by the best"));
+    let mut grid = Grid::new(head.map(str::to_owned).into_iter().chain(by));
     for table in &view.tables {
-        let Some(best) = table.rows.first() else {
-            continue;
-        };
-        let figure = best.first();
-        let text = figure.map(|figure| table.unit(0).text(figure.value));
-        let beside = references.iter().map(|server| {
-            let those = table.row(&server.name)?.first()?;
-            Some(shown(&those.to(figure?, references.len())?))
-        });
+        let best = &table.rows[0];
+        let text = best.first().map(|it| table.unit(0).text(it.value));
+        let best_of_all = Entry::with(text.unwrap_or_default(), &best.server.title);
         let class = table.rows.iter().filter(|row| row.class == Some(1));
         let class = class.map(|row| &row.server.title).join(", ");
         let runs: usize = table.rows.iter().map(|row| row.runs.len()).sum();
         let disturbed: usize = table.rows.iter().map(Row::disturbed).sum();
-        let mut cells = vec![Entry::from(&table.workload.title)];
-        cells.push(Entry::with(text.unwrap_or_default(), &best.server.title));
-        cells.extend(beside.map(Entry::known));
-        cells.extend([class, format!("{disturbed} of {runs}")].map(Entry::from));
-        grid.row(cells);
+        let rest = [class, format!("{disturbed} of {runs}")].map(Entry::from);
+        let beside = references.iter().map(|server| {
+            let those = table.row(&server.name)?.first()?;
+            Some(shown(&those.to(best.first()?, references.len())?))
+        });
+        let row = [Entry::from(&table.workload.title), best_of_all].into_iter();
+        grid.row(row.chain(rest).chain(beside.map(Entry::known)));
     }
     grid.without_empty_columns()
 }
 
 /// One workload: its pictures, its table and how to repeat it.
-fn section(view: &View<'_>, table: &Table<'_>, called: &str) -> Vec<Block> {
+fn section(view: &View<'_>, table: &Table<'_>) -> Vec<Block> {
     let workload = table.workload;
     let mut blocks = vec![Block::Heading(workload.title.clone())];
     let runs = table.rows.iter().flat_map(|row| &row.runs);
@@ -191,8 +170,8 @@ fn section(view: &View<'_>, table: &Table<'_>, called: &str) -> Vec<Block> {
     ];
     blocks.push(Block::Pictures(pictures.into_iter().flatten().collect()));
     blocks.push(Block::Table(figures(table, usize::MAX)));
-    let mut words = called.split(' ');
-    if let Some(file) = words.find(|word| word.ends_with(".toml")) {
+    let called = view.archive.environment["command_line"].to_string();
+    if let Some(file) = called.split('"').find(|word| word.ends_with(".toml")) {
         let seed = view.archive.suite.seed.to_string();
         let options = ["--only", &workload.name, "--seed", &seed];
         let words = ["ringbench", "suite", file].into_iter().chain(options);
@@ -229,7 +208,7 @@ pub(super) fn figures(table: &Table<'_>, columns: usize) -> Grid {
 }
 
 /// A figure with its ratio; or grey, with what forbids comparing it.
-pub(super) fn entry(unit: Unit, figure: &Figure) -> Entry {
+fn entry(unit: Unit, figure: &Figure) -> Entry {
     let text = unit.text(figure.value);
     match &figure.why_not {
         Some(why) => Entry::with(text, why).classed("grey"),
@@ -237,11 +216,14 @@ pub(super) fn entry(unit: Unit, figure: &Figure) -> Entry {
     }
 }
 
-/// A ratio with its interval; `?` if it settles nothing.
+/// A ratio with its interval, if there are rounds for one; `?` if it settles nothing.
 fn shown(ratio: &Estimate) -> String {
     let mark = if ratio.is_resolved() { "" } else { " ?" };
-    let [ratio, low, high] = [ratio.ratio, ratio.low, ratio.high].map(times);
-    format!("{ratio}× ({low}–{high}){mark}")
+    let [times, low, high] = [ratio.ratio, ratio.low, ratio.high].map(times);
+    if ratio.rounds < ROUNDS_TO_DECIDE {
+        return format!("{times}× ?");
+    }
+    format!("{times}× ({low}–{high}){mark}")
 }
 
 /// A ratio to two decimals, of a small one two digits that say something: 1.06, 0.39, 0.039.
@@ -256,17 +238,13 @@ pub(super) fn bars(view: &View<'_>, table: &Table<'_>) -> Option<Plot> {
     let reference = table.row(view.reference).and_then(Row::first);
     let bars = table.rows.iter().filter_map(|row| {
         let figure = row.first()?;
-        let interval = figure.ratio.zip(reference);
+        let is_settled = |ratio: &Estimate| ratio.rounds >= ROUNDS_TO_DECIDE;
+        let interval = figure.ratio.filter(is_settled).zip(reference);
         let interval = interval.map(|(ratio, of)| [ratio.low * of.value, ratio.high * of.value]);
-        let color = if row.is_ours() {
-            "var(--s1)"
-        } else {
-            "var(--s6)"
-        };
-        let color = if figure.why_not.is_some() {
-            "var(--grid)"
-        } else {
-            color
+        let color = match (figure.why_not.is_some(), row.is_ours()) {
+            (true, _) => "var(--grid)",
+            (_, true) => "var(--s1)",
+            _ => "var(--s6)",
         };
         Some((&*row.server.title, figure.value, interval, color))
     });
@@ -291,31 +269,18 @@ fn curves<'t>(
 
 /// Latency by percentile.
 fn percentiles(view: &View<'_>, table: &Table<'_>) -> Option<Plot> {
-    let places = || {
-        BEYOND
-            .iter()
-            .enumerate()
-            .map(|(at, beyond)| (at as f64, beyond))
-    };
+    let places = || (0..).map(f64::from).zip(PERCENTILES);
     let curves = curves(view, table, |row| {
         let latency = row.latency.as_ref()?;
-        let is_known = |beyond: f64| latency.len() as f64 * beyond >= BEYOND_MIN;
-        let ns = |beyond: f64| latency.value_at_quantile(1.0 - beyond).max(1) as f64;
-        let known = places().filter(|(_, (_, beyond))| is_known(*beyond));
-        Some(
-            known
-                .map(|(at, (_, beyond))| (at, ns(*beyond), false))
-                .collect(),
-        )
+        let beyond = |percent: f64| latency.len() as f64 * (1.0 - percent / 100.0);
+        let known = places().filter(|(_, percent)| beyond(*percent) >= BEYOND_MIN);
+        let ns = |percent: f64| latency.value_at_percentile(percent).max(1) as f64;
+        let points = known.map(|(at, percent)| (at, ns(percent), false));
+        Some(points.collect())
     });
-    let ticks: Vec<_> = places()
-        .map(|(at, (name, _))| (at, (*name).to_owned()))
-        .collect();
-    plot::curves(
-        ["Latency, all rounds together", "percentile"],
-        &ticks,
-        &curves,
-    )
+    let ticks = places().map(|(at, percent)| (at, format!("p{percent}")));
+    let titles = ["Latency, all rounds together", "percentile"];
+    plot::curves(titles, &ticks.collect::<Vec<_>>(), &curves)
 }
 
 /// Latency by rate, of each server's last search.
@@ -323,57 +288,36 @@ fn searches(view: &View<'_>, table: &Table<'_>) -> Option<Plot> {
     let curves = curves(view, table, |row| {
         let points = capacity(row.runs.last()?)?.points.iter();
         let points = points.filter(|point| point.rate > 0.0);
-        let points =
-            points.filter_map(|it| Some((it.rate.log10(), it.p99_ns?.max(1) as f64, !it.meets)));
-        Some(
-            points
-                .sorted_by(|one, other| one.0.total_cmp(&other.0))
-                .collect(),
-        )
+        let points = points.sorted_by(|one, other| one.rate.total_cmp(&other.rate));
+        let ns = |point: &Point| Some(point.p99_ns?.max(1) as f64);
+        let points = points.filter_map(|it| Some((it.rate.log10(), ns(it)?, !it.meets)));
+        Some(points.collect())
     });
-    let rates = curves
-        .iter()
-        .flat_map(|curve| &curve.2)
-        .map(|point| point.0);
-    let ticks = plot::logarithmic(plot::ends(rates)?, Unit::Count);
-    plot::curves(
-        ["p99 by rate; × missed the objective", "messages per second"],
-        &ticks,
-        &curves,
-    )
+    let points = curves.iter().flat_map(|curve| &curve.2);
+    let ends = plot::ends(points.map(|point| point.0))?;
+    let titles = ["p99 by rate; × missed the objective", "messages per second"];
+    plot::curves(titles, &plot::logarithmic(ends, Unit::Count), &curves)
 }
 
 /// Everything that holds for the whole suite, by its path; what is in a list goes by its name, if it has one.
 pub(super) fn circumstances(archive: &Archive) -> BTreeMap<String, String> {
     fn walk(path: &str, value: &Value, rows: &mut BTreeMap<String, String>) {
-        let below = |name: &str| {
-            [path, name]
-                .iter()
-                .filter(|part| !part.is_empty())
-                .join(".")
-        };
-        match value {
-            Value::Object(members) => members
-                .iter()
-                .for_each(|(name, value)| walk(&below(name), value, rows)),
-            Value::Array(items) if items.iter().any(Value::is_object) => {
-                for (at, item) in items.iter().enumerate() {
-                    let name = item["name"]
-                        .as_str()
-                        .map_or_else(|| at.to_string(), str::to_owned);
-                    walk(&below(&name), item, rows);
-                }
+        let below = |name: &str| format!("{path}.{name}").trim_start_matches('.').to_owned();
+        if let Value::Object(members) = value {
+            let members = members.iter();
+            members.for_each(|(name, value)| walk(&below(name), value, rows));
+        } else if let Some(items) = value
+            .as_array()
+            .filter(|items| items.iter().any(Value::is_object))
+        {
+            for (at, item) in items.iter().enumerate() {
+                let name = item["name"].as_str().map(str::to_owned);
+                walk(&below(&name.unwrap_or_else(|| at.to_string())), item, rows);
             }
-            // A histogram says nothing to a reader.
-            _ if path.ends_with("_base64") || *value == Value::Null => {}
-            leaf => drop(rows.insert(path.to_owned(), text(leaf))),
-        }
-    }
-    fn text(leaf: &Value) -> String {
-        match leaf {
-            Value::String(text) => text.clone(),
-            Value::Array(items) => items.iter().map(text).join(" "),
-            other => other.to_string(),
+        // A histogram says nothing to a reader.
+        } else if !path.ends_with("_base64") && !value.is_null() {
+            let text = value.as_str().map(str::to_owned);
+            rows.insert(path.to_owned(), text.unwrap_or_else(|| value.to_string()));
         }
     }
     let Archive {

@@ -11,7 +11,7 @@ const WIDTH: f64 = 400.0;
 
 /// Edges of the curves' field.
 const LEFT: f64 = 62.0;
-const RIGHT: f64 = WIDTH - 22.0;
+const RIGHT: f64 = WIDTH - 30.0;
 const TOP: f64 = 24.0;
 const BOTTOM: f64 = 254.0;
 
@@ -34,23 +34,10 @@ const DASHES: [&str; 3] = ["none", "7 3", "2 3"];
 /// Powers of ten on an axis from which on nothing between them has a tick.
 const DECADES_MANY: f64 = 3.0;
 
-/// A finished drawing.
-pub(super) struct Plot {
-    /// The caption, and what a screen reader says.
-    pub(super) title: String,
-    height: f64,
-    body: Markup,
-}
+/// A finished drawing: the caption, which is what a screen reader says, the height, and what is in it.
+pub(super) struct Plot(pub(super) String, f64, Markup);
 
 impl Plot {
-    fn new(title: String, height: f64, body: Markup) -> Plot {
-        Plot {
-            title,
-            height,
-            body,
-        }
-    }
-
     /// The element, to stand in a page that defines the colours.
     pub(super) fn inline(&self) -> Markup {
         self.element("")
@@ -64,11 +51,11 @@ impl Plot {
 
     fn element(&self, style: &str) -> Markup {
         html! {
-            svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label=(self.title) fill="var(--ink)"
-                viewBox={ "0 0 " (WIDTH) " " (self.height) } font-size="13" font-family="system-ui, sans-serif" {
+            svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label=(self.0) fill="var(--ink)"
+                viewBox={ "0 0 " (WIDTH) " " (self.1) } font-size="13" font-family="system-ui, sans-serif" {
                 // Ours alone: no text of a result is in it.
                 @if !style.is_empty() { style { (PreEscaped(style)) } }
-                (self.body)
+                (self.2)
             }
         }
     }
@@ -100,7 +87,7 @@ pub(super) fn bars(title: String, unit: Unit, bars: &[Bar<'_>]) -> Option<Plot> 
         }
         path d={ "M" (px(left)) ",0V" (px(height)) } stroke="var(--axis)" {}
     };
-    Some(Plot::new(title, height, body))
+    Some(Plot(title, height, body))
 }
 
 /// From left to right: places, nanoseconds, and whether to cross it out.
@@ -149,7 +136,7 @@ pub(super) fn curves(
         }
     };
     let height = BOTTOM + 46.0 + ROW * curves.len().div_ceil(2) as f64;
-    Some(Plot::new(title.to_owned(), height, body))
+    Some(Plot(title.to_owned(), height, body))
 }
 
 /// The least and the most, which differ: where all are the same there is an axis all the same.

@@ -8,6 +8,7 @@ use ringload::assess::estimate::{Estimate, ROUNDS_TO_DECIDE};
 use ringload::assess::finding::Id;
 use ringload::assess::spread::Spread;
 use ringload::result::Status;
+use ringload::result::latency::Latency;
 
 use super::figures::{Kind, Metric, Needs, Unit, disturbances, latency};
 use crate::suite::document::{Archive, Run, ServerEntry, WorkloadEntry};
@@ -32,7 +33,7 @@ pub(super) struct View<'a> {
 pub(super) struct Table<'a> {
     pub(super) workload: &'a WorkloadEntry,
     pub(super) kind: &'static Kind,
-    /// The best first: by class, and within one by the first figure.
+    /// The best first: by class, and within one by the first figure. There is one at least.
     pub(super) rows: Vec<Row<'a>>,
 }
 
@@ -86,21 +87,11 @@ impl<'a> View<'a> {
             .filter_map(|it| Table::of(archive, it, reference))
             .collect();
         let mut missing = archive.missing.clone();
-        for Run {
-            server,
-            workload,
-            round,
-            document,
-            ..
-        } in &archive.runs
-        {
-            let latency = document
-                .figures()
-                .map(|figures| figures.latency.histogram());
+        for run in &archive.runs {
+            let latency = latency(run).map(Latency::histogram);
             if let Some(Err(error)) = latency {
-                missing.push(format!(
-                    "{server}, {workload}, round {round}: no histogram ({error:#})."
-                ));
+                let name = format!("{}, {}, round {}", run.server, run.workload, run.round);
+                missing.push(format!("{name}: no histogram ({error:#})."));
             }
         }
         View {
@@ -123,29 +114,28 @@ impl<'a> View<'a> {
 
 impl<'a> Table<'a> {
     fn of(archive: &'a Archive, workload: &'a WorkloadEntry, reference: &str) -> Option<Table<'a>> {
-        let runs = archive
-            .runs
-            .iter()
-            .filter(|run| run.workload == workload.name);
+        let runs = archive.runs.iter();
+        let runs = runs.filter(|run| run.workload == workload.name);
         let mut runs = runs.into_group_map_by(|run| &run.server);
         let kind = runs.values().flatten().find_map(|run| Kind::of(run))?;
         let servers = archive.suite.servers.iter().enumerate();
-        let rows = servers
-            .filter_map(|(at, server)| Some(Row::of(at, server, kind, runs.remove(&server.name)?)));
-        let rows = rows.collect();
+        let runs = servers.filter_map(|(at, it)| Some((at, it, runs.remove(&it.name)?)));
+        let rows = runs.map(|(at, server, runs)| Row::of(at, server, kind, runs));
+        let rows: Vec<Row<'_>> = rows.collect();
+        rows.first()?;
         let mut table = Table {
             workload,
             kind,
             rows,
         };
-        table.set_ratios(reference);
+        let those = table.row(reference).map(|row| row.figures.clone());
+        table.set_ratios(|row| those.clone().filter(|_| row.server.name != reference));
         table.set_classes();
-        table.rows.sort_by(|one, other| {
-            let place = |row: &Row<'_>| (row.is_limit(), row.class.unwrap_or(usize::MAX));
-            let first = |row: &Row<'_>| row.first().map_or(f64::INFINITY, |figure| figure.value);
-            let by_first = first(one).total_cmp(&first(other));
-            place(one).cmp(&place(other)).then(by_first)
-        });
+        let place = |row: &Row<'_>| (row.is_limit(), row.class.unwrap_or(usize::MAX));
+        let first = |row: &Row<'_>| row.first().map_or(f64::INFINITY, |it| it.value);
+        let rows = &mut table.rows;
+        rows.sort_by(|one, other| first(one).total_cmp(&first(other)));
+        rows.sort_by_key(place);
         Some(table)
     }
 
@@ -159,19 +149,16 @@ impl<'a> Table<'a> {
         self.kind.metrics[at].unit
     }
 
-    /// Intervals of all figures that the reference has, too. They hold all at once.
-    fn set_ratios(&mut self, reference: &str) {
-        let those = self.row(reference).map(|row| row.figures.clone());
-        let others = || self.rows.iter().filter(|row| row.server.name != reference);
-        let count = others().flat_map(|row| &row.figures).flatten().count();
-        for row in self
-            .rows
-            .iter_mut()
-            .filter(|row| row.server.name != reference)
-        {
-            for (this, that) in row.figures.iter_mut().zip(those.iter().flatten()) {
-                if let (Some(this), Some(that)) = (this, that) {
-                    this.ratio = this.to(that, count);
+    /// Intervals of all figures to those of `other`. They hold all at once.
+    pub(super) fn set_ratios(&mut self, other: impl Fn(&Row<'_>) -> Option<Vec<Option<Figure>>>) {
+        let others: Vec<_> = self.rows.iter().map(other).collect();
+        let count = others.iter().flatten().flatten().flatten().count();
+        for (row, those) in self.rows.iter_mut().zip(&others) {
+            let mut those = those.iter().flatten();
+            for this in &mut row.figures {
+                let that = those.next().and_then(Option::as_ref);
+                if let Some(this) = this {
+                    this.ratio = that.and_then(|that| this.to(that, count));
                 }
             }
         }
