@@ -1,11 +1,13 @@
 //! The engine-free half of a load thread: its connections, what they count, the phases, the schedule.
 
-use std::io;
+mod bytes;
+mod counts;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::control::{Control, GivenUp, Phase, Share};
+use crate::control::{Control, Phase, Share};
 use crate::dial::Opened;
 use crate::echo::connection::{Connection, Turn};
 use crate::echo::tally::Tally;
@@ -33,9 +35,6 @@ const GOING_AWAY: u16 = 1001;
 /// How long a server has to end the streams, once all is said on every connection: nothing is lost if it does
 /// not.
 const LINGER_NS: u64 = 1_000_000_000;
-
-/// Most messages whose waiting time is worked out when a load ends that could not send them.
-const OVERDUE_MAX: u64 = 1_000_000;
 
 /// State of one load thread.
 pub(crate) struct Worker {
@@ -379,222 +378,9 @@ impl Worker {
         self.ended += usize::from(self.connections[index].is_ended());
     }
 
-    /// Checks what connection `index` received.
-    pub(crate) fn receive(&mut self, index: usize, bytes: &[u8]) -> Result<(), Fault> {
-        self.wire_bytes_received += bytes.len() as u64;
-        // Taken out for the time of the call, since the connection beside it is changed too.
-        let Some(mut tunnel) = self.tunnels[index].take() else {
-            return self.receive_plain(index, bytes);
-        };
-        let received = tunnel.receive(bytes);
-        let mut verdict = self.receive_plain(index, tunnel.plain());
-        if let Err(failure) = received {
-            // After the closing handshake a server may leave as it likes.
-            verdict = verdict.and_then(|()| match self.end_of_stream(index) {
-                Ok(()) => Ok(()),
-                Err(_) => self.judge(index, failure),
-            });
-        } else if tunnel.is_ended() {
-            verdict = verdict.and_then(|()| self.end_of_stream(index));
-        }
-        self.tunnels[index] = Some(tunnel);
-        verdict
-    }
-
-    fn receive_plain(&mut self, index: usize, bytes: &[u8]) -> Result<(), Fault> {
-        if self.connections[index].is_closed() || self.connections[index].is_away() {
-            return Ok(());
-        }
-        let result = self.with(index, |connection, turn| connection.receive(bytes, turn));
-        let verdict = match result {
-            Ok(()) => {
-                self.note_end(index);
-                Ok(())
-            }
-            Err(failure) => self.judge(index, failure),
-        };
-        self.release(index);
-        verdict
-    }
-
-    /// Connection `index` will receive no more.
-    pub(crate) fn end_of_stream(&mut self, index: usize) -> Result<(), Fault> {
-        let connection = &mut self.connections[index];
-        if connection.is_ended() || connection.is_away() {
-            return Ok(());
-        }
-        let was_closed = connection.is_closed();
-        match connection.end_of_stream() {
-            Ok(()) => {
-                self.closed += usize::from(!was_closed);
-                self.ended += 1;
-                Ok(())
-            }
-            Err(failure) => self.judge(index, failure),
-        }
-    }
-
-    /// What a failure of connection `index` means: a fault, unless another connection is to take its place.
-    fn judge(&mut self, index: usize, failure: Failure) -> Result<(), Fault> {
-        if !self.reconnects || !failure.is_end_of_connection() {
-            return Err(Fault {
-                connection: Some(self.share.ordinal(index)),
-                failure,
-            });
-        }
-        let now = self.control.clock.now();
-        let connection = &mut self.connections[index];
-        for (due, was_sent) in connection.unanswered_since() {
-            self.in_flight_lost += u64::from(was_sent);
-            self.tally.given_up(due, now, 1);
-        }
-        connection.lose();
-        self.missing += 1;
-        if self.phase < Phase::Drain {
-            self.lost.push(index);
-        } else {
-            self.drain(index);
-        }
-        Ok(())
-    }
-
-    /// An operation on connection `index` failed. After a Close has been sent, a server may
-    /// drop the connection as it likes.
-    pub(crate) fn io_error(
-        &mut self,
-        index: usize,
-        doing: &'static str,
-        error: io::Error,
-    ) -> Result<(), Fault> {
-        let connection = &self.connections[index];
-        if connection.is_closed() || connection.is_closing() {
-            return self.end_of_stream(index);
-        }
-        match connection.is_away() {
-            true => Ok(()),
-            false => self.judge(index, Failure::Io(doing, error)),
-        }
-    }
-
-    /// Lends what connection `index` has to send, stamped with the time of the last tick.
-    pub(crate) fn outgoing(&mut self, index: usize) -> Option<&[u8]> {
-        let Worker {
-            connections,
-            tunnels,
-            now,
-            ..
-        } = self;
-        let connection = &mut connections[index];
-        match &mut tunnels[index] {
-            Some(tunnel) => tunnel.outgoing(connection, *now),
-            None => connection.outgoing(*now),
-        }
-    }
-
-    /// The last send of connection `index` moved `bytes`.
-    pub(crate) fn sent(&mut self, index: usize, bytes: usize) {
-        self.wire_bytes_sent += bytes as u64;
-        match &mut self.tunnels[index] {
-            Some(tunnel) => tunnel.sent(bytes),
-            None => self.connections[index].outbox().sent(bytes),
-        }
-        self.release(index);
-        // There may be room for more; a loop without a schedule fills it at once.
-        if !self.connections[index].is_closed() {
-            self.with(index, |connection, turn| connection.fill(turn));
-        }
-    }
-
     /// Whether connection `index` needs no more attention.
     pub(crate) fn is_ended(&self, index: usize) -> bool {
         self.connections[index].is_ended()
-    }
-
-    /// Shows the counters to the main thread: once per batch.
-    pub(crate) fn publish(&self) {
-        let line = &self.control.lines[self.share.line];
-        let show = |counter: &AtomicU64, value| counter.store(value, Ordering::Relaxed);
-        show(&line.messages, self.tally.messages);
-        show(&line.payload_bytes, self.tally.payload_bytes);
-        show(&line.wrong, self.tally.wrong);
-        show(&line.wire_bytes_sent, self.wire_bytes_sent);
-        show(&line.wire_bytes_received, self.wire_bytes_received);
-        show(&line.polled_ns, self.polling.total_ns());
-    }
-
-    fn answered_by_now(&self) -> Vec<u64> {
-        self.connections.iter().map(Connection::answered).collect()
-    }
-
-    /// Messages that were answered on each connection while the window was open.
-    pub(crate) fn answered_within(&self) -> Vec<u64> {
-        let [before, until] = &self.answered;
-        let edges = before.iter().zip(until);
-        edges.map(|(before, until)| until - before).collect()
-    }
-
-    /// Gives the main thread what was counted in the slice that is over. Of heavy connections it is told
-    /// nothing.
-    pub(crate) fn hand_over(&mut self) {
-        if self.share.is_heavy {
-            return;
-        }
-        let now = self.control.clock.now();
-        let in_flight: usize = self
-            .connections
-            .iter()
-            .map(|connection| connection.unanswered() - connection.unsent())
-            .sum();
-        let backlog = self.backlog(now);
-        let line = &self.control.lines[self.share.line];
-        let lag = std::mem::take(&mut self.tally.lateness_max);
-        line.send_lag_ns.store(lag, Ordering::Relaxed);
-        line.hand_over(&mut self.tally.latency, backlog, in_flight as u64);
-    }
-
-    /// Messages that are due and not yet given to the kernel.
-    fn backlog(&self, now: u64) -> u64 {
-        let Some(pacer) = &self.pacer else {
-            return 0;
-        };
-        let queued: usize = self.connections.iter().map(Connection::unsent).sum();
-        queued as u64 + pacer.overdue_count(now, self.share.end)
-    }
-
-    /// Messages without their whole reply, and the age in nanoseconds of the oldest. They count as
-    /// having taken that long at least, as do those that were due and never sent.
-    pub(crate) fn give_up(&mut self) -> GivenUp {
-        let now = self.control.clock.now();
-        let mut given_up = GivenUp {
-            lost: self.in_flight_lost,
-            ..GivenUp::default()
-        };
-        for connection in &self.connections {
-            given_up.pings += u64::from(connection.awaits_pong() && !connection.is_closed());
-            for (due, was_sent) in connection.unanswered_since() {
-                let waited = now.saturating_sub(due);
-                match was_sent {
-                    true => given_up.unanswered += 1,
-                    false => given_up.unsent += 1,
-                }
-                given_up.oldest_ns = given_up.oldest_ns.max(waited);
-                self.tally.given_up(due, now, 1);
-            }
-        }
-        let Worker {
-            pacer,
-            random,
-            share,
-            ..
-        } = self;
-        if let Some(pacer) = pacer {
-            let (overdue, each) = pacer.overdue(now, share.end, OVERDUE_MAX, random);
-            for due in overdue {
-                given_up.unsent += each;
-                self.tally.given_up(due, now, each);
-            }
-        }
-        given_up
     }
 
     fn leave_or(&mut self, order: Order) -> Order {

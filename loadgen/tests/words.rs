@@ -68,7 +68,10 @@ fn a_server_that_never_echoes_is_said_to_be_one() {
 #[test]
 fn a_session_that_is_never_answered_says_so() {
     let pid = std::process::id();
-    for command in ["churn", &*format!("idle --hold 0s --settle 0s --server-pid {pid}")] {
+    for command in [
+        "churn",
+        &*format!("idle --hold 0s --settle 0s --server-pid {pid}"),
+    ] {
         let stall = Some(Stall {
             after: 0,
             length: Duration::from_secs(600),
@@ -81,7 +84,10 @@ fn a_session_that_is_never_answered_says_so() {
         let output = ringload(&format!("{command} {url} -c 2"));
         let told = stderr(&output);
         assert_eq!(output.status.code(), Some(1), "{told}");
-        assert!(told.contains("did not answer a message within 5 s"), "{told}");
+        assert!(
+            told.contains("did not answer a message within 5 s"),
+            "{told}"
+        );
         assert!(!told.contains("broke the protocol"), "{told}");
     }
 }

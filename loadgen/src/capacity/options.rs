@@ -10,9 +10,8 @@ use crate::live::LiveOptions;
 use crate::output::OutputOptions;
 use crate::output::gate::GateOptions;
 use crate::quantity::parse_duration;
-use crate::run::options::{
-    LoadArgs, LoopArgs, PlaceArgs, RunOptions, TimingArgs, TrafficArgs, not_zero,
-};
+use crate::run::options::{LoadArgs, LoopArgs, RunOptions, TimingArgs, TrafficArgs, not_zero};
+use crate::run::place::PlaceArgs;
 use crate::schedule::{Arrivals, Rates, parse_rate};
 use crate::usage::UsageError;
 

@@ -8,7 +8,8 @@ use crate::live::LiveOptions;
 use crate::output::OutputOptions;
 use crate::output::gate::GateOptions;
 use crate::quantity::parse_duration;
-use crate::run::options::{LoadArgs, PlaceArgs, TimingArgs, not_zero};
+use crate::run::options::{LoadArgs, TimingArgs, not_zero};
+use crate::run::place::PlaceArgs;
 use crate::usage::UsageError;
 
 /// `ringload churn`.

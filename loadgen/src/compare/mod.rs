@@ -25,7 +25,8 @@ use crate::result::compare::{CompareResult, Contestant, Ratio, Round, RoundFigur
 use crate::result::gate::{GateResult, Outcome};
 use crate::result::load::Load;
 use crate::result::{self, Checks, Document, Status};
-use crate::run::options::{PlaceArgs, RunOptions};
+use crate::run::options::RunOptions;
+use crate::run::place::PlaceArgs;
 use crate::run::seed;
 use crate::trial::agenda::{Agenda, short};
 use crate::trial::process::Interrupted;

@@ -9,7 +9,8 @@ use crate::load::Threads;
 use crate::output::OutputOptions;
 use crate::output::gate::GateOptions;
 use crate::quantity::parse_duration;
-use crate::run::options::{LoadArgs, PlaceArgs};
+use crate::run::options::LoadArgs;
+use crate::run::place::PlaceArgs;
 use crate::usage::{UsageError, make_room_for};
 
 /// `ringload idle`.

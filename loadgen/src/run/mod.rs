@@ -9,6 +9,7 @@
 pub(crate) mod conduct;
 mod live;
 pub mod options;
+pub mod place;
 mod plan;
 pub(crate) mod result;
 pub(crate) mod series;
