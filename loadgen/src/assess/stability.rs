@@ -365,7 +365,9 @@ mod tests {
         assert_unstable(&late, "p50 of the latency +50.0 %");
         let early = slices(Some(10_000.0), |slice| slice.p50_ns = 100_000);
         assert_unstable(&early, "p50 of the latency -50.0 %");
-        let tail = slices(Some(10_000.0), |slice| slice.p99_ns = 1_000_000);
+        let mut tail = slices(Some(10_000.0), |slice| slice.p99_ns = 1_000_000);
+        assert_stable(&tail, "agree");
+        tail[1].p99_ns = 400_000;
         assert_unstable(&tail, "p99 of the latency +150.0 %");
     }
 

@@ -30,7 +30,7 @@ pub(super) fn progress_line(point: &Point) -> String {
     format!("{rate} messages/s: p50 {p50}, p99 {p99}; {outcome}")
 }
 
-/// Sums up. Where nothing was measured, there is no result.
+/// Sums up. Without a step there is no result.
 pub(super) fn document(options: &CapacityOptions, load: Option<Load>, course: Course) -> Document {
     let found = course.finding;
     let has_figures = course.points.iter().any(|point| point.p50_ns.is_some());
@@ -130,7 +130,7 @@ pub(super) fn document(options: &CapacityOptions, load: Option<Load>, course: Co
             (status, error),
             load,
             Checks::default(),
-            Outcome::Capacity(has_figures.then_some(result)),
+            Outcome::Capacity((!result.points.is_empty()).then_some(result)),
         )
     }
 }

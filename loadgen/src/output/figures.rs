@@ -36,7 +36,7 @@ const FIGURES: &[Figure] = &[
         let of_figures = document
             .figures()
             .map(|figures| figures.completed_per_second);
-        of_figures.or(Some(sum(document)?.completed_per_second))
+        of_figures.or_else(|| Some(sum(document)?.completed_per_second))
     }),
     Figure(MESSAGES, &["errors"], Unit::Plain, |document| {
         let checks = &document.checks;

@@ -506,7 +506,14 @@ fn capacity_rows(table: &mut Table, capacity: &CapacityResult) {
         "server CPU",
         "meets",
     ];
-    table.grid(heading, rows);
+    // Steps that never came to a window have no figures to draw.
+    if capacity
+        .points
+        .iter()
+        .any(|it| it.completed_per_second.is_some())
+    {
+        table.grid(heading, rows);
+    }
 }
 
 fn merge_rows(table: &mut Table, document: &Document, merge: &MergeResult) {
