@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const COMMON: &str = "In every document";
 
 /// A file of ringload's document, and the section that tells of it.
-const DOCUMENTS: [(&str, &str); 8] = [
+const DOCUMENTS: [(&str, &str); 9] = [
     ("mod", COMMON),
     ("gate", COMMON),
     ("latency", COMMON),
@@ -18,12 +18,12 @@ const DOCUMENTS: [(&str, &str); 8] = [
     ("idle", "Idle"),
     ("capacity", "Capacity"),
     ("merge", "Merge"),
+    ("compare", "Compare"),
 ];
 
 /// Documents that stand with their commands.
-const OTHERS: [(&str, &str); 4] = [
+const OTHERS: [(&str, &str); 3] = [
     ("loadgen/src/check/document.rs", "`ringload-check/1`"),
-    ("loadgen/src/compare/document.rs", "`ringload-compare/1`"),
     (
         "ringbench/src/selftest/document.rs",
         "`ringload-selftest/1`",
@@ -41,7 +41,7 @@ const PARTS: [(&str, &str, &str); 9] = [
     ("observe/host.rs", "Host", COMMON),
     ("observe/host.rs", "Cpu", COMMON),
     ("observe/host.rs", "Limits", COMMON),
-    ("observe/placement.rs", "Placement", "`ringload-compare/1`"),
+    ("observe/placement.rs", "Placement", "Compare"),
 ];
 
 fn root() -> &'static Path {
