@@ -1,7 +1,7 @@
 //! The JSON of `ringbench selftest`, schema `ringload-selftest/1`: documented in `docs/ringload-json.md`.
 
-use ringload::output::document::latency::Latency;
-use ringload::output::document::{Environment, Status};
+use ringload::result::latency::Latency;
+use ringload::result::{Environment, Status};
 use serde::{Deserialize, Serialize};
 
 /// Name and version of the schema.

@@ -7,9 +7,9 @@ use ringload::engine::Choice;
 use ringload::interrupt::Interrupt;
 use ringload::observe::placement::Placement;
 use ringload::output::OutputOptions;
-use ringload::output::document::Status;
 use ringload::output::tell;
 use ringload::quantity::CpuList;
+use ringload::result::Status;
 use ringload::trial::agenda::Agenda;
 use ringload::trial::process::{Interrupted, check};
 use rustix::process::{Resource, getrlimit};
@@ -62,12 +62,7 @@ impl Conductor<'_> {
             Err(error) if error.is::<Interrupted>() => Status::Interrupted,
             Err(error) => return Err(error),
         };
-        self.document.status = match status {
-            Status::Ok => ringload::result::Status::Ok,
-            Status::Failed => ringload::result::Status::Failed,
-            Status::Interrupted => ringload::result::Status::Interrupted,
-            Status::Missed => ringload::result::Status::Missed,
-        };
+        self.document.status = status;
         self.document.error = match status {
             Status::Ok | Status::Missed => None,
             Status::Failed => self.document.failures.first().cloned(),
@@ -341,8 +336,8 @@ impl Conductor<'_> {
                 workload: workload.name.clone(),
                 raw,
                 status: match outcome.failure {
-                    None => ringload::result::Status::Ok,
-                    Some(_) => ringload::result::Status::Failed,
+                    None => Status::Ok,
+                    Some(_) => Status::Failed,
                 },
                 started_unix_seconds: started.as_secs(),
             })?;

@@ -30,8 +30,8 @@ use std::time::Duration;
 use anyhow::Context;
 use ringload::interrupt::Interrupt;
 use ringload::observe::placement::Placement;
-use ringload::output::document::Status;
 use ringload::output::{print, tell};
+use ringload::result::Status;
 use ringload::trial::agenda::short;
 use ringload::usage::{UsageError, make_room_for};
 
@@ -146,7 +146,7 @@ fn begin(
         .map(|(workload, _)| workload.rounds);
     SuiteDocument {
         schema: SUITE_SCHEMA.to_owned(),
-        status: ringload::result::Status::Interrupted,
+        status: Status::Interrupted,
         error: Some("not finished".to_owned()),
         name: suite.name.clone(),
         title: suite.title.clone(),

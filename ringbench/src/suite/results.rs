@@ -218,7 +218,7 @@ fn first_free(parent: &Path, name: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ringload::output::document::Status;
+    use ringload::result::Status;
 
     fn line(round: u32) -> RunLine {
         RunLine {
