@@ -83,7 +83,7 @@ impl Id {
 /// | `late_sends` | yes | no | yes |
 /// | `rate_not_held`, `backlog` | yes | no: it grows with the window | yes |
 /// | `unsteady` | no | no | no |
-/// | `server_saturated` | yes | yes | yes |
+/// | nothing, `server_saturated`, `server_unobserved` | yes | yes | yes |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Comparable {
     /// Completed per second.

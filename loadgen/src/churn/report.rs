@@ -20,46 +20,31 @@ pub(super) fn document(
 ) -> Document {
     let series = course.series.as_ref();
     let window = series.map(Series::window);
-    let (generator_cpus, server_cpus) = &course.cpus;
     let readings = series.zip(window.as_ref()).map(|(series, window)| {
-        let slices = series.slices();
-        let most = slices.iter().map(|slice| slice.backlog).max().unwrap_or(0);
-        let offered = series.offered_per_second();
+        let read = Readings::of("session", series, window, course, observed);
+        let end = findings.backlog_end;
         Readings {
-            each: "session",
-            window,
-            window_start_unix_seconds: series.start_unix_seconds(),
-            slices,
-            completed: window.messages,
-            charged: window.messages + findings.failed,
-            latency: &series.latency,
-            uncorrected_latency: None,
-            send_lag: offered.map(|_| &findings.lateness),
-            ping: None,
-            deflate_ratio: None,
-            due: offered.map(|offered| Due {
-                due: offered * window.seconds,
-                lost: findings.backlog_end + findings.failed,
+            charged: read.charged + findings.failed,
+            send_lag: read.due.map(|_| &findings.lateness),
+            due: read.due.map(|due| Due {
+                lost: end + findings.failed,
                 backlog: Backlog {
-                    max: most.max(findings.backlog_end),
-                    end: findings.backlog_end,
+                    max: due.backlog.max.max(end),
+                    end,
                 },
+                ..due
             }),
             sessions: Some(Sessions {
                 connect: Latency::of(&findings.connect),
                 handshake: Latency::of(&findings.handshake),
                 handshake_resumed: None,
                 first_echo: Latency::of(&findings.first_echo),
-                late: offered.map(|_| findings.late),
+                late: read.due.map(|_| findings.late),
                 closes: findings.closes,
                 failed: findings.failed,
                 failures: findings.failures(),
             }),
-            heavy: None,
-            others: series.others(&(generator_cpus | server_cpus)),
-            cpus: [generator_cpus.len(), server_cpus.len()],
-            observed,
-            memory: course.memory,
+            ..read
         }
     });
     let checks = Checks {

@@ -1,7 +1,6 @@
 //! What a run found, as JSON for machines and as a table for people.
 
 pub(crate) mod csv;
-pub mod document;
 pub(crate) mod figures;
 pub(crate) mod gate;
 pub(crate) mod hdr_log;

@@ -102,54 +102,28 @@ pub(super) fn of_run(
     let series = course.series.as_ref();
     let window = series.map(Series::window);
     let read = series.zip(window.as_ref());
-    let readings =
-        read.map(|(series, window)| readings(series, window, course, &gathered, observed, &load));
+    let checks = &gathered.checks;
+    let readings = read.map(|(series, window)| {
+        let read = Readings::of("message", series, window, course, observed);
+        let lost = checks.messages_unanswered + checks.messages_unsent;
+        Readings {
+            // What a message costs cannot be told from what the heavy connections' messages cost.
+            charged: if load.heavy.is_none() {
+                read.charged
+            } else {
+                0
+            },
+            uncorrected_latency: gathered.service.as_ref(),
+            send_lag: gathered.lateness.as_ref(),
+            ping: gathered.ping.as_ref(),
+            deflate_ratio: gathered.deflated.ratio(),
+            due: read.due.map(|due| Due { lost, ..due }),
+            heavy: heavy(&gathered, &load, window.seconds),
+            ..read
+        }
+    });
     let checks = gathered.checks.clone();
     document(Outcome::Run, ending, load.clone(), checks, readings)
-}
-
-/// What was read of the window.
-fn readings<'a>(
-    series: &'a Series<'_>,
-    window: &'a Window,
-    course: &Course<'_>,
-    gathered: &'a Gathered,
-    observed: &'a Observed,
-    load: &Load,
-) -> Readings<'a> {
-    let (generator_cpus, server_cpus) = &course.cpus;
-    let slices = series.slices();
-    Readings {
-        each: "message",
-        window,
-        window_start_unix_seconds: series.start_unix_seconds(),
-        slices,
-        completed: window.messages,
-        // What a message costs cannot be told from what the heavy connections' messages cost.
-        charged: match load.heavy {
-            None => window.messages,
-            Some(_) => 0,
-        },
-        latency: &series.latency,
-        uncorrected_latency: gathered.service.as_ref(),
-        send_lag: gathered.lateness.as_ref(),
-        ping: gathered.ping.as_ref(),
-        deflate_ratio: gathered.deflated.ratio(),
-        due: series.offered_per_second().map(|offered| Due {
-            due: offered * window.seconds,
-            lost: gathered.checks.messages_unanswered + gathered.checks.messages_unsent,
-            backlog: Backlog {
-                max: slices.iter().map(|slice| slice.backlog).max().unwrap_or(0),
-                end: slices.last().map_or(0, |slice| slice.backlog),
-            },
-        }),
-        sessions: None,
-        heavy: heavy(gathered, load, window.seconds),
-        others: series.others(&(generator_cpus | server_cpus)),
-        cpus: [generator_cpus.len(), server_cpus.len()],
-        observed,
-        memory: course.memory,
-    }
 }
 
 fn heavy(gathered: &Gathered, load: &Load, seconds: f64) -> Option<HeavyResult> {
@@ -167,7 +141,46 @@ fn heavy(gathered: &Gathered, load: &Load, seconds: f64) -> Option<HeavyResult> 
     })
 }
 
-impl Readings<'_> {
+impl<'a> Readings<'a> {
+    /// What is read of any load; what only one kind has is for that to add. `window` is that of `series`.
+    pub(crate) fn of(
+        each: &'static str,
+        series: &'a Series<'_>,
+        window: &'a Window,
+        course: &Course<'_>,
+        observed: &'a Observed,
+    ) -> Readings<'a> {
+        let (generator_cpus, server_cpus) = &course.cpus;
+        let slices = series.slices();
+        Readings {
+            each,
+            window,
+            window_start_unix_seconds: series.start_unix_seconds(),
+            slices,
+            completed: window.messages,
+            charged: window.messages,
+            latency: &series.latency,
+            uncorrected_latency: None,
+            send_lag: None,
+            ping: None,
+            deflate_ratio: None,
+            due: series.offered_per_second().map(|offered| Due {
+                due: offered * window.seconds,
+                lost: 0,
+                backlog: Backlog {
+                    max: slices.iter().map(|slice| slice.backlog).max().unwrap_or(0),
+                    end: slices.last().map_or(0, |slice| slice.backlog),
+                },
+            }),
+            sessions: None,
+            heavy: None,
+            others: series.others(&(generator_cpus | server_cpus)),
+            cpus: [generator_cpus.len(), server_cpus.len()],
+            observed,
+            memory: course.memory,
+        }
+    }
+
     fn sum_up(self) -> (Figures, Vec<Finding>) {
         let window = self.window;
         let seconds = window.seconds.max(1e-9);

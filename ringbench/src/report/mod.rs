@@ -22,8 +22,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use ringload::output::document::Status;
 use ringload::output::{print, tell};
+use ringload::result::Status;
 
 use self::content::Page;
 use self::grid::without_controls;
