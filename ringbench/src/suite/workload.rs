@@ -115,7 +115,7 @@ impl WorkloadEntry {
         if let Some(ours) = self.options.keys().find(is_ours) {
             return Err(format!("{ours} is set by the suite itself"));
         }
-        self.check_for("ws://127.0.0.1:1/")
+        self.check_options("ws://127.0.0.1:1/")
     }
 
     /// The options as arguments.
@@ -144,8 +144,15 @@ impl WorkloadEntry {
         Ok(arguments)
     }
 
-    /// Whether its command would take it for a server at `url`, and may have as many files open as it takes.
+    /// Whether it can be measured here at `url`: its command takes it, and may have as many files open as it needs.
     pub(super) fn check_for(&self, url: &str) -> Result<(), String> {
+        self.check_options(url)?;
+        let connections = usize::try_from(self.connections()).unwrap_or(usize::MAX);
+        make_room_for(connections).map_err(|error| error.to_string())
+    }
+
+    /// Whether its command would take it for a server at `url`.
+    fn check_options(&self, url: &str) -> Result<(), String> {
         let mut words = vec!["ringload".to_owned(), self.kind.clone()];
         words.push(url.replace("{port}", "1"));
         words.extend(self.arguments()?);
@@ -159,8 +166,6 @@ impl WorkloadEntry {
             Command::Capacity(options) => options.check(),
             _ => Ok(()),
         };
-        let room = || make_room_for(usize::try_from(self.connections()).unwrap_or(usize::MAX));
-        let checked = checked.and_then(|()| room());
         checked.map_err(|error| error.to_string())
     }
 
@@ -297,6 +302,13 @@ mod tests {
             let why = suite(text).unwrap_err().to_string();
             assert!(why.contains(phrase), "{text}: {why}");
         }
+    }
+
+    #[test]
+    fn what_needs_more_files_than_may_be_open_is_a_workload_that_cannot_be_measured_here() {
+        let text = "[[workload]]\nname = 'w'\nkind = 'idle'\ntitle = 'W'\nconnections = 1000000000";
+        let why = suite(text).unwrap().workloads[0].check_for("ws://127.0.0.1:1/");
+        assert!(why.unwrap_err().contains("open files"));
     }
 
     #[test]
