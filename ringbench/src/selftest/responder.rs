@@ -22,6 +22,9 @@ const ACCEPT_GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 const HEAD_BYTES_MAX: u64 = 8 * 1024;
 const FRAME_BYTES_MAX: usize = 1 << 20;
 
+/// The opcode after which nothing comes.
+const CLOSE: u8 = 8;
+
 /// Bytes taken at once.
 const READ_BYTES: usize = 256 * 1024;
 
@@ -131,12 +134,14 @@ impl Client {
         let read = self.stream.read(bytes).ok().filter(|read| *read > 0)?;
         self.rest.extend_from_slice(&bytes[..read]);
         replies.clear();
-        let mut used = 0;
-        let mut is_open = true;
-        while is_open && let Some(frame) = Frame::of(&self.rest[used..])? {
-            frame.answer(replies);
-            used += frame.bytes;
-            is_open = frame.first & 0x0f != 8;
+        let (mut used, mut is_open) = (0, true);
+        while is_open {
+            let length = answer(&self.rest[used..], replies)?;
+            if length == 0 {
+                break;
+            }
+            is_open = self.rest[used] & 0x0f != CLOSE;
+            used += length;
             self.replies += 1;
             if self.path == WRONG && self.replies == WRONG_REPLY {
                 *replies.last_mut()? ^= 1;
@@ -148,78 +153,47 @@ impl Client {
     }
 }
 
-/// A whole frame of a client's.
+/// Appends the reply to the frame that `bytes` begin with, and returns that frame's length: 0 if it is not whole, `None`
+/// if it is no client's.
 ///
 /// ```text
-/// masked:   | FIN, opcode | 1, length | key (4) | payload, masked |
-/// reply:    | FIN, opcode | 0, length | payload |
+/// masked:   | FIN, opcode | 1, length | longer length | key (4) | payload, masked |
+/// reply:    | FIN, opcode | 0, length | longer length | payload |
 /// ```
-struct Frame<'a> {
-    first: u8,
-    /// With the longer ones behind it.
-    length: &'a [u8],
-    key: [u8; 4],
-    payload: &'a [u8],
-    bytes: usize,
-}
-
-impl Frame<'_> {
-    /// `None` if it is no client's, `Some(None)` if bytes are missing.
-    fn of(bytes: &[u8]) -> Option<Option<Frame<'_>>> {
-        let &[first, second, ..] = bytes else {
-            return Some(None);
-        };
-        if second & 0x80 == 0 {
-            return None;
-        }
-        let key_at = match second & 0x7f {
-            126 => 4,
-            127 => 10,
-            _ => 2,
-        };
-        let Some(&[a, b, c, d]) = bytes.get(key_at..key_at + 4) else {
-            return Some(None);
-        };
-        let extended = bytes[2..key_at].iter();
-        let extended = extended.fold(0, |number, byte| number << 8 | usize::from(*byte));
-        let length = if key_at == 2 {
-            usize::from(second & 0x7f)
-        } else {
-            extended
-        };
-        if length > FRAME_BYTES_MAX {
-            return None;
-        }
-        let end = key_at + 4 + length;
-        Some(bytes.get(key_at + 4..end).map(|payload| Frame {
-            first,
-            length: &bytes[1..key_at],
-            key: [a, b, c, d],
-            payload,
-            bytes: end,
-        }))
+fn answer(bytes: &[u8], replies: &mut Vec<u8>) -> Option<usize> {
+    let &[first, second, ..] = bytes else {
+        return Some(0);
+    };
+    let (short, key_at) = match second & 0x7f {
+        126 => (0, 4),
+        127 => (0, 10),
+        length => (usize::from(length), 2),
+    };
+    let Some(&[a, b, c, d]) = bytes.get(key_at..key_at + 4) else {
+        return Some(0);
+    };
+    let longer = bytes[2..key_at].iter();
+    let length = longer.fold(short, |number, byte| number << 8 | usize::from(*byte));
+    if second & 0x80 == 0 || length > FRAME_BYTES_MAX {
+        return None;
     }
-
-    /// Appends the reply.
-    fn answer(&self, replies: &mut Vec<u8>) {
-        replies.push(self.first);
-        let length = replies.len();
-        replies.extend_from_slice(self.length);
-        replies[length] &= 0x7f;
-        let [a, b, c, d] = self.key;
-        let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
-        let start = replies.len();
-        replies.extend_from_slice(self.payload);
-        let mut chunks = replies[start..].chunks_exact_mut(8);
-        for chunk in &mut chunks {
-            let mut eight = [0; 8];
-            eight.copy_from_slice(chunk);
-            chunk.copy_from_slice(&(u64::from_ne_bytes(eight) ^ wide).to_ne_bytes());
-        }
-        for (byte, key) in chunks.into_remainder().iter_mut().zip(self.key) {
-            *byte ^= key;
-        }
+    let end = key_at + 4 + length;
+    let Some(payload) = bytes.get(key_at + 4..end) else {
+        return Some(0);
+    };
+    replies.extend_from_slice(&[first, second & 0x7f]);
+    replies.extend_from_slice(&bytes[2..key_at]);
+    let start = replies.len();
+    replies.extend_from_slice(payload);
+    let key = u32::from_ne_bytes([a, b, c, d]);
+    let (fours, rest) = replies[start..].as_chunks_mut::<4>();
+    for four in fours {
+        *four = (u32::from_ne_bytes(*four) ^ key).to_ne_bytes();
     }
+    for (byte, key) in rest.iter_mut().zip(key.to_ne_bytes()) {
+        *byte ^= key;
+    }
+    Some(end)
 }
 
 #[cfg(test)]
@@ -276,11 +250,9 @@ mod tests {
             let masked = payload.iter().zip([1, 2, 3, 4].iter().cycle());
             let masked: Vec<u8> = masked.map(|(byte, key)| byte ^ key).collect();
             let request = [&[0x82], &length(0x80)[..], &[1, 2, 3, 4], &masked].concat();
-            assert!(Frame::of(&request[..request.len() - 1]).unwrap().is_none());
-            let frame = Frame::of(&request).unwrap().unwrap();
             let mut reply = Vec::new();
-            frame.answer(&mut reply);
-            assert_eq!(frame.bytes, request.len());
+            assert_eq!(answer(&request[..request.len() - 1], &mut reply), Some(0));
+            assert_eq!(answer(&request, &mut reply), Some(request.len()));
             assert!(reply == [&[0x82], &length(0)[..], &payload].concat());
         }
         let responder = start(&[]).unwrap();
@@ -295,9 +267,9 @@ mod tests {
 
     #[test]
     fn whoever_speaks_something_else_is_dropped() {
-        assert!(Frame::of(&[0x82, 2, 1, 1]).is_none());
+        assert!(answer(&[0x82, 2, 1, 1, 1, 1, 1, 1], &mut Vec::new()).is_none());
         let long = [0x82, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4];
-        assert!(Frame::of(&long).is_none());
+        assert!(answer(&long, &mut Vec::new()).is_none());
         let responder = start(&[]).unwrap();
         let mut stream = TcpStream::connect(responder).unwrap();
         stream

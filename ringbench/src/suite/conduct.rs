@@ -155,6 +155,20 @@ impl Conductor<'_> {
         let times = self.stage.plan.times(steps);
         let mut agenda = Agenda::new(times.iter().sum(), self.quiet);
         let begun = Instant::now();
+        let ended = self.measure_all(steps, &times, &mut agenda);
+        agenda.finish();
+        ended?;
+        let took = short(begun.elapsed());
+        self.say(&format!("{} runs in {took}", steps.len()));
+        Ok(())
+    }
+
+    fn measure_all(
+        &mut self,
+        steps: &[Step],
+        times: &[Duration],
+        agenda: &mut Agenda,
+    ) -> anyhow::Result<()> {
         let mut strikes = vec![0; self.stage.plan.servers.len()];
         for (at, &step) in steps.iter().enumerate() {
             if strikes[step.server] >= STRIKES_MAX {
@@ -165,47 +179,37 @@ impl Conductor<'_> {
             let workload = &self.stage.plan.workloads[step.workload].name;
             let run = format!("{server}, {workload}, round {}", step.round);
             agenda.step(times[at], &run);
-            match self.step(step) {
-                Ok(()) => {
-                    strikes[step.server] = 0;
-                    if self.forget(&run) {
-                        self.save()?;
-                    }
+            let measured = self.step(step);
+            check(self.stage.interrupt)?;
+            let was_failure = self.forget(&run);
+            strikes[step.server] = measured.as_ref().map_or(strikes[step.server] + 1, |()| 0);
+            if let Err(error) = &measured {
+                let why = self.results.clean(&format!("{error:#}"));
+                let why = why.trim_end_matches('.');
+                agenda.say(&format!("FAILED: {run}: {why}"));
+                self.fail(format!("{run}: {why}."));
+                if strikes[step.server] == STRIKES_MAX {
+                    let entry = &mut self.document.servers[step.server];
+                    entry.status = ServerStatus::Failed;
+                    entry.reason = Some(why.to_owned());
+                    let times = format!("{STRIKES_MAX} failures in a row");
+                    self.fail(format!("{server} is given up after {times}."));
                 }
-                Err(error) => {
-                    check(self.stage.interrupt).inspect_err(|_| agenda.finish())?;
-                    let why = self.results.clean(&format!("{error:#}"));
-                    let why = why.trim_end_matches('.');
-                    agenda.say(&format!("FAILED: {run}: {why}"));
-                    self.forget(&run);
-                    self.fail(format!("{run}: {why}."));
-                    strikes[step.server] += 1;
-                    if strikes[step.server] == STRIKES_MAX {
-                        let entry = &mut self.document.servers[step.server];
-                        entry.status = ServerStatus::Failed;
-                        entry.reason = Some(why.to_owned());
-                        let times = format!("{STRIKES_MAX} failures in a row");
-                        self.fail(format!("{server} is given up after {times}."));
-                    }
-                    self.save()?;
-                }
+            }
+            if measured.is_err() || was_failure {
+                self.save()?;
             }
             let rest = steps[at + 1..].iter();
             let rest = rest.take_while(|next| next.round == step.round).count();
-            let dismissed = self.stage.dismiss(&steps[at + 1..][..rest]);
-            dismissed.inspect_err(|_| agenda.finish())?;
+            self.stage.dismiss(&steps[at + 1..][..rest]);
         }
-        agenda.finish();
-        let took = short(begun.elapsed());
-        self.say(&format!("{} runs in {took}", steps.len()));
         Ok(())
     }
 
     /// One run, kept. The error is why it is none, or one that failed.
     fn step(&mut self, step: Step) -> anyhow::Result<()> {
         let (run, failure) = self.stage.measure(step)?;
-        self.results.write(&Line::Run(Box::new(run.clone())))?;
-        self.runs.push(run);
+        self.results.write(&Line::Run(Box::new(run)))?;
         failure.map_or(Ok(()), |why| Err(anyhow::Error::msg(why)))
     }
 

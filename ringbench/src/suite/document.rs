@@ -237,17 +237,3 @@ pub(super) fn lines(path: &Path, mut take: impl FnMut(Line)) -> anyhow::Result<V
     }
     Ok(unreadable)
 }
-
-/// A line of `runs.jsonl`: a run that is over.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct RunLine {
-    pub(crate) round: u32,
-    pub(crate) server: String,
-    pub(crate) workload: String,
-    /// The document, below the directory.
-    pub(crate) raw: String,
-    /// `ok` or `failed`.
-    pub(crate) status: Status,
-    #[serde(default)]
-    pub(crate) started_unix_seconds: u64,
-}

@@ -93,6 +93,7 @@ fn machine_name(model: &str, architecture: &str, cpu_count: usize) -> String {
     let model = model.to_ascii_lowercase();
     let model = model.split('@').next().unwrap_or_default();
     let model = model.replace("(r)", " ").replace("(tm)", " ");
+    // A clock, and how many cores there are, which the count says.
     let dull = ["intel", "amd", "cpu", "processor", "core", "with"];
     let words = model.split_whitespace();
     let mut words: Vec<&str> = words
@@ -130,7 +131,7 @@ mod tests {
                 8,
                 "i7-8650u-8cpu",
             ),
-            ("", 4, "x86_64-4cpu"),
+            ("", 4, "x86-64-4cpu"),
         ] {
             assert_eq!(machine_name(model, "x86_64", count), expected);
         }

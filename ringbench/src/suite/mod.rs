@@ -60,36 +60,26 @@ pub(crate) fn run(options: &SuiteOptions) -> anyhow::Result<Status> {
     };
     let scrubber = Scrubber::new(&places);
     let interrupt = Interrupt::install().context("taking over signals")?;
-    let (archive, plan) = match &options.resume {
-        Some(path) => {
-            let archive = Archive::read(path)?;
-            let schema = &archive.suite.schema;
-            if schema != SUITE_SCHEMA {
-                let why = format!("--resume: the schema is {schema:?}, not {SUITE_SCHEMA}");
-                return Err(UsageError(why).into());
-            }
-            let plan = Plan::resumed(&suite, &peers, &archive.suite, &scrubber)?;
-            (archive, plan)
+    let mut archive = Archive::default();
+    let plan = if let Some(path) = &options.resume {
+        if let Some(name) = options.server.iter().find(|text| !text.contains('=')) {
+            let why = format!("--server {name}: --resume goes on with the servers it had");
+            return Err(UsageError(why).into());
         }
-        None => {
-            let plan = Plan::of(&suite, &peers, options)?;
-            let seed = ringload::run::seed(options.seed)?;
-            let suite = plan.document(&suite, &placement, seed);
-            (
-                Archive {
-                    suite,
-                    ..Archive::default()
-                },
-                plan,
-            )
+        archive = Archive::read(path)?;
+        let schema = &archive.suite.schema;
+        if schema != SUITE_SCHEMA {
+            let why = format!("--resume: the schema is {schema:?}, not {SUITE_SCHEMA}");
+            return Err(UsageError(why).into());
         }
+        Plan::resumed(&suite, &peers, &archive.suite, &scrubber)?
+    } else {
+        let plan = Plan::of(&suite, &peers, options)?;
+        let seed = ringload::run::seed(options.seed)?;
+        archive.suite = plan.document(&suite, &placement, seed);
+        plan
     };
-    let Archive {
-        suite: mut document,
-        environment: then,
-        runs,
-        ..
-    } = archive;
+    let (mut document, runs) = (archive.suite, archive.runs);
     let (seed, placement) = (document.seed, document.placement.clone());
     let steps = plan.steps(seed);
     let planned = plan.table(&plan.left(&steps, &document, &runs));
@@ -100,7 +90,7 @@ pub(crate) fn run(options: &SuiteOptions) -> anyhow::Result<Status> {
     let machine = options.machine.as_deref();
     let environment = environment::gather(&places.root, &placement, machine, &interrupt);
     let results = if let Some(path) = &options.resume {
-        if let Some(why) = environment::differs(&then, &environment) {
+        if let Some(why) = environment::differs(&archive.environment, &environment) {
             return Err(UsageError(format!("--resume {}: {why}", path.display())).into());
         }
         Results::resume(path, scrubber)?

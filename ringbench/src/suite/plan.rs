@@ -61,18 +61,14 @@ impl Plan {
         peers: &[Peer],
         options: &SuiteOptions,
     ) -> Result<Plan, UsageError> {
-        let names = |peers: &[Peer]| peers.iter().map(|it| it.entry.name.clone()).collect();
+        let all: Vec<String> = peers.iter().map(|it| it.entry.name.clone()).collect();
+        let given = options.server.iter().map(|text| text.split_once('='));
+        let given: Vec<&str> = given.flatten().map(|(name, _)| name).collect();
         // Of NAME=COMMAND the name is meant here.
-        let given = options
-            .server
-            .iter()
-            .filter_map(|text| text.split('=').next());
-        let given: Vec<String> = given.map(str::to_owned).collect();
-        let all: Vec<String> = names(peers);
-        let asked = [&given, &suite.servers]
-            .into_iter()
-            .find(|names| !names.is_empty());
-        let asked = asked.unwrap_or(&all);
+        let named = options.server.iter().map(|text| text.split('=').next());
+        let named: Vec<String> = named.flatten().map(str::to_owned).collect();
+        let mut asked = [&named, &suite.servers].into_iter();
+        let asked = asked.find(|names| !names.is_empty()).unwrap_or(&all);
         known("server", asked, &all)?;
         let workloads: Vec<String> = suite.workloads.iter().map(|it| it.name.clone()).collect();
         known("workload", &options.only, &workloads)?;
@@ -81,13 +77,13 @@ impl Plan {
         let (mut workloads, mut notes) = (Vec::new(), Vec::new());
         let is_asked = |name| options.only.is_empty() || options.only.contains(name);
         for workload in suite.workloads.iter().filter(|it| is_asked(&it.name)) {
-            known("server", &workload.servers, &all)?;
             let mut entry = workload.clone();
             entry.rounds = options.rounds.unwrap_or(workload.rounds);
-            // Who was asked for by name is meant for all.
-            let named = [&entry.servers[..], &given].concat();
-            let is_for_all = entry.servers.is_empty();
-            let meets = |peer: &&Peer| is_for_all || named.contains(&peer.entry.name);
+            // One that was given as a command is meant for all.
+            let meets = |Peer { entry: server, .. }: &&Peer| {
+                let (servers, name) = (&workload.servers, &server.name);
+                servers.is_empty() || servers.contains(name) || given.contains(&name.as_str())
+            };
             let (mut taking_part, mut absent) = (Vec::new(), Vec::new());
             for Peer { entry, tls, .. } in servers.iter().filter(meets) {
                 let name = entry.name.clone();
@@ -157,6 +153,7 @@ impl Plan {
         let servers = || self.servers.iter().map(|peer| &peer.entry);
         let mut usual = servers();
         let usual = usual.find(|entry| entry.role == "baseline");
+        let usual = usual.or(servers().next());
         let baseline = suite.baseline.as_ref().filter(has);
         let rounds = self.workloads.iter().map(|workload| workload.rounds);
         let notes = self.notes.iter().chain(&placement.warning);

@@ -12,7 +12,6 @@ use ringload::interrupt::Interrupt;
 use ringload::observe::placement::{Placement, cpu_list};
 use ringload::observe::process::resident_bytes;
 use ringload::trial::generator::{Generator, Outcome};
-use ringload::trial::process::check;
 use ringload::trial::server::Server;
 
 use super::document::Run;
@@ -169,14 +168,12 @@ impl Stage<'_> {
     }
 
     /// Ends the processes that none of `steps` needs.
-    pub(super) fn dismiss(&mut self, steps: &[Step]) -> anyhow::Result<()> {
-        check(self.interrupt)?;
+    pub(super) fn dismiss(&mut self, steps: &[Step]) {
         self.up.retain(|key, _| {
             steps.iter().any(|step| {
                 let workload = &self.plan.workloads[step.workload];
                 (step.server, workload.tls) == *key && !workload.is_alone()
             })
         });
-        Ok(())
     }
 }

@@ -18,9 +18,6 @@ use super::peers::Peer;
 /// What is said of a workload itself.
 const ENTRY: &str = "name kind title rounds servers tls fresh";
 
-/// The longest file that is read.
-const FILE_BYTES_MAX: u64 = 1 << 20;
-
 /// The commands that measure.
 const KINDS: [&str; 4] = ["run", "churn", "idle", "capacity"];
 
@@ -29,97 +26,78 @@ const OURS: &str = "json quiet csv histogram hdr-log summary junit prometheus se
                     first-session protocol tls-ca tls-insecure help live";
 
 /// A suite, as its file has it.
-#[derive(Debug)]
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Suite {
     pub(super) name: String,
     pub(super) title: String,
     pub(super) prediction: Option<String>,
-    /// Names of servers; none is all.
-    pub(super) servers: Vec<String>,
-    pub(super) baseline: Option<String>,
-    /// Those that it describes itself.
-    pub(super) own: Vec<Peer>,
-    /// Each with the names that it is restricted to; none if it is not.
-    pub(super) workloads: Vec<WorkloadEntry>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    name: String,
-    title: String,
-    prediction: Option<String>,
     rounds: u32,
     duration: Option<String>,
     warmup: Option<String>,
+    /// Names of servers; none is all.
     #[serde(default)]
-    servers: Vec<String>,
-    baseline: Option<String>,
+    pub(super) servers: Vec<String>,
+    pub(super) baseline: Option<String>,
     #[serde(default)]
     server: Vec<Table>,
     workload: Vec<Table>,
+    /// Those that it describes itself.
+    #[serde(skip)]
+    pub(super) own: Vec<Peer>,
+    /// Each with the names that it is restricted to; none if it is not.
+    #[serde(skip)]
+    pub(super) workloads: Vec<WorkloadEntry>,
 }
 
 impl Suite {
     /// Reads and checks a suite file.
     pub(super) fn read(path: &Path) -> Result<Suite, UsageError> {
         let shown = path.file_name().unwrap_or_default().to_string_lossy();
-        let file: File = read_toml(path, &shown)?;
-        let folder = path.parent().unwrap_or(path);
-        Suite::of(file, folder).map_err(|why| UsageError(format!("{shown}: {why}")))
+        let mut suite: Suite = read_toml(path, &shown)?;
+        let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
+        let read = suite.read_tables(&folder.unwrap_or_default());
+        read.map_err(|why| UsageError(format!("{shown}: {why}")))?;
+        Ok(suite)
     }
 
-    fn of(file: File, folder: &Path) -> Result<Suite, String> {
-        check_name(&file.name)?;
-        let folder = folder.canonicalize().unwrap_or_default();
-        let mut own = Vec::new();
-        for table in file.server {
-            own.extend(Peer::all_of(table, &folder).map_err(|why| format!("server: {why}"))?);
+    fn read_tables(&mut self, folder: &Path) -> Result<(), String> {
+        check_name(&self.name)?;
+        for table in &self.server {
+            let peers = Peer::all_of(table.clone(), folder);
+            self.own
+                .extend(peers.map_err(|why| format!("server: {why}"))?);
         }
-        let mut workloads: Vec<WorkloadEntry> = Vec::new();
-        for mut table in file.workload {
+        for table in &self.workload {
             // What is not about the workload itself is an option of its command.
-            let mut options = table.clone();
+            let (mut table, mut options) = (table.clone(), table.clone());
             table.retain(|key, _| ENTRY.split(' ').any(|own| own == key));
             options.retain(|key, _| !table.contains_key(key));
-            table.entry("rounds").or_insert(file.rounds.into());
+            table.entry("rounds").or_insert(self.rounds.into());
             let entry: Result<WorkloadEntry, toml::de::Error> = table.try_into();
             let mut entry = entry.map_err(|error| format!("workload: {}", error.message()))?;
             let name = entry.name.clone();
-            let has_window = ["run", "churn"].contains(&entry.kind.as_str());
-            let defaults = [
-                ("duration", &file.duration, has_window),
-                (
-                    "warmup",
-                    &file.warmup,
-                    has_window || entry.kind == "capacity",
-                ),
-            ];
-            for (key, value, applies) in defaults {
-                if let Some(value) = value.as_ref().filter(|_| applies) {
+            let is_run = ["run", "churn"].contains(&entry.kind.as_str());
+            let is_search = entry.kind == "capacity";
+            let duration = self.duration.as_ref().filter(|_| is_run);
+            let warmup = self.warmup.as_ref().filter(|_| is_run || is_search);
+            for (key, value) in [("duration", duration), ("warmup", warmup)] {
+                if let Some(value) = value {
                     options.entry(key).or_insert(value.clone().into());
                 }
             }
             let options = Table::try_into(options);
             entry.options = options.map_err(|error: toml::de::Error| format!("{name}: {error}"))?;
             entry.check().map_err(|why| format!("{name}: {why}"))?;
-            if workloads.iter().any(|other| other.name == name) {
+            if self.workloads.iter().any(|other| other.name == name) {
                 return Err(format!("two workloads are called {name}"));
             }
-            workloads.push(entry);
+            self.workloads.push(entry);
         }
-        if workloads.is_empty() {
+        if self.workloads.is_empty() {
             return Err("there is no [[workload]]".to_owned());
         }
-        Ok(Suite {
-            name: file.name,
-            title: file.title,
-            prediction: file.prediction,
-            servers: file.servers,
-            baseline: file.baseline,
-            own,
-            workloads,
-        })
+        Ok(())
     }
 }
 
@@ -133,14 +111,11 @@ impl WorkloadEntry {
         if self.rounds == 0 {
             return Err("rounds is 0; give at least 1".to_owned());
         }
-        if let Some(ours) = self
-            .options
-            .keys()
-            .find(|key| OURS.split(' ').any(|it| it == *key))
-        {
+        let is_ours = |key: &&String| OURS.split(' ').any(|ours| ours == **key);
+        if let Some(ours) = self.options.keys().find(is_ours) {
             return Err(format!("{ours} is set by the suite itself"));
         }
-        self.check_for("ws://127.0.0.1:1/")
+        self.check_options("ws://127.0.0.1:1/")
     }
 
     /// The options as arguments.
@@ -169,8 +144,15 @@ impl WorkloadEntry {
         Ok(arguments)
     }
 
-    /// Whether its command would take it for a server at `url`, and may have as many files open as it takes.
+    /// Whether it can be measured here at `url`: its command takes it, and may have as many files open as it needs.
     pub(super) fn check_for(&self, url: &str) -> Result<(), String> {
+        self.check_options(url)?;
+        let connections = usize::try_from(self.connections()).unwrap_or(usize::MAX);
+        make_room_for(connections).map_err(|error| error.to_string())
+    }
+
+    /// Whether its command would take it for a server at `url`.
+    fn check_options(&self, url: &str) -> Result<(), String> {
         let mut words = vec!["ringload".to_owned(), self.kind.clone()];
         words.push(url.replace("{port}", "1"));
         words.extend(self.arguments()?);
@@ -184,10 +166,7 @@ impl WorkloadEntry {
             Command::Capacity(options) => options.check(),
             _ => Ok(()),
         };
-        let room = || make_room_for(usize::try_from(self.connections()).unwrap_or(usize::MAX));
-        checked
-            .and_then(|()| room())
-            .map_err(|error| error.to_string())
+        checked.map_err(|error| error.to_string())
     }
 
     /// How many connections it has at a time.
@@ -230,10 +209,6 @@ pub(super) fn check_name(name: &str) -> Result<(), String> {
 /// Reads the file at `path`, which messages call `shown`; they say where in it what is wrong.
 pub(super) fn read_toml<T: DeserializeOwned>(path: &Path, shown: &str) -> Result<T, UsageError> {
     let wrong = |why: String| UsageError(format!("{shown}: {why}"));
-    let length = fs::metadata(path).map(|file| file.len());
-    if length.is_ok_and(|length| length > FILE_BYTES_MAX) {
-        return Err(wrong("more than 1 MiB is no such file".to_owned()));
-    }
     let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
     toml::from_str(&text).map_err(|error: toml::de::Error| {
         let before = error.span().and_then(|span| text.get(..span.start));
@@ -321,12 +296,19 @@ mod tests {
             ("", "missing field `workload`"),
             (
                 &format!("{ECHO}[[server]]\nname = 'x'"),
-                "server: x: missing field `run`",
+                "server: x: run and install: give commands",
             ),
         ] {
             let why = suite(text).unwrap_err().to_string();
             assert!(why.contains(phrase), "{text}: {why}");
         }
+    }
+
+    #[test]
+    fn what_needs_more_files_than_may_be_open_is_a_workload_that_cannot_be_measured_here() {
+        let text = "[[workload]]\nname = 'w'\nkind = 'idle'\ntitle = 'W'\nconnections = 1000000000";
+        let why = suite(text).unwrap().workloads[0].check_for("ws://127.0.0.1:1/");
+        assert!(why.unwrap_err().contains("open files"));
     }
 
     #[test]
