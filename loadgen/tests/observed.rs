@@ -81,6 +81,7 @@ fn a_servers_cpu_time_is_that_of_its_control_group() {
             let result = outcome.expect_ok();
             let server = &result["server"];
             assert_eq!(server["pids"], serde_json::json!([pid]));
+            assert_eq!(outcome.document["load"]["server_pids"], server["pids"]);
             assert_eq!(server["cpu_source"], "cgroup");
             let each = number(result, "/server/cpu_ns_each");
             let all_seconds = each * whole(result, "/completed") as f64 / 1e9;

@@ -52,7 +52,7 @@ pub(super) fn document(
         ..Checks::default()
     };
     let ending = ending(observed, course, findings);
-    let load = load(churn, findings);
+    let load = load(churn, observed, findings);
     result::document(Outcome::Churn, ending, load, checks, readings)
 }
 
@@ -87,7 +87,7 @@ fn ending(
     (Status::Ok, None)
 }
 
-fn load(churn: &Churn, findings: &Findings) -> Load {
+fn load(churn: &Churn, observed: &Observed, findings: &Findings) -> Load {
     let options = &churn.options;
     let addresses = churn.dialer.addresses();
     let kinds = options.load.exchange.kinds(None);
@@ -104,7 +104,7 @@ fn load(churn: &Churn, findings: &Findings) -> Load {
         cpus: options.place.cpus(),
         engine: "epoll".to_owned(),
         engine_reason: "churn has no other".to_owned(),
-        server_pids: options.place.server_pids.clone(),
+        server_pids: observed.server_pids.clone(),
         ..options
             .timing
             .describe(options.load.describe(kinds, churn.seed))

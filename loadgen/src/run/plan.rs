@@ -104,7 +104,6 @@ pub(super) fn describe(options: &RunOptions, plan: &Plan, selection: &Selection)
         cpus: plan.cpus.clone(),
         engine: selection.engine.to_string(),
         engine_reason: selection.reason.clone(),
-        server_pids: options.place.server_pids.clone(),
         ..described
     }
 }

@@ -99,6 +99,10 @@ pub(super) fn of_run(
     load: Load,
     ending: (Status, Option<String>),
 ) -> Document {
+    let load = Load {
+        server_pids: observed.server_pids.clone(),
+        ..load
+    };
     let series = course.series.as_ref();
     let window = series.map(Series::window);
     let read = series.zip(window.as_ref());
