@@ -50,12 +50,12 @@ impl Load {
 
     /// Load before the window, which does not count.
     pub fn warmup(self, time: Duration) -> Load {
-        self.option("warmup", time.as_secs_f64())
+        self.option("warmup", seconds(time))
     }
 
     /// How long to measure.
     pub fn duration(self, time: Duration) -> Load {
-        self.option("duration", time.as_secs_f64())
+        self.option("duration", seconds(time))
     }
 
     /// A process of the server, for its CPU time and memory and those of the processes that it started.
@@ -90,4 +90,9 @@ impl Load {
         let interrupt = Interrupt::none().context("making a pair of sockets")?;
         complete(&options, &interrupt)
     }
+}
+
+/// A time as the options take it: with its unit.
+fn seconds(time: Duration) -> String {
+    format!("{}s", time.as_secs_f64())
 }
