@@ -144,7 +144,7 @@ pub(crate) struct Compared {
 /// What differs more than it may.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Differing {
-    /// Change of what is furthest beyond its limit, and that limit.
+    /// Change of what is furthest beyond its limit, by the smaller of the two values, and that limit.
     pub(crate) percent: f64,
     pub(crate) limit_percent: f64,
     /// All that differs, each with its change.
@@ -290,7 +290,7 @@ fn differing(
         .map(|(name, percent, _)| format!("{name} {percent:+.1} %"))
         .collect();
     Some(Differing {
-        percent: *percent,
+        percent: 100.0 * (excess(*percent, 0.0) - 1.0),
         limit_percent: *limit_percent,
         all: all.join(", "),
     })
