@@ -124,15 +124,23 @@ fn every_field_is_named_in_the_section_of_its_schema() {
         let text = source(&format!("loadgen/src/{file}"));
         (fields(structure(&text, name)), *section)
     });
-    let of_others = OTHERS
-        .iter()
-        .map(|(file, section)| (fields(&source(file)), *section));
+    let of_others = OTHERS.iter().map(|(file, section)| {
+        let text = source(file);
+        // What an archive is read into is in no file itself.
+        let of_reader = text
+            .find("struct Archive {")
+            .map(|_| structure(&text, "Archive"));
+        (
+            fields(&text.replace(of_reader.unwrap_or("\0"), "")),
+            *section,
+        )
+    });
     let mut absent = Vec::new();
     for (fields, section) in of_documents.chain(of_parts).chain(of_others) {
         assert!(!fields.is_empty(), "{section}");
         let text = [sections[COMMON], sections[section]].concat();
         let is_named = |field: &String| {
-            ["", ".", "result."]
+            ["", ".", "result.", "sum."]
                 .iter()
                 .any(|before| text.contains(&format!("`{before}{field}`")))
         };

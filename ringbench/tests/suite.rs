@@ -225,12 +225,12 @@ fn what_was_cut_off_goes_on_where_it_was_in_the_same_order() {
     failed["failures"] = serde_json::json!([format!("{name}: it did not start.")]);
     lines.push(serde_json::json!({ "suite": failed }));
     project.rewrite("out", &lines);
+    let before = runs(&project, "out");
     let path = project.archive("out");
     let bytes = fs::read(&path).unwrap();
     let mut more = bytes.clone();
     more.extend_from_slice(&bytes[..bytes.len() / 2]);
     fs::write(&path, &more).unwrap();
-    let before = runs(&project, "out")[..last - 2].to_vec();
 
     // What is left is told, and the file is left as it is until something is done.
     let output = project.run(&["--resume", "out", "--dry-run"], 0);

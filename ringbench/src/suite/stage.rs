@@ -117,7 +117,11 @@ impl Stage<'_> {
     pub(super) fn measure(&mut self, step: Step) -> anyhow::Result<(Run, Option<String>)> {
         let workload = &self.plan.workloads[step.workload];
         let key = (step.server, workload.tls);
-        let up = self.up.remove(&key).filter(|_| !workload.is_alone());
+        let up = if workload.is_alone() {
+            None
+        } else {
+            self.up.remove(&key)
+        };
         let mut server = match up {
             Some(server) => server,
             None => {
