@@ -35,7 +35,7 @@ fn heavy_connections_are_beside_the_load_and_do_not_count() {
             .iter()
             .filter(|record| record.payload_bytes == 64);
         let quiet = quiet.count() as u64;
-        assert!(whole(document, "/result/messages") <= quiet);
+        assert!(whole(document, "/result/completed") <= quiet);
         assert!(whole(document, "/result/latency/count") <= quiet);
         let heavy = log
             .records

@@ -26,13 +26,13 @@ fn both_directions_are_reported_and_every_message_is_verified() {
             assert!(number(document, "/result/payload_bytes_per_second") > 0.0);
             // Payload travels each way, and what carries it beside that.
             let payload = number(document, "/result/payload_bytes_per_second");
-            let sent = number(document, "/result/wire_bytes_sent_per_second");
-            let received = number(document, "/result/wire_bytes_received_per_second");
+            let sent = number(document, "/result/traffic/wire_bytes_sent_per_second");
+            let received = number(document, "/result/traffic/wire_bytes_received_per_second");
             assert!(
                 sent > 0.0 && received > 0.8 * payload,
                 "{sent}, {received} and {payload}"
             );
-            let messages = whole(document, "/result/messages");
+            let messages = whole(document, "/result/completed");
             let verified = whole(document, "/checks/messages_verified");
             assert!(0 < messages && messages <= verified);
             assert_eq!(whole(document, "/checks/messages_unanswered"), 0);

@@ -67,7 +67,7 @@ fn an_interrupt_keeps_partial_results() {
         let document: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
         assert_eq!(document["status"], "interrupted");
         assert!(document["error"].as_str().unwrap().contains("interrupted"));
-        assert!(whole(&document, "/result/messages") > 0);
+        assert!(whole(&document, "/result/completed") > 0);
         assert!(whole(&document, "/result/latency/count") > 0);
         assert!(document["result"]["window_seconds"].as_f64().unwrap() < 60.0);
     }
@@ -126,7 +126,7 @@ fn an_interrupt_while_connecting_ends_at_once() {
 fn partial_results_survive_a_server_that_dies() {
     // The server may be gone before a busy machine has the window open.
     let has_a_window = |(_, outcome): &(Server, Outcome)| {
-        ["/result/messages", "/result/latency/count"]
+        ["/result/completed", "/result/latency/count"]
             .iter()
             .all(|pointer| {
                 let count = outcome.document.pointer(pointer).and_then(Value::as_u64);
@@ -307,6 +307,6 @@ fn a_process_to_observe_that_ends_in_the_middle_is_told() {
     observed.wait().unwrap();
     let outcome = Outcome::of(&running.wait(), "auto");
     outcome.expect_failure(&["a process of --server-pid ended during the run"]);
-    assert!(whole(&outcome.document, "/result/messages") > 0);
+    assert!(whole(&outcome.document, "/result/completed") > 0);
     assert!(outcome.document["result"]["server"].is_null());
 }

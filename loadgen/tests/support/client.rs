@@ -210,7 +210,7 @@ impl Outcome {
     }
 }
 
-/// The whole number at `pointer`, such as `/result/messages`.
+/// The whole number at `pointer`, such as `/result/completed`.
 pub(crate) fn whole(document: &Value, pointer: &str) -> u64 {
     let value = document.pointer(pointer).and_then(Value::as_u64);
     value.unwrap_or_else(|| panic!("no whole number at {pointer} of {document:#}"))
