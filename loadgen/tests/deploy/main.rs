@@ -31,16 +31,16 @@ fn read(path: &Path) -> Value {
 
 /// The parts of a whole add up, and none began before its time.
 fn adds_up(parts: &[Value], merged: &Value, start: f64, warmup_seconds: f64) {
-    let messages = |of: &Value| of["result"]["completed"].as_u64().unwrap();
-    let counted = |of: &Value| of["result"]["latency"]["count"].as_u64().unwrap();
+    let messages = |of: &Value| of["completed"].as_u64().unwrap();
+    let counted = |of: &Value| of["latency"]["count"].as_u64().unwrap();
+    let results = || parts.iter().map(|part| &part["result"]);
+    let sum = &merged["result"]["sum"];
     assert_eq!(merged["status"], "ok", "{}", merged["error"]);
-    assert!(parts.iter().all(|part| messages(part) > 0));
-    assert_eq!(messages(merged), parts.iter().map(messages).sum::<u64>());
-    assert_eq!(counted(merged), parts.iter().map(counted).sum::<u64>());
-    for part in parts {
-        let opened = part["result"]["window_start_unix_seconds"]
-            .as_f64()
-            .unwrap();
+    assert!(results().all(|part| messages(part) > 0));
+    assert_eq!(messages(sum), results().map(messages).sum::<u64>());
+    assert_eq!(counted(sum), results().map(counted).sum::<u64>());
+    for part in results() {
+        let opened = part["window_start_unix_seconds"].as_f64().unwrap();
         assert!(
             opened >= start + warmup_seconds,
             "{opened} is before {start}"
