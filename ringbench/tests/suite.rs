@@ -142,7 +142,7 @@ fn every_server_meets_every_workload_and_who_cannot_is_told_why() {
 
     // The table names who was measured, and nobody learns from the files where they were made.
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("other") && said.contains("Echo"), "{said}");
+    assert!(said.contains("Good") && said.contains("Echo"), "{said}");
     let here = project.fake.folder.path().display().to_string();
     for file in files(project.fake.path("out")) {
         let text = String::from_utf8_lossy(&fs::read(&file).unwrap()).into_owned();
