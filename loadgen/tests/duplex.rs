@@ -23,9 +23,9 @@ fn both_directions_are_reported_and_every_message_is_verified() {
             let document = &outcome.document;
             assert_eq!(document["load"]["loop"], "duplex");
             assert!(document["load"]["in_flight"].is_null());
-            assert!(number(document, "/result/payload_bytes_per_second") > 0.0);
+            assert!(number(document, "/result/traffic/payload_bytes_per_second") > 0.0);
             // Payload travels each way, and what carries it beside that.
-            let payload = number(document, "/result/payload_bytes_per_second");
+            let payload = number(document, "/result/traffic/payload_bytes_per_second");
             let sent = number(document, "/result/traffic/wire_bytes_sent_per_second");
             let received = number(document, "/result/traffic/wire_bytes_received_per_second");
             assert!(

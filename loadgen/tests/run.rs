@@ -75,7 +75,7 @@ fn the_series_adds_up_to_the_window() {
             let document = &outcome.document;
             let series = document["result"]["series"].as_array().unwrap();
             assert!((1..=600).contains(&series.len()), "{} slices", series.len());
-            let messages: u64 = series.iter().map(|slice| whole(slice, "/messages")).sum();
+            let messages: u64 = series.iter().map(|slice| whole(slice, "/completed")).sum();
             let seconds: f64 = series.iter().map(|slice| number(slice, "/seconds")).sum();
             let window_seconds = number(document, "/result/window_seconds");
             assert_eq!(messages, whole(document, "/result/completed"));
@@ -136,12 +136,12 @@ fn bad_arguments_exit_with_2_and_say_what_is_right() {
             "run ws://127.0.0.1:1 --connections 4000000000 --size 0",
             "open files",
         ),
-        ("run ws://127.0.0.1:1 --size 5parsecs", "unknown unit"),
+        ("run ws://127.0.0.1:1 --size 5parsecs", "such as 32, 64KiB"),
         (
             "run ws://127.0.0.1:1 --size 9..3",
             "put the smaller size first",
         ),
-        ("run ws://127.0.0.1:1 --size 1,,2", "such as 32 or 64KiB"),
+        ("run ws://127.0.0.1:1 --size 1,,2", "such as 32, 64KiB"),
         ("run ws://127.0.0.1:1 --size 2GiB", "1GiB"),
         (
             "run ws://127.0.0.1:1 --size log-normal:1KiB",
@@ -173,7 +173,7 @@ fn bad_arguments_exit_with_2_and_say_what_is_right() {
             "run tcp://127.0.0.1:1 --fragments 2",
             "a TCP echo has neither",
         ),
-        ("run ws://127.0.0.1:1 --ping-every 0s", "such as 1s"),
+        ("run ws://127.0.0.1:1 --ping-every 0s", "such as 5s"),
         (
             "run ws://127.0.0.1:1 --ping-every soon",
             "write ms, s, m or h",

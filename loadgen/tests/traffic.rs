@@ -154,7 +154,7 @@ fn fragments_are_as_many_as_asked_for() {
         let asked: u64 = arguments.split(' ').nth(1).unwrap().parse().unwrap();
         for (server, outcome) in run_each(Script::default(), &format!("{BRIEFLY} {arguments}")) {
             let log = expect_agreement(&server, &outcome);
-            assert_eq!(whole(&outcome.document, "/load/fragments"), asked);
+            assert_eq!(whole(&outcome.document, "/load/message/fragments"), asked);
             let all = log
                 .records
                 .iter()
