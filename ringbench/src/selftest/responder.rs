@@ -244,7 +244,7 @@ mod tests {
             let payload: Vec<u8> = (0..size).map(|index| index as u8).collect();
             let length = |mask: u8| match size {
                 ..126 => vec![mask | size as u8],
-                ..65_536 => [vec![mask | 126], (size as u16).to_be_bytes().to_vec()].concat(),
+                126..65_536 => [vec![mask | 126], (size as u16).to_be_bytes().to_vec()].concat(),
                 _ => [vec![mask | 127], (size as u64).to_be_bytes().to_vec()].concat(),
             };
             let masked = payload.iter().zip([1, 2, 3, 4].iter().cycle());
