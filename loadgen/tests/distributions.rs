@@ -186,11 +186,16 @@ fn bursts_are_as_late_as_they_were_held() {
     // What arrives at any time and leaves with the tick has waited evenly from nothing to a tick.
     let arguments = "--rate 400 --arrivals poisson --warmup 0s --connections 8 --duration 1500ms";
     let tick = Delay::Tick(ms(100));
-    attempt(tick, arguments, "/result/uncorrected_latency", |outcome, _, _| {
-        let latency = values(&histogram(&outcome.document, "/result/latency"));
-        (0..4).try_for_each(|quarter| {
-            let band = (ms(25 * quarter), ms(25 * (quarter + 1)));
-            share(&latency, band, 0.15..0.35)
-        })
-    });
+    attempt(
+        tick,
+        arguments,
+        "/result/uncorrected_latency",
+        |outcome, _, _| {
+            let latency = values(&histogram(&outcome.document, "/result/latency"));
+            (0..4).try_for_each(|quarter| {
+                let band = (ms(25 * quarter), ms(25 * (quarter + 1)));
+                share(&latency, band, 0.15..0.35)
+            })
+        },
+    );
 }

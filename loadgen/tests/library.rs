@@ -34,7 +34,7 @@ fn what_cannot_be_run_is_refused_by_the_name_of_the_option() {
         (load.clone().connections(0), "--connections is 0"),
         (load.clone().rate(5).in_flight(2), "--in-flight"),
         (load.clone().fail_if("p99"), "p99"),
-        (load.clone().args(["--no-such-thing"]), "--no-such-thing"),
+        (load.args(["--no-such-thing"]), "--no-such-thing"),
         (Load::to("ftp://x"), "ftp"),
     ] {
         let error = load.run().unwrap_err().to_string();

@@ -38,7 +38,12 @@ pub(super) fn document(
     let summary = summary(ending.0, &result);
     Document {
         summary,
-        ..Document::new(ending, load, Checks::default(), Outcome::Idle(Some(result)))
+        ..Document::new(
+            ending,
+            load,
+            Checks::default(),
+            Outcome::Idle(Some(Box::new(result))),
+        )
     }
 }
 

@@ -150,7 +150,7 @@ fn sum(document: &Document) -> Option<&Sum> {
 
 fn idle(document: &Document) -> Option<&IdleResult> {
     match &document.outcome {
-        Outcome::Idle(idle) => idle.as_ref(),
+        Outcome::Idle(idle) => idle.as_deref(),
         _ => None,
     }
 }
@@ -167,11 +167,11 @@ fn of(ns: Option<u64>) -> Option<f64> {
     Some(ns? as f64)
 }
 
+/// How a figure is read out of a document.
+type Read = Box<dyn Fn(&Document) -> Option<f64>>;
+
 /// What a document of this kind has by this name: its unit, and how it is read.
-pub(super) fn find(
-    kind: &str,
-    name: &str,
-) -> Option<(Unit, Box<dyn Fn(&Document) -> Option<f64>>)> {
+pub(super) fn find(kind: &str, name: &str) -> Option<(Unit, Read)> {
     let figures = FIGURES.iter().filter(|it| it.0.contains(&kind));
     if let Some(Figure(_, _, unit, of)) = figures.into_iter().find(|it| it.1.contains(&name)) {
         return Some((*unit, Box::new(of)));

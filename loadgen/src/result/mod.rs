@@ -65,7 +65,7 @@ pub enum Outcome {
     /// Sessions: connections that come, echo and go.
     Churn(Option<Box<Figures>>),
     /// Connections that do nothing.
-    Idle(Option<IdleResult>),
+    Idle(Option<Box<IdleResult>>),
     /// The highest rate that meets an objective.
     Capacity(Option<CapacityResult>),
     /// Several runs at the same time, as one.

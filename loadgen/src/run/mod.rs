@@ -132,7 +132,7 @@ pub fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Result<Me
     }
     let load = plan::describe(options, &plan, &selection);
     let ending = judge(&observed, &course, &gathered, load.loop_kind);
-    let document = result::of_run(&course, gathered, &observed, load, ending);
+    let document = result::of_run(&course, &gathered, &observed, &load, ending);
     let log = course.series.as_mut().map_or(Ok(()), Series::finish_log);
     let latency = course.series.map(|series| series.latency);
     Ok(Measured {

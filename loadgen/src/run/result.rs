@@ -94,14 +94,14 @@ pub(crate) fn document(
 /// The document of a run over connections that stay.
 pub(super) fn of_run(
     course: &Course<'_>,
-    gathered: Gathered,
+    gathered: &Gathered,
     observed: &Observed,
-    load: Load,
+    load: &Load,
     ending: (Status, Option<String>),
 ) -> Document {
     let load = Load {
         server_pids: observed.server_pids.clone(),
-        ..load
+        ..load.clone()
     };
     let series = course.series.as_ref();
     let window = series.map(Series::window);
@@ -122,12 +122,12 @@ pub(super) fn of_run(
             ping: gathered.ping.as_ref(),
             deflate_ratio: gathered.deflated.ratio(),
             due: read.due.map(|due| Due { lost, ..due }),
-            heavy: heavy(&gathered, &load, window.seconds),
+            heavy: heavy(gathered, &load, window.seconds),
             ..read
         }
     });
     let checks = gathered.checks.clone();
-    document(Outcome::Run, ending, load.clone(), checks, readings)
+    document(Outcome::Run, ending, load, checks, readings)
 }
 
 fn heavy(gathered: &Gathered, load: &Load, seconds: f64) -> Option<HeavyResult> {

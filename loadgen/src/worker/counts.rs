@@ -70,7 +70,7 @@ impl Worker {
             ..GivenUp::default()
         };
         for connection in &self.connections {
-            given_up.pings += u64::from(connection.awaits_pong() && !connection.is_closed());
+            given_up.pings += u64::from(connection.awaits_pong());
             for (due, was_sent) in connection.unanswered_since() {
                 let waited = now.saturating_sub(due);
                 match was_sent {

@@ -219,7 +219,7 @@ fn best(run: &Run) -> Option<&Point> {
 
 fn idle(run: &Run) -> Option<&IdleResult> {
     match &run.document.outcome {
-        Outcome::Idle(result) => result.as_ref(),
+        Outcome::Idle(result) => result.as_deref(),
         _ => None,
     }
 }
