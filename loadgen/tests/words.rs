@@ -56,7 +56,7 @@ fn a_server_that_never_echoes_is_said_to_be_one() {
     let (table, told) = (String::from_utf8_lossy(&output.stdout), stderr(&output));
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(
-        told.contains("accepts connections and never echoes"),
+        told.contains("accepts connections and echoes nothing"),
         "{told}"
     );
     for wrong in ["halves", "backlog", "verified"] {

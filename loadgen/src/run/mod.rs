@@ -131,7 +131,8 @@ pub fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Result<Me
         Err(failure) => gathered.add_fault(format!("a slow reader: {failure}")),
     }
     let load = plan::describe(options, &plan, &selection);
-    let ending = judge(&observed, &course, &gathered, load.loop_kind);
+    let has_spoken = plan.control.total(|line| &line.wire_bytes_received) > 0;
+    let ending = judge(&observed, &course, &gathered, load.loop_kind, has_spoken);
     let document = result::of_run(&course, &gathered, &observed, &load, ending);
     let log = course.series.as_mut().map_or(Ok(()), Series::finish_log);
     let latency = course.series.map(|series| series.latency);
@@ -194,6 +195,7 @@ fn judge(
     course: &Course<'_>,
     gathered: &Gathered,
     loop_kind: Loop,
+    has_spoken: bool,
 ) -> (Status, Option<String>) {
     let failed = |error: String| (Status::Failed, Some(error));
     // Faults that came after a signal are its doing, as where it stopped the server too.
@@ -212,26 +214,25 @@ fn judge(
             wrong => format!("{wrong} replies were wrong, such as this one: {first}"),
         });
     }
-    let (checks, seconds) = (&gathered.checks, DRAIN.silence.as_secs());
+    let (checks, oldest) = (&gathered.checks, gathered.checks.oldest_unanswered_seconds);
     // What was lost with a connection is not waited for.
     let unanswered = checks.messages_unanswered - gathered.lost;
-    if unanswered > 0 && checks.messages_verified + checks.messages_wrong == 0 {
+    if unanswered > 0 && !has_spoken {
         return failed(format!(
-            "the server accepts connections and never echoes: of {unanswered} messages none was answered"
+            "the server accepts connections and echoes nothing: of {unanswered} messages none was answered, and \
+             the first had waited for {oldest:.1} s"
         ));
     }
     // A schedule that a server cannot hold leaves it with work for longer than anybody waits.
     let is_behind = loop_kind == Loop::Open && course.was_draining;
     if unanswered > 0 && !is_behind {
         return failed(format!(
-            "{unanswered} messages were not answered within {seconds} seconds after the load had stopped"
+            "{unanswered} messages were not answered; the oldest had waited for {oldest:.1} s"
         ));
     }
     let pings = checks.pings_unanswered;
     if pings > 0 && !is_behind {
-        return failed(format!(
-            "{pings} pings were not answered within {seconds} seconds after the load had stopped"
-        ));
+        return failed(format!("{pings} pings were not answered when all else was"));
     }
     let Some(series) = &course.series else {
         return failed("the load never began".to_owned());

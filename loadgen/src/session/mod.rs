@@ -5,6 +5,7 @@
 //! (`crowd.rs`), those that are handed over as soon as they stand (`opener.rs`), and the first one of all
 //! (`scout.rs`). Nothing here knows what is measured.
 
+mod crew;
 pub(crate) mod crowd;
 pub(crate) mod ending;
 pub(crate) mod opener;
@@ -12,90 +13,24 @@ pub(crate) mod scout;
 
 use std::mem;
 use std::net::Shutdown;
-use std::sync::Arc;
 
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use socket2::Socket;
 
+pub(crate) use self::crew::Crew;
 use self::ending::{Ending, Farewell};
 use self::opener::Standalone;
-use crate::control::Clock;
 use crate::dial::standing::Wait;
-use crate::dial::{Dialer, Opened, Opening};
+use crate::dial::{Opened, Opening};
 use crate::echo::connection::{Connection, Turn};
-use crate::echo::tally::Tally;
-use crate::echo::workload::{Pace, Workload};
 use crate::link::Link;
-use crate::payload::Random;
 use crate::target::Protocol;
 use crate::wire::failure::Failure;
 
 /// How long a connection may take until it stands, in nanoseconds, at each address of its host.
 pub(crate) const OPEN_TIMEOUT_NS: u64 = 5_000_000_000;
-
-/// Received at a time.
-const RECEIVE_BYTES: usize = 16 * 1024;
-
-/// What the visits of one thread share: where to, what to say, the clock.
-pub(crate) struct Crew {
-    pub(crate) clock: Clock,
-    pub(crate) dialer: Arc<Dialer>,
-    pub(crate) tally: Tally,
-    /// What TLS agreed on, at the first connection that has it.
-    pub(crate) tls: Option<String>,
-    workload: Workload,
-    random: Random,
-    /// Received, and the same decrypted.
-    buffer: Vec<u8>,
-    plain: Vec<u8>,
-}
-
-impl Crew {
-    /// A crew that sends messages of `workload`.
-    pub(crate) fn new(
-        clock: Clock,
-        dialer: Arc<Dialer>,
-        workload: Workload,
-        random: Random,
-    ) -> Crew {
-        Crew {
-            clock,
-            tally: Tally::new(),
-            tls: None,
-            // Messages are queued one by one: a connection that rests must not begin to talk by itself.
-            workload: Workload {
-                pace: Pace::Scheduled,
-                ..workload
-            },
-            dialer,
-            random,
-            buffer: vec![0; RECEIVE_BYTES],
-            plain: Vec::new(),
-        }
-    }
-
-    /// Randomness beside what the messages need.
-    pub(crate) fn random(&mut self) -> &mut Random {
-        &mut self.random
-    }
-
-    /// What a connection borrows for one call.
-    pub(crate) fn turn(&mut self) -> Turn<'_> {
-        Turn {
-            connection: 0,
-            now: self.clock.now(),
-            workload: &self.workload,
-            random: &mut self.random,
-            tally: &mut self.tally,
-        }
-    }
-
-    fn is_websocket(&self) -> bool {
-        self.workload.protocol == Protocol::Websocket
-    }
-}
 
 /// What a visit does once its connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

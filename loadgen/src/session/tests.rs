@@ -1,5 +1,9 @@
 //! Connections that are opened, against servers in this process.
 
+use crate::control::Clock;
+use crate::dial::Dialer;
+use crate::echo::workload::Workload;
+use crate::payload::Random;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
