@@ -7,12 +7,10 @@ use ringload::result::figures::{Backlog, Figures, Server, Side, Slice, Traffic};
 use ringload::result::latency::Latency;
 use ringload::result::load::{Load, Loop, Rate};
 use ringload::result::{Checks, Document, Outcome, Status};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::thread;
-use std::time::Duration;
 use tempfile::TempDir;
 
 /// Latencies around `median_ns`, some far above; the same seed gives the same.
@@ -113,7 +111,7 @@ pub(crate) fn stderr(output: &Output) -> String {
 }
 
 /// A place for files.
-pub(crate) struct Place(TempDir);
+pub(crate) struct Place(pub(crate) TempDir);
 
 impl Place {
     pub(crate) fn new() -> Place {

@@ -3,19 +3,13 @@
 mod made;
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use self::made::{Place, histogram, latencies, merge, parts, run, stderr};
-use hdrhistogram::Histogram;
-use ringload::assess::finding::{Finding, Id};
-use ringload::observe::process::CpuSource;
-use ringload::result::figures::{Backlog, Figures, Server, Side, Slice, Traffic};
+use ringload::assess::finding::Id;
 use ringload::result::latency::Latency;
-use ringload::result::load::{Load, Loop, Rate};
-use ringload::result::{Checks, Document, Outcome, Status};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
