@@ -132,5 +132,5 @@ fn climb(
 }
 
 #[cfg(test)]
-#[path = "knee_tests.rs"]
+#[path = "capacity_tests.rs"]
 mod tests;

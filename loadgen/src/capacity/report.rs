@@ -120,7 +120,7 @@ pub(super) fn document(options: &CapacityOptions, load: Option<Load>, course: Co
             ""
         };
         let (objective, rate) = (&result.objective, rate(best.rate));
-        format!("{objective} is met up to {bound}{rate} messages/s")
+        format!("the objective {objective} is met up to {bound}{rate} messages/s")
     });
     let met = met.unwrap_or_else(|| format!("no rate met {}", result.objective));
     Document {

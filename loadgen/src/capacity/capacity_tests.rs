@@ -108,7 +108,7 @@ fn the_capacity_of_a_known_curve_is_found() {
     );
     let summary = &document.summary;
     assert!(
-        summary.starts_with("P99<1ms is met up to 8") && summary.contains("p99 is"),
+        summary.starts_with("The objective p99<1ms is met up to 8") && summary.contains("p99 is"),
         "{summary}"
     );
     // In the order measured, each judged.
@@ -332,7 +332,7 @@ fn the_document_is_read_back_as_it_was_written() {
     };
     assert_eq!((read.best, &read.points), (capacity.best, &capacity.points));
     let table = crate::output::table::text(&document);
-    assert!(table.starts_with("P99<1ms is met up to at least 10,000 messages/s; "));
+    assert!(table.starts_with("The objective p99<1ms is met up to at least 10,000 messages/s; "));
     assert!(table.contains("capacity          at least 10,000 messages/s"));
     // By rate, each with all its cells.
     let rates: Vec<_> = table
