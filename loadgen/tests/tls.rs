@@ -219,6 +219,32 @@ fn messages_of_every_size_echo_through_tls() {
 }
 
 #[test]
+fn handshakes_that_resume_a_session_are_counted_apart() {
+    let authority = Authority::new("authority");
+    let ca = file(&authority);
+    let ca = ca.path().to_str().unwrap();
+    let address = serve(authority.issue(&["127.0.0.1"]).server(), Habit::Right);
+    let mut churn = Command::new(env!("CARGO_BIN_EXE_ringload"));
+    churn.args(["churn", &format!("wss://{address}/"), "--tls-ca", ca]);
+    churn.args([
+        "-c",
+        "1",
+        "--sessions",
+        "20",
+        "-d",
+        "60s",
+        "--warmup",
+        "0s",
+        "--json",
+        "-",
+    ]);
+    let sessions = document(&mut churn)["result"]["sessions"].clone();
+    let count = |name: &str| sessions[name]["count"].as_u64().unwrap();
+    let (all, resumed) = (count("handshake"), count("handshake_resumed"));
+    assert!(0 < resumed && resumed <= all, "{resumed} of {all}");
+}
+
+#[test]
 fn a_check_goes_through_tls() {
     let authority = Authority::new("authority");
     let ca = file(&authority);

@@ -133,7 +133,7 @@ fn whoever_is_left_is_told_why() {
 #[test]
 fn a_visit_that_fails_is_told_why_too() {
     for (words, habit, code) in [
-        ("storm", Habit::Rsv(0), 1002),
+        ("churn", Habit::Rsv(0), 1002),
         ("run --greeting", Habit::Rsv(0), 1001),
     ] {
         let server = Server::websocket(habit);

@@ -19,6 +19,8 @@ pub(super) struct Findings {
     pub(super) connect: Histogram<u64>,
     /// From there to the open WebSocket.
     pub(super) handshake: Histogram<u64>,
+    /// Those of them that resumed a TLS session.
+    pub(super) handshake_resumed: Histogram<u64>,
     /// From the first message's send to its reply.
     pub(super) first_echo: Histogram<u64>,
     /// The whole session, from when it was due. Taken away slice by slice.
@@ -49,6 +51,7 @@ impl Findings {
         Findings {
             connect: latency_histogram(),
             handshake: latency_histogram(),
+            handshake_resumed: latency_histogram(),
             first_echo: latency_histogram(),
             session: latency_histogram(),
             lateness: latency_histogram(),
@@ -94,6 +97,13 @@ impl Findings {
         record(|it| &mut it.connect, Some(times.began), times.connected);
         if times.opened != times.connected {
             record(|it| &mut it.handshake, times.connected, times.opened);
+            if times.is_resumed {
+                record(
+                    |it| &mut it.handshake_resumed,
+                    times.connected,
+                    times.opened,
+                );
+            }
         }
         record(|it| &mut it.first_echo, times.asked, times.answered);
         record(|it| &mut it.session, Some(times.due), over);
@@ -131,6 +141,7 @@ impl Findings {
         for (mine, its) in [
             (&mut self.connect, &other.connect),
             (&mut self.handshake, &other.handshake),
+            (&mut self.handshake_resumed, &other.handshake_resumed),
             (&mut self.first_echo, &other.first_echo),
             (&mut self.lateness, &other.lateness),
         ] {

@@ -37,7 +37,10 @@ pub(super) fn document(
             sessions: Some(Sessions {
                 connect: Latency::of(&findings.connect),
                 handshake: Latency::of(&findings.handshake),
-                handshake_resumed: None,
+                handshake_resumed: findings
+                    .tls
+                    .as_ref()
+                    .map(|_| Latency::of(&findings.handshake_resumed)),
                 first_echo: Latency::of(&findings.first_echo),
                 late: read.due.map(|_| findings.late),
                 closes: findings.closes,
