@@ -11,9 +11,9 @@ const THROUGHPUT_PERCENT: f64 = 10.0;
 /// the server's own (memory that grows, a compiler that warms up).
 const SERVER_CPU_PERCENT: f64 = 5.0;
 
-/// CPU time that each half must have for it: an edge is exact to a tick of at most 10 ms, which is then
-/// half of what would count.
-const SERVER_CPU_NS_MIN: u64 = 400_000_000;
+/// CPU time that each half must have for it. In half a second a virtual machine gives and takes more than would
+/// count: of 119 windows of one second 34 had halves that differed by more than 5 %, whatever the server.
+const SERVER_CPU_NS_MIN: u64 = 1_000_000_000;
 
 /// The same of latency: the median over a half's slices, of the slices' own median and 99th
 /// percentile. The latter varies more, since a hundredth of the messages makes it.

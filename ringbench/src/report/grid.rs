@@ -118,7 +118,9 @@ impl Grid {
         ];
         lines.extend(self.rows.iter().map(|row| row.iter().map(cell).collect()));
         let width = |at: usize| lines.iter().map(|line| line[at].chars().count()).max();
-        let widths: Vec<usize> = (0..self.head.len()).filter_map(width).collect();
+        // A cell of many words must not make all of its column as wide.
+        let widths = (0..self.head.len()).filter_map(width);
+        let widths: Vec<usize> = widths.map(|width| width.min(WIDTH_MAX)).collect();
         let line = |cells: &Vec<String>| {
             let cells = cells.iter().zip(&widths);
             let padded: Vec<String> = cells
@@ -129,6 +131,9 @@ impl Grid {
         lines.iter().map(line).collect()
     }
 }
+
+/// Columns of a table are padded to no more characters than this.
+const WIDTH_MAX: usize = 34;
 
 /// Text that Markdown takes for nothing but text.
 pub(super) fn escape(text: &str) -> String {
