@@ -185,6 +185,8 @@ pub(crate) struct GivenUp {
     pub(crate) unsent: u64,
     /// Pings without a pong.
     pub(crate) pings: u64,
+    /// Whether a part has come of a reply that has not come whole.
+    pub(crate) has_part: bool,
 }
 
 /// What all threads of a run share.

@@ -64,6 +64,18 @@ fn a_server_that_never_echoes_is_said_to_be_one() {
     }
 }
 
+/// A pong is no echo.
+#[test]
+fn a_server_that_answers_pings_alone_is_said_to_echo_nothing() {
+    let url = format!("ws://{}", serve(Habit::Swallow(0)));
+    let output = ringload(&format!(
+        "run {url} -c 1 -d 300ms --warmup 0s --ping-every 50ms"
+    ));
+    let told = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("echoes nothing"), "{told}");
+}
+
 /// Silence breaks no rule of the protocol.
 #[test]
 fn a_session_that_is_never_answered_says_so() {

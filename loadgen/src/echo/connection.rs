@@ -332,6 +332,11 @@ impl Connection {
         self.exchange.unstamped
     }
 
+    /// Whether a part has come of a reply that has not come whole.
+    pub(crate) fn is_answered_in_part(&self) -> bool {
+        self.exchange.verified > 0 || self.exchange.in_message || self.progress.has_begun()
+    }
+
     /// Whether a ping is still without its pong.
     pub(crate) fn awaits_pong(&self) -> bool {
         self.exchange.pings.is_waiting()

@@ -156,6 +156,13 @@ pub(super) struct Progress {
     replies: u64,
 }
 
+impl Progress {
+    /// Whether a part of a reply has come.
+    pub(super) fn has_begun(&self) -> bool {
+        self.prefixed > 0 || self.replies > 0
+    }
+}
+
 impl Exchange {
     /// Takes what the server says in a dialogue.
     pub(super) fn receive_in_dialogue(

@@ -4,7 +4,7 @@ use super::options::IdleOptions;
 use crate::quantity::grouped;
 use crate::result::idle::IdleResult;
 use crate::result::load::{Load, Loop};
-use crate::result::{Checks, Document, Outcome, Status};
+use crate::result::{Checks, Document, NO_RESULT, Outcome, PARTIAL, Status};
 
 /// What the server agreed to, and where it was; `None` if it never answered.
 #[derive(Default)]
@@ -49,8 +49,8 @@ pub(super) fn document(
 
 fn summary(status: Status, result: &IdleResult) -> String {
     match (status, result.growth) {
-        (Status::Interrupted, _) => "It was interrupted, and the figures are partial.".to_owned(),
-        (Status::Failed, _) => "It failed, and is no result.".to_owned(),
+        (Status::Interrupted, _) => PARTIAL.to_owned(),
+        (Status::Failed, _) => NO_RESULT.to_owned(),
         (_, None) => "What a connection costs is not known.".to_owned(),
         (_, Some(growth)) => format!(
             "A connection that does nothing costs the server {:.0} B of resident memory ({} were held).",

@@ -12,7 +12,7 @@ use crate::result::figures::{Backlog, Figures, Traffic};
 use crate::result::latency::Latency;
 use crate::result::load::{Load, Loop};
 use crate::result::merge::{MergeResult, MergeWindow, Part, PartFigures, Sum};
-use crate::result::{Checks, Document, Outcome, Status};
+use crate::result::{Checks, Document, NO_RESULT, Outcome, Status};
 use crate::usage::UsageError;
 
 /// The windows should have this much of their union in common, in percent; with less there is a warning.
@@ -81,7 +81,7 @@ pub(crate) fn combine(inputs: &[Input], force: bool) -> anyhow::Result<Merged> {
     let findings = findings(inputs, ending.0);
     let load = load(&measured, inputs);
     let summary = match ending.0 {
-        Status::Failed => "It failed, and is no result.".to_owned(),
+        Status::Failed => NO_RESULT.to_owned(),
         _ => summary(&findings, "message", load.loop_kind == Loop::Open),
     };
     let result = MergeResult {

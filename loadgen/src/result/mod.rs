@@ -32,6 +32,10 @@ use crate::assess::finding::Finding;
 use crate::observe::host::Host;
 use crate::observe::process::cpus_online;
 
+/// What is said first of what was cut short, and of what went wrong.
+pub(crate) const PARTIAL: &str = "It was interrupted, and the figures are partial.";
+pub(crate) const NO_RESULT: &str = "It failed, and is no result.";
+
 /// Name and version of the schema.
 pub const SCHEMA: &str = "ringload/3";
 

@@ -131,8 +131,7 @@ pub fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Result<Me
         Err(failure) => gathered.add_fault(format!("a slow reader: {failure}")),
     }
     let load = plan::describe(options, &plan, &selection);
-    let has_spoken = plan.control.total(|line| &line.wire_bytes_received) > 0;
-    let ending = judge(&observed, &course, &gathered, load.loop_kind, has_spoken);
+    let ending = judge(&observed, &course, &gathered, load.loop_kind);
     let document = result::of_run(&course, &gathered, &observed, &load, ending);
     let log = course.series.as_mut().map_or(Ok(()), Series::finish_log);
     let latency = course.series.map(|series| series.latency);
@@ -195,7 +194,6 @@ fn judge(
     course: &Course<'_>,
     gathered: &Gathered,
     loop_kind: Loop,
-    has_spoken: bool,
 ) -> (Status, Option<String>) {
     let failed = |error: String| (Status::Failed, Some(error));
     // Faults that came after a signal are its doing, as where it stopped the server too.
@@ -217,7 +215,8 @@ fn judge(
     let (checks, oldest) = (&gathered.checks, gathered.checks.oldest_unanswered_seconds);
     // What was lost with a connection is not waited for.
     let unanswered = checks.messages_unanswered - gathered.lost;
-    if unanswered > 0 && !has_spoken {
+    let has_echoed = checks.messages_verified + checks.messages_wrong > 0 || gathered.has_part;
+    if unanswered > 0 && !has_echoed {
         return failed(format!(
             "the server accepts connections and echoes nothing: of {unanswered} messages none was answered, and \
              the first had waited for {oldest:.1} s"

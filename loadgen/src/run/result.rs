@@ -17,7 +17,7 @@ use crate::result::figures::{
 };
 use crate::result::latency::Latency;
 use crate::result::load::Load;
-use crate::result::{Checks, Document, Outcome, Status};
+use crate::result::{Checks, Document, NO_RESULT, Outcome, PARTIAL, Status};
 use crate::run::window::{Observed, Window};
 
 /// What was read of a window, whatever was completed in it. Histograms are of nanoseconds.
@@ -69,15 +69,12 @@ pub(crate) fn document(
 ) -> Document {
     let figures = readings.map(|readings| (readings.each, readings.sum_up()));
     let (findings, summary) = match (&figures, status) {
-        (_, Status::Interrupted) => (
-            Vec::new(),
-            "It was interrupted, and the figures are partial.".to_owned(),
-        ),
+        (_, Status::Interrupted) => (Vec::new(), PARTIAL.to_owned()),
         (Some((each, (figures, findings))), Status::Ok | Status::Missed) => (
             findings.clone(),
             summary(findings, each, figures.offered_per_second.is_some()),
         ),
-        _ => (Vec::new(), "It failed, and is no result.".to_owned()),
+        _ => (Vec::new(), NO_RESULT.to_owned()),
     };
     Document {
         summary,

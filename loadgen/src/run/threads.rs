@@ -29,6 +29,8 @@ pub(super) struct Gathered {
     pub(super) heavy_shares: Option<Vec<u64>>,
     /// Messages that were in flight on connections which ended before their time, and were made again.
     pub(super) lost: u64,
+    /// Whether a part has come of a reply that has not come whole.
+    pub(super) has_part: bool,
     /// The faults in all, of which `checks` has the first.
     pub(super) faults: usize,
 }
@@ -80,6 +82,7 @@ pub(super) fn gather(
         checks.pongs_received += tally.pongs;
         checks.messages_unanswered += given_up.unanswered + given_up.lost;
         gathered.lost += given_up.lost;
+        gathered.has_part |= given_up.has_part;
         checks.reconnects += reconnects;
         checks.pings_unanswered += given_up.pings;
         checks.messages_unsent += given_up.unsent;

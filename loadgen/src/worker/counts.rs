@@ -71,6 +71,7 @@ impl Worker {
         };
         for connection in &self.connections {
             given_up.pings += u64::from(connection.awaits_pong());
+            given_up.has_part |= connection.is_answered_in_part();
             for (due, was_sent) in connection.unanswered_since() {
                 let waited = now.saturating_sub(due);
                 match was_sent {
