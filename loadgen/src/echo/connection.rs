@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::dialogue::Progress;
+use super::pending::{Pending, UNSENT};
 use super::ping::Pings;
 use super::tally::Tally;
 use super::workload::{Pace, Workload};
@@ -30,54 +31,6 @@ pub(crate) struct Turn<'a> {
     pub(crate) random: &'a mut Random,
     /// Where to count.
     pub(crate) tally: &'a mut Tally,
-}
-
-/// Time of a message that is queued and not yet given to the kernel.
-pub(super) const UNSENT: u64 = u64::MAX;
-
-/// A message that waits for its reply.
-#[derive(Clone, Copy)]
-pub(super) struct Pending {
-    /// When it was due, in nanoseconds since the caller's epoch; [`UNSENT`] for one that is due when
-    /// it is sent.
-    pub(super) due: u64,
-    /// When it was given to the kernel, or [`UNSENT`].
-    pub(super) sent: u64,
-    /// Its window of the pool.
-    pub(super) window: u32,
-    /// Payload bytes (31 bits) and, on top, whether it is text.
-    size_and_kind: u32,
-}
-
-const TEXT_BIT: u32 = 1 << 31;
-
-impl Pending {
-    fn new(due: u64, window: usize, size: usize, kind: Kind) -> Pending {
-        let text = if kind == Kind::Text { TEXT_BIT } else { 0 };
-        Pending {
-            due,
-            sent: UNSENT,
-            window: window as u32,
-            size_and_kind: size as u32 | text,
-        }
-    }
-
-    pub(super) fn size(self) -> usize {
-        (self.size_and_kind & !TEXT_BIT) as usize
-    }
-
-    pub(super) fn kind(self) -> Kind {
-        match self.size_and_kind & TEXT_BIT {
-            0 => Kind::Binary,
-            _ => Kind::Text,
-        }
-    }
-
-    /// The payload that was sent.
-    pub(super) fn payload(self, workload: &Workload) -> &[u8] {
-        let window = self.window as usize;
-        workload.pool.window(self.kind(), window, self.size())
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

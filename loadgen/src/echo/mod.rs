@@ -4,6 +4,7 @@
 pub(crate) mod connection;
 pub(crate) mod dialogue;
 pub(crate) mod options;
+mod pending;
 mod ping;
 mod reply;
 pub(crate) mod tally;

@@ -1,6 +1,6 @@
 //! Pings of ours: one under way at a time, timed apart from the messages.
 
-use super::connection::UNSENT;
+use super::pending::UNSENT;
 
 /// Begins each payload, so that it has a length that pongs of a server's own accord hardly have.
 const NAME: &[u8] = b"ringload";

@@ -1,6 +1,7 @@
 //! What comes back: every reply is compared with the message that it answers.
 
-use super::connection::{Exchange, Pending, Stage, Turn, UNSENT, data_opcode};
+use super::connection::{Exchange, Stage, Turn, data_opcode};
+use super::pending::{Pending, UNSENT};
 use super::ping::Pong;
 use super::workload::SAMPLE_OF;
 use crate::wire::failure::{Failure, Mismatch};

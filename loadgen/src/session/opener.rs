@@ -160,7 +160,11 @@ impl<'a> Opener<'a> {
             Some((ordinal, Err(ended.how.err()?.failure)))
         }));
         through.iter().for_each(|_| self.gate.is_through());
-        // What failed is told first: the caller may not want the others any more.
+        // What failed is told first: the caller may not want the others any more. Until the next turn it counts as
+        // waiting, since other threads may be about to say the same of theirs.
+        if through.iter().any(|(_, made)| made.is_err()) {
+            return Ok(through);
+        }
         while through.iter().all(|(_, made)| made.is_ok())
             && let Some(ordinal) = self.gate.next(self.crew.clock.now())
         {

@@ -54,14 +54,18 @@ impl Relay {
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
-                sources
-                    .lock()
-                    .unwrap()
-                    .push(stream.peer_addr().unwrap().ip());
+                // Whoever has gone already is no concern of the relay's.
+                let Ok(source) = stream.peer_addr() else {
+                    continue;
+                };
+                sources.lock().unwrap().push(source.ip());
                 if let Some(answer) = answer {
-                    requests.lock().unwrap().push(read_head(&mut stream));
-                    stream.write_all(answer.as_bytes()).unwrap();
-                    if !answer.starts_with("HTTP/1.1 200") {
+                    let Ok(head) = read_head(&mut stream) else {
+                        continue;
+                    };
+                    requests.lock().unwrap().push(head);
+                    let is_told = stream.write_all(answer.as_bytes()).is_ok();
+                    if !is_told || !answer.starts_with("HTTP/1.1 200") {
                         continue;
                     }
                 }
@@ -90,17 +94,17 @@ fn pass(client: impl Side, server: TcpStream) {
 }
 
 fn copy(mut from: impl Side, mut to: impl Side) {
-    // Whoever goes away in the middle is no concern of the relay's.
+    // As is whoever goes away in the middle.
     let _ = io::copy(&mut from, &mut to);
     let _ = to.end();
 }
 
-fn read_head(stream: &mut TcpStream) -> String {
+fn read_head(stream: &mut TcpStream) -> io::Result<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
-        stream.read_exact(&mut byte).unwrap();
+        stream.read_exact(&mut byte)?;
         head.push(byte[0]);
     }
-    String::from_utf8(head).unwrap()
+    Ok(String::from_utf8(head).unwrap())
 }
