@@ -36,8 +36,10 @@ pub enum Id {
     RateNotHeld,
     /// At the window's end more was due and not sent than can be on its way.
     Backlog,
-    /// The halves of the window disagree.
+    /// The halves of the window disagree in throughput or latency.
     Unsteady,
+    /// They disagree in the server's CPU time for each message, or session.
+    CpuUnsteady,
     /// No process of the server was observed.
     ServerUnobserved,
 }
@@ -54,6 +56,7 @@ impl Id {
             Id::RateNotHeld => "rate_not_held",
             Id::Backlog => "backlog",
             Id::Unsteady => "unsteady",
+            Id::CpuUnsteady => "cpu_unsteady",
             Id::ServerUnobserved => "server_unobserved",
         }
     }
@@ -68,7 +71,7 @@ impl Id {
             Id::Steal | Id::CpuShared => "throughput and latencies are not the server's alone",
             Id::LateSends => "latencies are in part the generator's",
             Id::RateNotHeld | Id::Backlog => "latencies grow with the window",
-            Id::Unsteady => "warm up, or measure, for longer",
+            Id::Unsteady | Id::CpuUnsteady => "warm up, or measure, for longer",
             Id::ServerUnobserved => "who was the limit is not known",
         }
     }
@@ -82,7 +85,8 @@ impl Id {
 /// | `steal`, `cpu_shared` | no | no | yes |
 /// | `late_sends` | yes | no | yes |
 /// | `rate_not_held`, `backlog` | yes | no: it grows with the window | yes |
-/// | `unsteady` | no | no | no |
+/// | `unsteady` | no | no | yes |
+/// | `cpu_unsteady` | yes | yes | no |
 /// | nothing, `server_saturated`, `server_unobserved` | yes | yes | yes |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Comparable {
@@ -107,7 +111,7 @@ impl Comparable {
         Comparable {
             throughput: !found(&throughput),
             latency: !found(&throughput) && !found(&[Id::LateSends, Id::RateNotHeld, Id::Backlog]),
-            cpu: !found(&[Id::Unsteady]),
+            cpu: !found(&[Id::CpuUnsteady]),
         }
     }
 }

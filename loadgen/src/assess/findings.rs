@@ -104,13 +104,24 @@ pub(crate) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
         found.extend(rate_not_held(evidence, schedule));
         found.extend(backlog(evidence, schedule));
     }
-    if let Some(differing) = evidence.halves.and_then(|halves| halves.worst.as_ref()) {
-        let seen = format!(
-            "the second half of the window differs from the first ({})",
-            differing.all
-        );
-        let (value, limit) = (differing.percent, differing.limit_percent);
-        found.push(percent(Id::Unsteady, value, limit, &seen));
+    let halves = evidence.halves;
+    for (id, differing) in [
+        (
+            Id::Unsteady,
+            halves.and_then(|halves| halves.unsteady.as_ref()),
+        ),
+        (
+            Id::CpuUnsteady,
+            halves.and_then(|halves| halves.cpu_unsteady.as_ref()),
+        ),
+    ] {
+        found.extend(differing.map(|differing| {
+            let seen = format!(
+                "the second half of the window differs from the first ({})",
+                differing.all
+            );
+            percent(id, differing.percent, differing.limit_percent, &seen)
+        }));
     }
     if server.is_none() {
         let seen = "the server was not observed (give --server-pid)";

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::assess::busy::tests::{busy, threads};
-use crate::assess::stability::{Differing, Stability};
+use crate::assess::stability::Differing;
 use crate::echo::tally::latency_histogram;
 
 /// Both sides half busy, undisturbed.
@@ -48,13 +48,12 @@ fn what_was_seen_and_what_is_found_in_it() {
         ..evidence
     };
     let differing = Compared {
-        stability: Stability::default(),
-        worst: Some(Differing {
+        unsteady: Some(Differing {
             percent: 20.0,
             limit_percent: 10.0,
             all: "throughput +20.0 %".to_owned(),
         }),
-        behind: None,
+        ..Compared::default()
     };
     let unsteady = Evidence {
         halves: Some(&differing),

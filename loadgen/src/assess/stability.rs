@@ -20,8 +20,9 @@ const SERVER_CPU_NS_MIN: u64 = 1_000_000_000;
 const P50_PERCENT: f64 = 25.0;
 const P99_PERCENT: f64 = 75.0;
 
-/// Share of the pairs of slices, one of each half, that must differ the same way for a change of latency to be one: a
-/// machine whose slices go up and down has none.
+/// Share of the pairs of slices, one of each half, that must differ the same way for a change of throughput or latency
+/// to be one: a machine whose slices go up and down has none. (Of 119 windows of one second 31 had halves that differed
+/// by more than 10 % in throughput, whatever the server: a stall of a fifth of a second does that.)
 const PAIRS_SHARE: f64 = 0.9;
 
 /// Changes of latency below this are nobody's concern.
@@ -105,6 +106,14 @@ impl Half<'_> {
         self.slices.iter().map(|slice| slice.server_cpu_ns).sum()
     }
 
+    /// What was completed per hour in each slice, in ascending order: whole numbers that tell slices apart.
+    fn rates(&self) -> Vec<u64> {
+        let rate = |slice: &Slice| (3600.0 * ratio(slice.completed as f64, slice.seconds)) as u64;
+        let mut rates: Vec<u64> = self.slices.iter().map(rate).collect();
+        rates.sort_unstable();
+        rates
+    }
+
     /// A value of the slices in which something was completed, in ascending order.
     fn sorted(&self, value: impl Fn(&Slice) -> u64) -> Vec<u64> {
         let with_any = self.slices.iter().filter(|slice| slice.completed > 0);
@@ -135,8 +144,10 @@ fn change_percent(from: f64, to: f64) -> f64 {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Compared {
     pub(crate) stability: Stability,
-    /// What differs too much; `None` if nothing does.
-    pub(crate) worst: Option<Differing>,
+    /// What differs too much of throughput and latency; `None` if nothing does.
+    pub(crate) unsteady: Option<Differing>,
+    /// The same of the server's CPU time.
+    pub(crate) cpu_unsteady: Option<Differing>,
     /// Open loop: what was due and not answered in the middle of the window and at its end; `None` without slices.
     pub(crate) behind: Option<(u64, u64)>,
 }
@@ -171,30 +182,32 @@ pub(crate) fn compare(slices: &[Slice], each: &str) -> Compared {
         server_cpu_change_percent: server_cpu,
     };
     let behind = second.offered().and(first.behind().zip(second.behind()));
-    let worst = match cannot_tell(&first, &second, each) {
-        Some(why) => {
-            stability.reason =
-                format!("it cannot be told whether the halves of the window agree: {why}");
-            None
-        }
-        None => {
-            let worst = differing(&first, &second, &stability, each);
-            stability.is_stable = worst.is_none();
-            stability.reason = worst.as_ref().map_or_else(
-                || "the halves of the window agree".to_owned(),
-                |it| {
-                    format!(
-                        "the second half of the window differs from the first: {}",
-                        it.all
-                    )
-                },
-            );
-            worst
-        }
+    let cannot_tell = cannot_tell(&first, &second, each);
+    let [unsteady, cpu_unsteady] = match cannot_tell {
+        Some(_) => [None, None],
+        None => [
+            furthest(&pace(&first, &second, &stability)),
+            furthest(&server_cpu_beyond(&stability, each)),
+        ],
+    };
+    let all: Vec<&str> = [&unsteady, &cpu_unsteady]
+        .into_iter()
+        .flatten()
+        .map(|differing| differing.all.as_str())
+        .collect();
+    stability.is_stable = all.is_empty();
+    stability.reason = match cannot_tell {
+        Some(why) => format!("it cannot be told whether the halves of the window agree: {why}"),
+        None if all.is_empty() => "the halves of the window agree".to_owned(),
+        None => format!(
+            "the second half of the window differs from the first: {}",
+            all.join(", ")
+        ),
     };
     Compared {
         stability,
-        worst,
+        unsteady,
+        cpu_unsteady,
         behind,
     }
 }
@@ -249,12 +262,11 @@ fn cannot_tell(first: &Half<'_>, second: &Half<'_>, each: &str) -> Option<String
     })
 }
 
-fn differing(
-    first: &Half<'_>,
-    second: &Half<'_>,
-    stability: &Stability,
-    each: &str,
-) -> Option<Differing> {
+/// A figure's name, its change in percent, and the limit of that.
+type Change = (String, f64, f64);
+
+/// What changed of throughput and latency.
+fn pace(first: &Half<'_>, second: &Half<'_>, stability: &Stability) -> Vec<Change> {
     let latency = |name: &str, value: fn(&Slice) -> u64, limit: f64| {
         let (before, after) = (first.sorted(value), second.sorted(value));
         let (from, to) = (median(&before), median(&after));
@@ -262,31 +274,41 @@ fn differing(
         is_much.then(|| (name.to_owned(), change_percent(from, to), limit))
     };
     // The halves of a steady open loop are offered the same, so there throughput says nothing.
-    let throughput = second.offered().is_none().then(|| {
+    let is_closed = second.offered().is_none();
+    let throughput = (is_closed && is_one_way(&first.rates(), &second.rates())).then(|| {
         let percent = stability.throughput_change_percent;
         ("throughput".to_owned(), percent, THROUGHPUT_PERCENT)
     });
-    let server_cpu = stability.server_cpu_change_percent.map(|percent| {
-        let name = format!("the server's CPU time per {each}");
-        (name, percent, SERVER_CPU_PERCENT)
-    });
     let p50 = latency("p50 of the latency", |slice| slice.p50_ns, P50_PERCENT);
     let p99 = latency("p99 of the latency", |slice| slice.p99_ns, P99_PERCENT);
+    [throughput, p50, p99].into_iter().flatten().collect()
+}
+
+/// What changed of the server's CPU time.
+fn server_cpu_beyond(stability: &Stability, each: &str) -> Vec<Change> {
+    let change = |percent| {
+        let name = format!("the server's CPU time per {each}");
+        (name, percent, SERVER_CPU_PERCENT)
+    };
+    let percent = stability.server_cpu_change_percent;
+    percent.map(change).into_iter().collect()
+}
+
+/// Of changes that are beyond their limits, the one that is furthest; `None` if there is none.
+fn furthest(changes: &[Change]) -> Option<Differing> {
     // By the smaller of the two values, so that more and less count alike.
     let excess = |percent: f64, limit: f64| {
         let factor = (1.0 + percent / 100.0).max(f64::MIN_POSITIVE);
         factor.max(1.0 / factor) / (1.0 + limit / 100.0)
     };
-    let beyond: Vec<_> = [throughput, server_cpu, p50, p99]
-        .into_iter()
-        .flatten()
-        .filter(|(_, percent, limit)| excess(*percent, *limit) > 1.0)
-        .collect();
-    let (_, percent, limit_percent) = beyond
-        .iter()
-        .max_by(|a, b| excess(a.1, a.2).total_cmp(&excess(b.1, b.2)))?;
-    let all: Vec<_> = beyond
-        .iter()
+    let beyond = || {
+        changes
+            .iter()
+            .filter(|(_, percent, limit)| excess(*percent, *limit) > 1.0)
+    };
+    let (_, percent, limit_percent) =
+        beyond().max_by(|a, b| excess(a.1, a.2).total_cmp(&excess(b.1, b.2)))?;
+    let all: Vec<_> = beyond()
         .map(|(name, percent, _)| format!("{name} {percent:+.1} %"))
         .collect();
     Some(Differing {
@@ -372,12 +394,47 @@ mod tests {
     }
 
     #[test]
+    fn a_stall_in_one_half_is_no_change_of_pace() {
+        let mut stalled = slices(None, |_| {});
+        for (slice, completed) in stalled[6..8].iter_mut().zip([0, 2_000]) {
+            slice.server_cpu_ns = Some(30_000 * completed);
+            slice.completed = completed;
+        }
+        let stability = compare(&stalled, "message").stability;
+        assert_eq!(stability.throughput_change_percent.round(), -36.0);
+        assert_stable(&stalled, "agree");
+    }
+
+    #[test]
+    fn the_servers_cpu_time_is_judged_by_itself() {
+        let slower = compare(
+            &slices(None, |slice| {
+                slice.completed = 8_000;
+                slice.server_cpu_ns = Some(240_000_000);
+            }),
+            "message",
+        );
+        assert!(
+            slower.unsteady.is_some() && slower.cpu_unsteady.is_none(),
+            "{slower:?}"
+        );
+        let dearer = compare(
+            &slices(None, |slice| slice.server_cpu_ns = Some(330_000_000)),
+            "message",
+        );
+        assert!(
+            dearer.unsteady.is_none() && dearer.cpu_unsteady.is_some(),
+            "{dearer:?}"
+        );
+    }
+
+    #[test]
     fn what_differs_most_is_held_against_its_limit() {
         let slower = slices(None, |slice| {
             slice.completed = 8_000;
             slice.p50_ns = 800_000;
         });
-        let worst = compare(&slower, "message").worst.unwrap();
+        let worst = compare(&slower, "message").unsteady.unwrap();
         assert_eq!(
             (worst.percent.round(), worst.limit_percent),
             (300.0, P50_PERCENT)

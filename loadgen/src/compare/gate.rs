@@ -82,7 +82,7 @@ impl Metric {
     /// What disturbs the machine counts for nothing here: it meets A and B alike, in random order, and is part of the
     /// interval.
     fn is_comparable(self, findings: &[Finding]) -> bool {
-        let disturbing = [Id::Steal, Id::CpuShared, Id::Unsteady];
+        let disturbing = [Id::Steal, Id::CpuShared, Id::Unsteady, Id::CpuUnsteady];
         let lasting = findings.iter().filter(|it| !disturbing.contains(&it.id));
         let comparable = Comparable::of(&lasting.cloned().collect::<Vec<_>>());
         match self {
