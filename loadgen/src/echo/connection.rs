@@ -132,6 +132,7 @@ impl Connection {
         self.exchange.stage = Stage::Away;
         self.exchange.pending.clear();
         self.exchange.unstamped = 0;
+        self.exchange.pings = Pings::default();
     }
 
     /// Another takes the place of this one, and its count of answers.

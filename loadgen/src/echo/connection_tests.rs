@@ -447,6 +447,17 @@ fn a_message_goes_in_fragments_with_a_ping_between_them() {
 }
 
 #[test]
+fn a_connection_that_is_lost_awaits_nothing() {
+    let mut play = Play::new(Protocol::Websocket, Kind::Binary, 8, 1);
+    play.start();
+    play.with(|connection, turn| connection.ping(turn));
+    assert!(play.connection.awaits_pong());
+    play.connection.lose();
+    assert_eq!(play.connection.unanswered(), 0);
+    assert!(!play.connection.awaits_pong());
+}
+
+#[test]
 fn a_sample_is_compared_and_the_rest_counted() {
     let mut play = Play::new(Protocol::Websocket, Kind::Binary, 8, 1);
     play.workload.verify_all = false;
