@@ -5,21 +5,20 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
+use crate::idle::options::IdleOptions;
 use crate::interrupt::Interrupt;
 use crate::observe::limits::full_process;
+use crate::observe::process::{Memory, family_memory};
 use crate::session::crowd::{Crowd, Ended, Ready};
 use crate::session::opener::Gate;
 use crate::session::scout::{Scouted, scout};
-use crate::session::{Crew, OPEN_TIMEOUT_NS, Task};
+use crate::session::{Crew, OPEN_TIMEOUT_NS as PATIENCE_NS, Task};
 
 /// Connections being closed at a time.
 const AT_ONCE: usize = 64;
 
 /// Connections that must still echo after the hold, evenly spread over all.
 const SAMPLE: usize = 100;
-
-/// How long one connection may take to open, and then to close.
-const PATIENCE_NS: u64 = OPEN_TIMEOUT_NS;
 
 /// The deadline of a connection that is held: it has none.
 const NEVER: u64 = u64::MAX;
@@ -31,7 +30,9 @@ const WAIT: Duration = Duration::from_millis(50);
 const STOP: u8 = 0;
 
 /// The connections, and what came of them.
-pub(super) struct Holder {
+pub(super) struct Holder<'a> {
+    options: &'a IdleOptions,
+    interrupt: &'a Interrupt,
     pub(super) crew: Crew,
     crowd: Crowd,
     /// Connections that stood, and those of them that ended before they were to be closed.
@@ -44,17 +45,19 @@ pub(super) struct Holder {
     pub(super) is_interrupted: bool,
 }
 
-impl Holder {
-    /// Gets ready for so many connections; nothing is opened yet.
+impl<'a> Holder<'a> {
+    /// Gets ready; nothing is opened yet.
     pub(super) fn new(
+        options: &'a IdleOptions,
+        interrupt: &'a Interrupt,
         crew: Crew,
-        connections: usize,
-        interrupt: &Interrupt,
-    ) -> anyhow::Result<Holder> {
-        let crowd = Crowd::new(connections).context("creating an epoll set")?;
+    ) -> anyhow::Result<Holder<'a>> {
+        let crowd = Crowd::new(options.load.connections).context("creating an epoll set")?;
         let watched = crowd.watch(interrupt, STOP);
         watched.context("watching for a signal")?;
         Ok(Holder {
+            options,
+            interrupt,
             crew,
             crowd,
             stood: 0,
@@ -65,22 +68,27 @@ impl Holder {
         })
     }
 
+    /// What the server has. That it cannot be read any more is a failure.
+    pub(super) fn server_memory(&mut self) -> Option<Memory> {
+        let memory = family_memory(&self.options.place.server_pids);
+        if let Err(error) = &memory {
+            self.failure.get_or_insert(format!(
+                "the memory of the server cannot be read any more ({error}); did it end?"
+            ));
+        }
+        memory.ok()
+    }
+
     /// Opens the connections after a first one of `scouts`, and tells `progress` how many stand, until all do, one
-    /// fails or a signal comes. A failure names the one of `server_pids` that has no room for more.
-    pub(super) fn open(
-        &mut self,
-        scouts: Crew,
-        interrupt: &Interrupt,
-        server_pids: &[i32],
-        progress: impl Fn(usize),
-    ) -> anyhow::Result<()> {
-        let scouted = scout(scouts, 0, false, interrupt.as_fd());
+    /// fails or a signal comes.
+    pub(super) fn open(&mut self, scouts: Crew, progress: impl Fn(usize)) -> anyhow::Result<()> {
+        let scouted = scout(scouts, 0, false, self.interrupt.as_fd());
         match scouted.context("making the first connection")? {
             Scouted::Open(tls) => self.crew.tls = tls,
             Scouted::Failed(_, failure) => self.ended = Some(failure.to_string()),
             Scouted::Stopped => self.is_interrupted = true,
         }
-        let (asked, clock) = (self.crowd.room(), self.crew.clock);
+        let (asked, clock) = (self.options.load.connections, self.crew.clock);
         let mut gate = Gate::new(0..asked, self.crew.dialer.pace(), 1, clock.now());
         while self.ended.is_none() && !self.is_interrupted && self.stood < asked {
             while self.ended.is_none()
@@ -97,7 +105,7 @@ impl Holder {
         }
         if let Some(why) = self.ended.take() {
             // Now, while those are open that the server has no room for.
-            let limit = full_process(server_pids);
+            let limit = full_process(&self.options.place.server_pids);
             let limit = limit.map_or(String::new(), |limit| format!("; {limit}"));
             let stood = self.stood;
             self.failure.get_or_insert(format!(
@@ -112,10 +120,11 @@ impl Holder {
         Ok(())
     }
 
-    /// Holds what stands for `time`, or until a signal comes. Answers pings.
-    pub(super) fn hold(&mut self, time: Duration) -> anyhow::Result<()> {
-        let until = Instant::now() + time;
-        while Instant::now() < until && self.turn()? {}
+    /// Holds all for as long as was asked for, or until a signal comes; not if something is wrong already. Answers
+    /// pings.
+    pub(super) fn hold(&mut self) -> anyhow::Result<()> {
+        let until = Instant::now() + self.options.hold;
+        while self.failure.is_none() && Instant::now() < until && self.turn()? {}
         Ok(())
     }
 
@@ -179,8 +188,7 @@ impl Holder {
                 _ => {}
             }
         }
-        let seconds = PATIENCE_NS as f64 / 1e9;
-        let late = self.crowd.expire(&mut self.crew, seconds);
+        let late = self.crowd.expire(&mut self.crew, PATIENCE_NS as f64 / 1e9);
         let is_answered = late.is_empty();
         self.note(late);
         Ok(is_answered && !self.is_interrupted)

@@ -20,7 +20,7 @@ use crate::idle::options::IdleOptions;
 use crate::interrupt::Interrupt;
 use crate::live::Live;
 use crate::observe::limits::MachineTcpReading;
-use crate::observe::process::{Memory, family_memory};
+use crate::observe::process::Memory;
 use crate::output::{check_writable, publish};
 use crate::payload::Random;
 use crate::quantity::grouped;
@@ -35,9 +35,8 @@ const SETTLE_LOOK: Duration = Duration::from_millis(100);
 
 /// Runs and reports; see [`crate::run::run`].
 pub(crate) fn run(options: &IdleOptions) -> anyhow::Result<Status> {
-    if let Some(path) = &options.output.json {
-        check_writable(path)?;
-    }
+    let json = options.output.json.as_deref();
+    json.map_or(Ok(()), check_writable)?;
     options.check()?;
     options.gate.check("idle")?;
     let mut options = options.clone();
@@ -50,53 +49,46 @@ pub(crate) fn run(options: &IdleOptions) -> anyhow::Result<Status> {
 }
 
 fn measure(options: &IdleOptions, interrupt: &Interrupt) -> anyhow::Result<Document> {
-    let (load, server_pids) = (&options.load, &options.place.server_pids);
+    let load = &options.load;
+    let (exchange, target) = (&load.exchange, &load.target);
     let seed = seed(load.seed)?;
-    let dialer = Arc::new(Dialer::from_options(&load.target)?);
-    let answer = load.target.answer();
-    let workload = load
-        .exchange
-        .workload(dialer.protocol(), answer, &load.size, seed);
+    let dialer = Arc::new(Dialer::from_options(target)?);
+    let workload = exchange.workload(dialer.protocol(), target.answer(), &load.size, seed);
     let clock = Clock::new();
     let crew = |stream| {
         let (dialer, random) = (Arc::clone(&dialer), Random::new(seed, stream));
         Crew::new(clock, dialer, workload.clone(), random)
     };
-    let mut holder = Holder::new(crew(1), load.connections, interrupt)?;
-    let memory_before = read_memory(server_pids, &mut holder.failure);
+    let mut holder = Holder::new(options, interrupt, crew(1))?;
+    let memory_before = holder.server_memory();
     let tcp_before = MachineTcpReading::take();
 
     let mut live = Live::new(options.output.quiet, &options.live, None)?;
     let began = Instant::now();
     let progress = |opened| live.connecting(opened, load.connections);
-    holder.open(crew(u64::MAX), interrupt, server_pids, progress)?;
+    holder.open(crew(u64::MAX), progress)?;
     let opening_seconds = began.elapsed().as_secs_f64();
     let full_from = unix_seconds();
     live.stage("holding", 1.0);
-    if holder.failure.is_none() && !holder.is_interrupted {
-        holder.hold(options.hold)?;
-    }
+    holder.hold()?;
     // A server that dies takes its figures with it: what was read before says nothing of afterwards.
-    let memory_full = memory_before.and_then(|_| read_memory(server_pids, &mut holder.failure));
+    let memory_full = memory_before.and_then(|_| holder.server_memory());
     let tcp_full = MachineTcpReading::take();
     let full_until = unix_seconds();
 
     live.stage("draining", 1.0);
     holder.close()?;
     let closed_at = Instant::now();
-    let memory_after = loop {
-        let after = memory_full.and_then(|_| read_memory(server_pids, &mut holder.failure));
-        let is_given_back = after
-            .zip(memory_before)
-            .is_none_or(|(after, before)| after.rss_anonymous_bytes <= before.rss_anonymous_bytes);
-        if is_given_back || closed_at.elapsed() >= options.settle {
-            break after;
-        }
+    let before_bytes = memory_before.map(|before| before.rss_anonymous_bytes);
+    let is_kept = |after: Memory| Some(after.rss_anonymous_bytes) > before_bytes;
+    let mut memory_after = memory_full.and_then(|_| holder.server_memory());
+    while memory_after.is_some_and(is_kept) && closed_at.elapsed() < options.settle {
         if !interrupt.sleep(SETTLE_LOOK)? {
             holder.is_interrupted = true;
-            break after;
+            break;
         }
-    };
+        memory_after = holder.server_memory();
+    }
     live.finish();
     let growth = |later: Option<Memory>| {
         let (before, later) = memory_before.zip(later)?;
@@ -124,25 +116,12 @@ fn measure(options: &IdleOptions, interrupt: &Interrupt) -> anyhow::Result<Docum
     Ok(document(options, seed, holder, result))
 }
 
-/// What the server has. That it cannot be read any more is a failure.
-fn read_memory(server_pids: &[i32], failure: &mut Option<String>) -> Option<Memory> {
-    let memory = family_memory(server_pids);
-    if let Err(error) = &memory {
-        failure.get_or_insert(format!(
-            "the memory of the server cannot be read any more ({error}); did it end?"
-        ));
-    }
-    memory.ok()
-}
-
 /// Sums up.
-fn document(options: &IdleOptions, seed: u64, holder: Holder, result: IdleResult) -> Document {
+fn document(options: &IdleOptions, seed: u64, holder: Holder<'_>, result: IdleResult) -> Document {
+    let partial = "interrupted: the figures are partial";
     let (status, error) = match (holder.failure, holder.is_interrupted) {
         (Some(failure), _) => (Status::Failed, Some(failure)),
-        (None, true) => {
-            let error = "interrupted: the figures are partial";
-            (Status::Interrupted, Some(error.to_owned()))
-        }
+        (None, true) => (Status::Interrupted, Some(partial.to_owned())),
         (None, false) => (Status::Ok, None),
     };
     let summary = match (status, result.growth) {
@@ -155,6 +134,7 @@ fn document(options: &IdleOptions, seed: u64, holder: Holder, result: IdleResult
             grouped(result.connections_opened as u64)
         ),
     };
+    let (load, kinds) = (&options.load, options.load.exchange.kinds(None));
     let addresses = holder.crew.dialer.addresses();
     let load = Load {
         addresses: addresses.iter().map(ToString::to_string).collect(),
@@ -166,9 +146,7 @@ fn document(options: &IdleOptions, seed: u64, holder: Holder, result: IdleResult
         engine_reason: "idle connections need no other".to_owned(),
         server_pids: options.place.server_pids.clone(),
         duration_seconds: options.hold.as_secs_f64(),
-        ..options
-            .load
-            .describe(options.load.exchange.kinds(None), seed)
+        ..load.describe(kinds, seed)
     };
     let outcome = Outcome::Idle(Some(Box::new(result)));
     Document {
