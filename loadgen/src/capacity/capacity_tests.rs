@@ -3,52 +3,39 @@
 use clap::Parser as _;
 use hdrhistogram::Histogram;
 
+use anyhow::anyhow;
+
 use super::*;
-use crate::assess::finding::{self, Id};
+use crate::assess::finding::{Finding, Id};
 use crate::cli::{Command, Options};
 use crate::echo::tally::latency_histogram;
-use crate::result::Document;
-use crate::result::capacity::CapacityResult;
+use crate::result::capacity::{CapacityResult, Point};
+use crate::result::figures::{Backlog, Figures};
+use crate::result::latency::Latency;
+use crate::result::load::Load;
+use crate::result::{Checks, Document};
 
-/// A server with a queue in front of it: latency rises towards its capacity, and beyond it nothing
-/// holds.
-fn server(rate: f64, capacity: f64) -> Step {
-    let load = rate / capacity;
-    let latency_ns = match load < 1.0 {
-        true => 100_000.0 / (1.0 - load),
-        false => 1e9,
+/// A step at which these messages were answered.
+pub(super) fn step(completed_per_second: f64, latency: &Histogram<u64>) -> Document {
+    let figures = Figures {
+        completed_per_second,
+        latency: Latency::of(latency),
+        ..Figures::default()
     };
-    let mut latency: Histogram<u64> = latency_histogram();
-    latency.saturating_record_n(latency_ns as u64, 1_000);
-    let mut step = Step {
-        failure: None,
-        is_hopeless: false,
-        send_lag: None,
-        point: Point {
-            rate,
-            completed_per_second: Some(rate.min(capacity)),
-            p50_ns: Some(latency.value_at_quantile(0.5)),
-            p90_ns: Some(latency.value_at_quantile(0.9)),
-            p99_ns: Some(latency.value_at_quantile(0.99)),
-            p99_9_ns: Some(latency.value_at_quantile(0.999)),
-            max_ns: Some(latency.max()),
-            backlog_end: Some((rate - capacity).max(0.0) as u64),
-            send_lag_p99_9_ns: Some(50_000),
-            server_cpu_ns_each: Some(2_000.0),
-            findings: Vec::new(),
-            meets: false,
-            why: None,
-        },
-        latency: Some(latency),
-    };
-    if rate > 1.01 * capacity {
-        found(&mut step, Id::Backlog);
-    }
-    step
+    let outcome = Outcome::Run(Some(Box::new(figures)));
+    let (load, checks) = (Load::default(), Checks::default());
+    Document::new((Status::Ok, None), load, checks, outcome)
 }
 
-fn found(step: &mut Step, id: Id) {
-    step.point.findings.push(finding::Finding {
+pub(super) fn figures(step: &mut Document) -> &mut Figures {
+    match &mut step.outcome {
+        Outcome::Run(Some(figures)) => figures,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(super) fn found(step: &mut Document, id: Id) {
+    step.findings.push(Finding {
         id,
         value: 1.0,
         limit: 0.0,
@@ -57,15 +44,52 @@ fn found(step: &mut Step, id: Id) {
     });
 }
 
+/// Something went wrong with a step.
+pub(super) fn fail(step: &mut Document, error: &str) {
+    step.status = Status::Failed;
+    step.error = Some(error.to_owned());
+}
+
+/// Adds latencies, or lags, to those there are.
+pub(super) fn add(latency: &mut Latency, ns: u64, count: u64) {
+    let mut histogram = latency.histogram().unwrap();
+    histogram.saturating_record_n(ns, count);
+    *latency = Latency::of(&histogram);
+}
+
+/// A server with a queue in front of it: latency rises towards its capacity, and beyond it nothing
+/// holds.
+fn server(rate: f64, capacity: f64) -> Document {
+    let load = rate / capacity;
+    let latency_ns = match load < 1.0 {
+        true => 100_000.0 / (1.0 - load),
+        false => 1e9,
+    };
+    let mut latency: Histogram<u64> = latency_histogram();
+    latency.saturating_record_n(latency_ns as u64, 1_000);
+    let mut step = step(rate.min(capacity), &latency);
+    let end = (rate - capacity).max(0.0) as u64;
+    figures(&mut step).backlog = Some(Backlog { max: end, end });
+    if rate > 1.01 * capacity {
+        found(&mut step, Id::Backlog);
+    }
+    step
+}
+
 /// Makes a step too slow, for this reason.
-fn slow(step: &mut Step, id: Id) {
-    let latency = step.latency.as_mut().unwrap();
-    latency.saturating_record_n(50_000_000, 500);
+fn slow(step: &mut Document, id: Id) {
+    add(&mut figures(step).latency, 50_000_000, 500);
     found(step, id);
 }
 
+/// What is reported of a server at this rate.
+fn point(rate: f64) -> Point {
+    let objective = &options("").slo;
+    point::judge(rate, &server(rate, 1e9), objective).0
+}
+
 fn options(arguments: &str) -> CapacityOptions {
-    let line = format!("ringload capacity ws://127.0.0.1:1 {arguments}");
+    let line = format!("ringload capacity ws://127.0.0.1:1 --quiet {arguments}");
     let Command::Capacity(options) = Options::try_parse_from(line.split_whitespace())
         .unwrap()
         .command
@@ -78,16 +102,9 @@ fn options(arguments: &str) -> CapacityOptions {
 /// What `ringload capacity` with these arguments would report of this server.
 fn find(
     arguments: &str,
-    step: impl FnMut(f64) -> anyhow::Result<Option<Step>>,
+    step: impl FnMut(f64) -> anyhow::Result<Option<Document>>,
 ) -> (Document, CapacityResult) {
-    let options = options(arguments);
-    let range = Range {
-        from: options.from,
-        to: options.to.unwrap_or(f64::INFINITY),
-        precision: options.precision / 100.0,
-    };
-    let course = climb(range, &options.slo, step, |_| {}).unwrap();
-    let document = report::document(&options, None, course);
+    let document = climb(&options(arguments), step).unwrap();
     let Outcome::Capacity(Some(capacity)) = &document.outcome else {
         panic!("{:?}", document.error);
     };
@@ -211,11 +228,11 @@ fn an_interrupt_keeps_the_points_so_far() {
 
 #[test]
 fn a_server_that_is_gone_ends_the_search_at_once() {
-    let gone = |rate: f64| Step {
-        failure: Some("connecting: connection refused".to_owned()),
-        is_hopeless: true,
-        latency: None,
-        ..server(rate, 1.0)
+    let gone = |rate: f64| {
+        let mut step = server(rate, 1.0);
+        fail(&mut step, "connecting: connection refused");
+        step.outcome = Outcome::Run(None);
+        step
     };
     let (document, capacity) = find("--slo p99<1ms", |rate| {
         Ok(Some(match rate > 4_000.0 {
@@ -229,14 +246,8 @@ fn a_server_that_is_gone_ends_the_search_at_once() {
     );
     assert!(document.error.unwrap().contains("connection refused"));
     let options = options("");
-    let range = Range {
-        from: 1_000.0,
-        to: 2_000.0,
-        precision: 0.05,
-    };
     // Without any step there is no result, and nothing to draw.
-    let course = climb(range, &options.slo, |rate| Ok(Some(gone(rate))), |_| {}).unwrap();
-    let document = report::document(&options, None, course);
+    let document = climb(&options, |rate| Ok(Some(gone(rate)))).unwrap();
     assert!(matches!(document.outcome, Outcome::Capacity(None)));
     let error = document.error.unwrap();
     assert_eq!(
@@ -256,21 +267,16 @@ fn a_server_that_is_gone_ends_the_search_at_once() {
         (document.status, capacity.points.len()),
         (Status::Failed, 2)
     );
-    let nothing = climb(
-        range,
-        &options.slo,
-        |_| Err(anyhow!("out of something")),
-        |_| {},
-    );
+    let nothing = climb(&options, |_| Err(anyhow!("out of something")));
     assert!(nothing.is_err_and(|error| error.to_string() == "out of something"));
-    assert!(climb(range, &options.slo, |_| Ok(None), |_| {}).is_err());
+    assert!(climb(&options, |_| Ok(None)).is_err());
 }
 
 #[test]
 fn a_server_that_answers_wrongly_has_failed() {
     let (document, _) = find("--slo p99<1ms", |rate| {
         let mut step = server(rate, 100_000.0);
-        step.failure = Some("connection 1: byte 3 is wrong".to_owned());
+        fail(&mut step, "connection 1: byte 3 is wrong");
         Ok(Some(step))
     });
     assert_eq!(document.status, Status::Failed);
@@ -290,7 +296,7 @@ fn a_server_that_fails_above_its_capacity_has_failed() {
                 trials += 1;
                 slow(&mut step, Id::ServerSaturated);
                 if is_wrong {
-                    step.failure = Some("connection 1: the server reset the connection".to_owned());
+                    fail(&mut step, "connection 1: the server reset the connection");
                 }
             }
             Ok(Some(step))
@@ -344,16 +350,16 @@ fn the_document_is_read_back_as_it_was_written() {
 
 #[test]
 fn a_step_is_told_in_a_line() {
-    let point = |why: Option<&str>| Point {
+    let told = |why: Option<&str>| Point {
         why: why.map(str::to_owned),
-        ..server(4_000.0, 1e9).point
+        ..point(4_000.0)
     };
-    let line = report::progress_line(&point(None));
+    let line = report::progress_line(&told(None));
     assert!(
         line.starts_with("4,000 messages/s: p50 100.0") && line.ends_with("; meets"),
         "{line}"
     );
-    let line = report::progress_line(&point(Some("p99 is 2.00 ms")));
+    let line = report::progress_line(&told(Some("p99 is 2.00 ms")));
     assert!(line.ends_with("; misses: p99 is 2.00 ms"), "{line}");
 }
 
@@ -365,9 +371,9 @@ fn the_curve_for_spreadsheets_is_in_the_order_measured() {
         completed_per_second: None,
         p50_ns: None,
         why: Some("p99 is \"long\", very".to_owned()),
-        ..server(4_000.0, 1e9).point
+        ..point(4_000.0)
     };
-    report::write_csv(&path, &[unknown, server(1_500.5, 1e9).point]).unwrap();
+    report::write_csv(&path, &[unknown, point(1_500.5)]).unwrap();
     let mut reader = csv::Reader::from_path(&path).unwrap();
     let rows: Vec<std::collections::HashMap<String, String>> =
         reader.deserialize().map(Result::unwrap).collect();

@@ -1,8 +1,8 @@
 //! `ringload capacity`: finds the highest rate that meets an objective.
 //!
 //! ```text
-//! search (which rate next) ── step (a run at it) ── point (did it meet?)
-//!    └───────────────────────────────────────────────────┘
+//! search (which rate next) ── run (a step at it) ── point (did it meet?)
+//!    └──────────────────────────────────────────────────┘
 //! ```
 
 pub(crate) mod options;
@@ -10,16 +10,13 @@ mod point;
 mod report;
 mod search;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, bail};
 
-use self::point::Step;
-use self::search::{Above, Finding, Range, Search};
-use crate::assess::objective::Objective;
+use self::search::Search;
 use crate::capacity::options::CapacityOptions;
 use crate::interrupt::Interrupt;
 use crate::output::{check_writable, publish, tell};
-use crate::result::capacity::Point;
-use crate::result::{Outcome, Status};
+use crate::result::{Document, Outcome, Status};
 use crate::run::measure;
 
 /// Runs and reports.
@@ -30,31 +27,12 @@ pub(crate) fn run(options: &CapacityOptions) -> anyhow::Result<Status> {
         check_writable(file)?;
     }
     let interrupt = Interrupt::install().context("taking over signals")?;
-    let mut load = None;
-    let measure_at = |rate: f64| {
-        let measured = match measure(&options.run_at(rate), &interrupt) {
-            Ok(measured) => measured,
-            Err(_) if interrupt.is_raised() => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        if measured.document.status == Status::Interrupted {
-            return Ok(None);
-        }
-        load.get_or_insert_with(|| measured.document.load.clone());
-        Ok(Some(Step::of(rate, measured)))
+    let measure_at = |rate: f64| match measure(&options.run_at(rate), &interrupt) {
+        Ok(measured) => Ok(Some(measured.document)),
+        Err(_) if interrupt.is_raised() => Ok(None),
+        Err(error) => Err(error),
     };
-    let tell = |point: &Point| {
-        if !options.output.quiet {
-            tell(format_args!("ringload: {}", report::progress_line(point)));
-        }
-    };
-    let range = Range {
-        from: options.from,
-        to: options.to.unwrap_or(f64::INFINITY),
-        precision: options.precision / 100.0,
-    };
-    let course = climb(range, &options.slo, measure_at, tell)?;
-    let mut document = report::document(options, load, course);
+    let mut document = climb(options, measure_at)?;
     let published = publish(&mut document, &options.gate, &options.output);
     if let (Some(path), Outcome::Capacity(Some(capacity))) = (&options.csv, &document.outcome) {
         report::write_csv(path, &capacity.points)?;
@@ -62,73 +40,47 @@ pub(crate) fn run(options: &CapacityOptions) -> anyhow::Result<Status> {
     published.map(|()| document.status)
 }
 
-/// How the search went.
-struct Course {
-    points: Vec<Point>,
-    /// Which of them were no slow step but a failure.
-    failed: Vec<usize>,
-    finding: Finding,
-    ending: Ending,
-}
-
-/// How it ended.
-#[derive(Debug)]
-enum Ending {
-    /// There was nothing left to try.
-    Over,
-    /// A signal cut it short.
-    Interrupted,
-    /// The server could not be loaded any more.
-    Broken(String),
-}
-
-/// Tries rate after rate. `measure` yields `None` if a signal came; its error ends the search, and is
-/// this function's if there is nothing else to report.
+/// Tries rate after rate, tells what came of each, and sums up. `measure` yields `None` if a signal came; its error ends the
+/// search, and is this function's if there is nothing else to report.
 fn climb(
-    range: Range,
-    objective: &Objective,
-    mut measure: impl FnMut(f64) -> anyhow::Result<Option<Step>>,
-    tell: impl Fn(&Point),
-) -> anyhow::Result<Course> {
-    let mut search = Search::new(range);
-    let mut points: Vec<Point> = Vec::new();
-    let mut failed = Vec::new();
+    options: &CapacityOptions,
+    mut measure: impl FnMut(f64) -> anyhow::Result<Option<Document>>,
+) -> anyhow::Result<Document> {
+    let mut search = Search {
+        from: options.from,
+        to: options.to.unwrap_or(f64::INFINITY),
+        precision: options.precision / 100.0,
+        trials: Vec::new(),
+    };
+    let (mut load, mut points) = (None, Vec::new());
     let ending = loop {
         let Some(rate) = search.next() else {
-            break Ending::Over;
+            break (Status::Ok, String::new());
         };
         let step = match measure(rate) {
-            Ok(Some(step)) => step,
-            Ok(None) => break Ending::Interrupted,
+            Ok(Some(step)) if step.status != Status::Interrupted => step,
+            Ok(_) if points.is_empty() => bail!("interrupted before the first step was over"),
+            Ok(_) => {
+                let why = "interrupted: the curve is partial";
+                break (Status::Interrupted, why.to_owned());
+            }
             Err(error) if points.is_empty() => return Err(error),
-            Err(error) => break Ending::Broken(format!("{error:#}")),
+            Err(error) => break (Status::Failed, format!("{error:#}")),
         };
+        let (point, missed) = point::judge(rate, &step, &options.slo);
+        load.get_or_insert(step.load);
         // Where no connection opens, none would at another rate.
-        if step.is_hopeless {
-            break Ending::Broken(step.failure.unwrap_or_default());
+        if point.completed_per_second.is_none() && step.checks.messages_verified == 0 {
+            break (Status::Failed, step.error.unwrap_or_default());
         }
-        failed.extend(step.failure.as_ref().map(|_| points.len()));
-        let (point, outcome) = step.judge(objective);
-        tell(&point);
-        search.record(rate, outcome);
+        if !options.output.quiet {
+            tell(format_args!("ringload: {}", report::progress_line(&point)));
+        }
+        search.trials.push((rate, missed));
         points.push(point);
     };
-    if points.is_empty() && matches!(ending, Ending::Interrupted) {
-        return Err(anyhow!("interrupted before the first step was over"));
-    }
-    let finding = match ending {
-        Ending::Over => search.finding(),
-        _ => Finding {
-            above: Above::Unknown,
-            ..search.finding()
-        },
-    };
-    Ok(Course {
-        points,
-        failed,
-        finding,
-        ending,
-    })
+    let load = load.unwrap_or_default();
+    Ok(report::document(options, load, &search, points, ending))
 }
 
 #[cfg(test)]

@@ -117,11 +117,9 @@ impl CapacityOptions {
 /// Reads `5%` or `5`; yields percent.
 fn parse_percent(text: &str) -> Result<f64, String> {
     let number = text.trim().trim_end_matches('%').trim_end();
-    number
-        .parse::<f64>()
-        .ok()
-        .filter(|percent| (0.1..=100.0).contains(percent))
-        .ok_or_else(|| format!("{text:?} is no precision; write 0.1% to 100%"))
+    let percent = number.parse().ok();
+    let percent = percent.filter(|percent| (0.1..=100.0).contains(percent));
+    percent.ok_or_else(|| format!("{text:?} is no precision; write 0.1% to 100%"))
 }
 
 #[cfg(test)]

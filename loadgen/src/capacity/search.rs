@@ -11,18 +11,12 @@ const TRIALS_MAX: usize = 64;
 /// Significant digits of a rate that is tried.
 const DIGITS: f64 = 3.0;
 
-/// What a trial at some rate came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// All that was asked for held.
-    Met,
-    /// Something did not.
-    Missed(Cause),
-}
-
-/// Why a trial missed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a trial missed. The first of these is what several misses of a rate are put down to: one clear miss is enough
+/// to blame the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Cause {
+    /// It was no slow step: something went wrong.
+    Fault,
     /// As far as can be told, the server.
     Server,
     /// The generator could do no more.
@@ -31,151 +25,81 @@ pub(crate) enum Cause {
     Noise,
 }
 
-/// Where to search.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Range {
+/// A search under way.
+pub(crate) struct Search {
     /// Lowest rate, above 0.
     pub(crate) from: f64,
     /// Highest rate; infinite if there is none.
     pub(crate) to: f64,
     /// How far apart the highest that met and the lowest that missed may stay, as a share of the former.
     pub(crate) precision: f64,
-}
-
-/// What a search has found.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Finding {
-    /// The highest rate that met.
-    pub(crate) best: Option<f64>,
-    /// What lies above it.
-    pub(crate) above: Above,
-}
-
-/// What ended the search above the best rate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Above {
-    /// A rate that missed for this reason.
-    Missed(Cause),
-    /// Nothing: the best is the highest that was to be tried.
-    Range,
-    /// Not known: the search was cut short.
-    Unknown,
-}
-
-/// A rate that was tried.
-struct Tried {
-    rate: f64,
-    met: usize,
-    missed: Vec<Cause>,
-}
-
-impl Tried {
-    fn is_missed(&self) -> bool {
-        self.missed.len() >= 2
-    }
-
-    /// Met at least once, and not missed: good enough to go on from.
-    fn is_met(&self) -> bool {
-        self.met >= 1 && !self.is_missed()
-    }
-}
-
-/// A search under way.
-pub(crate) struct Search {
-    range: Range,
-    tried: Vec<Tried>,
-    trials: usize,
+    /// The rates tried, in order, and why they missed if they did.
+    pub(crate) trials: Vec<(f64, Option<Cause>)>,
 }
 
 impl Search {
-    /// A search that has not begun.
-    pub(crate) fn new(range: Range) -> Search {
-        Search {
-            range,
-            tried: Vec::new(),
-            trials: 0,
-        }
-    }
-
-    /// The rate to try next; `None` when the search is over.
+    /// The rate to try next; `None` when there is nothing left to try, or too much was tried.
     pub(crate) fn next(&self) -> Option<f64> {
-        if self.trials >= TRIALS_MAX {
+        if self.trials.len() >= TRIALS_MAX {
             return None;
         }
-        let in_doubt = |tried: &&Tried| tried.met == 0 && !tried.is_missed();
-        if let Some(tried) = self.tried.iter().find(in_doubt) {
-            return Some(tried.rate);
+        let in_doubt = |rate: &f64| self.met(*rate) == 0 && !self.is_missed(*rate);
+        if let Some(rate) = self.rates().find(in_doubt) {
+            return Some(rate);
         }
-        let (met, missed) = (self.highest_met(), self.lowest_missed());
-        let confirm = |met: &Tried| (met.met < 2).then_some(met.rate);
-        match (met, missed) {
-            (None, None) => Some(self.range.from.min(self.range.to)),
+        let confirm = |rate| (self.met(rate) < 2).then_some(rate);
+        match (self.highest_met(), self.lowest_missed()) {
+            (None, None) => Some(self.from.min(self.to)),
             // Nothing below the lowest rate is tried.
             (None, Some(_)) => None,
-            (Some(met), None) if met.rate >= self.range.to => confirm(met),
-            (Some(met), None) => Some((2.0 * met.rate).min(self.range.to)),
-            (Some(met), Some(missed)) if missed.rate <= met.rate * (1.0 + self.range.precision) => {
+            (Some(met), None) if met >= self.to => confirm(met),
+            (Some(met), None) => Some((2.0 * met).min(self.to)),
+            (Some(met), Some((missed, _))) if missed <= met * (1.0 + self.precision) => {
                 confirm(met)
             }
-            (Some(met), Some(missed)) => Some(between(met.rate, missed.rate)),
+            (Some(met), Some((missed, _))) => Some(between(met, missed)),
         }
     }
 
-    /// The trial at `rate` came to `outcome`.
-    pub(crate) fn record(&mut self, rate: f64, outcome: Outcome) {
-        self.trials += 1;
-        let index = self.tried.iter().position(|tried| tried.rate == rate);
-        let index = index.unwrap_or_else(|| {
-            self.tried.push(Tried {
-                rate,
-                met: 0,
-                missed: Vec::new(),
-            });
-            self.tried.len() - 1
-        });
-        match outcome {
-            Outcome::Met => self.tried[index].met += 1,
-            Outcome::Missed(cause) => self.tried[index].missed.push(cause),
-        }
+    /// Whether there is nothing left to try. Else what was found is not confirmed.
+    pub(crate) fn is_over(&self) -> bool {
+        self.next().is_none() && self.trials.len() < TRIALS_MAX
     }
 
-    /// What is known by now.
-    pub(crate) fn finding(&self) -> Finding {
-        let is_over = self.next().is_none() && self.trials < TRIALS_MAX;
-        let above = match self.lowest_missed() {
-            _ if !is_over => Above::Unknown,
-            Some(missed) => Above::Missed(worst(&missed.missed)),
-            None => Above::Range,
-        };
-        Finding {
-            best: self.highest_met().map(|tried| tried.rate),
-            above,
-        }
+    /// The highest rate that met and was not missed, so that it is good enough to go on from, below all that missed.
+    pub(crate) fn highest_met(&self) -> Option<f64> {
+        let below = self.lowest_missed().map_or(f64::INFINITY, |(rate, _)| rate);
+        let is_met = |rate: &f64| self.met(*rate) >= 1 && !self.is_missed(*rate);
+        let met = self.rates().filter(|rate| *rate < below && is_met(rate));
+        met.reduce(f64::max)
     }
 
-    fn lowest_missed(&self) -> Option<&Tried> {
-        let missed = self.tried.iter().filter(|tried| tried.is_missed());
-        missed.min_by(|a, b| a.rate.total_cmp(&b.rate))
+    /// The lowest rate that was missed, and what that is put down to.
+    pub(crate) fn lowest_missed(&self) -> Option<(f64, Cause)> {
+        let missed = self.rates().filter(|rate| self.is_missed(*rate));
+        let lowest = missed.reduce(f64::min)?;
+        Some((lowest, self.misses(lowest).min()?))
     }
 
-    /// The highest rate that met, below all that missed.
-    fn highest_met(&self) -> Option<&Tried> {
-        let below = self
-            .lowest_missed()
-            .map_or(f64::INFINITY, |tried| tried.rate);
-        let met = self
-            .tried
-            .iter()
-            .filter(|tried| tried.is_met() && tried.rate < below);
-        met.max_by(|a, b| a.rate.total_cmp(&b.rate))
+    fn rates(&self) -> impl Iterator<Item = f64> {
+        self.trials.iter().map(|(rate, _)| *rate)
     }
-}
 
-/// The cause that a rate's misses are put down to: one clear miss is enough to blame the server.
-fn worst(causes: &[Cause]) -> Cause {
-    let order = [Cause::Server, Cause::Generator, Cause::Noise];
-    let found = order.into_iter().find(|cause| causes.contains(cause));
-    found.unwrap_or(Cause::Server)
+    /// How often `rate` met.
+    fn met(&self, rate: f64) -> usize {
+        let met = self.trials.iter().filter(|trial| **trial == (rate, None));
+        met.count()
+    }
+
+    /// Why `rate` missed, each time that it did.
+    fn misses(&self, rate: f64) -> impl Iterator<Item = Cause> {
+        let trials = self.trials.iter().filter(move |trial| trial.0 == rate);
+        trials.filter_map(|(_, missed)| *missed)
+    }
+
+    fn is_missed(&self, rate: f64) -> bool {
+        self.misses(rate).count() >= 2
+    }
 }
 
 /// The middle of the two, with few digits if such a number lies between them.
@@ -195,28 +119,35 @@ fn between(low: f64, high: f64) -> f64 {
 mod tests {
     use super::*;
 
-    const RANGE: Range = Range {
+    const RANGE: Search = Search {
         from: 1_000.0,
         to: f64::INFINITY,
         precision: 0.05,
+        trials: Vec::new(),
     };
 
     /// Searches with a pretended server; yields what was tried, in order, and what was found.
-    fn search(range: Range, mut trial: impl FnMut(f64, usize) -> Outcome) -> (Vec<f64>, Finding) {
-        let mut search = Search::new(range);
+    fn search(
+        mut search: Search,
+        mut trial: impl FnMut(f64, usize) -> Option<Cause>,
+    ) -> (Vec<f64>, Search) {
         let mut rates = Vec::new();
         while let Some(rate) = search.next() {
             rates.push(rate);
-            search.record(rate, trial(rate, rates.len()));
+            search.trials.push((rate, trial(rate, rates.len())));
             assert!(rates.len() <= TRIALS_MAX);
         }
-        (rates, search.finding())
+        (rates, search)
     }
 
-    fn capacity(most: f64) -> impl FnMut(f64, usize) -> Outcome {
+    fn blamed(search: &Search) -> Option<Cause> {
+        search.lowest_missed().map(|(_, cause)| cause)
+    }
+
+    fn capacity(most: f64) -> impl FnMut(f64, usize) -> Option<Cause> {
         move |rate, _| match rate <= most {
-            true => Outcome::Met,
-            false => Outcome::Missed(Cause::Server),
+            true => None,
+            false => Some(Cause::Server),
         }
     }
 
@@ -231,10 +162,13 @@ mod tests {
             123_456.0,
             9_999_999.0,
         ] {
-            let (rates, finding) = search(RANGE, capacity(most));
-            let best = finding.best.unwrap();
+            let (rates, found) = search(RANGE, capacity(most));
+            let best = found.highest_met().unwrap();
             assert!(best <= most && most < best * 1.051, "{most}: {best}");
-            assert_eq!(finding.above, Above::Missed(Cause::Server));
+            assert_eq!(
+                (found.is_over(), blamed(&found)),
+                (true, Some(Cause::Server))
+            );
             assert!(rates.len() < 40, "{most}: {rates:?}");
             // Whatever missed was tried twice, and the best as well.
             for rate in &rates {
@@ -259,62 +193,66 @@ mod tests {
 
     #[test]
     fn a_finer_precision_is_kept_too() {
-        let range = Range {
+        let range = Search {
             precision: 0.001,
             ..RANGE
         };
-        let (_, finding) = search(range, capacity(1_234.5));
-        let best = finding.best.unwrap();
+        let (_, found) = search(range, capacity(1_234.5));
+        let best = found.highest_met().unwrap();
         assert!(best <= 1_234.5 && 1_234.5 < best * 1.002, "{best}");
     }
 
     #[test]
     fn the_range_ends_the_search() {
-        let range = Range {
+        let range = Search {
             to: 3_000.0,
             ..RANGE
         };
-        let (rates, finding) = search(range, capacity(1e9));
+        let (rates, found) = search(range, capacity(1e9));
         assert_eq!(rates, [1_000.0, 2_000.0, 3_000.0, 3_000.0]);
-        assert_eq!((finding.best, finding.above), (Some(3_000.0), Above::Range));
-        let one = Range { to: 500.0, ..RANGE };
+        assert_eq!(found.highest_met(), Some(3_000.0));
+        assert_eq!((found.is_over(), blamed(&found)), (true, None));
+        let one = Search { to: 500.0, ..RANGE };
         assert_eq!(search(one, capacity(1e9)).0, [500.0, 500.0]);
         // Without an end, and with a server that meets everything, it ends all the same.
-        let (rates, finding) = search(RANGE, capacity(f64::INFINITY));
-        assert_eq!((rates.len(), finding.above), (TRIALS_MAX, Above::Unknown));
+        let (rates, found) = search(RANGE, capacity(f64::INFINITY));
+        assert_eq!((rates.len(), found.is_over()), (TRIALS_MAX, false));
     }
 
     #[test]
     fn no_rate_may_meet() {
-        let (rates, finding) = search(RANGE, capacity(900.0));
+        let (rates, found) = search(RANGE, capacity(900.0));
         assert_eq!(rates, [1_000.0, 1_000.0]);
-        assert_eq!(finding.best, None);
-        assert_eq!(finding.above, Above::Missed(Cause::Server));
+        assert_eq!(found.highest_met(), None);
+        assert_eq!(
+            (found.is_over(), blamed(&found)),
+            (true, Some(Cause::Server))
+        );
     }
 
     #[test]
     fn a_single_miss_is_noise() {
         // Trial number 2 misses for no reason of the rate's.
         let mut server = capacity(5_000.0);
-        let (rates, finding) = search(RANGE, |rate, trial| match trial {
-            2 => Outcome::Missed(Cause::Noise),
+        let (rates, found) = search(RANGE, |rate, trial| match trial {
+            2 => Some(Cause::Noise),
             _ => server(rate, trial),
         });
         assert_eq!(rates[..4], [1_000.0, 2_000.0, 2_000.0, 4_000.0]);
-        assert_eq!(finding.best, Some(5_000.0));
+        assert_eq!(found.highest_met(), Some(5_000.0));
     }
 
     #[test]
     fn a_lucky_rate_is_found_out() {
         // The first trial above the capacity meets by luck.
         let mut lucky = Some(());
-        let (rates, finding) = search(RANGE, |rate, _| {
+        let (rates, found) = search(RANGE, |rate, _| {
             match rate <= 5_000.0 || (rate > 5_900.0 && rate < 6_100.0 && lucky.take().is_some()) {
-                true => Outcome::Met,
-                false => Outcome::Missed(Cause::Server),
+                true => None,
+                false => Some(Cause::Server),
             }
         });
-        let best = finding.best.unwrap();
+        let best = found.highest_met().unwrap();
         assert!(best <= 5_000.0 && best > 4_750.0, "{best} after {rates:?}");
     }
 
@@ -322,29 +260,29 @@ mod tests {
     fn whoever_stopped_it_is_named() {
         let stopped = |first, second| {
             let mut causes = [first, second].into_iter().cycle();
-            let (_, finding) = search(RANGE, |rate, _| match rate <= 1_000.0 {
-                true => Outcome::Met,
-                false => Outcome::Missed(causes.next().unwrap()),
+            let (_, found) = search(RANGE, |rate, _| match rate <= 1_000.0 {
+                true => None,
+                false => Some(causes.next().unwrap()),
             });
-            finding.above
+            assert!(found.is_over());
+            blamed(&found).unwrap()
         };
         let (server, generator, noise) = (Cause::Server, Cause::Generator, Cause::Noise);
-        assert_eq!(stopped(generator, generator), Above::Missed(generator));
-        assert_eq!(stopped(generator, server), Above::Missed(server));
-        assert_eq!(stopped(noise, generator), Above::Missed(generator));
-        assert_eq!(stopped(noise, noise), Above::Missed(noise));
+        assert_eq!(stopped(generator, generator), generator);
+        assert_eq!(stopped(generator, server), server);
+        assert_eq!(stopped(noise, generator), generator);
+        assert_eq!(stopped(noise, noise), noise);
     }
 
     #[test]
     fn a_search_cut_short_knows_what_it_knows() {
-        let mut search = Search::new(RANGE);
-        assert_eq!(search.finding().above, Above::Unknown);
-        search.record(1_000.0, Outcome::Met);
-        search.record(2_000.0, Outcome::Missed(Cause::Server));
-        let finding = search.finding();
+        let mut search = RANGE;
+        assert!(!search.is_over());
+        search.trials.push((1_000.0, None));
+        search.trials.push((2_000.0, Some(Cause::Server)));
         assert_eq!(
-            (finding.best, finding.above),
-            (Some(1_000.0), Above::Unknown)
+            (search.highest_met(), search.is_over()),
+            (Some(1_000.0), false)
         );
     }
 
@@ -352,13 +290,13 @@ mod tests {
     fn any_outcomes_lead_to_an_end() {
         for seed in 0..2_000_u64 {
             let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-            let (rates, finding) = search(RANGE, |_, _| {
+            let (rates, found) = search(RANGE, |_, _| {
                 state ^= state << 13;
                 state ^= state >> 7;
                 state ^= state << 17;
                 match state % 3 {
-                    0 => Outcome::Missed(Cause::Server),
-                    _ => Outcome::Met,
+                    0 => Some(Cause::Server),
+                    _ => None,
                 }
             });
             assert!(
@@ -367,7 +305,11 @@ mod tests {
                     .all(|rate| rate.is_finite() && *rate >= 1_000.0)
             );
             let below = |best| rates.contains(&best);
-            assert!(finding.best.is_none_or(below), "{seed}: {finding:?}");
+            assert!(
+                found.highest_met().is_none_or(below),
+                "{seed}: {:?}",
+                found.trials
+            );
         }
     }
 }

@@ -97,11 +97,6 @@ impl Dialer {
         &self.pace
     }
 
-    /// Where the first URL's connections go, once one has been made.
-    pub(crate) fn address(&self) -> Option<&Peer> {
-        self.routes[0].in_use()
-    }
-
     /// Where connections go, in the order of the URLs; one that none has been made to is left out.
     pub(crate) fn addresses(&self) -> Vec<&Peer> {
         self.routes.iter().filter_map(Route::in_use).collect()

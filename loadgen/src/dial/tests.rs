@@ -24,7 +24,7 @@ fn connections_go_to_the_urls_in_turn() {
         .map(|address| format!("tcp://{address}"))
         .collect();
     let dialer = Dialer::from_options(&options(&urls)).unwrap();
-    assert_eq!((dialer.routes(), dialer.address()), (3, None));
+    assert_eq!((dialer.routes(), dialer.addresses()), (3, vec![]));
     for ordinal in [4, 0, 5, 1] {
         let (address, _socket) = dialer.begin(ordinal, None).unwrap().unwrap();
         listeners[ordinal % 3].accept().unwrap();
@@ -51,7 +51,7 @@ fn addresses_are_tried_in_turn_until_one_stands() {
         [at(None), at(Some(1)), at(Some(3))],
         [Some(1), None, Some(1)]
     );
-    assert_eq!(dialer.address(), Some(&here));
+    assert_eq!(dialer.addresses(), [&here]);
 }
 
 #[test]

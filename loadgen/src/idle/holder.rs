@@ -1,23 +1,18 @@
 //! The connections: opened, held, asked for a sample, closed.
 
-use std::collections::HashSet;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use crate::control::Clock;
-use crate::dial::Dialer;
-use crate::echo::workload::Workload;
 use crate::idle::options::IdleOptions;
 use crate::interrupt::Interrupt;
 use crate::observe::limits::full_process;
-use crate::payload::Random;
+use crate::observe::process::{Memory, family_memory};
 use crate::session::crowd::{Crowd, Ended, Ready};
 use crate::session::opener::Gate;
 use crate::session::scout::{Scouted, scout};
-use crate::session::{Crew, Task};
+use crate::session::{Crew, OPEN_TIMEOUT_NS as PATIENCE_NS, Task};
 
 /// Connections being closed at a time.
 const AT_ONCE: usize = 64;
@@ -25,8 +20,8 @@ const AT_ONCE: usize = 64;
 /// Connections that must still echo after the hold, evenly spread over all.
 const SAMPLE: usize = 100;
 
-/// How long one connection may take to open, and then to close.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The deadline of a connection that is held: it has none.
+const NEVER: u64 = u64::MAX;
 
 /// Longest wait for events.
 const WAIT: Duration = Duration::from_millis(50);
@@ -34,286 +29,180 @@ const WAIT: Duration = Duration::from_millis(50);
 /// Sign of the descriptor that tells to stop.
 const STOP: u8 = 0;
 
-/// What came of the opening.
-#[derive(Default)]
-pub(super) struct Opened {
-    /// Connections that stand.
-    pub(super) connections: usize,
-    /// Why there are no more, if there should be.
-    pub(super) error: Option<String>,
-    pub(super) interrupted: bool,
-    /// Where they go.
-    pub(super) address: Option<String>,
-    /// What TLS agreed on.
-    pub(super) tls: Option<String>,
-}
-
-/// What came of the closing.
-#[derive(Default)]
-pub(super) struct Closed {
-    /// Connections that gave the echo they were asked for.
-    pub(super) echoed: u64,
-    /// Connections that ended while they were held.
-    pub(super) lost: usize,
-    /// What was wrong first.
-    pub(super) error: Option<String>,
-    pub(super) interrupted: bool,
-}
-
-/// The connections.
+/// The connections, and what came of them.
 pub(super) struct Holder<'a> {
-    stop: BorrowedFd<'a>,
-    crew: Crew,
-    workload: Workload,
-    seed: u64,
-    /// How many there are to be.
-    connections: usize,
-    server_pids: Vec<i32>,
+    options: &'a IdleOptions,
+    interrupt: &'a Interrupt,
+    pub(super) crew: Crew,
     crowd: Crowd,
-    /// Number and slot of each that stands, in order once all do.
-    standing: Vec<(usize, usize)>,
-    lost: usize,
-    lost_first: Option<String>,
+    /// Connections that stood, and those of them that ended before they were to be closed.
+    pub(super) stood: usize,
+    pub(super) lost: usize,
+    /// Which connection ended first and why, until it is told as a failure.
+    ended: Option<String>,
+    /// What went wrong first.
+    pub(super) failure: Option<String>,
+    pub(super) is_interrupted: bool,
 }
 
 impl<'a> Holder<'a> {
     /// Gets ready; nothing is opened yet.
     pub(super) fn new(
-        options: &IdleOptions,
-        seed: u64,
+        options: &'a IdleOptions,
         interrupt: &'a Interrupt,
+        crew: Crew,
     ) -> anyhow::Result<Holder<'a>> {
-        let load = &options.load;
-        let dialer = Arc::new(Dialer::from_options(&load.target)?);
-        let answer = load.target.answer();
-        let workload = load
-            .exchange
-            .workload(dialer.protocol(), answer, &load.size, seed);
-        let random = Random::new(seed, 1);
-        let crowd = Crowd::new(load.connections).context("creating an epoll set")?;
-        let stop = interrupt.as_fd();
-        crowd.watch(stop, STOP).context("watching for a signal")?;
+        let crowd = Crowd::new(options.load.connections).context("creating an epoll set")?;
+        let watched = crowd.watch(interrupt, STOP);
+        watched.context("watching for a signal")?;
         Ok(Holder {
-            stop,
-            crew: Crew::new(Clock::new(), dialer, workload.clone(), random),
-            workload,
-            seed,
-            connections: load.connections,
-            server_pids: options.place.server_pids.clone(),
+            options,
+            interrupt,
+            crew,
             crowd,
-            standing: Vec::new(),
+            stood: 0,
             lost: 0,
-            lost_first: None,
+            ended: None,
+            failure: None,
+            is_interrupted: false,
         })
     }
 
-    /// Opens the connections, and tells `progress` how many stand, until all do, one fails or a
-    /// signal comes.
-    pub(super) fn open(&mut self, mut progress: impl FnMut(usize)) -> anyhow::Result<Opened> {
-        let mut opened = Opened::default();
-        let scouted = scout(self.new_crew(), 0, false, self.stop);
+    /// What the server has. That it cannot be read any more is a failure.
+    pub(super) fn server_memory(&mut self) -> Option<Memory> {
+        let memory = family_memory(&self.options.place.server_pids);
+        if let Err(error) = &memory {
+            self.failure.get_or_insert(format!(
+                "the memory of the server cannot be read any more ({error}); did it end?"
+            ));
+        }
+        memory.ok()
+    }
+
+    /// Opens the connections after a first one of `scouts`, and tells `progress` how many stand, until all do, one
+    /// fails or a signal comes.
+    pub(super) fn open(&mut self, scouts: Crew, progress: impl Fn(usize)) -> anyhow::Result<()> {
+        let scouted = scout(scouts, 0, false, self.interrupt.as_fd());
         match scouted.context("making the first connection")? {
-            Scouted::Open(tls) => opened.tls = tls,
-            Scouted::Failed(_, failure) => opened.error = Some(failure.to_string()),
-            Scouted::Stopped => opened.interrupted = true,
+            Scouted::Open(tls) => self.crew.tls = tls,
+            Scouted::Failed(_, failure) => self.ended = Some(failure.to_string()),
+            Scouted::Stopped => self.is_interrupted = true,
         }
-        let (pace, began) = (self.crew.dialer.pace(), self.crew.clock.now());
-        let mut gate = Gate::new(0..self.connections, pace, 1, began);
-        while opened.error.is_none()
-            && !opened.interrupted
-            && self.standing.len() < self.connections
-        {
-            while let Some(next) = gate.next(self.crew.clock.now()) {
-                let ended = self.begin(next);
-                if let Some(ended) = ended {
-                    opened.error = Some(sentence(ended));
-                    break;
-                }
-            }
-            for event in self.wait()? {
-                let Ready::Visit(slot) = event else {
-                    opened.interrupted = true;
-                    continue;
-                };
-                let before = self.standing.len();
-                if let Some(ended) = self.go_on(slot) {
-                    opened.error.get_or_insert(sentence(ended));
-                }
-                if self.standing.len() > before {
-                    gate.is_through();
-                }
-            }
-            for ended in self.crowd.expire(&mut self.crew, PATIENCE.as_secs_f64()) {
-                opened.error.get_or_insert(sentence(ended));
-            }
-            if self.lost > 0 {
-                opened.error = opened.error.or(self.lost_first.take());
-            }
-            progress(self.standing.len());
-        }
-        // Now, while those are open that the server has no room for.
-        if let (Some(error), Some(limit)) = (&mut opened.error, full_process(&self.server_pids)) {
-            *error += &format!("; {limit}");
-        }
-        let unopened: Vec<usize> = self
-            .crowd
-            .visits()
-            .filter(|(_, visit)| !visit.is_resting())
-            .map(|(slot, _)| slot)
-            .collect();
-        for slot in unopened {
-            drop(self.crowd.remove(slot));
-        }
-        self.standing.sort_unstable();
-        opened.connections = self.standing.len();
-        opened.address = self.crew.dialer.address().map(|it| it.to_string());
-        Ok(opened)
-    }
-
-    /// Holds what stands for `time`; `false` if a signal came. Answers pings.
-    pub(super) fn hold(&mut self, time: Duration) -> anyhow::Result<bool> {
-        let until = Instant::now() + time;
-        while Instant::now() < until {
-            for event in self.wait()? {
-                match event {
-                    Ready::Visit(slot) => drop(self.go_on(slot)),
-                    Ready::Sign(_) => return Ok(false),
-                }
-            }
-        }
-        Ok(true)
-    }
-
-    /// Closes every connection in good order, some of them after one more echo: every so many-th of all. If a
-    /// signal comes, or one does not answer, what is left is closed without taking leave; all of them if
-    /// `is_hasty`.
-    pub(super) fn close(&mut self, mut is_hasty: bool) -> anyhow::Result<Closed> {
-        let mut closed = Closed {
-            lost: self.lost,
-            error: self.lost_first.take().map(|first| {
-                let all = self.standing.len();
-                let lost = self.lost;
-                format!("{lost} of {all} connections ended while they were held: {first}")
-            }),
-            ..Closed::default()
-        };
-        let stride = self.standing.len().div_ceil(SAMPLE).max(1);
-        let mut waiting = std::mem::take(&mut self.standing).into_iter().enumerate();
-        let mut leaving = HashSet::new();
-        while !is_hasty {
-            while leaving.len() < AT_ONCE
-                && let Some((index, (_, slot))) = waiting.next()
+        let (asked, clock) = (self.options.load.connections, self.crew.clock);
+        let mut gate = Gate::new(0..asked, self.crew.dialer.pace(), 1, clock.now());
+        while self.ended.is_none() && !self.is_interrupted && self.stood < asked {
+            while self.ended.is_none()
+                && let Some(next) = gate.next(clock.now())
             {
-                let patience = PATIENCE.as_nanos() as u64;
-                let deadline = self.crew.clock.now().saturating_add(patience);
-                // It may have ended while it was held.
+                let (crew, task) = (&self.crew, Task::Rest);
+                let ended = self.crowd.begin(crew, next, task, u64::MAX, PATIENCE_NS);
+                self.note(ended);
+            }
+            let before = self.stood;
+            self.turn()?;
+            (before..self.stood).for_each(|_| gate.is_through());
+            progress(self.stood);
+        }
+        if let Some(why) = self.ended.take() {
+            // Now, while those are open that the server has no room for.
+            let limit = full_process(&self.options.place.server_pids);
+            let limit = limit.map_or(String::new(), |limit| format!("; {limit}"));
+            let stood = self.stood;
+            self.failure.get_or_insert(format!(
+                "{stood} of {asked} connections stood when the next failed: {why}{limit}"
+            ));
+        }
+        for slot in 0..asked {
+            if self.crowd.visit(slot).is_some_and(|it| !it.is_resting()) {
+                drop(self.crowd.remove(slot));
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds all for as long as was asked for, or until a signal comes; not if something is wrong already. Answers
+    /// pings.
+    pub(super) fn hold(&mut self) -> anyhow::Result<()> {
+        let until = Instant::now() + self.options.hold;
+        while self.failure.is_none() && Instant::now() < until && self.turn()? {}
+        Ok(())
+    }
+
+    /// Closes every connection in good order, some of them after one more echo: every so many-th of all. Once a
+    /// signal has come, or one does not answer, what is left is closed without taking leave.
+    pub(super) fn close(&mut self) -> anyhow::Result<()> {
+        if let Some(first) = self.ended.take() {
+            let (lost, stood) = (self.lost, self.stood);
+            self.failure.get_or_insert(format!(
+                "{lost} of {stood} connections ended while they were held: {first}"
+            ));
+        }
+        let slots = self.crowd.visits().map(|(slot, _)| slot);
+        let numbered: Vec<(usize, usize)> = slots.enumerate().collect();
+        let stride = numbered.len().div_ceil(SAMPLE).max(1);
+        let mut goes_on = !self.is_interrupted;
+        for wave in numbered.chunks(AT_ONCE) {
+            if !goes_on {
+                break;
+            }
+            for &(index, slot) in wave {
+                let deadline = self.crew.clock.now().saturating_add(PATIENCE_NS);
+                // It may have ended by itself.
                 let Some(visit) = self.crowd.visit(slot) else {
                     continue;
                 };
                 visit.deadline = deadline;
-                leaving.insert(slot);
                 let is_asked = index.is_multiple_of(stride);
                 let ended = self.crowd.leave(slot, is_asked, &mut self.crew);
-                if let Some(ended) = ended {
-                    leaving.remove(&slot);
-                    note(&mut closed, ended);
-                }
+                self.note(ended);
             }
-            if leaving.is_empty() {
-                break;
-            }
-            for event in self.wait()? {
-                let Ready::Visit(slot) = event else {
-                    closed.interrupted = true;
-                    is_hasty = true;
-                    continue;
-                };
-                let ended = self.crowd.advance(slot, &mut self.crew);
-                let is_over = self.crowd.visit(slot).is_none_or(|visit| visit.is_closed());
-                if let Some(ended) = ended {
-                    note(&mut closed, ended);
-                }
-                if is_over {
-                    // All is said: the server need not end the stream first.
-                    drop(self.crowd.remove(slot));
-                    leaving.remove(&slot);
-                }
-            }
-            for ended in self.crowd.expire(&mut self.crew, PATIENCE.as_secs_f64()) {
-                note(&mut closed, ended);
-                // It no longer answers, so there is nobody to take leave of.
-                is_hasty = true;
+            while goes_on && wave.iter().any(|it| self.crowd.visit(it.1).is_some()) {
+                goes_on = self.turn()?;
             }
         }
-        closed.echoed = self.crew.tally.messages;
-        let left: Vec<usize> = self.crowd.visits().map(|(slot, _)| slot).collect();
-        for slot in left {
-            drop(self.crowd.remove(slot));
-        }
-        Ok(closed)
+        self.crowd.clear();
+        self.failure = self.failure.take().or(self.ended.take());
+        Ok(())
     }
 
-    fn begin(&mut self, ordinal: usize) -> Option<Ended> {
-        let patience = PATIENCE.as_nanos() as u64;
-        self.crowd
-            .begin(&self.crew, ordinal, Task::Rest, u64::MAX, patience)
-    }
-
-    fn wait(&mut self) -> anyhow::Result<Vec<Ready>> {
+    /// Waits a little, lets go on what can, and takes out what is over. Says whether that leads anywhere: no signal
+    /// has come, and nobody was silent for too long.
+    fn turn(&mut self) -> anyhow::Result<bool> {
         let mut ready = Vec::new();
-        self.crowd
-            .wait(WAIT, &mut ready)
-            .context("waiting for events")?;
-        Ok(ready)
-    }
-
-    /// Lets the visit in `slot` go on: one that is being opened may then stand, one that stands may end.
-    /// Hands out one that ended before it stood.
-    fn go_on(&mut self, slot: usize) -> Option<Ended> {
-        let stood = self.crowd.visit(slot)?.is_resting();
-        let ended = self.crowd.advance(slot, &mut self.crew);
-        match ended {
-            Some(ended) if stood => {
-                self.lost += 1;
-                self.lost_first.get_or_insert(sentence(ended));
-                None
-            }
-            Some(ended) => Some(ended),
-            None => {
-                let visit = self.crowd.visit(slot)?;
-                if !stood && visit.is_resting() {
-                    visit.deadline = u64::MAX;
-                    self.standing.push((visit.ordinal, slot));
+        let waited = self.crowd.wait(WAIT, &mut ready);
+        waited.context("waiting for events")?;
+        for event in ready {
+            let Ready::Visit(slot) = event else {
+                self.is_interrupted = true;
+                continue;
+            };
+            let ended = self.crowd.advance(slot, &mut self.crew);
+            self.note(ended);
+            match self.crowd.visit(slot) {
+                Some(visit) if visit.is_resting() && visit.deadline != NEVER => {
+                    visit.deadline = NEVER;
+                    self.stood += 1;
                 }
-                None
+                // All is said: the server need not end the stream first.
+                Some(visit) if visit.is_closed() => drop(self.crowd.remove(slot)),
+                _ => {}
             }
         }
+        let late = self.crowd.expire(&mut self.crew, PATIENCE_NS as f64 / 1e9);
+        let is_answered = late.is_empty();
+        self.note(late);
+        Ok(is_answered && !self.is_interrupted)
     }
 
-    fn new_crew(&self) -> Crew {
-        Crew::new(
-            self.crew.clock,
-            Arc::clone(&self.crew.dialer),
-            self.workload.clone(),
-            Random::new(self.seed, u64::MAX),
-        )
-    }
-}
-
-/// Why a connection ended that should not have.
-fn sentence(ended: Ended) -> String {
-    let number = ended.visit.map_or(String::new(), |visit| {
-        format!("connection {}: ", visit.ordinal)
-    });
-    match ended.how {
-        Ok(_) => format!("{number}the server ended the stream"),
-        Err(ending) => format!("{number}{ending}"),
-    }
-}
-
-/// Notes how a connection took its leave.
-fn note(closed: &mut Closed, ended: Ended) {
-    if ended.how.is_err() {
-        closed.error.get_or_insert(sentence(ended));
+    /// Notes what ended, if it was not closed in good order.
+    fn note(&mut self, ended: impl IntoIterator<Item = Ended>) {
+        for Ended { visit, how } in ended {
+            let Err(ending) = how else { continue };
+            let number = visit.map_or(String::new(), |visit| {
+                self.lost += usize::from(visit.deadline == NEVER);
+                format!("connection {}: ", visit.ordinal)
+            });
+            self.ended.get_or_insert(format!("{number}{ending}"));
+        }
     }
 }

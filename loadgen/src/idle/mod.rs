@@ -2,37 +2,41 @@
 //!
 //! ```text
 //! options ── holder (the connections) ── visit
-//!    └ memory before, full, after ── report
+//!    └ memory before, full, after ── document
 //! ```
 
 mod holder;
 pub(crate) mod options;
-mod report;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use anyhow::Context;
 
 use self::holder::Holder;
-use self::report::Met;
+use crate::control::Clock;
+use crate::dial::Dialer;
 use crate::idle::options::IdleOptions;
 use crate::interrupt::Interrupt;
 use crate::live::Live;
 use crate::observe::limits::MachineTcpReading;
-use crate::observe::process::{Memory, family_memory};
+use crate::observe::process::Memory;
 use crate::output::{check_writable, publish};
+use crate::payload::Random;
+use crate::quantity::grouped;
 use crate::result::idle::{Growth, IdleResult, MachineTcp};
-use crate::result::{Document, Status};
+use crate::result::load::{Load, Loop};
+use crate::result::{Checks, Document, NO_RESULT, Outcome, PARTIAL, Status};
 use crate::run::seed;
+use crate::session::Crew;
 
 /// How often to look whether a server has given back what closed connections held.
 const SETTLE_LOOK: Duration = Duration::from_millis(100);
 
 /// Runs and reports; see [`crate::run::run`].
 pub(crate) fn run(options: &IdleOptions) -> anyhow::Result<Status> {
-    if let Some(path) = &options.output.json {
-        check_writable(path)?;
-    }
+    let json = options.output.json.as_deref();
+    json.map_or(Ok(()), check_writable)?;
     options.check()?;
     options.gate.check("idle")?;
     let mut options = options.clone();
@@ -44,108 +48,57 @@ pub(crate) fn run(options: &IdleOptions) -> anyhow::Result<Status> {
     Ok(document.status)
 }
 
-/// What went wrong, the first of it.
-struct Trouble {
-    status: Status,
-    error: Option<String>,
-    /// Whether the server is gone.
-    is_server_gone: bool,
-}
-
-impl Trouble {
-    fn failed(&mut self, error: String) {
-        if self.status != Status::Failed {
-            self.status = Status::Failed;
-            self.error = Some(error);
-        }
-    }
-
-    fn interrupted(&mut self) {
-        if self.status == Status::Ok {
-            self.status = Status::Interrupted;
-            self.error = Some("interrupted: the figures are partial".to_owned());
-        }
-    }
-}
-
 fn measure(options: &IdleOptions, interrupt: &Interrupt) -> anyhow::Result<Document> {
-    // A server that dies takes its figures with it: what was read before says nothing of afterwards.
-    let read_memory = |trouble: &mut Trouble| -> Option<Memory> {
-        if trouble.is_server_gone {
-            return None;
-        }
-        let memory = family_memory(&options.place.server_pids);
-        if let Err(error) = &memory {
-            trouble.is_server_gone = true;
-            trouble.failed(format!(
-                "the memory of the server cannot be read any more ({error}); did it end?"
-            ));
-        }
-        memory.ok()
+    let load = &options.load;
+    let (exchange, target) = (&load.exchange, &load.target);
+    let seed = seed(load.seed)?;
+    let dialer = Arc::new(Dialer::from_options(target)?);
+    let workload = exchange.workload(dialer.protocol(), target.answer(), &load.size, seed);
+    let clock = Clock::new();
+    let crew = |stream| {
+        let (dialer, random) = (Arc::clone(&dialer), Random::new(seed, stream));
+        Crew::new(clock, dialer, workload.clone(), random)
     };
-    let mut trouble = Trouble {
-        status: Status::Ok,
-        error: None,
-        is_server_gone: false,
-    };
-    let seed = seed(options.load.seed)?;
-    let mut holder = Holder::new(options, seed, interrupt)?;
-    let memory_before = read_memory(&mut trouble);
+    let mut holder = Holder::new(options, interrupt, crew(1))?;
+    let memory_before = holder.server_memory();
     let tcp_before = MachineTcpReading::take();
 
     let mut live = Live::new(options.output.quiet, &options.live, None)?;
     let began = Instant::now();
-    let opened = holder.open(|opened| live.connecting(opened, options.load.connections))?;
+    let progress = |opened| live.connecting(opened, load.connections);
+    holder.open(crew(u64::MAX), progress)?;
     let opening_seconds = began.elapsed().as_secs_f64();
-    if let Some(error) = &opened.error {
-        let (stood, asked) = (opened.connections, options.load.connections);
-        trouble.failed(format!(
-            "{stood} of {asked} connections stood when the next failed: {error}"
-        ));
-    }
     let full_from = unix_seconds();
     live.stage("holding", 1.0);
-    if trouble.status == Status::Ok && (opened.interrupted || !holder.hold(options.hold)?) {
-        trouble.interrupted();
-    }
-    let memory_full = read_memory(&mut trouble);
+    holder.hold()?;
+    // A server that dies takes its figures with it: what was read before says nothing of afterwards.
+    let memory_full = memory_before.and_then(|_| holder.server_memory());
     let tcp_full = MachineTcpReading::take();
     let full_until = unix_seconds();
 
     live.stage("draining", 1.0);
-    let is_hasty = trouble.status == Status::Interrupted;
-    let closed = holder.close(is_hasty)?;
-    if closed.interrupted {
-        trouble.interrupted();
-    }
-    if let Some(error) = closed.error {
-        trouble.failed(error);
-    }
+    holder.close()?;
     let closed_at = Instant::now();
-    let memory_after = loop {
-        let memory = read_memory(&mut trouble);
-        let Some((after, before)) = memory.zip(memory_before) else {
-            break memory;
-        };
-        let is_given_back = after.rss_anonymous_bytes <= before.rss_anonymous_bytes;
-        if is_given_back || closed_at.elapsed() >= options.settle {
-            break memory;
-        }
+    let before_bytes = memory_before.map(|before| before.rss_anonymous_bytes);
+    let is_kept = |after: Memory| Some(after.rss_anonymous_bytes) > before_bytes;
+    let mut memory_after = memory_full.and_then(|_| holder.server_memory());
+    while memory_after.is_some_and(is_kept) && closed_at.elapsed() < options.settle {
         if !interrupt.sleep(SETTLE_LOOK)? {
-            trouble.interrupted();
-            break memory;
+            holder.is_interrupted = true;
+            break;
         }
-    };
+        memory_after = holder.server_memory();
+    }
     live.finish();
     let growth = |later: Option<Memory>| {
         let (before, later) = memory_before.zip(later)?;
-        Growth::between(before, later, opened.connections)
+        Growth::between(before, later, holder.stood)
     };
     let result = IdleResult {
-        connections_opened: opened.connections,
-        connections_lost: closed.lost,
+        connections_opened: holder.stood,
+        connections_lost: holder.lost,
         opening_seconds,
-        sample_echoed: closed.echoed,
+        sample_echoed: holder.crew.tally.messages,
         memory_before,
         memory_full,
         memory_after,
@@ -160,15 +113,68 @@ fn measure(options: &IdleOptions, interrupt: &Interrupt) -> anyhow::Result<Docum
             sockets_full: full.sockets,
         }),
     };
-    let ending = (trouble.status, trouble.error);
-    let met = Met {
-        address: opened.address,
-        tls: opened.tls,
-        seed,
+    Ok(document(options, seed, holder, result))
+}
+
+/// Sums up.
+fn document(options: &IdleOptions, seed: u64, holder: Holder<'_>, result: IdleResult) -> Document {
+    let partial = "interrupted: the figures are partial";
+    let (status, error) = match (holder.failure, holder.is_interrupted) {
+        (Some(failure), _) => (Status::Failed, Some(failure)),
+        (None, true) => (Status::Interrupted, Some(partial.to_owned())),
+        (None, false) => (Status::Ok, None),
     };
-    Ok(report::document(options, met, ending, result))
+    let summary = match (status, result.growth) {
+        (Status::Interrupted, _) => PARTIAL.to_owned(),
+        (Status::Failed, _) => NO_RESULT.to_owned(),
+        (_, None) => "What a connection costs is not known.".to_owned(),
+        (_, Some(growth)) => format!(
+            "A connection that does nothing costs the server {:.0} B of resident memory ({} were held).",
+            growth.rss_bytes_per_connection,
+            grouped(result.connections_opened as u64)
+        ),
+    };
+    let (load, kinds) = (&options.load, options.load.exchange.kinds(None));
+    let addresses = holder.crew.dialer.addresses();
+    let load = Load {
+        addresses: addresses.iter().map(ToString::to_string).collect(),
+        tls: holder.crew.tls,
+        loop_kind: Loop::Idle,
+        threads: 1,
+        cpus: options.place.cpus(),
+        engine: "epoll".to_owned(),
+        engine_reason: "idle connections need no other".to_owned(),
+        server_pids: options.place.server_pids.clone(),
+        duration_seconds: options.hold.as_secs_f64(),
+        ..load.describe(kinds, seed)
+    };
+    let outcome = Outcome::Idle(Some(Box::new(result)));
+    Document {
+        summary,
+        ..Document::new((status, error), load, Checks::default(), outcome)
+    }
 }
 
 fn unix_seconds() -> f64 {
     UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growth_is_per_connection_and_may_be_negative() {
+        let memory = |bytes| Memory {
+            rss_bytes: bytes,
+            ..Memory::default()
+        };
+        let growth = |before, full, connections| {
+            Growth::between(memory(before), memory(full), connections)
+                .map(|growth| growth.rss_bytes_per_connection)
+        };
+        assert_eq!(growth(1000, 6000, 10), Some(500.0));
+        assert_eq!(growth(2000, 1000, 10), Some(-100.0));
+        assert_eq!(growth(2000, 1000, 0), None);
+    }
 }
