@@ -81,27 +81,17 @@ impl CpuTimes {
                 fields.map_while(|field| Some(field.parse::<u64>().ok()?.saturating_mul(tick_ns)));
             // Guest times, which come after the eighth, are in the user's already.
             let ns: Vec<u64> = ns.take(8).collect();
-            let [
-                user,
-                nice,
-                system,
-                _idle,
-                _iowait,
-                irq,
-                softirq,
-                ref steal @ ..,
-            ] = ns[..]
-            else {
-                return None;
-            };
             let sum = |all: &[u64]| all.iter().copied().fold(0, u64::saturating_add);
-            let time = CpuTime {
-                tasks_ns: sum(&[user, nice, system]),
-                interrupts_ns: sum(&[irq, softirq]),
-                stolen_ns: sum(steal),
-                all_ns: sum(&ns),
-            };
-            Some((number, time))
+            // Old kernels do not tell of a hypervisor.
+            (ns.len() >= 7).then(|| {
+                let time = CpuTime {
+                    tasks_ns: sum(&ns[..3]),
+                    interrupts_ns: sum(&ns[5..7]),
+                    stolen_ns: sum(&ns[7..]),
+                    all_ns: sum(&ns),
+                };
+                (number, time)
+            })
         };
         CpuTimes(text.lines().filter_map(line).collect())
     }
