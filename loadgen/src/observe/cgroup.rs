@@ -120,7 +120,8 @@ fn directory_of(pid: i32, mount: &MountInfo) -> Option<PathBuf> {
     directory_at(&group.pathname, &mount.root, &mount.mount_point)
 }
 
-/// The directory of the group at `path` where the one at `root` is mounted at `directory`; `None` if it is not below that.
+/// The directory of the group at `path` where the one at `root` is mounted at `directory`; `None` if it is not
+/// below that.
 fn directory_at(path: &str, root: &str, directory: &Path) -> Option<PathBuf> {
     let below = Path::new(path).strip_prefix(root).ok()?;
     // A group outside of this process's namespace is told as `/../other`.
