@@ -63,9 +63,8 @@ impl Pacer {
         connections: usize,
         random: &mut Random,
     ) -> Pacer {
-        let streams: Vec<Stream> = ordinals
-            .map(|ordinal| Stream::new(arrivals, ordinal, connections, random))
-            .collect();
+        let stream = |ordinal| Stream::new(arrivals, ordinal, connections, random);
+        let streams: Vec<Stream> = ordinals.map(stream).collect();
         Pacer {
             timeline,
             start: 0,
@@ -92,10 +91,8 @@ impl Pacer {
 
     /// When the next message is due, if any connection is free for it.
     pub(crate) fn next_due(&self) -> Option<u64> {
-        self.order
-            .peek()
-            .map(|Reverse((due, _))| *due)
-            .filter(|&due| due < self.until)
+        let Reverse((due, _)) = *self.order.peek()?;
+        (due < self.until).then_some(due)
     }
 
     /// Takes up the next message that is due by `now`: its connection, and when it was due.
@@ -155,8 +152,7 @@ impl Pacer {
         let now = now.min(self.until);
         let each = self.overdue_count(now, connections).div_ceil(most).max(1);
         let mut overdue = Vec::new();
-        let held = self.streams.iter().zip(&self.held);
-        for (stream, _) in held.filter(|(_, is_held)| **is_held) {
+        for stream in self.held() {
             let mut stream = stream.clone();
             loop {
                 let due = self.start + stream.due(&self.timeline);
@@ -177,13 +173,15 @@ impl Pacer {
     /// average, without computing each.
     pub(crate) fn overdue_count(&self, now: u64, connections: usize) -> u64 {
         let all = self.timeline.due_by(now.saturating_sub(self.start));
-        let missing = self
-            .streams
-            .iter()
-            .zip(&self.held)
-            .filter(|(_, is_held)| **is_held)
-            .map(|(stream, _)| (all - stream.number()).max(0.0) / connections as f64);
-        missing.sum::<f64>().ceil() as u64
+        let missing = |stream: &Stream| (all - stream.number()).max(0.0) / connections as f64;
+        self.held().map(missing).sum::<f64>().ceil() as u64
+    }
+
+    /// The streams of held connections.
+    fn held(&self) -> impl Iterator<Item = &Stream> {
+        let all = self.streams.iter().zip(&self.held);
+        all.filter(|(_, is_held)| **is_held)
+            .map(|(stream, _)| stream)
     }
 
     fn due(&self, index: usize) -> u64 {
@@ -228,12 +226,6 @@ impl Polling {
     pub(crate) fn total_ns(&self) -> u64 {
         self.total_ns
     }
-}
-
-/// CPU time of the calling thread, in nanoseconds.
-pub(crate) fn thread_cpu_ns() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 /// The pings of one thread: every connection one in each period, spread over it.

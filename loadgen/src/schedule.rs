@@ -45,6 +45,15 @@ struct Stretch {
 }
 
 impl Stretch {
+    /// One rate.
+    fn hold(rate: f64, seconds: f64) -> Stretch {
+        Stretch {
+            from: rate,
+            to: rate,
+            seconds,
+        }
+    }
+
     /// Messages due within the first `seconds` of it.
     fn due_within(self, seconds: f64) -> f64 {
         if self.from == self.to {
@@ -62,10 +71,8 @@ impl Stretch {
         let slope = (self.to - self.from) / self.seconds;
         // The usual solution of the quadratic equation, turned so that nothing cancels out. A ramp
         // down ends where its root does; rounding may leave it a little below 0.
-        let root = (self.from * self.from + 2.0 * slope * count)
-            .max(0.0)
-            .sqrt();
-        2.0 * count / (self.from + root).max(f64::MIN_POSITIVE)
+        let root = (self.from * self.from + 2.0 * slope * count).max(0.0);
+        2.0 * count / (self.from + root.sqrt()).max(f64::MIN_POSITIVE)
     }
 }
 
@@ -79,11 +86,11 @@ pub struct Rates {
 impl Rates {
     /// Reads `50k`, `1k..50k/30s` or `1k/10s,2k/10s`. The error says what would be right.
     pub fn parse(text: &str) -> Result<Rates, String> {
-        let parts: Vec<&str> = text.split(',').collect();
-        let stretches = parts
-            .iter()
-            .map(|part| parse_stretch(part.trim(), parts.len() == 1))
-            .collect::<Result<Vec<_>, _>>()?;
+        let is_alone = !text.contains(',');
+        let parts = text
+            .split(',')
+            .map(|part| parse_stretch(part.trim(), is_alone));
+        let stretches = parts.collect::<Result<Vec<_>, _>>()?;
         if stretches.last().is_some_and(|last| last.to <= 0.0) {
             return Err("the last rate is 0; end with one above 0".to_owned());
         }
@@ -97,11 +104,7 @@ impl Rates {
     pub fn constant(rate: f64) -> Rates {
         Rates {
             text: format!("{rate}"),
-            stretches: vec![Stretch {
-                from: rate,
-                to: rate,
-                seconds: f64::INFINITY,
-            }],
+            stretches: vec![Stretch::hold(rate, f64::INFINITY)],
         }
     }
 
@@ -119,22 +122,29 @@ impl Rates {
     /// The schedule that holds the first rate for `warmup`, then follows the steps, then holds the
     /// last rate.
     pub fn timeline(&self, warmup: Duration) -> Timeline {
-        let hold = |rate: f64, seconds: f64| Stretch {
-            from: rate,
-            to: rate,
-            seconds,
-        };
         let first = self.stretches.first().map_or(0.0, |first| first.from);
         let last = self.stretches.last().map_or(0.0, |last| last.to);
-        let mut stretches = vec![hold(first, warmup.as_secs_f64())];
+        let mut stretches = vec![Stretch::hold(first, warmup.as_secs_f64())];
         stretches.extend(&self.stretches);
-        stretches.push(hold(last, f64::INFINITY));
-        // A rate without an end is the last.
-        let bounded = stretches
-            .iter()
-            .position(|stretch| stretch.seconds.is_infinite());
-        stretches.truncate(bounded.map_or(stretches.len(), |index| index + 1));
-        Timeline::new(&stretches)
+        stretches.push(Stretch::hold(last, f64::INFINITY));
+        let (mut begins_seconds, mut begins_count) = (0.0, 0.0);
+        let mut placed = Vec::new();
+        for stretch in stretches {
+            if stretch.seconds > 0.0 {
+                placed.push(Placed {
+                    stretch,
+                    begins_seconds,
+                    begins_count,
+                });
+            }
+            // A rate without an end is the last.
+            if stretch.seconds.is_infinite() {
+                break;
+            }
+            begins_seconds += stretch.seconds;
+            begins_count += stretch.due_within(stretch.seconds);
+        }
+        Timeline { placed }
     }
 }
 
@@ -165,15 +175,13 @@ fn parse_stretch(text: &str, may_lack_an_end: bool) -> Result<Stretch, String> {
 /// Reads messages per second: `500`, `1.5k`, `2M`.
 pub(crate) fn parse_rate(text: &str) -> Result<f64, String> {
     let text = text.trim();
-    let (number, factor) = match text.strip_suffix(['k', 'K', 'M', 'm']) {
-        Some(number) if text.ends_with(['k', 'K']) => (number, 1e3),
-        Some(number) => (number, 1e6),
-        None => (text, 1.0),
+    let (number, factor) = match text.chars().last() {
+        Some('k' | 'K') => (&text[..text.len() - 1], 1e3),
+        Some('m' | 'M') => (&text[..text.len() - 1], 1e6),
+        _ => (text, 1.0),
     };
-    number
-        .parse::<f64>()
-        .map(|number| number * factor)
-        .ok()
+    let rate = number.parse::<f64>().map(|number| number * factor);
+    rate.ok()
         .filter(|rate| (0.0..=RATE_MAX).contains(rate))
         .ok_or_else(|| {
             format!("{text:?} is no rate; write messages per second such as 500, 50k or 1.5M")
@@ -196,21 +204,6 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    fn new(stretches: &[Stretch]) -> Timeline {
-        let (mut begins_seconds, mut begins_count) = (0.0, 0.0);
-        let mut placed = Vec::new();
-        for &stretch in stretches.iter().filter(|stretch| stretch.seconds > 0.0) {
-            placed.push(Placed {
-                stretch,
-                begins_seconds,
-                begins_count,
-            });
-            begins_seconds += stretch.seconds;
-            begins_count += stretch.due_within(stretch.seconds);
-        }
-        Timeline { placed }
-    }
-
     /// Messages due within the first `nanoseconds`.
     pub fn due_by(&self, nanoseconds: u64) -> f64 {
         let seconds = nanoseconds as f64 / 1e9;

@@ -1,14 +1,14 @@
 //! The picture, as lines for a terminal.
 
-use std::fmt::Write as _;
+use std::iter;
 use std::time::Instant;
 
-use ratatui::buffer::Buffer;
+use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Stylize as _};
 use ratatui::symbols::Marker;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Axis, Chart, Dataset, GraphType, LineGauge, Sparkline, Widget};
+use ratatui::widgets::{Axis, Chart, Dataset, GraphType, LineGauge, Paragraph, Sparkline, Widget};
 
 use super::CONNECTING;
 use super::seen::Seen;
@@ -52,16 +52,18 @@ pub(super) fn picture(
     };
     let area = Rect::new(0, 0, width, height);
     let mut buffer = Buffer::empty(area);
-    let row = |number: u16| Rect::new(0, number, width, 1).intersection(area);
-    stage(seen, now).render(row(1), &mut buffer);
-    let figures = [
-        Line::from(rates(seen, rate)),
+    let row = |number, rows| Rect::new(0, number, width, rows).intersection(area);
+    stage(seen, now).render(row(1, 1), &mut buffer);
+    let before = seen.before();
+    let rate = rate.map_or_else(|| "-".to_owned(), |rate| grouped(rate.round() as u64));
+    let figures = vec![
+        Line::from(format!("rate       {}", seen.of_offered(&rate))),
         latencies(seen),
         Line::from(format!(
             "send lag   max {}   backlog {}   in flight {}",
             time(seen.send_lag_ns as f64),
-            grouped(seen.backlog),
-            grouped(seen.in_flight)
+            grouped(before.backlog),
+            grouped(before.in_flight)
         )),
         Line::from(format!("CPU        {}", seen.cpus())),
         Line::from(format!(
@@ -70,40 +72,29 @@ pub(super) fn picture(
             grouped(errors)
         )),
     ];
-    for (number, line) in (2..).zip(figures) {
-        line.render(row(number), &mut buffer);
-    }
-    Line::from("q stops")
-        .right_aligned()
-        .dim()
-        .render(row(6), &mut buffer);
+    Paragraph::new(figures).render(row(2, 5), &mut buffer);
+    let stops = Line::from("q stops").right_aligned().dim();
+    stops.render(row(6, 1), &mut buffer);
     let course = Rect::new(COURSE_COLUMN, 2, width.saturating_sub(COURSE_COLUMN), 1);
-    let first = seen.rates.len().saturating_sub(usize::from(course.width));
+    let rates = seen.rates();
+    let first = rates.len().saturating_sub(usize::from(course.width));
     Sparkline::default()
-        .data(&seen.rates[first..])
+        .data(&rates[first..])
         .fg(Color::Cyan)
         .render(course.intersection(area), &mut buffer);
-    chart(
-        seen,
-        Rect::new(0, CHART_TOP, width, CHART_ROWS).intersection(area),
-        &mut buffer,
-    );
+    chart(seen, row(CHART_TOP, CHART_ROWS), &mut buffer);
     buffer
 }
 
 fn stage(seen: &Seen, now: Instant) -> LineGauge<'static> {
     let (share, left) = seen.progress(now);
-    let label = match left {
-        _ if seen.stage == CONNECTING => format!("{:<10} {}", seen.stage, seen.connecting),
-        Some(left) => format!(
-            "{:<10} {:.0} %, {left:.1} s left",
-            seen.stage,
-            100.0 * share
-        ),
-        None => format!("{:<10}", seen.stage),
+    let says = match left {
+        _ if seen.stage == CONNECTING => seen.message.clone(),
+        Some(left) => format!("{:.0} %, {left:.1} s left", 100.0 * share),
+        None => String::new(),
     };
     LineGauge::default()
-        .label(format!("{label:<32}"))
+        .label(format!("{:<32}", format!("{:<10} {says}", seen.stage)))
         .ratio(share)
         .filled_symbol("━")
         .unfilled_symbol("─")
@@ -111,70 +102,44 @@ fn stage(seen: &Seen, now: Instant) -> LineGauge<'static> {
         .unfilled_style(Color::DarkGray)
 }
 
-fn rates(seen: &Seen, rate: Option<f64>) -> String {
-    let rate = rate.map_or_else(|| "-".to_owned(), |rate| grouped(rate.round() as u64));
-    let mut text = format!("rate       {rate}/s");
-    if let Some(offered) = seen.offered {
-        let _ = write!(text, " of {}/s", grouped(offered.round() as u64));
-    }
-    text
-}
-
 fn latencies(seen: &Seen) -> Line<'static> {
-    let mut spans = vec![Span::from("latency    ")];
-    if let Some((_, values)) = seen.latencies.last() {
-        spans.extend(
-            LATENCIES.iter().zip(values).map(|((name, color), value)| {
-                format!("{name} {}   ", time(*value as f64)).fg(*color)
-            }),
-        );
-    }
-    Line::from(spans)
+    let values = seen.latencies.last().map(|(_, values)| *values);
+    let shown = LATENCIES.iter().zip(values.into_iter().flatten());
+    let shown = shown.map(|((name, color), value)| {
+        Span::from(format!("{name} {}   ", time(value as f64))).fg(*color)
+    });
+    iter::once(Span::from("latency    ")).chain(shown).collect()
 }
 
 /// The latencies' course, on a scale by decades.
 fn chart(seen: &Seen, area: Rect, buffer: &mut Buffer) {
-    let Some((until, _)) = seen.latencies.last() else {
+    let courses: [Vec<(f64, f64)>; 4] = std::array::from_fn(|which| {
+        let points = seen.latencies.iter();
+        let point = |(at, values): &(f64, [u64; 4])| (*at, (values[which].max(1) as f64).log10());
+        points.map(point).collect()
+    });
+    let [Some((start, _)), Some((until, _))] = [courses[0].first(), courses[0].last()] else {
         return;
     };
-    let lines: [Vec<(f64, f64)>; 4] = std::array::from_fn(|which| {
-        let points = seen.latencies.iter();
-        points
-            .map(|(at, values)| (*at, (values[which].max(1) as f64).log10()))
-            .collect()
-    });
-    let lowest = lines[0]
-        .iter()
-        .map(|it| it.1)
-        .fold(f64::MAX, f64::min)
-        .floor();
-    let highest = lines[3].iter().map(|it| it.1).fold(0.0, f64::max).ceil();
-    let highest = highest.max(lowest + 1.0);
-    let decades = (lowest as i32)..=(highest as i32);
-    let start = seen.latencies[0].0;
+    let values = |which: usize| courses[which].iter().map(|(_, value)| *value);
+    let lowest = values(0).fold(f64::MAX, f64::min).floor();
+    let highest = values(3).fold(lowest + 1.0, f64::max).ceil();
+    let axis = |bounds, labels: Vec<String>| {
+        let axis = Axis::default().bounds(bounds).labels(labels);
+        axis.fg(Color::DarkGray)
+    };
     // From the highest to the lowest, so that the median is not painted over.
-    let curves = lines.iter().zip(LATENCIES).rev().map(|(line, (_, color))| {
-        Dataset::default()
-            .data(line)
-            .marker(Marker::Braille)
-            .graph_type(GraphType::Line)
-            .fg(color)
+    let courses = courses.iter().zip(LATENCIES).rev();
+    let curves = courses.map(|(points, (_, color))| {
+        let curve = Dataset::default().data(points).marker(Marker::Braille);
+        curve.graph_type(GraphType::Line).fg(color)
     });
-    let seconds = |seconds: f64| format!("{seconds:.0} s");
+    let seconds = [start, until].map(|seconds| format!("{seconds:.0} s"));
+    let decades = (lowest as i32)..=(highest as i32);
     Chart::new(curves.collect())
         .legend_position(None)
-        .x_axis(
-            Axis::default()
-                .bounds([start, until.max(start + 1e-3)])
-                .labels([seconds(start), seconds(*until)])
-                .fg(Color::DarkGray),
-        )
-        .y_axis(
-            Axis::default()
-                .bounds([lowest, highest])
-                .labels(decades.map(decade))
-                .fg(Color::DarkGray),
-        )
+        .x_axis(axis([*start, until.max(start + 1e-3)], seconds.into()))
+        .y_axis(axis([lowest, highest], decades.map(decade).collect()))
         .render(area, buffer);
 }
 
@@ -186,37 +151,33 @@ fn decade(power: i32) -> String {
 
 /// A row each, with escape sequences for its colors unless it is to have none.
 pub(super) fn lines(buffer: &Buffer, has_colors: bool) -> Vec<String> {
-    let width = usize::from(buffer.area.width.max(1));
-    let rows = buffer.content.chunks(width);
+    let rows = buffer.content.chunks(buffer.area.width.max(1).into());
     rows.map(|cells| {
         let blank = cells.iter().rev().take_while(|cell| cell.symbol() == " ");
         let cells = &cells[..cells.len() - blank.count()];
-        let (mut line, mut present) = (String::new(), Color::Reset);
-        for cell in cells {
-            if has_colors && cell.fg != present {
-                present = cell.fg;
-                let _ = write!(line, "\x1b[{}m", code(present));
+        let runs = cells.chunk_by(|one, next| one.fg == next.fg);
+        runs.map(|run| {
+            let text: String = run.iter().map(Cell::symbol).collect();
+            match code(run[0].fg).filter(|_| has_colors) {
+                Some(code) => format!("\x1b[{code}m{text}\x1b[0m"),
+                None => text,
             }
-            line += cell.symbol();
-        }
-        if present != Color::Reset {
-            line += "\x1b[0m";
-        }
-        line
+        })
+        .collect()
     })
     .collect()
 }
 
 /// The parameter of SGR (ECMA-48, 8.3.117) that selects a color of those above.
-fn code(color: Color) -> u8 {
+fn code(color: Color) -> Option<u8> {
     match color {
-        Color::Red => 31,
-        Color::Green => 32,
-        Color::Yellow => 33,
-        Color::Magenta => 35,
-        Color::Cyan => 36,
-        Color::DarkGray => 90,
-        _ => 39,
+        Color::Red => Some(31),
+        Color::Green => Some(32),
+        Color::Yellow => Some(33),
+        Color::Magenta => Some(35),
+        Color::Cyan => Some(36),
+        Color::DarkGray => Some(90),
+        _ => None,
     }
 }
 
@@ -224,29 +185,29 @@ fn code(color: Color) -> u8 {
 mod tests {
     use super::*;
     use crate::echo::tally::latency_histogram;
-    use crate::live::Picture;
+    use crate::live::MEASURING;
+    use crate::result::figures::Slice;
 
     fn seen() -> Seen {
-        let mut seen = Seen::new();
+        let mut seen = Seen::default();
         let mut latency = latency_histogram();
-        for slice in 1..=10u64 {
-            seen.add(
-                &Picture {
-                    share: slice as f64 / 20.0,
-                    seconds: 1.0,
-                    completed: 1000 * slice,
-                    offered: Some(20_000.0),
-                    generator_cpu_ns: 420_000_000,
-                    server_cpu_ns: Some(970_000_000),
-                    latency: &latency,
-                    backlog: 7,
-                    in_flight: 64,
-                },
-                21_000,
-                true,
-            );
+        let mut slices = Vec::new();
+        for number in 1..=10u64 {
+            slices.push(Slice {
+                until_seconds: number as f64,
+                seconds: 1.0,
+                completed: 1000 * number,
+                offered: Some(20_000.0),
+                generator_cpu_ns: 420_000_000,
+                server_cpu_ns: Some(970_000_000),
+                backlog: 7,
+                in_flight: 64,
+                ..Slice::default()
+            });
+            seen.stage(MEASURING, number as f64 / 20.0);
+            seen.add(&slices, &latency, 21_000);
             latency.reset();
-            latency.saturating_record_n(90_000 * slice, 1000);
+            latency.saturating_record_n(90_000 * number, 1000);
             latency.saturating_record(30_000_000);
         }
         seen

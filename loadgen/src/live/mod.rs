@@ -10,31 +10,37 @@
 //! a lock that a load thread takes.
 
 mod draw;
-mod progress;
 mod prometheus;
 mod screen;
 mod seen;
 
 use std::cell::Cell;
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use hdrhistogram::Histogram;
+use indicatif::{ProgressBar, ProgressStyle};
 
-use self::progress::{Progress, TICK};
 use self::screen::Screen;
 use self::seen::Seen;
-use crate::control::Control;
+use crate::control::{Control, Line};
 use crate::output::tell;
 use crate::quantity::grouped;
+use crate::result::figures::Slice;
 
 pub(crate) use self::screen::restore;
 
 /// Time between two lines where there is no terminal. Shorter runs say nothing.
 const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// How often to look how far it is. Each look costs the main thread a few microseconds.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Steps of a bar.
+const STEPS: u64 = 1000;
 
 /// How a load can be watched.
 #[derive(Args, Clone, Debug, Default)]
@@ -49,25 +55,6 @@ pub struct LiveOptions {
     pub prometheus: Option<SocketAddr>,
 }
 
-/// What a slice of the window came to.
-pub(crate) struct Picture<'a> {
-    /// Of the window that is over, 0 to 1.
-    pub(crate) share: f64,
-    /// The slice's length.
-    pub(crate) seconds: f64,
-    /// Messages, or sessions, completed in it.
-    pub(crate) completed: u64,
-    /// What the schedule asked for in it; `None` without a schedule.
-    pub(crate) offered: Option<f64>,
-    pub(crate) generator_cpu_ns: u64,
-    /// `None` if nobody looks at the server.
-    pub(crate) server_cpu_ns: Option<u64>,
-    /// In nanoseconds. This and what follows is of the slice before: the load threads tell of a slice after its end.
-    pub(crate) latency: &'a Histogram<u64>,
-    pub(crate) backlog: u64,
-    pub(crate) in_flight: u64,
-}
-
 /// What was told, and where the load threads count.
 struct Shared {
     seen: Mutex<Seen>,
@@ -80,21 +67,16 @@ impl Shared {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Messages, or sessions, completed since the load began.
-    fn completed(&self) -> Option<u64> {
+    /// What all load threads have counted since the load began.
+    fn total(&self, counter: fn(&Line) -> &AtomicU64) -> Option<u64> {
         let control = self.control.as_ref()?;
-        Some(control.total(|line| &line.messages))
+        Some(control.total(counter))
     }
 
     /// Wrong replies since the load began, and what failed besides without ending it.
     fn failures(&self) -> [u64; 2] {
-        let control = self.control.as_ref();
-        control.map_or([0; 2], |control| {
-            [
-                control.total(|line| &line.wrong),
-                control.total(|line| &line.errors),
-            ]
-        })
+        let counters: [fn(&Line) -> &AtomicU64; 2] = [|line| &line.wrong, |line| &line.errors];
+        counters.map(|counter| self.total(counter).unwrap_or_default())
     }
 }
 
@@ -102,7 +84,8 @@ impl Shared {
 pub(crate) struct Live {
     shared: Arc<Shared>,
     screen: Option<Screen>,
-    progress: Progress,
+    /// Hidden unless it is what is shown.
+    bar: ProgressBar,
     is_scraped: bool,
     says_lines: bool,
     last_line: Cell<Instant>,
@@ -120,7 +103,7 @@ impl Live {
         control: Option<&Arc<Control>>,
     ) -> anyhow::Result<Live> {
         let shared = Arc::new(Shared {
-            seen: Mutex::new(Seen::new()),
+            seen: Mutex::default(),
             control: control.cloned(),
         });
         if let Some(address) = options.prometheus {
@@ -128,19 +111,26 @@ impl Live {
         }
         let wants_picture = !quiet && !options.no_tui && control.is_some();
         let screen = wants_picture.then(|| Screen::open(&shared)).flatten();
-        let progress = Progress::new(quiet || screen.is_some());
+        let bar = if quiet || screen.is_some() {
+            ProgressBar::hidden()
+        } else {
+            // Hides itself where standard error is no terminal.
+            ProgressBar::new(STEPS)
+        };
+        let style = ProgressStyle::with_template("{prefix:<10} [{bar:40}] {msg}")?;
+        bar.set_style(style.progress_chars("=> "));
         Ok(Live {
-            says_lines: !quiet && screen.is_none() && !progress.is_shown(),
+            says_lines: !quiet && screen.is_none() && bar.is_hidden(),
             is_scraped: options.prometheus.is_some(),
             shared,
             screen,
-            progress,
+            bar,
             last_line: Cell::new(Instant::now()),
         })
     }
 
     fn is_watched(&self) -> bool {
-        self.screen.is_some() || self.progress.is_shown() || self.is_scraped
+        self.screen.is_some() || !self.bar.is_hidden() || self.is_scraped
     }
 
     /// How often to tell how far it is, if anybody looks.
@@ -150,55 +140,59 @@ impl Live {
 
     /// Connections are being made.
     pub(crate) fn connecting(&self, connected: usize, of: usize) {
-        let share = connected as f64 / of.max(1) as f64;
-        let control = self.shared.control.as_ref();
-        let message = control.map_or_else(
-            || {
-                format!(
-                    "{} of {} connections",
-                    grouped(connected as u64),
-                    grouped(of as u64)
-                )
-            },
-            |control| control.standing.sentence(),
-        );
-        let mut seen = self.shared.seen();
-        seen.stage(CONNECTING, share);
-        seen.connected = connected;
-        seen.connecting.clone_from(&message);
-        self.progress.show(CONNECTING, share, message);
+        let message = match &self.shared.control {
+            Some(control) => control.standing.sentence(),
+            None => {
+                let [connected, of] = [connected, of].map(|count| grouped(count as u64));
+                format!("{connected} of {of} connections")
+            }
+        };
+        self.shared.seen().connected = connected;
+        self.show(CONNECTING, connected as f64 / of.max(1) as f64, message);
     }
 
     /// `share` of a stage, 0 to 1, is over.
     pub(crate) fn stage(&self, stage: &'static str, share: f64) {
-        self.shared.seen().stage(stage, share);
-        self.progress.show(stage, share, String::new());
+        self.show(stage, share, String::new());
     }
 
-    /// A slice of the window is over.
-    pub(crate) fn slice(&self, picture: &Picture<'_>) {
+    /// The last of `slices` is over, and with it `share` of the window. `latency`, in nanoseconds, is of the slice
+    /// before: the load threads tell of one after its end.
+    pub(crate) fn slice(&self, share: f64, slices: &[Slice], latency: &Histogram<u64>) {
         let is_due = self.says_lines && self.last_line.get().elapsed() >= LINE_EVERY;
         if !self.is_watched() && !is_due {
             return;
         }
-        let control = self.shared.control.as_ref();
-        let lags = control.iter().flat_map(|control| control.measured());
+        let control = self.shared.control.iter();
+        let lags = control.flat_map(|control| control.measured());
         let lag = lags.map(|line| line.send_lag_ns.swap(0, Ordering::Relaxed));
-        let mut seen = self.shared.seen();
-        seen.add(picture, lag.max().unwrap_or(0), self.is_scraped);
-        let message = seen.in_a_line(self.shared.failures());
+        let message = {
+            let mut seen = self.shared.seen();
+            seen.add(slices, latency, lag.max().unwrap_or(0));
+            seen.in_a_line(self.shared.failures())
+        };
         if is_due {
             self.last_line.set(Instant::now());
-            let percent = 100.0 * picture.share;
+            let percent = 100.0 * share;
             tell(format_args!("ringload: {percent:.0} % measured, {message}"));
         }
-        self.progress.show(MEASURING, picture.share, message);
+        self.show(MEASURING, share, message);
+    }
+
+    fn show(&self, stage: &'static str, share: f64, message: String) {
+        let mut seen = self.shared.seen();
+        seen.stage(stage, share);
+        seen.message.clone_from(&message);
+        drop(seen);
+        self.bar.set_prefix(stage);
+        self.bar.set_message(message);
+        self.bar.set_position((share * STEPS as f64) as u64);
     }
 
     /// Leaves the terminal as it was.
     pub(crate) fn finish(&mut self) {
         self.screen = None;
-        self.progress.finish();
+        self.bar.finish_and_clear();
     }
 }
 

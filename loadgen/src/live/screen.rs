@@ -5,8 +5,7 @@
 //! the terminal's own, so it interrupts as without a picture.
 
 use std::collections::VecDeque;
-use std::fmt::Write as _;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
@@ -49,11 +48,8 @@ impl Screen {
     pub(super) fn open(shared: &Arc<Shared>) -> Option<Screen> {
         let stderr = io::stderr();
         let is_able = std::env::var("TERM").is_ok_and(|name| !name.is_empty() && name != "dumb");
-        if !stderr.is_terminal() || !is_able {
-            return None;
-        }
-        // Who sets a terminal in the background is stopped.
-        if tcgetpgrp(&stderr).ok()? != getpgrp() {
+        // What is no terminal has no group. Who sets a terminal in the background is stopped.
+        if !is_able || tcgetpgrp(&stderr).ok()? != getpgrp() {
             return None;
         }
         let (columns, rows) = size()?;
@@ -69,30 +65,22 @@ impl Screen {
         modes.special_codes[SpecialCodeIndex::VSUSP] = 0;
         modes.special_codes[SpecialCodeIndex::VQUIT] = 0;
         let leave = Arc::new(Bell::new().ok()?);
-        *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
         let artist = Artist {
             shared: Arc::clone(shared),
             leave: Arc::clone(&leave),
             counts: VecDeque::new(),
             has_colors: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         };
-        let thread = tcsetattr(&stderr, OptionalActions::Now, &modes)
-            .map_err(io::Error::from)
-            .and_then(|()| {
-                Builder::new()
-                    .name("live".to_owned())
-                    .spawn(|| artist.work())
-            });
-        match thread {
-            Ok(thread) => Some(Screen {
-                leave,
-                thread: Some(thread),
-            }),
-            Err(_) => {
-                restore();
-                None
-            }
-        }
+        *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
+        // From here on it is dropped, and the terminal restored, if something fails.
+        let mut screen = Screen {
+            leave,
+            thread: None,
+        };
+        tcsetattr(&stderr, OptionalActions::Now, &modes).ok()?;
+        let thread = Builder::new().name("live".to_owned());
+        screen.thread = Some(thread.spawn(|| artist.work()).ok()?);
+        Some(screen)
     }
 }
 
@@ -139,17 +127,12 @@ impl Artist {
         let stderr = io::stderr();
         let mut has_keys = true;
         while self.draw().is_ok() {
-            let keys = if has_keys {
-                PollFlags::IN
-            } else {
-                PollFlags::empty()
-            };
             let mut fds = [
                 PollFd::new(&self.leave, PollFlags::IN),
-                PollFd::new(&stderr, keys),
+                PollFd::new(&stderr, PollFlags::IN),
             ];
             // A wait that a signal ends draws once more.
-            let _ = poll(&mut fds, Some(&PERIOD));
+            let _ = poll(&mut fds[..1 + usize::from(has_keys)], Some(&PERIOD));
             let [left, pressed] = fds.map(|fd| !fd.revents().is_empty());
             if left {
                 return;
@@ -176,19 +159,9 @@ impl Artist {
         let rate = self.rate(now);
         let buffer = draw::picture(&seen, rate, self.shared.failures(), now, size);
         let lines = draw::lines(&buffer, self.has_colors);
-        let mut text = "\x1b[?25l\r".to_owned();
         // In a terminal that has become too small for anything there is one empty line.
-        let lines = if lines.is_empty() {
-            vec![String::new()]
-        } else {
-            lines
-        };
-        for line in &lines {
-            text += line;
-            text += "\x1b[K\r\n";
-        }
-        // Writing to a string does not fail.
-        let _ = write!(text, "\x1b[J\x1b[{}A", lines.len());
+        let (rows, count) = (lines.join("\x1b[K\r\n"), lines.len().max(1));
+        let text = format!("\x1b[?25l\r{rows}\x1b[K\r\n\x1b[J\x1b[{count}A");
         let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
         if before.is_none() {
             return Err(io::ErrorKind::BrokenPipe.into());
@@ -198,7 +171,7 @@ impl Artist {
 
     /// What was completed per second in the last one, once there are two looks at it.
     fn rate(&mut self, now: Instant) -> Option<f64> {
-        let count = self.shared.completed()?;
+        let count = self.shared.total(|line| &line.messages)?;
         self.counts.push_back((now, count));
         while self.counts.len() > 2 && now - self.counts[1].0 >= NOW {
             self.counts.pop_front();
@@ -212,7 +185,6 @@ impl Artist {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::live::Seen;
     use std::io::Read as _;
 
     /// Names the process that panics, which is this test once more, on a terminal.
@@ -223,7 +195,7 @@ mod tests {
         if std::env::var_os(PANICS).is_some() {
             crate::end_on_panic();
             let _screen = Screen::open(&Arc::new(Shared {
-                seen: Mutex::new(Seen::new()),
+                seen: Mutex::default(),
                 control: None,
             }))
             .expect("this is a terminal");

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use procfs::process::Process;
+use procfs::process::{MountInfo, Process};
 
 /// A control group, version 2 or 1 (of the controller cpuacct), by its directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,16 +50,20 @@ impl Cgroup {
 
     /// The one that all of `pids` are in and that no other process is in, nor in one below it.
     pub fn of(pids: &[i32]) -> Option<Cgroup> {
-        let mut mounts = mounts();
+        let mut mounts = Process::myself().and_then(|own| own.mountinfo()).ok()?.0;
+        mounts.retain(|mount| match mount.fs_type.as_str() {
+            "cgroup2" => true,
+            "cgroup" => mount.super_options.contains_key("cpuacct"),
+            _ => false,
+        });
         // Version 2 first, where both are mounted.
-        mounts.sort_by_key(|mount| !mount.is_unified);
+        mounts.sort_by_key(|mount| mount.fs_type != "cgroup2");
         mounts.iter().find_map(|mount| {
-            let directories = pids.iter().map(|pid| mount.directory_of(*pid));
+            let directories = pids.iter().map(|pid| directory_of(*pid, mount));
             let directories = directories.collect::<Option<BTreeSet<PathBuf>>>()?;
             let [directory] = Vec::from_iter(directories).try_into().ok()?;
-            Cgroup::at(&directory)
-                .ok()
-                .filter(|group| group.is_of(pids))
+            let group = Cgroup::at(&directory).ok()?;
+            group.is_of(pids).then_some(group)
         })
     }
 
@@ -72,11 +76,10 @@ impl Cgroup {
     /// Its processes, and those of the groups below it. One that this process cannot name is 0.
     pub fn members(&self) -> io::Result<BTreeSet<i32>> {
         let text = fs::read_to_string(self.0.join("cgroup.procs"))?;
-        let parse = |line: &str| line.parse().map_err(io::Error::other);
-        let mut members = text
+        let pids = text
             .lines()
-            .map(parse)
-            .collect::<io::Result<BTreeSet<i32>>>()?;
+            .map(|line| line.parse().map_err(io::Error::other));
+        let mut members = pids.collect::<io::Result<BTreeSet<i32>>>()?;
         for entry in fs::read_dir(&self.0)? {
             let entry = entry?;
             if entry.file_type()?.is_dir() {
@@ -89,79 +92,41 @@ impl Cgroup {
     /// Reads its account.
     pub fn time(&self) -> io::Result<GroupTime> {
         let read = |file: &str| fs::read_to_string(self.0.join(file));
-        let wrong = || io::Error::from(io::ErrorKind::InvalidData);
-        if let Ok(text) = read("cpu.stat")
-            && let Some(cpu_us) = field(&text, "usage_usec")
-        {
-            let ns = |name| Some(field(&text, name)? * 1000);
-            return Ok(GroupTime {
-                cpu_ns: cpu_us * 1000,
-                user_ns: ns("user_usec").ok_or_else(wrong)?,
-                system_ns: ns("system_usec").ok_or_else(wrong)?,
-            });
-        }
-        let number = |file: &str| read(file)?.trim().parse().map_err(|_| wrong());
-        Ok(GroupTime {
-            cpu_ns: number("cpuacct.usage")?,
-            user_ns: number("cpuacct.usage_user")?,
-            system_ns: number("cpuacct.usage_sys")?,
-        })
-    }
-}
-
-/// Where a hierarchy of control groups is mounted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Mount {
-    directory: PathBuf,
-    /// The group that is at `directory`.
-    root: PathBuf,
-    /// Version 2.
-    is_unified: bool,
-}
-
-/// Those that tell CPU time.
-fn mounts() -> Vec<Mount> {
-    let Ok(all) = Process::myself().and_then(|own| own.mountinfo()) else {
-        return Vec::new();
-    };
-    let telling = all
-        .into_iter()
-        .filter(|mount| match mount.fs_type.as_str() {
-            "cgroup2" => true,
-            "cgroup" => mount.super_options.contains_key("cpuacct"),
-            _ => false,
-        });
-    telling
-        .map(|mount| Mount {
-            is_unified: mount.fs_type == "cgroup2",
-            directory: mount.mount_point,
-            root: mount.root.into(),
-        })
-        .collect()
-}
-
-impl Mount {
-    /// The directory of the group that process `pid` is in.
-    fn directory_of(&self, pid: i32) -> Option<PathBuf> {
-        let groups = Process::new(pid)
-            .and_then(|process| process.cgroups())
-            .ok()?;
-        let is_here = |controllers: &[String]| match self.is_unified {
-            true => controllers.iter().all(String::is_empty),
-            false => controllers.iter().any(|name| name == "cpuacct"),
+        let unified = read("cpu.stat").ok();
+        let unified = unified.filter(|text| field(text, "usage_usec").is_some());
+        let account = |of_unified: &str, of_cpuacct: &str| {
+            let ns = match &unified {
+                Some(text) => field(text, of_unified).map(|microseconds| microseconds * 1000),
+                None => read(of_cpuacct)?.trim().parse().ok(),
+            };
+            ns.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
         };
-        let mut groups = groups.into_iter();
-        let group = groups.find(|group| is_here(&group.controllers))?;
-        self.directory_at(Path::new(&group.pathname))
+        Ok(GroupTime {
+            cpu_ns: account("usage_usec", "cpuacct.usage")?,
+            user_ns: account("user_usec", "cpuacct.usage_user")?,
+            system_ns: account("system_usec", "cpuacct.usage_sys")?,
+        })
     }
+}
 
-    /// The directory of the group at `path`; `None` if it is not below what is mounted.
-    fn directory_at(&self, path: &Path) -> Option<PathBuf> {
-        let below = path.strip_prefix(&self.root).ok()?;
-        // A group outside of this process's namespace is told as `/../other`.
-        let is_inside = below.components().all(|part| part != Component::ParentDir);
-        is_inside.then(|| self.directory.join(below))
-    }
+/// The directory of the group that process `pid` is in, of the hierarchy that is mounted there.
+fn directory_of(pid: i32, mount: &MountInfo) -> Option<PathBuf> {
+    let is_here = |controllers: &[String]| match mount.fs_type.as_str() {
+        "cgroup2" => controllers.iter().all(String::is_empty),
+        _ => controllers.iter().any(|name| name == "cpuacct"),
+    };
+    let mut groups = Process::new(pid).ok()?.cgroups().ok()?.into_iter();
+    let group = groups.find(|group| is_here(&group.controllers))?;
+    directory_at(&group.pathname, &mount.root, &mount.mount_point)
+}
+
+/// The directory of the group at `path` where the one at `root` is mounted at `directory`; `None` if it is not
+/// below that.
+fn directory_at(path: &str, root: &str, directory: &Path) -> Option<PathBuf> {
+    let below = Path::new(path).strip_prefix(root).ok()?;
+    // A group outside of this process's namespace is told as `/../other`.
+    let is_inside = below.components().all(|part| part != Component::ParentDir);
+    is_inside.then(|| directory.join(below))
 }
 
 /// The value of a line `name 123`.
@@ -236,12 +201,7 @@ mod tests {
     #[test]
     fn a_groups_directory_is_found_below_what_is_mounted() {
         let directory = |root: &str, path: &str| {
-            let mount = Mount {
-                directory: "/sys/fs/cgroup".into(),
-                root: root.into(),
-                is_unified: true,
-            };
-            let directory = mount.directory_at(Path::new(path))?;
+            let directory = directory_at(path, root, Path::new("/sys/fs/cgroup"))?;
             Some(directory.to_str().unwrap().trim_end_matches('/').to_owned())
         };
         let found = |text: &str| Some(text.to_owned());

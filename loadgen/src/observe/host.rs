@@ -96,6 +96,7 @@ impl Cpu {
     fn read() -> Cpu {
         let info = read("/proc/cpuinfo").unwrap_or_default();
         let allowed = allowed_cpus().unwrap_or_default();
+        let flags = field(&info, "flags").unwrap_or_default();
         let first = allowed.first().copied().unwrap_or_default();
         let of_cpus = |file: &str| read(format!("/sys/devices/system/cpu/{file}"));
         Cpu {
@@ -103,8 +104,7 @@ impl Cpu {
             architecture: std::env::consts::ARCH.to_owned(),
             allowed,
             online: of_cpus("online").unwrap_or_default(),
-            hypervisor: field(&info, "flags")
-                .is_some_and(|flags| flags.split_whitespace().any(|flag| flag == "hypervisor")),
+            hypervisor: flags.split_whitespace().any(|flag| flag == "hypervisor"),
             governor: of_cpus(&format!("cpu{first}/cpufreq/scaling_governor")),
             turbo_disabled: of_cpus("intel_pstate/no_turbo"),
             smt_active: of_cpus("smt/active"),
@@ -116,10 +116,8 @@ impl Cpu {
 }
 
 fn mitigations() -> BTreeMap<String, String> {
-    let Ok(entries) = fs::read_dir("/sys/devices/system/cpu/vulnerabilities") else {
-        return BTreeMap::new();
-    };
-    let named = entries.flatten().filter_map(|entry| {
+    let entries = fs::read_dir("/sys/devices/system/cpu/vulnerabilities");
+    let named = entries.into_iter().flatten().flatten().filter_map(|entry| {
         let name = entry.file_name().into_string().ok()?;
         Some((name, read(entry.path())?))
     });
@@ -128,24 +126,19 @@ fn mitigations() -> BTreeMap<String, String> {
 
 fn memory() -> BTreeMap<String, String> {
     let info = read("/proc/meminfo").unwrap_or_default();
-    let mut memory: BTreeMap<String, String> = ["MemTotal", "MemAvailable"]
-        .into_iter()
-        .filter_map(|name| Some((name.to_owned(), field(&info, name)?.to_owned())))
-        .collect();
-    if let Some(pages) = read("/sys/kernel/mm/transparent_hugepage/enabled") {
-        memory.insert("transparent_hugepage".to_owned(), pages);
-    }
-    memory
+    let told = ["MemTotal", "MemAvailable"].map(|name| (name, field(&info, name)));
+    let pages = read("/sys/kernel/mm/transparent_hugepage/enabled");
+    let all = told.into_iter().chain([("transparent_hugepage", pages)]);
+    all.filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect()
 }
 
 fn sysctls() -> BTreeMap<String, String> {
-    SYSCTLS
-        .iter()
-        .filter_map(|name| {
-            let value = read(format!("/proc/sys/{name}"))?;
-            Some((name.replace('/', "."), value.replace('\t', " ")))
-        })
-        .collect()
+    let value = |name: &&str| {
+        let value = read(format!("/proc/sys/{name}"))?;
+        Some((name.replace('/', "."), value.replace('\t', " ")))
+    };
+    SYSCTLS.iter().filter_map(value).collect()
 }
 
 fn read(path: impl AsRef<Path>) -> Option<String> {
@@ -154,18 +147,15 @@ fn read(path: impl AsRef<Path>) -> Option<String> {
 }
 
 /// The value of the first line `name : value`.
-fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    text.lines().find_map(|line| {
-        let (key, value) = line.split_once(':')?;
-        (key.trim() == name).then(|| value.trim())
-    })
+fn field(text: &str, name: &str) -> Option<String> {
+    let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+    let (_, value) = lines.find(|(key, _)| key.trim() == name)?;
+    Some(value.trim().to_owned())
 }
 
 fn cpu_model(info: &str) -> Option<String> {
-    ["model name", "Model", "cpu model", "uarch"]
-        .iter()
-        .find_map(|name| field(info, name))
-        .map(str::to_owned)
+    let names = ["model name", "Model", "cpu model", "uarch"];
+    names.into_iter().find_map(|name| field(info, name))
 }
 
 #[cfg(test)]
@@ -176,7 +166,7 @@ mod tests {
     fn fields_are_found_by_their_whole_name() {
         let info = "processor\t: 0\nmodel\t\t: 167\nmodel name\t: A CPU: fast\nflags\t: a b\n";
         assert_eq!(cpu_model(info).as_deref(), Some("A CPU: fast"));
-        assert_eq!(field(info, "flags"), Some("a b"));
+        assert_eq!(field(info, "flags").as_deref(), Some("a b"));
         assert_eq!(field(info, "nothing"), None);
     }
 }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use procfs::process::{Process, Task};
 
-use super::process::tasks;
+use super::process::{tasks, thread_cpu_ns};
 
 /// Shortest window that is judged: below it a few ticks decide.
 const WINDOW_SECONDS_MIN: f64 = 1.0;
@@ -67,35 +67,31 @@ pub struct CpuTimes(BTreeMap<usize, CpuTime>);
 impl CpuTimes {
     /// Reads them; empty without /proc/stat.
     pub fn read() -> CpuTimes {
-        let tick_ns = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
-        CpuTimes::parse(
-            &fs::read_to_string("/proc/stat").unwrap_or_default(),
-            tick_ns,
-        )
+        let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+        CpuTimes::parse(&text, 1_000_000_000 / procfs::ticks_per_second())
     }
 
     /// Lines `cpuN user nice system idle iowait irq softirq steal ...` in ticks of `tick_ns`.
     fn parse(text: &str, tick_ns: u64) -> CpuTimes {
         let line = |line: &str| {
-            let mut fields = line.strip_prefix("cpu")?.split_ascii_whitespace();
+            // The first line, `cpu`, is the sum of all.
+            let mut fields = line.strip_prefix("cpu")?.split(' ');
             let number: usize = fields.next()?.parse().ok()?;
-            let ticks: Vec<u64> = fields.map_while(|field| field.parse().ok()).collect();
-            let [user, nice, system, _idle, _iowait, irq, softirq, ..] = ticks[..] else {
-                return None;
-            };
+            let ns =
+                fields.map_while(|field| Some(field.parse::<u64>().ok()?.saturating_mul(tick_ns)));
             // Guest times, which come after the eighth, are in the user's already.
-            let own = &ticks[..ticks.len().min(8)];
-            let all = own.iter().copied().fold(0, u64::saturating_add);
-            let ns = |ticks: u64| ticks.saturating_mul(tick_ns);
-            let time = CpuTime {
-                tasks_ns: ns(user.saturating_add(nice).saturating_add(system)),
-                interrupts_ns: ns(irq.saturating_add(softirq)),
-                stolen_ns: ns(own.get(7).copied().unwrap_or_default()),
-                all_ns: ns(all),
-            };
-            // The first line, `cpu`, is the sum: its first field is the number of ticks, and it has
-            // blanks before it.
-            (!line.starts_with("cpu ")).then_some((number, time))
+            let ns: Vec<u64> = ns.take(8).collect();
+            let sum = |all: &[u64]| all.iter().copied().fold(0, u64::saturating_add);
+            // Old kernels do not tell of a hypervisor.
+            (ns.len() >= 7).then(|| {
+                let time = CpuTime {
+                    tasks_ns: sum(&ns[..3]),
+                    interrupts_ns: sum(&ns[5..7]),
+                    stolen_ns: sum(&ns[7..]),
+                    all_ns: sum(&ns),
+                };
+                (number, time)
+            })
         };
         CpuTimes(text.lines().filter_map(line).collect())
     }
@@ -107,11 +103,9 @@ impl CpuTimes {
 
     /// What each CPU did since `earlier`.
     fn since(&self, earlier: &CpuTimes) -> BTreeMap<usize, CpuTime> {
-        let known = self.0.iter().filter_map(|(cpu, time)| {
-            let earlier = earlier.0.get(cpu)?;
-            Some((*cpu, time.since(*earlier)))
-        });
-        known.collect()
+        let since =
+            |(cpu, time): (&usize, &CpuTime)| Some((*cpu, time.since(*earlier.0.get(cpu)?)));
+        self.0.iter().filter_map(since).collect()
     }
 
     /// How busy all CPUs together were since `earlier`, in percent of their time; `None` without a tick.
@@ -154,12 +148,10 @@ impl InterruptTime {
     /// Tries it, in some milliseconds: a thread that sends itself datagrams either has all of the time
     /// in its account, or lacks what the interrupts took.
     pub(crate) fn find() -> InterruptTime {
-        let missing = (0..TRIALS)
-            .filter_map(|_| missing_share())
-            .min_by(f64::total_cmp);
-        match missing {
+        let missing = (0..TRIALS).filter_map(|_| missing_share());
+        // What cannot be tried is taken to be as kernels are by default.
+        match missing.min_by(f64::total_cmp) {
             Some(share) if share >= APART_SHARE => InterruptTime::Apart,
-            // What cannot be tried is taken to be as kernels are by default.
             _ => InterruptTime::InTasks,
         }
     }
@@ -171,28 +163,21 @@ fn missing_share() -> Option<f64> {
     let socket = UdpSocket::bind("127.0.0.1:0").ok()?;
     socket.connect(socket.local_addr().ok()?).ok()?;
     socket.set_read_timeout(Some(TRIAL)).ok()?;
-    let account = || {
+    let waited_ns = || {
         let id = rustix::thread::gettid().as_raw_nonzero().get();
-        tasks(std::process::id().cast_signed())
-            .ok()?
-            .get(&id)
-            .copied()
-    };
-    let cpu = || {
-        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-        time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+        let threads = tasks(std::process::id().cast_signed()).ok()?;
+        threads.get(&id)?.wait_ns
     };
     let mut buffer = [0; 64];
     // Whoever interrupts between two of these readings makes more seem to be missing, never less.
-    let (start, used, waited) = (Instant::now(), cpu(), account()?.wait_ns?);
+    let (start, used, waited) = (Instant::now(), thread_cpu_ns(), waited_ns()?);
     while start.elapsed() < TRIAL {
         socket.send(&[0; 32]).ok()?;
         socket.recv(&mut buffer).ok()?;
     }
-    let waited = account()?.wait_ns?.saturating_sub(waited) as f64 / 1e9;
-    let used = cpu() - used;
-    let elapsed = start.elapsed().as_secs_f64();
-    Some(1.0 - (used + waited) / elapsed)
+    let waited = waited_ns()?.saturating_sub(waited);
+    let used = thread_cpu_ns() - used;
+    Some(1.0 - (used + waited) as f64 / start.elapsed().as_nanos() as f64)
 }
 
 /// What others used.
@@ -241,9 +226,8 @@ pub(crate) fn others(
 
 /// CPUs that any thread of these processes may use; processes that cannot be read add none.
 pub fn allowed_cpus(pids: &[i32]) -> BTreeSet<usize> {
-    let processes = pids.iter().filter_map(|pid| Process::new(*pid).ok());
-    let threads = processes.filter_map(|process| process.tasks().ok());
-    let threads = threads.flatten().flatten();
+    let tasks = |pid: &i32| Process::new(*pid).and_then(|process| process.tasks()).ok();
+    let threads = pids.iter().filter_map(tasks).flatten().flatten();
     threads.flat_map(|thread| cpus_of(&thread)).collect()
 }
 
@@ -254,9 +238,11 @@ pub(crate) fn thread_cpus(id: i32) -> BTreeSet<usize> {
 }
 
 fn cpus_of(thread: &Task) -> BTreeSet<usize> {
-    let status = thread.status();
-    let ranges = status.ok().and_then(|status| status.cpus_allowed_list);
-    let ranges = ranges.unwrap_or_default().into_iter();
+    let ranges = thread
+        .status()
+        .ok()
+        .and_then(|status| status.cpus_allowed_list);
+    let ranges = ranges.into_iter().flatten();
     ranges
         .flat_map(|(first, last)| first as usize..=last as usize)
         .collect()

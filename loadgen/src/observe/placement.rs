@@ -57,22 +57,16 @@ impl Placement {
                 ));
             }
         }
-        let list = |list: Option<&CpuList>| list.map(|list| list.0.clone());
-        Ok(place(
-            &allowed,
-            list(server),
-            list(generator),
-            thread_siblings,
-        ))
+        let [server, generator] = [server, generator].map(|list| Some(list?.0.clone()));
+        Ok(place(&allowed, server, generator, thread_siblings))
     }
 }
 
 /// The CPUs that this process may use.
 pub fn allowed_cpus() -> std::io::Result<Vec<usize>> {
     let set = sched_getaffinity(None)?;
-    Ok((0..CpuSet::MAX_CPU)
-        .filter(|&cpu| set.is_set(cpu))
-        .collect())
+    let all = 0..CpuSet::MAX_CPU;
+    Ok(all.filter(|&cpu| set.is_set(cpu)).collect())
 }
 
 fn place(
@@ -81,24 +75,26 @@ fn place(
     generator: Option<Vec<usize>>,
     siblings: impl Fn(usize) -> Vec<usize>,
 ) -> Placement {
+    let cores_of =
+        |cpus: &[usize]| -> Vec<usize> { cpus.iter().flat_map(|&cpu| siblings(cpu)).collect() };
     let first_beside = |taken: &[usize]| {
         let free = || allowed.iter().copied().filter(|cpu| !taken.contains(cpu));
-        let near: Vec<usize> = taken.iter().flat_map(|&cpu| siblings(cpu)).collect();
-        free()
-            .find(|cpu| !near.contains(cpu))
+        let near = cores_of(taken);
+        let mut far = free().filter(|cpu| !near.contains(cpu));
+        far.next()
             .or_else(|| free().next())
+            .or(taken.first().copied())
     };
     let server_cpus = server.unwrap_or_else(|| {
         let taken = generator.as_deref().unwrap_or_default();
-        let cpu = first_beside(taken).or(taken.first().copied());
-        vec![cpu.unwrap_or(0)]
+        vec![first_beside(taken).unwrap_or(0)]
     });
     let generator_cpus =
-        generator.unwrap_or_else(|| vec![first_beside(&server_cpus).unwrap_or(server_cpus[0])]);
-    let near: Vec<usize> = server_cpus.iter().flat_map(|&cpu| siblings(cpu)).collect();
-    let warning = if generator_cpus.iter().any(|cpu| server_cpus.contains(cpu)) {
+        generator.unwrap_or_else(|| first_beside(&server_cpus).into_iter().collect());
+    let meets = |cpus: &[usize]| generator_cpus.iter().any(|cpu| cpus.contains(cpu));
+    let warning = if meets(&server_cpus) {
         Some("Server and generator share a CPU: these figures are worthless for comparison.")
-    } else if generator_cpus.iter().any(|cpu| near.contains(cpu)) {
+    } else if meets(&cores_of(&server_cpus)) {
         Some(
             "Server and generator run on two hardware threads of one core and slow each other down.",
         )

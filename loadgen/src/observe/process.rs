@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use procfs::process::{Process, SmapsRollup, Status, Task};
+use procfs::process::{Process, Task};
 use procfs::{ProcError, ProcResult};
 use serde::{Deserialize, Serialize};
 
@@ -54,9 +54,9 @@ pub fn cpu_source() -> CpuSource {
         // The nanoseconds of a young thread are 0 until the first tick; but that it was given a CPU is
         // counted at once, by a kernel that counts.
         let own = Process::myself().and_then(|own| own.schedstat());
-        match own {
-            Ok(own) if own.pcount > 0 => CpuSource::Schedstat,
-            _ => CpuSource::StatTicks,
+        match own.is_ok_and(|own| own.pcount > 0) {
+            true => CpuSource::Schedstat,
+            false => CpuSource::StatTicks,
         }
     });
     *SOURCE
@@ -92,6 +92,12 @@ fn account(thread: &Task) -> ProcResult<TaskTime> {
     })
 }
 
+/// CPU time of the calling thread, in nanoseconds.
+pub(crate) fn thread_cpu_ns() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
 /// `pids` and every process that they started, directly or not, and that still runs.
 pub(crate) fn family(pids: &[i32]) -> Vec<i32> {
     let mut family = Vec::new();
@@ -101,13 +107,10 @@ pub(crate) fn family(pids: &[i32]) -> Vec<i32> {
             continue;
         }
         family.push(pid);
-        let Ok(threads) = Process::new(pid).and_then(|process| process.tasks()) else {
-            continue;
-        };
+        let threads = Process::new(pid).and_then(|process| process.tasks());
         // A kernel without CONFIG_PROC_CHILDREN has no such file: then there are only those named.
-        let children = threads
-            .flatten()
-            .filter_map(|thread| thread.children().ok());
+        let children = threads.into_iter().flatten().flatten();
+        let children = children.filter_map(|thread| thread.children().ok());
         next.extend(children.flatten().map(u32::cast_signed));
     }
     family.sort_unstable();
@@ -142,7 +145,7 @@ pub(crate) fn family_memory(pids: &[i32]) -> ProcResult<Memory> {
 
 /// The resident set of `pid` and of the processes that it started: cheap enough to be asked again and again.
 pub fn resident_bytes(pid: i32) -> ProcResult<u64> {
-    let resident = |pid| Ok(bytes(status(pid)?.vmrss).unwrap_or_default());
+    let resident = |pid| Ok(Process::new(pid)?.status()?.vmrss.unwrap_or_default() * 1024);
     Ok(of_family(&[pid], resident)?.iter().sum())
 }
 
@@ -177,33 +180,23 @@ impl Memory {
 /// Reads the memory of process `pid`. A process that has ended has none, also while its parent has not
 /// asked how: that is an error, and not 0 bytes.
 pub(crate) fn memory(pid: i32) -> ProcResult<Memory> {
-    let status = status(pid)?;
+    let process = Process::new(pid)?;
+    let status = process.status()?;
     // Another user's process shows its status but not its maps.
-    let rollup = Process::new(pid)?.smaps_rollup().ok();
-    let in_maps = |name| {
-        let SmapsRollup { memory_map_rollup } = rollup.as_ref()?;
-        let map = memory_map_rollup.0.first()?;
-        map.extension.map.get(name).copied()
-    };
+    let rollup = process.smaps_rollup().ok();
+    let rollup = rollup.and_then(|rollup| rollup.memory_map_rollup.0.into_iter().next());
+    let in_maps = |name| rollup.as_ref()?.extension.map.get(name).copied();
     let in_status = || {
         Some(Memory {
-            rss_bytes: bytes(status.vmrss)?,
-            rss_anonymous_bytes: bytes(status.rssanon)?,
-            rss_peak_bytes: bytes(status.vmhwm)?,
+            rss_bytes: status.vmrss? * 1024,
+            rss_anonymous_bytes: status.rssanon? * 1024,
+            rss_peak_bytes: status.vmhwm? * 1024,
             pss_bytes: in_maps("Pss"),
             private_dirty_bytes: in_maps("Private_Dirty"),
         })
     };
     in_status()
         .ok_or_else(|| ProcError::Other(format!("the status of process {pid} has no resident set")))
-}
-
-fn status(pid: i32) -> ProcResult<Status> {
-    Process::new(pid)?.status()
-}
-
-fn bytes(kibibytes: Option<u64>) -> Option<u64> {
-    kibibytes.map(|kibibytes| kibibytes * 1024)
 }
 
 /// CPUs that are online, whether or not this process may use them; 0 if /proc/stat is missing.

@@ -207,7 +207,7 @@ impl<'a> Conductor<'a> {
             series.end_slice();
             next_slice += slice;
             let share = start.elapsed().as_secs_f64() / self.duration.as_secs_f64();
-            self.live.slice(&series.picture(share));
+            self.live.slice(share, series.slices(), &series.latest);
         }
     }
 

@@ -7,7 +7,6 @@
 //! ```
 
 pub(crate) mod conduct;
-mod live;
 pub mod options;
 pub mod place;
 mod plan;
