@@ -20,6 +20,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::output::gate::GateOptions;
+use crate::output::tables::table;
 use crate::result::Document;
 use crate::usage::UsageError;
 
@@ -64,12 +65,12 @@ pub(crate) fn publish(
     gate.judge(document);
     let delivered = deliver(
         document,
-        || table::text(document),
+        || table(document).into_text(),
         document.error.as_deref(),
         output.json.as_deref(),
         output.quiet,
     );
-    delivered.and(gate.report(document, || table::table(document)))
+    delivered.and(gate.report(document, || table(document)))
 }
 
 /// Hands a finished document to whoever asked for it: the table to standard output, the error
