@@ -2,6 +2,7 @@
 
 use super::{latency, ns, rate, throughput};
 use crate::observe::process::Memory;
+use crate::output::Column;
 use crate::output::table::Table;
 use crate::quantity::{bytes, grouped, time};
 use crate::result::Document;
@@ -11,32 +12,22 @@ use crate::result::merge::{MergeResult, Part, Sum};
 
 pub(super) fn idle_rows(table: &mut Table, idle: &IdleResult) {
     let opened = grouped(idle.connections_opened as u64);
-    let opening = idle.opening_seconds;
-    let settle = idle.settle_seconds;
-    let kept = idle.kept.map(growth);
-    let echoed = idle.sample_echoed;
+    let opened = format!("{opened} connections in {:.2} s", idle.opening_seconds);
+    let after = format!(", {:.1} s after they had left", idle.settle_seconds);
     let lost = match idle.connections_lost {
         0 => String::new(),
         lost => format!(", {} had ended", grouped(lost as u64)),
     };
+    let sample = format!("{} connections still echoed{lost}", idle.sample_echoed);
     table.rows([
-        (
-            "opened",
-            Some(format!("{opened} connections in {opening:.2} s")),
-        ),
+        ("opened", Some(opened)),
         ("before", Some(memory(idle.memory_before))),
         ("full", Some(memory(idle.memory_full))),
         ("after", Some(memory(idle.memory_after))),
         ("per connection", idle.growth.map(growth)),
-        (
-            "kept",
-            kept.map(|it| format!("{it}, {settle:.1} s after they had left")),
-        ),
+        ("kept", idle.kept.map(|it| growth(it) + &after)),
         ("machine's TCP", idle.machine_tcp.map(machine_tcp)),
-        (
-            "sample",
-            Some(format!("{echoed} connections still echoed{lost}")),
-        ),
+        ("sample", Some(sample)),
     ]);
 }
 
@@ -85,38 +76,33 @@ pub(super) fn capacity_rows(table: &mut Table, capacity: &CapacityResult) {
         return;
     }
     points.sort_by(|a, b| a.rate.total_cmp(&b.rate));
-    let heading = [
-        "messages/s",
-        "completed",
-        "p50",
-        "p90",
-        "p99",
-        "p99.9",
-        "max",
-        "backlog",
-        "server CPU",
-        "meets",
-    ];
-    table.grid(heading, points.into_iter().map(step));
+    let cells = |point| STEP.map(|(_, of)| of(point));
+    table.grid(
+        STEP.map(|(heading, _)| heading),
+        points.into_iter().map(cells),
+    );
 }
 
-/// What one step came to, under the heading of all.
-fn step(point: &Point) -> [String; 10] {
-    let or_none = |it: Option<String>| it.unwrap_or("-".to_owned());
-    let time_of = |it: Option<u64>| or_none(it.map(ns));
-    let why = point.why.as_ref().map(|why| format!("no: {why}"));
-    [
-        rate(point.rate),
-        or_none(point.completed_per_second.map(rate)),
-        time_of(point.p50_ns),
-        time_of(point.p90_ns),
-        time_of(point.p99_ns),
-        time_of(point.p99_9_ns),
-        time_of(point.max_ns),
-        or_none(point.backlog_end.map(grouped)),
-        or_none(point.server_cpu_ns_each.map(time)),
-        why.unwrap_or("yes".to_owned()),
-    ]
+/// The columns of a step.
+const STEP: [Column<Point>; 10] = [
+    ("messages/s", |it| rate(it.rate)),
+    ("completed", |it| or_none(it.completed_per_second.map(rate))),
+    ("p50", |it| or_none(it.p50_ns.map(ns))),
+    ("p90", |it| or_none(it.p90_ns.map(ns))),
+    ("p99", |it| or_none(it.p99_ns.map(ns))),
+    ("p99.9", |it| or_none(it.p99_9_ns.map(ns))),
+    ("max", |it| or_none(it.max_ns.map(ns))),
+    ("backlog", |it| or_none(it.backlog_end.map(grouped))),
+    ("server CPU", |it| or_none(it.server_cpu_ns_each.map(time))),
+    ("meets", |it| {
+        it.why
+            .as_ref()
+            .map_or("yes".to_owned(), |why| format!("no: {why}"))
+    }),
+];
+
+fn or_none(figure: Option<String>) -> String {
+    figure.unwrap_or("-".to_owned())
 }
 
 pub(super) fn merge_rows(table: &mut Table, document: &Document, merge: &MergeResult) {
@@ -134,41 +120,32 @@ fn part(part: &Part) -> [String; 4] {
     let figures = part.figures.as_ref();
     let rate = figures.map(|it| rate(it.completed_per_second));
     let p99 = figures.map(|it| ns(it.p99_ns));
-    let found: Vec<_> = part.findings.iter().map(|it| it.id.name()).collect();
+    let mut found: Vec<_> = part.findings.iter().map(|it| it.id.name()).collect();
+    if found.is_empty() {
+        found.push("nothing");
+    }
     [
         rate.unwrap_or("no result".to_owned()),
-        p99.unwrap_or("-".to_owned()),
-        if found.is_empty() {
-            "nothing".to_owned()
-        } else {
-            found.join(", ")
-        },
+        or_none(p99),
+        found.join(", "),
         part.file.clone(),
     ]
 }
 
 fn sum_rows(table: &mut Table, connections: usize, sum: &Sum) {
     let (seconds, common) = (sum.window.union_seconds, sum.window.overlap_percent);
+    let window = format!("{seconds:.3} s, {common:.0} % of it common to all");
     let completed = format!("{} messages/s", rate(sum.completed_per_second));
     let over = format!(" over {} connections", grouped(connections as u64));
-    let throughput = throughput(completed, sum.offered_per_second, &over, sum.traffic);
-    let generator = sum.generator_cpu_ns_each.map(time);
-    let server = sum.server_cpu_ns_each.map(time);
+    let throughput = throughput(&completed, sum.offered_per_second, &over, sum.traffic);
+    let each = |ns| format!("{} per message", time(ns));
+    let server = sum.server_cpu_ns_each.map(each);
     let reason = &sum.server_cpu_reason;
     table.rows([
-        (
-            "window",
-            Some(format!("{seconds:.3} s, {common:.0} % of it common to all")),
-        ),
+        ("window", Some(window)),
         ("throughput", Some(throughput)),
         ("latency", Some(latency(&sum.latency))),
-        (
-            "generator CPU",
-            generator.map(|cpu| format!("{cpu} per message")),
-        ),
-        (
-            "server CPU",
-            server.map(|cpu| format!("{cpu} per message ({reason})")),
-        ),
+        ("generator CPU", sum.generator_cpu_ns_each.map(each)),
+        ("server CPU", server.map(|it| format!("{it} ({reason})"))),
     ]);
 }

@@ -6,7 +6,7 @@ use self::kinds::{capacity_rows, idle_rows, merge_rows};
 use super::gate;
 use super::table::Table;
 use crate::quantity::{bytes, grouped, known, time};
-use crate::result::figures::{Closes, Figures, HeavyResult, Server, Sessions, Traffic};
+use crate::result::figures::{Closes, Figures, HeavyResult, Server, Sessions, Side, Traffic};
 use crate::result::latency::Latency;
 use crate::result::load::{HeavyLoad, Load, Loop};
 use crate::result::{Checks, Document, Outcome};
@@ -19,10 +19,8 @@ pub(crate) fn table(document: &Document) -> Table {
         table.row("load", describe_load(load));
     }
     if let (Outcome::Run(_), false) = (&document.outcome, load.engine.is_empty()) {
-        table.row(
-            "engine",
-            format!("{} ({})", load.engine, load.engine_reason),
-        );
+        let engine = format!("{} ({})", load.engine, load.engine_reason);
+        table.row("engine", engine);
     }
     match &document.outcome {
         Outcome::Run(Some(figures)) => figure_rows(&mut table, load, figures, "message"),
@@ -95,15 +93,10 @@ fn describe_load(load: &Load) -> String {
 }
 
 fn figure_rows(table: &mut Table, load: &Load, figures: &Figures, each: &str) {
-    let Figures {
-        offered_per_second,
-        traffic,
-        generator,
-        ..
-    } = figures;
     let window = format!("{:.3} s after warm-up", figures.window_seconds);
+    let (offered, traffic) = (figures.offered_per_second, figures.traffic);
     let completed = format!("{} {each}s/s", rate(figures.completed_per_second));
-    let throughput = throughput(completed, *offered_per_second, "", *traffic);
+    let throughput = throughput(&completed, offered, "", traffic);
     let duplex = traffic.filter(|_| load.loop_kind == Loop::Duplex);
     let deflate = figures.deflate_ratio.map(|ratio| 100.0 * ratio);
     let deflate = deflate.map(|it| format!("payloads sent in {it:.1} % of their bytes"));
@@ -111,12 +104,11 @@ fn figure_rows(table: &mut Table, load: &Load, figures: &Figures, each: &str) {
     let handshake = sessions.filter(|_| load.protocol != "tcp");
     let resumed = sessions.and_then(|it| it.handshake_resumed.as_ref());
     let latency_name = sessions.map_or("latency", |_| "whole session");
-    let [user, system] = [generator.cpu_user_ns_each, generator.cpu_system_ns_each];
-    let cpu = cpu_each([generator.cpu_ns_each, user, system], each);
-    let busy = generator.busy.on_cpu_percent;
+    let uncorrected = figures.uncorrected_latency.as_ref();
+    let generator = generator_cpu(&figures.generator, each);
     let server = figures.server.as_ref();
     let [steal, others] = [figures.steal_percent, figures.others_percent].map(known);
-    let gap = figures.gap_ns.map(ns);
+    let taken = format!("{steal} % of CPU time, {others} % of one CPU");
     table.rows([
         ("window", Some(window)),
         ("throughput", Some(throughput)),
@@ -127,36 +119,25 @@ fn figure_rows(table: &mut Table, load: &Load, figures: &Figures, each: &str) {
         ("resumed", resumed.map(latency)),
         ("first echo", sessions.map(|it| latency(&it.first_echo))),
         (latency_name, Some(latency(&figures.latency))),
-        (
-            "uncorrected",
-            figures.uncorrected_latency.as_ref().map(latency),
-        ),
+        ("uncorrected", uncorrected.map(latency)),
         ("ping to pong", figures.ping.as_ref().map(latency)),
         ("send lag", send_lag(figures)),
         ("backlog", backlog(figures, each)),
         ("ends", sessions.map(|it| ends(&it.closes))),
         ("failed", sessions.and_then(failures)),
         ("heavy", figures.heavy.zip(load.heavy).map(heavy)),
-        ("generator CPU", Some(format!("{cpu}{busy:.1} % busy"))),
+        ("generator CPU", Some(generator)),
         ("server CPU", server.map(|it| server_cpu(it, each))),
         ("server memory", server.and_then(server_memory)),
-        (
-            "steal, others",
-            Some(format!("{steal} % of CPU time, {others} % of one CPU")),
-        ),
-        (
-            "machine",
-            gap.map(|gap| {
-                format!("took the CPU from a spinning thread for up to {gap} before the load")
-            }),
-        ),
+        ("steal, others", Some(taken)),
+        ("machine", figures.gap_ns.map(gap)),
         ("halves", halves(figures)),
     ]);
 }
 
 /// What was completed, of how much that was offered, over what, and its payload.
 fn throughput(
-    completed: String,
+    completed: &str,
     offered_per_second: Option<f64>,
     over: &str,
     traffic: Option<Traffic>,
@@ -197,11 +178,8 @@ fn backlog(figures: &Figures, each: &str) -> Option<String> {
     let backlog = figures.backlog.filter(|_| figures.completed > 0)?;
     let late = figures.sessions.as_ref().and_then(|it| it.late);
     let late = late.map(|it| format!("; {} had to wait for others to end", grouped(it)));
-    let (late, max, end) = (
-        late.unwrap_or_default(),
-        grouped(backlog.max),
-        grouped(backlog.end),
-    );
+    let late = late.unwrap_or_default();
+    let [max, end] = [backlog.max, backlog.end].map(grouped);
     Some(format!("{max} {each}s at most, {end} at the end{late}"))
 }
 
@@ -245,6 +223,12 @@ fn cpu_each(ns: [Option<f64>; 3], each: &str) -> String {
     }
 }
 
+fn generator_cpu(generator: &Side, each: &str) -> String {
+    let [user, system] = [generator.cpu_user_ns_each, generator.cpu_system_ns_each];
+    let cpu = cpu_each([generator.cpu_ns_each, user, system], each);
+    format!("{cpu}{:.1} % busy", generator.busy.on_cpu_percent)
+}
+
 fn server_cpu(server: &Server, each: &str) -> String {
     let [user, system] = [server.cpu_user_ns_each, server.cpu_system_ns_each];
     let cpu = cpu_each([server.cpu_ns_each, user, system], each);
@@ -257,6 +241,11 @@ fn server_memory(server: &Server) -> Option<String> {
     let memory = server.memory?;
     let [now, peak] = [memory.rss_bytes, memory.rss_peak_bytes].map(|it| bytes(it as f64));
     Some(format!("{now} resident, {peak} at its highest"))
+}
+
+fn gap(gap_ns: u64) -> String {
+    let gap = ns(gap_ns);
+    format!("took the CPU from a spinning thread for up to {gap} before the load")
 }
 
 /// Two halves without anything completed are alike, and say nothing.
@@ -282,6 +271,7 @@ fn check_rows(table: &mut Table, load: &Load, checks: &Checks) {
         "messages, the oldest for {oldest:.3} s; those due in the window count with that time"
     );
     let unsent = "messages were due; those of the window count with the time they waited";
+    let reconnected = "connections had ended and were made again";
     // Where nothing came back, nothing was verified, whatever was to be.
     for (name, count, what) in [
         ("verified", checks.messages_verified, verified.as_str()),
@@ -289,11 +279,7 @@ fn check_rows(table: &mut Table, load: &Load, checks: &Checks) {
         ("wrong", checks.messages_wrong, wrong),
         ("unanswered", checks.messages_unanswered, unanswered),
         ("never sent", checks.messages_unsent, unsent),
-        (
-            "reconnects",
-            checks.reconnects,
-            "connections had ended and were made again",
-        ),
+        ("reconnects", checks.reconnects, reconnected),
     ] {
         if count > 0 {
             table.row(name, format!("{} {what}", grouped(count)));
@@ -301,9 +287,7 @@ fn check_rows(table: &mut Table, load: &Load, checks: &Checks) {
     }
     if load.slow_readers > 0 {
         let (readers, closed) = (load.slow_readers, checks.slow_readers_closed);
-        table.row(
-            "slow readers",
-            format!("{readers}, of which the server closed {closed}"),
-        );
+        let text = format!("{readers}, of which the server closed {closed}");
+        table.row("slow readers", text);
     }
 }
