@@ -60,11 +60,8 @@ impl GateOptions {
         document: &Document,
         table: impl FnOnce() -> Table,
     ) -> anyhow::Result<()> {
-        let name = format!(
-            "{} {}",
-            document.outcome.kind(),
-            document.load.urls.join(" ")
-        );
+        let urls = document.load.urls.join(" ");
+        let name = format!("{} {urls}", document.outcome.kind());
         let summary = self.summary.as_ref().map_or(Ok(()), |path| {
             append_file(path, &summary(&name, document, table()))
         });
@@ -77,8 +74,8 @@ impl GateOptions {
 
     /// Judges `document` by each condition; one that went well and misses what was asked for says so.
     pub(crate) fn judge(&self, document: &mut Document) {
-        let judged = self.fail_if.iter().map(|it| judge(it, document));
-        let gate: Vec<_> = judged.collect();
+        let gate = self.fail_if.iter().map(|it| judge(it, document));
+        let gate: Vec<_> = gate.collect();
         let failed = gate.iter().filter(|it| it.outcome == Failed);
         let failed = failed.map(|it| format!("--fail-if {}: {}", it.condition, it.reason));
         let failed: Vec<_> = failed.collect();

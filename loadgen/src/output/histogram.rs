@@ -27,11 +27,9 @@ fn percentiles(histogram: &Histogram<u64>) -> String {
         count += step.count_since_last_iteration();
         let value = microseconds(step.value_iterated_to() as f64);
         let quantile = step.quantile_iterated_to();
-        let _ = write!(text, "{value:12.3} {quantile:14.12} {count:10}");
-        let _ = match quantile < 1.0 {
-            true => writeln!(text, " {:14.2}", 1.0 / (1.0 - quantile)),
-            false => writeln!(text),
-        };
+        let odds = (quantile < 1.0).then(|| format!(" {:14.2}", 1.0 / (1.0 - quantile)));
+        let odds = odds.unwrap_or_default();
+        let _ = writeln!(text, "{value:12.3} {quantile:14.12} {count:10}{odds}");
     }
     let mean = microseconds(histogram.mean());
     let deviation = microseconds(histogram.stdev());

@@ -7,7 +7,7 @@ pub(crate) mod hdr_log;
 pub(crate) mod histogram;
 pub(crate) mod junit;
 pub mod page;
-pub mod table;
+pub(crate) mod table;
 pub(crate) mod tables;
 
 use std::fmt::Display;

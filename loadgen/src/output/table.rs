@@ -9,7 +9,7 @@ const NAME_COLUMNS: usize = 18;
 
 /// A sentence, rows of `name  value`, and a grid below them.
 #[derive(Default)]
-pub struct Table {
+pub(crate) struct Table {
     /// What is said first; empty if there is nothing to say.
     sentence: String,
     rows: Vec<[String; 2]>,
@@ -27,7 +27,7 @@ impl Table {
     }
 
     /// Appends a row, and one without a name for each further line of its value.
-    pub fn row(&mut self, name: &str, value: impl AsRef<str>) {
+    pub(crate) fn row(&mut self, name: &str, value: impl AsRef<str>) {
         let names = std::iter::once(name).chain(std::iter::repeat(""));
         let lines = names.zip(value.as_ref().split('\n'));
         let rows = lines.map(|(name, line)| [name, line].map(str::to_owned));
@@ -54,7 +54,7 @@ impl Table {
     }
 
     /// The finished text.
-    pub fn into_text(self) -> String {
+    pub(crate) fn into_text(self) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.
         if !self.sentence.is_empty() {
