@@ -53,21 +53,11 @@ pub fn grouped(number: u64) -> String {
 
 /// Bytes with a binary unit.
 pub fn bytes(number: f64) -> String {
-    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    let mut value = number;
-    let mut unit = "B";
-    for next in UNITS {
-        if value < 1024.0 {
-            break;
-        }
-        value /= 1024.0;
-        unit = next;
-    }
-    if value.fract() == 0.0 || unit == "B" {
-        format!("{value:.0} {unit}")
-    } else {
-        format!("{value:.1} {unit}")
-    }
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let exponent = (number.max(1.0).log2() / 10.0).min(4.0) as usize;
+    let value = number / 1024_f64.powi(exponent as i32);
+    let decimals = usize::from(exponent > 0 && value.fract() != 0.0);
+    format!("{value:.decimals$} {}", UNITS[exponent])
 }
 
 /// Nanoseconds with the unit that suits them, to three digits or more.

@@ -37,15 +37,11 @@ pub fn make_room_for(connections: usize) -> Result<(), UsageError> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     // Raising soft to hard is always allowed; should it fail, the soft limit is what there is.
-    let raised = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: limit.maximum,
-            ..limit
-        },
-    )
-    .is_ok();
-    let usable = if raised { limit.maximum } else { limit.current };
+    let current = limit.maximum;
+    let usable = match setrlimit(Resource::Nofile, Rlimit { current, ..limit }) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
     let needed = (connections as u64).saturating_add(SPARE_FDS);
     match usable {
         Some(usable) if usable < needed => Err(UsageError(format!(

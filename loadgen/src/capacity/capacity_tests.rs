@@ -337,7 +337,7 @@ fn the_document_is_read_back_as_it_was_written() {
         panic!("{text}");
     };
     assert_eq!((read.best, &read.points), (capacity.best, &capacity.points));
-    let table = crate::output::table::text(&document);
+    let table = crate::output::tables::table(&document).into_text();
     assert!(table.starts_with("The objective p99<1ms is met up to at least 10,000 messages/s; "));
     assert!(table.contains("capacity          at least 10,000 messages/s"));
     // By rate, each with all its cells.

@@ -1,12 +1,8 @@
 //! The series of a run as CSV: a row for each slice of the window, the unit in each column's name.
 
-use std::fs::File;
-use std::io::Write;
 use std::path::Path;
 
-use anyhow::Context;
-use serde::Serialize;
-
+use crate::output::{Column, write_file as write_whole};
 use crate::result::figures::Slice;
 
 /// The series of one part of a merged result.
@@ -17,81 +13,69 @@ pub(crate) struct Part<'a> {
     pub(crate) series: &'a [Slice],
 }
 
-/// A slice, flat; the first two columns are those of a merged result.
-#[derive(Serialize)]
-struct Row<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    part: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    window_start_unix_seconds: Option<f64>,
-    from_seconds: f64,
-    until_seconds: f64,
-    completed: u64,
-    completed_per_second: f64,
-    offered: Option<f64>,
-    backlog: u64,
-    in_flight: u64,
-    p50_ns: u64,
-    p99_ns: u64,
-    max_ns: u64,
-    generator_cpu_ns: u64,
-    server_cpu_ns: Option<u64>,
+/// The columns that a merged result has before those of a slice.
+const OF_PART: [&str; 2] = ["part", "window_start_unix_seconds"];
+
+/// Each column and what it has of a slice: nothing for what is not known.
+const COLUMNS: [Column<Slice>; 12] = [
+    ("from_seconds", |it| real(it.until_seconds - it.seconds)),
+    ("until_seconds", |it| real(it.until_seconds)),
+    ("completed", |it| it.completed.to_string()),
+    ("completed_per_second", |it| {
+        real(it.completed as f64 / it.seconds.max(1e-9))
+    }),
+    ("offered", |it| it.offered.map(real).unwrap_or_default()),
+    ("backlog", |it| it.backlog.to_string()),
+    ("in_flight", |it| it.in_flight.to_string()),
+    ("p50_ns", |it| it.p50_ns.to_string()),
+    ("p99_ns", |it| it.p99_ns.to_string()),
+    ("max_ns", |it| it.max_ns.to_string()),
+    ("generator_cpu_ns", |it| it.generator_cpu_ns.to_string()),
+    ("server_cpu_ns", |it| {
+        it.server_cpu_ns
+            .map(|ns| ns.to_string())
+            .unwrap_or_default()
+    }),
+];
+
+/// A number that need not be whole shows that.
+fn real(number: f64) -> String {
+    format!("{number:?}")
 }
 
-impl<'a> Row<'a> {
-    fn of(part: Option<&Part<'a>>, slice: &Slice) -> Row<'a> {
-        Row {
-            part: part.map(|part| part.name),
-            window_start_unix_seconds: part.map(|part| part.window_start_unix_seconds),
-            from_seconds: slice.until_seconds - slice.seconds,
-            until_seconds: slice.until_seconds,
-            completed: slice.completed,
-            completed_per_second: slice.completed as f64 / slice.seconds.max(1e-9),
-            offered: slice.offered,
-            backlog: slice.backlog,
-            in_flight: slice.in_flight,
-            p50_ns: slice.p50_ns,
-            p99_ns: slice.p99_ns,
-            max_ns: slice.max_ns,
-            generator_cpu_ns: slice.generator_cpu_ns,
-            server_cpu_ns: slice.server_cpu_ns,
-        }
-    }
+fn cells(slice: &Slice) -> Vec<String> {
+    COLUMNS.iter().map(|(_, of)| of(slice)).collect()
 }
 
 /// Writes a run's series; times are from the opening of the window.
 pub(crate) fn write_file(path: &Path, series: &[Slice]) -> anyhow::Result<()> {
-    let rows = series.iter().map(|slice| Row::of(None, slice));
-    write_to(path, rows)
+    write_whole(path, &text(&[], series.iter().map(cells))?)
 }
 
 /// Writes the series of several parts one after the other, each row with its part's name and when that
 /// part's window opened. They are not added up: a slice's percentiles cannot be.
 pub(crate) fn write_parts(path: &Path, parts: &[Part<'_>]) -> anyhow::Result<()> {
-    write_to(path, rows(parts))
+    write_whole(path, &text_of_parts(parts)?)
 }
 
-fn rows<'a>(parts: &'a [Part<'a>]) -> impl Iterator<Item = Row<'a>> {
-    let of = |part: &'a Part<'a>| {
+fn text_of_parts(parts: &[Part<'_>]) -> anyhow::Result<Vec<u8>> {
+    let rows = parts.iter().flat_map(|part| {
+        let of_part = [part.name.to_owned(), real(part.window_start_unix_seconds)];
         let slices = part.series.iter();
-        slices.map(move |slice| Row::of(Some(part), slice))
-    };
-    parts.iter().flat_map(of)
+        slices.map(move |slice| [&of_part[..], &cells(slice)].concat())
+    });
+    text(&OF_PART, rows)
 }
 
-fn write_to<'a>(path: &Path, rows: impl Iterator<Item = Row<'a>>) -> anyhow::Result<()> {
-    let written = File::create(path).map_err(csv::Error::from);
-    written
-        .and_then(|file| write(file, rows))
-        .with_context(|| format!("writing {}", path.display()))
-}
-
-fn write<'a>(out: impl Write, rows: impl Iterator<Item = Row<'a>>) -> csv::Result<()> {
-    let mut writer = csv::Writer::from_writer(out);
+/// The heading, of these columns and those of a slice, and the rows.
+fn text(first: &[&str], rows: impl Iterator<Item = Vec<String>>) -> anyhow::Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let columns = COLUMNS.iter().map(|(name, _)| name);
+    writer.write_record(first.iter().chain(columns))?;
     for row in rows {
-        writer.serialize(row)?;
+        writer.write_record(row)?;
     }
-    Ok(writer.flush()?)
+    Ok(writer.into_inner()?)
 }
 
 #[cfg(test)]
@@ -112,8 +96,7 @@ mod tests {
     #[test]
     fn what_is_written_can_be_read_back_by_column() {
         let slices = [slice(0.5, 10), slice(1.0, 0)];
-        let mut out = Vec::new();
-        write(&mut out, slices.iter().map(|slice| Row::of(None, slice))).unwrap();
+        let out = text(&[], slices.iter().map(cells)).unwrap();
         let mut reader = csv::Reader::from_reader(&out[..]);
         let rows: Vec<std::collections::HashMap<String, String>> =
             reader.deserialize().map(Result::unwrap).collect();
@@ -135,8 +118,7 @@ mod tests {
             window_start_unix_seconds: 5.25,
             series: &series,
         }];
-        let mut out = Vec::new();
-        write(&mut out, rows(&parts)).unwrap();
+        let out = text_of_parts(&parts).unwrap();
         let mut reader = csv::Reader::from_reader(&out[..]);
         let row = reader.records().next().unwrap().unwrap();
         assert_eq!((&row[0], &row[1]), ("a, \"b\"\nc.json", "5.25"));

@@ -1,210 +1,167 @@
-//! The figures that `--fail-if` can be asked for: one table over the document, whatever its kind.
+//! The figures that `--fail-if` can be asked for, of each kind of document.
 
+use self::Value::{Bytes, Plain, Time, Times};
 use crate::assess::condition::{Unit, quantile};
-use crate::result::capacity::Point;
-use crate::result::idle::IdleResult;
 use crate::result::latency::Latency;
-use crate::result::merge::Sum;
 use crate::result::{Document, Outcome};
 
-/// Reads a figure, in the base of its unit; `None` if it is not known.
-type Reading = fn(&Document) -> Option<f64>;
+/// A figure's name, older ones behind it, and what it is in a document.
+type Figure<'a> = (&'static str, Value<'a>);
 
-/// A figure: the kinds of document that have it, its name and older ones, what it is a number of, how it is read.
-struct Figure(
-    &'static [&'static str],
-    &'static [&'static str],
-    Unit,
-    Reading,
-);
+/// What a figure is a number of, and its value in the base of that; `None` if it is not known.
+type Reading = (Unit, Option<f64>);
 
-/// A distribution, whose percentiles, `max` and `mean` are figures: kinds, what stands before `p99`, how it is read.
-struct Distribution(
-    &'static [&'static str],
-    &'static [&'static str],
-    fn(&Document) -> Option<&Latency>,
-);
+/// What is known of a figure, in the base of its unit.
+enum Value<'a> {
+    Plain(Option<f64>),
+    Bytes(Option<f64>),
+    Time(Option<f64>),
+    /// A distribution, whose percentiles, `max` and `mean` are figures; its name stands before theirs.
+    Times(Option<&'a Latency>),
+}
 
-const LOADS: &[&str] = &["run", "churn", "merge"];
-const MESSAGES: &[&str] = &["run", "merge"];
-const CHURN: &[&str] = &["churn"];
-const IDLE: &[&str] = &["idle"];
-const CAPACITY: &[&str] = &["capacity"];
+/// All that a document of this kind has; without a document nothing is known but their names.
+fn figures<'a>(kind: &str, document: Option<&'a Document>) -> Vec<Figure<'a>> {
+    match kind {
+        "run" | "churn" | "merge" => of_load(kind, document),
+        "idle" => of_idle(document),
+        "capacity" => of_capacity(document),
+        _ => Vec::new(),
+    }
+}
 
-const FIGURES: &[Figure] = &[
-    Figure(LOADS, &["rate", "throughput"], Unit::Plain, |document| {
-        let of_figures = document
-            .figures()
-            .map(|figures| figures.completed_per_second);
-        of_figures.or_else(|| Some(sum(document)?.completed_per_second))
-    }),
-    Figure(MESSAGES, &["errors"], Unit::Plain, |document| {
-        let checks = &document.checks;
-        let lost = checks.messages_wrong + checks.messages_unanswered + checks.pings_unanswered;
-        Some((lost + checks.faults.len() as u64) as f64)
-    }),
-    Figure(CHURN, &["errors"], Unit::Plain, |document| {
-        Some(document.figures()?.sessions.as_ref()?.failed as f64)
-    }),
-    Figure(LOADS, &["backlog"], Unit::Plain, |document| {
-        let of_figures = document.figures().and_then(|figures| figures.backlog);
-        Some(of_figures.or_else(|| sum(document)?.backlog)?.end as f64)
-    }),
-    Figure(LOADS, &["cpu"], Unit::Time, |document| {
-        let server = document
-            .figures()
-            .and_then(|figures| figures.server.as_ref());
-        let of_figures = server.and_then(|server| server.cpu_ns_each);
-        of_figures.or_else(|| sum(document)?.server_cpu_ns_each)
-    }),
-    Figure(&["run", "churn"], &["memory"], Unit::Bytes, |document| {
-        let memory = document.figures()?.server.as_ref()?.memory?;
-        Some(memory.rss_bytes as f64)
-    }),
-    Figure(IDLE, &["growth"], Unit::Bytes, |document| {
-        Some(idle(document)?.growth?.rss_bytes_per_connection)
-    }),
-    Figure(IDLE, &["kept"], Unit::Bytes, |document| {
-        Some(idle(document)?.kept?.rss_bytes_per_connection)
-    }),
-    Figure(IDLE, &["memory"], Unit::Bytes, |document| {
-        Some(idle(document)?.memory_full?.rss_bytes as f64)
-    }),
-    Figure(IDLE, &["connections"], Unit::Plain, |document| {
-        Some(idle(document)?.connections_opened as f64)
-    }),
-    Figure(IDLE, &["errors"], Unit::Plain, |document| {
-        let idle = idle(document)?;
-        let unopened = document
-            .load
-            .connections
-            .saturating_sub(idle.connections_opened);
-        Some((unopened + idle.connections_lost) as f64)
-    }),
-    Figure(
-        CAPACITY,
-        &["rate", "capacity", "knee"],
-        Unit::Plain,
-        |document| Some(best(document)?.rate),
-    ),
-    Figure(CAPACITY, &["cpu"], Unit::Time, |document| {
-        best(document)?.server_cpu_ns_each
-    }),
-    Figure(CAPACITY, &["p50"], Unit::Time, |document| {
-        of(best(document)?.p50_ns)
-    }),
-    Figure(CAPACITY, &["p90"], Unit::Time, |document| {
-        of(best(document)?.p90_ns)
-    }),
-    Figure(CAPACITY, &["p99"], Unit::Time, |document| {
-        of(best(document)?.p99_ns)
-    }),
-    Figure(CAPACITY, &["p99.9"], Unit::Time, |document| {
-        of(best(document)?.p99_9_ns)
-    }),
-    Figure(CAPACITY, &["max"], Unit::Time, |document| {
-        of(best(document)?.max_ns)
-    }),
-];
-
-const DISTRIBUTIONS: &[Distribution] = &[
-    Distribution(LOADS, &[""], |document| {
-        let of_figures = document.figures().map(|figures| &figures.latency);
-        of_figures.or_else(|| Some(&sum(document)?.latency))
-    }),
-    Distribution(MESSAGES, &["uncorrected-", "service-"], |document| {
-        // Of a closed loop there is nothing to correct.
-        let of_figures = document.figures().map(|figures| {
-            let uncorrected = figures.uncorrected_latency.as_ref();
-            uncorrected.unwrap_or(&figures.latency)
-        });
-        of_figures.or_else(|| sum(document)?.uncorrected_latency.as_ref())
-    }),
-    Distribution(MESSAGES, &["ping-"], |document| {
-        let of_figures = document.figures().and_then(|figures| figures.ping.as_ref());
-        of_figures.or_else(|| sum(document)?.ping.as_ref())
-    }),
-    Distribution(LOADS, &["send-lag-", "lateness-"], |document| {
-        let of_figures = document
-            .figures()
-            .and_then(|figures| figures.send_lag.as_ref());
-        of_figures.or_else(|| sum(document)?.send_lag.as_ref())
-    }),
-    Distribution(CHURN, &["connect-"], |document| {
-        Some(&document.figures()?.sessions.as_ref()?.connect)
-    }),
-    Distribution(CHURN, &["handshake-"], |document| {
-        Some(&document.figures()?.sessions.as_ref()?.handshake)
-    }),
-    Distribution(CHURN, &["first-echo-"], |document| {
-        Some(&document.figures()?.sessions.as_ref()?.first_echo)
-    }),
-];
-
-fn sum(document: &Document) -> Option<&Sum> {
-    match &document.outcome {
+fn of_load<'a>(kind: &str, document: Option<&'a Document>) -> Vec<Figure<'a>> {
+    let load = document.and_then(Document::figures);
+    let server = load.and_then(|it| it.server.as_ref());
+    let sessions = load.and_then(|it| it.sessions.as_ref());
+    let sum = document.and_then(|it| match &it.outcome {
         Outcome::Merge(merge) => merge.as_ref()?.sum.as_ref(),
         _ => None,
+    });
+    let rate = load.map(|it| it.completed_per_second);
+    let rate = rate.or(sum.map(|it| it.completed_per_second));
+    let backlog = load.and_then(|it| it.backlog);
+    let backlog = backlog.or(sum.and_then(|it| it.backlog));
+    let cpu = server.and_then(|it| it.cpu_ns_each);
+    let cpu = cpu.or(sum.and_then(|it| it.server_cpu_ns_each));
+    let latency = load.map(|it| &it.latency).or(sum.map(|it| &it.latency));
+    // Of a closed loop there is nothing to correct.
+    let uncorrected = load.map(|it| it.uncorrected_latency.as_ref().unwrap_or(&it.latency));
+    let uncorrected = uncorrected.or(sum.and_then(|it| it.uncorrected_latency.as_ref()));
+    let ping = load.and_then(|it| it.ping.as_ref());
+    let ping = ping.or(sum.and_then(|it| it.ping.as_ref()));
+    let send_lag = load.and_then(|it| it.send_lag.as_ref());
+    let send_lag = send_lag.or(sum.and_then(|it| it.send_lag.as_ref()));
+    let checks = document.map(|it| &it.checks);
+    let errors = match kind {
+        "churn" => sessions.map(|it| it.failed),
+        _ => checks.map(|it| {
+            let lost = it.messages_wrong + it.messages_unanswered + it.pings_unanswered;
+            lost + it.faults.len() as u64
+        }),
+    };
+
+    let mut all = vec![
+        ("rate throughput", Plain(rate)),
+        ("errors", Plain(real(errors))),
+        ("backlog", Plain(real(backlog.map(|it| it.end)))),
+        ("cpu", Time(cpu)),
+    ];
+    if kind != "merge" {
+        let memory = server.and_then(|it| it.memory);
+        all.push(("memory", Bytes(real(memory.map(|it| it.rss_bytes)))));
     }
+    all.push(("", Times(latency)));
+    if kind != "churn" {
+        all.push(("uncorrected- service-", Times(uncorrected)));
+        all.push(("ping-", Times(ping)));
+    }
+    all.push(("send-lag- lateness-", Times(send_lag)));
+    if kind == "churn" {
+        all.push(("connect-", Times(sessions.map(|it| &it.connect))));
+        all.push(("handshake-", Times(sessions.map(|it| &it.handshake))));
+        all.push(("first-echo-", Times(sessions.map(|it| &it.first_echo))));
+    }
+    all
 }
 
-fn idle(document: &Document) -> Option<&IdleResult> {
-    match &document.outcome {
+fn of_idle(document: Option<&Document>) -> Vec<Figure<'_>> {
+    let idle = document.and_then(|it| match &it.outcome {
         Outcome::Idle(idle) => idle.as_deref(),
         _ => None,
-    }
+    });
+    let [growth, kept] = [idle.and_then(|it| it.growth), idle.and_then(|it| it.kept)]
+        .map(|growth| growth.map(|it| it.rss_bytes_per_connection));
+    let full = idle.and_then(|it| it.memory_full);
+    let opened = idle.map(|it| it.connections_opened);
+    let errors = document.zip(idle).map(|(document, idle)| {
+        let asked = document.load.connections;
+        asked.saturating_sub(idle.connections_opened) + idle.connections_lost
+    });
+    vec![
+        ("growth", Bytes(growth)),
+        ("kept", Bytes(kept)),
+        ("memory", Bytes(real(full.map(|it| it.rss_bytes)))),
+        ("connections", Plain(opened.map(|it| it as f64))),
+        ("errors", Plain(errors.map(|it| it as f64))),
+    ]
 }
 
-/// The step that a search found best: without one nothing is known.
-fn best(document: &Document) -> Option<&Point> {
-    match &document.outcome {
+/// Of the step that a search found best: without one nothing is known.
+fn of_capacity(document: Option<&Document>) -> Vec<Figure<'_>> {
+    let best = document.and_then(|it| match &it.outcome {
         Outcome::Capacity(capacity) => capacity.as_ref()?.best_point(),
         _ => None,
-    }
+    });
+    vec![
+        ("rate capacity knee", Plain(best.map(|it| it.rate))),
+        ("cpu", Time(best.and_then(|it| it.server_cpu_ns_each))),
+        ("p50", Time(real(best.and_then(|it| it.p50_ns)))),
+        ("p90", Time(real(best.and_then(|it| it.p90_ns)))),
+        ("p99", Time(real(best.and_then(|it| it.p99_ns)))),
+        ("p99.9", Time(real(best.and_then(|it| it.p99_9_ns)))),
+        ("max", Time(real(best.and_then(|it| it.max_ns)))),
+    ]
 }
 
-fn of(ns: Option<u64>) -> Option<f64> {
-    Some(ns? as f64)
+fn real(whole: Option<u64>) -> Option<f64> {
+    whole.map(|it| it as f64)
 }
 
-/// How a figure is read out of a document.
-type Read = Box<dyn Fn(&Document) -> Option<f64>>;
-
-/// What a document of this kind has by this name: its unit, and how it is read.
-pub(super) fn find(kind: &str, name: &str) -> Option<(Unit, Read)> {
-    let figures = FIGURES.iter().filter(|it| it.0.contains(&kind));
-    if let Some(Figure(_, _, unit, of)) = figures.into_iter().find(|it| it.1.contains(&name)) {
-        return Some((*unit, Box::new(of)));
-    }
-    let distributions = DISTRIBUTIONS.iter().filter(|it| it.0.contains(&kind));
-    distributions
-        .into_iter()
-        .find_map(|Distribution(_, prefixes, of)| {
-            let rest = |prefix: &&str| name.strip_prefix(*prefix);
-            let found = prefixes.iter().filter_map(rest).find_map(|rest| {
-                let quantile = quantile(rest);
-                (rest == "mean" || quantile.is_some()).then_some(quantile)
-            });
-            let quantile = found?;
-            let read = move |document: &Document| {
-                let latency = of(document).filter(|latency| latency.count > 0)?;
-                Some(match quantile {
-                    None => latency.mean_ns,
-                    Some(quantile) => latency.histogram().ok()?.value_at_quantile(quantile) as f64,
-                })
-            };
-            Some((Unit::Time, Box::new(read) as Box<_>))
+/// What is known of a figure, with its unit; `None` if documents of this kind have none of this name.
+pub(super) fn find(kind: &str, name: &str, document: Option<&Document>) -> Option<Reading> {
+    let figures = figures(kind, document);
+    figures.into_iter().find_map(|(names, value)| {
+        let mut rests = names.split(' ').filter_map(|it| name.strip_prefix(it));
+        rests.find_map(|rest| match value {
+            Times(latency) => Some((Unit::Time, moment(latency, rest)?)),
+            _ if !rest.is_empty() => None,
+            Plain(value) => Some((Unit::Plain, value)),
+            Bytes(value) => Some((Unit::Bytes, value)),
+            Time(value) => Some((Unit::Time, value)),
         })
+    })
+}
+
+/// What is known of a percentile, the maximum or the mean; `None` if the name is that of none.
+fn moment(latency: Option<&Latency>, name: &str) -> Option<Option<f64>> {
+    let latency = latency.filter(|latency| latency.count > 0);
+    if name == "mean" {
+        return Some(latency.map(|it| it.mean_ns));
+    }
+    let quantile = quantile(name)?;
+    let histogram = latency.and_then(|it| it.histogram().ok());
+    Some(histogram.map(|it| it.value_at_quantile(quantile) as f64))
 }
 
 /// All names of a kind, for whoever wrote another.
 pub(super) fn names(kind: &str) -> String {
-    let figures = FIGURES.iter().filter(|it| it.0.contains(&kind));
-    let distributions = DISTRIBUTIONS.iter().filter(|it| it.0.contains(&kind));
-    let figures = figures.map(|it| it.1[0].to_owned());
-    let distributions = distributions.map(|it| {
-        let prefix = it.1[0];
-        format!("{prefix}p50 ({prefix}p99.9, any), {prefix}mean, {prefix}max")
+    let names = figures(kind, None).into_iter().map(|(names, value)| {
+        let name = names.split(' ').next().unwrap_or_default();
+        match value {
+            Times(_) => format!("{name}p50 ({name}p99.9, any), {name}mean, {name}max"),
+            _ => name.to_owned(),
+        }
     });
-    figures.chain(distributions).collect::<Vec<_>>().join(", ")
+    names.collect::<Vec<_>>().join(", ")
 }

@@ -1,7 +1,6 @@
 //! `--fail-if`: conditions on what a command found, and what came of them.
 
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -9,8 +8,9 @@ use crate::assess::condition::Condition;
 use crate::output::figures::{find, names};
 use crate::output::junit::{Ending, TestCase, junit};
 use crate::output::table::{Table, markdown};
-use crate::output::{append_file, appended, check_file, write_file};
-use crate::result::gate::{GateResult, Outcome};
+use crate::output::{append_file, check_appended, check_file, write_file};
+use crate::result::gate::GateResult;
+use crate::result::gate::Outcome::{Failed, Passed, Unresolved};
 use crate::result::{Document, Status};
 use crate::usage::UsageError;
 
@@ -36,7 +36,7 @@ impl GateOptions {
     pub(crate) fn check(&self, kind: &str) -> Result<(), UsageError> {
         for condition in &self.fail_if {
             let name = &condition.name;
-            let why = match find(kind, name) {
+            let why = match find(kind, name, None) {
                 None => format!("{name:?} is not known; the names are {}", names(kind)),
                 Some((unit, _)) if unit != condition.unit => {
                     format!("the bound of {name} is {}", unit.example())
@@ -60,11 +60,8 @@ impl GateOptions {
         document: &Document,
         table: impl FnOnce() -> Table,
     ) -> anyhow::Result<()> {
-        let name = format!(
-            "{} {}",
-            document.outcome.kind(),
-            document.load.urls.join(" ")
-        );
+        let urls = document.load.urls.join(" ");
+        let name = format!("{} {urls}", document.outcome.kind());
         let summary = self.summary.as_ref().map_or(Ok(()), |path| {
             append_file(path, &summary(&name, document, table()))
         });
@@ -77,43 +74,11 @@ impl GateOptions {
 
     /// Judges `document` by each condition; one that went well and misses what was asked for says so.
     pub(crate) fn judge(&self, document: &mut Document) {
-        let kind = document.outcome.kind();
-        let judge = |condition: &Condition| {
-            let name = &condition.name;
-            let value = find(kind, name).and_then(|(_, of)| of(document));
-            let (is_failed, reason) = match value {
-                Some(value) => (
-                    condition.holds(value),
-                    format!("{name} is {}", condition.unit.show(value)),
-                ),
-                None => {
-                    let needs_pid = document.load.server_pids.is_empty()
-                        && ["cpu", "memory"].contains(&name.as_str());
-                    let needs = if needs_pid {
-                        " (it needs --server-pid)"
-                    } else {
-                        ""
-                    };
-                    let reason = format!("{name} is not known: it was not measured{needs}");
-                    (true, reason)
-                }
-            };
-            GateResult {
-                condition: condition.to_string(),
-                outcome: if is_failed {
-                    Outcome::Failed
-                } else {
-                    Outcome::Passed
-                },
-                reason,
-            }
-        };
-        let gate: Vec<_> = self.fail_if.iter().map(judge).collect();
-        let failed: Vec<_> = gate
-            .iter()
-            .filter(|result| result.outcome == Outcome::Failed)
-            .map(|result| format!("--fail-if {}: {}", result.condition, result.reason))
-            .collect();
+        let gate = self.fail_if.iter().map(|it| judge(it, document));
+        let gate: Vec<_> = gate.collect();
+        let failed = gate.iter().filter(|it| it.outcome == Failed);
+        let failed = failed.map(|it| format!("--fail-if {}: {}", it.condition, it.reason));
+        let failed: Vec<_> = failed.collect();
         if document.status == Status::Ok && !failed.is_empty() {
             document.status = Status::Missed;
             document.error = Some(failed.join("; "));
@@ -122,15 +87,26 @@ impl GateOptions {
     }
 }
 
-/// Refuses a file that cannot be appended to, before there is anything to say.
-fn check_appended(path: &Path) -> Result<(), UsageError> {
-    appended(path).map(drop).map_err(|error| {
-        let path = path.display();
-        let right = "name a file in a directory that exists";
-        UsageError(format!(
-            "--summary {path} cannot be written ({error}); {right}"
-        ))
-    })
+/// What `document` says about a condition: what is not known is a failure.
+fn judge(condition: &Condition, document: &Document) -> GateResult {
+    let name = &condition.name;
+    let found = find(document.outcome.kind(), name, Some(document));
+    let value = found.and_then(|(_, value)| value);
+    let is_failed = value.is_none_or(|value| condition.holds(value));
+    let needs_pid = matches!(name.as_str(), "cpu" | "memory");
+    let needs = if needs_pid && document.load.server_pids.is_empty() {
+        " (it needs --server-pid)"
+    } else {
+        ""
+    };
+    GateResult {
+        condition: condition.to_string(),
+        outcome: if is_failed { Failed } else { Passed },
+        reason: match value {
+            Some(value) => format!("{name} is {}", condition.unit.show(value)),
+            None => format!("{name} is not known: it was not measured{needs}"),
+        },
+    }
 }
 
 /// A heading, what is wrong, the conditions, and the table.
@@ -141,15 +117,13 @@ fn summary(name: &str, document: &Document, table: Table) -> String {
         Status::Interrupted => "interrupted",
         Status::Missed => "FAILED: what was asked for is not met",
     };
-    let mut text = format!("### ringload {}: {state}\n\n", markdown(name));
-    if let Some(error) = &document.error {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{}\n", markdown(error));
-    }
-    let _ = writeln!(text, "{}", table.into_markdown());
-    text
+    let error = document.error.as_deref().map(markdown);
+    let error = error.map(|error| error + "\n\n").unwrap_or_default();
+    let (name, table) = (markdown(name), table.into_markdown());
+    format!("### ringload {name}: {state}\n\n{error}{table}\n")
 }
 
+/// One for whether all went well, and one for each condition.
 fn test_cases(group: &str, document: &Document) -> Vec<TestCase> {
     let case = |name: &str, failure: Option<(&'static str, &str)>| TestCase {
         group: group.to_owned(),
@@ -162,14 +136,11 @@ fn test_cases(group: &str, document: &Document) -> Vec<TestCase> {
         }),
     };
     let is_over = matches!(document.status, Status::Failed | Status::Interrupted);
-    let failure = is_over.then(|| ("failed", document.error.as_deref().unwrap_or_default()));
-    let ended = case("all went well", failure);
-    let conditions = document.gate.iter().map(|result| {
-        let is_failed = result.outcome == Outcome::Failed;
-        case(
-            &result.condition,
-            is_failed.then_some(("fail-if", &*result.reason)),
-        )
+    let error = document.error.as_deref().unwrap_or_default();
+    let ended = case("all went well", is_over.then_some(("failed", error)));
+    let conditions = document.gate.iter().map(|it| {
+        let is_failed = it.outcome == Failed;
+        case(&it.condition, is_failed.then_some(("fail-if", &*it.reason)))
     });
     std::iter::once(ended).chain(conditions).collect()
 }
@@ -177,9 +148,9 @@ fn test_cases(group: &str, document: &Document) -> Vec<TestCase> {
 /// A condition and what came of it.
 pub(crate) fn line(result: &GateResult) -> String {
     let outcome = match result.outcome {
-        Outcome::Failed => "FAILED",
-        Outcome::Passed => "passed",
-        Outcome::Unresolved => "unresolved",
+        Failed => "FAILED",
+        Passed => "passed",
+        Unresolved => "unresolved",
     };
     format!("{}: {outcome}: {}", result.condition, result.reason)
 }
@@ -252,7 +223,6 @@ mod tests {
             document
         };
         let some = judge(document(Status::Ok, Some(figures)));
-        use Outcome::{Failed, Passed};
         let outcomes = |document: &Document| {
             let gate = document.gate.iter();
             gate.map(|result| result.outcome).collect::<Vec<_>>()

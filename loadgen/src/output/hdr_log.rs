@@ -4,8 +4,9 @@
 //! The library has a writer for this format, but it borrows its output and its serializer for as long
 //! as it lives, so it cannot be kept beside them; the format is four lines and a row.
 
+use std::fmt;
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -17,8 +18,8 @@ use crate::result::latency::encode;
 const NS_PER_MAX_UNIT: f64 = 1e6;
 
 /// A log that grows row by row.
-pub(crate) struct HdrLog<W: Write = BufWriter<File>> {
-    out: W,
+pub(crate) struct HdrLog {
+    out: BufWriter<File>,
     path: PathBuf,
 }
 
@@ -26,23 +27,17 @@ impl HdrLog {
     /// Creates the file and writes its head. Times of rows count from `start_unix_seconds`.
     pub(crate) fn create(path: &Path, start_unix_seconds: f64) -> anyhow::Result<HdrLog> {
         let file = File::create(path).with_context(|| format!("writing {}", path.display()))?;
-        HdrLog::begin(BufWriter::new(file), path.to_owned(), start_unix_seconds)
-    }
-}
-
-impl<W: Write> HdrLog<W> {
-    fn begin(out: W, path: PathBuf, start_unix_seconds: f64) -> anyhow::Result<HdrLog<W>> {
-        let mut log = HdrLog { out, path };
-        log.attempt(|out| {
-            writeln!(out, "#[Histogram log format version 1.3]")?;
-            writeln!(out, "#[ringload: values are nanoseconds, Interval_Max is in milliseconds]")?;
-            writeln!(out, "#[StartTime: {start_unix_seconds:.3} (seconds since epoch)]")?;
-            writeln!(out, "#[BaseTime: {start_unix_seconds:.3} (seconds since epoch)]")?;
-            writeln!(
-                out,
-                "\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\""
-            )
-        })?;
+        let mut log = HdrLog {
+            out: BufWriter::new(file),
+            path: path.to_owned(),
+        };
+        log.write(format_args!(
+            "#[Histogram log format version 1.3]\n\
+             #[ringload: values are nanoseconds, Interval_Max is in milliseconds]\n\
+             #[StartTime: {start_unix_seconds:.3} (seconds since epoch)]\n\
+             #[BaseTime: {start_unix_seconds:.3} (seconds since epoch)]\n\
+             \"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"\n"
+        ))?;
         Ok(log)
     }
 
@@ -55,21 +50,21 @@ impl<W: Write> HdrLog<W> {
     ) -> anyhow::Result<()> {
         let max = histogram.max() as f64 / NS_PER_MAX_UNIT;
         let text = encode(histogram);
-        self.attempt(|out| {
-            writeln!(
-                out,
-                "{start_seconds:.3},{length_seconds:.3},{max:.3},{text}"
-            )
-        })
+        self.write(format_args!(
+            "{start_seconds:.3},{length_seconds:.3},{max:.3},{text}\n"
+        ))
     }
 
     /// Writes out what is buffered; an error that only shows here is not lost as it would be on drop.
     pub(crate) fn finish(mut self) -> anyhow::Result<()> {
-        self.attempt(Write::flush)
+        self.out
+            .flush()
+            .with_context(|| format!("writing {}", self.path.display()))
     }
 
-    fn attempt(&mut self, write: impl FnOnce(&mut W) -> io::Result<()>) -> anyhow::Result<()> {
-        write(&mut self.out).with_context(|| format!("writing {}", self.path.display()))
+    fn write(&mut self, text: fmt::Arguments<'_>) -> anyhow::Result<()> {
+        let written = self.out.write_fmt(text);
+        written.with_context(|| format!("writing {}", self.path.display()))
     }
 }
 
@@ -94,12 +89,13 @@ mod tests {
             histogram([]),
             histogram([2_500_000_000]),
         ];
-        let mut out = Vec::new();
-        let mut log = HdrLog::begin(&mut out, PathBuf::from("x"), 1_700_000_000.25).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut log = HdrLog::create(file.path(), 1_700_000_000.25).unwrap();
         for (second, histogram) in stretches.iter().enumerate() {
             log.append(second as f64, 1.0, histogram).unwrap();
         }
         log.finish().unwrap();
+        let out = std::fs::read(file.path()).unwrap();
         let mut read = Vec::new();
         let mut times = Vec::new();
         for entry in IntervalLogIterator::new(&out) {

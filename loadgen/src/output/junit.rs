@@ -1,7 +1,5 @@
 //! JUnit's XML, which every CI reads.
 
-use std::fmt::Write as _;
-
 /// A test case: something that was asked for, and what came of it.
 pub(crate) struct TestCase {
     /// Cases of one group that stand together are a suite.
@@ -28,68 +26,52 @@ pub(crate) enum Ending {
 
 /// The document, under the name of what was run.
 pub(crate) fn junit(name: &str, cases: &[TestCase]) -> String {
-    let mut text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned();
-    // Writing to a string cannot fail.
-    let _ = writeln!(
-        text,
-        "<testsuites name=\"{}\" {}>",
-        escaped(name),
-        counts(cases)
-    );
-    for suite in cases.chunk_by(|a, b| a.group == b.group) {
-        write_suite(&mut text, suite);
-    }
-    text.push_str("</testsuites>\n");
-    text
+    let suites = cases.chunk_by(|a, b| a.group == b.group);
+    let suites: String = suites.map(test_suite).collect();
+    let (name, counts) = (escaped(name), counts(cases));
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <testsuites name=\"{name}\" {counts}>\n{suites}</testsuites>\n"
+    )
 }
 
-fn write_suite(text: &mut String, cases: &[TestCase]) {
-    let group = escaped(&cases[0].group);
-    let _ = writeln!(text, "  <testsuite name=\"{group}\" {}>", counts(cases));
-    for case in cases {
-        let _ = write!(
-            text,
-            "    <testcase classname=\"{group}\" name=\"{}\" time=\"{:.3}\"",
-            escaped(&case.name),
-            case.seconds
-        );
-        let _ = match &case.ending {
-            Ending::Passed => writeln!(text, "/>"),
-            Ending::PassedWith(output) => {
-                let output = escaped(output);
-                writeln!(text, "><system-out>{output}</system-out></testcase>")
-            }
-            Ending::Skipped(why) => {
-                let why = escaped(why);
-                writeln!(text, "><skipped message=\"{why}\"/></testcase>")
-            }
-            Ending::Failed {
-                kind,
-                message,
-                story,
-            } => writeln!(
-                text,
-                "><failure type=\"{kind}\" message=\"{}\">{}</failure></testcase>",
-                escaped(message),
-                escaped(story)
-            ),
-        };
-    }
-    text.push_str("  </testsuite>\n");
+fn test_suite(cases: &[TestCase]) -> String {
+    let (group, counts) = (escaped(&cases[0].group), counts(cases));
+    let cases: String = cases.iter().map(|case| test_case(&group, case)).collect();
+    format!("  <testsuite name=\"{group}\" {counts}>\n{cases}  </testsuite>\n")
+}
+
+fn test_case(group: &str, case: &TestCase) -> String {
+    let ending = match &case.ending {
+        Ending::Passed => "/>".to_owned(),
+        Ending::PassedWith(output) => {
+            format!("><system-out>{}</system-out></testcase>", escaped(output))
+        }
+        Ending::Skipped(why) => format!("><skipped message=\"{}\"/></testcase>", escaped(why)),
+        Ending::Failed {
+            kind,
+            message,
+            story,
+        } => {
+            let (message, story) = (escaped(message), escaped(story));
+            format!("><failure type=\"{kind}\" message=\"{message}\">{story}</failure></testcase>")
+        }
+    };
+    let (name, seconds) = (escaped(&case.name), case.seconds);
+    format!("    <testcase classname=\"{group}\" name=\"{name}\" time=\"{seconds:.3}\"{ending}\n")
 }
 
 /// Attributes that count.
 fn counts(cases: &[TestCase]) -> String {
-    let count = |is_one: fn(&Ending) -> bool| {
-        let those = cases.iter().filter(|case| is_one(&case.ending));
-        those.count()
-    };
+    let endings = || cases.iter().map(|case| &case.ending);
+    let failures = endings().filter(|it| matches!(it, Ending::Failed { .. }));
+    let skipped = endings().filter(|it| matches!(it, Ending::Skipped(_)));
     let seconds: f64 = cases.iter().map(|case| case.seconds).sum();
     format!(
         "tests=\"{}\" failures=\"{}\" errors=\"0\" skipped=\"{}\" time=\"{seconds:.3}\"",
         cases.len(),
-        count(|ending| matches!(ending, Ending::Failed { .. })),
-        count(|ending| matches!(ending, Ending::Skipped(_)))
+        failures.count(),
+        skipped.count()
     )
 }
 
@@ -104,7 +86,7 @@ fn escaped(text: &str) -> String {
             '"' => escaped.push_str("&quot;"),
             // In an attribute, a parser makes a space of them unless they are references.
             '\t' | '\n' | '\r' => {
-                let _ = write!(escaped, "&#{};", u32::from(c));
+                escaped.push_str(&format!("&#{};", u32::from(c)));
             }
             '\0'..' ' | '\u{fffe}' | '\u{ffff}' => escaped.push(char::REPLACEMENT_CHARACTER),
             c => escaped.push(c),

@@ -7,11 +7,11 @@ pub(crate) mod hdr_log;
 pub(crate) mod histogram;
 pub(crate) mod junit;
 pub mod page;
-pub mod table;
+pub(crate) mod table;
 pub(crate) mod tables;
 
 use std::fmt::Display;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -20,8 +20,12 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::output::gate::GateOptions;
+use crate::output::tables::table;
 use crate::result::Document;
 use crate::usage::UsageError;
+
+/// What a file's name ends with before it is whole.
+const PART: &str = "part";
 
 /// Where the result goes.
 #[derive(Args, Clone, Debug)]
@@ -35,6 +39,9 @@ pub struct OutputOptions {
     pub quiet: bool,
 }
 
+/// The heading of a column, and what stands below it of each `T`.
+type Column<T> = (&'static str, fn(&T) -> String);
+
 /// Says a line on standard error. If that fails, nobody is left who could be told.
 pub fn tell(line: impl Display) {
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
@@ -42,11 +49,8 @@ pub fn tell(line: impl Display) {
 
 /// Writes to standard output. Somebody who reads no further, such as head, is no failure.
 pub fn print(text: &str) -> anyhow::Result<()> {
-    let mut stdout = io::stdout();
-    match stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-    {
+    let mut out = io::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(error).context("writing to standard output")
         }
@@ -62,14 +66,10 @@ pub(crate) fn publish(
     output: &OutputOptions,
 ) -> anyhow::Result<()> {
     gate.judge(document);
-    let delivered = deliver(
-        document,
-        || table::text(document),
-        document.error.as_deref(),
-        output.json.as_deref(),
-        output.quiet,
-    );
-    delivered.and(gate.report(document, || table::table(document)))
+    let (error, json) = (document.error.as_deref(), output.json.as_deref());
+    let text = || table(document).into_text();
+    let delivered = deliver(document, text, error, json, output.quiet);
+    delivered.and(gate.report(document, || table(document)))
 }
 
 /// Hands a finished document to whoever asked for it: the table to standard output, the error
@@ -100,12 +100,21 @@ fn write_json(path: &Path, document: &impl Serialize) -> anyhow::Result<()> {
             .write_all(&text)
             .context("writing to standard output");
     }
-    write_whole(path, &text).with_context(|| format!("writing {}", path.display()))
+    write_file(path, &text)
 }
 
-/// Writes another form of a document to a file, whole or not at all.
-pub(crate) fn write_file(path: &Path, text: &str) -> anyhow::Result<()> {
-    write_whole(path, text.as_bytes()).with_context(|| format!("writing {}", path.display()))
+/// Writes a file so that whoever waits for it finds all of it or nothing. What is no file, such as a
+/// device, a pipe or a link, is written to and never replaced.
+pub(crate) fn write_file(path: &Path, text: &impl AsRef<[u8]>) -> anyhow::Result<()> {
+    let write = || {
+        if !is_replaceable(path) {
+            return fs::write(path, text);
+        }
+        let part = path.with_added_extension(PART);
+        fs::write(&part, text)?;
+        fs::rename(part, path)
+    };
+    write().with_context(|| format!("writing {}", path.display()))
 }
 
 /// Appends to a file, as to one that others write to as well.
@@ -115,35 +124,13 @@ pub(crate) fn append_file(path: &Path, text: &str) -> anyhow::Result<()> {
 }
 
 /// A file to append to, which is made if there is none.
-pub(crate) fn appended(path: &Path) -> io::Result<File> {
-    std::fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(path)
-}
-
-/// Writes a file so that whoever waits for it finds all of it or nothing. What is no file, such as a
-/// device, a pipe or a link, is written to and never replaced.
-fn write_whole(path: &Path, text: &[u8]) -> io::Result<()> {
-    if is_replaceable(path) {
-        let part = partial(path);
-        File::create(&part)?.write_all(text)?;
-        std::fs::rename(&part, path)
-    } else {
-        File::create(path)?.write_all(text)
-    }
+fn appended(path: &Path) -> io::Result<File> {
+    File::options().append(true).create(true).open(path)
 }
 
 /// Whether there is a plain file, or nothing yet.
 fn is_replaceable(path: &Path) -> bool {
-    std::fs::symlink_metadata(path).map_or(true, |metadata| metadata.is_file())
-}
-
-/// Where a file is written before it gets its name.
-fn partial(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".part");
-    name.into()
+    fs::symlink_metadata(path).map_or(true, |metadata| metadata.is_file())
 }
 
 /// The same as `check_file`, for what may also go to standard output, which is `-`.
@@ -165,17 +152,25 @@ pub(crate) fn check_file(path: &Path) -> Result<(), UsageError> {
         if path.is_dir() {
             return Err(io::Error::other("it is a directory"));
         }
-        if is_replaceable(path) {
-            let part = partial(path);
-            File::create(&part)?;
-            return std::fs::remove_file(&part);
+        if !is_replaceable(path) {
+            return File::options().write(true).open(path).map(drop);
         }
-        std::fs::OpenOptions::new().write(true).open(path).map(drop)
+        let part = path.with_added_extension(PART);
+        File::create(&part)?;
+        fs::remove_file(part)
     };
-    probe().map_err(|error| {
-        UsageError(format!(
-            "{} cannot be written ({error}); name a file in a directory that exists",
-            path.display()
-        ))
-    })
+    probe().map_err(|error| unwritable(path.display(), &error))
+}
+
+/// Refuses a file of --summary that cannot be appended to.
+pub(crate) fn check_appended(path: &Path) -> Result<(), UsageError> {
+    let file = format!("--summary {}", path.display());
+    appended(path)
+        .map(drop)
+        .map_err(|error| unwritable(file, &error))
+}
+
+fn unwritable(file: impl Display, error: &io::Error) -> UsageError {
+    let right = "name a file in a directory that exists";
+    UsageError(format!("{file} cannot be written ({error}); {right}"))
 }

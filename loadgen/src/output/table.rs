@@ -4,18 +4,15 @@ use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, ContentArrangement, presets};
 
-pub(crate) use super::tables::table;
-use crate::result::Document;
-
 /// Width of the names' column.
 const NAME_COLUMNS: usize = 18;
 
 /// A sentence, rows of `name  value`, and a grid below them.
 #[derive(Default)]
-pub struct Table {
+pub(crate) struct Table {
     /// What is said first; empty if there is nothing to say.
     sentence: String,
-    rows: Vec<(String, String)>,
+    rows: Vec<[String; 2]>,
     /// A heading, and what stands below it; each row has as many cells as the heading.
     grid: Vec<Vec<String>>,
 }
@@ -29,9 +26,21 @@ impl Table {
         }
     }
 
-    /// Appends a row.
-    pub fn row(&mut self, name: &str, value: impl AsRef<str>) {
-        self.rows.push((name.to_owned(), value.as_ref().to_owned()));
+    /// Appends a row, and one without a name for each further line of its value.
+    pub(crate) fn row(&mut self, name: &str, value: impl AsRef<str>) {
+        let names = std::iter::once(name).chain(std::iter::repeat(""));
+        let lines = names.zip(value.as_ref().split('\n'));
+        let rows = lines.map(|(name, line)| [name, line].map(str::to_owned));
+        self.rows.extend(rows);
+    }
+
+    /// Appends those rows that have a value.
+    pub(super) fn rows<const N: usize>(&mut self, rows: [(&str, Option<String>); N]) {
+        for (name, value) in rows {
+            if let Some(value) = value {
+                self.row(name, value);
+            }
+        }
     }
 
     /// Sets the grid.
@@ -45,13 +54,13 @@ impl Table {
     }
 
     /// The finished text.
-    pub fn into_text(self) -> String {
+    pub(crate) fn into_text(self) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.
         if !self.sentence.is_empty() {
             let _ = writeln!(text, "{}\n", self.sentence);
         }
-        for (name, value) in self.rows {
+        for [name, value] in self.rows {
             let _ = writeln!(text, "{name:<NAME_COLUMNS$}{value}");
         }
         if !self.grid.is_empty() {
@@ -70,31 +79,23 @@ impl Table {
 
     /// The same as Markdown.
     pub(crate) fn into_markdown(self) -> String {
+        let line = |cells: &[String]| {
+            let cells: Vec<_> = cells.iter().map(|cell| markdown(cell)).collect();
+            format!("| {} |\n", cells.join(" | "))
+        };
         let mut text = String::new();
         if !self.sentence.is_empty() {
-            let _ = writeln!(text, "{}\n", markdown(&self.sentence));
+            text = markdown(&self.sentence) + "\n\n";
         }
         text.push_str("| | |\n|---|---|\n");
-        for (name, value) in self.rows {
-            let _ = writeln!(text, "| {} | {} |", markdown(&name), markdown(&value));
-        }
-        for (index, row) in self.grid.iter().enumerate() {
-            let cells: Vec<_> = row.iter().map(|cell| markdown(cell)).collect();
-            let before = if index == 0 { "\n" } else { "" };
-            let after = if index == 0 {
-                format!("{}|\n", "|---".repeat(row.len()))
-            } else {
-                String::new()
-            };
-            let _ = write!(text, "{before}| {} |\n{after}", cells.join(" | "));
+        text.extend(self.rows.iter().map(|row| line(row)));
+        if let Some((heading, rows)) = self.grid.split_first() {
+            let rule = "|---".repeat(heading.len());
+            text.push_str(&format!("\n{}{rule}|\n", line(heading)));
+            text.extend(rows.iter().map(|row| line(row)));
         }
         text
     }
-}
-
-/// A document as text.
-pub(crate) fn text(document: &Document) -> String {
-    table(document).into_text()
 }
 
 /// Text that Markdown takes for nothing but text, in one line.

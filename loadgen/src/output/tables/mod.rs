@@ -1,21 +1,15 @@
 //! The rows of each kind of document.
 
-use super::gate;
-use super::table::Table;
-use crate::quantity::{bytes, grouped, known, time};
-use crate::result::figures::{Figures, Server, Sessions, Side};
-use crate::result::latency::Latency;
-use crate::result::load::{Load, Loop};
-use crate::result::{Checks, Document, Outcome};
-
-/// Appends a row whose value is formatted.
-macro_rules! row {
-    ($table:expr, $name:expr, $($text:tt)*) => { $table.row($name, format!($($text)*)) };
-}
-
 mod kinds;
 
 use self::kinds::{capacity_rows, idle_rows, merge_rows};
+use super::gate;
+use super::table::Table;
+use crate::quantity::{bytes, grouped, known, time};
+use crate::result::figures::{Closes, Figures, HeavyResult, Server, Sessions, Side, Traffic};
+use crate::result::latency::Latency;
+use crate::result::load::{HeavyLoad, Load, Loop};
+use crate::result::{Checks, Document, Outcome};
 
 /// The table of a document.
 pub(crate) fn table(document: &Document) -> Table {
@@ -25,8 +19,8 @@ pub(crate) fn table(document: &Document) -> Table {
         table.row("load", describe_load(load));
     }
     if let (Outcome::Run(_), false) = (&document.outcome, load.engine.is_empty()) {
-        let (engine, why) = (&load.engine, &load.engine_reason);
-        row!(table, "engine", "{engine} ({why})");
+        let engine = format!("{} ({})", load.engine, load.engine_reason);
+        table.row("engine", engine);
     }
     match &document.outcome {
         Outcome::Run(Some(figures)) => figure_rows(&mut table, load, figures, "message"),
@@ -56,223 +50,166 @@ fn ns(ns: u64) -> String {
     time(ns as f64)
 }
 
-fn size(bytes_min: usize, bytes_max: usize, text: &str) -> String {
-    let [min, max] = [bytes_min, bytes_max].map(|size| bytes(size as f64));
-    if min == max {
-        max
-    } else {
-        format!("{min} to {max} ({text})")
-    }
-}
-
 fn describe_load(load: &Load) -> String {
     let message = &load.message;
-    let size = size(message.bytes_min, message.bytes_max, &message.size);
-    let blocks = if load.protocol == "tcp" {
-        "blocks"
+    let [min, max] = [message.bytes_min, message.bytes_max].map(|size| bytes(size as f64));
+    let size = if min == max {
+        max
     } else {
-        "messages"
+        format!("{min} to {max} ({})", message.size)
     };
     let pace = match (load.loop_kind, &load.rate) {
         (Loop::Open, Some(rate)) => format!("{}/s, {}", rate.text, rate.arrivals),
         (Loop::Duplex, _) => "full duplex".to_owned(),
         _ => format!("{} in flight", load.in_flight.unwrap_or(1)),
     };
+    let is_tcp = load.protocol == "tcp";
+    let blocks = if is_tcp { "blocks" } else { "messages" };
     let what = match (&load.sessions, load.loop_kind) {
         (Some(sessions), _) => {
-            let most = if load.rate.is_some() { "at most " } else { "" };
-            let pace = load
-                .rate
-                .as_ref()
-                .map_or(String::new(), |_| format!("sessions at {pace}, "));
+            let begun = load.rate.as_ref();
+            let begun = begun.map(|_| format!("sessions at {pace}, at most "));
+            let begun = begun.unwrap_or_default();
             let messages = grouped(sessions.messages);
             let plural = if sessions.messages == 1 { "" } else { "s" };
-            format!("{pace}{most}at a time, each {messages} message{plural} of {size}")
+            format!("{begun}at a time, each {messages} message{plural} of {size}")
         }
         (None, Loop::Idle) => format!("held idle for {} s", load.duration_seconds),
         (None, _) => format!("x {size} {} {blocks}, {pace}", message.kind),
     };
-    let tls = load
-        .tls
-        .as_ref()
-        .map_or(String::new(), |tls| format!("{tls}, "));
+    let tls = load.tls.as_ref().map(|tls| format!("{tls}, "));
     let to = if load.addresses.is_empty() {
         &load.urls
     } else {
         &load.addresses
     };
     format!(
-        "{} connections {what}, {tls}{} over {}",
+        "{} connections {what}, {}{} over {}",
         grouped(load.connections as u64),
+        tls.unwrap_or_default(),
         load.protocol,
         to.join(", ")
     )
 }
 
 fn figure_rows(table: &mut Table, load: &Load, figures: &Figures, each: &str) {
-    row!(
-        table,
-        "window",
-        "{:.3} s after warm-up",
-        figures.window_seconds
-    );
-    let offered = figures.offered_per_second;
-    let offered = offered.map_or(String::new(), |offered| {
-        format!(" of {} offered", rate(offered))
-    });
-    let payload = figures.traffic.map_or(String::new(), |traffic| {
-        format!(", {}/s each way", bytes(traffic.payload_bytes_per_second))
-    });
-    let per_second = rate(figures.completed_per_second);
-    row!(
-        table,
-        "throughput",
-        "{per_second} {each}s/s{offered}{payload}"
-    );
-    if let Some(traffic) = figures.traffic.filter(|_| load.loop_kind == Loop::Duplex) {
-        let [sent, received] = [
-            traffic.wire_bytes_sent_per_second,
-            traffic.wire_bytes_received_per_second,
-        ]
-        .map(bytes);
-        row!(
-            table,
-            "wire",
-            "{sent}/s sent, {received}/s received, frame headers included"
-        );
-    }
-    if let Some(ratio) = figures.deflate_ratio {
-        let percent = 100.0 * ratio;
-        row!(
-            table,
-            "deflate",
-            "payloads sent in {percent:.1} % of their bytes"
-        );
-    }
-    if let Some(sessions) = &figures.sessions {
-        latency_rows(table, "connect", &sessions.connect);
-        if load.protocol != "tcp" {
-            latency_rows(table, "handshake", &sessions.handshake);
-        }
-        if let Some(resumed) = &sessions.handshake_resumed {
-            latency_rows(table, "resumed", resumed);
-        }
-        latency_rows(table, "first echo", &sessions.first_echo);
-        latency_rows(table, "whole session", &figures.latency);
-    } else {
-        latency_rows(table, "latency", &figures.latency);
-    }
-    if let Some(uncorrected) = &figures.uncorrected_latency {
-        latency_rows(table, "uncorrected", uncorrected);
-    }
-    if let Some(ping) = &figures.ping {
-        latency_rows(table, "ping to pong", ping);
-    }
-    schedule_rows(table, figures, each);
-    if let Some(sessions) = &figures.sessions {
-        end_rows(table, sessions);
-    }
-    if let Some((heavy, load)) = figures.heavy.zip(load.heavy) {
-        let share = |by_mean: Option<f64>| by_mean.map_or("-".to_owned(), |it| format!("{it:.2}"));
-        row!(
-            table,
-            "heavy",
-            "{} connections x {}: {} messages/s, {}/s each way; of a mean share the most {}, the least {}",
-            grouped(load.connections as u64),
-            bytes(load.message_bytes as f64),
-            rate(heavy.messages_per_second),
-            bytes(heavy.payload_bytes_per_second),
-            share(heavy.most_by_mean),
-            share(heavy.least_by_mean)
-        );
-    }
-    generator_row(table, &figures.generator, each);
-    if let Some(server) = &figures.server {
-        server_rows(table, server, each);
-    }
-    row!(
-        table,
-        "steal, others",
-        "{} % of CPU time, {} % of one CPU",
-        known(figures.steal_percent),
-        known(figures.others_percent)
-    );
-    if let Some(gap_ns) = figures.gap_ns {
-        row!(
-            table,
-            "machine",
-            "took the CPU from a spinning thread for up to {} before the load",
-            ns(gap_ns)
-        );
-    }
-    // Two halves without anything completed are alike, and say nothing.
-    if figures.completed > 0 {
-        let stability = &figures.stability;
-        let halves = if stability.is_stable {
-            "agree".to_owned()
-        } else {
-            format!("disagree: {}", stability.reason)
-        };
-        table.row("halves", halves);
-    }
+    let window = format!("{:.3} s after warm-up", figures.window_seconds);
+    let (offered, traffic) = (figures.offered_per_second, figures.traffic);
+    let completed = format!("{} {each}s/s", rate(figures.completed_per_second));
+    let throughput = throughput(&completed, offered, "", traffic);
+    let duplex = traffic.filter(|_| load.loop_kind == Loop::Duplex);
+    let deflate = figures.deflate_ratio.map(|ratio| 100.0 * ratio);
+    let deflate = deflate.map(|it| format!("payloads sent in {it:.1} % of their bytes"));
+    let sessions = figures.sessions.as_ref();
+    let handshake = sessions.filter(|_| load.protocol != "tcp");
+    let resumed = sessions.and_then(|it| it.handshake_resumed.as_ref());
+    let latency_name = sessions.map_or("latency", |_| "whole session");
+    let uncorrected = figures.uncorrected_latency.as_ref();
+    let generator = generator_cpu(&figures.generator, each);
+    let server = figures.server.as_ref();
+    let [steal, others] = [figures.steal_percent, figures.others_percent].map(known);
+    let taken = format!("{steal} % of CPU time, {others} % of one CPU");
+    table.rows([
+        ("window", Some(window)),
+        ("throughput", Some(throughput)),
+        ("wire", duplex.map(wire)),
+        ("deflate", deflate),
+        ("connect", sessions.map(|it| latency(&it.connect))),
+        ("handshake", handshake.map(|it| latency(&it.handshake))),
+        ("resumed", resumed.map(latency)),
+        ("first echo", sessions.map(|it| latency(&it.first_echo))),
+        (latency_name, Some(latency(&figures.latency))),
+        ("uncorrected", uncorrected.map(latency)),
+        ("ping to pong", figures.ping.as_ref().map(latency)),
+        ("send lag", send_lag(figures)),
+        ("backlog", backlog(figures, each)),
+        ("ends", sessions.map(|it| ends(&it.closes))),
+        ("failed", sessions.and_then(failures)),
+        ("heavy", figures.heavy.zip(load.heavy).map(heavy)),
+        ("generator CPU", Some(generator)),
+        ("server CPU", server.map(|it| server_cpu(it, each))),
+        ("server memory", server.and_then(server_memory)),
+        ("steal, others", Some(taken)),
+        ("machine", figures.gap_ns.map(gap)),
+        ("halves", halves(figures)),
+    ]);
 }
 
-/// How an open loop's schedule was held.
-fn schedule_rows(table: &mut Table, figures: &Figures, each: &str) {
-    if let Some(lag) = figures.send_lag.as_ref().filter(|lag| lag.count > 0) {
-        let [p50, p99, p99_9, max] = [lag.p50_ns, lag.p99_ns, lag.p99_9_ns, lag.max_ns].map(ns);
-        row!(
-            table,
-            "send lag",
-            "p50 {p50}  p99 {p99}  p99.9 {p99_9}  max {max}"
-        );
-    }
-    if let Some(backlog) = figures.backlog.filter(|_| figures.completed > 0) {
-        let late = figures.sessions.as_ref().and_then(|sessions| sessions.late);
-        let late = late.map_or(String::new(), |late| {
-            format!("; {} had to wait for others to end", grouped(late))
-        });
-        let (max, end) = (grouped(backlog.max), grouped(backlog.end));
-        row!(
-            table,
-            "backlog",
-            "{max} {each}s at most, {end} at the end{late}"
-        );
-    }
+/// What was completed, of how much that was offered, over what, and its payload.
+fn throughput(
+    completed: &str,
+    offered_per_second: Option<f64>,
+    over: &str,
+    traffic: Option<Traffic>,
+) -> String {
+    let offered = offered_per_second.map(|it| format!(" of {} offered", rate(it)));
+    let payload = traffic.map(|it| bytes(it.payload_bytes_per_second));
+    let payload = payload.map(|it| format!(", {it}/s each way"));
+    let [offered, payload] = [offered, payload].map(Option::unwrap_or_default);
+    format!("{completed}{offered}{over}{payload}")
 }
 
-fn end_rows(table: &mut Table, sessions: &Sessions) {
-    let closes = &sessions.closes;
-    let [orderly, reset, abrupt, other] = [
-        closes.orderly,
-        closes.reset,
-        closes.end_of_stream_without_close,
-        closes.other,
-    ]
-    .map(grouped);
-    row!(
-        table,
-        "ends",
-        "{orderly} orderly, {reset} reset, {abrupt} without a Close, {other} other"
-    );
-    for (index, kind) in sessions.failures.iter().enumerate() {
-        let name = if index == 0 { "failed" } else { "" };
+fn wire(traffic: Traffic) -> String {
+    let sent = bytes(traffic.wire_bytes_sent_per_second);
+    let received = bytes(traffic.wire_bytes_received_per_second);
+    format!("{sent}/s sent, {received}/s received, frame headers included")
+}
+
+/// Two lines.
+fn latency(latency: &Latency) -> String {
+    if latency.count == 0 {
+        return "nothing was recorded".to_owned();
+    }
+    let mean = time(latency.mean_ns);
+    let [p50, p90, p99] = [latency.p50_ns, latency.p90_ns, latency.p99_ns].map(ns);
+    let [p99_9, p99_99, max] = [latency.p99_9_ns, latency.p99_99_ns, latency.max_ns].map(ns);
+    format!(
+        "mean {mean}  p50 {p50}  p90 {p90}  p99 {p99}\np99.9 {p99_9}  p99.99 {p99_99}  max {max}"
+    )
+}
+
+fn send_lag(figures: &Figures) -> Option<String> {
+    let lag = figures.send_lag.as_ref().filter(|lag| lag.count > 0)?;
+    let [p50, p99, p99_9, max] = [lag.p50_ns, lag.p99_ns, lag.p99_9_ns, lag.max_ns].map(ns);
+    Some(format!("p50 {p50}  p99 {p99}  p99.9 {p99_9}  max {max}"))
+}
+
+fn backlog(figures: &Figures, each: &str) -> Option<String> {
+    let backlog = figures.backlog.filter(|_| figures.completed > 0)?;
+    let late = figures.sessions.as_ref().and_then(|it| it.late);
+    let late = late.map(|it| format!("; {} had to wait for others to end", grouped(it)));
+    let late = late.unwrap_or_default();
+    let [max, end] = [backlog.max, backlog.end].map(grouped);
+    Some(format!("{max} {each}s at most, {end} at the end{late}"))
+}
+
+fn ends(closes: &Closes) -> String {
+    let [orderly, reset, other] = [closes.orderly, closes.reset, closes.other].map(grouped);
+    let abrupt = grouped(closes.end_of_stream_without_close);
+    format!("{orderly} orderly, {reset} reset, {abrupt} without a Close, {other} other")
+}
+
+/// A line for each kind.
+fn failures(sessions: &Sessions) -> Option<String> {
+    let kinds = sessions.failures.iter().map(|kind| {
         let sentence = kind.sentence.replace('\n', " ");
-        row!(table, name, "{} × {sentence}", grouped(kind.count));
-    }
+        format!("{} × {sentence}", grouped(kind.count))
+    });
+    let lines: Vec<_> = kinds.collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
-fn generator_row(table: &mut Table, generator: &Side, each: &str) {
-    let cpu = cpu_each(
-        [
-            generator.cpu_ns_each,
-            generator.cpu_user_ns_each,
-            generator.cpu_system_ns_each,
-        ],
-        each,
-    );
-    let busy = generator.busy.on_cpu_percent;
-    row!(table, "generator CPU", "{cpu}{busy:.1} % busy");
+fn heavy((heavy, load): (HeavyResult, HeavyLoad)) -> String {
+    let share = |by_mean: Option<f64>| by_mean.map_or("-".to_owned(), |it| format!("{it:.2}"));
+    format!(
+        "{} connections x {}: {} messages/s, {}/s each way; of a mean share the most {}, the least {}",
+        grouped(load.connections as u64),
+        bytes(load.message_bytes as f64),
+        rate(heavy.messages_per_second),
+        bytes(heavy.payload_bytes_per_second),
+        share(heavy.most_by_mean),
+        share(heavy.least_by_mean)
+    )
 }
 
 /// CPU time in all, in user mode and in the kernel, as far as it is known.
@@ -286,55 +223,38 @@ fn cpu_each(ns: [Option<f64>; 3], each: &str) -> String {
     }
 }
 
-fn server_rows(table: &mut Table, server: &Server, each: &str) {
-    let cpu = cpu_each(
-        [
-            server.cpu_ns_each,
-            server.cpu_user_ns_each,
-            server.cpu_system_ns_each,
-        ],
-        each,
-    );
-    let threads = server.busy.threads;
-    row!(
-        table,
-        "server CPU",
-        "{cpu}{:.1} % of one CPU in {threads} working thread{}",
-        server.cpu_percent_of_one,
-        if threads == 1 { "" } else { "s" }
-    );
-    if let Some(memory) = server.memory {
-        row!(
-            table,
-            "server memory",
-            "{} resident, {} at its highest",
-            bytes(memory.rss_bytes as f64),
-            bytes(memory.rss_peak_bytes as f64)
-        );
-    }
+fn generator_cpu(generator: &Side, each: &str) -> String {
+    let [user, system] = [generator.cpu_user_ns_each, generator.cpu_system_ns_each];
+    let cpu = cpu_each([generator.cpu_ns_each, user, system], each);
+    format!("{cpu}{:.1} % busy", generator.busy.on_cpu_percent)
 }
 
-fn latency_rows(table: &mut Table, name: &str, latency: &Latency) {
-    if latency.count == 0 {
-        return table.row(name, "nothing was recorded");
-    }
-    row!(
-        table,
-        name,
-        "mean {}  p50 {}  p90 {}  p99 {}",
-        time(latency.mean_ns),
-        ns(latency.p50_ns),
-        ns(latency.p90_ns),
-        ns(latency.p99_ns)
-    );
-    row!(
-        table,
-        "",
-        "p99.9 {}  p99.99 {}  max {}",
-        ns(latency.p99_9_ns),
-        ns(latency.p99_99_ns),
-        ns(latency.max_ns)
-    );
+fn server_cpu(server: &Server, each: &str) -> String {
+    let [user, system] = [server.cpu_user_ns_each, server.cpu_system_ns_each];
+    let cpu = cpu_each([server.cpu_ns_each, user, system], each);
+    let (percent, threads) = (server.cpu_percent_of_one, server.busy.threads);
+    let plural = if threads == 1 { "" } else { "s" };
+    format!("{cpu}{percent:.1} % of one CPU in {threads} working thread{plural}")
+}
+
+fn server_memory(server: &Server) -> Option<String> {
+    let memory = server.memory?;
+    let [now, peak] = [memory.rss_bytes, memory.rss_peak_bytes].map(|it| bytes(it as f64));
+    Some(format!("{now} resident, {peak} at its highest"))
+}
+
+fn gap(gap_ns: u64) -> String {
+    let gap = ns(gap_ns);
+    format!("took the CPU from a spinning thread for up to {gap} before the load")
+}
+
+/// Two halves without anything completed are alike, and say nothing.
+fn halves(figures: &Figures) -> Option<String> {
+    let stability = &figures.stability;
+    (figures.completed > 0).then(|| match stability.is_stable {
+        true => "agree".to_owned(),
+        false => format!("disagree: {}", stability.reason),
+    })
 }
 
 fn check_rows(table: &mut Table, load: &Load, checks: &Checks) {
@@ -343,54 +263,31 @@ fn check_rows(table: &mut Table, load: &Load, checks: &Checks) {
         "none" => "replies counted and not compared",
         _ => "of a sample; of the others the length",
     };
-    // Where nothing came back, nothing was verified, whatever was to be.
-    if checks.messages_verified > 0 {
-        let messages = grouped(checks.messages_verified);
-        let payload = bytes(checks.payload_bytes_verified as f64);
-        row!(
-            table,
-            "verified",
-            "{messages} messages, {payload} of payload, {all}"
-        );
-    }
-    if checks.sessions_verified > 0 {
-        let sessions = grouped(checks.sessions_verified);
-        row!(table, "verified", "{sessions} sessions");
-    }
-    let mut count = |name: &str, count: u64, what: &str| {
-        if count > 0 {
-            row!(table, name, "{} {what}", grouped(count));
-        }
-    };
-    count(
-        "wrong",
-        checks.messages_wrong,
-        "replies, which count for neither throughput nor latency",
-    );
+    let payload = bytes(checks.payload_bytes_verified as f64);
     let oldest = checks.oldest_unanswered_seconds;
-    count(
-        "unanswered",
-        checks.messages_unanswered,
-        &format!(
-            "messages, the oldest for {oldest:.3} s; those due in the window count with that time"
-        ),
+    let verified = &format!("messages, {payload} of payload, {all}");
+    let wrong = "replies, which count for neither throughput nor latency";
+    let unanswered = &format!(
+        "messages, the oldest for {oldest:.3} s; those due in the window count with that time"
     );
-    count(
-        "never sent",
-        checks.messages_unsent,
-        "messages were due; those of the window count with the time they waited",
-    );
-    count(
-        "reconnects",
-        checks.reconnects,
-        "connections had ended and were made again",
-    );
+    let unsent = "messages were due; those of the window count with the time they waited";
+    let reconnected = "connections had ended and were made again";
+    // Where nothing came back, nothing was verified, whatever was to be.
+    for (name, count, what) in [
+        ("verified", checks.messages_verified, verified.as_str()),
+        ("verified", checks.sessions_verified, "sessions"),
+        ("wrong", checks.messages_wrong, wrong),
+        ("unanswered", checks.messages_unanswered, unanswered),
+        ("never sent", checks.messages_unsent, unsent),
+        ("reconnects", checks.reconnects, reconnected),
+    ] {
+        if count > 0 {
+            table.row(name, format!("{} {what}", grouped(count)));
+        }
+    }
     if load.slow_readers > 0 {
         let (readers, closed) = (load.slow_readers, checks.slow_readers_closed);
-        row!(
-            table,
-            "slow readers",
-            "{readers}, of which the server closed {closed}"
-        );
+        let text = format!("{readers}, of which the server closed {closed}");
+        table.row("slow readers", text);
     }
 }
