@@ -98,30 +98,30 @@ impl Handshake {
 
     /// The server ended the stream before the handshake was done.
     pub(crate) fn end_of_stream(&mut self) -> Failure {
-        match self.judge(true) {
-            Err(failure) => failure,
-            Ok(_) if self.received.is_empty() => {
-                Failure::Refused("the server closed the connection without answering".to_owned())
-            }
-            Ok(_) => Failure::Refused(format!(
-                "the server closed the connection in the middle of its answer ({})",
-                excerpt(&self.received)
-            )),
-        }
+        self.unfinished(
+            "closed the connection without answering",
+            "closed the connection in the middle of its answer",
+        )
     }
 
     /// The server has said nothing more for `seconds`.
     pub(crate) fn out_of_time(&mut self, seconds: u64) -> Failure {
-        match self.judge(true) {
-            Err(failure) => failure,
-            Ok(_) if self.received.is_empty() => Failure::Refused(format!(
-                "the server did not answer within {seconds} seconds"
-            )),
-            Ok(_) => Failure::Refused(format!(
-                "the server did not finish its answer within {seconds} seconds ({})",
-                excerpt(&self.received)
-            )),
+        self.unfinished(
+            &format!("did not answer within {seconds} seconds"),
+            &format!("did not finish its answer within {seconds} seconds"),
+        )
+    }
+
+    /// Why this cannot go on: what the answer says as far as it has come, or else that there is none or only a part.
+    fn unfinished(&mut self, none: &str, part: &str) -> Failure {
+        if let Err(failure) = self.judge(true) {
+            return failure;
         }
+        Failure::Refused(if self.received.is_empty() {
+            format!("the server {none}")
+        } else {
+            format!("the server {part} ({})", excerpt(&self.received))
+        })
     }
 
     fn judge(&mut self, ended: bool) -> Result<Progress, Failure> {
@@ -154,67 +154,52 @@ impl Handshake {
                     if !ended && body.len() < wanted.min(EXCERPT_BYTES_MAX) {
                         return Ok(Progress::More);
                     }
-                    return Err(Failure::Refused(refusal(
-                        "the server",
-                        "101",
-                        &response,
-                        body,
-                    )));
+                    let why = refusal("the server", "101", &response, body);
+                    return Err(Failure::Refused(why));
                 }
             }
         }
     }
 
     fn check_headers(&self, response: &httparse::Response<'_, '_>) -> Result<Accepted, String> {
-        let has_token = |name, token: &str| {
-            values(response, name).any(|value| {
-                value
-                    .split(',')
-                    .any(|t| t.trim().eq_ignore_ascii_case(token))
-            })
-        };
+        let all = |name| values(response, name).collect::<Vec<_>>();
         // Nothing but that: a second protocol would lie on top of it (RFC 9110 section 7.8).
-        let mut upgrades = values(response, "Upgrade").peekable();
-        let has_upgrade = upgrades.peek().is_some();
-        if !has_upgrade || !upgrades.all(|value| value.eq_ignore_ascii_case("websocket")) {
+        let upgrades = all("Upgrade");
+        let is_it = |value: &String| value.eq_ignore_ascii_case("websocket");
+        if upgrades.is_empty() || !upgrades.iter().all(is_it) {
             return Err("the 101 lacks \"Upgrade: websocket\", or names more than that".to_owned());
         }
-        if !has_token("Connection", "upgrade") {
+        let options = all("Connection").join(",");
+        let mut options = options.split(',').map(str::trim);
+        if !options.any(|option| option.eq_ignore_ascii_case("upgrade")) {
             return Err("the 101 lacks \"Connection: Upgrade\"".to_owned());
         }
-        let accepts: Vec<String> = values(response, "Sec-WebSocket-Accept").collect();
+        let accepts = all("Sec-WebSocket-Accept");
         if accepts != [self.accept.as_str()] {
             return Err(format!(
                 "wrong Sec-WebSocket-Accept: expected {:?}, received {accepts:?}",
                 self.accept
             ));
         }
-        let extensions: Vec<String> = values(response, "Sec-WebSocket-Extensions").collect();
-        let subprotocols: Vec<String> = values(response, "Sec-WebSocket-Protocol").collect();
         Ok(Accepted {
-            subprotocol: self.check_subprotocol(&subprotocols)?,
-            deflate: self.check_deflate(&extensions)?,
+            subprotocol: self.check_subprotocol(&all("Sec-WebSocket-Protocol"))?,
+            deflate: self.check_deflate(&all("Sec-WebSocket-Extensions"))?,
         })
     }
 
     fn check_subprotocol(&self, chosen: &[String]) -> Result<Option<String>, String> {
         let offered = &self.offer.subprotocols;
+        let list = offered.join(", ");
         match chosen {
             [] if offered.is_empty() => Ok(None),
+            [name, ..] if offered.is_empty() => Err(not_offered("Sec-WebSocket-Protocol", name)),
             [] => Err(format!(
-                "the server chose none of the subprotocols offered ({})",
-                self.offer.subprotocol_list()
+                "the server chose none of the subprotocols offered ({list})"
             )),
-            [name, ..] if offered.is_empty() => Err(format!(
-                "the 101 has Sec-WebSocket-Protocol: {name}, which was not offered"
-            )),
-            [name] if offered.iter().any(|offered| offered.as_str() == name) => {
-                Ok(Some(name.clone()))
-            }
+            [name] if offered.contains(name) => Ok(Some(name.clone())),
             names => Err(format!(
-                "the server chose the subprotocol {:?}; it must choose one of {}",
-                names.join(", "),
-                self.offer.subprotocol_list()
+                "the server chose the subprotocol {:?}; it must choose one of {list}",
+                names.join(", ")
             )),
         }
     }
@@ -222,23 +207,26 @@ impl Handshake {
     fn check_deflate(&self, extensions: &[String]) -> Result<Option<DeflateAgreement>, String> {
         match (self.offer.deflate, extensions) {
             (false, []) => Ok(None),
-            (false, [value, ..]) => Err(format!(
-                "the 101 has Sec-WebSocket-Extensions: {value}, which was not offered"
-            )),
+            (false, [value, ..]) => Err(not_offered("Sec-WebSocket-Extensions", value)),
             (true, []) => Err(
                 "the server does not accept permessage-deflate; leave --deflate out, or enable it \
                  there"
                     .to_owned(),
             ),
-            (true, values) => match DeflateAgreement::parse(&values.join(",")) {
-                Ok(agreement) => Ok(Some(agreement)),
-                Err(what) => Err(format!(
-                    "the 101's Sec-WebSocket-Extensions {what} ({})",
-                    excerpt(values.join(",").as_bytes())
-                )),
-            },
+            (true, values) => {
+                let answer = values.join(",");
+                let wrong = |what| {
+                    let answer = excerpt(answer.as_bytes());
+                    format!("the 101's Sec-WebSocket-Extensions {what} ({answer})")
+                };
+                DeflateAgreement::parse(&answer).map(Some).map_err(wrong)
+            }
         }
     }
+}
+
+fn not_offered(name: &str, value: &str) -> String {
+    format!("the 101 has {name}: {value}, which was not offered")
 }
 
 /// The values of all headers `name`, lossily decoded.
@@ -254,11 +242,8 @@ fn values<'a>(
 }
 
 fn content_length(response: &httparse::Response<'_, '_>) -> Option<usize> {
-    values(response, "Content-Length")
-        .next()?
-        .trim()
-        .parse()
-        .ok()
+    let length = values(response, "Content-Length").next()?;
+    length.trim().parse().ok()
 }
 
 /// `what` cannot be read as HTTP.
