@@ -381,7 +381,7 @@ impl Exchange {
 
     fn append_ping(&mut self, random: &mut Random) {
         let payload = self.pings.begin();
-        self.append_control(Opcode::Ping, &payload, random);
+        self.append_control(Opcode::Ping, payload.as_flattened(), random);
     }
 
     pub(super) fn append_control(&mut self, opcode: Opcode, payload: &[u8], random: &mut Random) {
