@@ -74,7 +74,8 @@ impl Head {
     }
 
     fn bits(self) -> u8 {
-        FIN * u8::from(self.fin) | RSV1 * u8::from(self.compressed) | self.opcode.bits()
+        let flags = (u8::from(self.fin) * FIN) | (u8::from(self.compressed) * RSV1);
+        flags | self.opcode.bits()
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use httparse::{Response, Status};
 use sha1::{Digest, Sha1};
 
 use self::extension::DeflateAgreement;
@@ -128,16 +129,15 @@ impl Handshake {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let mut from = 0;
         loop {
-            let mut response = httparse::Response::new(&mut headers);
+            let mut response = Response::new(&mut headers);
             let head_bytes = match response.parse(&self.received[from..]) {
-                Ok(httparse::Status::Complete(head_bytes)) => head_bytes,
-                Ok(httparse::Status::Partial) if self.received.len() < HEAD_BYTES_MAX => {
+                Ok(Status::Complete(head_bytes)) => head_bytes,
+                Ok(Status::Partial) if self.received.len() < HEAD_BYTES_MAX => {
                     return Ok(Progress::More);
                 }
-                Ok(httparse::Status::Partial) => {
-                    return Err(Failure::Refused(format!(
-                        "the answer's head is longer than {HEAD_BYTES_MAX} bytes"
-                    )));
+                Ok(Status::Partial) => {
+                    let why = format!("the answer's head is longer than {HEAD_BYTES_MAX} bytes");
+                    return Err(Failure::Refused(why));
                 }
                 Err(error) => return Err(not_http("the answer", &self.received[from..], error)),
             };
@@ -161,8 +161,8 @@ impl Handshake {
         }
     }
 
-    fn check_headers(&self, response: &httparse::Response<'_, '_>) -> Result<Accepted, String> {
-        let all = |name| values(response, name).collect::<Vec<_>>();
+    fn check_headers(&self, response: &Response<'_, '_>) -> Result<Accepted, String> {
+        let all = |name| values(response, name);
         // Nothing but that: a second protocol would lie on top of it (RFC 9110 section 7.8).
         let upgrades = all("Upgrade");
         let is_it = |value: &String| value.eq_ignore_ascii_case("websocket");
@@ -230,20 +230,16 @@ fn not_offered(name: &str, value: &str) -> String {
 }
 
 /// The values of all headers `name`, lossily decoded.
-fn values<'a>(
-    response: &'a httparse::Response<'_, '_>,
-    name: &'a str,
-) -> impl Iterator<Item = String> + 'a {
-    response
-        .headers
-        .iter()
-        .filter(move |header| header.name.eq_ignore_ascii_case(name))
-        .map(|header| String::from_utf8_lossy(header.value).into_owned())
+fn values(response: &Response<'_, '_>, name: &str) -> Vec<String> {
+    let headers = response.headers.iter();
+    let named = headers.filter(|header| header.name.eq_ignore_ascii_case(name));
+    let decoded = named.map(|header| String::from_utf8_lossy(header.value).into_owned());
+    decoded.collect()
 }
 
-fn content_length(response: &httparse::Response<'_, '_>) -> Option<usize> {
-    let length = values(response, "Content-Length").next()?;
-    length.trim().parse().ok()
+fn content_length(response: &Response<'_, '_>) -> Option<usize> {
+    let lengths = values(response, "Content-Length");
+    lengths.first()?.trim().parse().ok()
 }
 
 /// `what` cannot be read as HTTP.
@@ -258,20 +254,14 @@ pub(crate) fn not_http(what: &str, bytes: &[u8], error: httparse::Error) -> Fail
 }
 
 /// What `who` answered instead of the status `wanted`, and what it said to that.
-pub(crate) fn refusal(
-    who: &str,
-    wanted: &str,
-    response: &httparse::Response<'_, '_>,
-    body: &[u8],
-) -> String {
+pub(crate) fn refusal(who: &str, wanted: &str, response: &Response<'_, '_>, body: &[u8]) -> String {
     let code = response.code.unwrap_or_default();
     let reason = response.reason.unwrap_or_default();
     let mut text = format!("{who} answered \"{code} {reason}\" instead of {wanted}");
     for (status, name) in TELLING_HEADERS {
-        if status != 0 && status != code {
-            continue;
-        }
-        if let Some(value) = values(response, name).next() {
+        if (status == 0 || status == code)
+            && let Some(value) = values(response, name).first()
+        {
             text += &format!("; {name}: {}", excerpt(value.as_bytes()));
         }
     }
