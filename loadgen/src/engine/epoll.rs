@@ -127,16 +127,16 @@ impl<'a> Driver<'a> {
             self.open()?;
             self.pace()?;
             self.worker.publish();
-            let mut wait = self.sockets.opener.patience();
-            match self.worker.patience() {
-                Patience::Poll => wait = Some(Duration::ZERO),
+            let wait = match self.worker.patience() {
+                Patience::Poll => Some(Duration::ZERO),
+                Patience::Endless => self.sockets.opener.patience(),
                 // The alarm ends the wait.
-                Patience::Until(patience) => {
-                    let set = self.alarm.set(patience);
+                Patience::Until(until) => {
+                    let set = self.alarm.set(until);
                     set.map_err(|error| Fault::engine("setting a timer", error))?;
+                    self.sockets.opener.patience()
                 }
-                Patience::Endless => {}
-            }
+            };
             let has_found = self.turn(wait)?;
             self.worker.waited(has_found);
             match self.worker.look() {
