@@ -35,16 +35,11 @@ pub struct Busy {
 impl Busy {
     /// Sums up the threads of one side over `seconds`.
     pub(crate) fn of(tasks: &[TaskTime], seconds: f64) -> Busy {
-        let most = tasks
-            .iter()
-            .map(|task| task.cpu_ns)
-            .max()
-            .unwrap_or_default();
-        let floor = most as f64 * WORKER_SHARE;
-        let workers: Vec<&TaskTime> = tasks
-            .iter()
-            .filter(|task| task.cpu_ns > 0 && task.cpu_ns as f64 >= floor)
-            .collect();
+        let most = tasks.iter().map(|task| task.cpu_ns).max();
+        let most = most.unwrap_or_default();
+        let floor = (most as f64 * WORKER_SHARE).max(1.0);
+        let workers = tasks.iter().filter(|task| task.cpu_ns as f64 >= floor);
+        let workers: Vec<&TaskTime> = workers.collect();
         if workers.is_empty() || seconds <= 0.0 {
             return Busy::default();
         }
@@ -69,35 +64,33 @@ impl Busy {
     /// How this side had nothing left: the share of CPU time that says so, in percent, and the words for it; `None`
     /// if it had.
     pub(crate) fn exhausted(self, name: &str) -> Option<(f64, String)> {
-        let used_percent = self.on_cpu_percent * self.threads as f64;
-        let crowded = self.cpus.filter(|cpus| *cpus < self.threads);
+        let threads = self.threads;
+        let crowded = self.cpus.filter(|cpus| *cpus < threads);
+        let used_percent = self.on_cpu_percent * threads as f64;
         let of_cpus = crowded.map_or(0.0, |cpus| used_percent / cpus.max(1) as f64);
-        if self.on_cpu_percent >= SATURATED_PERCENT {
+        let (percent, why) = if self.on_cpu_percent >= SATURATED_PERCENT {
             let whose = match self.cpus {
-                Some(cpus) if cpus > self.threads => format!(
-                    " in its {} working thread{}, of {cpus} CPUs that it may use",
-                    self.threads,
-                    plural(self.threads)
+                Some(cpus) if cpus > threads => format!(
+                    " in its {threads} working thread{}, of {cpus} CPUs that it may use",
+                    plural(threads)
                 ),
                 _ => String::new(),
             };
             let why = format!("{name} had no CPU time left{whose}");
-            Some((self.on_cpu_percent, why))
+            (self.on_cpu_percent, why)
         } else if of_cpus >= SATURATED_PERCENT {
             let cpus = crowded.unwrap_or_default();
             let plural = plural(cpus);
             let why = format!("{name} used up the {cpus} CPU{plural} that it may use");
-            Some((of_cpus, why))
-        } else if self.busiest_on_cpu_percent >= SATURATED_PERCENT {
-            let threads = self.threads;
+            (of_cpus, why)
+        } else {
             let why = format!(
                 "one of {name}'s {threads} working threads had no CPU time left, while the others had: its \
                  connections are not spread evenly"
             );
-            Some((self.busiest_on_cpu_percent, why))
-        } else {
-            None
-        }
+            (self.busiest_on_cpu_percent, why)
+        };
+        (percent >= SATURATED_PERCENT).then_some((percent, why))
     }
 
     /// The share of the window that it waited for a CPU, if that says that it had to share one: threads that are

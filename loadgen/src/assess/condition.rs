@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::quantity::{bytes, grouped, time};
+use crate::quantity::{bytes, grouped, parse_size, time};
 
 /// Where a figure must be for the condition to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(crate) struct Condition {
     /// In the unit's base: nanoseconds, bytes.
     pub(crate) bound: f64,
     pub(crate) unit: Unit,
-    /// The bound as it was written.
+    /// As it was written, without white space.
     written: String,
 }
 
@@ -48,22 +48,17 @@ impl Condition {
         let at = text.find(['>', '<']).ok_or_else(wrong)?;
         let (name, rest) = text.split_at(at);
         let name = name.trim();
-        let written = rest[1..].trim();
         if name.is_empty() {
             return Err(wrong());
         }
-        let (bound, unit) = parse_bound(written).ok_or_else(wrong)?;
-        let side = if rest.starts_with('>') {
-            Side::Above
-        } else {
-            Side::Below
-        };
+        let (bound, unit) = parse_bound(rest[1..].trim()).ok_or_else(wrong)?;
+        let is_above = rest.starts_with('>');
         Ok(Condition {
             name: name.to_owned(),
-            side,
+            side: if is_above { Side::Above } else { Side::Below },
             bound,
             unit,
-            written: written.split_whitespace().collect(),
+            written: [name].into_iter().chain(rest.split_whitespace()).collect(),
         })
     }
 
@@ -78,11 +73,7 @@ impl Condition {
 
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let side = match self.side {
-            Side::Above => '>',
-            Side::Below => '<',
-        };
-        write!(f, "{}{side}{}", self.name, self.written)
+        f.write_str(&self.written)
     }
 }
 
@@ -128,13 +119,7 @@ fn parse_bound(text: &str) -> Option<(f64, Unit)> {
         "us" | "µs" | "μs" => (1e3, Unit::Time),
         "ms" => (1e6, Unit::Time),
         "s" => (1e9, Unit::Time),
-        "B" => (1.0, Unit::Bytes),
-        "kB" => (1e3, Unit::Bytes),
-        "MB" => (1e6, Unit::Bytes),
-        "GB" => (1e9, Unit::Bytes),
-        "KiB" => (1024.0, Unit::Bytes),
-        "MiB" => (1024.0 * 1024.0, Unit::Bytes),
-        "GiB" => (1024.0 * 1024.0 * 1024.0, Unit::Bytes),
+        unit if unit.ends_with('B') => (parse_size(&format!("1{unit}")).ok()? as f64, Unit::Bytes),
         "" => (1.0, Unit::Plain),
         "k" => (1e3, Unit::Plain),
         "M" => (1e6, Unit::Plain),

@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
+use statrs::statistics::Statistics;
 
 /// How often, in percent, all intervals that are judged together hold the truth.
 const CONFIDENCE_PERCENT: f64 = 95.0;
@@ -37,12 +38,11 @@ impl Estimate {
             return None;
         }
         let count = logs.len() as f64;
-        let mean = logs.iter().sum::<f64>() / count;
-        let squares: f64 = logs.iter().map(|log| (log - mean).powi(2)).sum();
+        let mean = (&logs).mean();
         // One round has no spread, and too few settle nothing.
         let reach = StudentsT::new(0.0, 1.0, count - 1.0).map_or(0.0, |student| {
             let beyond = 1.0 - confidence_percent(figures) / 100.0;
-            let error = (squares / (count - 1.0) / count).sqrt();
+            let error = (&logs).std_dev() / count.sqrt();
             student.inverse_cdf(1.0 - beyond / 2.0) * error
         });
         Some(Estimate {

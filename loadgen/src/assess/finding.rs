@@ -2,6 +2,7 @@
 //! compared.
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 /// One thing that was found, with the figure that it rests on.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -19,8 +20,11 @@ pub struct Finding {
 }
 
 /// What can be found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Id {
     /// The generator had no CPU time left.
     GeneratorSaturated,
@@ -47,18 +51,7 @@ pub enum Id {
 impl Id {
     /// The name in documents.
     pub fn name(self) -> &'static str {
-        match self {
-            Id::GeneratorSaturated => "generator_saturated",
-            Id::ServerSaturated => "server_saturated",
-            Id::Steal => "steal",
-            Id::CpuShared => "cpu_shared",
-            Id::LateSends => "late_sends",
-            Id::RateNotHeld => "rate_not_held",
-            Id::Backlog => "backlog",
-            Id::Unsteady => "unsteady",
-            Id::CpuUnsteady => "cpu_unsteady",
-            Id::ServerUnobserved => "server_unobserved",
-        }
+        self.into()
     }
 
     /// What follows from it for whoever reads the figures.

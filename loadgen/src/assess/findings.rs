@@ -75,25 +75,25 @@ fn finding(id: Id, [value, limit]: [f64; 2], unit: &str, seen: &str) -> Finding 
     }
 }
 
+/// Both sides, each with what is found of one that has nothing left.
+fn sides(evidence: &Evidence<'_>) -> [(Id, &'static str, Option<Busy>); 2] {
+    let generator = Some(evidence.generator);
+    [
+        (Id::GeneratorSaturated, "the generator", generator),
+        (Id::ServerSaturated, "the server", evidence.server),
+    ]
+}
+
 /// What was found, the worst first.
 pub(crate) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     let percent = |id, value, limit, seen: &str| finding(id, [value, limit], "percent", seen);
-    let server = evidence.server;
-    for (id, name, busy) in [
-        (
-            Id::GeneratorSaturated,
-            "the generator",
-            Some(evidence.generator),
-        ),
-        (Id::ServerSaturated, "the server", server),
-    ] {
+    for (id, name, busy) in sides(evidence) {
         let exhausted = busy.and_then(|busy| busy.exhausted(name));
         found.extend(exhausted.map(|(used, why)| percent(id, used, SATURATED_PERCENT, &why)));
     }
-    if let Some(steal) = evidence
-        .steal_percent
-        .filter(|steal| *steal >= STEAL_PERCENT)
+    if let Some(steal) = evidence.steal_percent
+        && steal >= STEAL_PERCENT
     {
         let seen = format!("the hypervisor withheld {steal:.1} % of the CPU time");
         found.push(percent(Id::Steal, steal, STEAL_PERCENT, &seen));
@@ -123,7 +123,7 @@ pub(crate) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
             percent(id, differing.percent, differing.limit_percent, &seen)
         }));
     }
-    if server.is_none() {
+    if evidence.server.is_none() {
         let seen = "the server was not observed (give --server-pid)";
         found.push(finding(Id::ServerUnobserved, [0.0, 1.0], "processes", seen));
     }
@@ -141,13 +141,8 @@ fn cpu_shared(evidence: &Evidence<'_>) -> Option<Finding> {
         let figures = [used, OTHERS_PERCENT + error];
         return Some(finding(Id::CpuShared, figures, "percent of one CPU", &seen));
     }
-    let sides = [
-        ("the generator", Some(evidence.generator)),
-        ("the server", evidence.server),
-    ];
-    let (name, waited) = sides
-        .into_iter()
-        .find_map(|(name, busy)| Some((name, busy?.shared()?)))?;
+    let waits = |(_, name, busy): (_, _, Option<Busy>)| Some((name, busy?.shared()?));
+    let (name, waited) = sides(evidence).into_iter().find_map(waits)?;
     let whose = if judged.is_some() {
         " though no other task used much, so the two sides shared one (keep them apart with --cpu)"
     } else {
@@ -161,9 +156,8 @@ fn cpu_shared(evidence: &Evidence<'_>) -> Option<Finding> {
 fn late_sends(evidence: &Evidence<'_>, schedule: &Schedule<'_>) -> Option<Finding> {
     let lag = schedule.send_lag.filter(|lag| !lag.is_empty())?;
     let of_latency = LATE_SHARE * schedule.latency.value_at_quantile(0.99) as f64;
-    let late_ns = LATE_NS
-        .max(evidence.gap_ns.unwrap_or(0))
-        .max(of_latency as u64);
+    let gap_ns = evidence.gap_ns.unwrap_or(0);
+    let late_ns = LATE_NS.max(gap_ns).max(of_latency as u64);
     let late = lag.len() - lag.count_between(0, late_ns);
     let percent = 100.0 * late as f64 / lag.len() as f64;
     (percent >= LATE_PERCENT && late >= LATE_MIN).then(|| {
@@ -188,10 +182,9 @@ fn rate_not_held(evidence: &Evidence<'_>, schedule: &Schedule<'_>) -> Option<Fin
     let limit = left(schedule.due);
     (lost > limit).then(|| {
         let each = evidence.each;
-        let how = if each == "message" {
-            "were never answered"
-        } else {
-            "did not end well"
+        let how = match each {
+            "message" => "were never answered",
+            _ => "did not end well",
         };
         let seen = format!(
             "the rate was not held (of {} {each}s that were due in the window, {} {how})",
@@ -208,36 +201,31 @@ fn backlog(evidence: &Evidence<'_>, schedule: &Schedule<'_>) -> Option<Finding> 
     let waiting = schedule.backlog_end as f64;
     let grown = evidence.halves.and_then(|halves| halves.behind);
     let (seen, figures) = if waiting > limit {
-        let seen = format!(
-            "the server fell behind (at the window's end {} {each}s were due and could not begin)",
-            grouped(schedule.backlog_end)
-        );
+        let count = grouped(schedule.backlog_end);
+        let seen = format!("at the window's end {count} {each}s were due and could not begin");
         (seen, [waiting, limit])
-    } else {
+    } else if let Some((middle, end)) = grown
         // What the sockets take is on its way, however long it has been.
-        let (middle, end) = grown?;
-        let limit = middle as f64 + left(schedule.due / 2.0);
-        if end as f64 <= limit {
-            return None;
-        }
+        && let limit = middle as f64 + left(schedule.due / 2.0)
+        && end as f64 > limit
+    {
+        let (from, to) = (grouped(middle), grouped(end));
         let seen = format!(
-            "the server fell behind (what was due and not answered went from {} {each}s to {} in half of the window)",
-            grouped(middle),
-            grouped(end)
+            "what was due and not answered went from {from} {each}s to {to} in half of the window"
         );
         (seen, [end as f64, limit])
+    } else {
+        return None;
     };
+    let seen = format!("the server fell behind ({seen})");
     Some(finding(Id::Backlog, figures, &format!("{each}s"), &seen))
 }
 
 /// What findings come to, in one plain sentence; `each` is a message or a session, `is_open` whether there was a rate
 /// to hold.
 pub(crate) fn summary(findings: &[Finding], each: &str, is_open: bool) -> String {
-    let mut seen: Vec<&str> = findings
-        .iter()
-        .filter_map(|finding| finding.means.rsplit_once(": "))
-        .map(|(seen, _)| seen)
-        .collect();
+    let seen = findings.iter().filter_map(|it| it.means.rsplit_once(": "));
+    let mut seen: Vec<&str> = seen.map(|(seen, _)| seen).collect();
     let has = |id| findings.iter().any(|finding| finding.id == id);
     if seen.is_empty() {
         seen.push(if is_open {
@@ -246,31 +234,26 @@ pub(crate) fn summary(findings: &[Finding], each: &str, is_open: bool) -> String
             "both sides had CPU time left, so the load asked for set the pace"
         });
     }
-    let Comparable {
-        throughput,
-        latency,
-        cpu,
-    } = Comparable::of(findings);
+    let comparable = Comparable::of(findings);
     let cpu_name = format!("CPU time per {each}");
-    let is_observed = !has(Id::ServerUnobserved);
-    let (can, cannot): (Vec<_>, Vec<_>) = [
-        ("throughput", throughput),
-        ("latency", latency),
-        (&cpu_name, cpu),
-    ]
-    .into_iter()
-    .filter(|(name, _)| is_observed || *name != cpu_name)
-    .partition(|(_, can)| *can);
-    let names = |figures: &[(&str, bool)]| {
-        let names: Vec<_> = figures.iter().map(|(name, _)| *name).collect();
-        names.join(" and ")
+    let mut figures = vec![
+        ("throughput", comparable.throughput),
+        ("latency", comparable.latency),
+    ];
+    if !has(Id::ServerUnobserved) {
+        figures.push((&cpu_name, comparable.cpu));
+    }
+    let names = |can: bool| {
+        let named = figures.iter().filter(|figure| figure.1 == can);
+        named
+            .map(|figure| figure.0)
+            .collect::<Vec<_>>()
+            .join(" and ")
     };
-    let compared = if cannot.is_empty() {
-        "all figures can be compared".to_owned()
-    } else if can.is_empty() {
-        "no figure can be compared".to_owned()
-    } else {
-        format!("{} can be compared, {} cannot", names(&can), names(&cannot))
+    let compared = match [names(true), names(false)] {
+        [_, cannot] if cannot.is_empty() => "all figures can be compared".to_owned(),
+        [can, _] if can.is_empty() => "no figure can be compared".to_owned(),
+        [can, cannot] => format!("{can} can be compared, {cannot} cannot"),
     };
     sentence(&format!("{}; {compared}", seen.join("; ")))
 }

@@ -27,24 +27,18 @@ pub(crate) struct Bound {
 impl Objective {
     /// Reads `p99<1ms` or `p50<200us,p99.9<5ms,max<1s`. The error says what would be right.
     pub(crate) fn parse(text: &str) -> Result<Objective, String> {
+        let bounds = text.split(',').map(parse_bound);
         Ok(Objective {
             text: text.to_owned(),
-            bounds: text
-                .split(',')
-                .map(parse_bound)
-                .collect::<Result<Vec<_>, _>>()?,
+            bounds: bounds.collect::<Result<_, _>>()?,
         })
     }
 
     /// The bounds that these latencies, in nanoseconds, break, each with what was seen instead; nothing if all
     /// holds. Without any latency nothing holds.
     pub(crate) fn broken(&self, latency: &Histogram<u64>) -> Vec<(&Bound, String)> {
-        if latency.is_empty() {
-            let first = self.bounds.first();
-            return first
-                .map(|bound| (bound, "no message was answered".to_owned()))
-                .into_iter()
-                .collect();
+        if let Some(bound) = self.bounds.first().filter(|_| latency.is_empty()) {
+            return vec![(bound, "no message was answered".to_owned())];
         }
         self.bounds
             .iter()

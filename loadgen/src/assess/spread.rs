@@ -1,6 +1,8 @@
 //! The middle of a handful of rounds, with their whole range: of so few values it is shown whole. Whether two things
 //! differ is for [`super::estimate`].
 
+use statrs::statistics::{Data, Max, Median, Min};
+
 /// The middle of several values, with their whole range.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
@@ -17,22 +19,13 @@ pub struct Spread {
 impl Spread {
     /// `None` when there is no finite value.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Spread> {
-        let mut sorted: Vec<f64> = values
-            .into_iter()
-            .filter(|value| value.is_finite())
-            .collect();
-        sorted.sort_by(f64::total_cmp);
-        let (&min, &max) = (sorted.first()?, sorted.last()?);
-        let middle = sorted.len() / 2;
-        let median = match sorted.len() % 2 {
-            1 => sorted[middle],
-            _ => sorted[middle - 1].midpoint(sorted[middle]),
-        };
-        Some(Spread {
-            median,
-            min,
-            max,
-            count: sorted.len(),
+        let finite = values.into_iter().filter(|value| value.is_finite());
+        let values = Data::new(finite.collect::<Vec<_>>());
+        (!values.is_empty()).then(|| Spread {
+            median: values.median(),
+            min: values.min(),
+            max: values.max(),
+            count: values.len(),
         })
     }
 }

@@ -86,8 +86,8 @@ impl Greeting {
                     match answer.map(|answer| (answer, self.ear.hear(&data, answer, in_message))) {
                         Some((answer, Heard::Ask)) => answer.append(out, &mut self.random),
                         _ if data.last => {
-                            self.in_message = !data.fin;
-                            self.heard += u32::from(data.fin);
+                            self.in_message = !data.head.fin;
+                            self.heard += u32::from(data.head.fin);
                         }
                         _ => {}
                     }

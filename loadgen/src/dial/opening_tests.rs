@@ -14,7 +14,7 @@ use crate::dial::greeting::GreetingOptions;
 use crate::link::rehearsal::Authority;
 use crate::link::{Trust, client_config, server_name};
 use crate::payload::Random;
-use crate::wire::handshake::offer::{Offer, Subprotocol};
+use crate::wire::handshake::offer::Offer;
 
 /// A frame that comes right behind the answer.
 const GREETING: &[u8] = b"\x81\x05hello";
@@ -130,7 +130,7 @@ fn the_way_is_gone_to_its_end_however_the_wire_is_cut() {
     for is_tls in [false, true] {
         for cut in [1, 2, 3, 17, 100, 1000, usize::MAX] {
             let offer = Offer {
-                subprotocols: vec![Subprotocol::parse("chat").unwrap()],
+                subprotocols: vec!["chat".to_owned()],
                 deflate: true,
                 ..Offer::default()
             };
@@ -141,7 +141,7 @@ fn the_way_is_gone_to_its_end_however_the_wire_is_cut() {
             assert_eq!(opened.early, GREETING, "cut {cut}");
             assert_eq!(opened.agreed.subprotocol.as_deref(), Some("chat"));
             let deflate = opened.agreed.deflate.unwrap();
-            assert_eq!(deflate.client_max_window_bits, 12);
+            assert_eq!(deflate.client.max_window_bits, 12);
             match (is_tls, &opened.agreed.tls) {
                 (false, None) => {}
                 (true, Some(tls)) => assert!(tls.starts_with("TLSv1.3 "), "{tls}"),

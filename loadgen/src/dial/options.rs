@@ -13,7 +13,7 @@ use crate::link::{Identity, Trust};
 use crate::schedule::parse_rate;
 use crate::target::{Protocol, Target};
 use crate::usage::{UsageError, at_least_one};
-use crate::wire::handshake::offer::{Header, Offer, Subprotocol};
+use crate::wire::handshake::offer::{Header, Offer, parse_subprotocol};
 
 /// Connections being opened at a time if nobody says: enough to hide the round trips of a distant server, and
 /// about as many as servers let wait to be accepted.
@@ -139,8 +139,8 @@ pub(crate) struct TargetOptions {
 
     /// A subprotocol to offer; repeatable, the one preferred most first. The server must take one
     /// of them
-    #[arg(long = "subprotocol", value_name = "NAME", value_parser = Subprotocol::parse)]
-    pub(crate) subprotocols: Vec<Subprotocol>,
+    #[arg(long = "subprotocol", value_name = "NAME", value_parser = parse_subprotocol)]
+    pub(crate) subprotocols: Vec<String>,
 
     /// Offer permessage-deflate (RFC 7692) and compress messages; the server must accept
     #[arg(long)]

@@ -19,6 +19,9 @@ use crate::wire::reader::Reader;
 /// Status code of the Close that ends a connection in good order.
 const CLOSE_NORMAL: u16 = 1000;
 
+/// Whether all was right, or why the connection cannot go on.
+pub(crate) type Verdict = Result<(), Failure>;
+
 /// What a connection borrows for one call.
 pub(crate) struct Turn<'a> {
     /// Number of the connection within the run, for what is told of it.
@@ -33,9 +36,10 @@ pub(crate) struct Turn<'a> {
     pub(crate) tally: &'a mut Tally,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Stage {
     /// Messages are sent.
+    #[default]
     Loading,
     /// No new messages; the last replies are awaited.
     Draining,
@@ -53,7 +57,6 @@ pub(super) enum Stage {
 pub(crate) struct Connection {
     reader: Reader,
     exchange: Exchange,
-    progress: Progress,
 }
 
 /// Both directions of permessage-deflate.
@@ -67,6 +70,7 @@ pub(super) struct Compression {
 }
 
 /// What was sent and what of it came back.
+#[derive(Default)]
 pub(super) struct Exchange {
     pub(super) stage: Stage,
     pub(super) pending: VecDeque<Pending>,
@@ -83,6 +87,8 @@ pub(super) struct Exchange {
     pub(super) compression: Option<Box<Compression>>,
     pub(super) pings: Pings,
     pub(super) outbox: Outbox,
+    /// How far it is in a dialogue.
+    pub(super) progress: Progress,
 }
 
 impl Connection {
@@ -104,18 +110,9 @@ impl Connection {
         Connection {
             reader: Reader::new(compression.is_some()),
             exchange: Exchange {
-                stage: Stage::Loading,
-                pending: VecDeque::new(),
-                unstamped: 0,
-                verified: 0,
-                is_wrong: false,
-                in_message: false,
-                answered: 0,
                 compression,
-                pings: Pings::default(),
-                outbox: Outbox::default(),
+                ..Exchange::default()
             },
-            progress: Progress::default(),
         }
     }
 
@@ -149,12 +146,30 @@ impl Connection {
     /// Queues what the loop asks for: of a closed one, messages until as many are in flight as should
     /// be; of full duplex, as many as there is room for. Nothing once draining.
     pub(crate) fn fill(&mut self, turn: &mut Turn<'_>) {
-        self.exchange.fill(turn);
+        if self.exchange.stage != Stage::Loading {
+            return;
+        }
+        match turn.workload.pace {
+            Pace::Depth(depth) => {
+                while self.exchange.pending.len() < depth {
+                    self.exchange.queue(UNSENT, turn);
+                }
+            }
+            Pace::Duplex => {
+                while self.has_room(turn.workload) {
+                    self.exchange.queue(UNSENT, turn);
+                }
+            }
+            Pace::Scheduled => {}
+        }
     }
 
     /// Whether an open loop's next message may be queued.
     pub(crate) fn has_room(&self, workload: &Workload) -> bool {
-        self.exchange.has_room(workload)
+        let limits = workload.limits;
+        self.exchange.pending.len() < limits.in_flight_max
+            && self.exchange.stage != Stage::Away
+            && self.exchange.outbox.queued_bytes() < limits.queued_bytes_max
     }
 
     /// Queues one message of an open loop, which was due at `due`.
@@ -192,18 +207,13 @@ impl Connection {
     }
 
     /// Checks bytes from the server, counts what they complete, and queues what follows.
-    pub(crate) fn receive(&mut self, mut bytes: &[u8], turn: &mut Turn<'_>) -> Result<(), Failure> {
+    pub(crate) fn receive(&mut self, mut bytes: &[u8], turn: &mut Turn<'_>) -> Verdict {
         let workload = turn.workload;
         match (workload.protocol, &workload.dialogue) {
             (Protocol::Tcp, _) => self.exchange.receive_raw(bytes, turn)?,
             (Protocol::Websocket, Some(dialogue)) => {
-                let Connection {
-                    reader,
-                    exchange,
-                    progress,
-                } = self;
-                while let Some(event) = reader.next(&mut bytes).map_err(Failure::Protocol)? {
-                    exchange.receive_in_dialogue(event, dialogue, progress, turn)?;
+                while let Some(event) = self.reader.next(&mut bytes).map_err(Failure::Protocol)? {
+                    self.exchange.receive_in_dialogue(event, dialogue, turn)?;
                 }
             }
             (Protocol::Websocket, None) => {
@@ -213,7 +223,7 @@ impl Connection {
             }
         }
         self.exchange.close_when_drained(turn);
-        self.exchange.fill(turn);
+        self.fill(turn);
         Ok(())
     }
 
@@ -232,14 +242,14 @@ impl Connection {
     /// Takes leave of a server that has not yet been told anything: a Close with this code, unless there was
     /// one.
     pub(crate) fn resign(&mut self, code: u16, turn: &mut Turn<'_>) {
-        if matches!(self.exchange.stage, Stage::Loading | Stage::Draining) {
+        if self.exchange.may_speak() {
             self.exchange.say_close(&code.to_be_bytes(), turn);
             self.exchange.stage = Stage::Ended;
         }
     }
 
     /// Judges the end of the server's stream.
-    pub(crate) fn end_of_stream(&mut self) -> Result<(), Failure> {
+    pub(crate) fn end_of_stream(&mut self) -> Verdict {
         match self.exchange.stage {
             Stage::Closing | Stage::Closed | Stage::Ended => {
                 self.exchange.stage = Stage::Ended;
@@ -288,7 +298,8 @@ impl Connection {
 
     /// Whether a part has come of a reply that has not come whole.
     pub(crate) fn is_answered_in_part(&self) -> bool {
-        self.exchange.verified > 0 || self.exchange.in_message || self.progress.has_begun()
+        let exchange = &self.exchange;
+        exchange.verified > 0 || exchange.in_message || exchange.progress.has_begun()
     }
 
     /// Whether a ping is still without its pong.
@@ -306,42 +317,11 @@ impl Connection {
 }
 
 impl Exchange {
-    fn fill(&mut self, turn: &mut Turn<'_>) {
-        if self.stage != Stage::Loading {
-            return;
-        }
-        match turn.workload.pace {
-            Pace::Depth(depth) => {
-                while self.pending.len() < depth {
-                    self.queue(UNSENT, turn);
-                }
-            }
-            Pace::Duplex => {
-                while self.has_room(turn.workload) {
-                    self.queue(UNSENT, turn);
-                }
-            }
-            Pace::Scheduled => {}
-        }
-    }
-
-    fn has_room(&self, workload: &Workload) -> bool {
-        let limits = workload.limits;
-        self.pending.len() < limits.in_flight_max
-            && self.stage != Stage::Away
-            && self.outbox.queued_bytes() < limits.queued_bytes_max
-    }
-
     fn queue(&mut self, due: u64, turn: &mut Turn<'_>) {
-        let Turn {
-            workload,
-            random,
-            tally,
-            ..
-        } = turn;
-        let kind = workload.kinds.draw(random);
-        let size = workload.sizes.draw(random);
-        let bits = random.bits();
+        let workload = turn.workload;
+        let kind = workload.kinds.draw(turn.random);
+        let size = workload.sizes.draw(turn.random);
+        let bits = turn.random.bits();
         let window = workload.pool.choose(kind, size, bits);
         let payload = workload.pool.window(kind, window, size);
         match workload.protocol {
@@ -349,7 +329,7 @@ impl Exchange {
             Protocol::Websocket => {
                 // The choice of window took low bits; the key is the high half.
                 let key = ((bits >> 32) as u32).to_ne_bytes();
-                self.append_message(kind, payload, key, workload.fragments, random, tally);
+                self.append_message(Head::whole(data_opcode(kind)), payload, key, turn);
             }
         }
         self.pending
@@ -357,60 +337,44 @@ impl Exchange {
         self.unstamped += 1;
     }
 
-    /// Appends a message in so many frames, the first masked with `key`.
-    fn append_message(
-        &mut self,
-        kind: Kind,
-        payload: &[u8],
-        key: [u8; 4],
-        fragments: usize,
-        random: &mut Random,
-        tally: &mut Tally,
-    ) {
+    /// Appends a message in as many frames as it is to have, the first masked with `key`.
+    fn append_message(&mut self, head: Head, payload: &[u8], key: [u8; 4], turn: &mut Turn<'_>) {
         let Some(mut compression) = self.compression.take() else {
-            return self.append_frames(kind, payload, false, key, fragments, random);
+            return self.append_frames(head, payload, key, turn);
         };
-        let Compression {
-            deflater, scratch, ..
-        } = &mut *compression;
+        let scratch = &mut compression.scratch;
         scratch.clear();
         // What cannot be compressed may go as it is (RFC 7692 section 6).
-        match deflater.compress(payload, scratch) {
+        match compression.deflater.compress(payload, scratch) {
             Ok(()) => {
-                tally.deflated.count(payload, scratch);
-                self.append_frames(kind, scratch, true, key, fragments, random);
+                turn.tally.deflated.count(payload, scratch);
+                let compressed = true;
+                self.append_frames(Head { compressed, ..head }, scratch, key, turn);
             }
-            Err(_) => self.append_frames(kind, payload, false, key, fragments, random),
+            Err(_) => self.append_frames(head, payload, key, turn),
         }
         self.compression = Some(compression);
     }
 
+    /// Appends a message in as many frames as it is to have. The first begins with `head`, but for its FIN.
     fn append_frames(
         &mut self,
-        kind: Kind,
+        mut head: Head,
         payload: &[u8],
-        compressed: bool,
         mut key: [u8; 4],
-        fragments: usize,
-        random: &mut Random,
+        turn: &mut Turn<'_>,
     ) {
-        let mut opcode = data_opcode(kind);
-        for fragment in 0..fragments {
-            let (from, to) = (
-                payload.len() * fragment / fragments,
-                payload.len() * (fragment + 1) / fragments,
-            );
-            let head = Head {
-                fin: fragment + 1 == fragments,
-                compressed: compressed && fragment == 0,
-                opcode,
-            };
-            append_frame(self.outbox.writer(), head, &payload[from..to], key);
+        let fragments = turn.workload.fragments;
+        let cut = |fragment| payload.len() * fragment / fragments;
+        for fragment in 1..=fragments {
+            head.fin = fragment == fragments;
+            let part = &payload[cut(fragment - 1)..cut(fragment)];
+            append_frame(self.outbox.writer(), head, part, key);
             if !head.fin {
-                opcode = Opcode::Continuation;
-                key = random.key();
+                head = Head::whole(Opcode::Continuation);
+                key = turn.random.key();
                 if self.pings.is_wanted() {
-                    self.append_ping(random);
+                    self.append_ping(turn.random);
                 }
             }
         }
@@ -418,8 +382,17 @@ impl Exchange {
 
     fn append_ping(&mut self, random: &mut Random) {
         let payload = self.pings.begin();
-        let head = Head::whole(Opcode::Ping);
-        append_frame(self.outbox.writer(), head, &payload, random.key());
+        self.append_control(Opcode::Ping, payload.as_flattened(), random);
+    }
+
+    pub(super) fn append_control(&mut self, opcode: Opcode, payload: &[u8], random: &mut Random) {
+        let head = Head::whole(opcode);
+        append_frame(self.outbox.writer(), head, payload, random.key());
+    }
+
+    /// Whether the server may still be told anything.
+    pub(super) fn may_speak(&self) -> bool {
+        matches!(self.stage, Stage::Loading | Stage::Draining)
     }
 
     pub(super) fn close_when_drained(&mut self, turn: &mut Turn<'_>) {
@@ -437,8 +410,7 @@ impl Exchange {
     /// Appends a Close; bare TCP has none.
     pub(super) fn say_close(&mut self, payload: &[u8], turn: &mut Turn<'_>) {
         if turn.workload.protocol == Protocol::Websocket {
-            let head = Head::whole(Opcode::Close);
-            append_frame(self.outbox.writer(), head, payload, turn.random.key());
+            self.append_control(Opcode::Close, payload, turn.random);
         }
     }
 }

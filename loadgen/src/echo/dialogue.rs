@@ -5,9 +5,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::connection::{Exchange, Stage, Turn};
+use super::connection::{Exchange, Turn, Verdict};
 use crate::payload::Random;
-use crate::wire::failure::{Failure, Mismatch};
+use crate::wire::failure::Mismatch;
 use crate::wire::frame::{Head, Opcode, append_frame};
 use crate::wire::reader::{Data, Event};
 
@@ -31,21 +31,16 @@ pub(crate) enum Expect {
 impl Expect {
     /// Reads `echo`, `any`, `prefix:TEXT` or `3x`. The error says what would be right.
     pub(crate) fn parse(text: &str) -> Result<Expect, String> {
-        if let Some(prefix) = text.strip_prefix("prefix:") {
-            return match prefix {
-                "" => Err("the prefix is empty; write prefix:TEXT, or echo for none".to_owned()),
-                prefix => Ok(Expect::Prefix(prefix.into())),
-            };
-        }
         let count = text.strip_suffix('x').and_then(|count| count.parse().ok());
-        match (text, count) {
-            ("echo", _) => Ok(Expect::Echo),
-            ("any", _) => Ok(Expect::Messages(1)),
-            (_, Some(count @ 1..=MESSAGES_MAX)) => Ok(Expect::Messages(count)),
-            _ => {
-                Err("expected echo, any, prefix:TEXT, or how many messages, such as 3x".to_owned())
-            }
+        Err(match (text, text.strip_prefix("prefix:"), count) {
+            ("echo", ..) => return Ok(Expect::Echo),
+            ("any", ..) => return Ok(Expect::Messages(1)),
+            (_, Some(""), _) => "the prefix is empty; write prefix:TEXT, or echo for none",
+            (_, Some(prefix), _) => return Ok(Expect::Prefix(prefix.into())),
+            (.., Some(count @ 1..=MESSAGES_MAX)) => return Ok(Expect::Messages(count)),
+            _ => "expected echo, any, prefix:TEXT, or how many messages, such as 3x",
         }
+        .to_owned())
     }
 
     /// Whether the bytes of replies are compared.
@@ -118,8 +113,8 @@ impl Ear {
     pub(crate) fn hear(&mut self, data: &Data<'_>, answer: &Answer, in_message: bool) -> Heard {
         // Only a whole message in a frame of that length can be it.
         let may_ask = data.first
-            && data.fin
-            && data.opcode == Opcode::Text
+            && data.head.fin
+            && data.head.opcode == Opcode::Text
             && !in_message
             && data.frame_length == answer.ask.len() as u64;
         if !may_ask && !self.is_holding {
@@ -130,11 +125,9 @@ impl Ear {
         if self.is_holding {
             return Heard::Part;
         }
-        let held = std::mem::take(&mut self.held);
-        if held == answer.ask.as_bytes() {
-            Heard::Ask
-        } else {
-            Heard::Whole(held)
+        match std::mem::take(&mut self.held) {
+            held if held == answer.ask.as_bytes() => Heard::Ask,
+            held => Heard::Whole(held),
         }
     }
 }
@@ -169,52 +162,39 @@ impl Exchange {
         &mut self,
         event: Event<'_>,
         dialogue: &Dialogue,
-        progress: &mut Progress,
         turn: &mut Turn<'_>,
-    ) -> Result<(), Failure> {
-        let data = match event {
-            Event::Control { .. } => return self.receive_event(event, turn),
-            Event::Data(data) => data,
+    ) -> Verdict {
+        let Event::Data(data) = event else {
+            return self.receive_event(event, turn);
         };
-        let Some(answer) = &dialogue.answer else {
-            return self.receive_reply(data, dialogue, progress, turn);
+        let Dialogue { expect, answer } = dialogue;
+        let Some(answer) = answer else {
+            return self.receive_reply(data, expect, turn);
         };
-        match progress.ear.hear(&data, answer, self.in_message) {
-            Heard::Part => Ok(()),
-            Heard::Ask => {
-                if matches!(self.stage, Stage::Loading | Stage::Draining) {
-                    answer.append(self.outbox.writer(), turn.random);
-                }
-                Ok(())
-            }
+        match self.progress.ear.hear(&data, answer, self.in_message) {
+            Heard::Unlike => self.receive_reply(data, expect, turn),
             Heard::Whole(bytes) => {
+                let (first, bytes) = (true, &bytes[..]);
                 let whole = Data {
-                    first: true,
-                    bytes: &bytes,
+                    first,
+                    bytes,
                     ..data
                 };
-                self.receive_reply(whole, dialogue, progress, turn)
+                self.receive_reply(whole, expect, turn)
             }
-            Heard::Unlike => self.receive_reply(data, dialogue, progress, turn),
+            Heard::Ask if self.may_speak() => {
+                answer.append(self.outbox.writer(), turn.random);
+                Ok(())
+            }
+            Heard::Ask | Heard::Part => Ok(()),
         }
     }
 
-    fn receive_reply(
-        &mut self,
-        data: Data<'_>,
-        dialogue: &Dialogue,
-        progress: &mut Progress,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Failure> {
-        match &dialogue.expect {
-            Expect::Echo => self.receive_event(Event::Data(data), turn),
-            Expect::Prefix(prefix) => {
-                let prefix = prefix.as_bytes();
-                self.receive_prefixed(data, prefix, &mut progress.prefixed, turn)
-            }
-            Expect::Messages(count) => {
-                self.receive_counted(data, *count, &mut progress.replies, turn)
-            }
+    fn receive_reply(&mut self, data: Data<'_>, expect: &Expect, turn: &mut Turn<'_>) -> Verdict {
+        match expect {
+            Expect::Echo => self.receive_data(data, turn),
+            Expect::Prefix(prefix) => self.receive_prefixed(data, prefix.as_bytes(), turn),
+            Expect::Messages(count) => self.receive_counted(data, *count, turn),
         }
     }
 
@@ -223,66 +203,53 @@ impl Exchange {
         &mut self,
         mut data: Data<'_>,
         prefix: &[u8],
-        prefixed: &mut usize,
         turn: &mut Turn<'_>,
-    ) -> Result<(), Failure> {
+    ) -> Verdict {
         if self.awaited().is_none() {
-            return self.receive_event(Event::Data(data), turn);
+            return self.receive_data(data, turn);
         }
-        let rest = &prefix[*prefixed..];
+        let prefixed = self.progress.prefixed;
+        let rest = &prefix[prefixed..];
         if data.first {
             let of_prefix = data.frame_length.min(rest.len() as u64);
             data.frame_length -= of_prefix;
-            if data.fin && of_prefix < rest.len() as u64 {
-                self.wrong(turn, |exchange| {
-                    exchange.mismatch("the reply is shorter than its prefix".to_owned())
-                })?;
+            if data.head.fin && of_prefix < rest.len() as u64 {
+                self.differs("the reply is shorter than its prefix".to_owned(), turn)?;
             }
         }
         let (head, tail) = data.bytes.split_at(rest.len().min(data.bytes.len()));
         if let Some(at) = head.iter().zip(rest).position(|(came, due)| came != due) {
             self.wrong(turn, |exchange| Mismatch {
                 what: "the reply does not begin with the prefix".to_owned(),
-                ..Mismatch::at(exchange.answered, prefix, *prefixed, head, at)
+                ..Mismatch::at(exchange.answered, prefix, prefixed, head, at)
             })?;
         }
-        *prefixed += head.len();
-        if data.last && data.fin {
-            *prefixed = 0;
-        }
+        let is_over = data.last && data.head.fin;
+        self.progress.prefixed = if is_over { 0 } else { prefixed + head.len() };
         data.bytes = tail;
-        self.receive_event(Event::Data(data), turn)
+        self.receive_data(data, turn)
     }
 
     /// Counts messages, and looks at nothing but their frames.
-    fn receive_counted(
-        &mut self,
-        data: Data<'_>,
-        count: u64,
-        replies: &mut u64,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Failure> {
+    fn receive_counted(&mut self, data: Data<'_>, count: u64, turn: &mut Turn<'_>) -> Verdict {
         let Some(pending) = self.awaited() else {
             return Err(self.unasked(data.bytes));
         };
         if data.first {
-            self.check_fragment(data.opcode)?;
-            turn.tally.compressed += u64::from(data.compressed);
+            self.check_fragment(data.head.opcode)?;
+            turn.tally.compressed += u64::from(data.head.compressed);
         }
-        if !data.last {
-            return Ok(());
-        }
-        if !data.fin {
+        if data.last && data.head.fin {
+            turn.tally.fragmented += u64::from(self.in_message);
+            self.in_message = false;
+            self.progress.replies += 1;
+            if self.progress.replies == count {
+                self.progress.replies = 0;
+                self.verified = pending.size();
+                self.complete(turn);
+            }
+        } else if data.last {
             self.in_message = true;
-            return Ok(());
-        }
-        turn.tally.fragmented += u64::from(self.in_message);
-        self.in_message = false;
-        *replies += 1;
-        if *replies == count {
-            *replies = 0;
-            self.verified = pending.size();
-            self.complete(turn);
         }
         Ok(())
     }

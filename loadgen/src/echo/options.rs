@@ -100,29 +100,22 @@ impl ExchangeOptions {
         kinds: Kinds,
         deflate: bool,
     ) -> Result<(), UsageError> {
-        let refused = |what: &str| Err(UsageError(what.to_owned()));
-        if protocol == Protocol::Tcp && self.expect != Expect::Echo {
-            return refused("--expect needs WebSocket; bare TCP has no messages");
-        }
-        if protocol == Protocol::Tcp
-            && let Some(message) = &self.message
-            && message.bytes().is_empty()
-        {
-            return refused("--message is empty, which a TCP echo cannot answer; give a byte");
-        }
-        if kinds != Kinds::Binary && self.entropy > Some(TEXT_BITS_MAX) {
-            return refused("--entropy above 7 is no text; give at most 7, or --binary");
-        }
-        if kinds == Kinds::Text
-            && let Some(message) = &self.message
-            && !message.is_utf8()
-        {
-            return refused("--message is not UTF-8, so it cannot go as --text; use --binary");
-        }
-        if deflate && matches!(self.expect, Expect::Prefix(_)) {
-            return refused("--expect prefix: reads messages as they come; leave --deflate off");
-        }
-        Ok(())
+        let is_tcp = protocol == Protocol::Tcp;
+        let message = self.message.as_ref();
+        let what = if is_tcp && self.expect != Expect::Echo {
+            "--expect needs WebSocket; bare TCP has no messages"
+        } else if is_tcp && message.is_some_and(|message| message.bytes().is_empty()) {
+            "--message is empty, which a TCP echo cannot answer; give a byte"
+        } else if kinds != Kinds::Binary && self.entropy > Some(TEXT_BITS_MAX) {
+            "--entropy above 7 is no text; give at most 7, or --binary"
+        } else if kinds == Kinds::Text && message.is_some_and(|message| !message.is_utf8()) {
+            "--message is not UTF-8, so it cannot go as --text; use --binary"
+        } else if deflate && matches!(self.expect, Expect::Prefix(_)) {
+            "--expect prefix: reads messages as they come; leave --deflate off"
+        } else {
+            return Ok(());
+        };
+        Err(UsageError(what.to_owned()))
     }
 }
 

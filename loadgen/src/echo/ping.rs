@@ -3,10 +3,7 @@
 use super::pending::UNSENT;
 
 /// Begins each payload, so that it has a length that pongs of a server's own accord hardly have.
-const NAME: &[u8] = b"ringload";
-
-/// The name, and the ping's number in eight bytes.
-const PAYLOAD_BYTES: usize = 16;
+const NAME: [u8; 8] = *b"ringload";
 
 /// What the pings of one connection have come to.
 #[derive(Default)]
@@ -53,18 +50,15 @@ impl Pings {
         self.state == State::Wanted
     }
 
-    /// Begins the next ping and returns its payload.
-    pub(super) fn begin(&mut self) -> [u8; PAYLOAD_BYTES] {
+    /// Begins the next ping and returns its payload, in two parts: the name and the number.
+    pub(super) fn begin(&mut self) -> [[u8; 8]; 2] {
         self.number += 1;
         self.state = State::Waiting(UNSENT);
         self.payload()
     }
 
-    fn payload(&self) -> [u8; PAYLOAD_BYTES] {
-        let mut payload = [0; PAYLOAD_BYTES];
-        payload[..NAME.len()].copy_from_slice(NAME);
-        payload[NAME.len()..].copy_from_slice(&self.number.to_be_bytes());
-        payload
+    fn payload(&self) -> [[u8; 8]; 2] {
+        [NAME, self.number.to_be_bytes()]
     }
 
     /// Whether one is under way that was not answered.
@@ -81,19 +75,18 @@ impl Pings {
 
     /// Takes a pong.
     pub(super) fn pong(&mut self, payload: &[u8]) -> Pong {
-        match self.state {
-            State::Waiting(sent) if sent != UNSENT => {
-                let expected = self.payload();
-                if payload == expected {
-                    self.state = State::None;
-                    Pong::Answer(sent)
-                } else if payload.len() == expected.len() {
-                    Pong::Wrong
-                } else {
-                    Pong::Unasked
-                }
-            }
-            _ => Pong::Unasked,
+        let sent = match self.state {
+            State::Waiting(sent) if sent != UNSENT => sent,
+            _ => return Pong::Unasked,
+        };
+        let expected = self.payload();
+        if payload == expected.as_flattened() {
+            self.state = State::None;
+            Pong::Answer(sent)
+        } else if payload.len() == expected.as_flattened().len() {
+            Pong::Wrong
+        } else {
+            Pong::Unasked
         }
     }
 }
@@ -109,14 +102,15 @@ mod tests {
         assert!(pings.want() && !pings.want() && pings.is_wanted());
         let payload = pings.begin();
         assert!(!pings.is_wanted() && !pings.want());
-        assert_eq!(pings.pong(&payload), Pong::Unasked, "not sent yet");
+        let payload = payload.as_flattened();
+        assert_eq!(pings.pong(payload), Pong::Unasked, "not sent yet");
         pings.stamp(7);
         pings.stamp(9);
         assert_eq!(pings.pong(&[]), Pong::Unasked);
         assert_eq!(pings.pong(&[0; 8]), Pong::Unasked, "a heartbeat");
         assert_eq!(pings.pong(&[0; 16]), Pong::Wrong);
-        assert_eq!(pings.pong(&payload), Pong::Answer(7));
+        assert_eq!(pings.pong(payload), Pong::Answer(7));
         assert!(pings.want());
-        assert_ne!(pings.begin(), payload);
+        assert_ne!(pings.begin().as_flattened(), payload);
     }
 }

@@ -1,22 +1,18 @@
 //! What comes back: every reply is compared with the message that it answers.
 
-use super::connection::{Exchange, Stage, Turn, data_opcode};
+use super::connection::{Exchange, Stage, Turn, Verdict, data_opcode};
 use super::pending::{Pending, UNSENT};
 use super::ping::Pong;
 use super::workload::SAMPLE_OF;
 use crate::wire::failure::{Failure, Mismatch};
-use crate::wire::frame::{Head, Opcode, append_frame};
+use crate::wire::frame::Opcode;
 use crate::wire::reader::{Data, Event};
 
 /// Bytes shown of a message that should not be there.
 const EXCERPT_BYTES: usize = 16;
 
 impl Exchange {
-    pub(super) fn receive_raw(
-        &mut self,
-        mut bytes: &[u8],
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Failure> {
+    pub(super) fn receive_raw(&mut self, mut bytes: &[u8], turn: &mut Turn<'_>) -> Verdict {
         while !bytes.is_empty() {
             let Some(pending) = self.awaited() else {
                 return Err(self.unasked(bytes));
@@ -32,20 +28,19 @@ impl Exchange {
         Ok(())
     }
 
-    pub(super) fn receive_event(
-        &mut self,
-        event: Event<'_>,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Failure> {
-        let data = match event {
-            Event::Control { opcode, payload } => return self.control(opcode, payload, turn),
-            Event::Data(data) => data,
-        };
+    pub(super) fn receive_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Verdict {
+        match event {
+            Event::Data(data) => self.receive_data(data, turn),
+            Event::Control { opcode, payload } => self.control(opcode, payload, turn),
+        }
+    }
+
+    pub(super) fn receive_data(&mut self, data: Data<'_>, turn: &mut Turn<'_>) -> Verdict {
         let Some(pending) = self.awaited() else {
             return Err(self.unasked(data.bytes));
         };
         if data.first {
-            self.check_place(data.opcode, pending, turn)?;
+            self.check_place(data.head.opcode, pending, turn)?;
         }
         if self.is_compressed(&data) {
             self.inflate(&data, pending, turn)?;
@@ -55,7 +50,7 @@ impl Exchange {
             }
             self.verify(data.bytes, pending, turn)?;
         }
-        if data.last && data.fin {
+        if data.last && data.head.fin {
             turn.tally.fragmented += u64::from(self.in_message);
             self.complete(turn);
         } else if data.last {
@@ -76,18 +71,13 @@ impl Exchange {
             return false;
         };
         if data.first && !self.in_message {
-            compression.in_compressed = data.compressed;
+            compression.in_compressed = data.head.compressed;
         }
         compression.in_compressed
     }
 
     /// Inflates a part of a reply and compares what comes out.
-    fn inflate(
-        &mut self,
-        data: &Data<'_>,
-        pending: Pending,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Failure> {
+    fn inflate(&mut self, data: &Data<'_>, pending: Pending, turn: &mut Turn<'_>) -> Verdict {
         // Taken out for the time of the call, since what comes out is compared here.
         let Some(mut compression) = self.compression.take() else {
             return Ok(());
@@ -95,12 +85,11 @@ impl Exchange {
         let size = pending.size();
         let inflater = &mut compression.inflater;
         inflater.receive(data.bytes, size, |bytes| self.verify(bytes, pending, turn))?;
-        if data.last && data.fin {
+        if data.last && data.head.fin {
             let bytes = inflater.finish(size, |bytes| self.verify(bytes, pending, turn))?;
             if bytes != size as u64 {
-                self.wrong(turn, |exchange| {
-                    exchange.mismatch(format!("a message of {size} bytes came back with {bytes}"))
-                })?;
+                let what = format!("a message of {size} bytes came back with {bytes}");
+                self.differs(what, turn)?;
             }
             turn.tally.compressed += 1;
         }
@@ -109,49 +98,30 @@ impl Exchange {
     }
 
     /// Checks that an uncompressed data frame is as long as what is left of its message.
-    fn check_length(
-        &mut self,
-        data: &Data<'_>,
-        pending: Pending,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Failure> {
-        let sent_length = pending.size() as u64;
+    fn check_length(&mut self, data: &Data<'_>, pending: Pending, turn: &mut Turn<'_>) -> Verdict {
+        let sent = pending.size() as u64;
         let length = self.verified as u64 + data.frame_length;
-        let wrong = if data.fin {
-            length != sent_length
-        } else {
-            length > sent_length
-        };
-        if wrong {
-            let more = if data.fin { "" } else { " or more" };
-            return self.wrong(turn, |exchange| {
-                exchange.mismatch(format!(
-                    "a message of {sent_length} bytes came back with {length}{more}"
-                ))
-            });
+        let fin = data.head.fin;
+        if length == sent || (length < sent && !fin) {
+            return Ok(());
         }
-        Ok(())
+        let more = if fin { "" } else { " or more" };
+        let what = format!("a message of {sent} bytes came back with {length}{more}");
+        self.differs(what, turn)
     }
 
     /// Checks a data frame's place in its message, and its opcode.
-    fn check_place(
-        &mut self,
-        opcode: Opcode,
-        pending: Pending,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Failure> {
+    fn check_place(&mut self, opcode: Opcode, pending: Pending, turn: &mut Turn<'_>) -> Verdict {
         self.check_fragment(opcode)?;
         let sent = data_opcode(pending.kind());
-        if !self.in_message && opcode != sent {
-            return self.wrong(turn, |exchange| {
-                exchange.mismatch(format!("a {sent:?} message came back as {opcode:?}"))
-            });
+        if self.in_message || opcode == sent {
+            return Ok(());
         }
-        Ok(())
+        self.differs(format!("a {sent:?} message came back as {opcode:?}"), turn)
     }
 
     /// Checks that a data frame continues a message where one is under way, and only there.
-    pub(super) fn check_fragment(&self, opcode: Opcode) -> Result<(), Failure> {
+    pub(super) fn check_fragment(&self, opcode: Opcode) -> Verdict {
         let what = match (self.in_message, opcode == Opcode::Continuation) {
             (true, false) => "a new message inside a fragmented one",
             (false, true) => "a continuation of no message",
@@ -160,32 +130,20 @@ impl Exchange {
         Err(Failure::Protocol(what.to_owned()))
     }
 
-    fn control(
-        &mut self,
-        opcode: Opcode,
-        payload: &[u8],
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Failure> {
+    fn control(&mut self, opcode: Opcode, payload: &[u8], turn: &mut Turn<'_>) -> Verdict {
         match opcode {
             Opcode::Ping => {
                 turn.tally.pings += 1;
-                if matches!(self.stage, Stage::Loading | Stage::Draining) {
-                    let key = turn.random.key();
-                    append_frame(
-                        self.outbox.writer(),
-                        Head::whole(Opcode::Pong),
-                        payload,
-                        key,
-                    );
+                if self.may_speak() {
+                    self.append_control(Opcode::Pong, payload, turn.random);
                 }
             }
             Opcode::Pong => match self.pings.pong(payload) {
                 Pong::Answer(sent) => turn.tally.ponged(sent, turn.now),
                 Pong::Unasked => turn.tally.pongs += 1,
                 Pong::Wrong => {
-                    return Err(Failure::Protocol(
-                        "a pong with another payload than the ping that it answers".to_owned(),
-                    ));
+                    let what = "a pong with another payload than the ping that it answers";
+                    return Err(Failure::Protocol(what.to_owned()));
                 }
             },
             _ => return self.close(payload, turn),
@@ -193,12 +151,10 @@ impl Exchange {
         Ok(())
     }
 
-    fn close(&mut self, payload: &[u8], turn: &mut Turn<'_>) -> Result<(), Failure> {
+    fn close(&mut self, payload: &[u8], turn: &mut Turn<'_>) -> Verdict {
         let (code, reason) = match payload {
             [] => (None, &[][..]),
-            [_] => {
-                return Err(Failure::Protocol("a Close payload of one byte".to_owned()));
-            }
+            [_] => return Err(Failure::Protocol("a Close payload of one byte".to_owned())),
             [high, low, reason @ ..] => (Some(u16::from_be_bytes([*high, *low])), reason),
         };
         // Codes that are for telling that there was none (RFC 6455 section 7.4.1).
@@ -226,7 +182,7 @@ impl Exchange {
         &mut self,
         turn: &mut Turn<'_>,
         describe: impl FnOnce(&Exchange) -> Mismatch,
-    ) -> Result<(), Failure> {
+    ) -> Verdict {
         if !turn.workload.keep_going {
             return Err(Failure::Mismatch(Box::new(describe(self))));
         }
@@ -237,25 +193,23 @@ impl Exchange {
         Ok(())
     }
 
+    /// The same, where `what` says it all.
+    #[cold]
+    pub(super) fn differs(&mut self, what: String, turn: &mut Turn<'_>) -> Verdict {
+        self.wrong(turn, |exchange| exchange.mismatch(what))
+    }
+
     /// Compares the next bytes of the first pending message's reply, if it is one that is compared.
-    fn verify(
-        &mut self,
-        bytes: &[u8],
-        pending: Pending,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Failure> {
+    fn verify(&mut self, bytes: &[u8], pending: Pending, turn: &mut Turn<'_>) -> Verdict {
         let is_compared = turn.workload.verify_all || self.answered.is_multiple_of(SAMPLE_OF);
         if is_compared && !self.is_wrong {
             let sent = pending.payload(turn.workload);
             if bytes != &sent[self.verified..self.verified + bytes.len()] {
                 self.wrong(turn, |exchange| {
                     let base = exchange.verified;
-                    let at = bytes
-                        .iter()
-                        .zip(&sent[base..])
-                        .position(|(received, expected)| received != expected)
-                        .unwrap_or_default();
-                    Mismatch::at(exchange.answered, sent, base, bytes, at)
+                    let mut pairs = bytes.iter().zip(&sent[base..]);
+                    let at = pairs.position(|(received, expected)| received != expected);
+                    Mismatch::at(exchange.answered, sent, base, bytes, at.unwrap_or_default())
                 })?;
             } else {
                 turn.tally.compared_bytes += bytes.len() as u64;
@@ -278,7 +232,7 @@ impl Exchange {
         self.in_message = false;
     }
 
-    pub(super) fn mismatch(&self, mut what: String) -> Mismatch {
+    fn mismatch(&self, mut what: String) -> Mismatch {
         if self.answered == 0 && self.verified == 0 {
             what += "; it is the first on the connection, so the server may have spoken first (a greeting, which --greeting skips)";
         }
@@ -286,9 +240,7 @@ impl Exchange {
             what,
             message: self.answered,
             offset: self.verified as u64,
-            expected: Vec::new(),
-            received: Vec::new(),
-            excerpt_offset: 0,
+            ..Mismatch::default()
         }
     }
 

@@ -96,13 +96,9 @@ impl<'a> Driver<'a> {
             self.waits_to_write[index] = false;
             self.sockets.opener.again(ordinal, false);
         }
-        if self.sockets.opener.is_idle() {
-            return Ok(());
-        }
         for index in self.sockets.open(self.worker)? {
-            let data = EventData::new_u64(index as u64);
-            let socket = &self.sockets.all[index];
-            if let Some(socket) = socket {
+            if let Some(socket) = &self.sockets.all[index] {
+                let data = EventData::new_u64(index as u64);
                 epoll::add(&self.epoll, socket, data, EventFlags::IN).map_err(setup_fault)?;
             }
             self.flush(index)?;
@@ -131,17 +127,16 @@ impl<'a> Driver<'a> {
             self.open()?;
             self.pace()?;
             self.worker.publish();
-            let patience = self.worker.patience();
-            // The alarm ends a wait that is to end; a poll does not wait.
-            let wait = match patience {
+            let wait = match self.worker.patience() {
                 Patience::Poll => Some(Duration::ZERO),
-                _ => self.sockets.opener.patience(),
+                Patience::Endless => self.sockets.opener.patience(),
+                // The alarm ends the wait.
+                Patience::Until(until) => {
+                    let set = self.alarm.set(until);
+                    set.map_err(|error| Fault::engine("setting a timer", error))?;
+                    self.sockets.opener.patience()
+                }
             };
-            if let Patience::Until(patience) = patience {
-                self.alarm
-                    .set(patience)
-                    .map_err(|error| Fault::engine("setting a timer", error))?;
-            }
             let has_found = self.turn(wait)?;
             self.worker.waited(has_found);
             match self.worker.look() {
@@ -162,36 +157,29 @@ impl<'a> Driver<'a> {
         let (ready, _) = match epoll::wait(&self.epoll, &mut events, timeout.as_ref()) {
             Ok(ready) => ready,
             Err(Errno::INTR) => return Ok(true),
-            Err(error) => {
-                return Err(Fault::engine("waiting for events", error.into()));
-            }
+            Err(error) => return Err(Fault::engine("waiting for events", error.into())),
         };
         for event in &*ready {
-            let data = event.data.u64();
-            match data {
-                WAKE => {
-                    self.wake.hush();
-                    continue;
-                }
-                ALARM => {
-                    self.alarm.hush();
-                    continue;
-                }
+            match event.data.u64() {
+                WAKE => self.wake.hush(),
+                ALARM => self.alarm.hush(),
                 // They are looked at in each round.
-                OPENING => continue,
-                _ => {}
-            }
-            let index = data as usize;
-            let flags = event.flags;
-            if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
-                self.receive(index)?;
-            }
-            // A full socket would refuse again until it says that it has room.
-            if !self.waits_to_write[index] || flags.contains(EventFlags::OUT) {
-                self.flush(index)?;
+                OPENING => {}
+                index => self.serve(index as usize, event.flags)?,
             }
         }
         Ok(!ready.is_empty())
+    }
+
+    fn serve(&mut self, index: usize, flags: EventFlags) -> Result<(), Fault> {
+        if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
+            self.receive(index)?;
+        }
+        // A full socket would refuse again until it says that it has room.
+        if !self.waits_to_write[index] || flags.contains(EventFlags::OUT) {
+            self.flush(index)?;
+        }
+        Ok(())
     }
 
     fn receive(&mut self, index: usize) -> Result<(), Fault> {

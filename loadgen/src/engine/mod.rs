@@ -8,7 +8,6 @@ mod epoll;
 mod sockets;
 mod uring;
 
-use std::fmt;
 use std::io;
 
 use rustix::io::Errno;
@@ -29,21 +28,13 @@ pub enum Choice {
 }
 
 /// A way to move bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
+#[strum(serialize_all = "lowercase")]
 pub enum Engine {
     /// Raw io_uring: multishot receives from a provided buffer ring.
     Uring,
     /// Level-triggered readiness.
     Epoll,
-}
-
-impl fmt::Display for Engine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Engine::Uring => "uring",
-            Engine::Epoll => "epoll",
-        })
-    }
 }
 
 /// An engine and why it was taken.
@@ -58,33 +49,23 @@ pub struct Selection {
 /// kernel, a container's seccomp profile or `kernel.io_uring_disabled`; any other error of
 /// io_uring is the operator's to see.
 pub fn select(choice: Choice) -> io::Result<Selection> {
-    let asked = |engine| {
-        Ok(Selection {
-            engine,
-            reason: "asked for".to_owned(),
-        })
+    let selection = |engine, reason: &str| Selection {
+        engine,
+        reason: reason.to_owned(),
     };
-    match choice {
-        Choice::Epoll => asked(Engine::Epoll),
-        Choice::Uring => uring::probe().and_then(|()| asked(Engine::Uring)),
-        Choice::Auto => match uring::probe() {
-            Ok(()) => Ok(Selection {
-                engine: Engine::Uring,
-                reason: "io_uring works here".to_owned(),
-            }),
-            Err(error)
-                if matches!(
-                    Errno::from_io_error(&error),
-                    Some(Errno::NOSYS | Errno::PERM | Errno::INVAL)
-                ) =>
-            {
+    if choice == Choice::Epoll {
+        return Ok(selection(Engine::Epoll, "asked for"));
+    }
+    let is_auto = choice == Choice::Auto;
+    match uring::probe() {
+        Ok(()) if is_auto => Ok(selection(Engine::Uring, "io_uring works here")),
+        Ok(()) => Ok(selection(Engine::Uring, "asked for")),
+        Err(error) => match Errno::from_io_error(&error) {
+            Some(Errno::NOSYS | Errno::PERM | Errno::INVAL) if is_auto => {
                 let reason = format!("io_uring does not work here: {error}");
-                Ok(Selection {
-                    engine: Engine::Epoll,
-                    reason,
-                })
+                Ok(selection(Engine::Epoll, &reason))
             }
-            Err(error) => Err(error),
+            _ => Err(error),
         },
     }
 }

@@ -1,5 +1,6 @@
 //! The sockets of one thread, and who opens them.
 
+use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
 use socket2::Socket;
@@ -21,8 +22,16 @@ impl<'a> Sockets<'a> {
         Sockets { opener, all }
     }
 
+    /// The descriptor of connection `index`; -1 where it does not stand.
+    pub(super) fn fd(&self, index: usize) -> RawFd {
+        self.all[index].as_ref().map_or(-1, AsRawFd::as_raw_fd)
+    }
+
     /// Goes on opening, without waiting. Hands back the indexes of the connections that stand now.
     pub(super) fn open(&mut self, worker: &mut Worker) -> Result<Vec<usize>, Fault> {
+        if self.opener.is_idle() {
+            return Ok(Vec::new());
+        }
         let through = self.opener.turn(Duration::ZERO);
         let through = through.map_err(|error| Fault::engine("opening connections", error))?;
         let mut stand = Vec::new();

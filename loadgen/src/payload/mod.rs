@@ -13,6 +13,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use rand_distr::Distribution;
+use strum::IntoStaticStr;
 
 /// Distinct window starts a pool offers, in bytes. With 32-byte messages the pool stays in a
 /// core's second-level cache; two messages share a window once in 65,536 (binary).
@@ -40,7 +41,8 @@ pub enum Kind {
 }
 
 /// What kinds of messages there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Kinds {
     /// Text only.
     Text,
@@ -53,11 +55,7 @@ pub enum Kinds {
 impl Kinds {
     /// The name in results.
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Kinds::Text => "text",
-            Kinds::Binary => "binary",
-            Kinds::Mixed => "mixed",
-        }
+        self.into()
     }
 
     /// The next message's kind.
@@ -152,14 +150,20 @@ impl Pool {
         bits: f64,
         random: &mut Random,
     ) -> Pool {
-        let alphabet = Alphabet::of(bits);
+        let symbols = bits.exp2().ceil() as usize;
+        let share = share_of_first(symbols, bits);
         let characters = if kinds == Kinds::Binary { 256 } else { 128 };
         let length = COMPRESSIBLE_SPREAD_BYTES + TEXT_CELL_BYTES + bytes_max;
-        let symbols = (0..length).map(|_| alphabet.draw(random));
-        // Letters first, so that what is sent can be read.
-        let bytes: Vec<u8> = symbols
-            .map(|symbol| ((usize::from(b'a') + symbol) % characters) as u8)
-            .collect();
+        let draw = |_| {
+            let symbol = match symbols {
+                1 => 0,
+                _ if random.0.random_bool(share) => 0,
+                _ => 1 + random.below(symbols - 1),
+            };
+            // Letters first, so that what is sent can be read.
+            ((usize::from(b'a') + symbol) % characters) as u8
+        };
+        let bytes: Vec<u8> = (0..length).map(draw).collect();
         Pool {
             text: bytes.clone(),
             binary: bytes,
@@ -245,51 +249,26 @@ fn push_cell(bytes: &mut Vec<u8>, random: &mut Random) {
     }
 }
 
-/// Symbols of which the first is as much more frequent than the others, which are all alike, as it takes to have
-/// so many bits of entropy in each.
-struct Alphabet {
-    symbols: usize,
-    /// How often the first is drawn, of 1.
-    first: f64,
-}
-
-impl Alphabet {
-    fn of(bits: f64) -> Alphabet {
-        let symbols = bits.exp2().ceil() as usize;
-        // The entropy falls from that of equal shares down to none.
-        let (mut low, mut high) = (1.0 / symbols as f64, 1.0);
-        for _ in 0..f64::MANTISSA_DIGITS {
-            let first = f64::midpoint(low, high);
-            match (Alphabet { symbols, first }).bits() > bits {
-                true => low = first,
-                false => high = first,
-            }
-        }
-        Alphabet {
-            symbols,
-            first: low,
+/// How often, of 1, the first of so many symbols is drawn, where each has `bits` bits of entropy and the others are
+/// all alike.
+fn share_of_first(symbols: usize, bits: f64) -> f64 {
+    let part = |share: f64| {
+        let bits = -share * share.log2();
+        if share > 0.0 { bits } else { 0.0 }
+    };
+    let others = symbols as f64 - 1.0;
+    // It falls from that of equal shares down to none.
+    let entropy = |first: f64| part(first) + others * part((1.0 - first) / others.max(1.0));
+    let (mut low, mut high) = (1.0 / symbols as f64, 1.0);
+    for _ in 0..f64::MANTISSA_DIGITS {
+        let first = f64::midpoint(low, high);
+        if entropy(first) > bits {
+            low = first;
+        } else {
+            high = first;
         }
     }
-
-    fn bits(&self) -> f64 {
-        let part = |share: f64| {
-            if share > 0.0 {
-                -share * share.log2()
-            } else {
-                0.0
-            }
-        };
-        let others = self.symbols as f64 - 1.0;
-        part(self.first) + others * part((1.0 - self.first) / others.max(1.0))
-    }
-
-    fn draw(&self, random: &mut Random) -> usize {
-        match self.symbols {
-            1 => 0,
-            _ if random.0.random_bool(self.first) => 0,
-            symbols => 1 + random.below(symbols - 1),
-        }
-    }
+    low
 }
 
 #[cfg(test)]

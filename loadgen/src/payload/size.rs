@@ -46,9 +46,8 @@ impl Sizes {
         } else if let Some((low, high)) = text.split_once("..") {
             let (low, high) = (bounded_size(low)?, bounded_size(high)?);
             if low > high {
-                return Err(format!(
-                    "the range {text:?} is empty; put the smaller size first"
-                ));
+                let wrong = format!("the range {text:?} is empty; put the smaller size first");
+                return Err(wrong);
             }
             Shape::Range(low, high)
         } else if text.contains(',') {
@@ -135,19 +134,15 @@ fn parse_log_normal(text: &str) -> Result<Shape, String> {
 fn read_sizes(path: &str) -> Result<Arc<[usize]>, String> {
     let text = String::from_utf8(read_file(path, FILE_MIB_MAX)?)
         .map_err(|_| format!("{path} is no text; write a size in each line"))?;
-    let mut sizes = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let size = bounded_size(line).map_err(|error| format!("{path}:{}: {error}", index + 1))?;
-        sizes.push(size);
+    let lines = text.lines().map(str::trim).zip(1..);
+    let is_size = |(line, _): &(&str, usize)| !line.is_empty() && !line.starts_with('#');
+    let read =
+        |(line, number)| bounded_size(line).map_err(|error| format!("{path}:{number}: {error}"));
+    let sizes: Vec<usize> = lines.filter(is_size).map(read).collect::<Result<_, _>>()?;
+    if sizes.is_empty() {
+        return Err(format!("{path} has no sizes; write one in each line"));
     }
-    match sizes.is_empty() {
-        true => Err(format!("{path} has no sizes; write one in each line")),
-        false => Ok(sizes.into()),
-    }
+    Ok(sizes.into())
 }
 
 #[cfg(test)]

@@ -51,28 +51,33 @@ pub(crate) struct Inflater {
 impl Deflater {
     /// Compresses as was agreed for the client's messages.
     pub(crate) fn new(agreement: &DeflateAgreement) -> Deflater {
-        let bits = agreement.client_max_window_bits.max(WINDOW_BITS_MIN);
+        let bits = agreement.client.max_window_bits.max(WINDOW_BITS_MIN);
         Deflater {
             stream: Compress::new_with_window_bits(Compression::new(LEVEL), false, bits),
-            no_context_takeover: agreement.client_no_context_takeover,
+            no_context_takeover: agreement.client.no_context_takeover,
         }
     }
 
     /// Appends `message`, compressed, to `out`: the payload of its frames. At least one byte.
-    pub(crate) fn compress(&mut self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
+    pub(crate) fn compress(&mut self, message: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
         if message.is_empty() {
             // A second flush in a row writes nothing, and this always means the same.
             out.push(EMPTY_MESSAGE);
             return Ok(());
         }
-        let mut rest = message;
+        let flushed = self.flush(message, out);
+        // After an error: what was not sent is in no window of the server's, so none of ours may refer to it.
+        if flushed.is_err() || self.no_context_takeover {
+            self.stream.reset();
+        }
+        flushed
+    }
+
+    fn flush(&mut self, mut rest: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
         loop {
             out.reserve(rest.len() / 4 + SPACE_BYTES_MIN);
             let before = self.stream.total_in();
-            let compressed = self.stream.compress_vec(rest, out, FlushCompress::Sync);
-            if let Err(error) = compressed {
-                return Err(self.start_over(io::Error::other(error)));
-            }
+            self.stream.compress_vec(rest, out, FlushCompress::Sync)?;
             rest = &rest[(self.stream.total_in() - before) as usize..];
             // Space left means that the flush is complete.
             if rest.is_empty() && out.len() < out.capacity() {
@@ -80,32 +85,21 @@ impl Deflater {
             }
         }
         if !out.ends_with(&TAIL) {
-            let error = io::Error::other("the compressor did not end its flush");
-            return Err(self.start_over(error));
+            let what = "the compressor did not end its flush";
+            return Err(io::Error::other(what));
         }
         out.truncate(out.len() - TAIL.len());
-        if self.no_context_takeover {
-            self.stream.reset();
-        }
         Ok(())
-    }
-}
-
-impl Deflater {
-    /// After an error: what was not sent is in no window of the server's, so none of ours may refer to it.
-    fn start_over(&mut self, error: io::Error) -> Failure {
-        self.stream.reset();
-        Failure::Io("compressing", error)
     }
 }
 
 impl Inflater {
     /// Inflates as was agreed for the server's messages.
     pub(crate) fn new(agreement: &DeflateAgreement) -> Inflater {
-        let bits = agreement.server_max_window_bits.max(WINDOW_BITS_MIN);
+        let bits = agreement.server.max_window_bits.max(WINDOW_BITS_MIN);
         Inflater {
             stream: Decompress::new_with_window_bits(false, bits),
-            no_context_takeover: agreement.server_no_context_takeover,
+            no_context_takeover: agreement.server.no_context_takeover,
             inflated: 0,
         }
     }
@@ -118,43 +112,20 @@ impl Inflater {
     /// DEFLATE, and with what `sink` fails with.
     pub(crate) fn receive(
         &mut self,
-        piece: &[u8],
+        mut piece: &[u8],
         expected_bytes: usize,
         mut sink: impl FnMut(&[u8]) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        self.inflate(piece, expected_bytes, &mut sink)
-    }
-
-    /// The reply has had its last piece: hands on what is left, and returns how many bytes the
-    /// whole reply had. The next piece begins another one.
-    pub(crate) fn finish(
-        &mut self,
-        expected_bytes: usize,
-        mut sink: impl FnMut(&[u8]) -> Result<(), Failure>,
-    ) -> Result<u64, Failure> {
-        self.inflate(&TAIL, expected_bytes, &mut sink)?;
-        if self.no_context_takeover {
-            self.stream.reset(false);
-        }
-        Ok(std::mem::take(&mut self.inflated))
-    }
-
-    fn inflate(
-        &mut self,
-        mut input: &[u8],
-        expected_bytes: usize,
-        sink: &mut impl FnMut(&[u8]) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let mut scratch = [0; SCRATCH_BYTES];
         loop {
             let before = (self.stream.total_in(), self.stream.total_out());
             let status = self
                 .stream
-                .decompress(input, &mut scratch, FlushDecompress::Sync)
+                .decompress(piece, &mut scratch, FlushDecompress::Sync)
                 .map_err(|error| not_deflate(&error.to_string()))?;
             let taken = (self.stream.total_in() - before.0) as usize;
             let made = (self.stream.total_out() - before.1) as usize;
-            input = &input[taken..];
+            piece = &piece[taken..];
             self.inflated += made as u64;
             if self.inflated > expected_bytes as u64 {
                 return Err(Failure::Protocol(format!(
@@ -170,17 +141,31 @@ impl Inflater {
                 // a stream of its own (RFC 7692 section 7.2.3.4). Its window starts empty.
                 Status::StreamEnd => {
                     self.stream.reset(false);
-                    if input.is_empty() {
+                    if piece.is_empty() {
                         return Ok(());
                     }
                 }
                 // A full scratch buffer may hide more.
                 _ if made == scratch.len() => {}
-                _ if input.is_empty() => return Ok(()),
+                _ if piece.is_empty() => return Ok(()),
                 _ if taken == 0 && made == 0 => return Err(not_deflate("no progress")),
                 _ => {}
             }
         }
+    }
+
+    /// The reply has had its last piece: hands on what is left, and returns how many bytes the
+    /// whole reply had. The next piece begins another one.
+    pub(crate) fn finish(
+        &mut self,
+        expected_bytes: usize,
+        sink: impl FnMut(&[u8]) -> Result<(), Failure>,
+    ) -> Result<u64, Failure> {
+        self.receive(&TAIL, expected_bytes, sink)?;
+        if self.no_context_takeover {
+            self.stream.reset(false);
+        }
+        Ok(std::mem::take(&mut self.inflated))
     }
 }
 

@@ -4,16 +4,29 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::wire::handshake::extension::Terms;
+
+/// Each message on its own.
+fn fresh() -> Terms {
+    Terms {
+        no_context_takeover: true,
+        ..Terms::default()
+    }
+}
 
 /// Every agreement that changes something on either side.
 fn agreements() -> Vec<DeflateAgreement> {
     (8..=15)
         .flat_map(|bits| [false, true].map(|fresh| (bits, fresh)))
-        .map(|(bits, fresh)| DeflateAgreement {
-            client_max_window_bits: bits,
-            server_max_window_bits: bits,
-            client_no_context_takeover: fresh,
-            server_no_context_takeover: fresh,
+        .map(|(max_window_bits, no_context_takeover)| {
+            let both = Terms {
+                max_window_bits,
+                no_context_takeover,
+            };
+            DeflateAgreement {
+                client: both,
+                server: both,
+            }
         })
         .collect()
 }
@@ -92,7 +105,7 @@ fn writes_the_samples_of_the_rfc() {
     assert_eq!(compress(&mut deflater, b""), b"\x00");
     assert_eq!(compress(&mut deflater, b""), b"\x00");
     let mut deflater = Deflater::new(&DeflateAgreement {
-        client_no_context_takeover: true,
+        client: fresh(),
         ..DeflateAgreement::default()
     });
     for _ in 0..2 {
@@ -133,14 +146,14 @@ fn no_message_reaches_back_further_than_was_agreed() {
             let message = repetitive(20_000, 7)[number * 5000..][..5000].to_vec();
             let mut stream = compress(&mut deflater, &message);
             stream.extend_from_slice(&TAIL);
-            if agreement.client_no_context_takeover {
+            if agreement.client.no_context_takeover {
                 history.clear();
             }
             let before = history.len();
             furthest = furthest.max(slow::inflate(&stream, &mut history));
             assert!(history[before..] == message, "{agreement}");
         }
-        let window = 1 << agreement.client_max_window_bits;
+        let window = 1 << agreement.client.max_window_bits;
         assert!(furthest <= window, "{agreement}: reaches {furthest} back");
         assert!(
             furthest > window.min(4096) / 4,
@@ -186,7 +199,7 @@ fn a_sink_that_fails_ends_it() {
 #[test]
 fn a_reply_that_refers_to_what_it_may_not_is_refused() {
     let fresh = DeflateAgreement {
-        server_no_context_takeover: true,
+        server: fresh(),
         ..DeflateAgreement::default()
     };
     let hello: &[u8] = b"\xf2\x48\xcd\xc9\xc9\x07\x00";

@@ -1,42 +1,68 @@
 //! Why a run cannot go on: one sentence each, said once, to a person.
 
 use std::fmt;
-use std::io;
+use std::io::{self, ErrorKind};
+
+use thiserror::Error;
 
 /// Bytes of context shown on each side of the first wrong byte.
 const EXCERPT_BYTES: usize = 16;
 
 /// The reason a connection failed.
-#[derive(Debug)]
+#[derive(Debug, Error)]
 pub(crate) enum Failure {
     /// A reply differs from what was sent.
+    #[error("{0}")]
     Mismatch(Box<Mismatch>),
     /// The server broke RFC 6455; the text says how.
+    #[error("the server broke the protocol: {0}")]
     Protocol(String),
     /// The handshake did not end in a valid 101.
+    #[error("the handshake failed: {0}")]
     Refused(String),
     /// Something did not come in time; the text says what.
+    #[error("{0}")]
     Late(String),
     /// What the server was to say first did not come; the text says what did.
+    #[error("the greeting did not come: {0}")]
     Ungreeted(String),
-    /// The server sent a Close frame that was not asked for.
-    ServerClosed {
-        /// Close code, when the frame had one.
-        code: Option<u16>,
-        /// Close reason.
-        reason: String,
-    },
-    /// End of stream with the connection still in use.
-    Disconnected {
-        /// Messages still waiting for their reply.
-        in_flight: usize,
-    },
+    /// The server sent a Close frame that was not asked for, with this code, if any, and this reason.
+    #[error("the server closed the connection during the run {}", close(*code, reason))]
+    ServerClosed { code: Option<u16>, reason: String },
+    /// End of stream with the connection still in use, and so many messages without a reply.
+    #[error("the server ended the connection during the run with {in_flight} messages unanswered")]
+    Disconnected { in_flight: usize },
     /// The kernel's error, with what was being done.
+    #[error("{}", io_error(.0, .1))]
     Io(&'static str, io::Error),
 }
 
+fn close(code: Option<u16>, reason: &str) -> String {
+    let code = code.map_or_else(
+        || "without a close code".to_owned(),
+        |code| format!("with close code {code}"),
+    );
+    match reason {
+        "" => code,
+        // It is the server's, and may be anything: a terminal is shown no escape sequences.
+        reason => format!("{code} ({})", reason.escape_debug()),
+    }
+}
+
+fn io_error(doing: &str, error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
+            format!("the server reset the connection ({doing})")
+        }
+        ErrorKind::ConnectionRefused => {
+            format!("connection refused: nothing listens there ({doing})")
+        }
+        _ => format!("{doing}: {error}"),
+    }
+}
+
 /// What was wrong with a reply.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Mismatch {
     /// The difference in words.
     pub(crate) what: String,
@@ -76,12 +102,9 @@ impl Mismatch {
 }
 
 /// `de ad be ef`.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect::<Vec<_>>()
-        .join(" ")
+fn hex(bytes: &[u8]) -> String {
+    let pairs: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    pairs.join(" ")
 }
 
 impl Failure {
@@ -99,23 +122,24 @@ impl Failure {
 
     /// Whether the server ended the connection, and did nothing else wrong.
     pub(crate) fn is_end_of_connection(&self) -> bool {
-        let is_end = matches!(
+        matches!(
             self,
-            Failure::ServerClosed { .. } | Failure::Disconnected { .. }
-        );
-        is_end || matches!(self, Failure::Io("receiving" | "sending", _))
+            Failure::ServerClosed { .. }
+                | Failure::Disconnected { .. }
+                | Failure::Io("receiving" | "sending", _)
+        )
     }
 }
 
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let from = self.excerpt_offset;
         write!(
             f,
             "{} (message {}, offset {})",
             self.what, self.message, self.offset
         )?;
         if !(self.expected.is_empty() && self.received.is_empty()) {
-            let from = self.excerpt_offset;
             write!(
                 f,
                 "\n  expected from offset {from}: {}",
@@ -130,46 +154,6 @@ impl fmt::Display for Mismatch {
         Ok(())
     }
 }
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Failure::Mismatch(mismatch) => mismatch.fmt(f),
-            Failure::Protocol(what) => write!(f, "the server broke the protocol: {what}"),
-            Failure::Refused(what) => write!(f, "the handshake failed: {what}"),
-            Failure::Late(what) => f.write_str(what),
-            Failure::Ungreeted(what) => write!(f, "the greeting did not come: {what}"),
-            Failure::ServerClosed { code, reason } => {
-                f.write_str("the server closed the connection during the run")?;
-                match code {
-                    Some(code) => write!(f, " with close code {code}")?,
-                    None => f.write_str(" without a close code")?,
-                }
-                if reason.is_empty() {
-                    Ok(())
-                } else {
-                    // It is the server's, and may be anything: a terminal is shown no escape sequences.
-                    write!(f, " ({})", reason.escape_debug())
-                }
-            }
-            Failure::Disconnected { in_flight } => write!(
-                f,
-                "the server ended the connection during the run with {in_flight} messages unanswered"
-            ),
-            Failure::Io(doing, error) => match error.kind() {
-                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
-                    write!(f, "the server reset the connection ({doing})")
-                }
-                io::ErrorKind::ConnectionRefused => {
-                    write!(f, "connection refused: nothing listens there ({doing})")
-                }
-                _ => write!(f, "{doing}: {error}"),
-            },
-        }
-    }
-}
-
-impl std::error::Error for Failure {}
 
 #[cfg(test)]
 mod tests {

@@ -4,17 +4,17 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Opcode {
     /// A further fragment.
-    Continuation,
+    Continuation = 0x0,
     /// First frame of a text message.
-    Text,
+    Text = 0x1,
     /// First frame of a binary message.
-    Binary,
+    Binary = 0x2,
     /// Close.
-    Close,
+    Close = 0x8,
     /// Ping.
-    Ping,
+    Ping = 0x9,
     /// Pong.
-    Pong,
+    Pong = 0xa,
 }
 
 impl Opcode {
@@ -33,14 +33,7 @@ impl Opcode {
 
     /// The four bits on the wire.
     pub(crate) fn bits(self) -> u8 {
-        match self {
-            Opcode::Continuation => 0x0,
-            Opcode::Text => 0x1,
-            Opcode::Binary => 0x2,
-            Opcode::Close => 0x8,
-            Opcode::Ping => 0x9,
-            Opcode::Pong => 0xa,
-        }
+        self as u8
     }
 
     /// Whether it may come between the fragments of a message.
@@ -81,8 +74,8 @@ impl Head {
     }
 
     fn bits(self) -> u8 {
-        let flag = |is_set: bool, bit: u8| if is_set { bit } else { 0 };
-        flag(self.fin, FIN) | flag(self.compressed, RSV1) | self.opcode.bits()
+        let flags = (u8::from(self.fin) * FIN) | (u8::from(self.compressed) * RSV1);
+        flags | self.opcode.bits()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Server frames, parsed as they come: any cut, no copy of message payload.
 
-use super::frame::{CONTROL_PAYLOAD_BYTES_MAX, Opcode};
+use super::frame::{CONTROL_PAYLOAD_BYTES_MAX, Head, Opcode};
 
 /// Longest header of a server frame: two bytes and a 64-bit length (never a key).
 const HEADER_BYTES_MAX: usize = 10;
@@ -8,21 +8,15 @@ const HEADER_BYTES_MAX: usize = 10;
 /// A server frame's header.
 #[derive(Clone, Copy, Debug)]
 struct Header {
-    fin: bool,
-    compressed: bool,
-    opcode: Opcode,
+    head: Head,
     length: u64,
 }
 
 /// Part of a data frame.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Data<'a> {
-    /// Continuation, text or binary.
-    pub(crate) opcode: Opcode,
-    /// Whether the frame is its message's last.
-    pub(crate) fin: bool,
-    /// Whether RSV1 is set: the message is compressed. Only ever on its first frame.
-    pub(crate) compressed: bool,
+    /// The frame's first byte; its opcode is continuation, text or binary.
+    pub(crate) head: Head,
     /// Payload length of the whole frame.
     pub(crate) frame_length: u64,
     /// Whether this part is the frame's first (it may be empty).
@@ -80,46 +74,33 @@ impl Reader {
         input: &mut &'input [u8],
     ) -> Result<Option<Event<'reader>>, String> {
         let first = self.frame.is_none();
-        let Some(frame) = self
-            .frame
-            .map_or_else(|| self.read_header(input), |f| Ok(Some(f)))?
-        else {
+        if first {
+            self.frame = self.read_header(input)?;
+        }
+        let Some(Header { head, length }) = self.frame else {
             return Ok(None);
         };
-        let here = usize::try_from(self.remaining)
-            .unwrap_or(usize::MAX)
-            .min(input.len());
+        let here = self.remaining.min(input.len() as u64) as usize;
         let (bytes, rest) = input.split_at(here);
         *input = rest;
-        let at = (frame.length - self.remaining) as usize;
+        let at = (length - self.remaining) as usize;
         self.remaining -= here as u64;
         let last = self.remaining == 0;
         if last {
             self.frame = None;
         }
-        if frame.opcode.is_control() {
-            // At most 125 bytes, as `read_header` saw to.
+        if head.opcode.is_control() {
+            // At most 125 bytes, as `parse_header` saw to.
             self.control[at..at + here].copy_from_slice(bytes);
-            let payload = &self.control[..at + here];
-            return Ok(last.then_some(Event::Control {
-                opcode: frame.opcode,
-                payload,
-            }));
+            let (opcode, payload) = (head.opcode, &self.control[..at + here]);
+            return Ok(last.then_some(Event::Control { opcode, payload }));
         }
         if !first && here == 0 {
             return Ok(None);
         }
-        let Header {
-            fin,
-            compressed,
-            opcode,
-            length: frame_length,
-        } = frame;
         Ok(Some(Event::Data(Data {
-            opcode,
-            fin,
-            compressed,
-            frame_length,
+            head,
+            frame_length: length,
             first,
             last,
             bytes,
@@ -127,29 +108,23 @@ impl Reader {
     }
 
     fn read_header(&mut self, input: &mut &[u8]) -> Result<Option<Header>, String> {
-        loop {
-            let needed = match self.header_length {
-                0 | 1 => 2,
-                _ => header_bytes(self.header[1]),
-            };
-            let missing = needed - self.header_length;
-            if missing == 0 {
-                break;
-            }
-            let here = missing.min(input.len());
-            if here == 0 {
-                return Ok(None);
-            }
-            let (bytes, rest) = input.split_at(here);
-            *input = rest;
-            self.header[self.header_length..self.header_length + here].copy_from_slice(bytes);
-            self.header_length += here;
+        if !self.gather(2, input) || !self.gather(header_bytes(self.header[1]), input) {
+            return Ok(None);
         }
         let header = parse_header(&self.header, self.may_compress)?;
         self.header_length = 0;
-        self.frame = Some(header);
         self.remaining = header.length;
         Ok(Some(header))
+    }
+
+    /// Takes what the header lacks of its first `needed` bytes, and says whether it has them now.
+    fn gather(&mut self, needed: usize, input: &mut &[u8]) -> bool {
+        let here = needed.saturating_sub(self.header_length).min(input.len());
+        let (bytes, rest) = input.split_at(here);
+        *input = rest;
+        self.header[self.header_length..][..here].copy_from_slice(bytes);
+        self.header_length += here;
+        self.header_length >= needed
     }
 }
 
@@ -178,17 +153,14 @@ fn parse_header(bytes: &[u8; HEADER_BYTES_MAX], may_compress: bool) -> Result<He
         return Err("RSV1 set on a frame that does not begin a message".to_owned());
     }
     let fin = first & 0x80 != 0;
-    let length = match second & 0x7f {
-        126 => u64::from(u16::from_be_bytes([bytes[2], bytes[3]])),
-        127 => u64::from_be_bytes(bytes[2..].try_into().expect("ten bytes less two are eight")),
-        short => u64::from(short),
+    let (length, shortest) = match (second & 0x7f, &bytes[2..]) {
+        (126, &[a, b, ..]) => (u64::from(u16::from_be_bytes([a, b])), 126),
+        (127, &[a, b, c, d, e, f, g, h]) => {
+            (u64::from_be_bytes([a, b, c, d, e, f, g, h]), 0x1_0000)
+        }
+        (short, _) => (u64::from(short), 0),
     };
-    let minimal = match second & 0x7f {
-        126 => length > 125,
-        127 => length > 0xffff && length <= i64::MAX as u64,
-        _ => true,
-    };
-    if !minimal {
+    if !(shortest..=i64::MAX as u64).contains(&length) {
         return Err(format!(
             "a length of {length} not written in its minimal form"
         ));
@@ -198,12 +170,12 @@ fn parse_header(bytes: &[u8; HEADER_BYTES_MAX], may_compress: bool) -> Result<He
             "a control frame that is fragmented or too long ({length} bytes)"
         ));
     }
-    Ok(Header {
+    let head = Head {
         fin,
         compressed,
         opcode,
-        length,
-    })
+    };
+    Ok(Header { head, length })
 }
 
 #[cfg(test)]
@@ -237,7 +209,7 @@ mod tests {
             let mut input = &bytes[..];
             let mut reader = Reader::new(true);
             let event = reader.next(&mut input);
-            event.map(|event| matches!(event, Some(Event::Data(data)) if data.compressed))
+            event.map(|event| matches!(event, Some(Event::Data(data)) if data.head.compressed))
         };
         for (first, compressed) in [(0xc1, true), (0x42, true), (0x81, false), (0x80, false)] {
             assert_eq!(read(first), Ok(compressed), "{first:#x}");
@@ -259,13 +231,11 @@ mod tests {
             while let Some(event) = reader.next(&mut input).unwrap() {
                 match event {
                     Event::Data(Data {
-                        opcode,
-                        fin,
+                        head: Head { opcode, fin, .. },
                         frame_length,
                         first,
                         last,
                         bytes,
-                        ..
                     }) => {
                         if first {
                             log += &format!("[{opcode:?} {fin} {frame_length} ");

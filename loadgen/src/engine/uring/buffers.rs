@@ -6,9 +6,7 @@
 //! buffer is filled by many receives, one after the other, before it comes back; small messages
 //! then lie side by side in cache.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::io;
-use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use io_uring::Submitter;
@@ -28,34 +26,23 @@ const CLASSIC_SHAPE: (u16, u32) = (64, 32 * 1024);
 
 const PAGE_BYTES: usize = 4096;
 
-/// Page-aligned memory.
-struct Pages {
-    start: NonNull<u8>,
-    layout: Layout,
+/// Memory that begins where a page does.
+#[derive(Clone)]
+#[repr(align(4096))]
+struct Page {
+    _bytes: [u8; PAGE_BYTES],
 }
 
-impl Pages {
-    fn new(bytes: usize) -> Pages {
-        let layout = Layout::from_size_align(bytes.next_multiple_of(PAGE_BYTES), PAGE_BYTES)
-            .expect("a few MiB aligned to a page");
-        // SAFETY: the layout's size is not zero.
-        let start = unsafe { alloc_zeroed(layout) };
-        let start = NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout));
-        Pages { start, layout }
-    }
-}
-
-impl Drop for Pages {
-    fn drop(&mut self) {
-        // SAFETY: allocated in `new` with this layout.
-        unsafe { dealloc(self.start.as_ptr(), self.layout) }
-    }
+/// As many pages as hold so many bytes. They stay in their place for as long as they live.
+fn pages(bytes: usize) -> Vec<Page> {
+    let _bytes = [0; PAGE_BYTES];
+    vec![Page { _bytes }; bytes.div_ceil(PAGE_BYTES)]
 }
 
 /// The ring and its buffers. Must outlive every receive that may pick from it.
 pub(super) struct Buffers {
-    entries: Pages,
-    memory: Pages,
+    entries: Vec<Page>,
+    memory: Vec<Page>,
     count: u16,
     buffer_bytes: u32,
     tail: u16,
@@ -80,14 +67,14 @@ impl Buffers {
         flags: u16,
     ) -> io::Result<Buffers> {
         let mut buffers = Buffers {
-            entries: Pages::new(usize::from(count) * size_of::<BufRingEntry>()),
-            memory: Pages::new(usize::from(count) * buffer_bytes as usize),
+            entries: pages(usize::from(count) * size_of::<BufRingEntry>()),
+            memory: pages(usize::from(count) * buffer_bytes as usize),
             count,
             buffer_bytes,
             tail: 0,
             filled: vec![0; usize::from(count)],
         };
-        let address = buffers.entries.start.as_ptr() as u64;
+        let address = buffers.entries.as_mut_ptr() as u64;
         // SAFETY: the address is page-aligned memory for `count` entries, which lives as long as
         // `buffers`, and that outlives the ring's receives (see `super::Ring`).
         unsafe { submitter.register_buf_ring_with_flags(address, count, GROUP, flags)? };
@@ -111,7 +98,10 @@ impl Buffers {
         // SAFETY: within `memory`, by the assertion and since `filled` has `count` elements; the
         // memory was zeroed, so it is initialised; the kernel has written this part and writes
         // it again only after the buffer has been offered again, which takes `&mut self`.
-        unsafe { std::slice::from_raw_parts(self.memory.start.as_ptr().add(offset), bytes) }
+        unsafe {
+            let start = self.memory.as_ptr().cast::<u8>().add(offset);
+            std::slice::from_raw_parts(start, bytes)
+        }
     }
 
     /// The bytes of a completion have been read. `more` is its IORING_CQE_F_BUF_MORE: the
@@ -133,8 +123,8 @@ impl Buffers {
         // an entry only once the tail has passed it. The setters leave alone the field that
         // overlays the tail.
         unsafe {
-            let entry = &mut *self.entries.start.as_ptr().cast::<BufRingEntry>().add(slot);
-            entry.set_addr(self.memory.start.as_ptr().add(offset) as u64);
+            let entry = &mut *self.entries.as_mut_ptr().cast::<BufRingEntry>().add(slot);
+            entry.set_addr(self.memory.as_mut_ptr().cast::<u8>().add(offset) as u64);
             entry.set_len(self.buffer_bytes);
             entry.set_bid(id);
         }
@@ -146,7 +136,7 @@ impl Buffers {
         // SAFETY: the first entry's last field is the ring's tail, which the kernel reads
         // concurrently: hence atomic. It is aligned to two bytes, as the entry is.
         let tail = unsafe {
-            let base = self.entries.start.as_ptr().cast::<BufRingEntry>();
+            let base = self.entries.as_mut_ptr().cast::<BufRingEntry>();
             AtomicU16::from_ptr(BufRingEntry::tail(base).cast_mut())
         };
         tail.store(self.tail, Ordering::Release);

@@ -86,11 +86,7 @@ pub(super) fn drive(driver: &mut Driver<'_>) -> Result<(), Fault> {
     let mut ring = open(count).map_err(setup_fault)?;
     let buffers = Buffers::register(&ring.submitter()).map_err(setup_fault)?;
     // -1 keeps a place free.
-    let fds = sockets
-        .all
-        .iter()
-        .map(|socket| socket.as_ref().map_or(-1, AsRawFd::as_raw_fd));
-    let fds: Vec<i32> = fds.collect();
+    let fds: Vec<i32> = (0..count).map(|index| sockets.fd(index)).collect();
     ring.submitter().register_files(&fds).map_err(setup_fault)?;
     let enter_flags = enter_flags(ring.params());
     let (mut submitter, submissions, completions) = ring.split();
@@ -260,13 +256,8 @@ impl Ring<'_, '_> {
             }
             is_held
         });
-        if self.sockets.opener.is_idle() {
-            return Ok(());
-        }
         for index in self.sockets.open(worker)? {
-            let fd = self.sockets.all[index]
-                .as_ref()
-                .map_or(-1, AsRawFd::as_raw_fd);
+            let fd = self.sockets.fd(index);
             let updated = self.submitter.register_files_update(index as u32, &[fd]);
             updated.map_err(setup_fault)?;
             self.disarmed.push(index);
@@ -281,10 +272,9 @@ impl Ring<'_, '_> {
                 // Its receive was the last to hold it, but for a send.
                 self.sockets.all[index] = None;
             } else if !worker.is_ended(index) {
-                let entry = opcode::RecvMulti::new(types::Fixed(index as u32), buffers::GROUP)
-                    .build()
-                    .user_data(key(KIND_RECEIVE, index));
-                self.push(&entry)?;
+                let fixed = types::Fixed(index as u32);
+                let entry = opcode::RecvMulti::new(fixed, buffers::GROUP).build();
+                self.push(&entry.user_data(key(KIND_RECEIVE, index)))?;
             }
         }
         Ok(())
@@ -297,28 +287,21 @@ impl Ring<'_, '_> {
             let Some(bytes) = worker.outgoing(index) else {
                 continue;
             };
+            let fixed = types::Fixed(index as u32);
+            let length = bytes.len().min(SEND_BYTES_MAX) as u32;
             // MSG_WAITALL lets the kernel go on after a short send by itself.
-            let entry = opcode::Send::new(
-                types::Fixed(index as u32),
-                bytes.as_ptr(),
-                bytes.len().min(SEND_BYTES_MAX) as u32,
-            )
-            .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
-            .build()
-            .user_data(key(KIND_SEND, index));
-            self.push(&entry)?;
+            let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
+            let send = opcode::Send::new(fixed, bytes.as_ptr(), length).flags(flags);
+            self.push(&send.build().user_data(key(KIND_SEND, index)))?;
         }
         self.touched.clear();
         Ok(())
     }
 
     fn wake_entry(&self) -> squeue::Entry {
-        opcode::PollAdd::new(
-            types::Fd(self.wake.as_fd().as_raw_fd()),
-            libc::POLLIN as u32,
-        )
-        .build()
-        .user_data(key(KIND_WAKE, 0))
+        let fd = types::Fd(self.wake.as_fd().as_raw_fd());
+        let entry = opcode::PollAdd::new(fd, libc::POLLIN as u32).build();
+        entry.user_data(key(KIND_WAKE, 0))
     }
 
     fn push(&mut self, entry: &squeue::Entry) -> Result<(), Fault> {
@@ -342,12 +325,12 @@ impl Ring<'_, '_> {
             Patience::Endless => opening,
             Patience::Until(patience) => Some(opening.map_or(patience, |it| it.min(patience))),
         };
-        let Some(until) = until else {
-            return self.submit(1);
-        };
-        let timeout = types::Timespec::from(until);
-        let arguments = types::SubmitArgs::new().timespec(&timeout);
-        self.enter(1, Some(&arguments))
+        let timeout = until.map(types::Timespec::from);
+        let arguments = types::SubmitArgs::new();
+        self.enter(
+            1,
+            timeout.as_ref().map(|timeout| arguments.timespec(timeout)),
+        )
     }
 
     fn submit(&mut self, want: u32) -> Result<(), Fault> {
@@ -357,7 +340,7 @@ impl Ring<'_, '_> {
     fn enter(
         &mut self,
         want: u32,
-        arguments: Option<&types::SubmitArgs<'_, '_>>,
+        arguments: Option<types::SubmitArgs<'_, '_>>,
     ) -> Result<(), Fault> {
         self.submissions.sync();
         let to_submit = self.submissions.len() as u32;
@@ -365,22 +348,19 @@ impl Ring<'_, '_> {
         flags.set(EnterFlags::EXT_ARG, arguments.is_some());
         // SAFETY: the arguments, which the flag announces, outlive the call; what is submitted was judged
         // in `push`.
-        let result = unsafe {
+        let entered = unsafe {
+            let arguments = arguments.as_ref();
             self.submitter
                 .enter(to_submit, want, flags.bits(), arguments)
         };
         self.submissions.sync();
-        Ring::judge(result)
-    }
-
-    fn judge(result: io::Result<usize>) -> Result<(), Fault> {
-        match result {
-            Ok(_) => Ok(()),
-            Err(error) => match error.raw_os_error() {
-                // Interrupted, out of time, or completions must be taken first: they are, next.
-                Some(libc::EINTR | libc::EBUSY | libc::EAGAIN | libc::ETIME) => Ok(()),
-                _ => Err(Fault::engine("submitting to io_uring", error)),
-            },
+        let Err(error) = entered else {
+            return Ok(());
+        };
+        match error.raw_os_error() {
+            // Interrupted, out of time, or completions must be taken first: they are, next.
+            Some(libc::EINTR | libc::EBUSY | libc::EAGAIN | libc::ETIME) => Ok(()),
+            _ => Err(Fault::engine("submitting to io_uring", error)),
         }
     }
 }

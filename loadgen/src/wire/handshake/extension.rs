@@ -11,26 +11,29 @@ const NAME: &str = "permessage-deflate";
 const WINDOW_BITS: std::ops::RangeInclusive<u8> = 8..=15;
 
 /// What both sides hold to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DeflateAgreement {
-    /// Base-2 logarithm of the window that our messages are compressed with.
-    pub(crate) client_max_window_bits: u8,
-    /// The same of the server's messages.
-    pub(crate) server_max_window_bits: u8,
-    /// We start each message with an empty window.
-    pub(crate) client_no_context_takeover: bool,
-    /// The server starts each message with an empty window.
-    pub(crate) server_no_context_takeover: bool,
+    /// How our messages are compressed.
+    pub(crate) client: Terms,
+    /// How the server's are.
+    pub(crate) server: Terms,
 }
 
-impl Default for DeflateAgreement {
+/// How one side compresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Terms {
+    /// Base-2 logarithm of the window.
+    pub(crate) max_window_bits: u8,
+    /// Each message starts with an empty window.
+    pub(crate) no_context_takeover: bool,
+}
+
+impl Default for Terms {
     /// What holds where the answer has no parameters.
-    fn default() -> DeflateAgreement {
-        DeflateAgreement {
-            client_max_window_bits: *WINDOW_BITS.end(),
-            server_max_window_bits: *WINDOW_BITS.end(),
-            client_no_context_takeover: false,
-            server_no_context_takeover: false,
+    fn default() -> Terms {
+        Terms {
+            max_window_bits: *WINDOW_BITS.end(),
+            no_context_takeover: false,
         }
     }
 }
@@ -39,18 +42,13 @@ impl Default for DeflateAgreement {
 impl fmt::Display for DeflateAgreement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(NAME)?;
-        if self.server_no_context_takeover {
-            f.write_str("; server_no_context_takeover")?;
+        let sides = [("server", self.server), ("client", self.client)];
+        for (side, _) in sides.iter().filter(|(_, it)| it.no_context_takeover) {
+            write!(f, "; {side}_no_context_takeover")?;
         }
-        if self.client_no_context_takeover {
-            f.write_str("; client_no_context_takeover")?;
-        }
-        for (name, bits) in [
-            ("server_max_window_bits", self.server_max_window_bits),
-            ("client_max_window_bits", self.client_max_window_bits),
-        ] {
-            if bits != *WINDOW_BITS.end() {
-                write!(f, "; {name}={bits}")?;
+        for (side, terms) in sides {
+            if terms.max_window_bits != *WINDOW_BITS.end() {
+                write!(f, "; {side}_max_window_bits={}", terms.max_window_bits)?;
             }
         }
         Ok(())
@@ -64,46 +62,60 @@ impl DeflateAgreement {
     /// Strict: an answer that is not wholly understood is no agreement (RFC 7692 section 7.1). The
     /// error is a phrase that says what is wrong with it.
     pub(super) fn parse(answer: &str) -> Result<DeflateAgreement, String> {
-        let elements = split_outside_quotes(answer, ',')?;
+        let answer = unquoted(answer)?;
+        let elements: Vec<&str> = answer.split(',').collect();
         let [element] = elements[..] else {
             return Err(format!(
                 "accepts {} extensions where one was offered",
                 elements.len()
             ));
         };
-        let parts = split_outside_quotes(element, ';')?;
-        let name = trim(parts[0]);
+        let mut parts = element.split(';').map(trim);
+        let name = parts.next().unwrap_or_default();
         if !name.eq_ignore_ascii_case(NAME) {
             return Err(format!("accepts {name:?}, which was not offered"));
         }
         let mut agreement = DeflateAgreement::default();
         let mut seen = Vec::new();
-        for part in &parts[1..] {
-            let (name, value) = parameter(part)?;
+        for part in parts {
+            let (name, value) = match part.split_once('=') {
+                Some((name, value)) => (trim(name), Some(trim(value))),
+                None => (part, None),
+            };
+            if !is_token(name) || value.is_some_and(|value| !is_token(value)) {
+                return Err(format!("has the malformed parameter {part:?}"));
+            }
             let name = name.to_ascii_lowercase();
             if seen.contains(&name) {
                 return Err(format!("has the parameter {name} twice"));
             }
-            match name.as_str() {
-                "server_no_context_takeover" => {
-                    no_value(&name, value.as_deref())?;
-                    agreement.server_no_context_takeover = true;
-                }
-                "client_no_context_takeover" => {
-                    no_value(&name, value.as_deref())?;
-                    agreement.client_no_context_takeover = true;
-                }
-                "server_max_window_bits" => {
-                    agreement.server_max_window_bits = window_bits(&name, value.as_deref())?;
-                }
-                "client_max_window_bits" => {
-                    agreement.client_max_window_bits = window_bits(&name, value.as_deref())?;
-                }
-                _ => return Err(format!("has the unknown parameter {name:?}")),
-            }
+            agreement.set(&name, value)?;
             seen.push(name);
         }
         Ok(agreement)
+    }
+
+    fn set(&mut self, name: &str, value: Option<&str>) -> Result<(), String> {
+        let unknown = || format!("has the unknown parameter {name:?}");
+        let (terms, term) = match name.split_once('_') {
+            Some(("client", term)) => (&mut self.client, term),
+            Some(("server", term)) => (&mut self.server, term),
+            _ => return Err(unknown()),
+        };
+        let wrong = |right| match value {
+            Some(value) => format!("gives {name} the value {value:?}; it {right}"),
+            None => format!("gives {name} no value"),
+        };
+        match term {
+            "no_context_takeover" if value.is_some() => return Err(wrong("has none")),
+            "no_context_takeover" => terms.no_context_takeover = true,
+            "max_window_bits" => {
+                let bits = value.and_then(window_bits);
+                terms.max_window_bits = bits.ok_or_else(|| wrong("is 8 to 15"))?;
+            }
+            _ => return Err(unknown()),
+        }
+        Ok(())
     }
 }
 
@@ -111,83 +123,40 @@ fn trim(text: &str) -> &str {
     text.trim_matches([' ', '\t'])
 }
 
-/// Cuts at each `separator` that is not inside a quoted string.
-fn split_outside_quotes(text: &str, separator: char) -> Result<Vec<&str>, String> {
-    let mut parts = Vec::new();
-    let mut start = 0;
-    let mut is_quoted = false;
-    let mut is_escaped = false;
-    for (at, character) in text.char_indices() {
-        match character {
-            _ if is_escaped => is_escaped = false,
-            '\\' if is_quoted => is_escaped = true,
-            '"' => is_quoted = !is_quoted,
-            _ if character == separator && !is_quoted => {
-                parts.push(&text[start..at]);
-                start = at + 1;
-            }
-            _ => {}
+/// The same with values in quotes as what they stand for. That must be a token too (RFC 6455 section 9.1), so no
+/// separator is in there.
+fn unquoted(text: &str) -> Result<String, String> {
+    let mut plain = String::new();
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        if character != '"' || !trim(&plain).ends_with('=') {
+            plain.push(character);
+            continue;
         }
-    }
-    if is_quoted {
-        return Err("has a quoted string without its end".to_owned());
-    }
-    parts.push(&text[start..]);
-    Ok(parts)
-}
-
-/// Reads `name`, `name=value` or `name="value"` (RFC 6455 section 9.1).
-fn parameter(text: &str) -> Result<(&str, Option<String>), String> {
-    let malformed = || format!("has the malformed parameter {:?}", trim(text));
-    let (name, value) = match text.split_once('=') {
-        Some((name, value)) => (trim(name), Some(trim(value))),
-        None => (trim(text), None),
-    };
-    if !is_token(name) {
-        return Err(malformed());
-    }
-    let Some(value) = value else {
-        return Ok((name, None));
-    };
-    let value = match value.strip_prefix('"') {
-        None => value.to_owned(),
-        Some(quoted) => {
-            let quoted = quoted.strip_suffix('"').ok_or_else(malformed)?;
-            let mut text = String::new();
-            let mut characters = quoted.chars();
-            while let Some(character) = characters.next() {
-                match character {
-                    '"' => return Err(malformed()),
-                    '\\' => text.push(characters.next().ok_or_else(malformed)?),
-                    character => text.push(character),
-                }
+        let mut value = String::new();
+        loop {
+            match characters.next() {
+                Some('"') => break,
+                Some('\\') => value.extend(characters.next()),
+                Some(character) => value.push(character),
+                None => return Err("has a quoted string without its end".to_owned()),
             }
-            text
         }
-    };
-    // Section 9.1 of RFC 6455 again: what is in the quotes must be a token too.
-    if !is_token(&value) {
-        return Err(malformed());
+        if !is_token(&value) {
+            return Err(format!("has a malformed parameter of the value {value:?}"));
+        }
+        // Kept apart from what stands right behind it, which does not belong to it.
+        plain += &value;
+        plain.push(' ');
     }
-    Ok((name, Some(value)))
+    Ok(plain)
 }
 
-fn no_value(name: &str, value: Option<&str>) -> Result<(), String> {
-    match value {
-        None => Ok(()),
-        Some(value) => Err(format!("gives {name} the value {value:?}; it has none")),
-    }
-}
-
-fn window_bits(name: &str, value: Option<&str>) -> Result<u8, String> {
-    let value = value.ok_or_else(|| format!("gives {name} no value"))?;
+fn window_bits(value: &str) -> Option<u8> {
     // Decimal without leading zeros (RFC 7692 section 7.1.2.1), so at most two digits.
     let is_canonical = !value.starts_with('0') && value.bytes().all(|byte| byte.is_ascii_digit());
-    value
-        .parse()
-        .ok()
-        .filter(|bits| is_canonical && WINDOW_BITS.contains(bits))
-        .ok_or_else(|| format!("gives {name} the value {value:?}; it is 8 to 15"))
+    let bits = value.parse().ok()?;
+    (is_canonical && WINDOW_BITS.contains(&bits)).then_some(bits)
 }
 
 #[cfg(test)]
@@ -198,29 +167,31 @@ mod tests {
     #[test]
     fn every_form_of_an_agreement_is_understood() {
         let plain = DeflateAgreement::default();
+        let terms = |max_window_bits, no_context_takeover| Terms {
+            max_window_bits,
+            no_context_takeover,
+        };
         for (answer, agreed) in [
             ("permessage-deflate", plain),
             (
                 " Permessage-Deflate ; Server_No_Context_Takeover\t",
                 DeflateAgreement {
-                    server_no_context_takeover: true,
+                    server: terms(15, true),
                     ..plain
                 },
             ),
             (
                 "permessage-deflate; client_no_context_takeover; client_max_window_bits=9",
                 DeflateAgreement {
-                    client_no_context_takeover: true,
-                    client_max_window_bits: 9,
+                    client: terms(9, true),
                     ..plain
                 },
             ),
             (
                 "permessage-deflate;server_max_window_bits=\"1\\0\";client_max_window_bits = 8",
                 DeflateAgreement {
-                    server_max_window_bits: 10,
-                    client_max_window_bits: 8,
-                    ..plain
+                    server: terms(10, false),
+                    client: terms(8, false),
                 },
             ),
         ] {
@@ -246,6 +217,15 @@ mod tests {
             ("permessage-deflate; x y", "malformed"),
             ("permessage-deflate; mystery", "unknown"),
             ("permessage-deflate; mystery=\"a,b;c\"", "malformed"),
+            (
+                "permessage-deflate; client_max_window_bits=\"1\"0",
+                "malformed",
+            ),
+            ("\"permessage-deflate\"", "not offered"),
+            (
+                "permessage-deflate; \"client_max_window_bits\"=9",
+                "malformed",
+            ),
             (
                 "permessage-deflate; server_no_context_takeover; server_no_context_takeover",
                 "twice",

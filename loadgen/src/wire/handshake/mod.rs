@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use httparse::{Response, Status};
 use sha1::{Digest, Sha1};
 
 use self::extension::DeflateAgreement;
@@ -98,46 +99,45 @@ impl Handshake {
 
     /// The server ended the stream before the handshake was done.
     pub(crate) fn end_of_stream(&mut self) -> Failure {
-        match self.judge(true) {
-            Err(failure) => failure,
-            Ok(_) if self.received.is_empty() => {
-                Failure::Refused("the server closed the connection without answering".to_owned())
-            }
-            Ok(_) => Failure::Refused(format!(
-                "the server closed the connection in the middle of its answer ({})",
-                excerpt(&self.received)
-            )),
-        }
+        self.unfinished(
+            "closed the connection without answering",
+            "closed the connection in the middle of its answer",
+        )
     }
 
     /// The server has said nothing more for `seconds`.
     pub(crate) fn out_of_time(&mut self, seconds: u64) -> Failure {
-        match self.judge(true) {
-            Err(failure) => failure,
-            Ok(_) if self.received.is_empty() => Failure::Refused(format!(
-                "the server did not answer within {seconds} seconds"
-            )),
-            Ok(_) => Failure::Refused(format!(
-                "the server did not finish its answer within {seconds} seconds ({})",
-                excerpt(&self.received)
-            )),
+        self.unfinished(
+            &format!("did not answer within {seconds} seconds"),
+            &format!("did not finish its answer within {seconds} seconds"),
+        )
+    }
+
+    /// Why this cannot go on: what the answer says as far as it has come, or else that there is none or only a part.
+    fn unfinished(&mut self, none: &str, part: &str) -> Failure {
+        if let Err(failure) = self.judge(true) {
+            return failure;
         }
+        Failure::Refused(if self.received.is_empty() {
+            format!("the server {none}")
+        } else {
+            format!("the server {part} ({})", excerpt(&self.received))
+        })
     }
 
     fn judge(&mut self, ended: bool) -> Result<Progress, Failure> {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let mut from = 0;
         loop {
-            let mut response = httparse::Response::new(&mut headers);
+            let mut response = Response::new(&mut headers);
             let head_bytes = match response.parse(&self.received[from..]) {
-                Ok(httparse::Status::Complete(head_bytes)) => head_bytes,
-                Ok(httparse::Status::Partial) if self.received.len() < HEAD_BYTES_MAX => {
+                Ok(Status::Complete(head_bytes)) => head_bytes,
+                Ok(Status::Partial) if self.received.len() < HEAD_BYTES_MAX => {
                     return Ok(Progress::More);
                 }
-                Ok(httparse::Status::Partial) => {
-                    return Err(Failure::Refused(format!(
-                        "the answer's head is longer than {HEAD_BYTES_MAX} bytes"
-                    )));
+                Ok(Status::Partial) => {
+                    let why = format!("the answer's head is longer than {HEAD_BYTES_MAX} bytes");
+                    return Err(Failure::Refused(why));
                 }
                 Err(error) => return Err(not_http("the answer", &self.received[from..], error)),
             };
@@ -154,67 +154,52 @@ impl Handshake {
                     if !ended && body.len() < wanted.min(EXCERPT_BYTES_MAX) {
                         return Ok(Progress::More);
                     }
-                    return Err(Failure::Refused(refusal(
-                        "the server",
-                        "101",
-                        &response,
-                        body,
-                    )));
+                    let why = refusal("the server", "101", &response, body);
+                    return Err(Failure::Refused(why));
                 }
             }
         }
     }
 
-    fn check_headers(&self, response: &httparse::Response<'_, '_>) -> Result<Accepted, String> {
-        let has_token = |name, token: &str| {
-            values(response, name).any(|value| {
-                value
-                    .split(',')
-                    .any(|t| t.trim().eq_ignore_ascii_case(token))
-            })
-        };
+    fn check_headers(&self, response: &Response<'_, '_>) -> Result<Accepted, String> {
+        let all = |name| values(response, name);
         // Nothing but that: a second protocol would lie on top of it (RFC 9110 section 7.8).
-        let mut upgrades = values(response, "Upgrade").peekable();
-        let has_upgrade = upgrades.peek().is_some();
-        if !has_upgrade || !upgrades.all(|value| value.eq_ignore_ascii_case("websocket")) {
+        let upgrades = all("Upgrade");
+        let is_it = |value: &String| value.eq_ignore_ascii_case("websocket");
+        if upgrades.is_empty() || !upgrades.iter().all(is_it) {
             return Err("the 101 lacks \"Upgrade: websocket\", or names more than that".to_owned());
         }
-        if !has_token("Connection", "upgrade") {
+        let options = all("Connection").join(",");
+        let mut options = options.split(',').map(str::trim);
+        if !options.any(|option| option.eq_ignore_ascii_case("upgrade")) {
             return Err("the 101 lacks \"Connection: Upgrade\"".to_owned());
         }
-        let accepts: Vec<String> = values(response, "Sec-WebSocket-Accept").collect();
+        let accepts = all("Sec-WebSocket-Accept");
         if accepts != [self.accept.as_str()] {
             return Err(format!(
                 "wrong Sec-WebSocket-Accept: expected {:?}, received {accepts:?}",
                 self.accept
             ));
         }
-        let extensions: Vec<String> = values(response, "Sec-WebSocket-Extensions").collect();
-        let subprotocols: Vec<String> = values(response, "Sec-WebSocket-Protocol").collect();
         Ok(Accepted {
-            subprotocol: self.check_subprotocol(&subprotocols)?,
-            deflate: self.check_deflate(&extensions)?,
+            subprotocol: self.check_subprotocol(&all("Sec-WebSocket-Protocol"))?,
+            deflate: self.check_deflate(&all("Sec-WebSocket-Extensions"))?,
         })
     }
 
     fn check_subprotocol(&self, chosen: &[String]) -> Result<Option<String>, String> {
         let offered = &self.offer.subprotocols;
+        let list = offered.join(", ");
         match chosen {
             [] if offered.is_empty() => Ok(None),
+            [name, ..] if offered.is_empty() => Err(not_offered("Sec-WebSocket-Protocol", name)),
             [] => Err(format!(
-                "the server chose none of the subprotocols offered ({})",
-                self.offer.subprotocol_list()
+                "the server chose none of the subprotocols offered ({list})"
             )),
-            [name, ..] if offered.is_empty() => Err(format!(
-                "the 101 has Sec-WebSocket-Protocol: {name}, which was not offered"
-            )),
-            [name] if offered.iter().any(|offered| offered.as_str() == name) => {
-                Ok(Some(name.clone()))
-            }
+            [name] if offered.contains(name) => Ok(Some(name.clone())),
             names => Err(format!(
-                "the server chose the subprotocol {:?}; it must choose one of {}",
-                names.join(", "),
-                self.offer.subprotocol_list()
+                "the server chose the subprotocol {:?}; it must choose one of {list}",
+                names.join(", ")
             )),
         }
     }
@@ -222,43 +207,39 @@ impl Handshake {
     fn check_deflate(&self, extensions: &[String]) -> Result<Option<DeflateAgreement>, String> {
         match (self.offer.deflate, extensions) {
             (false, []) => Ok(None),
-            (false, [value, ..]) => Err(format!(
-                "the 101 has Sec-WebSocket-Extensions: {value}, which was not offered"
-            )),
+            (false, [value, ..]) => Err(not_offered("Sec-WebSocket-Extensions", value)),
             (true, []) => Err(
                 "the server does not accept permessage-deflate; leave --deflate out, or enable it \
                  there"
                     .to_owned(),
             ),
-            (true, values) => match DeflateAgreement::parse(&values.join(",")) {
-                Ok(agreement) => Ok(Some(agreement)),
-                Err(what) => Err(format!(
-                    "the 101's Sec-WebSocket-Extensions {what} ({})",
-                    excerpt(values.join(",").as_bytes())
-                )),
-            },
+            (true, values) => {
+                let answer = values.join(",");
+                let wrong = |what| {
+                    let answer = excerpt(answer.as_bytes());
+                    format!("the 101's Sec-WebSocket-Extensions {what} ({answer})")
+                };
+                DeflateAgreement::parse(&answer).map(Some).map_err(wrong)
+            }
         }
     }
 }
 
-/// The values of all headers `name`, lossily decoded.
-fn values<'a>(
-    response: &'a httparse::Response<'_, '_>,
-    name: &'a str,
-) -> impl Iterator<Item = String> + 'a {
-    response
-        .headers
-        .iter()
-        .filter(move |header| header.name.eq_ignore_ascii_case(name))
-        .map(|header| String::from_utf8_lossy(header.value).into_owned())
+fn not_offered(name: &str, value: &str) -> String {
+    format!("the 101 has {name}: {value}, which was not offered")
 }
 
-fn content_length(response: &httparse::Response<'_, '_>) -> Option<usize> {
-    values(response, "Content-Length")
-        .next()?
-        .trim()
-        .parse()
-        .ok()
+/// The values of all headers `name`, lossily decoded.
+fn values(response: &Response<'_, '_>, name: &str) -> Vec<String> {
+    let headers = response.headers.iter();
+    let named = headers.filter(|header| header.name.eq_ignore_ascii_case(name));
+    let decoded = named.map(|header| String::from_utf8_lossy(header.value).into_owned());
+    decoded.collect()
+}
+
+fn content_length(response: &Response<'_, '_>) -> Option<usize> {
+    let lengths = values(response, "Content-Length");
+    lengths.first()?.trim().parse().ok()
 }
 
 /// `what` cannot be read as HTTP.
@@ -273,20 +254,14 @@ pub(crate) fn not_http(what: &str, bytes: &[u8], error: httparse::Error) -> Fail
 }
 
 /// What `who` answered instead of the status `wanted`, and what it said to that.
-pub(crate) fn refusal(
-    who: &str,
-    wanted: &str,
-    response: &httparse::Response<'_, '_>,
-    body: &[u8],
-) -> String {
+pub(crate) fn refusal(who: &str, wanted: &str, response: &Response<'_, '_>, body: &[u8]) -> String {
     let code = response.code.unwrap_or_default();
     let reason = response.reason.unwrap_or_default();
     let mut text = format!("{who} answered \"{code} {reason}\" instead of {wanted}");
     for (status, name) in TELLING_HEADERS {
-        if status != 0 && status != code {
-            continue;
-        }
-        if let Some(value) = values(response, name).next() {
+        if (status == 0 || status == code)
+            && let Some(value) = values(response, name).first()
+        {
             text += &format!("; {name}: {}", excerpt(value.as_bytes()));
         }
     }

@@ -14,7 +14,7 @@ pub(crate) struct Offer {
     /// Further headers; a `Host` takes the place of the URL's.
     pub(crate) headers: Vec<Header>,
     /// Subprotocols, the one preferred most first.
-    pub(crate) subprotocols: Vec<Subprotocol>,
+    pub(crate) subprotocols: Vec<String>,
     /// Whether to offer permessage-deflate.
     pub(crate) deflate: bool,
 }
@@ -25,10 +25,6 @@ pub(crate) struct Header {
     name: String,
     value: String,
 }
-
-/// The name of a subprotocol (RFC 6455 section 1.9).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Subprotocol(String);
 
 impl Header {
     /// Reads `Name: value`. The error is a phrase that says what would be right.
@@ -74,80 +70,54 @@ impl fmt::Display for Header {
     }
 }
 
-impl Subprotocol {
-    /// Reads a name. The error is a phrase that says what would be right.
-    pub(crate) fn parse(text: &str) -> Result<Subprotocol, String> {
-        match is_token(text) {
-            true => Ok(Subprotocol(text.to_owned())),
-            false => Err(format!(
-                "{text:?} is no subprotocol: one has letters, digits and any of !#$%&'*+-.^_`|~"
-            )),
-        }
-    }
-
-    /// The name.
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
+/// Reads the name of a subprotocol (RFC 6455 section 1.9). The error is a phrase that says what would be right.
+pub(crate) fn parse_subprotocol(text: &str) -> Result<String, String> {
+    let name = Some(text).filter(|text| is_token(text));
+    name.map(str::to_owned).ok_or_else(|| {
+        format!("{text:?} is no subprotocol: one has letters, digits and any of !#$%&'*+-.^_`|~")
+    })
 }
 
 impl Offer {
     /// Refuses what contradicts itself.
     pub(crate) fn check(&self) -> Result<(), String> {
-        if self
-            .headers
-            .iter()
-            .filter(|header| header.is("Host"))
-            .count()
-            > 1
-        {
+        let hosts = self.headers.iter().filter(|header| header.is("Host"));
+        if hosts.count() > 1 {
             return Err("--header gives Host more than once; a request has one".to_owned());
         }
-        for (index, subprotocol) in self.subprotocols.iter().enumerate() {
+        for (index, name) in self.subprotocols.iter().enumerate() {
             // RFC 6455 section 4.1: all of them must be different.
-            if self.subprotocols[..index].contains(subprotocol) {
-                let name = subprotocol.as_str();
+            if self.subprotocols[..index].contains(name) {
                 return Err(format!("--subprotocol {name} is given twice"));
             }
         }
         Ok(())
     }
 
-    /// The names offered, as the request lists them.
-    pub(super) fn subprotocol_list(&self) -> String {
-        let names: Vec<&str> = self.subprotocols.iter().map(Subprotocol::as_str).collect();
-        names.join(", ")
-    }
-
     /// The request with the value `key` of Sec-WebSocket-Key.
     pub(super) fn request(&self, authority: &str, path: &str, key: &str) -> Vec<u8> {
-        let mut request = format!("GET {path} HTTP/1.1\r\n");
-        let mut line = |line: &str| {
-            request.push_str(line);
-            request.push_str("\r\n");
+        let has_host = self.headers.iter().any(|header| header.is("Host"));
+        let host = if has_host {
+            ""
+        } else {
+            &format!("Host: {authority}\r\n")
         };
-        if !self.headers.iter().any(|header| header.is("Host")) {
-            line(&format!("Host: {authority}"));
-        }
-        line("Upgrade: websocket");
-        line("Connection: Upgrade");
-        line(&format!("Sec-WebSocket-Key: {key}"));
-        line("Sec-WebSocket-Version: 13");
+        let mut request = format!(
+            "GET {path} HTTP/1.1\r\n{host}Upgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
+        );
         if !self.subprotocols.is_empty() {
-            line(&format!(
-                "Sec-WebSocket-Protocol: {}",
-                self.subprotocol_list()
-            ));
+            let names = self.subprotocols.join(", ");
+            request += &format!("Sec-WebSocket-Protocol: {names}\r\n");
         }
         if self.deflate {
             // Without a value: the server may choose any window (RFC 7692 section 7.1.2.2).
-            line("Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits");
+            request += "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
         }
         for header in &self.headers {
-            line(&header.to_string());
+            request += &format!("{header}\r\n");
         }
-        line("");
-        request.into_bytes()
+        (request + "\r\n").into_bytes()
     }
 }
 
@@ -196,14 +166,14 @@ mod tests {
             assert!(Header::parse(text).is_err(), "{text:?}");
         }
         for text in ["", "a b", "a,b", "a\r\n", "é", "a;b", "\"a\""] {
-            assert!(Subprotocol::parse(text).is_err(), "{text:?}");
+            assert!(parse_subprotocol(text).is_err(), "{text:?}");
         }
     }
 
     #[test]
     fn an_offer_contradicts_itself_at_most_once() {
         let header = |text| Header::parse(text).unwrap();
-        let subprotocol = |text| Subprotocol::parse(text).unwrap();
+        let subprotocol = |text| parse_subprotocol(text).unwrap();
         let mut offer = Offer {
             headers: vec![header("Host: a"), header("X: 1"), header("X: 2")],
             subprotocols: vec![subprotocol("chat"), subprotocol("Chat")],
@@ -225,8 +195,8 @@ mod tests {
                 Header::parse("Origin: http://a").unwrap(),
             ],
             subprotocols: vec![
-                Subprotocol::parse("v2.chat").unwrap(),
-                Subprotocol::parse("chat").unwrap(),
+                parse_subprotocol("v2.chat").unwrap(),
+                parse_subprotocol("chat").unwrap(),
             ],
             deflate: true,
         };

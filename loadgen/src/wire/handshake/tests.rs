@@ -1,6 +1,6 @@
 //! What a client must accept of a server's answer, and what not.
 
-use super::offer::{Header, Subprotocol};
+use super::offer::{Header, parse_subprotocol};
 use super::*;
 
 /// The nonce of RFC 6455 section 1.3, whose answer is printed there.
@@ -24,7 +24,7 @@ fn answer_with(header: &str) -> String {
 fn chat() -> Offer {
     Offer {
         subprotocols: ["v2.chat", "chat"]
-            .map(|name| Subprotocol::parse(name).unwrap())
+            .map(|name| parse_subprotocol(name).unwrap())
             .to_vec(),
         ..Offer::default()
     }
@@ -132,7 +132,7 @@ fn compression_is_agreed_on_or_the_handshake_fails() {
         answer_with("Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=10");
     handshake.receive(answer.as_bytes()).unwrap();
     let agreed = handshake.accepted().deflate.unwrap();
-    assert_eq!(agreed.server_max_window_bits, 10);
+    assert_eq!(agreed.server.max_window_bits, 10);
 
     for (header, phrase) in [
         ("X: y", "does not accept permessage-deflate"),
