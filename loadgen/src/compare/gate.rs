@@ -58,8 +58,9 @@ impl Metric {
         METRICS.iter().find(|metric| metric.name == name)
     }
 
-    /// The one whose ratio `--fail-if` asks about: `cpu>1.05`. The error says what would be right.
-    pub(super) fn asked(condition: &Condition) -> Result<&'static Metric, String> {
+    /// The one whose ratio `--fail-if` asks about: `cpu>1.05`; `has_rate` if both get the same rate. The error says
+    /// what would be right.
+    pub(super) fn asked(condition: &Condition, has_rate: bool) -> Result<&'static Metric, String> {
         let name = match condition.name.as_str() {
             "rate" => "throughput",
             name => name,
@@ -69,6 +70,11 @@ impl Metric {
         })?;
         if condition.unit != Unit::Plain || condition.bound <= 0.0 {
             return Err("the bound is a ratio of B to A above 0, such as 1.05".to_owned());
+        }
+        if has_rate && metric.name == "throughput" {
+            let why = "at a --rate both have that throughput, whatever they are; judge cpu, p50 or p99, or leave \
+                       out --rate";
+            return Err(why.to_owned());
         }
         Ok(metric)
     }
@@ -196,7 +202,7 @@ mod tests {
 
     fn condition(text: &str) -> Result<(&'static Metric, Condition), String> {
         let condition = Condition::parse(text)?;
-        Ok((Metric::asked(&condition)?, condition))
+        Ok((Metric::asked(&condition, false)?, condition))
     }
 
     fn outcome(text: &str, ratio: f64, low: f64, high: f64) -> Outcome {

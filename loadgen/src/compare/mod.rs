@@ -62,9 +62,13 @@ pub(crate) fn run(options: &CompareOptions) -> anyhow::Result<Status> {
         launches.iter().for_each(tell_of_port);
     }
     let interrupt = Interrupt::install().context("taking over signals")?;
-    let contestant = |launch: &Launch, command: &str| Contestant {
-        command: command.to_owned(),
-        version: version(launch, &interrupt),
+    let contestant = |launch: &Launch, command: &str| {
+        let mut program = Command::new(&launch.command[0]);
+        program.arg("--version");
+        Contestant {
+            command: command.to_owned(),
+            version: first_line(&mut program, &launch.cpus, VERSION_LIMIT, &interrupt),
+        }
     };
     let a = contestant(&launches[0], &options.a);
     let b = contestant(&launches[1], &options.b);
@@ -114,17 +118,11 @@ pub(crate) fn run(options: &CompareOptions) -> anyhow::Result<Status> {
 /// What is asked of the ratios. The error says what would be right.
 fn conditions(options: &CompareOptions) -> Result<Vec<(&'static Metric, &Condition)>, UsageError> {
     options.gate.check_files()?;
-    let check = |condition| {
-        let metric = Metric::asked(condition)?;
-        if metric.name == "throughput" && options.timing.rate.is_some() {
-            let why = "at a --rate both have that throughput, whatever they are; judge cpu, p50 or p99, or leave \
-                       out --rate";
-            return Err(why.to_owned());
-        }
-        Ok((metric, condition))
-    };
+    let has_rate = options.timing.rate.is_some();
     let conditions = options.gate.fail_if.iter().map(|condition| {
-        check(condition).map_err(|why| UsageError(format!("--fail-if {condition}: {why}")))
+        let metric = Metric::asked(condition, has_rate);
+        let metric = metric.map_err(|why| UsageError(format!("--fail-if {condition}: {why}")))?;
+        Ok((metric, condition))
     });
     conditions.collect()
 }
@@ -186,11 +184,4 @@ fn tell_of_port(launch: &Launch) {
             launch.name
         ));
     }
-}
-
-/// What the program of a command says to `--version`, if it says anything and ends.
-fn version(launch: &Launch, interrupt: &Interrupt) -> Option<String> {
-    let mut command = Command::new(launch.command.first()?);
-    command.arg("--version");
-    first_line(&mut command, &launch.cpus, VERSION_LIMIT, interrupt)
 }

@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{anyhow, bail};
 
 use crate::assess::estimate::ROUNDS_TO_DECIDE;
 use crate::interrupt::Interrupt;
@@ -16,10 +16,10 @@ use crate::observe::placement::Placement;
 use crate::quantity::CpuList;
 use crate::result::compare::{Round, RoundFigures};
 use crate::result::load::Load;
-use crate::result::{Document, Outcome, Status};
+use crate::result::{Outcome, Status};
+use crate::run::measure;
 use crate::run::options::RunOptions;
 use crate::run::place::PlaceArgs;
-use crate::run::{Measured, measure};
 use crate::target::Target;
 use crate::trial::agenda::{Agenda, short};
 use crate::trial::process::{Interrupted, check};
@@ -156,30 +156,24 @@ impl Match<'_> {
     ) -> anyhow::Result<Result<RoundFigures, String>> {
         let measured = measure(load, self.interrupt);
         check(self.interrupt)?;
-        let Measured { document, .. } = measured?;
+        let document = measured?.document;
         if document.status != Status::Ok {
             server.check()?;
             return Ok(Err(document.error.unwrap_or_default()));
         }
-        let figures = figures(document).context("nothing was measured")?;
-        Ok(Ok(figures))
+        let Outcome::Run(Some(figures)) = document.outcome else {
+            bail!("nothing was measured");
+        };
+        Ok(Ok(RoundFigures {
+            window_start_unix_seconds: figures.window_start_unix_seconds,
+            window_seconds: figures.window_seconds,
+            completed_per_second: figures.completed_per_second,
+            server_cpu_ns_each: figures.server.and_then(|server| server.cpu_ns_each),
+            generator_cpu_ns_each: figures.generator.cpu_ns_each,
+            latency: figures.latency,
+            steal_percent: figures.steal_percent,
+            others_percent: figures.others_percent,
+            findings: document.findings,
+        }))
     }
-}
-
-/// Takes a round's figures out of what a run found; `None` if it has no window.
-fn figures(document: Document) -> Option<RoundFigures> {
-    let Outcome::Run(Some(figures)) = document.outcome else {
-        return None;
-    };
-    Some(RoundFigures {
-        window_start_unix_seconds: figures.window_start_unix_seconds,
-        window_seconds: figures.window_seconds,
-        completed_per_second: figures.completed_per_second,
-        server_cpu_ns_each: figures.server.and_then(|server| server.cpu_ns_each),
-        generator_cpu_ns_each: figures.generator.cpu_ns_each,
-        latency: figures.latency,
-        steal_percent: figures.steal_percent,
-        others_percent: figures.others_percent,
-        findings: document.findings,
-    })
 }
