@@ -1,175 +1,198 @@
 //! What is compared, and when a difference is a failure.
 
-use crate::assess::condition::{Condition as Written, Side, Unit};
-use crate::assess::estimate::{Estimate, ROUNDS_TO_DECIDE};
+use crate::assess::condition::{Condition, Side, Unit};
+use crate::assess::estimate::{Estimate, ROUNDS_TO_DECIDE, confidence_percent};
 use crate::assess::finding::{Comparable, Finding, Id};
-use crate::result::compare::{Round, RoundFigures};
+use crate::result::compare::{Ratio, Round, RoundFigures};
 use crate::result::gate::{GateResult, Outcome};
 
 /// What two servers can differ in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Metric {
-    /// Messages per second.
-    Throughput,
-    /// The server's CPU time per message.
-    Cpu,
-    /// Median latency.
-    P50,
-    /// 99th percentile of latency.
-    P99,
+pub(super) struct Metric {
+    /// What it is called in conditions and documents.
+    pub(super) name: &'static str,
+    /// And in a sentence.
+    pub(super) words: &'static str,
+    /// What stands before its figures in the table, what they are divided by there, and their decimals.
+    pub(super) shown: (&'static str, f64, usize),
+    /// Its value in one run, if that has one.
+    pub(super) of: fn(&RoundFigures) -> Option<f64>,
+    /// Whether it may be compared.
+    is_comparable: fn(Comparable) -> bool,
 }
 
 /// All of them, in the order in which they are reported.
-pub(super) const METRICS: [Metric; 4] = [Metric::Throughput, Metric::Cpu, Metric::P50, Metric::P99];
+pub(super) static METRICS: [Metric; 4] = [
+    Metric {
+        name: "throughput",
+        words: "throughput",
+        shown: ("messages/s", 1.0, 0),
+        of: |figures| Some(figures.completed_per_second),
+        is_comparable: |comparable| comparable.throughput,
+    },
+    Metric {
+        name: "cpu",
+        words: "CPU time per message",
+        shown: ("CPU µs/message", 1e3, 3),
+        of: |figures| figures.server_cpu_ns_each,
+        is_comparable: |comparable| comparable.cpu,
+    },
+    Metric {
+        name: "p50",
+        words: "median latency",
+        shown: ("p50 µs", 1e3, 1),
+        of: |figures| Some(figures.latency.p50_ns as f64),
+        is_comparable: |comparable| comparable.latency,
+    },
+    Metric {
+        name: "p99",
+        words: "99th percentile of latency",
+        shown: ("p99 µs", 1e3, 1),
+        of: |figures| Some(figures.latency.p99_ns as f64),
+        is_comparable: |comparable| comparable.latency,
+    },
+];
 
 impl Metric {
-    /// Short name.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Metric::Throughput => "throughput",
-            Metric::Cpu => "cpu",
-            Metric::P50 => "p50",
-            Metric::P99 => "p99",
-        }
+    /// The one of this name.
+    pub(super) fn named(name: &str) -> Option<&'static Metric> {
+        METRICS.iter().find(|metric| metric.name == name)
     }
 
-    /// What stands before its figures in the table.
-    pub(super) fn title(self) -> &'static str {
-        match self {
-            Metric::Throughput => "messages/s",
-            Metric::Cpu => "CPU µs/message",
-            Metric::P50 => "p50 µs",
-            Metric::P99 => "p99 µs",
+    /// The one whose ratio `--fail-if` asks about: `cpu>1.05`; `has_rate` if both get the same rate. The error says
+    /// what would be right.
+    pub(super) fn asked(condition: &Condition, has_rate: bool) -> Result<&'static Metric, String> {
+        let name = match condition.name.as_str() {
+            "rate" => "throughput",
+            name => name,
+        };
+        let metric = Metric::named(name).ok_or_else(|| {
+            format!("{name:?} is not compared; the metrics are throughput, cpu, p50 and p99")
+        })?;
+        if condition.unit != Unit::Plain || condition.bound <= 0.0 {
+            return Err("the bound is a ratio of B to A above 0, such as 1.05".to_owned());
         }
-    }
-
-    /// Its value in one run, if that has one.
-    pub(super) fn of(self, figures: &RoundFigures) -> Option<f64> {
-        match self {
-            Metric::Throughput => Some(figures.completed_per_second),
-            Metric::Cpu => figures.server_cpu_ns_each,
-            Metric::P50 => Some(figures.latency.p50_ns as f64),
-            Metric::P99 => Some(figures.latency.p99_ns as f64),
+        if has_rate && metric.name == "throughput" {
+            let why = "at a --rate both have that throughput, whatever they are; judge cpu, p50 or p99, or leave \
+                       out --rate";
+            return Err(why.to_owned());
         }
+        Ok(metric)
     }
 
     /// What the rounds say about the ratio B/A.
-    pub(super) fn estimate(self, rounds: &[Round]) -> Option<Estimate> {
-        let ratio = |round: &Round| Some(self.of(&round.b)? / self.of(&round.a)?);
+    pub(super) fn estimate(&self, rounds: &[Round]) -> Option<Estimate> {
+        let ratio = |round: &Round| Some((self.of)(&round.b)? / (self.of)(&round.a)?);
         Estimate::of(rounds.iter().filter_map(ratio), METRICS.len())
     }
 
     /// Why it is not compared, if the figures of some round are not the server's.
-    pub(super) fn obstacle(self, rounds: &[Round]) -> Option<String> {
-        let count = |side: fn(&Round) -> &RoundFigures| {
-            let is_wrong = |round: &&Round| !self.is_comparable(&side(round).findings);
-            rounds.iter().filter(is_wrong).count()
-        };
-        let (a, b, all) = (
-            count(|round| &round.a),
-            count(|round| &round.b),
-            rounds.len(),
-        );
+    pub(super) fn obstacle(&self, rounds: &[Round]) -> Option<String> {
+        let is_wrong = |figures: &RoundFigures| !(self.is_comparable)(comparable(figures));
+        let a = rounds.iter().filter(|round| is_wrong(&round.a)).count();
+        let b = rounds.iter().filter(|round| is_wrong(&round.b)).count();
         (a + b > 0).then(|| {
             format!(
-                "of {all} rounds the generator was the limit, or the rate not held, in {a} of A and {b} of B, where \
-                 {} is not the server's; give the generator more CPUs or ask for less, or judge cpu",
-                self.name()
+                "of {} rounds the generator was the limit, or the rate not held, in {a} of A and {b} of B, where {} is \
+                 not the server's; give the generator more CPUs or ask for less, or judge cpu",
+                rounds.len(),
+                self.name
             )
         })
     }
 
-    /// What disturbs the machine counts for nothing here: it meets A and B alike, in random order, and is part of the
-    /// interval.
-    fn is_comparable(self, findings: &[Finding]) -> bool {
-        let disturbing = [Id::Steal, Id::CpuShared, Id::Unsteady, Id::CpuUnsteady];
-        let lasting = findings.iter().filter(|it| !disturbing.contains(&it.id));
-        let comparable = Comparable::of(&lasting.cloned().collect::<Vec<_>>());
-        match self {
-            Metric::Throughput => comparable.throughput,
-            Metric::Cpu => comparable.cpu,
-            Metric::P50 | Metric::P99 => comparable.latency,
-        }
-    }
-}
-
-/// A condition of `--fail-if`: `cpu>1.05`.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Condition {
-    pub(super) metric: Metric,
-    /// The bound is a ratio.
-    written: Written,
-}
-
-impl Condition {
-    /// What is asked of a ratio. The error says what would be right.
-    pub(super) fn of(written: &Written) -> Result<Condition, String> {
-        let name = match written.name.as_str() {
-            "rate" => "throughput",
-            name => name,
+    /// How B differs from A in it.
+    pub(super) fn ratio(&self, rounds: &[Round]) -> Option<Ratio> {
+        let estimate = self.estimate(rounds)?;
+        let (verdict, reason) = match self.obstacle(rounds) {
+            Some(obstacle) => ("not compared", Some(obstacle)),
+            None if !estimate.is_resolved() => ("unresolved", Some(unresolved(&estimate))),
+            None if estimate.ratio > 1.0 => ("b is higher", None),
+            None => ("b is lower", None),
         };
-        let metric = METRICS.into_iter().find(|metric| metric.name() == name);
-        let metric = metric.ok_or_else(|| {
-            format!("{name:?} is not compared; the metrics are throughput, cpu, p50 and p99")
-        })?;
-        if written.unit != Unit::Plain || written.bound <= 0.0 {
-            return Err("the bound is a ratio of B to A above 0, such as 1.05".to_owned());
-        }
-        let written = written.clone();
-        Ok(Condition { metric, written })
+        Some(Ratio {
+            metric: self.name.to_owned(),
+            estimate: estimate.ratio,
+            low: estimate.low,
+            high: estimate.high,
+            confidence_percent: confidence_percent(METRICS.len()),
+            rounds: estimate.rounds,
+            verdict: verdict.to_owned(),
+            reason,
+        })
     }
 
-    /// What `estimate` says about it, unless there is an `obstacle`.
-    ///
-    /// It holds if the estimate is beyond the bound and the interval leaves no doubt that there is a
-    /// difference at all: the whole of it is beyond 1. If the bound itself is on the other side of 1,
-    /// as in `cpu>0.9`, which asks for a gain, the whole interval must be beyond the bound. It does not
-    /// hold if the whole interval is on this side of the bound.
-    pub(super) fn judge(&self, estimate: Option<Estimate>, obstacle: Option<String>) -> GateResult {
-        let (outcome, reason) = match (estimate, obstacle) {
-            (None, _) => {
-                let why = format!("no round has a ratio of {}", self.metric.name());
-                (Outcome::Unresolved, why)
-            }
-            (Some(_), Some(why)) => (Outcome::Unresolved, why),
-            (Some(estimate), None) => self.outcome(estimate),
+    /// What `estimate` says about a condition on it, unless there is an `obstacle`.
+    pub(super) fn judge(
+        &self,
+        condition: &Condition,
+        estimate: Option<Estimate>,
+        obstacle: Option<String>,
+    ) -> GateResult {
+        let judged = match (estimate, obstacle) {
+            (None, _) => Err(format!("no round has a ratio of {}", self.name)),
+            (Some(_), Some(why)) => Err(why),
+            (Some(estimate), None) => outcome(condition, &estimate),
         };
+        let (outcome, reason) = judged.unwrap_or_else(|why| (Outcome::Unresolved, why));
         GateResult {
-            condition: self.written.to_string(),
+            condition: condition.to_string(),
             outcome,
             reason,
         }
     }
+}
 
-    fn outcome(&self, estimate: Estimate) -> (Outcome, String) {
-        let Estimate {
-            ratio,
-            low,
-            high,
-            rounds,
-        } = estimate;
-        let found = format!("{ratio:.3} [{low:.3}, {high:.3}]");
-        if !estimate.is_of_enough_rounds() {
-            let why =
-                format!("{rounds} rounds settle nothing, {ROUNDS_TO_DECIDE} may; they say {found}");
-            return (Outcome::Unresolved, why);
-        }
-        let bound = self.written.bound;
-        let is_beyond = self.written.holds(ratio);
-        let (is_certain, is_clear) = match self.written.side {
-            Side::Above => (low > bound.min(1.0), high <= bound),
-            Side::Below => (high < bound.max(1.0), low >= bound),
-        };
-        if is_beyond && is_certain {
-            (Outcome::Failed, format!("the ratio is {found}"))
-        } else if is_clear {
-            (Outcome::Passed, format!("the ratio is {found}"))
-        } else {
-            let why =
-                format!("the rounds cannot tell: the ratio is {found}; more rounds narrow it");
-            (Outcome::Unresolved, why)
-        }
+/// Whether a condition holds, and the ratio; the error is why it is not resolved.
+///
+/// It holds if the estimate is beyond the bound and the interval leaves no doubt that there is a
+/// difference at all: the whole of it is beyond 1. If the bound itself is on the other side of 1,
+/// as in `cpu>0.9`, which asks for a gain, the whole interval must be beyond the bound. It does not
+/// hold if the whole interval is on this side of the bound.
+fn outcome(condition: &Condition, estimate: &Estimate) -> Result<(Outcome, String), String> {
+    let (low, high, bound) = (estimate.low, estimate.high, condition.bound);
+    let found = format!("{:.3} [{low:.3}, {high:.3}]", estimate.ratio);
+    if !estimate.is_of_enough_rounds() {
+        let rounds = estimate.rounds;
+        return Err(format!(
+            "{rounds} rounds settle nothing, {ROUNDS_TO_DECIDE} may; they say {found}"
+        ));
     }
+    let (is_certain, is_clear) = match condition.side {
+        Side::Above => (low > bound.min(1.0), high <= bound),
+        Side::Below => (high < bound.max(1.0), low >= bound),
+    };
+    if condition.holds(estimate.ratio) && is_certain {
+        Ok((Outcome::Failed, format!("the ratio is {found}")))
+    } else if is_clear {
+        Ok((Outcome::Passed, format!("the ratio is {found}")))
+    } else {
+        Err(format!(
+            "the rounds cannot tell: the ratio is {found}; more rounds narrow it"
+        ))
+    }
+}
+
+/// Why the rounds leave a ratio open.
+pub(super) fn unresolved(estimate: &Estimate) -> String {
+    let (low, high, rounds) = (estimate.low, estimate.high, estimate.rounds);
+    if estimate.is_of_enough_rounds() {
+        format!("the rounds cannot tell A and B apart ({low:.3} to {high:.3})")
+    } else {
+        format!("it takes {ROUNDS_TO_DECIDE} rounds at least, and {rounds} had it")
+    }
+}
+
+/// Whether it was the machine that was disturbed.
+pub(super) fn is_disturbing(finding: &Finding) -> bool {
+    [Id::Steal, Id::CpuShared, Id::Unsteady].contains(&finding.id)
+}
+
+/// What may be compared. What disturbs the machine, or goes up and down within a window, counts for nothing here: it
+/// meets A and B alike, in random order, and is part of the interval.
+fn comparable(figures: &RoundFigures) -> Comparable {
+    let is_lasting = |it: &&Finding| !is_disturbing(it) && it.id != Id::CpuUnsteady;
+    let lasting = figures.findings.iter().filter(is_lasting);
+    Comparable::of(&lasting.cloned().collect::<Vec<_>>())
 }
 
 #[cfg(test)]
@@ -178,8 +201,9 @@ mod tests {
     use crate::echo::tally::latency_histogram;
     use crate::result::latency::Latency;
 
-    fn condition(text: &str) -> Result<Condition, String> {
-        Condition::of(&Written::parse(text)?)
+    fn condition(text: &str) -> Result<(&'static Metric, Condition), String> {
+        let condition = Condition::parse(text)?;
+        Ok((Metric::asked(&condition, false)?, condition))
     }
 
     fn outcome(text: &str, ratio: f64, low: f64, high: f64) -> Outcome {
@@ -189,8 +213,8 @@ mod tests {
             high,
             rounds: 15,
         };
-        let judged = condition(text).unwrap().judge(Some(estimate), None);
-        judged.outcome
+        let (metric, condition) = condition(text).unwrap();
+        metric.judge(&condition, Some(estimate), None).outcome
     }
 
     fn figures(found: &[Id]) -> RoundFigures {
@@ -216,7 +240,7 @@ mod tests {
 
     #[test]
     fn what_the_generator_held_down_is_not_compared_and_what_a_message_costs_is() {
-        let obstacle = |metric: Metric, a: &[Id], b: &[Id]| {
+        let obstacle = |metric: &str, a: &[Id], b: &[Id]| {
             let fine = [&[Id::ServerSaturated][..], &[Id::Steal, Id::Unsteady]];
             let rounds: Vec<_> = [fine, [a, b]]
                 .iter()
@@ -227,27 +251,26 @@ mod tests {
                     b: figures(b),
                 })
                 .collect();
-            metric.obstacle(&rounds)
+            Metric::named(metric).unwrap().obstacle(&rounds)
         };
-        for metric in [Metric::Throughput, Metric::P50, Metric::P99] {
+        for metric in ["throughput", "p50", "p99"] {
             let held = obstacle(metric, &[], &[Id::GeneratorSaturated]).unwrap();
             assert!(held.contains("in 0 of A and 1 of B"), "{held}");
             assert_eq!(obstacle(metric, &[], &[]), None);
         }
-        assert_eq!(obstacle(Metric::Cpu, &[Id::GeneratorSaturated], &[]), None);
-        assert!(obstacle(Metric::P99, &[Id::Backlog], &[]).is_some());
-        assert_eq!(obstacle(Metric::Throughput, &[Id::Backlog], &[]), None);
+        assert_eq!(obstacle("cpu", &[Id::GeneratorSaturated], &[]), None);
+        assert!(obstacle("p99", &[Id::Backlog], &[]).is_some());
+        assert_eq!(obstacle("throughput", &[Id::Backlog], &[]), None);
         // Whatever it is, it settles nothing then.
-        let estimate = Metric::Cpu.estimate(&[]);
-        assert_eq!(estimate, None);
-        let told = condition("p50>1.1").unwrap();
+        let (metric, told) = condition("p50>1.1").unwrap();
+        assert_eq!(metric.estimate(&[]), None);
         let beyond = Estimate {
             ratio: 2.0,
             low: 1.9,
             high: 2.1,
             rounds: 15,
         };
-        let judged = told.judge(Some(beyond), Some("held".to_owned()));
+        let judged = metric.judge(&told, Some(beyond), Some("held".to_owned()));
         assert_eq!(
             (judged.outcome, &*judged.reason),
             (Outcome::Unresolved, "held")
@@ -257,10 +280,10 @@ mod tests {
     #[test]
     fn conditions_are_ratios_of_what_is_compared() {
         for text in ["cpu>1.05", "throughput<0.95", "p99>2", "p50<0.5"] {
-            assert_eq!(condition(text).unwrap().written.to_string(), text);
+            assert_eq!(condition(text).unwrap().1.to_string(), text);
         }
-        let rate = condition("rate<0.9").unwrap();
-        assert_eq!(rate.metric, Metric::Throughput);
+        let (rate, _) = condition("rate<0.9").unwrap();
+        assert_eq!(rate.name, "throughput");
         for wrong in [
             "", "cpu", "cpu=1", "cpu>", "cpu>x", "cpu>0", "cpu>-1", "cpu>NaN", "cpu>inf", "rss>1",
             "p99>5ms", "rss>1KiB",
@@ -302,15 +325,16 @@ mod tests {
 
     #[test]
     fn too_few_rounds_or_none_settle_nothing() {
-        let condition = condition("cpu>1.05").unwrap();
-        assert_eq!(condition.judge(None, None).outcome, Outcome::Unresolved);
+        let (metric, condition) = condition("cpu>1.05").unwrap();
+        let judged = metric.judge(&condition, None, None);
+        assert_eq!(judged.outcome, Outcome::Unresolved);
         let few = Estimate {
             ratio: 2.0,
             low: 2.0,
             high: 2.0,
             rounds: ROUNDS_TO_DECIDE - 1,
         };
-        let result = condition.judge(Some(few), None);
+        let result = metric.judge(&condition, Some(few), None);
         assert_eq!(result.outcome, Outcome::Unresolved);
         assert!(
             result.reason.contains("5 rounds settle nothing"),

@@ -13,22 +13,19 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use self::gate::{Condition, METRICS, Metric};
+use self::gate::{METRICS, Metric};
 use self::options::{CompareOptions, PORT};
-use self::rounds::{Match, OVERHEAD};
-use crate::assess::estimate::{ROUNDS_TO_DECIDE, confidence_percent};
+use self::rounds::Match;
+use crate::assess::condition::Condition;
 use crate::interrupt::Interrupt;
 use crate::observe::placement::Placement;
-use crate::output::table::Table;
 use crate::output::{check_writable, deliver, tell};
-use crate::result::compare::{CompareResult, Contestant, Ratio, Round, RoundFigures};
+use crate::result::compare::{CompareResult, Contestant};
 use crate::result::gate::{GateResult, Outcome};
-use crate::result::load::Load;
 use crate::result::{self, Checks, Document, Status};
-use crate::run::options::RunOptions;
+use crate::run::options::{LoadArgs, RunOptions};
 use crate::run::place::PlaceArgs;
 use crate::run::seed;
-use crate::trial::agenda::{Agenda, short};
 use crate::trial::process::Interrupted;
 use crate::trial::random::Random;
 use crate::trial::server::Launch;
@@ -45,10 +42,11 @@ pub(crate) fn run(options: &CompareOptions) -> anyhow::Result<Status> {
     }
     let conditions = conditions(options)?;
     let seed = seed(options.load.seed)?;
-    let mut load = options.load.clone();
-    load.seed = Some(seed);
     let load = RunOptions::within(
-        load,
+        LoadArgs {
+            seed: Some(seed),
+            ..options.load.clone()
+        },
         options.traffic.clone(),
         options.pace.clone(),
         options.timing.clone(),
@@ -58,23 +56,19 @@ pub(crate) fn run(options: &CompareOptions) -> anyhow::Result<Status> {
     load.load.target.check()?;
     let placement = Placement::choose(options.server_cpu.as_ref(), options.generator_cpu.as_ref())
         .map_err(UsageError)?;
-    let launch = |name: &str, command: &str| -> Result<Launch, UsageError> {
-        Ok(Launch {
-            name: name.to_owned(),
-            command: CompareOptions::words(name, command)?,
-            directory: None,
-            url: options.url().to_owned(),
-            cpus: placement.server_cpus.clone(),
-        })
-    };
+    let launch = |name, command| launch(name, command, options, &placement);
     let launches = [launch("A", &options.a)?, launch("B", &options.b)?];
     if !options.output.quiet {
         launches.iter().for_each(tell_of_port);
     }
     let interrupt = Interrupt::install().context("taking over signals")?;
-    let contestant = |launch: &Launch, command: &str| Contestant {
-        command: command.to_owned(),
-        version: version(launch, &interrupt),
+    let contestant = |launch: &Launch, command: &str| {
+        let mut program = Command::new(&launch.command[0]);
+        program.arg("--version");
+        Contestant {
+            command: command.to_owned(),
+            version: first_line(&mut program, &launch.cpus, VERSION_LIMIT, &interrupt),
+        }
     };
     let a = contestant(&launches[0], &options.a);
     let b = contestant(&launches[1], &options.b);
@@ -84,125 +78,100 @@ pub(crate) fn run(options: &CompareOptions) -> anyhow::Result<Status> {
         placement: &placement,
         interrupt: &interrupt,
     };
-    let (rounds, ended) = play(&pairing, options, &mut Random::new(seed));
-    let gate = conditions.iter().map(|condition| {
-        let metric = condition.metric;
-        condition.judge(metric.estimate(&rounds), metric.obstacle(&rounds))
-    });
-    let gate: Vec<_> = gate.collect();
-    let (status, error) = status(ended, &gate, options.strict);
-    let ratios: Vec<_> = METRICS
-        .into_iter()
-        .filter_map(|it| ratio(it, &rounds))
-        .collect();
-    let load = Load {
-        cpus: placement.generator_cpus.clone(),
-        ..pairing.describe()
+    let quiet = options.output.quiet;
+    let (rounds, ended) = pairing.play(options.rounds, Random::new(seed), quiet);
+    let judge = |(metric, condition): &(&Metric, &Condition)| {
+        metric.judge(
+            condition,
+            metric.estimate(&rounds),
+            metric.obstacle(&rounds),
+        )
     };
+    let gate: Vec<_> = conditions.iter().map(judge).collect();
+    let ending = ending(ended, &gate, options.strict);
+    let ratios = METRICS.iter().filter_map(|it| it.ratio(&rounds));
+    let ratios: Vec<_> = ratios.collect();
+    let load = pairing.describe();
     let summary = table::summary(&ratios);
     let result = CompareResult {
+        placement,
         rounds_asked: options.rounds,
         a,
         b,
         rounds,
         ratios,
         strict: options.strict,
-        placement: placement.clone(),
     };
     let outcome = result::Outcome::Compare(Box::new(result));
     let document = Document {
         summary,
         gate,
-        ..Document::new((status, error), load, Checks::default(), outcome)
+        ..Document::new(ending, load, Checks::default(), outcome)
     };
-    report(&document, options)?;
-    Ok(status)
-}
-
-/// Prints and writes what was asked for.
-fn report(document: &Document, options: &CompareOptions) -> anyhow::Result<()> {
-    let table = || match &document.outcome {
-        result::Outcome::Compare(result) => table::table(document, result),
-        _ => Table::default(),
-    };
-    let error = document.error.as_deref();
-    let (json, quiet) = (options.output.json.as_deref(), options.output.quiet);
-    let delivered = deliver(document, || table().into_text(), error, json, quiet);
-    delivered.and(options.gate.report(document, table))
+    let table = || table::table(&document);
+    let (error, json) = (document.error.as_deref(), options.output.json.as_deref());
+    let delivered = deliver(&document, || table().into_text(), error, json, quiet);
+    delivered.and(options.gate.report(&document, table))?;
+    Ok(document.status)
 }
 
 /// What is asked of the ratios. The error says what would be right.
-fn conditions(options: &CompareOptions) -> Result<Vec<Condition>, UsageError> {
+fn conditions(options: &CompareOptions) -> Result<Vec<(&'static Metric, &Condition)>, UsageError> {
     options.gate.check_files()?;
-    let asked = options.gate.fail_if.iter().map(|written| {
-        let refused = |why: String| UsageError(format!("--fail-if {written}: {why}"));
-        let condition = Condition::of(written).map_err(refused)?;
-        if condition.metric == Metric::Throughput && options.timing.rate.is_some() {
-            let why = "at a --rate both have that throughput, whatever they are; judge cpu, p50 or p99, or leave \
-                       out --rate";
-            return Err(refused(why.to_owned()));
-        }
-        Ok(condition)
+    let has_rate = options.timing.rate.is_some();
+    let conditions = options.gate.fail_if.iter().map(|condition| {
+        let metric = Metric::asked(condition, has_rate);
+        let metric = metric.map_err(|why| UsageError(format!("--fail-if {condition}: {why}")))?;
+        Ok((metric, condition))
     });
-    asked.collect()
+    conditions.collect()
+}
+
+/// How one of the two is started. The error says what would be right.
+fn launch(
+    name: &str,
+    command: &str,
+    options: &CompareOptions,
+    placement: &Placement,
+) -> Result<Launch, UsageError> {
+    let words = shlex::split(command).filter(|words| !words.is_empty());
+    let wrong = || {
+        UsageError(format!(
+            "{name}: {command:?} is no command; write it as for a shell, with quotes in pairs"
+        ))
+    };
+    Ok(Launch {
+        name: name.to_owned(),
+        command: words.ok_or_else(wrong)?,
+        directory: None,
+        url: options.load.target.urls[0].url.clone(),
+        cpus: placement.server_cpus.clone(),
+    })
 }
 
 /// How it ended, and the sentence that says so.
-fn status(
+fn ending(
     ended: anyhow::Result<()>,
     gate: &[GateResult],
     strict: bool,
 ) -> (Status, Option<String>) {
+    if let Err(error) = ended {
+        let status = if error.is::<Interrupted>() {
+            Status::Interrupted
+        } else {
+            Status::Failed
+        };
+        return (status, Some(format!("{error:#}")));
+    }
     let missed = gate.iter().find(|result| match result.outcome {
         Outcome::Failed => true,
         Outcome::Unresolved => strict,
         Outcome::Passed => false,
     });
-    match (ended, missed) {
-        (Ok(()), None) => (Status::Ok, None),
-        (Ok(()), Some(missed)) => {
-            let why = format!("--fail-if {}: {}", missed.condition, missed.reason);
-            (Status::Missed, Some(why))
-        }
-        (Err(error), _) if error.is::<Interrupted>() => {
-            (Status::Interrupted, Some("interrupted".to_owned()))
-        }
-        (Err(error), _) => (Status::Failed, Some(format!("{error:#}"))),
-    }
-}
-
-/// Plays the rounds until all are played or one is not: what was played is kept.
-fn play(
-    pairing: &Match<'_>,
-    options: &CompareOptions,
-    random: &mut Random,
-) -> (Vec<Round>, anyhow::Result<()>) {
-    let timing = &options.timing;
-    let planned = (timing.warmup + timing.duration() + OVERHEAD) * 2 * options.rounds;
-    let mut agenda = Agenda::new(planned, options.output.quiet);
-    agenda.say(&format!(
-        "{} rounds, about {}",
-        options.rounds,
-        short(planned)
-    ));
-    if (options.rounds as usize) < ROUNDS_TO_DECIDE {
-        agenda.say(&format!(
-            "fewer than {ROUNDS_TO_DECIDE} rounds settle nothing"
-        ));
-    }
-    let mut rounds = Vec::new();
-    let mut ended = Ok(());
-    for round in 1..=options.rounds {
-        match pairing.play(round, random, &mut agenda) {
-            Ok(played) => rounds.push(played),
-            Err(error) => {
-                ended = Err(error);
-                break;
-            }
-        }
-    }
-    agenda.finish();
-    (rounds, ended)
+    missed.map_or((Status::Ok, None), |missed| {
+        let why = format!("--fail-if {}: {}", missed.condition, missed.reason);
+        (Status::Missed, Some(why))
+    })
 }
 
 /// Says of a server that it may not listen where it is awaited, before it is awaited there.
@@ -215,56 +184,4 @@ fn tell_of_port(launch: &Launch) {
             launch.name
         ));
     }
-}
-
-/// What the program of a command says to `--version`, if it says anything and ends.
-fn version(launch: &Launch, interrupt: &Interrupt) -> Option<String> {
-    let program = launch.command.first()?;
-    let mut command = Command::new(program);
-    command.arg("--version");
-    first_line(&mut command, &launch.cpus, VERSION_LIMIT, interrupt)
-}
-
-/// How B differs from A in one respect.
-fn ratio(metric: Metric, rounds: &[Round]) -> Option<Ratio> {
-    let estimate = metric.estimate(rounds)?;
-    let (low, high) = (estimate.low, estimate.high);
-    let (verdict, reason) = if let Some(obstacle) = metric.obstacle(rounds) {
-        ("not compared", Some(obstacle))
-    } else if !estimate.is_resolved() {
-        let why = table::unresolved(low, high, estimate.rounds);
-        ("unresolved", Some(why))
-    } else if estimate.ratio > 1.0 {
-        ("b is higher", None)
-    } else {
-        ("b is lower", None)
-    };
-    Some(Ratio {
-        metric: metric.name().to_owned(),
-        estimate: estimate.ratio,
-        low,
-        high,
-        confidence_percent: confidence_percent(METRICS.len()),
-        rounds: estimate.rounds,
-        verdict: verdict.to_owned(),
-        reason,
-    })
-}
-
-/// Takes a round's figures out of what a run found; `None` if it has no window.
-fn figures(document: Document) -> Option<RoundFigures> {
-    let result::Outcome::Run(Some(figures)) = document.outcome else {
-        return None;
-    };
-    Some(RoundFigures {
-        window_start_unix_seconds: figures.window_start_unix_seconds,
-        window_seconds: figures.window_seconds,
-        completed_per_second: figures.completed_per_second,
-        server_cpu_ns_each: figures.server.and_then(|server| server.cpu_ns_each),
-        generator_cpu_ns_each: figures.generator.cpu_ns_each,
-        latency: figures.latency,
-        steal_percent: figures.steal_percent,
-        others_percent: figures.others_percent,
-        findings: document.findings,
-    })
 }

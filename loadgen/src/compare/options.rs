@@ -7,7 +7,6 @@ use crate::output::gate::GateOptions;
 use crate::quantity::{CpuList, parse_cpu_list};
 use crate::run::options::{LoadArgs, LoopArgs, TimingArgs, TrafficArgs};
 use crate::target::Target;
-use crate::usage::UsageError;
 
 /// What stands for the port in a command and a URL.
 pub(super) const PORT: &str = "{port}";
@@ -85,21 +84,4 @@ fn parse_url(text: &str) -> Result<Target, String> {
         url: text.to_owned(),
         ..Target::parse(&text.replace(PORT, "1"))?
     })
-}
-
-impl CompareOptions {
-    /// Where each is reached, as it was written.
-    pub(super) fn url(&self) -> &str {
-        &self.load.target.urls[0].url
-    }
-
-    /// How one of the two is started.
-    pub(super) fn words(name: &str, command: &str) -> Result<Vec<String>, UsageError> {
-        let words = shlex::split(command).filter(|words| !words.is_empty());
-        words.ok_or_else(|| {
-            UsageError(format!(
-                "{name}: {command:?} is no command; write it as for a shell, with quotes in pairs"
-            ))
-        })
-    }
 }

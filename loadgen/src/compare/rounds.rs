@@ -8,19 +8,20 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{anyhow, bail};
 
+use crate::assess::estimate::ROUNDS_TO_DECIDE;
 use crate::interrupt::Interrupt;
 use crate::observe::placement::Placement;
 use crate::quantity::CpuList;
-use crate::result::Status;
 use crate::result::compare::{Round, RoundFigures};
 use crate::result::load::Load;
+use crate::result::{Outcome, Status};
+use crate::run::measure;
 use crate::run::options::RunOptions;
 use crate::run::place::PlaceArgs;
-use crate::run::{Measured, measure};
 use crate::target::Target;
-use crate::trial::agenda::Agenda;
+use crate::trial::agenda::{Agenda, short};
 use crate::trial::process::{Interrupted, check};
 use crate::trial::random::Random;
 use crate::trial::server::{Launch, Server};
@@ -38,10 +39,7 @@ const CHECK_LIMIT: Duration = Duration::from_secs(3);
 const CHECK_PAUSE: Duration = Duration::from_millis(100);
 
 /// What starting, checking and ending a server takes, roughly.
-pub(super) const OVERHEAD: Duration = Duration::from_millis(400);
-
-/// Names of the two in an order.
-const NAMES: [char; 2] = ['a', 'b'];
+const OVERHEAD: Duration = Duration::from_millis(400);
 
 /// What is the same in all rounds.
 pub(super) struct Match<'a> {
@@ -56,39 +54,59 @@ pub(super) struct Match<'a> {
 impl Match<'_> {
     /// The load as the result tells it.
     pub(super) fn describe(&self) -> Load {
-        let RunOptions {
-            load,
-            traffic,
-            timing,
-            ..
-        } = &self.load;
-        let described = load.describe(traffic.kinds(load), load.seed.unwrap_or_default());
-        timing.describe(described)
+        let (load, timing) = (&self.load.load, &self.load.timing);
+        let kinds = self.load.traffic.kinds(load);
+        Load {
+            cpus: self.placement.generator_cpus.clone(),
+            ..timing.describe(load.describe(kinds, load.seed.unwrap_or_default()))
+        }
     }
 
-    /// Plays round number `round` in random order.
+    /// Plays `count` rounds, until all are played or one is not: what was played is kept.
     pub(super) fn play(
         &self,
-        round: u32,
-        random: &mut Random,
-        agenda: &mut Agenda,
-    ) -> anyhow::Result<Round> {
-        let mut order = [0, 1];
-        random.shuffle(&mut order);
-        let mut figures = [None, None];
-        for side in order {
-            let launch = &self.launches[side];
-            let timing = &self.load.timing;
-            let step = timing.warmup + timing.duration() + OVERHEAD;
-            agenda.step(step, &format!("round {round}  {}", launch.name));
-            figures[side] = Some(self.measure(launch)?);
+        count: u32,
+        mut random: Random,
+        quiet: bool,
+    ) -> (Vec<Round>, anyhow::Result<()>) {
+        let planned = self.planned() * 2 * count;
+        let mut agenda = Agenda::new(planned, quiet);
+        agenda.say(&format!("{count} rounds, about {}", short(planned)));
+        if (count as usize) < ROUNDS_TO_DECIDE {
+            let why = format!("fewer than {ROUNDS_TO_DECIDE} rounds settle nothing");
+            agenda.say(&why);
         }
-        let [Some(a), Some(b)] = figures else {
-            bail!("a round without one of its two");
+        let mut rounds = Vec::new();
+        let ended = (1..=count).try_for_each(|number| {
+            rounds.push(self.round(number, &mut random, &mut agenda)?);
+            Ok(())
+        });
+        agenda.finish();
+        (rounds, ended)
+    }
+
+    /// How long it takes to measure one of the two, roughly.
+    fn planned(&self) -> Duration {
+        self.load.timing.warmup + self.load.timing.duration() + OVERHEAD
+    }
+
+    /// Plays one round in random order.
+    fn round(&self, round: u32, random: &mut Random, agenda: &mut Agenda) -> anyhow::Result<Round> {
+        let mut measure = |launch: &Launch| {
+            let text = format!("round {round}  {}", launch.name);
+            agenda.step(self.planned(), &text);
+            self.measure(launch)
+        };
+        let [a, b] = &self.launches;
+        let (order, a, b) = if random.below(2) == 0 {
+            let b = measure(b)?;
+            ("ba", measure(a)?, b)
+        } else {
+            ("ab", measure(a)?, measure(b)?)
         };
         Ok(Round {
             round,
-            order: order.map(|side| NAMES[side]).iter().collect(),
+            order: order.to_owned(),
             a,
             b,
         })
@@ -107,8 +125,7 @@ impl Match<'_> {
         };
         self.await_echo(&mut server, &load)?;
         let measured = self.run(&mut server, &load)?;
-        let name = &launch.name;
-        measured.map_err(|failure| anyhow!("{name}: {failure}"))
+        measured.map_err(|failure| anyhow!("{}: {failure}", launch.name))
     }
 
     /// Waits until the very load to come is answered rightly for a moment.
@@ -139,12 +156,24 @@ impl Match<'_> {
     ) -> anyhow::Result<Result<RoundFigures, String>> {
         let measured = measure(load, self.interrupt);
         check(self.interrupt)?;
-        let Measured { document, .. } = measured?;
+        let document = measured?.document;
         if document.status != Status::Ok {
             server.check()?;
             return Ok(Err(document.error.unwrap_or_default()));
         }
-        let figures = super::figures(document).context("nothing was measured")?;
-        Ok(Ok(figures))
+        let Outcome::Run(Some(figures)) = document.outcome else {
+            bail!("nothing was measured");
+        };
+        Ok(Ok(RoundFigures {
+            window_start_unix_seconds: figures.window_start_unix_seconds,
+            window_seconds: figures.window_seconds,
+            completed_per_second: figures.completed_per_second,
+            server_cpu_ns_each: figures.server.and_then(|server| server.cpu_ns_each),
+            generator_cpu_ns_each: figures.generator.cpu_ns_each,
+            latency: figures.latency,
+            steal_percent: figures.steal_percent,
+            others_percent: figures.others_percent,
+            findings: document.findings,
+        }))
     }
 }

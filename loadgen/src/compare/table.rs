@@ -1,31 +1,37 @@
 //! A comparison as a person reads it.
 
-use crate::assess::estimate::ROUNDS_TO_DECIDE;
-use crate::assess::finding::Id;
 use crate::assess::spread::Spread;
-use crate::compare::gate::{METRICS, Metric};
+use crate::compare::gate::{Metric, is_disturbing};
 use crate::output::gate::line;
 use crate::output::table::Table;
-use crate::result::Document;
-use crate::result::compare::{CompareResult, Ratio, Round, RoundFigures};
+use crate::result::compare::{Ratio, Round, RoundFigures};
+use crate::result::{Document, Outcome};
 
-/// What it comes to, both sides, the figures with their ratios, and the gate.
-pub(super) fn table(document: &Document, result: &CompareResult) -> Table {
+/// What it comes to, both sides, the figures with their ratios, what speaks against those of wall-clock time, and the
+/// gate.
+pub(super) fn table(document: &Document) -> Table {
     let mut table = Table::of(&document.summary);
+    let Outcome::Compare(result) = &document.outcome else {
+        return table;
+    };
     for (name, one) in [("A", &result.a), ("B", &result.b)] {
         let version = one.version.as_ref().map(|version| format!("  ({version})"));
-        table.row(
-            name,
-            format!("{}{}", one.command, version.unwrap_or_default()),
-        );
+        table.row(name, one.command.clone() + &version.unwrap_or_default());
     }
-    let (rounds, asked) = (result.rounds.len(), result.rounds_asked);
-    let seed = document.load.seed;
-    table.row("rounds", format!("{rounds} of {asked} rounds, seed {seed}"));
-    let rows = METRICS.into_iter().filter_map(|metric| row(result, metric));
+    let (rounds, asked, seed) = (&result.rounds, result.rounds_asked, document.load.seed);
+    let played = rounds.len();
+    table.row("rounds", format!("{played} of {asked} rounds, seed {seed}"));
+    let rows = result.ratios.iter().filter_map(|ratio| row(rounds, ratio));
     table.grid(["", "A", "B", "B/A (interval)"], rows);
-    for note in disturbances(result) {
-        table.row("", note);
+    let runs = rounds.iter().flat_map(|round| [&round.a, &round.b]);
+    let disturbed = runs.filter(|run| run.findings.iter().any(is_disturbing));
+    let (disturbed, all) = (disturbed.count(), 2 * played);
+    if disturbed > 0 {
+        let what = "runs were disturbed: CPU time per message holds, the rest may not";
+        table.row("", format!("{disturbed} of {all} {what}"));
+    }
+    if let Some(warning) = &result.placement.warning {
+        table.row("", warning);
     }
     for result in &document.gate {
         table.row("--fail-if", line(result));
@@ -33,31 +39,22 @@ pub(super) fn table(document: &Document, result: &CompareResult) -> Table {
     table
 }
 
-/// Medians of both with their whole range, and the ratio with its interval; `None` if no round has it.
-fn row(result: &CompareResult, metric: Metric) -> Option<[String; 4]> {
-    let is_it = |ratio: &&Ratio| ratio.metric == metric.name();
-    let ratio = result.ratios.iter().find(is_it)?;
-    let (divisor, decimals) = match metric {
-        Metric::Throughput => (1.0, 0),
-        Metric::Cpu => (1e3, 3),
-        Metric::P50 | Metric::P99 => (1e3, 1),
-    };
+/// Medians of both with their whole range, and the ratio with its interval.
+fn row(rounds: &[Round], ratio: &Ratio) -> Option<[String; 4]> {
+    let metric = Metric::named(&ratio.metric)?;
+    let (title, divisor, decimals) = metric.shown;
     let side = |side: fn(&Round) -> &RoundFigures| {
-        let values = result.rounds.iter().filter_map(|it| metric.of(side(it)));
+        let values = rounds.iter().filter_map(|it| (metric.of)(side(it)));
         let spread = Spread::of(values.map(|value| value / divisor))?;
-        let Spread {
-            median, min, max, ..
-        } = spread;
+        let (median, min, max) = (spread.median, spread.min, spread.max);
         Some(format!(
             "{median:.decimals$} [{min:.decimals$}–{max:.decimals$}]"
         ))
     };
-    let interval = format!(
-        "{:.3} [{:.3}, {:.3}]",
-        ratio.estimate, ratio.low, ratio.high
-    );
     let (a, b) = (side(|round| &round.a)?, side(|round| &round.b)?);
-    Some([metric.title().to_owned(), a, b, interval])
+    let (estimate, low, high) = (ratio.estimate, ratio.low, ratio.high);
+    let interval = format!("{estimate:.3} [{low:.3}, {high:.3}]");
+    Some([title.to_owned(), a, b, interval])
 }
 
 /// One sentence on all ratios: those that differ first.
@@ -65,69 +62,39 @@ pub(super) fn summary(ratios: &[Ratio]) -> String {
     if ratios.is_empty() {
         return "No round was finished.".to_owned();
     }
-    let is_open = |ratio: &&Ratio| ratio.reason.is_some();
-    let settled = ratios.iter().filter(|ratio| !is_open(ratio));
-    let open = ratios.iter().filter(is_open);
-    let words: Vec<_> = settled.chain(open).map(in_words).collect();
+    let (open, settled): (Vec<_>, Vec<_>) = ratios.iter().partition(|it| it.reason.is_some());
+    let words: Vec<_> = settled.into_iter().chain(open).map(in_words).collect();
     words.join("; ") + "."
 }
 
 /// What a ratio says, in a phrase.
 fn in_words(ratio: &Ratio) -> String {
-    let what = match ratio.metric.as_str() {
-        "throughput" => "throughput",
-        "cpu" => "CPU time per message",
-        "p50" => "median latency",
-        _ => "99th percentile of latency",
-    };
-    let verdict = &ratio.verdict;
+    let what = Metric::named(&ratio.metric).map_or("", |metric| metric.words);
+    let verdict = ratio.verdict.replace("b is", "B is");
     if let Some(reason) = &ratio.reason {
         return format!("{what}: {verdict}, {reason}");
     }
-    let percent = |ratio: f64| (ratio - 1.0).abs() * 100.0;
-    let mut ends = [percent(ratio.low), percent(ratio.high)];
-    ends.sort_by(f64::total_cmp);
-    format!(
-        "{what}: {} by {:.1} % ({:.1} to {:.1} %)",
-        verdict.replace("b is", "B is"),
-        percent(ratio.estimate),
-        ends[0],
-        ends[1]
-    )
-}
-
-/// Why the rounds leave a ratio open.
-pub(super) fn unresolved(low: f64, high: f64, rounds: usize) -> String {
-    if rounds < ROUNDS_TO_DECIDE {
-        format!("it takes {ROUNDS_TO_DECIDE} rounds at least, and {rounds} had it")
-    } else {
-        format!("the rounds cannot tell A and B apart ({low:.3} to {high:.3})")
-    }
-}
-
-/// What speaks against the figures of wall-clock time, if anything.
-fn disturbances(result: &CompareResult) -> Vec<String> {
-    let figures = result.rounds.iter().flat_map(|round| [&round.a, &round.b]);
-    let is_disturbed = |figures: &&RoundFigures| {
-        let disturbing = [Id::Steal, Id::CpuShared, Id::Unsteady];
-        let mut found = figures.findings.iter();
-        found.any(|finding| disturbing.contains(&finding.id))
-    };
-    let disturbed = figures.filter(is_disturbed).count();
-    let all = 2 * result.rounds.len();
-    let note = (disturbed > 0).then(|| {
-        format!(
-            "{disturbed} of {all} runs were disturbed: CPU time per message holds, the rest may not"
-        )
-    });
-    note.into_iter()
-        .chain(result.placement.warning.clone())
-        .collect()
+    let ratios = [ratio.estimate, ratio.low, ratio.high];
+    let [estimate, low, high] = ratios.map(|ratio| (ratio - 1.0).abs() * 100.0);
+    let (least, most) = (low.min(high), low.max(high));
+    format!("{what}: {verdict} by {estimate:.1} % ({least:.1} to {most:.1} %)")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::assess::estimate::Estimate;
+    use crate::compare::gate::unresolved;
+
+    fn told(low: f64, high: f64, rounds: usize) -> String {
+        let ratio = 1.0;
+        unresolved(&Estimate {
+            ratio,
+            low,
+            high,
+            rounds,
+        })
+    }
 
     fn ratio(verdict: &str, estimate: f64, low: f64, high: f64) -> Ratio {
         Ratio {
@@ -138,7 +105,7 @@ mod tests {
             confidence_percent: 95.0,
             rounds: 15,
             verdict: verdict.to_owned(),
-            reason: (verdict == "unresolved").then(|| unresolved(low, high, 15)),
+            reason: (verdict == "unresolved").then(|| told(low, high, 15)),
         }
     }
 
@@ -154,7 +121,7 @@ mod tests {
              CPU time per message: unresolved, the rounds cannot tell A and B apart (0.900 to 1.100)."
         );
         assert_eq!(
-            unresolved(1.0, 1.0, 2),
+            told(1.0, 1.0, 2),
             "it takes 6 rounds at least, and 2 had it"
         );
     }

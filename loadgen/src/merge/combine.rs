@@ -2,14 +2,16 @@
 
 use anyhow::Context;
 use hdrhistogram::Histogram;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::files::Input;
 use crate::assess::finding::Finding;
 use crate::assess::findings::summary;
 use crate::echo::tally::latency_histogram;
-use crate::result::figures::{Backlog, Figures, Traffic};
-use crate::result::latency::Latency;
+use crate::result::figures::Figures;
+use crate::result::latency::{HISTOGRAM, Latency};
 use crate::result::load::{Load, Loop};
 use crate::result::merge::{MergeResult, MergeWindow, Part, PartFigures, Sum};
 use crate::result::{Checks, Document, NO_RESULT, Outcome, Status};
@@ -24,18 +26,16 @@ const OVERLAP_PERCENT_VALID: f64 = 50.0;
 /// Faults listed, as in a run.
 const FAULTS_MAX: usize = 20;
 
+/// Fields that may differ from machine to machine: a part's load is the same load all the same.
+const OWN: &str = "urls addresses subprotocol connections ping_every_seconds keep_going slow_readers threads cpus \
+    engine engine_reason server_pids seed warmup_seconds duration_seconds text";
+
 /// A part that has figures.
 type Measured<'a> = (&'a Input, &'a Figures);
 
-/// What was combined.
-pub(crate) struct Merged {
-    pub(crate) document: Document,
-    /// The latency of all parts.
-    pub(crate) latency: Histogram<u64>,
-}
-
-/// Combines `inputs`. Different loads are refused unless forced.
-pub(crate) fn combine(inputs: &[Input], force: bool) -> anyhow::Result<Merged> {
+/// Combines `inputs`, of which there is at least one, into a document and the latency of all. Different loads are
+/// refused unless forced.
+pub(crate) fn combine(inputs: &[Input], force: bool) -> anyhow::Result<(Document, Histogram<u64>)> {
     let mut warnings = Vec::new();
     if let Some(difference) = difference(inputs) {
         if !force {
@@ -44,81 +44,77 @@ pub(crate) fn combine(inputs: &[Input], force: bool) -> anyhow::Result<Merged> {
         }
         warnings.push(format!("{difference}: different loads were merged"));
     }
-    let measured: Vec<Measured<'_>> = inputs
-        .iter()
-        .filter_map(|input| Some((input, input.document.figures()?)))
-        .collect();
-    let without = inputs.iter().filter(|it| it.document.figures().is_none());
-    warnings.extend(without.map(|it| format!("{} has no result and adds nothing", it.name)));
-    let latency = add(&measured, |figures| Some(&figures.latency))?;
-    let latency = latency.unwrap_or_else(latency_histogram);
-    let sum = sum(&measured, &latency)?;
-    let common = sum.as_ref().map_or(100.0, |sum| sum.window.overlap_percent);
-    let apart = sum.as_ref().map(|sum| {
-        let (percent, seconds) = (sum.window.overlap_percent, sum.window.union_seconds);
-        format!("the windows have {percent:.0} % of {seconds:.1} s in common")
-    });
-    let apart = apart.unwrap_or_default();
-    if common < OVERLAP_PERCENT_MIN {
+    let mut measured: Vec<Measured<'_>> = Vec::new();
+    for input in inputs {
+        match input.document.figures() {
+            Some(figures) => measured.push((input, figures)),
+            None => warnings.push(format!("{} has no result and adds nothing", input.name)),
+        }
+    }
+    let sum = sum(&measured)?;
+    let latency = match &sum {
+        Some(sum) => sum.latency.histogram()?,
+        None => latency_histogram(),
+    };
+    // What is said of windows that have less than so much in common.
+    let apart = |percent: f64| {
+        let window = &sum.as_ref()?.window;
+        let (common, seconds) = (window.overlap_percent, window.union_seconds);
+        (common < percent)
+            .then(|| format!("the windows have {common:.0} % of {seconds:.1} s in common"))
+    };
+    if let Some(apart) = apart(OVERLAP_PERCENT_MIN) {
         warnings.push(format!(
             "{apart}: the parts did not measure at the same time, and their rates should not be added (--start-at, \
              and clocks that agree)"
         ));
     }
-    let of_part = inputs.iter().find_map(|input| {
-        let error = input.document.error.as_ref()?;
-        Some(format!("{}: {error}", input.name))
-    });
-    let ending = match worst(inputs) {
-        status if status != Status::Failed && common < OVERLAP_PERCENT_VALID => {
-            let error = format!(
-                "{apart}, less than half: the parts measured at different times, and their sum is no result"
-            );
-            (Status::Failed, Some(error))
-        }
-        status => (status, of_part),
+    let mut ending = worst(inputs);
+    if let (false, Some(apart)) = (ending.0 == Status::Failed, apart(OVERLAP_PERCENT_VALID)) {
+        let error = format!(
+            "{apart}, less than half: the parts measured at different times, and their sum is no result"
+        );
+        ending = (Status::Failed, Some(error));
+    }
+    let connections = measured.iter().map(|(it, _)| it.document.load.connections);
+    let load = Load {
+        connections: connections.fold(0, usize::saturating_add),
+        ..inputs[0].document.load.clone()
     };
-    let findings = findings(inputs, ending.0);
-    let load = load(&measured, inputs);
-    let summary = match ending.0 {
-        Status::Failed => NO_RESULT.to_owned(),
-        _ => summary(&findings, "message", load.loop_kind == Loop::Open),
+    let (findings, summary) = if ending.0 == Status::Failed {
+        (Vec::new(), NO_RESULT.to_owned())
+    } else {
+        let findings = findings(inputs);
+        let summary = summary(&findings, "message", load.loop_kind == Loop::Open);
+        (findings, summary)
     };
     let result = MergeResult {
         parts: inputs.iter().map(part).collect(),
         warnings,
         sum,
     };
+    let outcome = Outcome::Merge(Some(Box::new(result)));
     let document = Document {
         summary,
         findings,
-        ..Document::new(
-            ending,
-            load,
-            checks(inputs),
-            Outcome::Merge(Some(Box::new(result))),
-        )
+        ..Document::new(ending, load, checks(inputs)?, outcome)
     };
-    Ok(Merged { document, latency })
+    Ok((document, latency))
 }
 
-/// The load of all: the first part's, with the connections of those that measured.
-fn load(measured: &[Measured<'_>], inputs: &[Input]) -> Load {
-    let first = inputs.first().map(|input| input.document.load.clone());
-    let connections = measured
-        .iter()
-        .map(|(input, _)| input.document.load.connections);
-    Load {
-        connections: connections.fold(0, usize::saturating_add),
-        ..first.unwrap_or_default()
-    }
+/// The worst status (failed, then interrupted, then missed), and the first error with its part's name.
+fn worst(inputs: &[Input]) -> (Status, Option<String>) {
+    let has = |status: &Status| inputs.iter().any(|it| it.document.status == *status);
+    let statuses = [Status::Failed, Status::Interrupted, Status::Missed];
+    let error = inputs.iter().find_map(|input| {
+        let error = input.document.error.as_ref()?;
+        Some(format!("{}: {error}", input.name))
+    });
+    (statuses.into_iter().find(has).unwrap_or_default(), error)
 }
 
 /// Whatever spoils one part spoils the sum: the findings of all, each with its part's name.
-fn findings(inputs: &[Input], status: Status) -> Vec<Finding> {
-    if status == Status::Failed {
-        return Vec::new();
-    }
+fn findings(inputs: &[Input]) -> Vec<Finding> {
     let named = inputs.iter().flat_map(|input| {
         input.document.findings.iter().map(|finding| Finding {
             means: format!("{}: {}", input.name, finding.means),
@@ -129,26 +125,6 @@ fn findings(inputs: &[Input], status: Status) -> Vec<Finding> {
     findings.sort_by_key(|finding| finding.id);
     findings
 }
-
-/// What may differ from machine to machine: a part's load is the same load all the same.
-const OWN: [&str; 16] = [
-    "urls",
-    "addresses",
-    "subprotocol",
-    "connections",
-    "ping_every_seconds",
-    "keep_going",
-    "slow_readers",
-    "threads",
-    "cpus",
-    "engine",
-    "engine_reason",
-    "server_pids",
-    "seed",
-    "warmup_seconds",
-    "duration_seconds",
-    "text",
-];
 
 /// In what the loads differ, if in anything that makes them different loads.
 fn difference(inputs: &[Input]) -> Option<String> {
@@ -171,20 +147,13 @@ fn difference(inputs: &[Input]) -> Option<String> {
 /// The first field in which two objects differ, and its values.
 fn differing(name: &str, a: &Value, b: &Value) -> Option<(String, String, String)> {
     if let (Some(a), Some(b)) = (a.as_object(), b.as_object()) {
-        let mut fields = a.iter().filter(|(name, _)| !OWN.contains(&name.as_str()));
+        let mut fields = a
+            .iter()
+            .filter(|(name, _)| !OWN.split(' ').any(|own| own == *name));
         return fields.find_map(|(name, value)| differing(name, value, b.get(name)?));
     }
     let text = |value: &Value| value.to_string().trim_matches('"').to_owned();
     (a != b).then(|| (name.to_owned(), text(a), text(b)))
-}
-
-/// The worst status: failed, then interrupted, then missed.
-fn worst(inputs: &[Input]) -> Status {
-    let has = |status| inputs.iter().any(|input| input.document.status == status);
-    [Status::Failed, Status::Interrupted, Status::Missed]
-        .into_iter()
-        .find(|status| has(*status))
-        .unwrap_or(Status::Ok)
 }
 
 fn part(input: &Input) -> Part {
@@ -196,159 +165,106 @@ fn part(input: &Input) -> Part {
         environment: document.environment.clone(),
         load: document.load.clone(),
         findings: document.findings.clone(),
-        figures: document.figures().map(|figures| PartFigures {
-            window_start_unix_seconds: figures.window_start_unix_seconds,
-            window_seconds: figures.window_seconds,
-            completed: figures.completed,
-            completed_per_second: figures.completed_per_second,
-            p50_ns: figures.latency.p50_ns,
-            p99_ns: figures.latency.p99_ns,
-            max_ns: figures.latency.max_ns,
-            generator_cpu_ns_each: figures.generator.cpu_ns_each,
-            server_cpu_ns_each: figures
-                .server
-                .as_ref()
-                .and_then(|server| server.cpu_ns_each),
-        }),
+        figures: document.figures().map(PartFigures::of),
     }
 }
 
-fn checks(inputs: &[Input]) -> Checks {
-    let mut sum = Checks::default();
-    for input in inputs {
-        // Taken apart by name, so that a check that is added later cannot be forgotten here.
-        let Checks {
-            messages_verified,
-            messages_wrong,
-            mismatches,
-            payload_bytes_verified,
-            replies_fragmented,
-            replies_compressed,
-            pings_answered,
-            pings_unanswered,
-            pongs_received,
-            messages_unanswered,
-            oldest_unanswered_seconds,
-            messages_unsent,
-            sessions_verified,
-            reconnects,
-            slow_readers_closed,
-            faults,
-        } = &input.document.checks;
-        for (sum, count) in [
-            (&mut sum.messages_verified, messages_verified),
-            (&mut sum.messages_wrong, messages_wrong),
-            (&mut sum.payload_bytes_verified, payload_bytes_verified),
-            (&mut sum.replies_fragmented, replies_fragmented),
-            (&mut sum.replies_compressed, replies_compressed),
-            (&mut sum.pings_answered, pings_answered),
-            (&mut sum.pings_unanswered, pings_unanswered),
-            (&mut sum.pongs_received, pongs_received),
-            (&mut sum.messages_unanswered, messages_unanswered),
-            (&mut sum.messages_unsent, messages_unsent),
-            (&mut sum.sessions_verified, sessions_verified),
-            (&mut sum.reconnects, reconnects),
-        ] {
-            // A file may hold any number; a sum that does not fit is no reason to end in a panic.
-            *sum = sum.saturating_add(*count);
-        }
-        sum.slow_readers_closed = sum.slow_readers_closed.saturating_add(*slow_readers_closed);
-        let oldest = sum.oldest_unanswered_seconds;
-        sum.oldest_unanswered_seconds = oldest.max(*oldest_unanswered_seconds);
-        let named = |fault: &String| format!("{}: {fault}", input.name);
-        sum.faults.extend(faults.iter().map(named));
-        sum.mismatches.extend(mismatches.iter().map(named));
-    }
-    sum.faults.truncate(FAULTS_MAX);
-    sum.mismatches.truncate(FAULTS_MAX);
-    sum
-}
-
-/// Adds one kind of histogram of all parts; `None` if no part has it.
-fn add(
-    measured: &[Measured<'_>],
-    of: impl Fn(&Figures) -> Option<&Latency>,
-) -> anyhow::Result<Option<Histogram<u64>>> {
-    let mut sum: Option<Histogram<u64>> = None;
-    for (input, figures) in measured {
-        let Some(latency) = of(figures) else { continue };
-        let histogram = latency
-            .histogram()
-            .with_context(|| format!("reading {}", input.name))?;
-        sum.get_or_insert_with(latency_histogram)
-            .add(&histogram)
-            .with_context(|| format!("adding the histogram of {}", input.name))?;
-    }
-    Ok(sum)
-}
-
-fn sum(measured: &[Measured<'_>], latency: &Histogram<u64>) -> anyhow::Result<Option<Sum>> {
-    if measured.is_empty() {
-        return Ok(None);
-    }
-    let figures = || measured.iter().map(|(_, figures)| *figures);
-    let added = |of: fn(&Figures) -> Option<&Latency>| -> anyhow::Result<Option<Latency>> {
-        Ok(add(measured, of)?.as_ref().map(Latency::of))
+fn checks(inputs: &[Input]) -> anyhow::Result<Checks> {
+    let each = || inputs.iter().map(|input| (input, &input.document.checks));
+    let named = |list: fn(&Checks) -> &Vec<String>| {
+        let all = each().flat_map(|(input, it)| {
+            list(it)
+                .iter()
+                .map(|fault| format!("{}: {fault}", input.name))
+        });
+        all.take(FAULTS_MAX).collect()
     };
-    let completed = figures()
-        .map(|it| it.completed)
-        .fold(0, u64::saturating_add);
-    let completed_per_second = figures().map(|it| it.completed_per_second).sum();
+    let oldest = each().map(|(_, it)| it.oldest_unanswered_seconds);
+    Ok(Checks {
+        mismatches: named(|it| &it.mismatches),
+        faults: named(|it| &it.faults),
+        oldest_unanswered_seconds: oldest.fold(0.0, f64::max),
+        ..added(each())?
+    })
+}
+
+/// All parts as one: so a field that is declared later cannot be forgotten here.
+fn added<'a, T: Serialize + 'a, S: DeserializeOwned>(
+    parts: impl Iterator<Item = (&'a Input, &'a T)>,
+) -> anyhow::Result<S> {
+    let mut sum = Value::Null;
+    for (input, part) in parts {
+        add(&mut sum, serde_json::to_value(part)?, &input.name)?;
+    }
+    serde_json::from_value(sum).context("adding what the parts found")
+}
+
+/// Adds to `sum` what the part called `name` has: numbers to numbers, histograms value by value, objects field by
+/// field. What only one of them has is the sum; of anything else it is the first.
+fn add(sum: &mut Value, part: Value, name: &str) -> anyhow::Result<()> {
+    if part.get(HISTOGRAM).is_some() {
+        let histogram = |value| serde_json::from_value::<Latency>(value)?.histogram();
+        let mut all = match sum.take() {
+            Value::Null => latency_histogram(),
+            before => histogram(before)?,
+        };
+        let more = histogram(part).with_context(|| format!("reading {name}"))?;
+        all.add(&more)
+            .with_context(|| format!("adding the histogram of {name}"))?;
+        *sum = serde_json::to_value(Latency::of(&all))?;
+    } else if let Value::Object(fields) = part {
+        for (field, value) in fields {
+            // What is not there yet is null.
+            add(&mut sum[field], value, name)?;
+        }
+    } else if sum.is_null() {
+        *sum = part;
+    } else if let Some((a, b)) = sum.as_u64().zip(part.as_u64()) {
+        // A file may hold any number; a sum that does not fit is no reason to end in a panic.
+        *sum = a.saturating_add(b).into();
+    } else if let Some((a, b)) = sum.as_f64().zip(part.as_f64()) {
+        *sum = (a + b).clamp(f64::MIN, f64::MAX).into();
+    }
+    Ok(())
+}
+
+fn sum(measured: &[Measured<'_>]) -> anyhow::Result<Option<Sum>> {
+    let Some(window) = window(measured) else {
+        return Ok(None);
+    };
+    let figures = || measured.iter().map(|(_, figures)| *figures);
+    let sum: Sum = added(measured.iter().copied())?;
     let generator_ns: Option<f64> = figures()
         .map(|it| Some(it.generator.cpu_ns_each? * it.completed as f64))
         .sum();
-    let (server_cpu_ns_each, server_cpu_reason) = server_cpu(measured, completed_per_second);
+    let generator_ns = generator_ns.filter(|_| sum.completed > 0);
+    let (server_cpu_ns_each, server_cpu_reason) = server_cpu(measured, sum.completed_per_second);
     Ok(Some(Sum {
-        window: window(measured),
-        completed,
-        completed_per_second,
+        window,
         offered_per_second: figures().map(|it| it.offered_per_second).sum(),
-        traffic: figures()
-            .filter_map(|it| it.traffic)
-            .reduce(|a, b| Traffic {
-                payload_bytes: a.payload_bytes.saturating_add(b.payload_bytes),
-                payload_bytes_per_second: a.payload_bytes_per_second + b.payload_bytes_per_second,
-                wire_bytes_sent_per_second: a.wire_bytes_sent_per_second
-                    + b.wire_bytes_sent_per_second,
-                wire_bytes_received_per_second: a.wire_bytes_received_per_second
-                    + b.wire_bytes_received_per_second,
-            }),
-        latency: Latency::of(latency),
-        uncorrected_latency: added(|it| it.uncorrected_latency.as_ref())?,
-        ping: added(|it| it.ping.as_ref())?,
-        send_lag: added(|it| it.send_lag.as_ref())?,
-        backlog: figures()
-            .filter_map(|it| it.backlog)
-            .reduce(|a, b| Backlog {
-                max: a.max.saturating_add(b.max),
-                end: a.end.saturating_add(b.end),
-            }),
-        generator_cpu_ns_each: generator_ns
-            .filter(|_| completed > 0)
-            .map(|ns| ns / completed as f64),
+        generator_cpu_ns_each: generator_ns.map(|ns| ns / sum.completed as f64),
         server_cpu_ns_each,
         server_cpu_reason,
+        ..sum
     }))
 }
 
-/// Overlap and union of the windows.
-fn window(measured: &[Measured<'_>]) -> MergeWindow {
-    let starts = || measured.iter().map(|(_, it)| it.window_start_unix_seconds);
-    let ends = || {
-        measured
-            .iter()
-            .map(|(_, it)| it.window_start_unix_seconds + it.window_seconds)
-    };
-    let first_start = starts().fold(f64::INFINITY, f64::min);
-    let last_end = ends().fold(f64::NEG_INFINITY, f64::max);
-    let last_start = starts().fold(f64::NEG_INFINITY, f64::max);
-    let first_end = ends().fold(f64::INFINITY, f64::min);
-    let union_seconds = last_end - first_start;
+/// Overlap and union of the windows; `None` if there is none.
+fn window(measured: &[Measured<'_>]) -> Option<MergeWindow> {
+    let windows = measured.iter().map(|(_, figures)| {
+        let start = figures.window_start_unix_seconds;
+        (start, start + figures.window_seconds)
+    });
+    let (start, end) = windows
+        .clone()
+        .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
+    let (last_start, first_end) = windows.reduce(|a, b| (a.0.max(b.0), a.1.min(b.1)))?;
+    let union_seconds = end - start;
     let overlap_seconds = (first_end - last_start).max(0.0);
     // A file may hold times beyond all measure.
     let is_sane = union_seconds > 0.0 && union_seconds.is_finite();
-    MergeWindow {
-        start_unix_seconds: first_start,
+    Some(MergeWindow {
+        start_unix_seconds: start,
         union_seconds,
         overlap_seconds,
         overlap_percent: if is_sane {
@@ -356,10 +272,10 @@ fn window(measured: &[Measured<'_>]) -> MergeWindow {
         } else {
             0.0
         },
-    }
+    })
 }
 
-/// The server's CPU time over the messages of all parts, as far as it can be known.
+/// The server's CPU time over the messages of all parts, as far as it can be known, and how it was come by.
 ///
 /// A part that observes the server sees all of its CPU time, whoever caused it. So parts that observe one server say
 /// the same thing several times, and parts that observe several are to be added.
@@ -369,27 +285,26 @@ fn server_cpu(measured: &[Measured<'_>], completed_per_second: f64) -> (Option<f
         .iter()
         .filter_map(|(input, figures)| {
             let server = figures.server.as_ref()?;
-            let key = (&server.pids, &input.document.load.addresses);
-            Some((key, server.cpu_percent_of_one * 1e7, input.name.as_str()))
+            let whose = (&server.pids, &input.document.load.addresses);
+            Some((whose, server.cpu_percent_of_one * 1e7, &*input.name))
         })
         .collect();
-    let Some((first, ..)) = observers.first() else {
-        return (None, "no part observed the server".to_owned());
-    };
-    if completed_per_second <= 0.0 {
-        return (None, "there was no message to share it".to_owned());
-    }
     let (count, parts) = (observers.len(), measured.len());
     let total: f64 = observers.iter().map(|(_, cpu_ns, _)| cpu_ns).sum();
-    if observers.iter().all(|(key, ..)| key == first) {
+    let (cpu_ns, reason) = if count == 0 {
+        (None, "no part observed the server".to_owned())
+    } else if completed_per_second <= 0.0 {
+        (None, "there was no message to share it".to_owned())
+    } else if observers.iter().all(|(whose, ..)| *whose == observers[0].0) {
         let names: Vec<_> = observers.iter().map(|(.., name)| *name).collect();
         let reason = format!("one server, observed by {}", names.join(", "));
-        (Some(total / count as f64 / completed_per_second), reason)
+        (Some(total / count as f64), reason)
     } else if count == parts {
-        let reason = "each part observed a server of its own".to_owned();
-        (Some(total / completed_per_second), reason)
+        let reason = "each part observed a server of its own";
+        (Some(total), reason.to_owned())
     } else {
         let reason = format!("{count} of {parts} parts observed different servers");
         (None, reason)
-    }
+    };
+    (cpu_ns.map(|ns| ns / completed_per_second), reason)
 }

@@ -18,11 +18,10 @@ use crate::result::Status;
 pub(crate) fn run(options: &MergeOptions) -> anyhow::Result<Status> {
     options.check()?;
     let inputs = files::gather(options)?;
-    let mut merged = combine::combine(&inputs, options.force)?;
-    let document = &mut merged.document;
-    let mut written = vec![publish(document, &options.gate, &options.output)];
+    let (mut document, latency) = combine::combine(&inputs, options.force)?;
+    let mut written = vec![publish(&mut document, &options.gate, &options.output)];
     if let Some(path) = &options.histogram {
-        written.push(histogram::write_file(path, &merged.latency));
+        written.push(histogram::write_file(path, &latency));
     }
     if let Some(path) = &options.csv {
         let parts: Vec<csv::Part<'_>> = inputs
@@ -39,5 +38,5 @@ pub(crate) fn run(options: &MergeOptions) -> anyhow::Result<Status> {
         written.push(csv::write_parts(path, &parts));
     }
     written.into_iter().collect::<anyhow::Result<()>>()?;
-    Ok(merged.document.status)
+    Ok(document.status)
 }

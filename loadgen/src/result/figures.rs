@@ -22,7 +22,6 @@ pub struct Figures {
     pub traffic: Option<Traffic>,
     /// Compressed bytes over those of the payload, of everything that was sent, warm-up included; `None` without
     /// compression.
-    #[serde(default)]
     pub deflate_ratio: Option<f64>,
     /// From when a message, or session, was due in an open loop (corrected for coordinated omission); else from
     /// when it was sent, or begun.
@@ -153,9 +152,7 @@ pub struct Server {
     /// For each message, or session; `None` if there was none to share it.
     pub cpu_ns_each: Option<f64>,
     /// Of these, only a control group tells.
-    #[serde(default)]
     pub cpu_user_ns_each: Option<f64>,
-    #[serde(default)]
     pub cpu_system_ns_each: Option<f64>,
     /// CPU time over the length of the window; 100 is one whole CPU.
     pub cpu_percent_of_one: f64,

@@ -45,21 +45,15 @@ pub struct Growth {
 impl Growth {
     /// The growth from `before` to `full`; `None` without connections.
     pub fn between(before: Memory, full: Memory, connections: usize) -> Option<Growth> {
-        let per_connection =
-            |before: u64, full: u64| (full as f64 - before as f64) / connections as f64;
-        let optional =
-            |before: Option<u64>, full: Option<u64>| Some(per_connection(before?, full?));
-        (connections > 0).then(|| Growth {
-            rss_bytes_per_connection: per_connection(before.rss_bytes, full.rss_bytes),
-            rss_anonymous_bytes_per_connection: per_connection(
-                before.rss_anonymous_bytes,
-                full.rss_anonymous_bytes,
-            ),
-            pss_bytes_per_connection: optional(before.pss_bytes, full.pss_bytes),
-            private_dirty_bytes_per_connection: optional(
-                before.private_dirty_bytes,
-                full.private_dirty_bytes,
-            ),
+        let each = |bytes: fn(Memory) -> Option<u64>| {
+            let grown = bytes(full)? as f64 - bytes(before)? as f64;
+            (connections > 0).then(|| grown / connections as f64)
+        };
+        Some(Growth {
+            rss_bytes_per_connection: each(|it| Some(it.rss_bytes))?,
+            rss_anonymous_bytes_per_connection: each(|it| Some(it.rss_anonymous_bytes))?,
+            pss_bytes_per_connection: each(|it| it.pss_bytes),
+            private_dirty_bytes_per_connection: each(|it| it.private_dirty_bytes),
         })
     }
 }

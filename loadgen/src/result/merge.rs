@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::figures::{Backlog, Traffic};
+use super::figures::{Backlog, Figures, Traffic};
 use super::latency::Latency;
 use super::load::Load;
 use super::{Environment, Status};
@@ -47,9 +47,27 @@ pub struct PartFigures {
     pub server_cpu_ns_each: Option<f64>,
 }
 
-/// All parts with a result together.
+impl PartFigures {
+    /// What a part's document says of it.
+    pub(crate) fn of(figures: &Figures) -> PartFigures {
+        PartFigures {
+            window_start_unix_seconds: figures.window_start_unix_seconds,
+            window_seconds: figures.window_seconds,
+            completed: figures.completed,
+            completed_per_second: figures.completed_per_second,
+            p50_ns: figures.latency.p50_ns,
+            p99_ns: figures.latency.p99_ns,
+            max_ns: figures.latency.max_ns,
+            generator_cpu_ns_each: figures.generator.cpu_ns_each,
+            server_cpu_ns_each: figures.server.as_ref().and_then(|it| it.cpu_ns_each),
+        }
+    }
+}
+
+/// All parts with a result together. What [`Figures`] has by the same name is added up; the rest is found out beside it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Sum {
+    #[serde(default)]
     pub window: MergeWindow,
     pub completed: u64,
     /// The sum of what each part reached in its own window.
@@ -68,11 +86,12 @@ pub struct Sum {
     /// CPU time of the server over all messages; `None` unless some part observed it.
     pub server_cpu_ns_each: Option<f64>,
     /// How the figure above was come by.
+    #[serde(default)]
     pub server_cpu_reason: String,
 }
 
 /// When the parts measured, by their own clocks.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub struct MergeWindow {
     /// When the first opened.
     pub start_unix_seconds: f64,

@@ -17,7 +17,7 @@ pub mod latency;
 pub mod load;
 pub mod merge;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
@@ -123,31 +123,25 @@ impl Document {
     }
 }
 
-/// How a command ended.
+/// How a command ended, and the status that it exits with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// As planned.
     #[default]
-    Ok,
+    Ok = 0,
     /// Something was wrong with the server or the way to it; figures are partial.
-    Failed,
-    /// A signal cut it short; figures are partial.
-    Interrupted,
+    Failed = 1,
     /// All went well, and what was asked for (`--fail-if`, `--slo`) is not met.
-    Missed,
+    Missed = 3,
+    /// A signal cut it short; figures are partial. 128 and the number of SIGINT, as a shell reports it.
+    Interrupted = 130,
 }
 
 impl Status {
     /// What a command that ended so exits with.
     pub fn exit_code(self) -> u8 {
-        match self {
-            Status::Ok => 0,
-            Status::Failed => 1,
-            Status::Missed => 3,
-            // 128 and the number of SIGINT, as a shell reports it.
-            Status::Interrupted => 130,
-        }
+        self as u8
     }
 }
 
@@ -175,9 +169,7 @@ impl Environment {
             machine: uname.machine().to_string_lossy().into_owned(),
             cpus_online: cpus_online(),
             host: Some(Host::read()),
-            written_unix_seconds: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |time| time.as_secs()),
+            written_unix_seconds: UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs()),
         }
     }
 }
