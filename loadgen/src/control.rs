@@ -49,13 +49,11 @@ pub(crate) enum Phase {
     Abandon,
 }
 
-const PHASES: [Phase; 5] = [
-    Phase::Connect,
-    Phase::WarmUp,
-    Phase::Measure,
-    Phase::Drain,
-    Phase::Abandon,
-];
+/// All of them, by number.
+const PHASES: [Phase; 5] = {
+    use Phase::{Abandon, Connect, Drain, Measure, WarmUp};
+    [Connect, WarmUp, Measure, Drain, Abandon]
+};
 
 /// An event fd: a wake-up call that is not lost if it comes early.
 pub struct Bell(OwnedFd);
@@ -142,7 +140,7 @@ impl Line {
 
 /// Which connections of a run are this thread's: they are dealt out in turn, so that of messages that are
 /// due one after the other each thread has its share.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Share {
     /// The thread's line.
     pub(crate) line: usize,
@@ -196,6 +194,8 @@ pub(crate) struct Control {
     window_start: AtomicU64,
     window_end: AtomicU64,
     slice: AtomicU32,
+    /// Threads that must be ready before the load begins: those of the lines, and what there is beside them.
+    pub(crate) parties: usize,
     /// Threads whose connections all stand.
     pub(crate) ready: AtomicUsize,
     /// How the opening of the connections goes.
@@ -246,6 +246,7 @@ impl Control {
             window_start: AtomicU64::new(u64::MAX),
             window_end: AtomicU64::new(u64::MAX),
             slice: AtomicU32::new(0),
+            parties: measured + heavy,
             ready: AtomicUsize::new(0),
             standing: Standing::default(),
             ended: AtomicUsize::new(0),
@@ -302,11 +303,9 @@ impl Control {
 
     /// When the window closed, once the phase is `Drain`; if it never opened, when the load began.
     pub(crate) fn window_end(&self) -> u64 {
-        let end = self.window_end.load(Ordering::Relaxed);
-        if end == u64::MAX {
-            self.load_start()
-        } else {
-            end
+        match self.window_end.load(Ordering::Relaxed) {
+            u64::MAX => self.load_start(),
+            end => end,
         }
     }
 

@@ -17,7 +17,7 @@ use self::search::{Above, Finding, Range, Search};
 use crate::assess::objective::Objective;
 use crate::capacity::options::CapacityOptions;
 use crate::interrupt::Interrupt;
-use crate::output::{check_writable, publish, tell};
+use crate::output::{check_writable, tell};
 use crate::result::capacity::Point;
 use crate::result::{Outcome, Status};
 use crate::run::measure;
@@ -25,10 +25,8 @@ use crate::run::measure;
 /// Runs and reports.
 pub(crate) fn run(options: &CapacityOptions) -> anyhow::Result<Status> {
     options.check()?;
-    options.gate.check("capacity")?;
-    for file in [&options.output.json, &options.csv].into_iter().flatten() {
-        check_writable(file)?;
-    }
+    options.report.check("capacity")?;
+    options.csv.as_deref().map_or(Ok(()), check_writable)?;
     let interrupt = Interrupt::install().context("taking over signals")?;
     let mut load = None;
     let measure_at = |rate: f64| {
@@ -44,7 +42,7 @@ pub(crate) fn run(options: &CapacityOptions) -> anyhow::Result<Status> {
         Ok(Some(Step::of(rate, measured)))
     };
     let tell = |point: &Point| {
-        if !options.output.quiet {
+        if !options.report.output.quiet {
             tell(format_args!("ringload: {}", report::progress_line(point)));
         }
     };
@@ -55,11 +53,11 @@ pub(crate) fn run(options: &CapacityOptions) -> anyhow::Result<Status> {
     };
     let course = climb(range, &options.slo, measure_at, tell)?;
     let mut document = report::document(options, load, course);
-    let published = publish(&mut document, &options.gate, &options.output);
+    let published = options.report.publish(&mut document);
     if let (Some(path), Outcome::Capacity(Some(capacity))) = (&options.csv, &document.outcome) {
         report::write_csv(path, &capacity.points)?;
     }
-    published.map(|()| document.status)
+    published
 }
 
 /// How the search went.

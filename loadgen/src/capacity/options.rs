@@ -6,11 +6,10 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::assess::objective::Objective;
-use crate::live::LiveOptions;
-use crate::output::OutputOptions;
-use crate::output::gate::GateOptions;
 use crate::quantity::parse_duration;
-use crate::run::options::{LoadArgs, LoopArgs, RunOptions, TimingArgs, TrafficArgs, not_zero};
+use crate::run::options::{
+    LoadArgs, LoopArgs, ReportOptions, RunOptions, TimingArgs, TrafficArgs, not_zero,
+};
 use crate::run::place::PlaceArgs;
 use crate::schedule::{Arrivals, Rates, parse_rate};
 use crate::usage::UsageError;
@@ -63,13 +62,7 @@ pub struct CapacityOptions {
     pub(crate) place: PlaceArgs,
 
     #[command(flatten)]
-    pub(crate) gate: GateOptions,
-
-    #[command(flatten)]
-    pub(crate) output: OutputOptions,
-
-    #[command(flatten)]
-    pub(crate) live: LiveOptions,
+    pub(crate) report: ReportOptions,
 }
 
 impl CapacityOptions {
@@ -104,11 +97,7 @@ impl CapacityOptions {
         let (load, traffic) = (self.load.clone(), self.traffic.clone());
         let place = self.place.clone();
         RunOptions {
-            output: OutputOptions {
-                json: None,
-                quiet: self.output.quiet,
-            },
-            live: self.live.clone(),
+            report: self.report.clone(),
             ..RunOptions::within(load, traffic, LoopArgs::default(), timing, place)
         }
     }

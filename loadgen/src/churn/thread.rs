@@ -1,5 +1,6 @@
 //! One thread of churn: begins sessions when there is room and, in an open loop, when they are due.
 
+use std::io;
 use std::mem;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -24,6 +25,11 @@ const REST_NS: u64 = 10_000_000;
 const WAKE: u8 = 0;
 const TIMER: u8 = 1;
 
+/// What could not be done, and is the thread's end.
+fn while_doing(what: &'static str) -> impl Fn(io::Error) -> Fault {
+    move |error| Fault::engine(what, error)
+}
+
 /// One thread.
 pub(super) struct Thread<'a> {
     churn: &'a Churn,
@@ -45,22 +51,18 @@ pub(super) struct Thread<'a> {
 impl<'a> Thread<'a> {
     /// Has sessions until told otherwise; says what was found.
     pub(super) fn work(churn: &'a Churn, line: usize) -> Harvest<Findings> {
-        let mut findings = Findings::new();
-        let fault = match Thread::new(churn, line) {
-            Err(fault) => Some(fault.to_string()),
-            Ok(mut thread) => {
-                churn.control.ready.fetch_add(1, Ordering::Release);
-                churn.control.news.ring();
-                let failed = thread.serve().err().map(|fault| fault.to_string());
-                findings = thread.findings;
-                findings.tls = thread.crew.tls.take();
-                failed.or(findings.fault.take())
-            }
-        };
-        Harvest {
-            counts: findings,
-            fault,
-        }
+        let mut counts = Findings::new();
+        let served = Thread::new(churn, line).and_then(|mut thread| {
+            churn.control.ready.fetch_add(1, Ordering::Release);
+            churn.control.news.ring();
+            let served = thread.serve();
+            counts = thread.findings;
+            counts.tls = thread.crew.tls;
+            served
+        });
+        let failed = served.err().map(|fault| fault.to_string());
+        let fault = failed.or(counts.fault.take());
+        Harvest { counts, fault }
     }
 
     fn new(churn: &'a Churn, line: usize) -> Result<Thread<'a>, Fault> {
@@ -68,16 +70,15 @@ impl<'a> Thread<'a> {
         settle(control, line, &options.place.cpus())?;
         let threads = control.lines.len();
         let slots = |line| options.load.connections * line / threads;
-        let crowd = Crowd::new(slots(line + 1) - slots(line))
-            .map_err(|error| Fault::engine("creating an epoll set", error))?;
-        let watching = |error| Fault::engine("watching a descriptor", error);
+        let crowd = Crowd::new(slots(line + 1) - slots(line));
+        let crowd = crowd.map_err(while_doing("creating an epoll set"))?;
+        let watching = while_doing("watching a descriptor");
         let wake = &control.lines[line].wake;
-        crowd.watch(wake, WAKE).map_err(watching)?;
-        let mut timer = None;
-        if churn.schedule.is_some() {
-            let created = Alarm::new().map_err(|error| Fault::engine("creating a timer", error))?;
-            crowd.watch(&created, TIMER).map_err(watching)?;
-            timer = Some(created);
+        crowd.watch(wake, WAKE).map_err(&watching)?;
+        let timer = churn.schedule.as_ref().map(|_| Alarm::new()).transpose();
+        let timer = timer.map_err(while_doing("creating a timer"))?;
+        if let Some(timer) = &timer {
+            crowd.watch(timer, TIMER).map_err(&watching)?;
         }
         Ok(Thread {
             churn,
@@ -113,9 +114,8 @@ impl<'a> Thread<'a> {
             }
             let patience = self.patience()?;
             ready.clear();
-            self.crowd
-                .wait(patience, &mut ready)
-                .map_err(|error| Fault::engine("waiting for events", error))?;
+            let waited = self.crowd.wait(patience, &mut ready);
+            waited.map_err(while_doing("waiting for events"))?;
             for &event in &ready {
                 match event {
                     Ready::Visit(slot) => {
@@ -123,12 +123,7 @@ impl<'a> Thread<'a> {
                         self.count(ended);
                     }
                     Ready::Sign(WAKE) => self.own_line().wake.hush(),
-                    // The only failure is that it has been read.
-                    Ready::Sign(_) => drop(
-                        self.timer
-                            .as_ref()
-                            .map(|timer| rustix::io::read(timer, &mut [0u8; 8])),
-                    ),
+                    Ready::Sign(_) => self.timer.iter().for_each(Alarm::hush),
                 }
             }
             let seconds = self.churn.options.session_timeout.as_secs_f64();
@@ -161,7 +156,8 @@ impl<'a> Thread<'a> {
         {
             let threads = control.lines.len();
             let random = self.crew.random();
-            self.share = Some(schedule.share(self.line, threads, control.load_start(), random));
+            let start = control.load_start();
+            self.share = Some(Share::new(schedule, self.line, threads, start, random));
         }
         if self.phase < Phase::Drain && phase >= Phase::Drain {
             self.give_up();
@@ -218,7 +214,7 @@ impl<'a> Thread<'a> {
         self.findings.late += u64::from(due < self.roomy_since);
         let since = due.max(self.roomy_since);
         let late = now.saturating_sub(since).max(1);
-        self.findings.lateness.saturating_record(late);
+        self.findings.send_lag.saturating_record(late);
         let line = self.own_line();
         line.send_lag_ns.fetch_max(late, Ordering::Relaxed);
     }
@@ -295,8 +291,7 @@ impl<'a> Thread<'a> {
         };
         let left = Duration::from_nanos(share.due().saturating_sub(now).max(1));
         if left < PATIENCE {
-            let set = timer.set(left);
-            set.map_err(|error| Fault::engine("setting a timer", error))?;
+            timer.set(left).map_err(while_doing("setting a timer"))?;
         }
         Ok(left.min(PATIENCE))
     }

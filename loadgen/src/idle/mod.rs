@@ -17,31 +17,25 @@ use self::holder::Holder;
 use self::report::Met;
 use crate::idle::options::IdleOptions;
 use crate::interrupt::Interrupt;
-use crate::live::Live;
 use crate::observe::limits::MachineTcpReading;
 use crate::observe::process::{Memory, family_memory};
-use crate::output::{check_writable, publish};
 use crate::result::idle::{Growth, IdleResult, MachineTcp};
 use crate::result::{Document, Status};
-use crate::run::seed;
+use crate::run::{INTERRUPTED, seed};
 
 /// How often to look whether a server has given back what closed connections held.
 const SETTLE_LOOK: Duration = Duration::from_millis(100);
 
 /// Runs and reports; see [`crate::run::run`].
 pub(crate) fn run(options: &IdleOptions) -> anyhow::Result<Status> {
-    if let Some(path) = &options.output.json {
-        check_writable(path)?;
-    }
     options.check()?;
-    options.gate.check("idle")?;
+    options.report.check("idle")?;
     let mut options = options.clone();
     options.place.server_pids = options.place.observe()?.server_pids;
     options.place.take()?;
     let interrupt = Interrupt::install().context("taking over signals")?;
     let mut document = measure(&options, &interrupt)?;
-    publish(&mut document, &options.gate, &options.output)?;
-    Ok(document.status)
+    options.report.publish(&mut document)
 }
 
 /// What went wrong, the first of it.
@@ -63,7 +57,7 @@ impl Trouble {
     fn interrupted(&mut self) {
         if self.status == Status::Ok {
             self.status = Status::Interrupted;
-            self.error = Some("interrupted: the figures are partial".to_owned());
+            self.error = Some(INTERRUPTED.to_owned());
         }
     }
 }
@@ -93,7 +87,7 @@ fn measure(options: &IdleOptions, interrupt: &Interrupt) -> anyhow::Result<Docum
     let memory_before = read_memory(&mut trouble);
     let tcp_before = MachineTcpReading::take();
 
-    let mut live = Live::new(options.output.quiet, &options.live, None)?;
+    let mut live = options.report.live(None)?;
     let began = Instant::now();
     let opened = holder.open(|opened| live.connecting(opened, options.load.connections))?;
     let opening_seconds = began.elapsed().as_secs_f64();

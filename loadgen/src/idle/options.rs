@@ -4,12 +4,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::live::LiveOptions;
 use crate::load::Threads;
-use crate::output::OutputOptions;
-use crate::output::gate::GateOptions;
 use crate::quantity::parse_duration;
-use crate::run::options::LoadArgs;
+use crate::run::options::{LoadArgs, ReportOptions};
 use crate::run::place::PlaceArgs;
 use crate::usage::{UsageError, make_room_for};
 
@@ -37,13 +34,7 @@ pub struct IdleOptions {
     pub(crate) place: PlaceArgs,
 
     #[command(flatten)]
-    pub(crate) gate: GateOptions,
-
-    #[command(flatten)]
-    pub(crate) output: OutputOptions,
-
-    #[command(flatten)]
-    pub(crate) live: LiveOptions,
+    pub(crate) report: ReportOptions,
 }
 
 impl IdleOptions {

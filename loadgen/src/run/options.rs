@@ -4,19 +4,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use clap::{Args, Parser, ValueEnum};
+use clap::{Args, Command, FromArgMatches as _, ValueEnum};
 
+use crate::control::Control;
 use crate::dial::options::TargetOptions;
 use crate::echo::options::ExchangeOptions;
 use crate::engine::Choice;
-use crate::live::LiveOptions;
+use crate::live::{Live, LiveOptions};
 use crate::load::{Threads, allowed_cpus, parse_threads};
-use crate::output::OutputOptions;
 use crate::output::gate::GateOptions;
+use crate::output::{OutputOptions, check_writable, publish};
 use crate::payload::Kinds;
 use crate::payload::size::Sizes;
 use crate::quantity::{parse_duration, parse_size};
 use crate::result::load::{Load, Loop, Message, Rate};
+use crate::result::{Document, Status};
 use crate::run::place::PlaceArgs;
 use crate::schedule::{Arrivals, Rates, Timeline};
 use crate::target::Protocol;
@@ -36,6 +38,9 @@ const MESSAGE_OVERHEAD_BYTES: usize = 48;
 
 /// Most bytes in flight over all connections: each is held in a send buffer.
 const IN_FLIGHT_BYTES_MAX: usize = 4 << 30;
+
+/// When what is due, and how far apart.
+pub(crate) type Schedule = (Arc<Timeline>, Arrivals);
 
 /// What every command takes that loads a server.
 #[derive(Args, Clone, Debug)]
@@ -159,6 +164,20 @@ pub struct LoopArgs {
     pub(crate) duplex: bool,
 }
 
+/// What is asked of the result, who gets it, and what is shown meanwhile: of every command that measures one server.
+#[derive(Args, Clone, Debug)]
+pub struct ReportOptions {
+    #[command(flatten)]
+    pub(crate) gate: GateOptions,
+
+    /// Where the result goes.
+    #[command(flatten)]
+    pub output: OutputOptions,
+
+    #[command(flatten)]
+    pub(crate) live: LiveOptions,
+}
+
 /// How closely replies are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Verify {
@@ -205,16 +224,17 @@ pub struct RunOptions {
     #[arg(long, value_name = "UNIX_SECONDS")]
     pub(crate) start_at: Option<f64>,
 
+    /// Who is told.
     #[command(flatten)]
-    pub(crate) gate: GateOptions,
-
-    /// Where the result goes.
-    #[command(flatten)]
-    pub output: OutputOptions,
+    pub report: ReportOptions,
 
     #[command(flatten)]
-    pub(crate) live: LiveOptions,
+    pub(crate) files: FileOptions,
+}
 
+/// Files of a run beside its result.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct FileOptions {
     /// Write the series of the window as CSV, a row a slice
     #[arg(long, value_name = "FILE")]
     pub(crate) csv: Option<PathBuf>,
@@ -305,6 +325,25 @@ impl LoadArgs {
     }
 }
 
+impl ReportOptions {
+    /// Refuses what `command` has no figures for, and files that cannot be written.
+    pub(crate) fn check(&self, command: &str) -> Result<(), UsageError> {
+        self.gate.check(command)?;
+        self.output.json.as_deref().map_or(Ok(()), check_writable)
+    }
+
+    /// Judges the document and hands it to whoever asked for it; says how the command ended.
+    pub(crate) fn publish(&self, document: &mut Document) -> anyhow::Result<Status> {
+        publish(document, &self.gate, &self.output)?;
+        Ok(document.status)
+    }
+
+    /// Shows what is going on, as [`Live::new`] does.
+    pub(crate) fn live(&self, control: Option<&Arc<Control>>) -> anyhow::Result<Live> {
+        Live::new(self.output.quiet, &self.live, control)
+    }
+}
+
 impl TimingArgs {
     /// How long to measure.
     pub(crate) fn duration(&self) -> Duration {
@@ -313,9 +352,9 @@ impl TimingArgs {
     }
 
     /// The schedule of an open loop.
-    pub(crate) fn timeline(&self) -> Option<Arc<Timeline>> {
+    pub(crate) fn schedule(&self) -> Option<Schedule> {
         let rates = self.rate.as_ref()?;
-        Some(Arc::new(rates.timeline(self.warmup)))
+        Some((Arc::new(rates.timeline(self.warmup)), self.arrivals))
     }
 
     /// The same load, with what the result tells of when it was.
@@ -422,29 +461,24 @@ impl RunOptions {
             timing,
             place,
             start_at: None,
-            gate: GateOptions::default(),
-            output: OutputOptions {
-                json: None,
-                quiet: true,
+            report: ReportOptions {
+                gate: GateOptions::default(),
+                output: OutputOptions {
+                    json: None,
+                    quiet: true,
+                },
+                live: LiveOptions::default(),
             },
-            live: LiveOptions::default(),
-            csv: None,
-            histogram: None,
-            hdr_log: None,
+            files: FileOptions::default(),
         }
     }
 
     /// What `ringload run` takes `words` for. The error is what it would say of them, in one line.
     pub fn parse(words: impl IntoIterator<Item = String>) -> Result<RunOptions, UsageError> {
-        #[derive(Parser)]
-        #[command(name = "run", no_binary_name = true)]
-        struct Line {
-            #[command(flatten)]
-            options: RunOptions,
-        }
-        let line = Line::try_parse_from(words);
-        line.map(|line| line.options)
-            .map_err(|error| UsageError(first_line(&error)))
+        let command = RunOptions::augment_args(Command::new("run").no_binary_name(true));
+        let matches = command.try_get_matches_from(words);
+        let options = matches.and_then(|matches| RunOptions::from_arg_matches(&matches));
+        options.map_err(|error| UsageError(first_line(&error)))
     }
 
     /// Messages in flight of a closed loop.

@@ -1,15 +1,18 @@
 //! What all load threads counted together.
 
-use std::thread::JoinHandle;
-
 use anyhow::Context;
 use hdrhistogram::Histogram;
 
+use super::plan::Counts;
+use super::result::Own;
 use super::series::Series;
 use crate::echo::tally::Deflated;
 use crate::fault::Fault;
-use crate::load::{Counts, Harvest, join};
+use crate::load::Harvest;
 use crate::result::Checks;
+use crate::result::figures::{Figures, HeavyResult};
+use crate::result::latency::Latency;
+use crate::result::load::Load;
 use crate::wire::failure::Failure;
 
 /// Most faults, and most wrong replies, that a result tells one by one.
@@ -19,8 +22,8 @@ const FAULTS_MAX: usize = 20;
 #[derive(Default)]
 pub(super) struct Gathered {
     /// Only of a loop with a schedule.
-    pub(super) service: Option<Histogram<u64>>,
-    pub(super) lateness: Option<Histogram<u64>>,
+    pub(super) uncorrected: Option<Histogram<u64>>,
+    pub(super) send_lag: Option<Histogram<u64>>,
     /// Only with pings.
     pub(super) ping: Option<Histogram<u64>>,
     pub(super) checks: Checks,
@@ -36,6 +39,40 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
+    /// What only a run knows of the window of `series`.
+    pub(super) fn own(&self, load: &Load, series: Option<&Series<'_>>) -> Own<'_> {
+        let checks = &self.checks;
+        Own {
+            figures: Figures {
+                uncorrected_latency: self.uncorrected.as_ref().map(Latency::of),
+                ping: self.ping.as_ref().map(Latency::of),
+                deflate_ratio: self.deflated.ratio(),
+                heavy: series.and_then(|series| self.heavy(load, series.window().seconds)),
+                ..Figures::default()
+            },
+            // What a message costs cannot be told from what the heavy connections' messages cost.
+            failed: load.heavy.is_none().then_some(0),
+            send_lag: self.send_lag.as_ref(),
+            lost: checks.messages_unanswered + checks.messages_unsent,
+            backlog_end: None,
+        }
+    }
+
+    fn heavy(&self, load: &Load, seconds: f64) -> Option<HeavyResult> {
+        let (shares, load) = self.heavy_shares.as_ref().zip(load.heavy)?;
+        let messages = shares.iter().sum::<u64>();
+        let per_second = messages as f64 / seconds.max(1e-9);
+        let mean = messages as f64 / load.connections as f64;
+        let by_mean = |share: Option<&u64>| Some(*share.filter(|_| messages > 0)? as f64 / mean);
+        Some(HeavyResult {
+            messages,
+            messages_per_second: per_second,
+            payload_bytes_per_second: per_second * load.message_bytes as f64,
+            most_by_mean: by_mean(shares.iter().max()),
+            least_by_mean: by_mean(shares.iter().min()),
+        })
+    }
+
     /// Counts a fault, and keeps its sentence if there are not too many.
     pub(super) fn add_fault(&mut self, sentence: String) {
         self.faults += 1;
@@ -45,16 +82,13 @@ impl Gathered {
     }
 }
 
-/// Waits for the threads, and adds to `series` what they had not handed over.
+/// Adds up what the threads counted, and to `series` what they had not handed over.
 pub(super) fn gather(
-    threads: Vec<JoinHandle<Harvest<Counts>>>,
+    harvests: Vec<Harvest<Counts>>,
     mut series: Option<&mut Series<'_>>,
 ) -> anyhow::Result<Gathered> {
     let mut gathered = Gathered::default();
-    if let Some(series) = &mut series {
-        series.collect();
-    }
-    for Harvest { counts, fault } in join(threads)? {
+    for Harvest { counts, fault } in harvests {
         let Counts {
             tally,
             given_up,
@@ -67,8 +101,8 @@ pub(super) fn gather(
             if let Some(series) = &mut series {
                 series.add(&tally.latency);
             }
-            add(&mut gathered.service, tally.service)?;
-            add(&mut gathered.lateness, tally.lateness)?;
+            add(&mut gathered.uncorrected, tally.service)?;
+            add(&mut gathered.send_lag, tally.lateness)?;
             add(&mut gathered.ping, tally.ping)?;
             gathered.deflated.add(tally.deflated);
         }
