@@ -61,10 +61,8 @@ pub struct Bell(OwnedFd);
 impl Bell {
     /// A silent bell.
     pub fn new() -> std::io::Result<Bell> {
-        Ok(Bell(eventfd(
-            0,
-            EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK,
-        )?))
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        Ok(Bell(eventfd(0, flags)?))
     }
 
     /// Wakes whoever waits on the descriptor.
@@ -87,9 +85,8 @@ impl AsFd for Bell {
 }
 
 /// One load thread's side of the conversation.
+#[derive(Default)]
 pub(crate) struct Line {
-    /// Rung when the phase changes.
-    pub(crate) wake: Bell,
     /// Kernel thread id, 0 until the thread runs.
     pub(crate) thread_id: AtomicI32,
     /// Messages verified so far, warm-up included; of churn, sessions that ended well within the window.
@@ -121,6 +118,17 @@ pub(crate) struct Handed {
     pub(crate) in_flight: u64,
 }
 
+impl Default for Handed {
+    /// Nothing, with room for all there may be: a load thread allocates none.
+    fn default() -> Handed {
+        Handed {
+            latency: latency_histogram(),
+            backlog: 0,
+            in_flight: 0,
+        }
+    }
+}
+
 impl Line {
     /// Gives the main thread what was counted in the slice that is over; empties `latency`.
     pub(crate) fn hand_over(&self, latency: &mut Histogram<u64>, backlog: u64, in_flight: u64) {
@@ -130,11 +138,16 @@ impl Line {
         };
         handed.in_flight = in_flight;
         handed.backlog = backlog;
-        if handed.latency.is_empty() {
-            std::mem::swap(&mut handed.latency, latency);
-        } else if handed.latency.add(&*latency).is_ok() {
-            latency.reset();
-        }
+        pour(latency, &mut handed.latency);
+    }
+}
+
+/// Moves all that is in one histogram to another, whose bounds are the same.
+pub(crate) fn pour(from: &mut Histogram<u64>, into: &mut Histogram<u64>) {
+    if into.is_empty() {
+        std::mem::swap(into, from);
+    } else if into.add(&*from).is_ok() {
+        from.reset();
     }
 }
 
@@ -210,6 +223,8 @@ pub(crate) struct Control {
     pub(crate) news: Bell,
     /// What was settled with the server when the first connection opened.
     pub(crate) agreed: OnceLock<Agreed>,
+    /// Rung when the phase changes, by line.
+    pub(crate) wakes: Vec<Bell>,
     /// One per load thread: first those whose messages are measured, then those of the heavy connections.
     pub(crate) lines: Vec<Line>,
     /// How many are measured.
@@ -221,32 +236,15 @@ pub(crate) struct Control {
 impl Control {
     /// For `measured` load threads, and beside them as many with `heavy` connections.
     pub(crate) fn new(measured: usize, heavy: usize) -> std::io::Result<Control> {
-        let line = || {
-            Ok(Line {
-                wake: Bell::new()?,
-                thread_id: AtomicI32::new(0),
-                messages: AtomicU64::new(0),
-                payload_bytes: AtomicU64::new(0),
-                wrong: AtomicU64::new(0),
-                wire_bytes_sent: AtomicU64::new(0),
-                wire_bytes_received: AtomicU64::new(0),
-                errors: AtomicU64::new(0),
-                send_lag_ns: AtomicU64::new(0),
-                polled_ns: AtomicU64::new(0),
-                handed: Mutex::new(Handed {
-                    latency: latency_histogram(),
-                    backlog: 0,
-                    in_flight: 0,
-                }),
-            })
-        };
+        let threads = measured + heavy;
+        let bells = (0..threads).map(|_| Bell::new());
         Ok(Control {
             phase: AtomicU8::new(Phase::Connect as u8),
             load_start: AtomicU64::new(u64::MAX),
             window_start: AtomicU64::new(u64::MAX),
             window_end: AtomicU64::new(u64::MAX),
             slice: AtomicU32::new(0),
-            parties: measured + heavy,
+            parties: threads,
             ready: AtomicUsize::new(0),
             standing: Standing::default(),
             ended: AtomicUsize::new(0),
@@ -254,9 +252,8 @@ impl Control {
             is_complete: AtomicBool::new(false),
             news: Bell::new()?,
             agreed: OnceLock::new(),
-            lines: (0..measured + heavy)
-                .map(|_| line())
-                .collect::<std::io::Result<_>>()?,
+            wakes: bells.collect::<std::io::Result<_>>()?,
+            lines: (0..threads).map(|_| Line::default()).collect(),
             measured,
             clock: Clock::new(),
         })
@@ -321,9 +318,7 @@ impl Control {
     }
 
     fn wake_all(&self) {
-        for line in &self.lines {
-            line.wake.ring();
-        }
+        self.wakes.iter().for_each(Bell::ring);
     }
 
     /// The load threads whose messages are measured.

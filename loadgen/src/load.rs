@@ -74,7 +74,7 @@ pub(crate) fn join<T>(threads: Vec<JoinHandle<Harvest<T>>>) -> anyhow::Result<Ve
 }
 
 fn await_phase(control: &Control, line: usize, phase: Phase) {
-    let wake = &control.lines[line].wake;
+    let wake = &control.wakes[line];
     while control.phase() < phase {
         // A failed wait only means looking again.
         if poll(&mut [PollFd::new(wake, PollFlags::IN)], None).is_err() {

@@ -12,7 +12,7 @@ use crate::run::options::{
 };
 use crate::run::place::PlaceArgs;
 use crate::schedule::{Arrivals, Rates, parse_rate};
-use crate::usage::UsageError;
+use crate::usage::{UsageError, refuse_if};
 
 /// Fewest messages of a step: with less, a percentile is a handful of them.
 const MESSAGES_MIN: f64 = 100.0;
@@ -72,18 +72,14 @@ impl CapacityOptions {
         self.traffic.check(&self.load)?;
         not_zero("step", self.step)?;
         let (from, step) = (self.from, self.step.as_secs_f64());
-        if from * step < MESSAGES_MIN {
-            let enough = (MESSAGES_MIN / step).ceil();
-            return Err(UsageError(format!(
-                "--from {from} makes too few messages in a --step of {step} s; begin with at least {enough}"
-            )));
-        }
-        match self.to {
-            Some(to) if to < from => Err(UsageError(format!(
-                "--to {to} is below --from {from}; give the lower rate to --from"
-            ))),
-            _ => Ok(()),
-        }
+        let enough = (MESSAGES_MIN / step).ceil();
+        let why = format!(
+            "--from {from} makes too few messages in a --step of {step} s; begin with at least {enough}"
+        );
+        refuse_if(from * step < MESSAGES_MIN, why)?;
+        let to = self.to.unwrap_or(f64::INFINITY);
+        let why = format!("--to {to} is below --from {from}; give the lower rate to --from");
+        refuse_if(to < from, why)
     }
 
     /// The run that is one step at `rate`.

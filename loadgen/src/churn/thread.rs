@@ -38,7 +38,7 @@ pub(super) struct Thread<'a> {
     crowd: Crowd,
     /// Of an open loop.
     share: Option<Share<'a>>,
-    timer: Option<Alarm>,
+    timer: Alarm,
     findings: Findings,
     /// Whether there was no room for another session, and since when there is again.
     was_full: bool,
@@ -73,13 +73,9 @@ impl<'a> Thread<'a> {
         let crowd = Crowd::new(slots(line + 1) - slots(line));
         let crowd = crowd.map_err(while_doing("creating an epoll set"))?;
         let watching = while_doing("watching a descriptor");
-        let wake = &control.lines[line].wake;
-        crowd.watch(wake, WAKE).map_err(&watching)?;
-        let timer = churn.schedule.as_ref().map(|_| Alarm::new()).transpose();
-        let timer = timer.map_err(while_doing("creating a timer"))?;
-        if let Some(timer) = &timer {
-            crowd.watch(timer, TIMER).map_err(&watching)?;
-        }
+        crowd.watch(&control.wakes[line], WAKE).map_err(&watching)?;
+        let timer = Alarm::new().map_err(while_doing("creating a timer"))?;
+        crowd.watch(&timer, TIMER).map_err(&watching)?;
         Ok(Thread {
             churn,
             line,
@@ -122,8 +118,8 @@ impl<'a> Thread<'a> {
                         let ended = self.crowd.advance(slot, &mut self.crew);
                         self.count(ended);
                     }
-                    Ready::Sign(WAKE) => self.own_line().wake.hush(),
-                    Ready::Sign(_) => self.timer.iter().for_each(Alarm::hush),
+                    Ready::Sign(WAKE) => self.churn.control.wakes[self.line].hush(),
+                    Ready::Sign(_) => self.timer.hush(),
                 }
             }
             let seconds = self.churn.options.session_timeout.as_secs_f64();
@@ -143,7 +139,9 @@ impl<'a> Thread<'a> {
         let slice = control.slice();
         if slice != self.slice {
             self.slice = slice;
-            let (backlog, in_flight) = (self.backlog(), self.crowd.len() as u64);
+            let (now, in_flight) = (self.crew.clock.now(), self.crowd.len() as u64);
+            let share = self.share.as_ref();
+            let backlog = share.map_or(0, |share| share.backlog(now));
             let line = self.own_line();
             line.hand_over(&mut self.findings.session, backlog, in_flight);
         }
@@ -195,15 +193,14 @@ impl<'a> Thread<'a> {
                 share.advance(self.crew.random());
                 self.time_begin(due, now);
             }
-            self.begin(due);
+            let options = &self.churn.options;
+            let patience = options.session_timeout.as_nanos() as u64;
+            let ordinal = self.churn.next_ordinal.fetch_add(1, Ordering::Relaxed);
+            let task = Task::Talk(options.messages);
+            let ended = self.crowd.begin(&self.crew, ordinal, task, due, patience);
+            self.count(ended);
         }
         self.was_full = self.crowd.room() == 0;
-    }
-
-    /// Sessions that are due and have not begun.
-    fn backlog(&self) -> u64 {
-        let share = self.share.as_ref();
-        share.map_or(0, |share| share.backlog(self.crew.clock.now()))
     }
 
     /// Counts how late a session begins, and whether that was for want of room.
@@ -217,15 +214,6 @@ impl<'a> Thread<'a> {
         self.findings.send_lag.saturating_record(late);
         let line = self.own_line();
         line.send_lag_ns.fetch_max(late, Ordering::Relaxed);
-    }
-
-    fn begin(&mut self, due: u64) {
-        let options = &self.churn.options;
-        let patience = options.session_timeout.as_nanos() as u64;
-        let ordinal = self.churn.next_ordinal.fetch_add(1, Ordering::Relaxed);
-        let task = Task::Talk(options.messages);
-        let ended = self.crowd.begin(&self.crew, ordinal, task, due, patience);
-        self.count(ended);
     }
 
     /// Whether what began, or was due, at `time` counts: nothing begins after the window.
@@ -286,12 +274,14 @@ impl<'a> Thread<'a> {
         if now < self.rests_until {
             return Ok(Duration::from_nanos(self.rests_until - now).min(PATIENCE));
         }
-        let (Some(share), Some(timer)) = (&self.share, &self.timer) else {
+        let Some(share) = &self.share else {
             return Ok(PATIENCE);
         };
         let left = Duration::from_nanos(share.due().saturating_sub(now).max(1));
         if left < PATIENCE {
-            timer.set(left).map_err(while_doing("setting a timer"))?;
+            self.timer
+                .set(left)
+                .map_err(while_doing("setting a timer"))?;
         }
         Ok(left.min(PATIENCE))
     }

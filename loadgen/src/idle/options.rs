@@ -8,7 +8,7 @@ use crate::load::Threads;
 use crate::quantity::parse_duration;
 use crate::run::options::{LoadArgs, ReportOptions};
 use crate::run::place::PlaceArgs;
-use crate::usage::{UsageError, make_room_for};
+use crate::usage::{UsageError, make_room_for, refuse_if};
 
 /// `ringload idle`.
 #[derive(Args, Clone, Debug)]
@@ -40,10 +40,8 @@ pub struct IdleOptions {
 impl IdleOptions {
     /// Refuses more connections than may be open, and none. The error says what would be right.
     pub fn check(&self) -> Result<(), UsageError> {
-        if self.load.threads != Threads::Auto {
-            let why = "--threads: one thread holds all connections, which do nothing; leave it out";
-            return Err(UsageError(why.to_owned()));
-        }
+        let why = "--threads: one thread holds all connections, which do nothing; leave it out";
+        refuse_if(self.load.threads != Threads::Auto, why)?;
         make_room_for(self.load.connections)?;
         self.load.check(self.load.exchange.kinds(None), 1)
     }

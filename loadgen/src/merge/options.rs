@@ -8,7 +8,7 @@ use clap::Args;
 use crate::output::OutputOptions;
 use crate::output::gate::GateOptions;
 use crate::quantity::parse_duration;
-use crate::usage::UsageError;
+use crate::usage::{UsageError, at_least_one};
 
 /// `ringload merge`.
 #[derive(Args, Clone, Debug)]
@@ -47,9 +47,7 @@ pub struct MergeOptions {
 impl MergeOptions {
     /// Refuses what cannot be done. The error says what would be right.
     pub(crate) fn check(&self) -> Result<(), UsageError> {
-        if self.wait == Some(0) {
-            return Err(UsageError("--wait is 0; give at least 1".to_owned()));
-        }
+        at_least_one("wait", self.wait.unwrap_or(1))?;
         self.gate.check("merge")
     }
 }

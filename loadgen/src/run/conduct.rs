@@ -261,14 +261,11 @@ impl<'a> Conductor<'a> {
         let began = Instant::now();
         let threads = self.control.lines.len();
         let (mut replies, mut progressed) = (self.replies(), began);
-        let loaded_ns = self.control.clock.now();
-        let loaded_ns = loaded_ns.saturating_sub(self.control.load_start());
+        let now = self.control.clock.now();
+        let loaded = Duration::from_nanos(now.saturating_sub(self.control.load_start()));
         // How long nothing may be over.
         let mut silence = match replies {
-            0 => self
-                .drain
-                .first
-                .saturating_sub(Duration::from_nanos(loaded_ns)),
+            0 => self.drain.first.saturating_sub(loaded),
             _ => self.drain.silence,
         };
         while self.control.ended.load(Ordering::Acquire) < threads

@@ -22,7 +22,7 @@ use crate::result::{Document, Status};
 use crate::run::place::PlaceArgs;
 use crate::schedule::{Arrivals, Rates, Timeline};
 use crate::target::Protocol;
-use crate::usage::{UsageError, at_least_one, first_line};
+use crate::usage::{UsageError, at_least_one, first_line, refuse_if};
 
 /// How long is measured if nobody says.
 const DURATION: Duration = Duration::from_secs(5);
@@ -187,16 +187,6 @@ pub enum Verify {
     Sample,
 }
 
-impl Verify {
-    /// The name on the command line.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Verify::Full => "full",
-            Verify::Sample => "sample",
-        }
-    }
-}
-
 /// `ringload run`.
 #[derive(Args, Clone, Debug)]
 pub struct RunOptions {
@@ -298,30 +288,25 @@ impl LoadArgs {
         at_least_one("in-flight", in_flight)?;
         if let Threads::Count(threads) = self.threads {
             at_least_one("threads", threads)?;
-            if threads > self.connections {
-                return Err(UsageError(format!(
-                    "--threads {threads} is more than --connections {}; each thread needs one",
-                    self.connections
-                )));
-            }
+            let connections = self.connections;
+            let why = format!(
+                "--threads {threads} is more than --connections {connections}; each thread needs one"
+            );
+            refuse_if(threads > connections, why)?;
         }
         let (protocol, deflate) = (self.target.protocol(), self.target.deflate);
         self.exchange.check(protocol, kinds, deflate)?;
-        if protocol == Protocol::Tcp && self.size.bytes_min() == 0 {
-            return Err(UsageError(
-                "--size is 0, which a TCP echo cannot answer; give at least 1".to_owned(),
-            ));
-        }
+        let is_nothing = protocol == Protocol::Tcp && self.size.bytes_min() == 0;
+        let why = "--size is 0, which a TCP echo cannot answer; give at least 1";
+        refuse_if(is_nothing, why)?;
         let each = self.sizes().bytes_max() + MESSAGE_OVERHEAD_BYTES;
         let bytes = each
             .saturating_mul(in_flight)
             .saturating_mul(self.connections);
-        if bytes > IN_FLIGHT_BYTES_MAX {
-            return Err(UsageError(format!(
-                "--connections × --in-flight × --size is {bytes} bytes in flight; at most 4GiB"
-            )));
-        }
-        Ok(())
+        let why = format!(
+            "--connections × --in-flight × --size is {bytes} bytes in flight; at most 4GiB"
+        );
+        refuse_if(bytes > IN_FLIGHT_BYTES_MAX, why)
     }
 }
 
@@ -381,10 +366,8 @@ impl TimingArgs {
 
 /// Refuses a length of time that is none.
 pub(crate) fn not_zero(name: &str, time: Duration) -> Result<(), UsageError> {
-    if time.is_zero() {
-        return Err(UsageError(format!("--{name} is 0; give a time such as 5s")));
-    }
-    Ok(())
+    let why = format!("--{name} is 0; give a time such as 5s");
+    refuse_if(time.is_zero(), why)
 }
 
 impl TrafficArgs {
@@ -401,31 +384,20 @@ impl TrafficArgs {
 
     /// Refuses what cannot be sent so. The error says what would be right.
     pub(crate) fn check(&self, load: &LoadArgs) -> Result<(), UsageError> {
-        let refused = |what: &str| Err(UsageError(what.to_owned()));
-        at_least_one("fragments", self.fragments)?;
-        if self.fragments > FRAGMENTS_MAX {
-            let fragments = self.fragments;
-            return refused(&format!(
-                "--fragments {fragments} is too many; give at most {FRAGMENTS_MAX}"
-            ));
-        }
+        let fragments = self.fragments;
+        at_least_one("fragments", fragments)?;
+        let why = format!("--fragments {fragments} is too many; give at most {FRAGMENTS_MAX}");
+        refuse_if(fragments > FRAGMENTS_MAX, why)?;
         not_zero("ping-every", self.ping_every.unwrap_or(DURATION))?;
-        if self.slow_readers > 0 && load.target.urls.iter().any(|url| url.tls) {
-            return refused("--slow-readers speak no TLS; give ws:// or tcp:// URLs");
-        }
-        if load.target.protocol() == Protocol::Tcp {
-            if self.heavy_size == 0 {
-                return refused(
-                    "--heavy-size is 0, which a TCP echo cannot answer; give at least 1",
-                );
-            }
-            if self.fragments > 1 || self.ping_every.is_some() {
-                return refused(
-                    "--fragments and --ping-every are WebSocket's; a TCP echo has neither",
-                );
-            }
-        }
-        Ok(())
+        let is_slow_tls = self.slow_readers > 0 && load.target.urls.iter().any(|url| url.tls);
+        let why = "--slow-readers speak no TLS; give ws:// or tcp:// URLs";
+        refuse_if(is_slow_tls, why)?;
+        let is_tcp = load.target.protocol() == Protocol::Tcp;
+        let why = "--heavy-size is 0, which a TCP echo cannot answer; give at least 1";
+        refuse_if(is_tcp && self.heavy_size == 0, why)?;
+        let is_framed = fragments > 1 || self.ping_every.is_some();
+        let why = "--fragments and --ping-every are WebSocket's; a TCP echo has neither";
+        refuse_if(is_tcp && is_framed, why)
     }
 }
 

@@ -190,7 +190,7 @@ impl Plan {
         let gate = Gate::new(share.ordinals(), pace, control.lines.len(), now);
         let opener = Opener::new(crew, gate, &control.standing)
             .map_err(|error| Fault::engine("preparing to connect", error))?;
-        let driver = Driver::new(worker, &control.lines[share.line].wake, opener)?;
+        let driver = Driver::new(worker, &control.wakes[share.line], opener)?;
         self.selection.engine.drive(driver)
     }
 
@@ -212,8 +212,8 @@ impl Plan {
         };
         let mut described = timing.describe(load.describe(self.workload.kinds, self.seed));
         described.message.fragments = traffic.fragments;
-        if load.exchange.expect.is_exact() {
-            described.message.verify = traffic.verify.name().to_owned();
+        if load.exchange.expect.is_exact() && traffic.verify == Verify::Sample {
+            described.message.verify = "sample".to_owned();
         }
         Load {
             addresses: addresses.iter().map(ToString::to_string).collect(),

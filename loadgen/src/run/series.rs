@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use hdrhistogram::Histogram;
 
 use super::window::{Observed, Snapshot, Window};
-use crate::control::Control;
+use crate::control::{Control, pour};
 use crate::echo::tally::latency_histogram;
 use crate::live::Picture;
 use crate::output::hdr_log::HdrLog;
@@ -133,13 +133,7 @@ impl<'a> Series<'a> {
             };
             backlog += handed.backlog;
             in_flight += handed.in_flight;
-            if slice.is_empty() {
-                std::mem::swap(slice, &mut handed.latency);
-            } else {
-                // All histograms have the same bounds, so adding cannot fail.
-                let _ = slice.add(&handed.latency);
-                handed.latency.reset();
-            }
+            pour(&mut handed.latency, slice);
         }
         let _ = self.latency.add(&*slice);
         if let Some(last) = self.slices.last_mut() {

@@ -7,7 +7,6 @@ use super::plan::Counts;
 use super::result::Own;
 use super::series::Series;
 use crate::echo::tally::Deflated;
-use crate::fault::Fault;
 use crate::load::Harvest;
 use crate::result::Checks;
 use crate::result::figures::{Figures, HeavyResult};
@@ -89,14 +88,9 @@ pub(super) fn gather(
 ) -> anyhow::Result<Gathered> {
     let mut gathered = Gathered::default();
     for Harvest { counts, fault } in harvests {
-        let Counts {
-            tally,
-            given_up,
-            reconnects,
-            heavy_shares,
-        } = counts;
-        if heavy_shares.is_some() {
-            gathered.heavy_shares = heavy_shares;
+        let (tally, given_up) = (counts.tally, counts.given_up);
+        if counts.heavy_shares.is_some() {
+            gathered.heavy_shares = counts.heavy_shares;
         } else {
             if let Some(series) = &mut series {
                 series.add(&tally.latency);
@@ -117,34 +111,29 @@ pub(super) fn gather(
         checks.messages_unanswered += given_up.unanswered + given_up.lost;
         gathered.lost += given_up.lost;
         gathered.has_part |= given_up.has_part;
-        checks.reconnects += reconnects;
+        checks.reconnects += counts.reconnects;
         checks.pings_unanswered += given_up.pings;
         checks.messages_unsent += given_up.unsent;
         let oldest_seconds = given_up.oldest_ns as f64 / 1e9;
         checks.oldest_unanswered_seconds = checks.oldest_unanswered_seconds.max(oldest_seconds);
         let wrong = tally.mismatches.into_iter().map(|(connection, mismatch)| {
-            let fault = Fault {
-                connection: Some(connection),
-                failure: Failure::Mismatch(Box::new(mismatch)),
-            };
-            fault.to_string()
+            let failure = Failure::Mismatch(Box::new(mismatch));
+            format!("connection {connection}: {failure}")
         });
         let room = FAULTS_MAX.saturating_sub(checks.mismatches.len());
         checks.mismatches.extend(wrong.take(room));
-        if let Some(fault) = fault {
-            gathered.add_fault(fault);
-        }
+        fault
+            .into_iter()
+            .for_each(|fault| gathered.add_fault(fault));
     }
     Ok(gathered)
 }
 
 fn add(total: &mut Option<Histogram<u64>>, part: Option<Histogram<u64>>) -> anyhow::Result<()> {
-    match (total.as_mut(), part) {
-        (Some(total), Some(part)) => total.add(&part).context("merging histograms"),
-        (None, part) => {
-            *total = part;
-            Ok(())
-        }
-        (Some(_), None) => Ok(()),
-    }
+    let Some(total) = total else {
+        *total = part;
+        return Ok(());
+    };
+    let added = part.map_or(Ok(()), |part| total.add(part));
+    added.context("merging histograms")
 }
