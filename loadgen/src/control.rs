@@ -49,13 +49,11 @@ pub(crate) enum Phase {
     Abandon,
 }
 
-const PHASES: [Phase; 5] = [
-    Phase::Connect,
-    Phase::WarmUp,
-    Phase::Measure,
-    Phase::Drain,
-    Phase::Abandon,
-];
+/// All of them, by number.
+const PHASES: [Phase; 5] = {
+    use Phase::{Abandon, Connect, Drain, Measure, WarmUp};
+    [Connect, WarmUp, Measure, Drain, Abandon]
+};
 
 /// An event fd: a wake-up call that is not lost if it comes early.
 pub struct Bell(OwnedFd);
@@ -63,10 +61,8 @@ pub struct Bell(OwnedFd);
 impl Bell {
     /// A silent bell.
     pub fn new() -> std::io::Result<Bell> {
-        Ok(Bell(eventfd(
-            0,
-            EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK,
-        )?))
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        Ok(Bell(eventfd(0, flags)?))
     }
 
     /// Wakes whoever waits on the descriptor.
@@ -89,9 +85,8 @@ impl AsFd for Bell {
 }
 
 /// One load thread's side of the conversation.
+#[derive(Default)]
 pub(crate) struct Line {
-    /// Rung when the phase changes.
-    pub(crate) wake: Bell,
     /// Kernel thread id, 0 until the thread runs.
     pub(crate) thread_id: AtomicI32,
     /// Messages verified so far, warm-up included; of churn, sessions that ended well within the window.
@@ -123,6 +118,17 @@ pub(crate) struct Handed {
     pub(crate) in_flight: u64,
 }
 
+impl Default for Handed {
+    /// Nothing, with room for all there may be: a load thread allocates none.
+    fn default() -> Handed {
+        Handed {
+            latency: latency_histogram(),
+            backlog: 0,
+            in_flight: 0,
+        }
+    }
+}
+
 impl Line {
     /// Gives the main thread what was counted in the slice that is over; empties `latency`.
     pub(crate) fn hand_over(&self, latency: &mut Histogram<u64>, backlog: u64, in_flight: u64) {
@@ -132,17 +138,22 @@ impl Line {
         };
         handed.in_flight = in_flight;
         handed.backlog = backlog;
-        if handed.latency.is_empty() {
-            std::mem::swap(&mut handed.latency, latency);
-        } else if handed.latency.add(&*latency).is_ok() {
-            latency.reset();
-        }
+        pour(latency, &mut handed.latency);
+    }
+}
+
+/// Moves all that is in one histogram to another, whose bounds are the same.
+pub(crate) fn pour(from: &mut Histogram<u64>, into: &mut Histogram<u64>) {
+    if into.is_empty() {
+        std::mem::swap(into, from);
+    } else if into.add(&*from).is_ok() {
+        from.reset();
     }
 }
 
 /// Which connections of a run are this thread's: they are dealt out in turn, so that of messages that are
 /// due one after the other each thread has its share.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Share {
     /// The thread's line.
     pub(crate) line: usize,
@@ -196,6 +207,8 @@ pub(crate) struct Control {
     window_start: AtomicU64,
     window_end: AtomicU64,
     slice: AtomicU32,
+    /// Threads that must be ready before the load begins: those of the lines, and what there is beside them.
+    pub(crate) parties: usize,
     /// Threads whose connections all stand.
     pub(crate) ready: AtomicUsize,
     /// How the opening of the connections goes.
@@ -210,6 +223,8 @@ pub(crate) struct Control {
     pub(crate) news: Bell,
     /// What was settled with the server when the first connection opened.
     pub(crate) agreed: OnceLock<Agreed>,
+    /// Rung when the phase changes, by line.
+    pub(crate) wakes: Vec<Bell>,
     /// One per load thread: first those whose messages are measured, then those of the heavy connections.
     pub(crate) lines: Vec<Line>,
     /// How many are measured.
@@ -221,31 +236,15 @@ pub(crate) struct Control {
 impl Control {
     /// For `measured` load threads, and beside them as many with `heavy` connections.
     pub(crate) fn new(measured: usize, heavy: usize) -> std::io::Result<Control> {
-        let line = || {
-            Ok(Line {
-                wake: Bell::new()?,
-                thread_id: AtomicI32::new(0),
-                messages: AtomicU64::new(0),
-                payload_bytes: AtomicU64::new(0),
-                wrong: AtomicU64::new(0),
-                wire_bytes_sent: AtomicU64::new(0),
-                wire_bytes_received: AtomicU64::new(0),
-                errors: AtomicU64::new(0),
-                send_lag_ns: AtomicU64::new(0),
-                polled_ns: AtomicU64::new(0),
-                handed: Mutex::new(Handed {
-                    latency: latency_histogram(),
-                    backlog: 0,
-                    in_flight: 0,
-                }),
-            })
-        };
+        let threads = measured + heavy;
+        let bells = (0..threads).map(|_| Bell::new());
         Ok(Control {
             phase: AtomicU8::new(Phase::Connect as u8),
             load_start: AtomicU64::new(u64::MAX),
             window_start: AtomicU64::new(u64::MAX),
             window_end: AtomicU64::new(u64::MAX),
             slice: AtomicU32::new(0),
+            parties: threads,
             ready: AtomicUsize::new(0),
             standing: Standing::default(),
             ended: AtomicUsize::new(0),
@@ -253,9 +252,8 @@ impl Control {
             is_complete: AtomicBool::new(false),
             news: Bell::new()?,
             agreed: OnceLock::new(),
-            lines: (0..measured + heavy)
-                .map(|_| line())
-                .collect::<std::io::Result<_>>()?,
+            wakes: bells.collect::<std::io::Result<_>>()?,
+            lines: (0..threads).map(|_| Line::default()).collect(),
             measured,
             clock: Clock::new(),
         })
@@ -302,11 +300,9 @@ impl Control {
 
     /// When the window closed, once the phase is `Drain`; if it never opened, when the load began.
     pub(crate) fn window_end(&self) -> u64 {
-        let end = self.window_end.load(Ordering::Relaxed);
-        if end == u64::MAX {
-            self.load_start()
-        } else {
-            end
+        match self.window_end.load(Ordering::Relaxed) {
+            u64::MAX => self.load_start(),
+            end => end,
         }
     }
 
@@ -322,9 +318,7 @@ impl Control {
     }
 
     fn wake_all(&self) {
-        for line in &self.lines {
-            line.wake.ring();
-        }
+        self.wakes.iter().for_each(Bell::ring);
     }
 
     /// The load threads whose messages are measured.

@@ -5,12 +5,17 @@ use std::fmt;
 /// File descriptors kept for everything that is not a connection.
 const SPARE_FDS: u64 = 64;
 
+/// Refuses what is wrong, and says why.
+pub(crate) fn refuse_if(is_wrong: bool, why: impl Into<String>) -> Result<(), UsageError> {
+    if is_wrong {
+        return Err(UsageError(why.into()));
+    }
+    Ok(())
+}
+
 /// Refuses 0.
 pub(crate) fn at_least_one(name: &str, value: usize) -> Result<(), UsageError> {
-    match value {
-        0 => Err(UsageError(format!("--{name} is 0; give at least 1"))),
-        _ => Ok(()),
-    }
+    refuse_if(value == 0, format!("--{name} is 0; give at least 1"))
 }
 
 /// Arguments that cannot be followed: exit status 2.

@@ -15,17 +15,15 @@ use anyhow::{Context, bail};
 use self::search::Search;
 use crate::capacity::options::CapacityOptions;
 use crate::interrupt::Interrupt;
-use crate::output::{check_writable, publish, tell};
+use crate::output::{check_writable, tell};
 use crate::result::{Document, Outcome, Status};
 use crate::run::measure;
 
 /// Runs and reports.
 pub(crate) fn run(options: &CapacityOptions) -> anyhow::Result<Status> {
     options.check()?;
-    options.gate.check("capacity")?;
-    for file in [&options.output.json, &options.csv].into_iter().flatten() {
-        check_writable(file)?;
-    }
+    options.report.check("capacity")?;
+    options.csv.as_deref().map_or(Ok(()), check_writable)?;
     let interrupt = Interrupt::install().context("taking over signals")?;
     let measure_at = |rate: f64| match measure(&options.run_at(rate), &interrupt) {
         Ok(measured) => Ok(Some(measured.document)),
@@ -33,11 +31,11 @@ pub(crate) fn run(options: &CapacityOptions) -> anyhow::Result<Status> {
         Err(error) => Err(error),
     };
     let mut document = climb(options, measure_at)?;
-    let published = publish(&mut document, &options.gate, &options.output);
+    let published = options.report.publish(&mut document);
     if let (Some(path), Outcome::Capacity(Some(capacity))) = (&options.csv, &document.outcome) {
         report::write_csv(path, &capacity.points)?;
     }
-    published.map(|()| document.status)
+    published
 }
 
 /// Tries rate after rate, tells what came of each, and sums up. `measure` yields `None` if a signal came; its error ends the
@@ -73,7 +71,7 @@ fn climb(
         if point.completed_per_second.is_none() && step.checks.messages_verified == 0 {
             break (Status::Failed, step.error.unwrap_or_default());
         }
-        if !options.output.quiet {
+        if !options.report.output.quiet {
             tell(format_args!("ringload: {}", report::progress_line(&point)));
         }
         search.trials.push((rate, missed));

@@ -6,14 +6,13 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::assess::objective::Objective;
-use crate::live::LiveOptions;
-use crate::output::OutputOptions;
-use crate::output::gate::GateOptions;
 use crate::quantity::parse_duration;
-use crate::run::options::{LoadArgs, LoopArgs, RunOptions, TimingArgs, TrafficArgs, not_zero};
+use crate::run::options::{
+    LoadArgs, LoopArgs, ReportOptions, RunOptions, TimingArgs, TrafficArgs, not_zero,
+};
 use crate::run::place::PlaceArgs;
 use crate::schedule::{Arrivals, Rates, parse_rate};
-use crate::usage::UsageError;
+use crate::usage::{UsageError, refuse_if};
 
 /// Fewest messages of a step: with less, a percentile is a handful of them.
 const MESSAGES_MIN: f64 = 100.0;
@@ -63,13 +62,7 @@ pub struct CapacityOptions {
     pub(crate) place: PlaceArgs,
 
     #[command(flatten)]
-    pub(crate) gate: GateOptions,
-
-    #[command(flatten)]
-    pub(crate) output: OutputOptions,
-
-    #[command(flatten)]
-    pub(crate) live: LiveOptions,
+    pub(crate) report: ReportOptions,
 }
 
 impl CapacityOptions {
@@ -79,18 +72,14 @@ impl CapacityOptions {
         self.traffic.check(&self.load)?;
         not_zero("step", self.step)?;
         let (from, step) = (self.from, self.step.as_secs_f64());
-        if from * step < MESSAGES_MIN {
-            let enough = (MESSAGES_MIN / step).ceil();
-            return Err(UsageError(format!(
-                "--from {from} makes too few messages in a --step of {step} s; begin with at least {enough}"
-            )));
-        }
-        match self.to {
-            Some(to) if to < from => Err(UsageError(format!(
-                "--to {to} is below --from {from}; give the lower rate to --from"
-            ))),
-            _ => Ok(()),
-        }
+        let enough = (MESSAGES_MIN / step).ceil();
+        let why = format!(
+            "--from {from} makes too few messages in a --step of {step} s; begin with at least {enough}"
+        );
+        refuse_if(from * step < MESSAGES_MIN, why)?;
+        let to = self.to.unwrap_or(f64::INFINITY);
+        let why = format!("--to {to} is below --from {from}; give the lower rate to --from");
+        refuse_if(to < from, why)
     }
 
     /// The run that is one step at `rate`.
@@ -104,11 +93,7 @@ impl CapacityOptions {
         let (load, traffic) = (self.load.clone(), self.traffic.clone());
         let place = self.place.clone();
         RunOptions {
-            output: OutputOptions {
-                json: None,
-                quiet: self.output.quiet,
-            },
-            live: self.live.clone(),
+            report: self.report.clone(),
             ..RunOptions::within(load, traffic, LoopArgs::default(), timing, place)
         }
     }

@@ -1,5 +1,6 @@
 //! What a thread, and then all of them together, found.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
@@ -12,6 +13,9 @@ use crate::session::ending::{Cut, Farewell};
 
 /// Most kinds of failures told apart.
 const FAILURE_KINDS_MAX: usize = 20;
+
+/// What stands for all the others.
+const FURTHER: &str = "(further kinds)";
 
 /// Counts of churn.
 pub(super) struct Findings {
@@ -26,7 +30,7 @@ pub(super) struct Findings {
     /// The whole session, from when it was due. Taken away slice by slice.
     pub(super) session: Histogram<u64>,
     /// Of an open loop: how late the generator took up what was due and had room.
-    pub(super) lateness: Histogram<u64>,
+    pub(super) send_lag: Histogram<u64>,
     /// Sessions that ended well, warm-up included.
     pub(super) verified: u64,
     /// Sessions due in the window that had to wait until another had ended.
@@ -37,8 +41,8 @@ pub(super) struct Findings {
     pub(super) closes: Closes,
     /// From the opening of the window on.
     pub(super) failed: u64,
+    /// How many of these there were of each kind.
     kinds: BTreeMap<String, u64>,
-    other_kinds: u64,
     /// What TLS agreed on.
     pub(super) tls: Option<String>,
     /// Why it could not go on.
@@ -54,14 +58,13 @@ impl Findings {
             handshake_resumed: latency_histogram(),
             first_echo: latency_histogram(),
             session: latency_histogram(),
-            lateness: latency_histogram(),
+            send_lag: latency_histogram(),
             verified: 0,
             late: 0,
             backlog_end: 0,
             closes: Closes::default(),
             failed: 0,
             kinds: BTreeMap::new(),
-            other_kinds: 0,
             tls: None,
             fault: None,
         }
@@ -88,35 +91,27 @@ impl Findings {
 
     /// Counts the phases that a session came through by `now`, and the whole of one that is over.
     pub(super) fn time(&mut self, times: &Times, over: Option<u64>) {
-        let mut record = |histogram: fn(&mut Findings) -> &mut Histogram<u64>, from, to| {
-            if let (Some(from), Some(to)) = (from, to) {
-                let took: u64 = u64::saturating_sub(to, from);
-                histogram(self).saturating_record(took.max(1));
-            }
-        };
-        record(|it| &mut it.connect, Some(times.began), times.connected);
-        if times.opened != times.connected {
-            record(|it| &mut it.handshake, times.connected, times.opened);
-            if times.is_resumed {
-                record(
-                    |it| &mut it.handshake_resumed,
-                    times.connected,
-                    times.opened,
-                );
-            }
+        let took = |from: Option<u64>, to: Option<u64>| Some(to?.saturating_sub(from?).max(1));
+        let handshake = took(times.connected, times.opened);
+        let handshake = handshake.filter(|_| times.opened != times.connected);
+        let resumed = handshake.filter(|_| times.is_resumed);
+        for (histogram, took) in [
+            (&mut self.connect, took(Some(times.began), times.connected)),
+            (&mut self.handshake, handshake),
+            (&mut self.handshake_resumed, resumed),
+            (&mut self.first_echo, took(times.asked, times.answered)),
+            (&mut self.session, took(Some(times.due), over)),
+        ] {
+            took.into_iter()
+                .for_each(|took| histogram.saturating_record(took));
         }
-        record(|it| &mut it.first_echo, times.asked, times.answered);
-        record(|it| &mut it.session, Some(times.due), over);
     }
 
     fn count_kind(&mut self, sentence: &str, count: u64) {
-        if let Some(kind) = self.kinds.get_mut(sentence) {
-            *kind += count;
-        } else if self.kinds.len() < FAILURE_KINDS_MAX {
-            self.kinds.insert(sentence.to_owned(), count);
-        } else {
-            self.other_kinds += count;
-        }
+        let told = self.kinds.keys().filter(|kind| *kind != FURTHER).count();
+        let is_told = told < FAILURE_KINDS_MAX || self.kinds.contains_key(sentence);
+        let kind = if is_told { sentence } else { FURTHER };
+        *self.kinds.entry(kind.to_owned()).or_default() += count;
     }
 
     /// The failures by kind, the most frequent first.
@@ -126,13 +121,7 @@ impl Findings {
             count,
         };
         let mut failures: Vec<FailureKind> = self.kinds.iter().map(kind).collect();
-        failures.sort_by_key(|kind| std::cmp::Reverse(kind.count));
-        if self.other_kinds > 0 {
-            failures.push(FailureKind {
-                sentence: "(further kinds)".to_owned(),
-                count: self.other_kinds,
-            });
-        }
+        failures.sort_by_key(|kind| (kind.sentence == FURTHER, Reverse(kind.count)));
         failures
     }
 
@@ -143,7 +132,7 @@ impl Findings {
             (&mut self.handshake, &other.handshake),
             (&mut self.handshake_resumed, &other.handshake_resumed),
             (&mut self.first_echo, &other.first_echo),
-            (&mut self.lateness, &other.lateness),
+            (&mut self.send_lag, &other.send_lag),
         ] {
             mine.add(its).expect("all histograms have the same bounds");
         }
@@ -155,7 +144,6 @@ impl Findings {
         for (sentence, count) in &other.kinds {
             self.count_kind(sentence, *count);
         }
-        self.other_kinds += other.other_kinds;
         self.tls = self.tls.take().or(other.tls);
     }
 }

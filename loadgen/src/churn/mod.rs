@@ -24,19 +24,16 @@ use std::time::Duration;
 use anyhow::Context;
 
 use self::findings::Findings;
-use self::schedule::Plan as Schedule;
 use self::thread::Thread;
 use crate::churn::options::ChurnOptions;
 use crate::control::Control;
 use crate::dial::Dialer;
 use crate::echo::workload::Workload;
 use crate::interrupt::Interrupt;
-use crate::live::Live;
-use crate::load::{join, start};
-use crate::output::{check_writable, publish};
 use crate::payload::Random;
 use crate::result::Status;
 use crate::run::conduct::{Conductor, Course, Patience};
+use crate::run::options::Schedule;
 use crate::run::seed;
 use crate::run::window::Observed;
 use crate::session::Crew;
@@ -64,15 +61,11 @@ struct Churn {
 /// Runs and reports; see [`crate::run::run`].
 pub(crate) fn run(options: &ChurnOptions) -> anyhow::Result<Status> {
     options.check()?;
-    options.gate.check("churn")?;
-    if let Some(path) = &options.output.json {
-        check_writable(path)?;
-    }
-    make_room_for(options.load.connections)?;
-    let mut observed = options.place.observe()?;
-    let interrupt = Interrupt::install().context("taking over signals")?;
-    observed.gaps = options.place.settle()?;
+    options.report.check("churn")?;
     let load = &options.load;
+    make_room_for(load.connections)?;
+    let interrupt = Interrupt::install().context("taking over signals")?;
+    let observed = options.place.settle()?;
     let dialer = Dialer::from_options(&load.target)?;
     let seed = seed(load.seed)?;
     let control = Control::new(load.threads(), 0).context("creating an event fd")?;
@@ -82,7 +75,7 @@ pub(crate) fn run(options: &ChurnOptions) -> anyhow::Result<Status> {
             .exchange
             .workload(dialer.protocol(), load.target.answer(), &load.size, seed),
         dialer: Arc::new(dialer),
-        schedule: Schedule::of(&options.timing),
+        schedule: options.timing.schedule(),
         seed,
         next_ordinal: AtomicUsize::new(options.first_session as usize),
         claimed: AtomicU64::new(0),
@@ -91,8 +84,7 @@ pub(crate) fn run(options: &ChurnOptions) -> anyhow::Result<Status> {
     });
     let (course, findings) = conduct(&churn, &observed, &interrupt)?;
     let mut document = report::document(&churn, &observed, &course, &findings);
-    publish(&mut document, &options.gate, &options.output)?;
-    Ok(document.status)
+    options.report.publish(&mut document)
 }
 
 /// The first session, which counts for nothing, and then all the others.
@@ -117,20 +109,14 @@ fn conduct<'a>(
             return Ok((course, findings));
         }
     }
-    let live = Live::new(options.output.quiet, &options.live, Some(&churn.control))?;
-    let working = Arc::clone(churn);
-    let threads = start(&churn.control, move |line| Thread::work(&working, line));
-    let threads = threads.context("starting a thread")?;
     let session_max = options.session_timeout + DRAIN_GRACE;
     let conductor = Conductor {
         control: &churn.control,
         interrupt,
         observed,
-        timeline: churn.schedule.as_ref().map(|schedule| &*schedule.timeline),
-        parties: churn.control.lines.len(),
+        timing: &options.timing,
+        schedule: churn.schedule.as_ref(),
         connections: options.load.connections,
-        warmup: options.timing.warmup,
-        duration: options.timing.duration(),
         drain: Patience {
             // What fails is no reply, and is waited for.
             first: Duration::MAX,
@@ -139,13 +125,11 @@ fn conduct<'a>(
         },
         hdr_log: None,
         start_at: None,
-        live,
+        live: options.report.live(Some(&churn.control))?,
     };
-    course = conductor.conduct()?;
-    if let Some(series) = &mut course.series {
-        series.collect();
-    }
-    for harvest in join(threads)? {
+    let working = Arc::clone(churn);
+    let (mut course, harvests) = conductor.conduct(move |line| Thread::work(&working, line))?;
+    for harvest in harvests {
         if let Some(series) = &mut course.series {
             series.add(&harvest.counts.session);
         }

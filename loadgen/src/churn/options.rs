@@ -4,11 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::live::LiveOptions;
-use crate::output::OutputOptions;
-use crate::output::gate::GateOptions;
 use crate::quantity::parse_duration;
-use crate::run::options::{LoadArgs, TimingArgs, not_zero};
+use crate::run::options::{LoadArgs, ReportOptions, TimingArgs, not_zero};
 use crate::run::place::PlaceArgs;
 use crate::usage::UsageError;
 
@@ -46,13 +43,7 @@ pub struct ChurnOptions {
     pub(crate) place: PlaceArgs,
 
     #[command(flatten)]
-    pub(crate) gate: GateOptions,
-
-    #[command(flatten)]
-    pub(crate) output: OutputOptions,
-
-    #[command(flatten)]
-    pub(crate) live: LiveOptions,
+    pub(crate) report: ReportOptions,
 }
 
 impl ChurnOptions {

@@ -2,13 +2,13 @@
 
 use super::Churn;
 use super::findings::Findings;
-use crate::result::figures::{Backlog, Sessions};
+use crate::result::figures::{Figures, Sessions};
 use crate::result::latency::Latency;
 use crate::result::load::{Load, SessionLoad};
 use crate::result::{Checks, Document, Outcome, Status};
-use crate::run::conduct::Course;
-use crate::run::result::{self, Due, Readings};
-use crate::run::series::Series;
+use crate::run::INTERRUPTED;
+use crate::run::conduct::{self, Course};
+use crate::run::result::{self, Own};
 use crate::run::window::Observed;
 
 /// Sums up.
@@ -18,76 +18,57 @@ pub(super) fn document(
     course: &Course<'_>,
     findings: &Findings,
 ) -> Document {
-    let series = course.series.as_ref();
-    let window = series.map(Series::window);
-    let readings = series.zip(window.as_ref()).map(|(series, window)| {
-        let read = Readings::of("session", series, window, course, observed);
-        let end = findings.backlog_end;
-        Readings {
-            charged: read.charged + findings.failed,
-            send_lag: read.due.map(|_| &findings.lateness),
-            due: read.due.map(|due| Due {
-                lost: end + findings.failed,
-                backlog: Backlog {
-                    max: due.backlog.max.max(end),
-                    end,
-                },
-                ..due
-            }),
-            sessions: Some(Sessions {
-                connect: Latency::of(&findings.connect),
-                handshake: Latency::of(&findings.handshake),
-                handshake_resumed: findings
-                    .tls
-                    .as_ref()
-                    .map(|_| Latency::of(&findings.handshake_resumed)),
-                first_echo: Latency::of(&findings.first_echo),
-                late: read.due.map(|_| findings.late),
-                closes: findings.closes,
-                failed: findings.failed,
-                failures: findings.failures(),
-            }),
-            ..read
-        }
-    });
+    let resumed = findings.tls.as_ref().map(|_| &findings.handshake_resumed);
+    let schedule = churn.schedule.as_ref();
+    let sessions = Sessions {
+        connect: Latency::of(&findings.connect),
+        handshake: Latency::of(&findings.handshake),
+        handshake_resumed: resumed.map(Latency::of),
+        first_echo: Latency::of(&findings.first_echo),
+        late: schedule.map(|_| findings.late),
+        closes: findings.closes,
+        failed: findings.failed,
+        failures: findings.failures(),
+    };
+    let own = Own {
+        figures: Figures {
+            sessions: Some(sessions),
+            ..Figures::default()
+        },
+        failed: Some(findings.failed),
+        send_lag: schedule.map(|_| &findings.send_lag),
+        lost: findings.backlog_end + findings.failed,
+        backlog_end: Some(findings.backlog_end),
+    };
     let checks = Checks {
         sessions_verified: findings.verified,
         ..Checks::default()
     };
-    let ending = ending(observed, course, findings);
     let load = load(churn, observed, findings);
-    result::document(Outcome::Churn, ending, load, checks, readings)
+    let ending = ending(course, findings);
+    result::document(Outcome::Churn, ending, load, checks, course, own)
 }
 
 /// How it ended, and the sentence that says so.
-fn ending(
-    observed: &Observed,
-    course: &Course<'_>,
-    findings: &Findings,
-) -> (Status, Option<String>) {
-    let failed = |error: String| (Status::Failed, Some(error));
-    if let Some(fault) = &findings.fault {
-        return failed(fault.clone());
+fn ending(course: &Course<'_>, findings: &Findings) -> (Status, Option<String>) {
+    if findings.fault.is_none() && course.interrupted {
+        return (Status::Interrupted, Some(INTERRUPTED.to_owned()));
     }
-    if course.interrupted {
-        let error = "interrupted: the figures are partial";
-        return (Status::Interrupted, Some(error.to_owned()));
-    }
-    let window = course.series.as_ref().map(Series::window);
-    if window.as_ref().is_none_or(|window| window.messages == 0) {
-        return failed(match findings.failures().first() {
+    conduct::ending(if findings.fault.is_some() {
+        findings.fault.clone()
+    } else if course.completed() == 0 {
+        Some(match findings.failures().first() {
             Some(most) => format!(
                 "no session ended well within the window; of {} that failed, {} so: {}",
                 findings.failed, most.count, most.sentence
             ),
             None => "no session ended within the window; measure for longer".to_owned(),
-        });
-    }
-    let is_gone = window.is_some_and(|window| window.server.is_none());
-    if is_gone && !observed.server_pids.is_empty() {
-        return failed("a process of --server-pid ended while it was loaded".to_owned());
-    }
-    (Status::Ok, None)
+        })
+    } else if course.has_lost_server() {
+        Some("a process of --server-pid ended while it was loaded".to_owned())
+    } else {
+        None
+    })
 }
 
 fn load(churn: &Churn, observed: &Observed, findings: &Findings) -> Load {

@@ -1,5 +1,6 @@
 //! One thread of churn: begins sessions when there is room and, in an open loop, when they are due.
 
+use std::io;
 use std::mem;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -24,6 +25,11 @@ const REST_NS: u64 = 10_000_000;
 const WAKE: u8 = 0;
 const TIMER: u8 = 1;
 
+/// What could not be done, and is the thread's end.
+fn while_doing(what: &'static str) -> impl Fn(io::Error) -> Fault {
+    move |error| Fault::engine(what, error)
+}
+
 /// One thread.
 pub(super) struct Thread<'a> {
     churn: &'a Churn,
@@ -32,7 +38,7 @@ pub(super) struct Thread<'a> {
     crowd: Crowd,
     /// Of an open loop.
     share: Option<Share<'a>>,
-    timer: Option<Alarm>,
+    timer: Alarm,
     findings: Findings,
     /// Whether there was no room for another session, and since when there is again.
     was_full: bool,
@@ -45,22 +51,18 @@ pub(super) struct Thread<'a> {
 impl<'a> Thread<'a> {
     /// Has sessions until told otherwise; says what was found.
     pub(super) fn work(churn: &'a Churn, line: usize) -> Harvest<Findings> {
-        let mut findings = Findings::new();
-        let fault = match Thread::new(churn, line) {
-            Err(fault) => Some(fault.to_string()),
-            Ok(mut thread) => {
-                churn.control.ready.fetch_add(1, Ordering::Release);
-                churn.control.news.ring();
-                let failed = thread.serve().err().map(|fault| fault.to_string());
-                findings = thread.findings;
-                findings.tls = thread.crew.tls.take();
-                failed.or(findings.fault.take())
-            }
-        };
-        Harvest {
-            counts: findings,
-            fault,
-        }
+        let mut counts = Findings::new();
+        let served = Thread::new(churn, line).and_then(|mut thread| {
+            churn.control.ready.fetch_add(1, Ordering::Release);
+            churn.control.news.ring();
+            let served = thread.serve();
+            counts = thread.findings;
+            counts.tls = thread.crew.tls;
+            served
+        });
+        let failed = served.err().map(|fault| fault.to_string());
+        let fault = failed.or(counts.fault.take());
+        Harvest { counts, fault }
     }
 
     fn new(churn: &'a Churn, line: usize) -> Result<Thread<'a>, Fault> {
@@ -68,17 +70,12 @@ impl<'a> Thread<'a> {
         settle(control, line, &options.place.cpus())?;
         let threads = control.lines.len();
         let slots = |line| options.load.connections * line / threads;
-        let crowd = Crowd::new(slots(line + 1) - slots(line))
-            .map_err(|error| Fault::engine("creating an epoll set", error))?;
-        let watching = |error| Fault::engine("watching a descriptor", error);
-        let wake = &control.lines[line].wake;
-        crowd.watch(wake, WAKE).map_err(watching)?;
-        let mut timer = None;
-        if churn.schedule.is_some() {
-            let created = Alarm::new().map_err(|error| Fault::engine("creating a timer", error))?;
-            crowd.watch(&created, TIMER).map_err(watching)?;
-            timer = Some(created);
-        }
+        let crowd = Crowd::new(slots(line + 1) - slots(line));
+        let crowd = crowd.map_err(while_doing("creating an epoll set"))?;
+        let watching = while_doing("watching a descriptor");
+        crowd.watch(&control.wakes[line], WAKE).map_err(&watching)?;
+        let timer = Alarm::new().map_err(while_doing("creating a timer"))?;
+        crowd.watch(&timer, TIMER).map_err(&watching)?;
         Ok(Thread {
             churn,
             line,
@@ -113,22 +110,16 @@ impl<'a> Thread<'a> {
             }
             let patience = self.patience()?;
             ready.clear();
-            self.crowd
-                .wait(patience, &mut ready)
-                .map_err(|error| Fault::engine("waiting for events", error))?;
+            let waited = self.crowd.wait(patience, &mut ready);
+            waited.map_err(while_doing("waiting for events"))?;
             for &event in &ready {
                 match event {
                     Ready::Visit(slot) => {
                         let ended = self.crowd.advance(slot, &mut self.crew);
                         self.count(ended);
                     }
-                    Ready::Sign(WAKE) => self.own_line().wake.hush(),
-                    // The only failure is that it has been read.
-                    Ready::Sign(_) => drop(
-                        self.timer
-                            .as_ref()
-                            .map(|timer| rustix::io::read(timer, &mut [0u8; 8])),
-                    ),
+                    Ready::Sign(WAKE) => self.churn.control.wakes[self.line].hush(),
+                    Ready::Sign(_) => self.timer.hush(),
                 }
             }
             let seconds = self.churn.options.session_timeout.as_secs_f64();
@@ -148,7 +139,9 @@ impl<'a> Thread<'a> {
         let slice = control.slice();
         if slice != self.slice {
             self.slice = slice;
-            let (backlog, in_flight) = (self.backlog(), self.crowd.len() as u64);
+            let (now, in_flight) = (self.crew.clock.now(), self.crowd.len() as u64);
+            let share = self.share.as_ref();
+            let backlog = share.map_or(0, |share| share.backlog(now));
             let line = self.own_line();
             line.hand_over(&mut self.findings.session, backlog, in_flight);
         }
@@ -161,7 +154,8 @@ impl<'a> Thread<'a> {
         {
             let threads = control.lines.len();
             let random = self.crew.random();
-            self.share = Some(schedule.share(self.line, threads, control.load_start(), random));
+            let start = control.load_start();
+            self.share = Some(Share::new(schedule, self.line, threads, start, random));
         }
         if self.phase < Phase::Drain && phase >= Phase::Drain {
             self.give_up();
@@ -199,15 +193,14 @@ impl<'a> Thread<'a> {
                 share.advance(self.crew.random());
                 self.time_begin(due, now);
             }
-            self.begin(due);
+            let options = &self.churn.options;
+            let patience = options.session_timeout.as_nanos() as u64;
+            let ordinal = self.churn.next_ordinal.fetch_add(1, Ordering::Relaxed);
+            let task = Task::Talk(options.messages);
+            let ended = self.crowd.begin(&self.crew, ordinal, task, due, patience);
+            self.count(ended);
         }
         self.was_full = self.crowd.room() == 0;
-    }
-
-    /// Sessions that are due and have not begun.
-    fn backlog(&self) -> u64 {
-        let share = self.share.as_ref();
-        share.map_or(0, |share| share.backlog(self.crew.clock.now()))
     }
 
     /// Counts how late a session begins, and whether that was for want of room.
@@ -218,18 +211,9 @@ impl<'a> Thread<'a> {
         self.findings.late += u64::from(due < self.roomy_since);
         let since = due.max(self.roomy_since);
         let late = now.saturating_sub(since).max(1);
-        self.findings.lateness.saturating_record(late);
+        self.findings.send_lag.saturating_record(late);
         let line = self.own_line();
         line.send_lag_ns.fetch_max(late, Ordering::Relaxed);
-    }
-
-    fn begin(&mut self, due: u64) {
-        let options = &self.churn.options;
-        let patience = options.session_timeout.as_nanos() as u64;
-        let ordinal = self.churn.next_ordinal.fetch_add(1, Ordering::Relaxed);
-        let task = Task::Talk(options.messages);
-        let ended = self.crowd.begin(&self.crew, ordinal, task, due, patience);
-        self.count(ended);
     }
 
     /// Whether what began, or was due, at `time` counts: nothing begins after the window.
@@ -290,13 +274,14 @@ impl<'a> Thread<'a> {
         if now < self.rests_until {
             return Ok(Duration::from_nanos(self.rests_until - now).min(PATIENCE));
         }
-        let (Some(share), Some(timer)) = (&self.share, &self.timer) else {
+        let Some(share) = &self.share else {
             return Ok(PATIENCE);
         };
         let left = Duration::from_nanos(share.due().saturating_sub(now).max(1));
         if left < PATIENCE {
-            let set = timer.set(left);
-            set.map_err(|error| Fault::engine("setting a timer", error))?;
+            self.timer
+                .set(left)
+                .map_err(while_doing("setting a timer"))?;
         }
         Ok(left.min(PATIENCE))
     }

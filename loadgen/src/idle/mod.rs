@@ -18,16 +18,14 @@ use crate::control::Clock;
 use crate::dial::Dialer;
 use crate::idle::options::IdleOptions;
 use crate::interrupt::Interrupt;
-use crate::live::Live;
 use crate::observe::limits::MachineTcpReading;
 use crate::observe::process::Memory;
-use crate::output::{check_writable, publish};
 use crate::payload::Random;
 use crate::quantity::grouped;
 use crate::result::idle::{Growth, IdleResult, MachineTcp};
 use crate::result::load::{Load, Loop};
 use crate::result::{Checks, Document, NO_RESULT, Outcome, PARTIAL, Status};
-use crate::run::seed;
+use crate::run::{INTERRUPTED, seed};
 use crate::session::Crew;
 
 /// How often to look whether a server has given back what closed connections held.
@@ -35,17 +33,14 @@ const SETTLE_LOOK: Duration = Duration::from_millis(100);
 
 /// Runs and reports; see [`crate::run::run`].
 pub(crate) fn run(options: &IdleOptions) -> anyhow::Result<Status> {
-    let json = options.output.json.as_deref();
-    json.map_or(Ok(()), check_writable)?;
     options.check()?;
-    options.gate.check("idle")?;
+    options.report.check("idle")?;
     let mut options = options.clone();
     options.place.server_pids = options.place.observe()?.server_pids;
     options.place.take()?;
     let interrupt = Interrupt::install().context("taking over signals")?;
     let mut document = measure(&options, &interrupt)?;
-    publish(&mut document, &options.gate, &options.output)?;
-    Ok(document.status)
+    options.report.publish(&mut document)
 }
 
 fn measure(options: &IdleOptions, interrupt: &Interrupt) -> anyhow::Result<Document> {
@@ -63,7 +58,7 @@ fn measure(options: &IdleOptions, interrupt: &Interrupt) -> anyhow::Result<Docum
     let memory_before = holder.server_memory();
     let tcp_before = MachineTcpReading::take();
 
-    let mut live = Live::new(options.output.quiet, &options.live, None)?;
+    let mut live = options.report.live(None)?;
     let began = Instant::now();
     let progress = |opened| live.connecting(opened, load.connections);
     holder.open(crew(u64::MAX), progress)?;
@@ -118,10 +113,9 @@ fn measure(options: &IdleOptions, interrupt: &Interrupt) -> anyhow::Result<Docum
 
 /// Sums up.
 fn document(options: &IdleOptions, seed: u64, holder: Holder<'_>, result: IdleResult) -> Document {
-    let partial = "interrupted: the figures are partial";
     let (status, error) = match (holder.failure, holder.is_interrupted) {
         (Some(failure), _) => (Status::Failed, Some(failure)),
-        (None, true) => (Status::Interrupted, Some(partial.to_owned())),
+        (None, true) => (Status::Interrupted, Some(INTERRUPTED.to_owned())),
         (None, false) => (Status::Ok, None),
     };
     let summary = match (status, result.growth) {

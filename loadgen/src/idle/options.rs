@@ -4,14 +4,11 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::live::LiveOptions;
 use crate::load::Threads;
-use crate::output::OutputOptions;
-use crate::output::gate::GateOptions;
 use crate::quantity::parse_duration;
-use crate::run::options::LoadArgs;
+use crate::run::options::{LoadArgs, ReportOptions};
 use crate::run::place::PlaceArgs;
-use crate::usage::{UsageError, make_room_for};
+use crate::usage::{UsageError, make_room_for, refuse_if};
 
 /// `ringload idle`.
 #[derive(Args, Clone, Debug)]
@@ -37,22 +34,14 @@ pub struct IdleOptions {
     pub(crate) place: PlaceArgs,
 
     #[command(flatten)]
-    pub(crate) gate: GateOptions,
-
-    #[command(flatten)]
-    pub(crate) output: OutputOptions,
-
-    #[command(flatten)]
-    pub(crate) live: LiveOptions,
+    pub(crate) report: ReportOptions,
 }
 
 impl IdleOptions {
     /// Refuses more connections than may be open, and none. The error says what would be right.
     pub fn check(&self) -> Result<(), UsageError> {
-        if self.load.threads != Threads::Auto {
-            let why = "--threads: one thread holds all connections, which do nothing; leave it out";
-            return Err(UsageError(why.to_owned()));
-        }
+        let why = "--threads: one thread holds all connections, which do nothing; leave it out";
+        refuse_if(self.load.threads != Threads::Auto, why)?;
         make_room_for(self.load.connections)?;
         self.load.check(self.load.exchange.kinds(None), 1)
     }

@@ -1,20 +1,24 @@
 //! The one conductor: it leads the threads of any kind of work through connect, warm-up, the window in slices and
 //! the drain, while signals and failures are waited for.
 
-use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use anyhow::Context;
+
+use super::options::{Schedule, TimingArgs};
 use super::series::{Series, slice_length};
+use super::window::Observed;
 use crate::alarm;
 use crate::control::{Control, Phase};
 use crate::interrupt::{Interrupt, Interrupted, Woken};
 use crate::live::Live;
+use crate::load::{Harvest, join, start};
 use crate::observe::process::{Memory, family_memory};
 use crate::output::tell;
-use crate::run::window::{Observed, cpus_of_both};
-use crate::schedule::Timeline;
+use crate::result::Status;
 
 /// A wait that ends by news or a signal.
 const LONG: Duration = Duration::from_secs(3600);
@@ -35,17 +39,14 @@ pub(crate) struct Patience {
 
 /// What the conductor goes by.
 pub(crate) struct Conductor<'a> {
-    pub(crate) control: &'a Control,
+    pub(crate) control: &'a Arc<Control>,
     pub(crate) interrupt: &'a Interrupt,
     pub(crate) observed: &'a Observed,
+    pub(crate) timing: &'a TimingArgs,
     /// Of an open loop.
-    pub(crate) timeline: Option<&'a Timeline>,
-    /// Threads that say when they are ready.
-    pub(crate) parties: usize,
+    pub(crate) schedule: Option<&'a Schedule>,
     /// Connections that are made before the load begins.
     pub(crate) connections: usize,
-    pub(crate) warmup: Duration,
-    pub(crate) duration: Duration,
     pub(crate) drain: Patience,
     /// Where a log of the slices goes, if it is wanted.
     pub(crate) hdr_log: Option<&'a Path>,
@@ -59,8 +60,6 @@ pub(crate) struct Conductor<'a> {
 pub(crate) struct Course<'a> {
     /// The window, if it opened.
     pub(crate) series: Option<Series<'a>>,
-    /// CPUs that either side may use: the generator, the server.
-    pub(crate) cpus: (BTreeSet<usize>, BTreeSet<usize>),
     /// The server's memory at its end.
     pub(crate) memory: Option<Memory>,
     pub(crate) interrupted: bool,
@@ -68,6 +67,25 @@ pub(crate) struct Course<'a> {
     pub(crate) window: Option<Stretch>,
     /// Whether replies were still coming in when the last were given up.
     pub(crate) was_draining: bool,
+}
+
+impl Course<'_> {
+    /// What was completed within the window.
+    pub(crate) fn completed(&self) -> u64 {
+        let series = self.series.as_ref();
+        series.map_or(0, |series| series.window().messages)
+    }
+
+    /// Whether the window opened and there is a process of the server no more.
+    pub(crate) fn has_lost_server(&self) -> bool {
+        self.series.as_ref().is_some_and(Series::has_lost_server)
+    }
+}
+
+/// How work ended that a sentence says the failure of, if it failed.
+pub(crate) fn ending(failure: Option<String>) -> (Status, Option<String>) {
+    let is_well = failure.is_none();
+    (if is_well { Status::Ok } else { Status::Failed }, failure)
 }
 
 /// How a stretch of it ended.
@@ -79,41 +97,41 @@ pub(crate) enum Stretch {
 }
 
 impl<'a> Conductor<'a> {
-    /// Conducts the work to its end.
-    pub(crate) fn conduct(mut self) -> anyhow::Result<Course<'a>> {
+    /// Starts a thread for each line that does `work`, and conducts the work to its end. What the threads leave
+    /// behind belongs to the window only as far as they had handed it over.
+    pub(crate) fn conduct<T: Send + 'static>(
+        mut self,
+        work: impl Fn(usize) -> Harvest<T> + Send + Sync + 'static,
+    ) -> anyhow::Result<(Course<'a>, Vec<Harvest<T>>)> {
+        let threads = start(self.control, work).context("starting a thread")?;
         // Beside heavy connections, who goes last may wait for a CPU until long after the window should end.
         let is_alone = self.control.lines.len() == self.control.measured().len();
-        let course = if self.timeline.is_some() && is_alone {
-            self.lead_politely()
-        } else {
-            self.lead()
-        };
-        self.live.finish();
-        course
-    }
-
-    /// Leads from a thread of its own that lets the load threads go first, since they have a schedule to hold.
-    /// There is no way back to a higher priority, so this thread cannot do it itself.
-    fn lead_politely(&mut self) -> anyhow::Result<Course<'a>> {
-        std::thread::scope(|scope| {
+        let is_polite = self.schedule.is_some() && is_alone;
+        // There is no way back to a higher priority: so a thread of its own goes last.
+        let led = std::thread::scope(|scope| {
             let leading = scope.spawn(|| {
-                alarm::yield_to_others();
+                if is_polite {
+                    alarm::yield_to_others();
+                }
                 self.lead()
             });
             leading
                 .join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+        });
+        self.live.finish();
+        let mut course = led?;
+        let harvests = join(threads)?;
+        if let Some(series) = &mut course.series {
+            series.collect();
+        }
+        Ok((course, harvests))
     }
 
     fn lead(&mut self) -> anyhow::Result<Course<'a>> {
         let mut course = Course::default();
-        let mut before = self.connect()?;
-        if before == Stretch::Complete {
-            before = self.await_start()?;
-        }
-        match before {
-            Stretch::Complete => {}
+        match self.connect()? {
+            Stretch::Complete => self.control.start_load(),
             // The threads may sit in a connect; the process ends without them.
             Stretch::Interrupted => return Err(Interrupted.into()),
             Stretch::Failed => {
@@ -121,37 +139,31 @@ impl<'a> Conductor<'a> {
                 return Ok(course);
             }
         }
-        self.control.start_load();
-        let warm_up = self.stretch("warm-up", self.warmup)?;
-        if warm_up != Stretch::Complete {
-            course.interrupted = warm_up == Stretch::Interrupted;
-            self.wind_up(Phase::Drain, &mut course)?;
-            return Ok(course);
+        let mut ended = self.stretch("warm-up", self.timing.warmup)?;
+        if ended == Stretch::Complete {
+            let timeline = self.schedule.map(|(timeline, _)| &**timeline);
+            let mut series = Series::open(self.control, self.observed, timeline, self.hdr_log);
+            ended = self.measure(&mut series)?;
+            series.close();
+            course.memory = family_memory(&self.observed.server_pids).ok();
+            course.window = Some(ended);
+            course.series = Some(series);
         }
-        let mut series = Series::open(self.control, self.observed, self.timeline, self.hdr_log);
-        let measured = self.measure(&mut series)?;
-        // Threads that end take what is known of their CPUs with them.
-        course.cpus = cpus_of_both(self.control, self.observed);
-        series.close();
-        course.memory = family_memory(&self.observed.server_pids).ok();
-        course.interrupted = measured == Stretch::Interrupted;
-        course.window = Some(measured);
-        course.series = Some(series);
+        course.interrupted = ended == Stretch::Interrupted;
         self.wind_up(Phase::Drain, &mut course)?;
         Ok(course)
     }
 
-    /// Waits until all connections stand.
+    /// Waits until all connections stand, and it is time to begin.
     fn connect(&mut self) -> anyhow::Result<Stretch> {
-        while self.control.ready.load(Ordering::Acquire) < self.parties {
-            let next = Instant::now() + self.live.tick().unwrap_or(LONG);
-            if let Some(end) = self.wait(next)? {
+        while self.control.ready.load(Ordering::Acquire) < self.control.parties {
+            if let Some(end) = self.wait(self.next_look())? {
                 return Ok(end);
             }
             let connected = self.control.standing.count();
             self.live.connecting(connected, self.connections);
         }
-        Ok(Stretch::Complete)
+        self.await_start()
     }
 
     /// Waits for the time at which several machines begin together.
@@ -170,13 +182,17 @@ impl<'a> Conductor<'a> {
         self.stretch("waiting", left)
     }
 
+    /// When to show next how it goes.
+    fn next_look(&self) -> Instant {
+        Instant::now() + self.live.tick().unwrap_or(LONG)
+    }
+
     /// Lets the load run for `length`.
     fn stretch(&mut self, stage: &'static str, length: Duration) -> anyhow::Result<Stretch> {
         let start = Instant::now();
         let end = start + length;
         while Instant::now() < end {
-            let tick = self.live.tick().unwrap_or(LONG);
-            if let Some(ended) = self.wait(end.min(Instant::now() + tick))? {
+            if let Some(ended) = self.wait(end.min(self.next_look()))? {
                 return Ok(ended);
             }
             let share = start.elapsed().as_secs_f64() / length.as_secs_f64();
@@ -189,8 +205,9 @@ impl<'a> Conductor<'a> {
     fn measure(&mut self, series: &mut Series<'_>) -> anyhow::Result<Stretch> {
         self.live.stage("measuring", 0.0);
         let start = Instant::now();
-        let end = start + self.duration;
-        let slice = slice_length(self.duration);
+        let duration = self.timing.duration();
+        let end = start + duration;
+        let slice = slice_length(duration);
         let mut next_slice = start + slice;
         loop {
             // The last slice ends with the window.
@@ -206,8 +223,8 @@ impl<'a> Conductor<'a> {
             }
             series.end_slice();
             next_slice += slice;
-            let share = start.elapsed().as_secs_f64() / self.duration.as_secs_f64();
-            self.live.slice(share, series.slices(), &series.latest);
+            let share = start.elapsed().as_secs_f64() / duration.as_secs_f64();
+            self.live.slice(share, &series.slices, &series.latest);
         }
     }
 
@@ -234,19 +251,6 @@ impl<'a> Conductor<'a> {
             .sum()
     }
 
-    /// How long nothing may be over, where so many replies have come.
-    fn silence(&self, replies: u64) -> Duration {
-        let control = self.control;
-        let loaded = control.clock.now().saturating_sub(control.load_start());
-        match replies {
-            0 => self
-                .drain
-                .first
-                .saturating_sub(Duration::from_nanos(loaded)),
-            _ => self.drain.silence,
-        }
-    }
-
     /// Stops the load and waits while replies come in; threads that do not finish in time are told to
     /// leave.
     fn wind_up(&self, phase: Phase, course: &mut Course<'_>) -> anyhow::Result<()> {
@@ -257,7 +261,13 @@ impl<'a> Conductor<'a> {
         let began = Instant::now();
         let threads = self.control.lines.len();
         let (mut replies, mut progressed) = (self.replies(), began);
-        let mut silence = self.silence(replies);
+        let now = self.control.clock.now();
+        let loaded = Duration::from_nanos(now.saturating_sub(self.control.load_start()));
+        // How long nothing may be over.
+        let mut silence = match replies {
+            0 => self.drain.first.saturating_sub(loaded),
+            _ => self.drain.silence,
+        };
         while self.control.ended.load(Ordering::Acquire) < threads
             && progressed.elapsed() < silence
             && began.elapsed() < self.drain.whole

@@ -4,23 +4,25 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use clap::{Args, Parser, ValueEnum};
+use clap::{Args, Command, FromArgMatches as _, ValueEnum};
 
+use crate::control::Control;
 use crate::dial::options::TargetOptions;
 use crate::echo::options::ExchangeOptions;
 use crate::engine::Choice;
-use crate::live::LiveOptions;
+use crate::live::{Live, LiveOptions};
 use crate::load::{Threads, allowed_cpus, parse_threads};
-use crate::output::OutputOptions;
 use crate::output::gate::GateOptions;
+use crate::output::{OutputOptions, check_writable, publish};
 use crate::payload::Kinds;
 use crate::payload::size::Sizes;
 use crate::quantity::{parse_duration, parse_size};
 use crate::result::load::{Load, Loop, Message, Rate};
+use crate::result::{Document, Status};
 use crate::run::place::PlaceArgs;
 use crate::schedule::{Arrivals, Rates, Timeline};
 use crate::target::Protocol;
-use crate::usage::{UsageError, at_least_one, first_line};
+use crate::usage::{UsageError, at_least_one, first_line, refuse_if};
 
 /// How long is measured if nobody says.
 const DURATION: Duration = Duration::from_secs(5);
@@ -36,6 +38,9 @@ const MESSAGE_OVERHEAD_BYTES: usize = 48;
 
 /// Most bytes in flight over all connections: each is held in a send buffer.
 const IN_FLIGHT_BYTES_MAX: usize = 4 << 30;
+
+/// When what is due, and how far apart.
+pub(crate) type Schedule = (Arc<Timeline>, Arrivals);
 
 /// What every command takes that loads a server.
 #[derive(Args, Clone, Debug)]
@@ -159,6 +164,20 @@ pub struct LoopArgs {
     pub(crate) duplex: bool,
 }
 
+/// What is asked of the result, who gets it, and what is shown meanwhile: of every command that measures one server.
+#[derive(Args, Clone, Debug)]
+pub struct ReportOptions {
+    #[command(flatten)]
+    pub(crate) gate: GateOptions,
+
+    /// Where the result goes.
+    #[command(flatten)]
+    pub output: OutputOptions,
+
+    #[command(flatten)]
+    pub(crate) live: LiveOptions,
+}
+
 /// How closely replies are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Verify {
@@ -166,16 +185,6 @@ pub enum Verify {
     Full,
     /// Every byte of one message in sixteen, of the others the length.
     Sample,
-}
-
-impl Verify {
-    /// The name on the command line.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Verify::Full => "full",
-            Verify::Sample => "sample",
-        }
-    }
 }
 
 /// `ringload run`.
@@ -205,16 +214,17 @@ pub struct RunOptions {
     #[arg(long, value_name = "UNIX_SECONDS")]
     pub(crate) start_at: Option<f64>,
 
+    /// Who is told.
     #[command(flatten)]
-    pub(crate) gate: GateOptions,
-
-    /// Where the result goes.
-    #[command(flatten)]
-    pub output: OutputOptions,
+    pub report: ReportOptions,
 
     #[command(flatten)]
-    pub(crate) live: LiveOptions,
+    pub(crate) files: FileOptions,
+}
 
+/// Files of a run beside its result.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct FileOptions {
     /// Write the series of the window as CSV, a row a slice
     #[arg(long, value_name = "FILE")]
     pub(crate) csv: Option<PathBuf>,
@@ -278,30 +288,44 @@ impl LoadArgs {
         at_least_one("in-flight", in_flight)?;
         if let Threads::Count(threads) = self.threads {
             at_least_one("threads", threads)?;
-            if threads > self.connections {
-                return Err(UsageError(format!(
-                    "--threads {threads} is more than --connections {}; each thread needs one",
-                    self.connections
-                )));
-            }
+            let connections = self.connections;
+            let why = format!(
+                "--threads {threads} is more than --connections {connections}; each thread needs one"
+            );
+            refuse_if(threads > connections, why)?;
         }
         let (protocol, deflate) = (self.target.protocol(), self.target.deflate);
         self.exchange.check(protocol, kinds, deflate)?;
-        if protocol == Protocol::Tcp && self.size.bytes_min() == 0 {
-            return Err(UsageError(
-                "--size is 0, which a TCP echo cannot answer; give at least 1".to_owned(),
-            ));
-        }
+        let is_nothing = protocol == Protocol::Tcp && self.size.bytes_min() == 0;
+        let why = "--size is 0, which a TCP echo cannot answer; give at least 1";
+        refuse_if(is_nothing, why)?;
         let each = self.sizes().bytes_max() + MESSAGE_OVERHEAD_BYTES;
         let bytes = each
             .saturating_mul(in_flight)
             .saturating_mul(self.connections);
-        if bytes > IN_FLIGHT_BYTES_MAX {
-            return Err(UsageError(format!(
-                "--connections × --in-flight × --size is {bytes} bytes in flight; at most 4GiB"
-            )));
-        }
-        Ok(())
+        let why = format!(
+            "--connections × --in-flight × --size is {bytes} bytes in flight; at most 4GiB"
+        );
+        refuse_if(bytes > IN_FLIGHT_BYTES_MAX, why)
+    }
+}
+
+impl ReportOptions {
+    /// Refuses what `command` has no figures for, and files that cannot be written.
+    pub(crate) fn check(&self, command: &str) -> Result<(), UsageError> {
+        self.gate.check(command)?;
+        self.output.json.as_deref().map_or(Ok(()), check_writable)
+    }
+
+    /// Judges the document and hands it to whoever asked for it; says how the command ended.
+    pub(crate) fn publish(&self, document: &mut Document) -> anyhow::Result<Status> {
+        publish(document, &self.gate, &self.output)?;
+        Ok(document.status)
+    }
+
+    /// Shows what is going on, as [`Live::new`] does.
+    pub(crate) fn live(&self, control: Option<&Arc<Control>>) -> anyhow::Result<Live> {
+        Live::new(self.output.quiet, &self.live, control)
     }
 }
 
@@ -313,9 +337,9 @@ impl TimingArgs {
     }
 
     /// The schedule of an open loop.
-    pub(crate) fn timeline(&self) -> Option<Arc<Timeline>> {
+    pub(crate) fn schedule(&self) -> Option<Schedule> {
         let rates = self.rate.as_ref()?;
-        Some(Arc::new(rates.timeline(self.warmup)))
+        Some((Arc::new(rates.timeline(self.warmup)), self.arrivals))
     }
 
     /// The same load, with what the result tells of when it was.
@@ -342,10 +366,8 @@ impl TimingArgs {
 
 /// Refuses a length of time that is none.
 pub(crate) fn not_zero(name: &str, time: Duration) -> Result<(), UsageError> {
-    if time.is_zero() {
-        return Err(UsageError(format!("--{name} is 0; give a time such as 5s")));
-    }
-    Ok(())
+    let why = format!("--{name} is 0; give a time such as 5s");
+    refuse_if(time.is_zero(), why)
 }
 
 impl TrafficArgs {
@@ -362,31 +384,20 @@ impl TrafficArgs {
 
     /// Refuses what cannot be sent so. The error says what would be right.
     pub(crate) fn check(&self, load: &LoadArgs) -> Result<(), UsageError> {
-        let refused = |what: &str| Err(UsageError(what.to_owned()));
-        at_least_one("fragments", self.fragments)?;
-        if self.fragments > FRAGMENTS_MAX {
-            let fragments = self.fragments;
-            return refused(&format!(
-                "--fragments {fragments} is too many; give at most {FRAGMENTS_MAX}"
-            ));
-        }
+        let fragments = self.fragments;
+        at_least_one("fragments", fragments)?;
+        let why = format!("--fragments {fragments} is too many; give at most {FRAGMENTS_MAX}");
+        refuse_if(fragments > FRAGMENTS_MAX, why)?;
         not_zero("ping-every", self.ping_every.unwrap_or(DURATION))?;
-        if self.slow_readers > 0 && load.target.urls.iter().any(|url| url.tls) {
-            return refused("--slow-readers speak no TLS; give ws:// or tcp:// URLs");
-        }
-        if load.target.protocol() == Protocol::Tcp {
-            if self.heavy_size == 0 {
-                return refused(
-                    "--heavy-size is 0, which a TCP echo cannot answer; give at least 1",
-                );
-            }
-            if self.fragments > 1 || self.ping_every.is_some() {
-                return refused(
-                    "--fragments and --ping-every are WebSocket's; a TCP echo has neither",
-                );
-            }
-        }
-        Ok(())
+        let is_slow_tls = self.slow_readers > 0 && load.target.urls.iter().any(|url| url.tls);
+        let why = "--slow-readers speak no TLS; give ws:// or tcp:// URLs";
+        refuse_if(is_slow_tls, why)?;
+        let is_tcp = load.target.protocol() == Protocol::Tcp;
+        let why = "--heavy-size is 0, which a TCP echo cannot answer; give at least 1";
+        refuse_if(is_tcp && self.heavy_size == 0, why)?;
+        let is_framed = fragments > 1 || self.ping_every.is_some();
+        let why = "--fragments and --ping-every are WebSocket's; a TCP echo has neither";
+        refuse_if(is_tcp && is_framed, why)
     }
 }
 
@@ -422,29 +433,24 @@ impl RunOptions {
             timing,
             place,
             start_at: None,
-            gate: GateOptions::default(),
-            output: OutputOptions {
-                json: None,
-                quiet: true,
+            report: ReportOptions {
+                gate: GateOptions::default(),
+                output: OutputOptions {
+                    json: None,
+                    quiet: true,
+                },
+                live: LiveOptions::default(),
             },
-            live: LiveOptions::default(),
-            csv: None,
-            histogram: None,
-            hdr_log: None,
+            files: FileOptions::default(),
         }
     }
 
     /// What `ringload run` takes `words` for. The error is what it would say of them, in one line.
     pub fn parse(words: impl IntoIterator<Item = String>) -> Result<RunOptions, UsageError> {
-        #[derive(Parser)]
-        #[command(name = "run", no_binary_name = true)]
-        struct Line {
-            #[command(flatten)]
-            options: RunOptions,
-        }
-        let line = Line::try_parse_from(words);
-        line.map(|line| line.options)
-            .map_err(|error| UsageError(first_line(&error)))
+        let command = RunOptions::augment_args(Command::new("run").no_binary_name(true));
+        let matches = command.try_get_matches_from(words);
+        let options = matches.and_then(|matches| RunOptions::from_arg_matches(&matches));
+        options.map_err(|error| UsageError(first_line(&error)))
     }
 
     /// Messages in flight of a closed loop.

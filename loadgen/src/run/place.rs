@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::load::pin;
 use crate::observe::cgroup::Cgroup;
-use crate::observe::gaps::{self, Gaps};
+use crate::observe::gaps;
 use crate::observe::others::InterruptTime;
 use crate::observe::placement;
 use crate::observe::process::{family, tasks};
@@ -46,11 +46,16 @@ impl PlaceArgs {
         })
     }
 
-    /// The same, and looks for how long the machine takes those CPUs from a thread that only spins.
-    pub(crate) fn settle(&self) -> Result<Option<Gaps>, UsageError> {
+    /// Does so, and says who is observed: as [`PlaceArgs::observe`] does, and for how long the machine takes those CPUs
+    /// from a thread that only spins.
+    pub(crate) fn settle(&self) -> Result<Observed, UsageError> {
+        let observed = self.observe()?;
         self.take()?;
         let cpus = placement::allowed_cpus().unwrap_or_default();
-        Ok(gaps::measure(&cpus, GAPS))
+        Ok(Observed {
+            gaps: gaps::measure(&cpus, GAPS),
+            ..observed
+        })
     }
 
     /// CPUs for the threads, in turn; empty leaves it to the kernel.

@@ -1,17 +1,15 @@
 //! The window in slices: what is read at each edge, and what the load threads hand over.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
 
-use crate::control::Control;
+use super::window::{Observed, Snapshot, Window};
+use crate::control::{Control, pour};
 use crate::echo::tally::latency_histogram;
-use crate::observe::others::Others;
 use crate::output::hdr_log::HdrLog;
 use crate::result::figures::Slice;
-use crate::run::window::{Observed, Snapshot, Window, others_between};
 use crate::schedule::Timeline;
 
 /// Slices of a short window, and the length of those of a longer one.
@@ -51,11 +49,14 @@ pub(crate) fn slice_length(window: Duration) -> Duration {
 /// What is known of the window so far.
 pub(crate) struct Series<'a> {
     control: &'a Control,
-    observed: &'a Observed,
+    pub(super) observed: &'a Observed,
     timeline: Option<&'a Timeline>,
-    /// At the window's opening, and at the end of each slice.
-    edges: Vec<Snapshot>,
-    slices: Vec<Slice>,
+    /// In seconds since 1970.
+    pub(super) opened_unix_seconds: f64,
+    /// At the window's opening, and at the end of the last slice.
+    pub(super) first: Snapshot,
+    pub(super) last: Snapshot,
+    pub(super) slices: Vec<Slice>,
     /// A row for each slice, if somebody asked for a log; or why it could not be written.
     log: anyhow::Result<Option<HdrLog>>,
     /// Latencies in nanoseconds of all slices that were handed over.
@@ -63,26 +64,28 @@ pub(crate) struct Series<'a> {
     /// Those that belong to no slice.
     rest: Histogram<u64>,
     /// Those of the last slice.
-    pub(crate) latest: Histogram<u64>,
+    pub(super) latest: Histogram<u64>,
 }
 
 impl<'a> Series<'a> {
     /// Opens the window.
-    pub(crate) fn open(
+    pub(super) fn open(
         control: &'a Control,
         observed: &'a Observed,
         timeline: Option<&'a Timeline>,
         log: Option<&Path>,
     ) -> Series<'a> {
-        let now = UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64();
-        let log = log.map(|path| HdrLog::create(path, now)).transpose();
-        let from = snapshot(control, observed);
-        control.open_window(from.at);
+        let now = || UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64();
+        let log = log.map(|path| HdrLog::create(path, now())).transpose();
+        let first = snapshot(control, observed);
+        control.open_window(first.at);
         Series {
             control,
             observed,
             timeline,
-            edges: vec![from],
+            opened_unix_seconds: now(),
+            last: first.clone(),
+            first,
             slices: Vec::new(),
             log,
             latency: latency_histogram(),
@@ -93,36 +96,33 @@ impl<'a> Series<'a> {
 
     /// Ends a slice. The threads hand over their part of it at their next turn.
     pub(super) fn end_slice(&mut self) {
-        let edge = Snapshot::glance(self.control, self.observed);
-        self.add_slice(edge);
+        self.add_slice(Snapshot::glance(self.control, self.observed));
+    }
+
+    /// Closes the window at the end of the last slice.
+    pub(super) fn close(&mut self) {
+        self.add_slice(snapshot(self.control, self.observed));
+        self.control.close_window(self.last.at);
     }
 
     fn add_slice(&mut self, edge: Snapshot) {
         self.collect();
         self.control.next_slice();
-        let (first, last) = (&self.edges[0], &self.edges[self.edges.len() - 1]);
-        let slice = Window::between(self.control, last, &edge);
+        let slice = Window::between(self.control, &self.last, &edge);
         self.slices.push(Slice {
-            until_seconds: (edge.at - first.at) as f64 / 1e9,
+            until_seconds: seconds(edge.at - self.first.at),
             seconds: slice.seconds,
             completed: slice.messages,
-            offered: self.offered(last.at, edge.at),
-            generator_cpu_ns: slice.generator.iter().map(|task| task.cpu_ns).sum(),
+            offered: self.offered(self.last.at, edge.at),
+            generator_cpu_ns: slice.generator_cpu_ns(),
             server_cpu_ns: slice.server_cpu_ns,
             ..Slice::default()
         });
-        self.edges.push(edge);
-    }
-
-    /// Closes the window at the end of the last slice.
-    pub(crate) fn close(&mut self) {
-        self.add_slice(snapshot(self.control, self.observed));
-        self.control
-            .close_window(self.edges[self.edges.len() - 1].at);
+        self.last = edge;
     }
 
     /// Takes what the threads have handed over of the last slice.
-    pub(crate) fn collect(&mut self) {
+    pub(super) fn collect(&mut self) {
         let slice = &mut self.latest;
         slice.reset();
         let (mut backlog, mut in_flight) = (0, 0);
@@ -132,13 +132,7 @@ impl<'a> Series<'a> {
             };
             backlog += handed.backlog;
             in_flight += handed.in_flight;
-            if slice.is_empty() {
-                std::mem::swap(slice, &mut handed.latency);
-            } else {
-                // All histograms have the same bounds, so adding cannot fail.
-                let _ = slice.add(&handed.latency);
-                handed.latency.reset();
-            }
+            pour(&mut handed.latency, slice);
         }
         let _ = self.latency.add(&*slice);
         if let Some(last) = self.slices.last_mut() {
@@ -170,9 +164,8 @@ impl<'a> Series<'a> {
         let Some(mut log) = std::mem::replace(&mut self.log, Ok(None))? else {
             return Ok(());
         };
-        let (first, last) = (self.edges[0].at, self.edges[self.edges.len() - 1].at);
+        let (first, last) = (self.first.at, self.last.at);
         if !self.rest.is_empty() {
-            let seconds = |nanoseconds: u64| nanoseconds as f64 / 1e9;
             let length = seconds(self.control.clock.now() - last);
             log.append(seconds(last - first), length, &self.rest)?;
         }
@@ -181,34 +174,17 @@ impl<'a> Series<'a> {
 
     /// The whole window so far.
     pub(crate) fn window(&self) -> Window {
-        let last = &self.edges[self.edges.len() - 1];
-        Window::between(self.control, &self.edges[0], last)
+        Window::between(self.control, &self.first, &self.last)
     }
 
-    /// What others used of `cpus` in the window so far.
-    pub(crate) fn others(&self, cpus: &BTreeSet<usize>) -> Option<Others> {
-        let last = &self.edges[self.edges.len() - 1];
-        others_between(self.observed, cpus, &self.edges[0], last)
+    /// Whether a process of the server's ended before the window did.
+    pub(super) fn has_lost_server(&self) -> bool {
+        !self.observed.server_pids.is_empty() && self.window().server.is_none()
     }
 
-    /// Messages per second that the schedule asked for in the window so far.
-    pub(crate) fn offered_per_second(&self) -> Option<f64> {
-        let (from, to) = (self.edges[0].at, self.edges[self.edges.len() - 1].at);
-        let seconds = (to - from) as f64 / 1e9;
-        self.offered(from, to).map(|offered| match seconds > 0.0 {
-            true => offered / seconds,
-            false => 0.0,
-        })
-    }
-
-    /// When the window opened, in seconds since 1970.
-    pub(crate) fn start_unix_seconds(&self) -> f64 {
-        self.edges[0].unix_seconds
-    }
-
-    /// The slices so far.
-    pub(crate) fn slices(&self) -> &[Slice] {
-        &self.slices
+    /// How many the schedule asked for in the window so far.
+    pub(super) fn due(&self) -> Option<f64> {
+        self.offered(self.first.at, self.last.at)
     }
 
     fn offered(&self, from: u64, to: u64) -> Option<f64> {
@@ -217,6 +193,10 @@ impl<'a> Series<'a> {
         let due_by = |at: u64| timeline.due_by(at.saturating_sub(start));
         Some(due_by(to) - due_by(from))
     }
+}
+
+fn seconds(nanoseconds: u64) -> f64 {
+    nanoseconds as f64 / 1e9
 }
 
 #[cfg(test)]

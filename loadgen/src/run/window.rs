@@ -5,10 +5,9 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
-use procfs::ProcResult;
 
 use crate::control::Control;
 use crate::observe::cgroup::{Cgroup, GroupTime};
@@ -42,11 +41,10 @@ impl Observed {
 }
 
 /// Everything at one edge of the window.
+#[derive(Clone)]
 pub(crate) struct Snapshot {
     /// Nanoseconds on the run's clock.
     pub(crate) at: u64,
-    /// The same, in seconds since 1970.
-    pub(crate) unix_seconds: f64,
     messages: u64,
     payload_bytes: u64,
     wire_bytes_sent: u64,
@@ -55,27 +53,26 @@ pub(crate) struct Snapshot {
     polled_ns: Vec<u64>,
     own: Tasks,
     cpus: CpuTimes,
-    /// CPUs that the two sides may use; empty unless those of both are known.
-    cpus_of_both: BTreeSet<usize>,
+    /// CPUs that the generator may use, and the server; empty where they are not known.
+    pub(super) cpus_of_sides: [BTreeSet<usize>; 2],
     /// Of this process, in user mode and in the kernel.
     usage: [Duration; 2],
-    server: Option<ProcResult<Tasks>>,
+    /// `None` without a readable server.
+    server: Option<Tasks>,
     server_group: Option<GroupTime>,
 }
 
 impl Snapshot {
     /// Reads everything now.
     pub(crate) fn take(control: &Control, observed: &Observed) -> Snapshot {
-        // First, so that the accounts are read close to each other.
-        let (generator, server) = cpus_of_both(control, observed);
-        let are_known = !generator.is_empty() && !server.is_empty();
-        let cpus_of_both = match are_known {
-            true => &generator | &server,
-            false => BTreeSet::new(),
-        };
+        let threads = control.lines.iter();
+        let generator = threads
+            .flat_map(|line| thread_cpus(line.thread_id.load(Ordering::Relaxed)))
+            .collect();
         Snapshot {
+            // First, so that the accounts are read close to each other.
+            cpus_of_sides: [generator, allowed_cpus(&family(&observed.server_pids))],
             cpus: CpuTimes::read(),
-            cpus_of_both,
             ..Snapshot::glance(control, observed)
         }
     }
@@ -84,12 +81,11 @@ impl Snapshot {
     /// while a load thread may be waiting for the CPU that this runs on.
     pub(crate) fn glance(control: &Control, observed: &Observed) -> Snapshot {
         let pids = &observed.server_pids;
-        let server = (!pids.is_empty()).then(|| family_tasks(pids));
+        let is_observed = Some(pids).filter(|pids| !pids.is_empty());
         let server_group = observed.cgroup.as_ref().and_then(|group| group.time().ok());
         let own = tasks(std::process::id().cast_signed()).unwrap_or_default();
         Snapshot {
             at: control.clock.now(),
-            unix_seconds: UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64(),
             wire_bytes_sent: control.total(|line| &line.wire_bytes_sent),
             polled_ns: control
                 .lines
@@ -101,9 +97,9 @@ impl Snapshot {
             payload_bytes: control.total(|line| &line.payload_bytes),
             own,
             cpus: CpuTimes::default(),
-            cpus_of_both: BTreeSet::new(),
+            cpus_of_sides: Default::default(),
             usage: usage(),
-            server,
+            server: is_observed.and_then(|pids| family_tasks(pids).ok()),
             server_group,
         }
     }
@@ -157,6 +153,9 @@ impl Window {
             [0, 1].map(|part| to.usage[part].saturating_sub(from.usage[part]).as_nanos() as f64);
         let server = server_accounts(from, to);
         let server_group = group_account(from, to);
+        let [generator_cpus, server_cpus] = &to.cpus_of_sides;
+        let are_known = !generator_cpus.is_empty() && !server_cpus.is_empty();
+        let cpus = are_known.then(|| generator_cpus | server_cpus);
         Window {
             seconds: to.at.saturating_sub(from.at) as f64 / 1e9,
             messages: to.messages - from.messages,
@@ -168,28 +167,20 @@ impl Window {
             server_cpu_ns: server_cpu_ns(server.as_deref(), server_group),
             server,
             server_group,
-            steal_percent: to.cpus.steal_percent(&from.cpus, &to.cpus_of_both),
+            steal_percent: to.cpus.steal_percent(&from.cpus, &cpus.unwrap_or_default()),
         }
+    }
+
+    /// What all load threads used, in nanoseconds.
+    pub(super) fn generator_cpu_ns(&self) -> u64 {
+        self.generator.iter().map(|task| task.cpu_ns).sum()
     }
 }
 
-/// CPUs that the load threads may use, and those of the server.
-pub(crate) fn cpus_of_both(
-    control: &Control,
+/// What others used of the CPUs of both sides between two snapshots; nothing is known without a readable server,
+/// which would be one of them.
+pub(super) fn others_between(
     observed: &Observed,
-) -> (BTreeSet<usize>, BTreeSet<usize>) {
-    let threads = control.lines.iter();
-    let generator = threads
-        .flat_map(|line| thread_cpus(line.thread_id.load(Ordering::Relaxed)))
-        .collect();
-    (generator, allowed_cpus(&family(&observed.server_pids)))
-}
-
-/// What others used of `cpus` between two snapshots; nothing is known without a readable server, which
-/// would be one of them.
-pub(crate) fn others_between(
-    observed: &Observed,
-    cpus: &BTreeSet<usize>,
     from: &Snapshot,
     to: &Snapshot,
 ) -> Option<Others> {
@@ -200,10 +191,11 @@ pub(crate) fn others_between(
     let server_ns = server_cpu_ns(Some(&server), group_account(from, to));
     let sides_ns = own_ns + server_ns.unwrap_or_default();
     let seconds = to.at.saturating_sub(from.at) as f64 / 1e9;
+    let [generator_cpus, server_cpus] = &to.cpus_of_sides;
     others(
         &from.cpus,
         &to.cpus,
-        cpus,
+        &(generator_cpus | server_cpus),
         sides_ns,
         seconds,
         observed.interrupts,
@@ -216,9 +208,7 @@ fn account(from: &Tasks, to: &Tasks, id: i32) -> TaskTime {
 }
 
 fn server_accounts(from: &Snapshot, to: &Snapshot) -> Option<Vec<TaskTime>> {
-    let (Some(Ok(from)), Some(Ok(to))) = (&from.server, &to.server) else {
-        return None;
-    };
+    let (from, to) = from.server.as_ref().zip(to.server.as_ref())?;
     let mut accounts: Vec<TaskTime> = to.keys().map(|id| account(from, to, *id)).collect();
     accounts.sort_by_key(|account| std::cmp::Reverse(account.cpu_ns));
     Some(accounts)
@@ -249,8 +239,6 @@ fn usage() -> [Duration; 2] {
 
 #[cfg(test)]
 mod tests {
-    use procfs::ProcError;
-
     use super::*;
     use crate::assess::busy::Busy;
 
@@ -266,7 +254,6 @@ mod tests {
         )]);
         Snapshot {
             at: ms * MS,
-            unix_seconds: 0.0,
             messages: 0,
             payload_bytes: 0,
             wire_bytes_sent: 0,
@@ -274,9 +261,9 @@ mod tests {
             polled_ns: vec![polled_ms * MS],
             own,
             cpus: CpuTimes::default(),
-            cpus_of_both: BTreeSet::new(),
+            cpus_of_sides: Default::default(),
             usage: Default::default(),
-            server: Some(Ok(server)),
+            server: Some(server),
             server_group: None,
         }
     }
@@ -303,7 +290,7 @@ mod tests {
             10.0
         );
         // To others it is as good as used.
-        let others = others_between(&observed(), &BTreeSet::new(), &from, &to);
+        let others = others_between(&observed(), &from, &to);
         assert_eq!(others.map(|others| others.percent), Some(0.0));
     }
 
@@ -330,10 +317,7 @@ mod tests {
         assert_eq!(window.server_group.unwrap().user_ns, 250 * MS);
         // Its threads say how busy it was all the same; without them it is gone.
         assert_eq!(window.server.unwrap()[0].cpu_ns, 300 * MS);
-        let gone = Snapshot {
-            server: Some(Err(ProcError::NotFound(None))),
-            ..to
-        };
+        let gone = Snapshot { server: None, ..to };
         assert_eq!(Window::between(&control, &from, &gone).server_cpu_ns, None);
     }
 
