@@ -6,6 +6,7 @@ use crate::wire::failure::Failure;
 use crate::wire::outbox::Outbox;
 
 /// What lies between a connection and its socket.
+#[derive(Default)]
 pub(crate) struct Tunnel {
     link: Link,
     /// Bytes for the socket.
@@ -19,18 +20,12 @@ pub(crate) struct Tunnel {
 impl Tunnel {
     /// A tunnel through `link`; `None` where the link is nothing.
     pub(crate) fn through(link: Link) -> Option<Box<Tunnel>> {
-        let tunnel = |link| {
-            Box::new(Tunnel {
-                link,
-                wire: Outbox::default(),
-                plain: Vec::new(),
-                broken: None,
-            })
+        let is_plain = link.is_plain();
+        let tunnel = Tunnel {
+            link,
+            ..Tunnel::default()
         };
-        match link {
-            Link::Plain => None,
-            link => Some(tunnel(link)),
-        }
+        (!is_plain).then(|| Box::new(tunnel))
     }
 
     /// Takes bytes from the socket; [`Tunnel::plain`] then holds what came out of them, even if it

@@ -152,13 +152,17 @@ impl Worker {
 
     /// Takes in connection `index`, which stands now.
     pub(crate) fn add(&mut self, index: usize, opened: Opened) -> Result<(), Fault> {
-        let deflate = opened.agreed.deflate.as_ref();
-        self.connections[index].replace(Connection::with(deflate));
-        self.tunnels[index] = Tunnel::through(opened.link);
+        let Opened {
+            link,
+            early,
+            accepted,
+        } = opened;
+        self.connections[index].replace(Connection::with(accepted.deflate.as_ref()));
         if self.share.ordinal(index) == 0 {
             // It is the same when it is made again.
-            let _ = self.control.agreed.set(opened.agreed);
+            let _ = self.control.agreed.set((accepted, link.describe()));
         }
+        self.tunnels[index] = Tunnel::through(link);
         if self.missing > 0 {
             self.missing -= 1;
             self.reconnected += 1;
@@ -169,7 +173,7 @@ impl Worker {
                 self.control.news.ring();
             }
         }
-        self.receive_plain(index, &opened.early)
+        self.receive_plain(index, &early)
     }
 
     /// A connection that could not be made.

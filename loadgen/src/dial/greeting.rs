@@ -117,17 +117,8 @@ impl Greeting {
         }
     }
 
-    /// The server has ended the stream.
-    pub(super) fn end_of_stream(&self) -> Failure {
-        self.missing("the server ended the connection")
-    }
-
-    /// The server has said nothing more for `seconds`.
-    pub(super) fn out_of_time(&self, seconds: u64) -> Failure {
-        self.missing(&format!("the server said no more within {seconds} seconds"))
-    }
-
-    fn missing(&self, what: &str) -> Failure {
+    /// It has not come whole: `what` happened before.
+    pub(super) fn missing(&self, what: &str) -> Failure {
         Failure::Ungreeted(format!(
             "{what}, and {} of {} messages of the --greeting had come",
             self.heard, self.messages

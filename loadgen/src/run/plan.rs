@@ -75,7 +75,7 @@ pub(super) fn describe(options: &RunOptions, plan: &Plan, selection: &Selection)
     let RunOptions { load, traffic, .. } = options;
     let addresses = plan.dialer.addresses();
     // Every connection gets the same answer from the same server; the first URL's speaks for all.
-    let agreed = plan.control.agreed.get().cloned().unwrap_or_default();
+    let (accepted, tls) = plan.control.agreed.get().cloned().unwrap_or_default();
     let (loop_kind, in_flight) = match plan.workload.pace {
         Pace::Depth(depth) => (Loop::Closed, Some(depth)),
         Pace::Scheduled => (Loop::Open, None),
@@ -89,9 +89,9 @@ pub(super) fn describe(options: &RunOptions, plan: &Plan, selection: &Selection)
     }
     Load {
         addresses: addresses.iter().map(ToString::to_string).collect(),
-        tls: agreed.tls,
-        deflate: agreed.deflate.map(|deflate| deflate.to_string()),
-        subprotocol: agreed.subprotocol,
+        tls,
+        deflate: accepted.deflate.map(|deflate| deflate.to_string()),
+        subprotocol: accepted.subprotocol,
         loop_kind,
         in_flight,
         ping_every_seconds: traffic.ping_every.map(|every| every.as_secs_f64()),

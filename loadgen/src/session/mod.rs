@@ -113,14 +113,11 @@ impl Visit {
         patience: u64,
     ) -> Result<Visit, Ending> {
         let began = crew.clock.now();
-        let Some(begun) = crew.dialer.begin(ordinal, None) else {
-            return Err(Failure::Refused("the host has no address".to_owned()).into());
-        };
-        let (address, socket) = begun?;
+        let (address, socket) = crew.dialer.begin(ordinal, None)?;
         Ok(Visit {
             socket,
             stage: Stage::Connecting,
-            link: Link::Plain,
+            link: Link::default(),
             connection: Connection::new(),
             wire: Vec::new(),
             wire_sent: 0,
@@ -203,7 +200,7 @@ impl Visit {
             }
             // It knows most, and speaks of whole seconds only.
             Stage::Opening(opening) if seconds >= 1.0 => {
-                return Err(opening.out_of_time(seconds as u64).into());
+                return Err(opening.unfinished(Some(seconds as u64)).into());
             }
             Stage::Standing(_) | Stage::Opening(_) => {
                 "the handshake failed: the server did not answer within"
@@ -221,8 +218,7 @@ impl Visit {
     /// first tells most.
     fn try_next(&mut self, ending: Ending, crew: &Crew) -> Result<(), Ending> {
         let refusal = self.refusal.take().unwrap_or(ending);
-        let Some(Ok((address, socket))) = crew.dialer.begin(self.ordinal, Some(self.address))
-        else {
+        let Ok((address, socket)) = crew.dialer.begin(self.ordinal, Some(self.address)) else {
             return Err(refusal);
         };
         (self.address, self.socket) = (address, socket);
@@ -296,7 +292,7 @@ impl Visit {
 
     /// The connection stands.
     fn open(&mut self, opened: Opened, crew: &mut Crew) -> Result<(), Ending> {
-        self.times.is_resumed = opened.is_resumed;
+        self.times.is_resumed = opened.link.is_resumed();
         if self.task == Task::HandOver {
             self.stage = Stage::Standing(Box::new(opened));
             return Ok(());
@@ -304,15 +300,14 @@ impl Visit {
         let Opened {
             link,
             early,
-            agreed,
-            ..
+            accepted,
         } = opened;
         self.link = link;
-        self.connection = Connection::with(agreed.deflate.as_ref());
-        crew.tls = crew.tls.take().or(agreed.tls);
+        self.connection = Connection::with(accepted.deflate.as_ref());
+        crew.tls = crew.tls.take().or_else(|| self.link.describe());
         let mut turn = crew.turn();
         self.times.opened = match turn.workload.protocol {
-            Protocol::Tcp if matches!(self.link, Link::Plain) => self.times.connected,
+            Protocol::Tcp if self.link.is_plain() => self.times.connected,
             _ => Some(turn.now),
         };
         self.stage = match self.task {
@@ -402,7 +397,7 @@ impl Visit {
     fn end_of_stream(&mut self) -> Result<Option<Farewell>, Ending> {
         match &mut self.stage {
             Stage::Leaving => Ok(Some(Farewell::Orderly)),
-            Stage::Opening(opening) => Err(Ending::end_of_stream(opening.end_of_stream())),
+            Stage::Opening(opening) => Err(Ending::end_of_stream(opening.unfinished(None))),
             _ => {
                 let in_flight = self.connection.unanswered();
                 Err(Ending::end_of_stream(match in_flight {
