@@ -183,16 +183,12 @@ impl Plan {
                 *arrivals,
                 share.ordinals(),
                 self.connections,
-                worker.random(),
+                &mut worker.random,
             );
             worker.follow(pacer);
         }
-        if let Some(period) = self.ping_every.filter(|_| !share.is_heavy) {
-            worker.ping_every(period);
-        }
-        if self.reconnect {
-            worker.reconnect();
-        }
+        worker.ping_every = self.ping_every.filter(|_| !share.is_heavy);
+        worker.reconnects = self.reconnect;
         let fault = self.connect_and_drive(share, &mut worker).err();
         worker.publish();
         let given_up = worker.give_up();

@@ -165,8 +165,8 @@ impl Route {
     ) -> anyhow::Result<Route> {
         let tls = match tls {
             Some(config) if target.tls => {
-                let name = server_name(&target.host)
-                    .map_err(|UsageError(what)| UsageError(format!("{}: {what}", target.url)))?;
+                let wrong = |UsageError(what)| UsageError(format!("{}: {what}", target.url));
+                let name = server_name(&target.host).map_err(wrong)?;
                 Some((Arc::clone(config), name))
             }
             _ => None,

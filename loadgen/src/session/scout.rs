@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-use super::crowd::{Crowd, Ended, Ready};
+use super::crowd::{Crowd, Ready};
 use super::{Crew, OPEN_TIMEOUT_NS, Task};
 use crate::wire::failure::Failure;
 
@@ -50,10 +50,7 @@ pub(crate) fn scout(
             }
             ended = ended.or(crowd.expire(&mut crew, OPEN_TIMEOUT_NS as f64 / 1e9).pop());
         }
-        if let Some(Ended {
-            how: Err(ending), ..
-        }) = ended
-        {
+        if let Some(Err(ending)) = ended.map(|ended| ended.how) {
             return Ok(Scouted::Failed(ordinal, ending.failure));
         }
         crowd.clear();
