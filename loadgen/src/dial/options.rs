@@ -108,22 +108,6 @@ impl PaceOptions {
     }
 }
 
-impl WayOptions {
-    fn check(&self) -> Result<(), UsageError> {
-        let given = [
-            ("--proxy", self.proxy.is_some()),
-            ("--source", !self.source.is_empty()),
-        ];
-        match &self.connect_to {
-            Some(Elsewhere::Unix(_)) => refuse_given(
-                &given,
-                "is for the network; a unix socket of --connect-to is none",
-            ),
-            _ => Ok(()),
-        }
-    }
-}
-
 impl TargetOptions {
     /// Nothing but a URL.
     #[cfg(test)]
@@ -171,7 +155,14 @@ impl TargetOptions {
         }
         self.tls.check(self.urls.iter().any(|url| url.tls))?;
         at_least_one("connecting", self.pace.connecting)?;
-        self.way.check()?;
+        if let Some(Elsewhere::Unix(_)) = self.way.connect_to {
+            let given = [
+                ("--proxy", self.way.proxy.is_some()),
+                ("--source", !self.way.source.is_empty()),
+            ];
+            let why = "is for the network; a unix socket of --connect-to is none";
+            refuse_given(&given, why)?;
+        }
         let greeting = &self.greeting;
         if self.protocol() != Protocol::Websocket {
             let given = [

@@ -1,5 +1,5 @@
 //! One connection from its connect to its end, moved on by readiness and without ever blocking: what every
-//! command opens, what `storm` makes by the thousand a second and `idle` holds by the thousand.
+//! command opens, what `churn` makes by the thousand a second and `idle` holds by the thousand.
 //!
 //! In here: the steps of a connection, how it may end (`ending.rs`), many of them over one epoll instance
 //! (`crowd.rs`), those that are handed over as soon as they stand (`opener.rs`), and the first one of all
@@ -13,6 +13,7 @@ pub(crate) mod scout;
 
 use std::mem;
 use std::net::Shutdown;
+use std::time::Duration;
 
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
@@ -30,6 +31,9 @@ use crate::wire::failure::Failure;
 
 /// How long a connection may take until it stands, in nanoseconds, at each address of its host.
 pub(crate) const OPEN_TIMEOUT_NS: u64 = 5_000_000_000;
+
+/// Longest wait for events while connections are being opened: deadlines are noticed this late at most.
+const WAIT: Duration = Duration::from_millis(50);
 
 /// What a visit does once its connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

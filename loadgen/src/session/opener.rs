@@ -8,14 +8,11 @@ use std::time::Duration;
 use socket2::Socket;
 
 use super::crowd::{Crowd, Ready};
-use super::{Crew, OPEN_TIMEOUT_NS, Task};
+use super::{Crew, OPEN_TIMEOUT_NS, Task, WAIT};
 use crate::dial::Opened;
 use crate::dial::options::PaceOptions;
 use crate::dial::standing::{Standing, Waiting};
 use crate::wire::failure::Failure;
-
-/// Longest wait while connections are being opened: deadlines are noticed this late at most.
-const WAIT: Duration = Duration::from_millis(50);
 
 /// Time before a connection that could not be made again is tried once more.
 const REST_NS: u64 = 100_000_000;
