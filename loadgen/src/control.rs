@@ -13,9 +13,9 @@ use std::time::Instant;
 use hdrhistogram::Histogram;
 use rustix::event::{EventfdFlags, eventfd};
 
-use crate::dial::Agreed;
 use crate::dial::standing::Standing;
 use crate::echo::tally::latency_histogram;
+use crate::wire::handshake::Accepted;
 
 /// Nanoseconds since an epoch shared by all threads of a run.
 #[derive(Clone, Copy)]
@@ -221,8 +221,8 @@ pub(crate) struct Control {
     pub(crate) is_complete: AtomicBool,
     /// Rung by a load thread that is ready, has failed, has ended or has done what was left to do.
     pub(crate) news: Bell,
-    /// What was settled with the server when the first connection opened.
-    pub(crate) agreed: OnceLock<Agreed>,
+    /// What the upgrade of the first connection settled, and what TLS was agreed on.
+    pub(crate) agreed: OnceLock<(Accepted, Option<String>)>,
     /// Rung when the phase changes, by line.
     pub(crate) wakes: Vec<Bell>,
     /// One per load thread: first those whose messages are measured, then those of the heavy connections.

@@ -93,67 +93,52 @@ fn live(
             return Ok(0);
         }
         for (_, made) in opener.turn(wait).map_err(failed)? {
-            let stream = made?.socket;
-            stream
-                .set_recv_buffer_size(RECEIVE_BUFFER_BYTES)
-                .map_err(failed)?;
+            let (stream, _) = made?;
+            let small = stream.set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
+            small.map_err(failed)?;
             readers.push(Reader {
-                stream: Some(stream),
+                stream,
                 unsent: Vec::new(),
             });
         }
     }
     control.ready.fetch_add(1, Ordering::Release);
     control.news.ring();
-    let mut closed = 0;
+    let asked = readers.len();
     while control.phase() < Phase::Drain {
-        for reader in &mut readers {
-            closed += usize::from(reader.turn(dialer.protocol(), &mut random));
-        }
+        readers.retain_mut(|reader| reader.is_open(dialer.protocol(), &mut random));
         std::thread::sleep(READ_EVERY);
     }
-    Ok(closed)
+    Ok(asked - readers.len())
 }
 
 struct Reader {
-    /// `None` once the server has closed it.
-    stream: Option<Socket>,
+    stream: Socket,
     unsent: Vec<u8>,
 }
 
 impl Reader {
-    /// Sends until the kernel takes no more, and reads a little; `true` if the server has closed now.
-    fn turn(&mut self, protocol: Protocol, random: &mut Random) -> bool {
-        let Some(stream) = &mut self.stream else {
-            return false;
-        };
-        let mut is_open = true;
+    /// Sends until the kernel takes no more, and reads a little; `false` if the server has closed.
+    fn is_open(&mut self, protocol: Protocol, random: &mut Random) -> bool {
+        let would_block = |error: &io::Error| error.kind() == ErrorKind::WouldBlock;
         let mut written = 0;
         while written < WRITE_BYTES_MAX {
             if self.unsent.is_empty() {
                 append_messages(&mut self.unsent, protocol, random);
             }
-            match stream.write(&self.unsent) {
+            match self.stream.write(&self.unsent) {
                 Ok(bytes) => {
                     written += bytes;
                     self.unsent.drain(..bytes);
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(_) => {
-                    is_open = false;
-                    break;
-                }
+                Err(error) if would_block(&error) => break,
+                Err(_) => return false,
             }
         }
-        match stream.read(&mut [0; READ_BYTES]) {
-            Ok(0) => is_open = false,
-            Ok(_) => {}
-            Err(error) => is_open &= error.kind() == ErrorKind::WouldBlock,
+        match self.stream.read(&mut [0; READ_BYTES]) {
+            Ok(bytes) => bytes > 0,
+            Err(error) => would_block(&error),
         }
-        if !is_open {
-            self.stream = None;
-        }
-        !is_open
     }
 }
 

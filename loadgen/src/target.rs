@@ -67,26 +67,16 @@ impl Target {
         if path.bytes().any(|byte| byte <= b' ' || byte >= 0x7f) {
             return Err("the path has characters that must be percent-encoded".to_owned());
         }
-        let path = if path.starts_with('/') {
-            path.to_owned()
-        } else {
-            format!("/{path}")
-        };
-        let authority = authority.to_owned();
+        let slash = if path.starts_with('/') { "" } else { "/" };
         Ok(Target {
             url: url.to_owned(),
             protocol,
             tls,
             host,
             port,
-            authority,
-            path,
+            authority: authority.to_owned(),
+            path: format!("{slash}{path}"),
         })
-    }
-
-    /// Every address the host resolves to, in the resolver's order.
-    pub(crate) fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
-        resolve(&self.host, self.port)
     }
 }
 
@@ -104,21 +94,21 @@ pub(crate) fn parse_authority(
     if authority.contains('@') {
         return Err("credentials in the URL are not supported".to_owned());
     }
-    let (host, port) = if let Some(bracketed) = authority.strip_prefix('[') {
-        let (host, rest) = bracketed
-            .split_once(']')
-            .ok_or("the IPv6 address lacks its ]")?;
-        match rest.strip_prefix(':') {
-            None if !rest.is_empty() => {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(bracketed) => {
+            let (host, rest) = bracketed
+                .split_once(']')
+                .ok_or("the IPv6 address lacks its ]")?;
+            let port = rest.strip_prefix(':');
+            if port.is_none() && !rest.is_empty() {
                 return Err(format!("{rest:?} behind the IPv6 address is not a port"));
             }
-            port => (host, port),
+            (host, port)
         }
-    } else {
-        match authority.split_once(':') {
+        None => match authority.split_once(':') {
             Some((host, port)) => (host, Some(port)),
             None => (authority, None),
-        }
+        },
     };
     if host.is_empty() {
         return Err("the URL has no host".to_owned());
@@ -133,11 +123,10 @@ pub(crate) fn parse_authority(
     }
     let port = match (port, default_port) {
         // No sign: `parse` would take one.
-        (Some(port), _) => port
-            .parse::<u16>()
-            .ok()
-            .filter(|&number| number != 0 && !port.starts_with('+'))
-            .ok_or_else(|| format!("{port:?} is not a port between 1 and 65535"))?,
+        (Some(text), _) => match text.parse() {
+            Ok(port @ 1..) if !text.starts_with('+') => port,
+            _ => return Err(format!("{text:?} is not a port between 1 and 65535")),
+        },
         (None, Some(port)) => port,
         (None, None) => return Err(format!("{authority:?} has no port; write HOST:PORT")),
     };

@@ -6,12 +6,11 @@ use crate::wire::failure::Failure;
 use crate::wire::outbox::Outbox;
 
 /// What lies between a connection and its socket.
+#[derive(Default)]
 pub(crate) struct Tunnel {
     link: Link,
     /// Bytes for the socket.
     wire: Outbox,
-    /// What came out of the last bytes from it.
-    plain: Vec<u8>,
     /// Why nothing more can be sent, until it is told.
     broken: Option<Failure>,
 }
@@ -19,40 +18,36 @@ pub(crate) struct Tunnel {
 impl Tunnel {
     /// A tunnel through `link`; `None` where the link is nothing.
     pub(crate) fn through(link: Link) -> Option<Box<Tunnel>> {
-        let tunnel = |link| {
-            Box::new(Tunnel {
-                link,
-                wire: Outbox::default(),
-                plain: Vec::new(),
-                broken: None,
-            })
-        };
-        match link {
-            Link::Plain => None,
-            link => Some(tunnel(link)),
-        }
+        let is_plain = link.is_plain();
+        let mut tunnel = Tunnel::default();
+        tunnel.lead_through(link);
+        (!is_plain).then(|| Box::new(tunnel))
     }
 
-    /// Takes bytes from the socket; [`Tunnel::plain`] then holds what came out of them, even if it
-    /// fails in the end.
-    pub(crate) fn receive(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.plain.clear();
-        self.link.receive(bytes, &mut self.plain)?;
-        if self.link.is_ended() {
-            // Ours goes back: neither side's end is a cut (RFC 8446 section 6.1).
-            self.link.close(self.wire.writer());
-        }
+    /// Has it lead through `link` from now on, behind what was queued before.
+    pub(crate) fn lead_through(&mut self, link: Link) {
+        self.link = link;
+    }
+
+    /// Where to append what goes to the socket as it is.
+    pub(crate) fn writer(&mut self) -> &mut Vec<u8> {
+        self.wire.writer()
+    }
+
+    /// Takes bytes from the socket and appends to `plain` what comes out of them, even if it fails in the end.
+    pub(crate) fn receive(&mut self, bytes: &[u8], plain: &mut Vec<u8>) -> Result<(), Failure> {
+        self.link.receive(bytes, plain)?;
         self.broken.take().map_or(Ok(()), Err)
-    }
-
-    /// What came out of the last bytes from the socket.
-    pub(crate) fn plain(&self) -> &[u8] {
-        &self.plain
     }
 
     /// Whether the server has ended its side.
     pub(crate) fn is_ended(&self) -> bool {
         self.link.is_ended()
+    }
+
+    /// Ends our side: neither's end is a cut then (RFC 8446 section 6.1).
+    pub(crate) fn end(&mut self) {
+        self.link.close(self.wire.writer());
     }
 
     /// Lends what is to be sent for `connection`, as [`Connection::outgoing`] does.

@@ -18,6 +18,14 @@ pub(crate) fn at_least_one(name: &str, value: usize) -> Result<(), UsageError> {
     refuse_if(value == 0, format!("--{name} is 0; give at least 1"))
 }
 
+/// Refuses options, by name and whether each is given, that `why` speaks against.
+pub(crate) fn refuse_given(options: &[(&str, bool)], why: &str) -> Result<(), UsageError> {
+    match options.iter().find(|(_, is_given)| *is_given) {
+        Some((name, _)) => Err(UsageError(format!("{name} {why}"))),
+        None => Ok(()),
+    }
+}
+
 /// Arguments that cannot be followed: exit status 2.
 #[derive(Debug)]
 pub struct UsageError(pub String);

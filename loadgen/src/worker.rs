@@ -3,6 +3,7 @@
 mod bytes;
 mod counts;
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -42,7 +43,8 @@ pub(crate) struct Worker {
     workload: Workload,
     /// The workload's own pace, once the load has begun.
     pace: Pace,
-    random: Random,
+    /// Randomness, which whoever prepares this thread's load may use, too.
+    pub(crate) random: Random,
     /// What was counted.
     pub(crate) tally: Tally,
     connections: Vec<Connection>,
@@ -50,8 +52,8 @@ pub(crate) struct Worker {
     tunnels: Vec<Option<Box<Tunnel>>>,
     /// When messages are due, in an open loop.
     pacer: Option<Pacer>,
-    /// Nanoseconds between two pings of a connection, if there are pings.
-    ping_period: Option<u64>,
+    /// Time between two pings of a connection, if there are to be pings.
+    pub(crate) ping_every: Option<Duration>,
     pinger: Option<Pinger>,
     share: Share,
     /// Connections that stand for the first time.
@@ -60,8 +62,8 @@ pub(crate) struct Worker {
     ended: usize,
     /// Until when the ends of streams are awaited, once all is said.
     linger_until: Option<u64>,
-    /// Whether a connection that ends is made again.
-    reconnects: bool,
+    /// Whether a connection that ends before its time is made again.
+    pub(crate) reconnects: bool,
     /// Connections that have ended, until the engine takes notice.
     lost: Vec<usize>,
     /// How many are being made again, and were; and what was in flight on those.
@@ -72,6 +74,8 @@ pub(crate) struct Worker {
     answered: [Vec<u64>; 2],
     wire_bytes_sent: u64,
     wire_bytes_received: u64,
+    /// What came out of the last bytes through a tunnel.
+    plain: Vec<u8>,
     polling: Polling,
     now: u64,
     phase: Phase,
@@ -84,24 +88,21 @@ impl Worker {
     pub(crate) fn new(
         control: Arc<Control>,
         share: Share,
-        workload: Workload,
+        mut workload: Workload,
         random: Random,
     ) -> Worker {
         // Until the load begins, and without a schedule, nothing is sent but answers.
-        let (pace, waiting) = (workload.pace, Pace::Scheduled);
+        let pace = mem::replace(&mut workload.pace, Pace::Scheduled);
         let count = share.ordinals().len();
         Worker {
-            workload: Workload {
-                pace: waiting,
-                ..workload
-            },
+            workload,
             pace,
             random,
             tally: Tally::new(),
             connections: (0..count).map(|_| Connection::away(0)).collect(),
             tunnels: (0..count).map(|_| None).collect(),
             pacer: None,
-            ping_period: None,
+            ping_every: None,
             pinger: None,
             share,
             stood: 0,
@@ -116,6 +117,7 @@ impl Worker {
             answered: Default::default(),
             wire_bytes_sent: 0,
             wire_bytes_received: 0,
+            plain: Vec::new(),
             polling: Polling::default(),
             now: 0,
             phase: Phase::Connect,
@@ -130,21 +132,6 @@ impl Worker {
         self.tally = Tally::new().scheduled();
     }
 
-    /// Randomness for whoever prepares this thread's load.
-    pub(crate) fn random(&mut self) -> &mut Random {
-        &mut self.random
-    }
-
-    /// Pings each connection once in `period`.
-    pub(crate) fn ping_every(&mut self, period: Duration) {
-        self.ping_period = Some(period.as_nanos() as u64);
-    }
-
-    /// Has connections made again that end before their time.
-    pub(crate) fn reconnect(&mut self) {
-        self.reconnects = true;
-    }
-
     /// The index of connection number `ordinal` of the run, if it is still waited for.
     pub(crate) fn place(&self, ordinal: usize) -> Option<usize> {
         let index = self.share.index(ordinal);
@@ -153,13 +140,17 @@ impl Worker {
 
     /// Takes in connection `index`, which stands now.
     pub(crate) fn add(&mut self, index: usize, opened: Opened) -> Result<(), Fault> {
-        let deflate = opened.agreed.deflate.as_ref();
-        self.connections[index].replace(Connection::with(deflate));
-        self.tunnels[index] = Tunnel::through(opened.link);
+        let Opened {
+            link,
+            early,
+            accepted,
+        } = opened;
+        self.connections[index].replace(Connection::with(accepted.deflate.as_ref()));
         if self.share.ordinal(index) == 0 {
             // It is the same when it is made again.
-            let _ = self.control.agreed.set(opened.agreed);
+            let _ = self.control.agreed.set((accepted, link.describe()));
         }
+        self.tunnels[index] = Tunnel::through(link);
         if self.missing > 0 {
             self.missing -= 1;
             self.reconnected += 1;
@@ -170,7 +161,7 @@ impl Worker {
                 self.control.news.ring();
             }
         }
-        self.receive_plain(index, &opened.early)
+        self.receive_plain(index, &early)
     }
 
     /// A connection that could not be made.
@@ -236,14 +227,13 @@ impl Worker {
     /// Begins the load: queues the first messages of every connection, unless a schedule has them.
     pub(crate) fn start(&mut self) {
         self.workload.pace = self.pace;
-        let start = self.control.load_start();
+        let (start, count) = (self.control.load_start(), self.connections.len());
         if let Some(pacer) = &mut self.pacer {
             pacer.start(start);
         }
-        self.pinger = self
-            .ping_period
-            .map(|period| Pinger::new(period, self.connections.len(), start));
-        for index in 0..self.connections.len() {
+        let pinger = |every: Duration| Pinger::new(every.as_nanos() as u64, count, start);
+        self.pinger = self.ping_every.map(pinger);
+        for index in 0..count {
             self.with(index, |connection, turn| connection.fill(turn));
         }
     }
@@ -279,9 +269,8 @@ impl Worker {
     /// Queues a message of the schedule on a connection that has room for it.
     fn take_up(&mut self, index: usize, due: u64) {
         self.with(index, |connection, turn| connection.queue(due, turn));
-        let Worker { pacer, random, .. } = self;
-        if let Some(pacer) = pacer {
-            pacer.taken(index, random);
+        if let Some(pacer) = &mut self.pacer {
+            pacer.taken(index, &mut self.random);
             if pacer.is_done(index) {
                 self.drain(index);
             }
@@ -302,11 +291,8 @@ impl Worker {
     pub(crate) fn patience(&mut self) -> Patience {
         let pinger = self.pinger.as_ref().map(Pinger::next_due);
         let pacer = self.pacer.as_ref().and_then(Pacer::next_due);
-        let patience = match [pacer, pinger, self.linger_until]
-            .into_iter()
-            .flatten()
-            .min()
-        {
+        let due = [pacer, pinger, self.linger_until].into_iter().flatten();
+        let patience = match due.min() {
             None => Patience::Endless,
             Some(due) => {
                 self.tick();
@@ -401,24 +387,13 @@ impl Worker {
         index: usize,
         act: impl FnOnce(&mut Connection, &mut Turn<'_>) -> T,
     ) -> T {
-        let Worker {
-            connections,
-            workload,
-            random,
-            tally,
-            share,
-            now,
-            ..
-        } = self;
-        act(
-            &mut connections[index],
-            &mut Turn {
-                connection: share.ordinal(index),
-                now: *now,
-                workload,
-                random,
-                tally,
-            },
-        )
+        let turn = &mut Turn {
+            connection: self.share.ordinal(index),
+            now: self.now,
+            workload: &self.workload,
+            random: &mut self.random,
+            tally: &mut self.tally,
+        };
+        act(&mut self.connections[index], turn)
     }
 }

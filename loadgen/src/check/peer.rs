@@ -109,7 +109,7 @@ impl<'a> Peer<'a> {
             .set_write_timeout(Some(ground.timeout))
             .map_err(broken)?;
         let link = match &ground.tls {
-            None => Link::Plain,
+            None => Link::default(),
             Some((config, name)) => Link::tls(Arc::clone(config), name.clone())
                 .map_err(|failure| Finding::Broken(failure.to_string()))?,
         };

@@ -9,7 +9,7 @@ use super::verdict::Finding;
 use super::wire::{TEXT, text};
 use crate::check::options::CheckOptions;
 use crate::link::{client_config, server_name};
-use crate::target::Target;
+use crate::target::{Target, resolve};
 use crate::usage::UsageError;
 
 /// How long a server has to say something unasked.
@@ -22,18 +22,13 @@ pub(super) fn look(
     options: &CheckOptions,
 ) -> anyhow::Result<(Ground, Option<String>)> {
     let tls = if target.tls {
-        let config = client_config(
-            &options.tls.trust(),
-            options.tls.identity().as_ref(),
-            &["http/1.1"],
-        )?;
+        let config = client_config(&options.tls, &["http/1.1"])?;
         Some((config, server_name(&target.host)?))
     } else {
         None
     };
     let unusable = |why: &str| UsageError(format!("{}: {why}", target.url));
-    let addresses = target
-        .resolve()
+    let addresses = resolve(&target.host, target.port)
         .map_err(|error| unusable(&format!("resolving the host: {error}")))?;
     let mut refused = Finding::Broken("the host has no address".to_owned());
     for address in addresses {

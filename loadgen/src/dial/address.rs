@@ -21,28 +21,6 @@ const CONNECTIONS_PER_SOURCE: usize = 20_000;
 /// Addresses of 127.0.0.0/8 from the first one on.
 const LOOPBACK_ADDRESSES: usize = 0x00ff_fffd;
 
-/// A connection's place among those of the run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    /// Which URL it goes to.
-    pub(super) route: usize,
-    /// Its number among the connections of that URL.
-    pub(super) nth: usize,
-    /// How many URLs there are.
-    pub(super) routes: usize,
-}
-
-impl Place {
-    /// The place of connection number `ordinal`: connections go to the URLs in turn.
-    pub(super) fn of(ordinal: usize, routes: usize) -> Place {
-        Place {
-            route: ordinal % routes,
-            nth: ordinal / routes,
-            routes,
-        }
-    }
-}
-
 /// Where a socket goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Peer {
@@ -78,12 +56,46 @@ impl Elsewhere {
     }
 }
 
-/// Begins to connect, from one of `sources` if there are any: the socket becomes writable once the connection
-/// stands.
-pub(super) fn begin(peer: &Peer, place: Place, sources: &[IpAddr]) -> Result<Socket, Failure> {
-    match peer {
-        Peer::Network(address) => begin_network(*address, place, sources),
-        Peer::Unix(path) => begin_unix(path).map_err(connecting),
+/// Begins to connect as number `ordinal` of connections that go to so many URLs in turn, from one of `sources` if
+/// there are any: the socket becomes writable once the connection stands.
+pub(super) fn begin(
+    peer: &Peer,
+    ordinal: usize,
+    routes: usize,
+    sources: &[IpAddr],
+) -> Result<Socket, Failure> {
+    let address = match peer {
+        Peer::Network(address) => *address,
+        Peer::Unix(path) => return begin_unix(path).map_err(connecting),
+    };
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None);
+    let socket = socket.map_err(connecting)?;
+    let is_of_kind = |source: &&IpAddr| source.is_ipv4() == address.is_ipv4();
+    let sources: Vec<&IpAddr> = sources.iter().filter(is_of_kind).collect();
+    let source = match sources.len() {
+        0 => loopback_source(address.ip(), ordinal, routes),
+        sources_count => Some(*sources[ordinal / routes % sources_count]),
+    };
+    if let Some(source) = source {
+        let bound = socket.bind(&SocketAddr::new(source, 0).into());
+        bound.map_err(|error| {
+            let doing = match error.kind() {
+                ErrorKind::AddrNotAvailable => {
+                    "binding to a --source that is no address of this machine"
+                }
+                _ => "binding to the source address",
+            };
+            Failure::Io(doing, error)
+        })?;
+    }
+    let begun = || {
+        socket.set_nonblocking(true)?;
+        socket.set_tcp_nodelay(true)?;
+        socket.connect(&address.into())
+    };
+    match begun() {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(connecting(error)),
+        _ => Ok(socket),
     }
 }
 
@@ -98,35 +110,6 @@ pub(crate) fn connecting(error: io::Error) -> Failure {
     Failure::Io(doing, error)
 }
 
-fn begin_network(address: SocketAddr, place: Place, sources: &[IpAddr]) -> Result<Socket, Failure> {
-    let socket =
-        Socket::new(Domain::for_address(address), Type::STREAM, None).map_err(connecting)?;
-    let mut sources = sources
-        .iter()
-        .filter(|it| it.is_ipv4() == address.is_ipv4());
-    let turn = place.nth % sources.clone().count().max(1);
-    let source = sources.nth(turn).copied();
-    if let Some(source) = source.or_else(|| loopback_source(address.ip(), place)) {
-        let bound = socket.bind(&SocketAddr::new(source, 0).into());
-        bound.map_err(|error| match error.kind() {
-            ErrorKind::AddrNotAvailable => Failure::Io(
-                "binding to a --source that is no address of this machine",
-                error,
-            ),
-            _ => Failure::Io("binding to the source address", error),
-        })?;
-    }
-    let begun = || {
-        socket.set_nonblocking(true)?;
-        socket.set_tcp_nodelay(true)?;
-        socket.connect(&address.into())
-    };
-    match begun() {
-        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(connecting(error)),
-        _ => Ok(socket),
-    }
-}
-
 /// A unix socket connects at once, or waits for the server to take others first.
 fn begin_unix(path: &Path) -> io::Result<Socket> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
@@ -139,15 +122,12 @@ fn begin_unix(path: &Path) -> io::Result<Socket> {
 /// The source address for a connection beyond the first 20,000 to a target in 127.0.0.0/8:
 /// every address of that network is the local host's, and each has ports of its own. The kernel
 /// gives out a bound port whatever the target, so no two URLs share a source.
-fn loopback_source(target: IpAddr, place: Place) -> Option<IpAddr> {
-    let IpAddr::V4(target) = target else {
-        return None;
-    };
-    let block = place.nth / CONNECTIONS_PER_SOURCE;
-    if !target.is_loopback() || block == 0 {
+fn loopback_source(target: IpAddr, ordinal: usize, routes: usize) -> Option<IpAddr> {
+    let block = ordinal / routes / CONNECTIONS_PER_SOURCE;
+    if !target.is_ipv4() || !target.is_loopback() || block == 0 {
         return None;
     }
-    let offset = 1 + ((block - 1) * place.routes + place.route) % (LOOPBACK_ADDRESSES - 1);
+    let offset = 1 + ((block - 1) * routes + ordinal % routes) % (LOOPBACK_ADDRESSES - 1);
     let source = Ipv4Addr::from(u32::from(Ipv4Addr::LOCALHOST) + offset as u32);
     Some(source.into())
 }
@@ -159,7 +139,7 @@ mod tests {
     #[test]
     fn sources_spread_over_the_loopback_network_only() {
         let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let source = |target, ordinal, routes| loopback_source(target, Place::of(ordinal, routes));
+        let source = loopback_source;
         assert_eq!(source(local, 19_999, 1), None);
         assert_eq!(source(local, 20_000, 1), Some("127.0.0.2".parse().unwrap()));
         assert_eq!(source(local, 65_000, 1), Some("127.0.0.4".parse().unwrap()));
@@ -184,7 +164,7 @@ mod tests {
     #[test]
     fn each_url_has_ports_and_sources_of_its_own() {
         let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let source = |ordinal| loopback_source(local, Place::of(ordinal, 3));
+        let source = |ordinal| loopback_source(local, ordinal, 3);
         assert_eq!(source(59_999), None);
         let blocks: Vec<_> = (60_000..60_006)
             .map(|ordinal| source(ordinal).unwrap())

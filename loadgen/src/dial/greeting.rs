@@ -29,9 +29,7 @@ pub(crate) struct GreetingOptions {
 
 /// A connection whose greeting is awaited.
 pub(super) struct Greeting {
-    first_message: Option<String>,
-    answer: Option<Answer>,
-    messages: u32,
+    options: GreetingOptions,
     heard: u32,
     ear: Ear,
     /// Whether a fragmented message is under way.
@@ -46,9 +44,7 @@ impl Greeting {
     pub(super) fn of(options: &GreetingOptions, random: &mut Random) -> Option<Greeting> {
         let is_silent = options.greeting == 0 && options.first_message.is_none();
         (!is_silent).then(|| Greeting {
-            first_message: options.first_message.clone(),
-            answer: options.answer.clone(),
-            messages: options.greeting,
+            options: options.clone(),
             heard: 0,
             ear: Ear::default(),
             in_message: false,
@@ -61,7 +57,7 @@ impl Greeting {
 
     /// The upgrade is done: appends what is to be said at once.
     pub(super) fn begin(&mut self, out: &mut Vec<u8>) {
-        if let Some(text) = self.first_message.take() {
+        if let Some(text) = self.options.first_message.take() {
             let head = Head::whole(Opcode::Text);
             append_frame(out, head, text.as_bytes(), self.random.key());
         }
@@ -74,25 +70,20 @@ impl Greeting {
         mut bytes: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Option<Vec<u8>>, Failure> {
-        while self.heard < self.messages {
-            let event = self.reader.next(&mut bytes).map_err(Failure::Protocol)?;
-            let Some(event) = event else {
-                return Ok(None);
-            };
-            match event {
-                Event::Data(data) => {
-                    let answer = self.answer.as_ref();
-                    let in_message = self.in_message;
-                    match answer.map(|answer| (answer, self.ear.hear(&data, answer, in_message))) {
-                        Some((answer, Heard::Ask)) => answer.append(out, &mut self.random),
-                        _ if data.last => {
-                            self.in_message = !data.head.fin;
-                            self.heard += u32::from(data.head.fin);
-                        }
-                        _ => {}
+        while self.heard < self.options.greeting {
+            match self.reader.next(&mut bytes).map_err(Failure::Protocol)? {
+                None => return Ok(None),
+                Some(Event::Data(data)) => {
+                    if let Some(answer) = &self.options.answer
+                        && let Heard::Ask = self.ear.hear(&data, answer, self.in_message)
+                    {
+                        answer.append(out, &mut self.random);
+                    } else if data.last {
+                        self.in_message = !data.head.fin;
+                        self.heard += u32::from(data.head.fin);
                     }
                 }
-                Event::Control { opcode, payload } => match opcode {
+                Some(Event::Control { opcode, payload }) => match opcode {
                     Opcode::Ping => {
                         append_frame(out, Head::whole(Opcode::Pong), payload, self.random.key());
                     }
@@ -117,20 +108,11 @@ impl Greeting {
         }
     }
 
-    /// The server has ended the stream.
-    pub(super) fn end_of_stream(&self) -> Failure {
-        self.missing("the server ended the connection")
-    }
-
-    /// The server has said nothing more for `seconds`.
-    pub(super) fn out_of_time(&self, seconds: u64) -> Failure {
-        self.missing(&format!("the server said no more within {seconds} seconds"))
-    }
-
-    fn missing(&self, what: &str) -> Failure {
+    /// It has not come whole: `what` happened before.
+    pub(super) fn missing(&self, what: &str) -> Failure {
         Failure::Ungreeted(format!(
             "{what}, and {} of {} messages of the --greeting had come",
-            self.heard, self.messages
+            self.heard, self.options.greeting
         ))
     }
 }

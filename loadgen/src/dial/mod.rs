@@ -18,8 +18,9 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use socket2::Socket;
 
-use self::address::{Elsewhere, Peer, Place};
-use self::greeting::{Greeting, GreetingOptions};
+use self::address::{Elsewhere, Peer};
+use self::greeting::Greeting;
+use self::proxy::Tunnel;
 use crate::dial::options::{PaceOptions, TargetOptions, WayOptions};
 use crate::link::{Link, client_config, server_name};
 use crate::payload::Random;
@@ -29,24 +30,21 @@ use crate::wire::failure::Failure;
 use crate::wire::handshake::Handshake;
 use crate::wire::handshake::offer::Offer;
 
-pub(crate) use self::opening::{Agreed, Opened, Opening};
+pub(crate) use self::opening::{Opened, Opening};
 
 /// What is offered by ALPN (RFC 7301) before an upgrade: there is none in HTTP/2 as spoken here.
 const ALPN: &str = "http/1.1";
 
 /// Begins connections to one or several targets.
 pub(crate) struct Dialer {
+    options: TargetOptions,
+    /// By the place of their URLs in the options.
     routes: Vec<Route>,
-    protocol: Protocol,
     offer: Arc<Offer>,
-    greeting: GreetingOptions,
-    sources: Vec<IpAddr>,
-    pace: PaceOptions,
 }
 
 /// The way to one target.
 struct Route {
-    target: Target,
     tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     /// Where its sockets may go.
     peers: Vec<Peer>,
@@ -61,40 +59,31 @@ impl Dialer {
     /// cannot be followed.
     pub(crate) fn from_options(options: &TargetOptions) -> anyhow::Result<Dialer> {
         options.check()?;
-        let protocol = options.protocol();
         let mut tls = None;
         if options.urls.iter().any(|target| target.tls) {
-            let protocols: &[&str] = match protocol {
+            let protocols: &[&str] = match options.protocol() {
                 Protocol::Websocket => &[ALPN],
                 Protocol::Tcp => &[],
             };
-            let identity = options.tls.identity();
-            let config = client_config(&options.tls.trust(), identity.as_ref(), protocols)?;
-            tls = Some(config);
+            tls = Some(client_config(&options.tls, protocols)?);
         }
-        let routes = options
-            .urls
-            .iter()
-            .map(|target| Route::new(target.clone(), tls.as_ref(), &options.way))
-            .collect::<anyhow::Result<_>>()?;
+        let urls = options.urls.iter();
+        let routes = urls.map(|target| Route::new(target, tls.as_ref(), &options.way));
         Ok(Dialer {
-            routes,
-            protocol,
+            options: options.clone(),
+            routes: routes.collect::<anyhow::Result<_>>()?,
             offer: Arc::new(options.offer()),
-            greeting: options.greeting.clone(),
-            sources: options.way.source.clone(),
-            pace: options.pace.clone(),
         })
     }
 
     /// What is spoken.
     pub(crate) fn protocol(&self) -> Protocol {
-        self.protocol
+        self.options.protocol()
     }
 
     /// How fast connections are to be opened.
     pub(crate) fn pace(&self) -> &PaceOptions {
-        &self.pace
+        &self.options.pace
     }
 
     /// Where connections go, in the order of the URLs; one that none has been made to is left out.
@@ -109,71 +98,70 @@ impl Dialer {
 
     /// Starts connection number `ordinal` without waiting: the socket becomes writable once it stands, and then
     /// [`Dialer::opening`] opens it. A host may have several addresses: `last` is the one at which it came to
-    /// nothing before. Hands back the address tried now, or `None` if there is no other.
+    /// nothing before. Hands back the address tried now; an error if there is no other.
     pub(crate) fn begin(
         &self,
         ordinal: usize,
         mut last: Option<usize>,
-    ) -> Option<Result<(usize, Socket), Failure>> {
-        let place = self.place(ordinal);
-        let route = &self.routes[place.route];
+    ) -> Result<(usize, Socket), Failure> {
+        let (route, routes) = (self.route(ordinal), self.routes());
         let mut failure = None;
         while let Some(next) = route.next(last) {
-            match address::begin(&route.peers[next], place, &self.sources) {
-                Ok(socket) => return Some(Ok((next, socket))),
+            let peer = &route.peers[next];
+            match address::begin(peer, ordinal, routes, &self.options.way.source) {
+                Ok(socket) => return Ok((next, socket)),
                 // The first address's error tells most: later ones are fallbacks.
                 Err(error) => failure = failure.or(Some(error)),
             }
             last = Some(next);
         }
-        failure.map(Err)
+        Err(failure.unwrap_or_else(|| Failure::Refused("the host has no address".to_owned())))
     }
 
     /// Connection `ordinal` stands at this address: later ones go there, too.
     pub(crate) fn stands(&self, ordinal: usize, address: usize) {
-        let route = &self.routes[self.place(ordinal).route];
-        route.chosen.get_or_init(|| address);
+        self.route(ordinal).chosen.get_or_init(|| address);
     }
 
     /// What opens connection number `ordinal` once its socket stands.
     pub(crate) fn opening(&self, ordinal: usize, random: &mut Random) -> Result<Opening, Failure> {
-        let route = &self.routes[self.place(ordinal).route];
+        let route = self.route(ordinal);
         let link = match &route.tls {
-            None => Link::Plain,
+            None => Link::default(),
             Some((config, name)) => Link::tls(Arc::clone(config), name.clone())?,
         };
-        let upgrade = match self.protocol {
+        let upgrade = match self.protocol() {
             Protocol::Tcp => None,
-            Protocol::Websocket => Some(self.upgrade(route, random)),
+            Protocol::Websocket => Some(self.upgrade(ordinal, random)),
         };
-        let greeting = Greeting::of(&self.greeting, random);
-        Ok(Opening::new(link, upgrade)
-            .through(route.request.clone())
-            .greeted(greeting))
+        let mut opening = Opening::new(link, upgrade);
+        opening.tunnel = route.request.clone().map(Tunnel::new);
+        opening.greeting = Greeting::of(&self.options.greeting, random);
+        Ok(opening)
     }
 
-    fn upgrade(&self, route: &Route, random: &mut Random) -> (Vec<u8>, Handshake) {
+    fn upgrade(&self, ordinal: usize, random: &mut Random) -> (Vec<u8>, Handshake) {
         let mut nonce = [0; 16];
         random.fill(&mut nonce);
-        let target = &route.target;
+        let target = &self.options.urls[ordinal % self.routes()];
         Handshake::begin(&target.authority, &target.path, &self.offer, nonce)
     }
 
-    fn place(&self, ordinal: usize) -> Place {
-        Place::of(ordinal, self.routes.len())
+    fn route(&self, ordinal: usize) -> &Route {
+        &self.routes[ordinal % self.routes()]
     }
 }
 
 impl Route {
     fn new(
-        target: Target,
+        target: &Target,
         tls: Option<&Arc<ClientConfig>>,
         way: &WayOptions,
     ) -> anyhow::Result<Route> {
         let tls = match tls {
             Some(config) if target.tls => {
-                let name = server_name(&target.host)
-                    .map_err(|UsageError(what)| UsageError(format!("{}: {what}", target.url)))?;
+                let wrong = |UsageError(what)| UsageError(format!("{}: {what}", target.url));
+                let name = server_name(&target.host).map_err(wrong)?;
                 Some((Arc::clone(config), name))
             }
             _ => None,
@@ -189,7 +177,6 @@ impl Route {
             _ => peers(host, port, &way.source)?,
         };
         Ok(Route {
-            target,
             tls,
             peers,
             request,

@@ -4,19 +4,20 @@
 //! TCP stands ─► CONNECT (--proxy) ─► TLS handshake (wss://) ─► upgrade (WebSocket) ─► greeting ─► open
 //! ```
 
+use std::mem;
+
 use super::greeting::Greeting;
 use super::proxy::Tunnel;
 use super::standing::Wait;
 use crate::link::Link;
 use crate::wire::failure::Failure;
-use crate::wire::handshake::extension::DeflateAgreement;
 use crate::wire::handshake::{Accepted, Handshake, Progress};
 
 /// A connection being opened: bytes from the wire in, bytes for the wire out, and at last the
 /// opened connection.
 pub(crate) struct Opening {
     /// What is awaited before all else, if a proxy lies between.
-    tunnel: Option<Tunnel>,
+    pub(super) tunnel: Option<Tunnel>,
     link: Link,
     /// The upgrade request, until TLS stands.
     request: Option<Vec<u8>>,
@@ -24,10 +25,10 @@ pub(crate) struct Opening {
     handshake: Option<Handshake>,
     /// Decrypted and not yet taken by the handshake.
     plain: Vec<u8>,
-    /// What is said before the connection is open.
-    greeting: Option<Box<Greeting>>,
-    /// What the upgrade settled, while the greeting is awaited.
-    accepted: Option<Accepted>,
+    /// What is said before the connection is open, until the upgrade is done.
+    pub(super) greeting: Option<Greeting>,
+    /// The same from then on, with what the upgrade settled.
+    greeted: Option<(Greeting, Accepted)>,
 }
 
 /// What an opening leads to.
@@ -36,21 +37,8 @@ pub(crate) struct Opened {
     pub(crate) link: Link,
     /// Plaintext that came behind the handshake's answer.
     pub(crate) early: Vec<u8>,
-    /// What both sides will hold to.
-    pub(crate) agreed: Agreed,
-    /// Whether TLS went on with an earlier session, so that its handshake was a shorter one.
-    pub(crate) is_resumed: bool,
-}
-
-/// What the handshakes settled.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Agreed {
-    /// The subprotocol that the server chose; `None` if none was offered.
-    pub(crate) subprotocol: Option<String>,
-    /// How messages may be compressed; `None` if that was not offered.
-    pub(crate) deflate: Option<DeflateAgreement>,
-    /// Version and cipher suite, such as `TLSv1.3 TLS13_AES_128_GCM_SHA256`; `None` without TLS.
-    pub(crate) tls: Option<String>,
+    /// What the upgrade settled; nothing where there was none.
+    pub(crate) accepted: Accepted,
 }
 
 impl Opening {
@@ -65,27 +53,13 @@ impl Opening {
             handshake,
             plain: Vec::new(),
             greeting: None,
-            accepted: None,
+            greeted: None,
         }
-    }
-
-    /// The same, with what is said before the connection is open.
-    pub(super) fn greeted(self, greeting: Option<Greeting>) -> Opening {
-        Opening {
-            greeting: greeting.map(Box::new),
-            ..self
-        }
-    }
-
-    /// The same, behind a proxy that is asked by `request`.
-    pub(super) fn through(self, request: Option<Vec<u8>>) -> Opening {
-        let tunnel = request.map(Tunnel::new);
-        Opening { tunnel, ..self }
     }
 
     /// What is awaited.
     pub(crate) fn awaits(&self) -> Wait {
-        match (&self.tunnel, &self.accepted) {
+        match (&self.tunnel, &self.greeted) {
             (Some(_), _) => Wait::Proxy,
             (_, Some(_)) => Wait::Greeting,
             _ if self.link.is_handshaking() => Wait::Tls,
@@ -123,16 +97,14 @@ impl Opening {
         let advanced = received.and_then(|()| self.advance(wire));
         self.link.wire_out(wire);
         match advanced {
-            Ok(None) if self.link.is_ended() => Err(self.end_of_stream()),
+            Ok(None) if self.link.is_ended() => Err(self.unfinished(None)),
             advanced => advanced,
         }
     }
 
     /// It comes to nothing: where the WebSocket is open and its greeting awaited, appends a Close that says so.
     pub(crate) fn resign(&mut self, code: u16, wire: &mut Vec<u8>) {
-        if self.accepted.is_some()
-            && let Some(greeting) = &mut self.greeting
-        {
+        if let Some((greeting, _)) = &mut self.greeted {
             let mut close = Vec::new();
             greeting.resign(code, &mut close);
             // It is lost either way.
@@ -140,34 +112,29 @@ impl Opening {
         }
     }
 
-    /// The server ended the stream before the connection was open.
-    pub(crate) fn end_of_stream(&mut self) -> Failure {
+    /// Why the connection did not come to be open: the server ended the stream before, or has said nothing more
+    /// for so many `seconds`.
+    pub(crate) fn unfinished(&mut self, seconds: Option<u64>) -> Failure {
+        let silent = |who: &str| match seconds {
+            None => format!("{who} ended the connection"),
+            Some(seconds) => format!("{who} said no more within {seconds} seconds"),
+        };
         if let Some(tunnel) = &self.tunnel {
-            return tunnel.missing("it ended the connection");
+            return tunnel.missing(&silent("it"));
         }
-        if let Some(greeting) = self.awaited_greeting() {
-            return greeting.end_of_stream();
+        if let Some((greeting, _)) = &self.greeted {
+            return greeting.missing(&silent("the server"));
         }
-        match (&mut self.handshake, self.link.is_handshaking()) {
-            (Some(handshake), false) => handshake.end_of_stream(),
-            _ => match self.link.end_of_stream() {
+        let handshake = self.handshake.as_mut();
+        let upgrade = handshake.filter(|_| !self.link.is_handshaking());
+        match (upgrade, seconds) {
+            (Some(upgrade), None) => upgrade.end_of_stream(),
+            (Some(upgrade), Some(seconds)) => upgrade.out_of_time(seconds),
+            (None, None) => match self.link.end_of_stream() {
                 Err(failure) => failure,
                 Ok(()) => Failure::Disconnected { in_flight: 0 },
             },
-        }
-    }
-
-    /// The server has said nothing more for `seconds`.
-    pub(crate) fn out_of_time(&mut self, seconds: u64) -> Failure {
-        if let Some(tunnel) = &self.tunnel {
-            return tunnel.missing(&format!("it said no more within {seconds} seconds"));
-        }
-        if let Some(greeting) = self.awaited_greeting() {
-            return greeting.out_of_time(seconds);
-        }
-        match (&mut self.handshake, self.link.is_handshaking()) {
-            (Some(handshake), false) => handshake.out_of_time(seconds),
-            _ => Failure::Refused(format!(
+            (None, Some(seconds)) => Failure::Refused(format!(
                 "the TLS handshake did not end within {seconds} seconds; if the server does not \
                  speak TLS on this port, use ws://"
             )),
@@ -182,8 +149,8 @@ impl Opening {
         if let Some(request) = self.request.take() {
             self.link.send(&request, wire)?;
         }
-        let plain = std::mem::take(&mut self.plain);
-        if self.accepted.is_some() {
+        let plain = mem::take(&mut self.plain);
+        if self.greeted.is_some() {
             return self.greet(&plain, wire);
         }
         let Some(handshake) = &mut self.handshake else {
@@ -192,53 +159,38 @@ impl Opening {
         if plain.is_empty() {
             return Ok(None);
         }
-        match handshake.receive(&plain)? {
-            Progress::More => Ok(None),
-            Progress::Open(early) => {
-                let accepted = handshake.accepted().clone();
-                let Some(greeting) = &mut self.greeting else {
-                    return Ok(Some(self.opened(early, accepted)));
-                };
-                let mut first = Vec::new();
-                greeting.begin(&mut first);
-                self.link.send(&first, wire)?;
-                self.accepted = Some(accepted);
-                self.greet(&early, wire)
-            }
-        }
-    }
-
-    fn awaited_greeting(&self) -> Option<&Greeting> {
-        let greeting = self.greeting.as_deref();
-        greeting.filter(|_| self.accepted.is_some())
+        let Progress::Open(early) = handshake.receive(&plain)? else {
+            return Ok(None);
+        };
+        let accepted = handshake.accepted().clone();
+        let Some(mut greeting) = self.greeting.take() else {
+            return Ok(Some(self.opened(early, accepted)));
+        };
+        let mut first = Vec::new();
+        greeting.begin(&mut first);
+        self.link.send(&first, wire)?;
+        self.greeted = Some((greeting, accepted));
+        self.greet(&early, wire)
     }
 
     /// Takes what has come of the greeting, and what came behind it.
     fn greet(&mut self, plain: &[u8], wire: &mut Vec<u8>) -> Result<Option<Opened>, Failure> {
-        let Some(greeting) = &mut self.greeting else {
+        let Some((greeting, accepted)) = &mut self.greeted else {
             return Ok(None);
         };
-        let mut pongs = Vec::new();
-        let early = greeting.receive(plain, &mut pongs);
-        self.link.send(&pongs, wire)?;
-        Ok(early?.map(|early| {
-            let accepted = self.accepted.take().unwrap_or_default();
-            self.opened(early, accepted)
-        }))
+        let mut answers = Vec::new();
+        let early = greeting.receive(plain, &mut answers);
+        self.link.send(&answers, wire)?;
+        let accepted = mem::take(accepted);
+        Ok(early?.map(|early| self.opened(early, accepted)))
     }
 
     fn opened(&mut self, early: Vec<u8>, accepted: Accepted) -> Opened {
-        let link = std::mem::replace(&mut self.link, Link::Plain);
-        let agreed = Agreed {
-            subprotocol: accepted.subprotocol,
-            deflate: accepted.deflate,
-            tls: link.describe(),
-        };
+        let link = mem::take(&mut self.link);
         Opened {
-            is_resumed: link.is_resumed(),
             link,
             early,
-            agreed,
+            accepted,
         }
     }
 }

@@ -12,7 +12,7 @@ use sha1::{Digest, Sha1};
 use super::*;
 use crate::dial::greeting::GreetingOptions;
 use crate::link::rehearsal::Authority;
-use crate::link::{Trust, client_config, server_name};
+use crate::link::{TlsOptions, client_config, server_name};
 use crate::payload::Random;
 use crate::wire::handshake::offer::Offer;
 
@@ -86,17 +86,25 @@ fn answer(request: &[u8], headers: &str) -> Vec<u8> {
     answer
 }
 
+/// Whoever the server is.
+fn anyone() -> TlsOptions {
+    TlsOptions {
+        tls_insecure: true,
+        ..TlsOptions::default()
+    }
+}
+
 /// Both ends of an opening to be, over TLS or not.
 fn ends(is_tls: bool, offer: Offer, headers: &'static str) -> (Opening, Server) {
     let (link, server) = if is_tls {
-        let config = client_config(&Trust::Anyone, None, &["http/1.1"]).unwrap();
+        let config = client_config(&anyone(), &["http/1.1"]).unwrap();
         let link = Link::tls(config, server_name("h.example").unwrap()).unwrap();
         (
             link,
             Some(Authority::new("authority").issue(&["h.example"]).server()),
         )
     } else {
-        (Link::Plain, None)
+        (Link::default(), None)
     };
     let upgrade = Handshake::begin("h.example", "/", &Arc::new(offer), [7; 16]);
     (
@@ -112,9 +120,9 @@ fn talk(opening: &mut Opening, server: &mut Server, cut: usize) -> Result<Opened
     assert!(opening.begin(&mut wire)?.is_none());
     let mut opened: Option<Opened> = None;
     loop {
-        let from_server = server.receive(&std::mem::take(&mut wire));
+        let from_server = server.receive(&mem::take(&mut wire));
         if from_server.is_empty() {
-            return opened.ok_or_else(|| opening.end_of_stream());
+            return opened.ok_or_else(|| opening.unfinished(None));
         }
         for piece in from_server.chunks(cut) {
             match &mut opened {
@@ -139,10 +147,10 @@ fn the_way_is_gone_to_its_end_however_the_wire_is_cut() {
             let (mut opening, mut server) = ends(is_tls, offer, headers);
             let opened = talk(&mut opening, &mut server, cut).unwrap();
             assert_eq!(opened.early, GREETING, "cut {cut}");
-            assert_eq!(opened.agreed.subprotocol.as_deref(), Some("chat"));
-            let deflate = opened.agreed.deflate.unwrap();
+            assert_eq!(opened.accepted.subprotocol.as_deref(), Some("chat"));
+            let deflate = opened.accepted.deflate.unwrap();
             assert_eq!(deflate.client.max_window_bits, 12);
-            match (is_tls, &opened.agreed.tls) {
+            match (is_tls, &opened.link.describe()) {
                 (false, None) => {}
                 (true, Some(tls)) => assert!(tls.starts_with("TLSv1.3 "), "{tls}"),
                 (_, tls) => panic!("{tls:?}"),
@@ -161,9 +169,9 @@ fn a_greeting_is_a_part_of_the_way() {
                     first_message: Some("40".to_owned()),
                     answer: None,
                 };
-                let (opening, mut server) = ends(is_tls, Offer::default(), "");
-                let greeting = Greeting::of(&options, &mut Random::new(1, 0));
-                let opened = talk(&mut opening.greeted(greeting), &mut server, cut);
+                let (mut opening, mut server) = ends(is_tls, Offer::default(), "");
+                opening.greeting = Greeting::of(&options, &mut Random::new(1, 0));
+                let opened = talk(&mut opening, &mut server, cut);
                 let said = &server.request[server.request.len() - 8..];
                 assert_eq!(said[..2], [0x81, 0x82], "a masked text of two bytes");
                 match opened {
@@ -193,20 +201,21 @@ fn the_request_waits_for_tls() {
 #[test]
 fn where_nothing_is_to_be_done_it_is_open_at_once() {
     let mut wire = Vec::new();
-    let mut opening = Opening::new(Link::Plain, None);
+    let mut opening = Opening::new(Link::default(), None);
     let opened = opening.begin(&mut wire).unwrap().unwrap();
     assert!(wire.is_empty() && opened.early.is_empty());
-    assert_eq!(opened.agreed, Agreed::default());
+    assert_eq!(opened.accepted, Accepted::default());
+    assert_eq!(opened.link.describe(), None);
 }
 
 #[test]
 fn raw_bytes_may_come_right_behind_tls() {
     let (_, mut server) = ends(true, Offer::default(), "");
-    let config = client_config(&Trust::Anyone, None, &[]).unwrap();
+    let config = client_config(&anyone(), &[]).unwrap();
     let link = Link::tls(config, server_name("h.example").unwrap()).unwrap();
     let mut opening = Opening::new(link, None);
     let opened = talk(&mut opening, &mut server, 50).unwrap();
-    assert!(opened.early.is_empty() && opened.agreed.tls.is_some());
+    assert!(opened.early.is_empty() && opened.link.describe().is_some());
 }
 
 #[test]
@@ -234,14 +243,19 @@ fn every_early_end_has_its_sentence() {
                     || failure.to_string().contains("middle of the TLS handshake"),
                 "{failure}"
             );
-            let late = opening.out_of_time(5).to_string();
+            let late = opening.unfinished(Some(5)).to_string();
             assert!(late.contains("within 5 seconds"), "{late}");
         }
     }
     let (mut opening, _) = ends(true, Offer::default(), "");
-    let failure = opening.end_of_stream().to_string();
+    let failure = opening.unfinished(None).to_string();
     assert!(failure.contains("middle of the TLS handshake"), "{failure}");
-    assert!(opening.out_of_time(5).to_string().contains("TLS handshake"));
+    assert!(
+        opening
+            .unfinished(Some(5))
+            .to_string()
+            .contains("TLS handshake")
+    );
 }
 
 #[test]
@@ -249,7 +263,11 @@ fn a_failure_leaves_the_alert_to_be_sent() {
     let authority = Authority::new("authority");
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(authority.pem.as_bytes()).unwrap();
-    let config = client_config(&Trust::File(file.path().to_owned()), None, &[]).unwrap();
+    let trust = TlsOptions {
+        tls_ca: Some(file.path().to_owned()),
+        ..TlsOptions::default()
+    };
+    let config = client_config(&trust, &[]).unwrap();
     let link = Link::tls(config, server_name("h.example").unwrap()).unwrap();
     let mut opening = Opening::new(link, None);
     let mut server = Server::new(Some(authority.issue(&["other.example"]).server()), "");
@@ -282,7 +300,7 @@ proptest! {
         });
         match outcome {
             Ok(Some(opened)) => prop_assert_eq!(opened.early, GREETING),
-            Ok(None) => prop_assert!(!opening.end_of_stream().to_string().is_empty()),
+            Ok(None) => prop_assert!(!opening.unfinished(None).to_string().is_empty()),
             Err(failure) => prop_assert!(!failure.to_string().is_empty()),
         }
     }
@@ -299,6 +317,6 @@ proptest! {
         let header = [22, 3, 3, 0, bytes.len() as u8];
         let wire = [if record { &header[..] } else { &[] }, &bytes].concat();
         prop_assert!(!matches!(opening.receive(&wire, &mut Vec::new()), Ok(Some(_))));
-        prop_assert!(!opening.end_of_stream().to_string().is_empty());
+        prop_assert!(!opening.unfinished(None).to_string().is_empty());
     }
 }

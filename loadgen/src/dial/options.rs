@@ -1,7 +1,6 @@
 //! Where to connect and what to speak: the same for every command that makes connections.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 
 use clap::Args;
 
@@ -9,69 +8,15 @@ use super::address::Elsewhere;
 use super::greeting::GreetingOptions;
 use super::proxy::Proxy;
 use crate::echo::dialogue::Answer;
-use crate::link::{Identity, Trust};
+pub(crate) use crate::link::TlsOptions;
 use crate::schedule::parse_rate;
 use crate::target::{Protocol, Target};
-use crate::usage::{UsageError, at_least_one};
+use crate::usage::{UsageError, at_least_one, refuse_given};
 use crate::wire::handshake::offer::{Header, Offer, parse_subprotocol};
 
 /// Connections being opened at a time if nobody says: enough to hide the round trips of a distant server, and
 /// about as many as servers let wait to be accepted.
 const CONNECTING: usize = 128;
-
-/// Whom to believe behind wss://.
-#[derive(Args, Clone, Debug, Default)]
-pub(crate) struct TlsOptions {
-    /// Certificates, in PEM, to trust instead of the system's for wss://. Sessions are resumed where
-    /// the server lets them, so that later handshakes may be shorter than the first ones
-    #[arg(long, value_name = "FILE", conflicts_with = "tls_insecure")]
-    pub(crate) tls_ca: Option<PathBuf>,
-
-    /// Trust any certificate: only for a server that you know to be the right one
-    #[arg(long, short = 'k')]
-    pub(crate) tls_insecure: bool,
-
-    /// Our own certificate in PEM, with its issuers behind it, for a server that asks who we are
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
-    pub(crate) tls_cert: Option<PathBuf>,
-
-    /// Its private key in PEM
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
-    pub(crate) tls_key: Option<PathBuf>,
-}
-
-impl TlsOptions {
-    /// Which certificates to trust.
-    pub(crate) fn trust(&self) -> Trust {
-        match &self.tls_ca {
-            _ if self.tls_insecure => Trust::Anyone,
-            Some(path) => Trust::File(path.clone()),
-            None => Trust::System,
-        }
-    }
-
-    /// Who we are, if anybody may know.
-    pub(crate) fn identity(&self) -> Option<Identity> {
-        Some(Identity {
-            certificate: self.tls_cert.clone()?,
-            key: self.tls_key.clone()?,
-        })
-    }
-
-    /// Refuses options that would have no effect.
-    pub(crate) fn check(&self, is_tls: bool) -> Result<(), UsageError> {
-        for (name, is_given) in [
-            ("--tls-ca", self.tls_ca.is_some()),
-            ("--tls-insecure", self.tls_insecure),
-            ("--tls-cert", self.tls_cert.is_some()),
-        ] {
-            if is_given && !is_tls {
-                return Err(UsageError(format!("{name} needs a wss:// URL")));
-            }
-        }
-        Ok(())
-    }
-}
 
 /// By which way connections come to the server.
 #[derive(Args, Clone, Debug, Default)]
@@ -102,6 +47,7 @@ pub(crate) struct PaceOptions {
     pub(crate) connect_rate: Option<f64>,
 }
 
+#[cfg(test)]
 impl Default for PaceOptions {
     fn default() -> PaceOptions {
         PaceOptions {
@@ -162,23 +108,6 @@ impl PaceOptions {
     }
 }
 
-impl WayOptions {
-    fn check(&self) -> Result<(), UsageError> {
-        let is_unix = matches!(self.connect_to, Some(Elsewhere::Unix(_)));
-        for (name, is_given) in [
-            ("--proxy", self.proxy.is_some()),
-            ("--source", !self.source.is_empty()),
-        ] {
-            if is_given && is_unix {
-                let what =
-                    format!("{name} is for the network; a unix socket of --connect-to is none");
-                return Err(UsageError(what));
-            }
-        }
-        Ok(())
-    }
-}
-
 impl TargetOptions {
     /// Nothing but a URL.
     #[cfg(test)]
@@ -226,21 +155,27 @@ impl TargetOptions {
         }
         self.tls.check(self.urls.iter().any(|url| url.tls))?;
         at_least_one("connecting", self.pace.connecting)?;
-        self.way.check()?;
-        let is_websocket = self.protocol() == Protocol::Websocket;
-        for (name, is_given) in [
-            ("--header", !self.headers.is_empty()),
-            ("--subprotocol", !self.subprotocols.is_empty()),
-            ("--deflate", self.deflate),
-            ("--greeting", self.greeting.greeting > 0),
-            ("--first-message", self.greeting.first_message.is_some()),
-            ("--answer", self.greeting.answer.is_some()),
-        ] {
-            if is_given && !is_websocket {
-                return Err(UsageError(format!("{name} needs WebSocket")));
-            }
+        if let Some(Elsewhere::Unix(_)) = self.way.connect_to {
+            let given = [
+                ("--proxy", self.way.proxy.is_some()),
+                ("--source", !self.way.source.is_empty()),
+            ];
+            let why = "is for the network; a unix socket of --connect-to is none";
+            refuse_given(&given, why)?;
         }
-        if self.deflate && (self.greeting.greeting > 0 || self.greeting.answer.is_some()) {
+        let greeting = &self.greeting;
+        if self.protocol() != Protocol::Websocket {
+            let given = [
+                ("--header", !self.headers.is_empty()),
+                ("--subprotocol", !self.subprotocols.is_empty()),
+                ("--deflate", self.deflate),
+                ("--greeting", greeting.greeting > 0),
+                ("--first-message", greeting.first_message.is_some()),
+                ("--answer", greeting.answer.is_some()),
+            ];
+            refuse_given(&given, "needs WebSocket")?;
+        }
+        if self.deflate && (greeting.greeting > 0 || greeting.answer.is_some()) {
             return Err(UsageError(
                 "--greeting and --answer read messages as they come; leave --deflate off"
                     .to_owned(),
@@ -318,16 +253,5 @@ mod tests {
         options.way.source = vec!["127.0.0.1".parse().unwrap()];
         let error = options.check().unwrap_err();
         assert!(error.0.contains("--source is for the network"), "{error}");
-    }
-
-    #[test]
-    fn trust_is_what_was_asked_for() {
-        let mut options = options(&["wss://h"]);
-        assert_eq!(options.tls.trust(), Trust::System);
-        options.tls.tls_ca = Some(PathBuf::from("ca.pem"));
-        assert_eq!(options.tls.trust(), Trust::File(PathBuf::from("ca.pem")));
-        options.tls.tls_ca = None;
-        options.tls.tls_insecure = true;
-        assert_eq!(options.tls.trust(), Trust::Anyone);
     }
 }

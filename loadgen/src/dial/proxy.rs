@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
 
 use crate::target::parse_authority;
 use crate::wire::failure::Failure;
@@ -58,23 +59,11 @@ impl Proxy {
 
 /// Credentials as they stand in a URL, where some characters are written as `%` and two hexadecimal digits.
 fn decode(text: &str) -> Result<String, String> {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let [byte, behind @ ..] = rest {
-        rest = behind;
-        let digit = |at: usize| char::from(*behind.get(at)?).to_digit(16);
-        match (byte, digit(0).zip(digit(1))) {
-            (b'%', Some((high, low))) => {
-                bytes.push((16 * high + low) as u8);
-                rest = &behind[2..];
-            }
-            (byte, _) => bytes.push(*byte),
+    match percent_decode_str(text).decode_utf8() {
+        Ok(decoded) if decoded.contains(':') && !decoded.contains(char::is_control) => {
+            Ok(decoded.into_owned())
         }
-    }
-    let decoded = String::from_utf8(bytes).unwrap_or_default();
-    match decoded.contains(':') && !decoded.contains(char::is_control) {
-        true => Ok(decoded),
-        false => Err("its credentials are none; write http://USER:PASSWORD@HOST:PORT".to_owned()),
+        _ => Err("its credentials are none; write http://USER:PASSWORD@HOST:PORT".to_owned()),
     }
 }
 
@@ -106,15 +95,11 @@ impl Tunnel {
             Err(error) => return Err(not_http("the proxy's answer", &self.received, error)),
         };
         let behind = &self.received[head_bytes..];
-        match response.code {
-            Some(200..=299) => Ok(Some(behind.to_vec())),
-            _ => Err(Failure::Refused(refusal(
-                "the proxy",
-                "200",
-                &response,
-                behind,
-            ))),
+        if let Some(200..=299) = response.code {
+            return Ok(Some(behind.to_vec()));
         }
+        let refusal = refusal("the proxy", "200", &response, behind);
+        Err(Failure::Refused(refusal))
     }
 
     /// It said no more.

@@ -37,12 +37,12 @@ impl<'a> Sockets<'a> {
         let mut stand = Vec::new();
         for (ordinal, made) in through {
             match made {
-                Ok(made) => {
+                Ok((socket, opened)) => {
                     if let Some(index) = worker.place(ordinal) {
                         // Before anything can fail: a Close may have to be sent.
-                        self.all[index] = Some(made.socket);
+                        self.all[index] = Some(socket);
                         stand.push(index);
-                        worker.add(index, made.opened)?;
+                        worker.add(index, opened)?;
                     }
                 }
                 Err(failure) => {

@@ -2,6 +2,7 @@
 //! certificates of every kind.
 
 use std::io::{Read, Write};
+use std::path::Path;
 
 use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, ServerConnection};
@@ -18,9 +19,24 @@ fn file(text: &[u8]) -> tempfile::NamedTempFile {
     file
 }
 
+/// Trusts the certificates of this file.
+fn only(path: &Path) -> TlsOptions {
+    TlsOptions {
+        tls_ca: Some(path.to_owned()),
+        ..TlsOptions::default()
+    }
+}
+
+fn anyone() -> TlsOptions {
+    TlsOptions {
+        tls_insecure: true,
+        ..TlsOptions::default()
+    }
+}
+
 fn trusting(pem: &str) -> Arc<ClientConfig> {
     let file = file(pem.as_bytes());
-    client_config(&Trust::File(file.path().to_owned()), None, &["http/1.1"]).unwrap()
+    client_config(&only(file.path()), &["http/1.1"]).unwrap()
 }
 
 fn client(config: &Arc<ClientConfig>, host: &str) -> Link {
@@ -109,7 +125,7 @@ fn refusal(config: &Arc<ClientConfig>, host: &str, identity: &Identity) -> Strin
 
 #[test]
 fn a_plain_link_changes_nothing() {
-    let mut link = Link::Plain;
+    let mut link = Link::default();
     let (mut plain, mut wire) = (b"a".to_vec(), b"b".to_vec());
     link.receive(b"in", &mut plain).unwrap();
     link.send(b"out", &mut wire).unwrap();
@@ -322,7 +338,7 @@ fn addresses_are_verified_as_names_are() {
 
 #[test]
 fn anyone_is_trusted_only_when_asked_for() {
-    let config = client_config(&Trust::Anyone, None, &[]).unwrap();
+    let config = client_config(&anyone(), &[]).unwrap();
     let authority = Authority::new("authority");
     for identity in [
         authority.issue(&["other.example"]),
@@ -356,8 +372,8 @@ fn sessions_are_resumed() {
 
 #[test]
 fn a_file_of_certificates_is_right_or_the_sentence_says_what_is_wrong() {
-    let wrong = |path: &std::path::Path| {
-        let error = client_config(&Trust::File(path.to_owned()), None, &[]).unwrap_err();
+    let wrong = |path: &Path| {
+        let error = client_config(&only(path), &[]).unwrap_err();
         assert!(error.0.starts_with("--tls-ca "), "{error}");
         error.0
     };
@@ -389,5 +405,16 @@ fn a_file_of_certificates_is_right_or_the_sentence_says_what_is_wrong() {
         let mut link = client(&config, HOST);
         let mut server = Server::new(authority.issue(&[HOST]).server());
         converse(&mut link, &mut server, usize::MAX).unwrap();
+    }
+}
+
+#[test]
+fn trust_is_what_was_asked_for() {
+    let mut options = only(Path::new("/nonexistent/ca.pem"));
+    assert!(client_config(&options, &[]).is_err());
+    options.tls_insecure = true;
+    assert!(client_config(&options, &[]).is_ok(), "no file is read");
+    if let Err(error) = client_config(&TlsOptions::default(), &[]) {
+        assert!(error.0.contains("the system has none"), "{error}");
     }
 }

@@ -3,14 +3,18 @@
 //! The system's roots come from `rustls-native-certs`: on Linux it reads the same bundle as the
 //! platform verifier does (`SSL_CERT_FILE` and `SSL_CERT_DIR` first), with fewer crates behind it.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use clap::Args;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
@@ -18,28 +22,62 @@ use rustls::{
     RootCertStore, SignatureScheme,
 };
 
-use crate::usage::UsageError;
+use crate::usage::{UsageError, refuse_given};
 
 /// Longest file of PEM read: the bundle of a whole system has a quarter of a MiB.
 const PEM_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
-/// Whom to believe.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Trust {
-    /// The roots that the system trusts.
-    System,
-    /// The certificates of this PEM file and no others.
-    File(PathBuf),
-    /// Anyone: the connection is encrypted, and nobody knows to whom.
-    Anyone,
+/// Whom to believe behind wss://, and who we are: without any of them the system's certificates, and nobody.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct TlsOptions {
+    /// Certificates, in PEM, to trust instead of the system's for wss://. Sessions are resumed where
+    /// the server lets them, so that later handshakes may be shorter than the first ones
+    #[arg(long, value_name = "FILE", conflicts_with = "tls_insecure")]
+    pub(crate) tls_ca: Option<PathBuf>,
+
+    /// Trust any certificate: only for a server that you know to be the right one
+    #[arg(long, short = 'k')]
+    pub(crate) tls_insecure: bool,
+
+    /// Our own certificate in PEM, with its issuers behind it, for a server that asks who we are
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// Its private key in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
 }
 
-/// Who we are, for a server that asks: the files of a certificate, with those of its issuers behind it, and of
-/// its key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
-    pub(crate) certificate: PathBuf,
-    pub(crate) key: PathBuf,
+impl TlsOptions {
+    /// Refuses options that would have no effect.
+    pub(crate) fn check(&self, is_tls: bool) -> Result<(), UsageError> {
+        let given = [
+            ("--tls-ca", self.tls_ca.is_some()),
+            ("--tls-insecure", self.tls_insecure),
+            ("--tls-cert", self.tls_cert.is_some()),
+        ];
+        match is_tls {
+            true => Ok(()),
+            false => refuse_given(&given, "needs a wss:// URL"),
+        }
+    }
+
+    fn verifier(
+        &self,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Arc<dyn ServerCertVerifier>, UsageError> {
+        let roots = match &self.tls_ca {
+            _ if self.tls_insecure => {
+                let algorithms = provider.signature_verification_algorithms;
+                return Ok(Arc::new(AnyCertificate(algorithms)));
+            }
+            Some(path) => roots_of(path)?,
+            None => system_roots()?,
+        };
+        let provider = Arc::clone(provider);
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+        Ok(verifier.build().map_err(cannot_be_set_up)?)
+    }
 }
 
 /// The configuration that all connections share.
@@ -48,27 +86,18 @@ pub(crate) struct Identity {
 /// connections to one server all but the first ones may make a shorter handshake. `protocols` are
 /// those offered by ALPN (RFC 7301).
 pub(crate) fn client_config(
-    trust: &Trust,
-    identity: Option<&Identity>,
+    options: &TlsOptions,
     protocols: &[&str],
 ) -> Result<Arc<ClientConfig>, UsageError> {
     let provider = Arc::new(ring::default_provider());
-    let verifier: Arc<dyn ServerCertVerifier> = match trust {
-        Trust::Anyone => Arc::new(AnyCertificate {
-            provider: Arc::clone(&provider),
-        }),
-        Trust::System => verifier(system_roots()?, &provider)?,
-        Trust::File(path) => verifier(roots_of(path)?, &provider)?,
-    };
+    let verifier = options.verifier(&provider)?;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| UsageError(format!("TLS cannot be set up: {error}")))?;
-    let builder = builder
+        .map_err(cannot_be_set_up)?
         .dangerous()
         .with_custom_certificate_verifier(verifier);
-    let mut config = match identity {
-        None => builder.with_no_client_auth(),
-        Some(Identity { certificate, key }) => {
+    let mut config = match (&options.tls_cert, &options.tls_key) {
+        (Some(certificate), Some(key)) => {
             let chain = certificates_of("--tls-cert", certificate)?;
             let pem = read_pem("--tls-key", key)?;
             let wrong = |what, error| wrong("--tls-key", key, &format!("{what}: {error}"));
@@ -78,11 +107,10 @@ pub(crate) fn client_config(
                 .with_client_auth_cert(chain, key)
                 .map_err(|error| wrong("it cannot be used", error.to_string()))?
         }
+        _ => builder.with_no_client_auth(),
     };
-    config.alpn_protocols = protocols
-        .iter()
-        .map(|name| name.as_bytes().to_vec())
-        .collect();
+    let names = protocols.iter().map(|name| name.as_bytes().to_vec());
+    config.alpn_protocols = names.collect();
     Ok(Arc::new(config))
 }
 
@@ -95,13 +123,8 @@ pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, UsageError>
     })
 }
 
-fn verifier(
-    roots: RootCertStore,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<WebPkiServerVerifier>, UsageError> {
-    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
-        .build()
-        .map_err(|error| UsageError(format!("TLS cannot be set up: {error}")))
+fn cannot_be_set_up(error: impl Display) -> UsageError {
+    UsageError(format!("TLS cannot be set up: {error}"))
 }
 
 fn system_roots() -> Result<RootCertStore, UsageError> {
@@ -110,10 +133,8 @@ fn system_roots() -> Result<RootCertStore, UsageError> {
     // Old roots that cannot be parsed are no reason to refuse the rest.
     let (usable, _) = roots.add_parsable_certificates(found.certs);
     if usable == 0 {
-        let why = found
-            .errors
-            .first()
-            .map_or_else(String::new, |error| format!(" ({error})"));
+        let first = found.errors.first();
+        let why = first.map_or_else(String::new, |error| format!(" ({error})"));
         return Err(UsageError(format!(
             "wss:// needs certificates to trust and the system has none{why}; give --tls-ca FILE, \
              or --tls-insecure to trust any server"
@@ -169,9 +190,7 @@ fn wrong(option: &str, path: &Path, what: &str) -> UsageError {
 /// Believes every certificate. The server must still have the key of the one it shows, so that a
 /// handshake costs both sides what it costs otherwise.
 #[derive(Debug)]
-struct AnyCertificate {
-    provider: Arc<CryptoProvider>,
-}
+struct AnyCertificate(WebPkiSupportedAlgorithms);
 
 impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
@@ -191,8 +210,7 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
+        verify_tls12_signature(message, certificate, signature, &self.0)
     }
 
     fn verify_tls13_signature(
@@ -201,14 +219,11 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
+        verify_tls13_signature(message, certificate, signature, &self.0)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
+        self.0.supported_schemes()
     }
 }
 
@@ -231,46 +246,50 @@ pub(super) fn explain(error: &Error) -> String {
 }
 
 fn explain_certificate(error: &CertificateError) -> String {
+    let because = match error {
+        CertificateError::NotValidForNameContext {
+            expected,
+            presented,
+        } => format!(
+            "it is not for {:?} but for {presented:?}",
+            expected.to_str()
+        ),
+        error => error.to_string(),
+    };
     let (why, help) = match error {
         CertificateError::UnknownIssuer => (
-            "its issuer is unknown".to_owned(),
+            "its issuer is unknown",
             "give the issuer's certificate by --tls-ca FILE, or --tls-insecure to trust any server",
         ),
         CertificateError::BadSignature => (
-            "an issuer of that name is known, but another key has signed it".to_owned(),
+            "an issuer of that name is known, but another key has signed it",
             "give the issuer's present certificate by --tls-ca FILE, or --tls-insecure to trust any \
              server",
         ),
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => (
-            "it has expired".to_owned(),
+            "it has expired",
             "renew it, or use --tls-insecure to trust any server",
         ),
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => (
-            "it is not valid yet".to_owned(),
+            "it is not valid yet",
             "set the clock, or use --tls-insecure to trust any server",
         ),
         CertificateError::NotValidForName => (
-            "it is for another host".to_owned(),
+            "it is for another host",
             "use the host it is for in the URL, or --tls-insecure to trust any server",
         ),
-        CertificateError::NotValidForNameContext {
-            expected,
-            presented,
-        } => (
-            format!(
-                "it is not for {:?} but for {presented:?}",
-                expected.to_str()
-            ),
+        CertificateError::NotValidForNameContext { .. } => (
+            because.as_str(),
             "use a host it is for in the URL, or --tls-insecure to trust any server",
         ),
         // The error of the crate below is not a type of rustls, so its name has to do.
-        CertificateError::Other(error) if error.to_string().contains("CaUsedAsEndEntity") => (
-            "it is a certificate authority's own".to_owned(),
+        CertificateError::Other(_) if because.contains("CaUsedAsEndEntity") => (
+            "it is a certificate authority's own",
             "give the server one that the authority has signed, or use --tls-insecure to trust any \
              server",
         ),
-        error => (
-            error.to_string(),
+        _ => (
+            because.as_str(),
             "use --tls-insecure if you know the server to be the right one",
         ),
     };

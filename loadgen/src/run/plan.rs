@@ -134,16 +134,12 @@ impl Plan {
         let mut worker = Worker::new(self.control.clone(), share, workload, random);
         if let Some((timeline, arrivals)) = self.schedule.as_ref().filter(|_| !share.is_heavy) {
             let (timeline, ordinals) = (Arc::clone(timeline), share.ordinals());
-            let random = worker.random();
+            let random = &mut worker.random;
             let pacer = Pacer::new(timeline, *arrivals, ordinals, load.connections, random);
             worker.follow(pacer);
         }
-        if let Some(period) = traffic.ping_every.filter(|_| !share.is_heavy) {
-            worker.ping_every(period);
-        }
-        if traffic.reconnect {
-            worker.reconnect();
-        }
+        worker.ping_every = traffic.ping_every.filter(|_| !share.is_heavy);
+        worker.reconnects = traffic.reconnect;
         let fault = self.connect_and_drive(share, &mut worker).err();
         worker.publish();
         let given_up = worker.give_up();
@@ -204,7 +200,7 @@ impl Plan {
         } = &self.options;
         let addresses = self.dialer.addresses();
         // Every connection gets the same answer from the same server; the first URL's speaks for all.
-        let agreed = self.control.agreed.get().cloned().unwrap_or_default();
+        let (accepted, tls) = self.control.agreed.get().cloned().unwrap_or_default();
         let (loop_kind, in_flight) = match self.workload.pace {
             Pace::Depth(depth) => (Loop::Closed, Some(depth)),
             Pace::Scheduled => (Loop::Open, None),
@@ -217,9 +213,9 @@ impl Plan {
         }
         Load {
             addresses: addresses.iter().map(ToString::to_string).collect(),
-            tls: agreed.tls,
-            deflate: agreed.deflate.map(|deflate| deflate.to_string()),
-            subprotocol: agreed.subprotocol,
+            tls,
+            deflate: accepted.deflate.map(|deflate| deflate.to_string()),
+            subprotocol: accepted.subprotocol,
             loop_kind,
             in_flight,
             ping_every_seconds: traffic.ping_every.map(|every| every.as_secs_f64()),

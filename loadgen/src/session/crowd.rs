@@ -9,9 +9,11 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
+use slab::Slab;
 
 use super::ending::{Ending, Farewell};
 use super::{Crew, Task, Visit};
+use crate::dial::address::connecting;
 
 /// Events taken per wait.
 const EVENTS_MAX: usize = 256;
@@ -42,8 +44,8 @@ pub(crate) struct Ended {
 /// Visits under way.
 pub(crate) struct Crowd {
     epoll: OwnedFd,
-    slots: Vec<Option<Visit>>,
-    free: Vec<usize>,
+    visits: Slab<Visit>,
+    most: usize,
     next_look: u64,
 }
 
@@ -52,8 +54,8 @@ impl Crowd {
     pub(crate) fn new(slots: usize) -> io::Result<Crowd> {
         Ok(Crowd {
             epoll: epoll::create(CreateFlags::CLOEXEC)?,
-            slots: (0..slots).map(|_| None).collect(),
-            free: (0..slots).rev().collect(),
+            visits: Slab::with_capacity(slots),
+            most: slots,
             next_look: 0,
         })
     }
@@ -66,18 +68,17 @@ impl Crowd {
 
     /// How many visits more there is room for.
     pub(crate) fn room(&self) -> usize {
-        self.free.len()
+        self.most - self.visits.len()
     }
 
     /// Visits under way.
     pub(crate) fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.visits.len()
     }
 
     /// Those that are there, by slot.
     pub(crate) fn visits(&self) -> impl Iterator<Item = (usize, &Visit)> {
-        let slots = self.slots.iter().enumerate();
-        slots.filter_map(|(slot, visit)| Some((slot, visit.as_ref()?)))
+        self.visits.iter()
     }
 
     /// Begins a visit, for which there must be room, as [`Visit::begin`] does; it may be over at once.
@@ -89,24 +90,22 @@ impl Crowd {
         due: u64,
         patience: u64,
     ) -> Option<Ended> {
-        let over = |visit, ending| {
-            let how = Err(ending);
-            Some(Ended { visit, how })
+        let (visit, failed) = match Visit::begin(crew, ordinal, task, due, patience) {
+            Err(ending) => (None, ending),
+            Ok(visit) => {
+                let entry = self.visits.vacant_entry();
+                let data = EventData::new_u64(entry.key() as u64);
+                match epoll::add(&self.epoll, &visit.socket, data, visit.interest()) {
+                    Ok(()) => {
+                        entry.insert(visit);
+                        return None;
+                    }
+                    Err(error) => (Some(visit), connecting(error.into()).into()),
+                }
+            }
         };
-        let visit = match Visit::begin(crew, ordinal, task, due, patience) {
-            Ok(visit) => visit,
-            Err(ending) => return over(None, ending),
-        };
-        let Some(slot) = self.free.pop() else {
-            unreachable!("the caller has asked whether there is room");
-        };
-        let data = EventData::new_u64(slot as u64);
-        if let Err(error) = epoll::add(&self.epoll, visit.socket(), data, visit.interest()) {
-            self.free.push(slot);
-            return over(Some(visit), Ending::connecting(error.into()));
-        }
-        self.slots[slot] = Some(visit);
-        None
+        let how = Err(failed);
+        Some(Ended { visit, how })
     }
 
     /// Waits for `timeout` at most and adds what is ready to `ready`.
@@ -139,7 +138,7 @@ impl Crowd {
 
     /// What the visit in `slot` is, if there is one.
     pub(crate) fn visit(&mut self, slot: usize) -> Option<&mut Visit> {
-        self.slots[slot].as_mut()
+        self.visits.get_mut(slot)
     }
 
     fn with(
@@ -148,24 +147,21 @@ impl Crowd {
         crew: &mut Crew,
         act: impl FnOnce(&mut Visit, &mut Crew) -> Result<Option<Farewell>, Ending>,
     ) -> Option<Ended> {
-        let visit = self.slots[slot].as_mut()?;
-        let (address, before) = (visit.address(), visit.interest());
+        let visit = self.visits.get_mut(slot)?;
+        let (address, before) = (visit.address, visit.interest());
         let how = match act(visit, crew) {
             Ok(None) => {
                 let data = EventData::new_u64(slot as u64);
                 let interest = visit.interest();
-                let watched = if visit.address() != address {
+                let watched = if visit.address != address {
                     // Another socket: the one before has left the set by being closed.
-                    epoll::add(&self.epoll, visit.socket(), data, interest)
+                    epoll::add(&self.epoll, &visit.socket, data, interest)
                 } else if interest != before {
-                    epoll::modify(&self.epoll, visit.socket(), data, interest)
+                    epoll::modify(&self.epoll, &visit.socket, data, interest)
                 } else {
-                    return None;
+                    Ok(())
                 };
-                match watched {
-                    Ok(()) => return None,
-                    Err(error) => Err(Ending::connecting(error.into())),
-                }
+                Err(connecting(watched.err()?.into()).into())
             }
             Ok(Some(farewell)) => Ok(farewell),
             Err(ending) => Err(ending),
@@ -179,14 +175,12 @@ impl Crowd {
 
     /// Takes the visit out of `slot`. Dropping it closes its socket, which leaves the epoll set by that.
     pub(crate) fn remove(&mut self, slot: usize) -> Option<Visit> {
-        let visit = self.slots[slot].take()?;
-        self.free.push(slot);
-        Some(visit)
+        self.visits.try_remove(slot)
     }
 
     /// Closes the sockets of all.
     pub(crate) fn clear(&mut self) {
-        (0..self.slots.len()).for_each(|slot| drop(self.remove(slot)));
+        self.visits.clear();
     }
 
     /// Takes out the visits whose deadline is over; looks every 50 ms only. `seconds` is how long they
@@ -197,18 +191,14 @@ impl Crowd {
             return Vec::new();
         }
         self.next_look = now + LOOK_NS;
-        let over: Vec<usize> = self
-            .visits()
-            .filter(|(_, visit)| visit.deadline <= now)
-            .map(|(slot, _)| slot)
-            .collect();
-        let over = over.into_iter();
-        over.filter_map(|slot| {
-            self.with(slot, crew, |visit, crew| {
-                visit.expire(crew, seconds).map(|()| None)
-            })
-        })
-        .collect()
+        let late = self.visits().filter(|(_, visit)| visit.deadline <= now);
+        let late: Vec<usize> = late.map(|(slot, _)| slot).collect();
+        let expire =
+            |visit: &mut Visit, crew: &mut Crew| visit.expire(crew, seconds).map(|()| None);
+        let ended = late
+            .into_iter()
+            .filter_map(|slot| self.with(slot, crew, expire));
+        ended.collect()
     }
 }
 

@@ -1,9 +1,8 @@
 //! How a visit ended.
 
 use std::fmt;
-use std::io;
+use std::io::ErrorKind;
 
-use crate::dial::address;
 use crate::wire::failure::Failure;
 
 /// The end of a visit in which all was said and answered.
@@ -36,28 +35,8 @@ pub(crate) struct Ending {
     pub(crate) failure: Failure,
 }
 
+#[cfg(test)]
 impl Ending {
-    /// The connection could not be made.
-    pub(crate) fn connecting(error: io::Error) -> Ending {
-        let is_reset = error.kind() == io::ErrorKind::ConnectionReset;
-        Ending {
-            cut: if is_reset { Cut::Reset } else { Cut::Other },
-            failure: address::connecting(error),
-        }
-    }
-
-    /// The server reset the connection.
-    pub(crate) fn reset(failure: Failure) -> Ending {
-        let cut = Cut::Reset;
-        Ending { cut, failure }
-    }
-
-    /// The server ended the stream too early.
-    pub(crate) fn end_of_stream(failure: Failure) -> Ending {
-        let cut = Cut::EndOfStream;
-        Ending { cut, failure }
-    }
-
     /// Something took too long.
     pub(crate) fn timed_out(sentence: String) -> Ending {
         Failure::Late(sentence).into()
@@ -66,7 +45,10 @@ impl Ending {
 
 impl From<Failure> for Ending {
     fn from(failure: Failure) -> Ending {
-        let cut = Cut::Other;
+        let cut = match &failure {
+            Failure::Io(_, error) if error.kind() == ErrorKind::ConnectionReset => Cut::Reset,
+            _ => Cut::Other,
+        };
         Ending { cut, failure }
     }
 }

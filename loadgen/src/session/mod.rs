@@ -1,5 +1,5 @@
 //! One connection from its connect to its end, moved on by readiness and without ever blocking: what every
-//! command opens, what `storm` makes by the thousand a second and `idle` holds by the thousand.
+//! command opens, what `churn` makes by the thousand a second and `idle` holds by the thousand.
 //!
 //! In here: the steps of a connection, how it may end (`ending.rs`), many of them over one epoll instance
 //! (`crowd.rs`), those that are handed over as soon as they stand (`opener.rs`), and the first one of all
@@ -13,6 +13,7 @@ pub(crate) mod scout;
 
 use std::mem;
 use std::net::Shutdown;
+use std::time::Duration;
 
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
@@ -20,17 +21,19 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 use socket2::Socket;
 
 pub(crate) use self::crew::Crew;
-use self::ending::{Ending, Farewell};
-use self::opener::Standalone;
+use self::ending::{Cut, Ending, Farewell};
+use crate::dial::address::connecting;
 use crate::dial::standing::Wait;
 use crate::dial::{Opened, Opening};
 use crate::echo::connection::{Connection, Turn};
-use crate::link::Link;
-use crate::target::Protocol;
+use crate::tunnel::Tunnel;
 use crate::wire::failure::Failure;
 
 /// How long a connection may take until it stands, in nanoseconds, at each address of its host.
 pub(crate) const OPEN_TIMEOUT_NS: u64 = 5_000_000_000;
+
+/// Longest wait for events while connections are being opened: deadlines are noticed this late at most.
+const WAIT: Duration = Duration::from_millis(50);
 
 /// What a visit does once its connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,18 +85,15 @@ pub(crate) struct Times {
 pub(crate) struct Visit {
     socket: Socket,
     stage: Stage,
-    link: Link,
     connection: Connection,
-    /// Bytes for the wire, and how many of them the kernel has taken.
-    wire: Vec<u8>,
-    wire_sent: usize,
+    /// What lies between the two, and the bytes that are said before the connection stands.
+    tunnel: Tunnel,
     /// Number of the connection within the run.
     pub(crate) ordinal: usize,
     /// Which of the host's addresses the socket goes to, and why the first of them failed.
     address: usize,
     refusal: Option<Ending>,
     task: Task,
-    answered: u64,
     pub(crate) times: Times,
     /// When it must have come to the end of what it is about.
     pub(crate) deadline: u64,
@@ -113,22 +113,16 @@ impl Visit {
         patience: u64,
     ) -> Result<Visit, Ending> {
         let began = crew.clock.now();
-        let Some(begun) = crew.dialer.begin(ordinal, None) else {
-            return Err(Failure::Refused("the host has no address".to_owned()).into());
-        };
-        let (address, socket) = begun?;
+        let (address, socket) = crew.dialer.begin(ordinal, None)?;
         Ok(Visit {
             socket,
             stage: Stage::Connecting,
-            link: Link::Plain,
             connection: Connection::new(),
-            wire: Vec::new(),
-            wire_sent: 0,
+            tunnel: Tunnel::default(),
             ordinal,
             address,
             refusal: None,
             task,
-            answered: 0,
             times: Times {
                 due: due.min(began),
                 began,
@@ -139,16 +133,6 @@ impl Visit {
             is_reset: false,
             waits_to_write: false,
         })
-    }
-
-    /// The socket, to wait on.
-    pub(crate) fn socket(&self) -> &Socket {
-        &self.socket
-    }
-
-    /// Which of the host's addresses it goes to: another one is another socket.
-    pub(crate) fn address(&self) -> usize {
-        self.address
     }
 
     /// What to wait for.
@@ -170,13 +154,10 @@ impl Visit {
         matches!(self.stage, Stage::Standing(_)) && !self.waits_to_write
     }
 
-    /// Hands over a connection that stands.
-    pub(crate) fn into_standing(self) -> Option<Standalone> {
+    /// Hands over a connection that stands: its socket, and what is to be known of it.
+    pub(crate) fn into_standing(self) -> Option<(Socket, Opened)> {
         match self.stage {
-            Stage::Standing(opened) => Some(Standalone {
-                socket: self.socket,
-                opened: *opened,
-            }),
+            Stage::Standing(opened) => Some((self.socket, *opened)),
             _ => None,
         }
     }
@@ -199,11 +180,11 @@ impl Visit {
         let waited = match &mut self.stage {
             Stage::Connecting => {
                 let late = format!("connecting took longer than {seconds} s");
-                return self.try_next(Ending::timed_out(late), crew);
+                return self.try_next(Failure::Late(late).into(), crew);
             }
             // It knows most, and speaks of whole seconds only.
             Stage::Opening(opening) if seconds >= 1.0 => {
-                return Err(opening.out_of_time(seconds as u64).into());
+                return Err(opening.unfinished(Some(seconds as u64)).into());
             }
             Stage::Standing(_) | Stage::Opening(_) => {
                 "the handshake failed: the server did not answer within"
@@ -214,15 +195,14 @@ impl Visit {
             Stage::Resting | Stage::Talking => "the server did not answer the Close within",
             Stage::Leaving => "the server did not end the stream, though all was said, within",
         };
-        Err(Ending::timed_out(format!("{waited} {seconds} s")))
+        Err(Failure::Late(format!("{waited} {seconds} s")).into())
     }
 
     /// Connecting came to nothing: goes on with the host's next address, if there is one. What was wrong with the
     /// first tells most.
     fn try_next(&mut self, ending: Ending, crew: &Crew) -> Result<(), Ending> {
         let refusal = self.refusal.take().unwrap_or(ending);
-        let Some(Ok((address, socket))) = crew.dialer.begin(self.ordinal, Some(self.address))
-        else {
+        let Ok((address, socket)) = crew.dialer.begin(self.ordinal, Some(self.address)) else {
             return Err(refusal);
         };
         (self.address, self.socket) = (address, socket);
@@ -234,7 +214,7 @@ impl Visit {
     /// It has failed: tells the server by a Close with this code, if it may be told and has not been.
     pub(crate) fn resign(&mut self, code: u16, crew: &mut Crew) {
         match &mut self.stage {
-            Stage::Opening(opening) => opening.resign(code, &mut self.wire),
+            Stage::Opening(opening) => opening.resign(code, self.tunnel.writer()),
             Stage::Resting | Stage::Talking => self.connection.resign(code, &mut crew.turn()),
             _ => return,
         }
@@ -267,11 +247,10 @@ impl Visit {
         let mut buffer = mem::take(&mut crew.buffer);
         let received = recv(&self.socket, &mut *buffer, RecvFlags::DONTWAIT);
         let result = match received {
-            Ok((0, _)) if self.is_reset => self.reset(Errno::CONNRESET),
-            Ok((0, _)) => self.end_of_stream(),
-            Ok((bytes, _)) => self.receive(&buffer[..bytes], crew).map(|()| None),
+            Ok((0, _)) if !self.is_reset => self.end_of_stream(),
+            Ok((bytes @ 1.., _)) => self.receive(&buffer[..bytes], crew).map(|()| None),
             Err(Errno::AGAIN | Errno::INTR) => Ok(None),
-            Err(Errno::CONNRESET) => self.reset(Errno::CONNRESET),
+            Ok(_) | Err(Errno::CONNRESET) => self.reset(),
             Err(error) => Err(Failure::Io("receiving", error.into()).into()),
         };
         crew.buffer = buffer;
@@ -282,12 +261,12 @@ impl Visit {
     fn connected(&mut self, crew: &mut Crew) -> Result<(), Ending> {
         match self.socket.take_error() {
             Ok(None) => {}
-            Ok(Some(error)) | Err(error) => return self.try_next(Ending::connecting(error), crew),
+            Ok(Some(error)) | Err(error) => return self.try_next(connecting(error).into(), crew),
         }
         crew.dialer.stands(self.ordinal, self.address);
         self.times.connected = Some(crew.clock.now());
         let mut opening = crew.dialer.opening(self.ordinal, &mut crew.random)?;
-        match opening.begin(&mut self.wire)? {
+        match opening.begin(self.tunnel.writer())? {
             None => self.stage = Stage::Opening(Box::new(opening)),
             Some(opened) => self.open(opened, crew)?,
         }
@@ -296,34 +275,25 @@ impl Visit {
 
     /// The connection stands.
     fn open(&mut self, opened: Opened, crew: &mut Crew) -> Result<(), Ending> {
-        self.times.is_resumed = opened.is_resumed;
         if self.task == Task::HandOver {
             self.stage = Stage::Standing(Box::new(opened));
             return Ok(());
         }
-        let Opened {
-            link,
-            early,
-            agreed,
-            ..
-        } = opened;
-        self.link = link;
-        self.connection = Connection::with(agreed.deflate.as_ref());
-        crew.tls = crew.tls.take().or(agreed.tls);
-        let mut turn = crew.turn();
-        self.times.opened = match turn.workload.protocol {
-            Protocol::Tcp if matches!(self.link, Link::Plain) => self.times.connected,
-            _ => Some(turn.now),
+        let link = &opened.link;
+        self.times.is_resumed = link.is_resumed();
+        crew.tls = crew.tls.take().or_else(|| link.describe());
+        self.times.opened = match crew.is_websocket() || !link.is_plain() {
+            true => Some(crew.clock.now()),
+            false => self.times.connected,
         };
+        self.connection = Connection::with(opened.accepted.deflate.as_ref());
+        self.tunnel.lead_through(opened.link);
         self.stage = match self.task {
             Task::Talk(_) => Stage::Talking,
             _ => Stage::Resting,
         };
-        self.speak(&mut turn);
-        if early.is_empty() {
-            return Ok(());
-        }
-        self.hear(&early, crew)
+        self.speak(&mut crew.turn());
+        self.hear(&opened.early, crew)
     }
 
     /// Takes bytes from the wire.
@@ -335,52 +305,52 @@ impl Visit {
     }
 
     fn take(&mut self, bytes: &[u8], crew: &mut Crew) -> Result<(), Ending> {
-        if let Stage::Opening(opening) = &mut self.stage {
-            return match opening.receive(bytes, &mut self.wire)? {
-                Some(opened) => self.open(opened, crew),
-                None => Ok(()),
-            };
-        }
-        if let Stage::Standing(opened) = &mut self.stage {
-            return Ok(opened.link.receive(bytes, &mut opened.early)?);
+        match &mut self.stage {
+            Stage::Opening(opening) => {
+                return match opening.receive(bytes, self.tunnel.writer())? {
+                    Some(opened) => self.open(opened, crew),
+                    None => Ok(()),
+                };
+            }
+            Stage::Standing(opened) => {
+                return Ok(opened.link.receive(bytes, &mut opened.early)?);
+            }
+            _ => {}
         }
         let mut plain = mem::take(&mut crew.plain);
         plain.clear();
-        let mut result = self.link.receive(bytes, &mut plain).map_err(Ending::from);
-        self.link.wire_out(&mut self.wire);
-        if result.is_ok() && !plain.is_empty() {
-            result = self.hear(&plain, crew);
-        }
+        let received = self.tunnel.receive(bytes, &mut plain);
+        let heard = received.map_err(Ending::from);
+        let heard = heard.and_then(|()| self.hear(&plain, crew));
         crew.plain = plain;
-        result?;
-        if self.link.is_ended() {
-            // A server may say its Close and end the stream in one go: what was heard counts first.
-            self.flush(crew)?;
+        heard?;
+        if !self.tunnel.is_ended() {
+            return Ok(());
         }
-        match (self.link.is_ended(), self.is_closed()) {
-            (true, false) => self.end_of_stream().map(drop),
-            (true, true) => {
-                // Not before the server has ended its side, which over WebSocket it does first: whoever
-                // closes a socket with something unread resets the connection.
-                self.link.close(&mut self.wire);
-                Ok(())
-            }
-            _ => Ok(()),
+        // A server may say its Close and end the stream in one go: what was heard counts first.
+        self.flush(crew)?;
+        match self.is_closed() {
+            // Not before the server has ended its side, which over WebSocket it does first: whoever
+            // closes a socket with something unread resets the connection.
+            true => self.tunnel.end(),
+            false => drop(self.end_of_stream()?),
         }
+        Ok(())
     }
 
     /// Takes what the server says on an open connection.
     fn hear(&mut self, bytes: &[u8], crew: &mut Crew) -> Result<(), Ending> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
         if self.is_closed() {
             let what = "bytes after the closing handshake".to_owned();
             return Err(Failure::Protocol(what).into());
         }
-        let before = crew.tally.messages;
         let mut turn = crew.turn();
         self.connection.receive(bytes, &mut turn)?;
-        self.answered += turn.tally.messages - before;
-        if self.answered > 0 && self.times.answered.is_none() {
-            self.times.answered = Some(turn.now);
+        if self.connection.answered() > 0 {
+            self.times.answered.get_or_insert(turn.now);
         }
         self.speak(&mut turn);
         Ok(())
@@ -391,29 +361,30 @@ impl Visit {
         let Task::Talk(messages) = self.task else {
             return;
         };
-        if self.connection.unanswered() == 0 && self.answered < messages {
+        if self.connection.unanswered() == 0 && self.connection.answered() < messages {
             self.connection.queue(turn.now, turn);
         }
-        if self.answered + self.connection.unanswered() as u64 >= messages {
+        if self.connection.answered() + self.connection.unanswered() as u64 >= messages {
             self.connection.drain(turn);
         }
     }
 
     fn end_of_stream(&mut self) -> Result<Option<Farewell>, Ending> {
-        match &mut self.stage {
-            Stage::Leaving => Ok(Some(Farewell::Orderly)),
-            Stage::Opening(opening) => Err(Ending::end_of_stream(opening.end_of_stream())),
-            _ => {
-                let in_flight = self.connection.unanswered();
-                Err(Ending::end_of_stream(match in_flight {
-                    0 => Failure::Protocol("the stream ended without a Close".to_owned()),
-                    in_flight => Failure::Disconnected { in_flight },
-                }))
-            }
-        }
+        let failure = match &mut self.stage {
+            Stage::Leaving => return Ok(Some(Farewell::Orderly)),
+            Stage::Opening(opening) => opening.unfinished(None),
+            _ => match self.connection.unanswered() {
+                0 => Failure::Protocol("the stream ended without a Close".to_owned()),
+                in_flight => Failure::Disconnected { in_flight },
+            },
+        };
+        Err(Ending {
+            cut: Cut::EndOfStream,
+            failure,
+        })
     }
 
-    fn reset(&mut self, error: Errno) -> Result<Option<Farewell>, Ending> {
+    fn reset(&mut self) -> Result<Option<Farewell>, Ending> {
         let doing = match self.stage {
             // All was said before: rude, and harmless.
             Stage::Leaving => return Ok(Some(Farewell::Reset)),
@@ -423,60 +394,56 @@ impl Visit {
             Stage::Talking if self.connection.unanswered() > 0 => "waiting for a reply",
             Stage::Talking => "waiting for the Close",
         };
-        Err(Ending::reset(Failure::Io(doing, error.into())))
+        Err(Failure::Io(doing, Errno::CONNRESET.into()).into())
     }
 
     /// Sends what is due, as far as the socket takes it; takes leave when all is said.
     fn flush(&mut self, crew: &mut Crew) -> Result<(), Ending> {
         let now = crew.clock.now();
-        if matches!(self.stage, Stage::Resting | Stage::Talking | Stage::Leaving) {
-            while let Some(bytes) = self.connection.outgoing(now) {
-                let length = bytes.len();
-                self.link.send(bytes, &mut self.wire)?;
-                self.connection.outbox().sent(length);
-            }
-        }
         if matches!(self.stage, Stage::Talking) {
             self.times.asked.get_or_insert(now);
             if self.connection.is_closed() {
                 self.stage = Stage::Leaving;
-                if !crew.is_websocket() {
-                    self.link.close(&mut self.wire);
-                }
             }
         }
-        self.write()?;
-        if self.is_closed() && !self.waits_to_write && !crew.is_websocket() {
-            // A WebSocket server ends the stream by itself (RFC 6455 section 7.1.1). A socket that is
-            // gone already says so at the next receive.
+        self.write(now)?;
+        // A WebSocket server ends the stream by itself (RFC 6455 section 7.1.1).
+        let is_ours_to_end = self.is_closed() && !crew.is_websocket();
+        if is_ours_to_end && !self.waits_to_write {
+            self.tunnel.end();
+            self.write(now)?;
+        }
+        if is_ours_to_end && !self.waits_to_write {
+            // A socket that is gone already says so at the next receive.
             let _ = self.socket.shutdown(Shutdown::Write);
         }
         Ok(())
     }
 
-    fn write(&mut self) -> Result<(), Ending> {
+    fn write(&mut self, now: u64) -> Result<(), Ending> {
         self.waits_to_write = false;
-        while self.wire_sent < self.wire.len() {
-            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-            match send(&self.socket, &self.wire[self.wire_sent..], flags) {
-                Ok(bytes) => self.wire_sent += bytes,
-                Err(Errno::INTR) => {}
+        while let Some(bytes) = self.tunnel.outgoing(&mut self.connection, now) {
+            let sent = send(
+                &self.socket,
+                bytes,
+                SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
+            );
+            self.tunnel.sent(sent.unwrap_or(0));
+            match sent {
+                Ok(_) | Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => {
                     self.waits_to_write = true;
-                    return Ok(());
+                    break;
                 }
                 // What the server said before it left, if anything, tells more: the socket is readable
                 // now, and the receive will judge.
-                Err(Errno::CONNRESET) => {
-                    self.is_reset = true;
+                Err(error @ (Errno::CONNRESET | Errno::PIPE)) => {
+                    self.is_reset |= error == Errno::CONNRESET;
                     break;
                 }
-                Err(Errno::PIPE) => break,
                 Err(error) => return Err(Failure::Io("sending", error.into()).into()),
             }
         }
-        self.wire.clear();
-        self.wire_sent = 0;
         Ok(())
     }
 }

@@ -8,14 +8,11 @@ use std::time::Duration;
 use socket2::Socket;
 
 use super::crowd::{Crowd, Ready};
-use super::{Crew, OPEN_TIMEOUT_NS, Task};
+use super::{Crew, OPEN_TIMEOUT_NS, Task, WAIT};
 use crate::dial::Opened;
 use crate::dial::options::PaceOptions;
 use crate::dial::standing::{Standing, Waiting};
 use crate::wire::failure::Failure;
-
-/// Longest wait while connections are being opened: deadlines are noticed this late at most.
-const WAIT: Duration = Duration::from_millis(50);
 
 /// Time before a connection that could not be made again is tried once more.
 const REST_NS: u64 = 100_000_000;
@@ -73,11 +70,8 @@ impl Gate {
     }
 }
 
-/// A connection that stands.
-pub(crate) struct Standalone {
-    pub(crate) socket: Socket,
-    pub(crate) opened: Opened,
-}
+/// A connection of the run by its number, which stands or never will.
+pub(crate) type Through = (usize, Result<(Socket, Opened), Failure>);
 
 /// Connections of one thread that are being opened.
 pub(crate) struct Opener<'a> {
@@ -125,13 +119,8 @@ impl<'a> Opener<'a> {
 
     /// Waits for `wait` at most, goes on with what is under way, begins what may begin, and hands out what
     /// stands, or why it never will, by number.
-    pub(crate) fn turn(
-        &mut self,
-        wait: Duration,
-    ) -> io::Result<Vec<(usize, Result<Standalone, Failure>)>> {
-        let mut ended = Vec::new();
-        let mut through = Vec::new();
-        let mut ready = Vec::new();
+    pub(crate) fn turn(&mut self, wait: Duration) -> io::Result<Vec<Through>> {
+        let (mut ready, mut through, mut ended) = (Vec::new(), Vec::new(), Vec::new());
         self.crowd.wait(wait, &mut ready)?;
         for event in ready {
             let Ready::Visit(slot) = event else {
@@ -165,16 +154,13 @@ impl<'a> Opener<'a> {
         if through.iter().any(|(_, made)| made.is_err()) {
             return Ok(through);
         }
-        while through.iter().all(|(_, made)| made.is_ok())
-            && let Some(ordinal) = self.gate.next(self.crew.clock.now())
-        {
-            let (crew, task) = (&mut self.crew, Task::HandOver);
-            let ended = self
-                .crowd
-                .begin(crew, ordinal, task, u64::MAX, OPEN_TIMEOUT_NS);
+        while let Some(ordinal) = self.gate.next(self.crew.clock.now()) {
+            let (crowd, crew, task) = (&mut self.crowd, &self.crew, Task::HandOver);
+            let ended = crowd.begin(crew, ordinal, task, u64::MAX, OPEN_TIMEOUT_NS);
             if let Some(Err(ending)) = ended.map(|ended| ended.how) {
                 self.gate.is_through();
                 through.push((ordinal, Err(ending.failure)));
+                break;
             }
         }
         self.publish();

@@ -3,14 +3,10 @@
 
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::time::Duration;
 
-use super::crowd::{Crowd, Ended, Ready};
-use super::{Crew, OPEN_TIMEOUT_NS, Task};
+use super::crowd::{Crowd, Ready};
+use super::{Crew, OPEN_TIMEOUT_NS, Task, WAIT};
 use crate::wire::failure::Failure;
-
-/// Longest wait for events: deadlines are noticed this late at most.
-const WAIT: Duration = Duration::from_millis(50);
 
 /// Sign of the descriptor that tells to stop.
 const STOP: u8 = 0;
@@ -50,10 +46,7 @@ pub(crate) fn scout(
             }
             ended = ended.or(crowd.expire(&mut crew, OPEN_TIMEOUT_NS as f64 / 1e9).pop());
         }
-        if let Some(Ended {
-            how: Err(ending), ..
-        }) = ended
-        {
+        if let Some(Err(ending)) = ended.map(|ended| ended.how) {
             return Ok(Scouted::Failed(ordinal, ending.failure));
         }
         crowd.clear();

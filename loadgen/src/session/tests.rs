@@ -33,7 +33,7 @@ fn listen(serve: impl Fn(TcpStream) + Send + 'static) -> SocketAddr {
 }
 
 /// What comes of opening one connection.
-fn open(options: &TargetOptions) -> Result<Standalone, Failure> {
+fn open(options: &TargetOptions) -> Result<(Socket, Opened), Failure> {
     let dialer = Arc::new(Dialer::from_options(options).unwrap());
     let mut random = Random::new(1, 1);
     let pool = Arc::new(Pool::new(Kinds::Binary, 1, &mut random));

@@ -1,6 +1,6 @@
 //! Bytes of a load thread's connections, through TLS where there is any, and what their ends mean.
 
-use std::io;
+use std::{io, mem};
 
 use super::Worker;
 use crate::control::Phase;
@@ -15,8 +15,11 @@ impl Worker {
         let Some(mut tunnel) = self.tunnels[index].take() else {
             return self.receive_plain(index, bytes);
         };
-        let received = tunnel.receive(bytes);
-        let mut verdict = self.receive_plain(index, tunnel.plain());
+        let mut plain = mem::take(&mut self.plain);
+        plain.clear();
+        let received = tunnel.receive(bytes, &mut plain);
+        let mut verdict = self.receive_plain(index, &plain);
+        self.plain = plain;
         if let Err(failure) = received {
             // After the closing handshake a server may leave as it likes.
             verdict = verdict.and_then(|()| match self.end_of_stream(index) {
@@ -24,6 +27,7 @@ impl Worker {
                 Err(_) => self.judge(index, failure),
             });
         } else if tunnel.is_ended() {
+            tunnel.end();
             verdict = verdict.and_then(|()| self.end_of_stream(index));
         }
         self.tunnels[index] = Some(tunnel);
@@ -53,14 +57,12 @@ impl Worker {
             return Ok(());
         }
         let was_closed = connection.is_closed();
-        match connection.end_of_stream() {
-            Ok(()) => {
-                self.closed += usize::from(!was_closed);
-                self.ended += 1;
-                Ok(())
-            }
-            Err(failure) => self.judge(index, failure),
+        if let Err(failure) = connection.end_of_stream() {
+            return self.judge(index, failure);
         }
+        self.closed += usize::from(!was_closed);
+        self.ended += 1;
+        Ok(())
     }
 
     /// What a failure of connection `index` means: a fault, unless another connection is to take its place.
@@ -96,27 +98,18 @@ impl Worker {
         error: io::Error,
     ) -> Result<(), Fault> {
         let connection = &self.connections[index];
-        if connection.is_closed() || connection.is_closing() {
+        if connection.is_closed() || connection.is_closing() || connection.is_away() {
             return self.end_of_stream(index);
         }
-        match connection.is_away() {
-            true => Ok(()),
-            false => self.judge(index, Failure::Io(doing, error)),
-        }
+        self.judge(index, Failure::Io(doing, error))
     }
 
     /// Lends what connection `index` has to send, stamped with the time of the last tick.
     pub(crate) fn outgoing(&mut self, index: usize) -> Option<&[u8]> {
-        let Worker {
-            connections,
-            tunnels,
-            now,
-            ..
-        } = self;
-        let connection = &mut connections[index];
-        match &mut tunnels[index] {
-            Some(tunnel) => tunnel.outgoing(connection, *now),
-            None => connection.outgoing(*now),
+        let connection = &mut self.connections[index];
+        match &mut self.tunnels[index] {
+            Some(tunnel) => tunnel.outgoing(connection, self.now),
+            None => connection.outgoing(self.now),
         }
     }
 

@@ -40,11 +40,8 @@ impl Worker {
             return;
         }
         let now = self.control.clock.now();
-        let in_flight: usize = self
-            .connections
-            .iter()
-            .map(|connection| connection.unanswered() - connection.unsent())
-            .sum();
+        let in_flight = |it: &Connection| it.unanswered() - it.unsent();
+        let in_flight: usize = self.connections.iter().map(in_flight).sum();
         let backlog = self.backlog(now);
         let line = &self.control.lines[self.share.line];
         let lag = std::mem::take(&mut self.tally.lateness_max);
@@ -82,14 +79,9 @@ impl Worker {
                 self.tally.given_up(due, now, 1);
             }
         }
-        let Worker {
-            pacer,
-            random,
-            share,
-            ..
-        } = self;
-        if let Some(pacer) = pacer {
-            let (overdue, each) = pacer.overdue(now, share.end, OVERDUE_MAX, random);
+        if let Some(pacer) = &self.pacer {
+            let (end, random) = (self.share.end, &mut self.random);
+            let (overdue, each) = pacer.overdue(now, end, OVERDUE_MAX, random);
             for due in overdue {
                 given_up.unsent += each;
                 self.tally.given_up(due, now, each);
