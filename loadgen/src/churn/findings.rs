@@ -155,7 +155,7 @@ mod tests {
 
     fn failed(sentence: String) -> Ended {
         Ended {
-            visit: None,
+            session: None,
             how: Err(Ending::timed_out(sentence)),
         }
     }

@@ -13,7 +13,7 @@ use crate::control::{Line, Phase};
 use crate::fault::Fault;
 use crate::load::{Harvest, settle};
 use crate::session::crowd::{Crowd, Ended, Ready};
-use crate::session::{Crew, Task, Visit};
+use crate::session::{Crew, Session, Task};
 
 /// Longest wait for events: deadlines are noticed this late at most.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -114,7 +114,7 @@ impl<'a> Thread<'a> {
             waited.map_err(while_doing("waiting for events"))?;
             for &event in &ready {
                 match event {
-                    Ready::Visit(slot) => {
+                    Ready::Session(slot) => {
                         let ended = self.crowd.advance(slot, &mut self.crew);
                         self.count(ended);
                     }
@@ -230,11 +230,11 @@ impl<'a> Thread<'a> {
         if mem::take(&mut self.was_full) && self.crowd.room() > 0 {
             self.roomy_since = now;
         }
-        if let Some(visit) = &ended.visit
-            && self.counts(visit.times.due)
+        if let Some(session) = &ended.session
+            && self.counts(session.times.due)
         {
             self.findings
-                .time(&visit.times, ended.how.is_ok().then_some(now));
+                .time(&session.times, ended.how.is_ok().then_some(now));
         }
         if self.phase >= Phase::Measure {
             self.findings.close(&ended);
@@ -249,14 +249,14 @@ impl<'a> Thread<'a> {
             }
             Err(ending) => {
                 self.own_line().errors.fetch_add(1, Ordering::Relaxed);
-                let unmade = ended.visit.as_ref().is_none_or(Visit::is_unconnected);
+                let unmade = ended.session.as_ref().is_none_or(Session::is_unconnected);
                 if unmade && self.share.is_none() {
                     self.rests_until = now + REST_NS;
                 }
                 if !self.churn.options.keep_going {
                     let number = ended
-                        .visit
-                        .map_or(String::new(), |visit| format!(" {}", visit.ordinal));
+                        .session
+                        .map_or(String::new(), |session| format!(" {}", session.ordinal));
                     let fault = format!("session{number}: {ending}");
                     self.findings.fault.get_or_insert(fault);
                 }

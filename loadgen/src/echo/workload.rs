@@ -84,7 +84,7 @@ impl Limits {
 
 impl Workload {
     /// One message of `bytes` at a time, one in flight, every byte compared: what a sample echo or a
-    /// visit sends.
+    /// session sends.
     pub(crate) fn simple(protocol: Protocol, bytes: usize, pool: Arc<Pool>) -> Workload {
         Workload {
             protocol,

@@ -113,7 +113,7 @@ impl<'a> Holder<'a> {
             ));
         }
         for slot in 0..asked {
-            if self.crowd.visit(slot).is_some_and(|it| !it.is_resting()) {
+            if self.crowd.session(slot).is_some_and(|it| !it.is_resting()) {
                 drop(self.crowd.remove(slot));
             }
         }
@@ -137,7 +137,7 @@ impl<'a> Holder<'a> {
                 "{lost} of {stood} connections ended while they were held: {first}"
             ));
         }
-        let slots = self.crowd.visits().map(|(slot, _)| slot);
+        let slots = self.crowd.sessions().map(|(slot, _)| slot);
         let numbered: Vec<(usize, usize)> = slots.enumerate().collect();
         let stride = numbered.len().div_ceil(SAMPLE).max(1);
         let mut goes_on = !self.is_interrupted;
@@ -148,15 +148,15 @@ impl<'a> Holder<'a> {
             for &(index, slot) in wave {
                 let deadline = self.crew.clock.now().saturating_add(PATIENCE_NS);
                 // It may have ended by itself.
-                let Some(visit) = self.crowd.visit(slot) else {
+                let Some(session) = self.crowd.session(slot) else {
                     continue;
                 };
-                visit.deadline = deadline;
+                session.deadline = deadline;
                 let is_asked = index.is_multiple_of(stride);
                 let ended = self.crowd.leave(slot, is_asked, &mut self.crew);
                 self.note(ended);
             }
-            while goes_on && wave.iter().any(|it| self.crowd.visit(it.1).is_some()) {
+            while goes_on && wave.iter().any(|it| self.crowd.session(it.1).is_some()) {
                 goes_on = self.turn()?;
             }
         }
@@ -172,19 +172,19 @@ impl<'a> Holder<'a> {
         let waited = self.crowd.wait(WAIT, &mut ready);
         waited.context("waiting for events")?;
         for event in ready {
-            let Ready::Visit(slot) = event else {
+            let Ready::Session(slot) = event else {
                 self.is_interrupted = true;
                 continue;
             };
             let ended = self.crowd.advance(slot, &mut self.crew);
             self.note(ended);
-            match self.crowd.visit(slot) {
-                Some(visit) if visit.is_resting() && visit.deadline != NEVER => {
-                    visit.deadline = NEVER;
+            match self.crowd.session(slot) {
+                Some(session) if session.is_resting() && session.deadline != NEVER => {
+                    session.deadline = NEVER;
                     self.stood += 1;
                 }
                 // All is said: the server need not end the stream first.
-                Some(visit) if visit.is_closed() => drop(self.crowd.remove(slot)),
+                Some(session) if session.is_closed() => drop(self.crowd.remove(slot)),
                 _ => {}
             }
         }
@@ -196,11 +196,11 @@ impl<'a> Holder<'a> {
 
     /// Notes what ended, if it was not closed in good order.
     fn note(&mut self, ended: impl IntoIterator<Item = Ended>) {
-        for Ended { visit, how } in ended {
+        for Ended { session, how } in ended {
             let Err(ending) = how else { continue };
-            let number = visit.map_or(String::new(), |visit| {
-                self.lost += usize::from(visit.deadline == NEVER);
-                format!("connection {}: ", visit.ordinal)
+            let number = session.map_or(String::new(), |session| {
+                self.lost += usize::from(session.deadline == NEVER);
+                format!("connection {}: ", session.ordinal)
             });
             self.ended.get_or_insert(format!("{number}{ending}"));
         }

@@ -1,7 +1,7 @@
 //! `ringload idle`: what a connection that does nothing costs the server in memory.
 //!
 //! ```text
-//! options ── holder (the connections) ── visit
+//! options ── holder (the connections) ── session
 //!    └ memory before, full, after ── document
 //! ```
 

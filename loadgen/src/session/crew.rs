@@ -1,4 +1,4 @@
-//! What the visits of one thread share.
+//! What the sessions of one thread share.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::target::Protocol;
 /// Received at a time.
 const RECEIVE_BYTES: usize = 16 * 1024;
 
-/// What the visits of one thread share: where to, what to say, the clock.
+/// What the sessions of one thread share: where to, what to say, the clock.
 pub(crate) struct Crew {
     pub(crate) clock: Clock,
     pub(crate) dialer: Arc<Dialer>,

@@ -1,4 +1,4 @@
-//! Many visits over one epoll instance, by slot.
+//! Many sessions over one epoll instance, by slot.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -12,13 +12,13 @@ use rustix::io::Errno;
 use slab::Slab;
 
 use super::ending::{Ending, Farewell};
-use super::{Crew, Task, Visit};
+use super::{Crew, Session, Task};
 use crate::dial::address::connecting;
 
 /// Events taken per wait.
 const EVENTS_MAX: usize = 256;
 
-/// Event data from here on belong to descriptors that are no visits; those have their slot.
+/// Event data from here on belong to descriptors that are no sessions; those have their slot.
 const SIGNS: u64 = u64::MAX - 0xff;
 
 /// How often deadlines are looked at.
@@ -27,16 +27,16 @@ const LOOK_NS: u64 = 50_000_000;
 /// What a wait found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ready {
-    /// The visit in this slot can go on.
-    Visit(usize),
+    /// The session in this slot can go on.
+    Session(usize),
     /// The descriptor watched under this sign is readable.
     Sign(u8),
 }
 
-/// A visit that is over.
+/// A session that is over.
 pub(crate) struct Ended {
     /// What it was; `None` if it could not even begin.
-    pub(crate) visit: Option<Visit>,
+    pub(crate) session: Option<Session>,
     /// How it ended.
     pub(crate) how: Result<Farewell, Ending>,
 }
@@ -44,7 +44,7 @@ pub(crate) struct Ended {
 /// Visits under way.
 pub(crate) struct Crowd {
     epoll: OwnedFd,
-    visits: Slab<Visit>,
+    sessions: Slab<Session>,
     most: usize,
     next_look: u64,
 }
@@ -54,34 +54,34 @@ impl Crowd {
     pub(crate) fn new(slots: usize) -> io::Result<Crowd> {
         Ok(Crowd {
             epoll: epoll::create(CreateFlags::CLOEXEC)?,
-            visits: Slab::with_capacity(slots),
+            sessions: Slab::with_capacity(slots),
             most: slots,
             next_look: 0,
         })
     }
 
-    /// Watches a descriptor that is no visit.
+    /// Watches a descriptor that is no session.
     pub(crate) fn watch(&self, descriptor: impl AsFd, sign: u8) -> io::Result<()> {
         let data = EventData::new_u64(SIGNS + u64::from(sign));
         Ok(epoll::add(&self.epoll, descriptor, data, EventFlags::IN)?)
     }
 
-    /// How many visits more there is room for.
+    /// How many sessions more there is room for.
     pub(crate) fn room(&self) -> usize {
-        self.most - self.visits.len()
+        self.most - self.sessions.len()
     }
 
     /// Visits under way.
     pub(crate) fn len(&self) -> usize {
-        self.visits.len()
+        self.sessions.len()
     }
 
     /// Those that are there, by slot.
-    pub(crate) fn visits(&self) -> impl Iterator<Item = (usize, &Visit)> {
-        self.visits.iter()
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = (usize, &Session)> {
+        self.sessions.iter()
     }
 
-    /// Begins a visit, for which there must be room, as [`Visit::begin`] does; it may be over at once.
+    /// Begins a session, for which there must be room, as [`Session::begin`] does; it may be over at once.
     pub(crate) fn begin(
         &mut self,
         crew: &Crew,
@@ -90,22 +90,22 @@ impl Crowd {
         due: u64,
         patience: u64,
     ) -> Option<Ended> {
-        let (visit, failed) = match Visit::begin(crew, ordinal, task, due, patience) {
+        let (session, failed) = match Session::begin(crew, ordinal, task, due, patience) {
             Err(ending) => (None, ending),
-            Ok(visit) => {
-                let entry = self.visits.vacant_entry();
+            Ok(session) => {
+                let entry = self.sessions.vacant_entry();
                 let data = EventData::new_u64(entry.key() as u64);
-                match epoll::add(&self.epoll, &visit.socket, data, visit.interest()) {
+                match epoll::add(&self.epoll, &session.socket, data, session.interest()) {
                     Ok(()) => {
-                        entry.insert(visit);
+                        entry.insert(session);
                         return None;
                     }
-                    Err(error) => (Some(visit), connecting(error.into()).into()),
+                    Err(error) => (Some(session), connecting(error.into()).into()),
                 }
             }
         };
         let how = Err(failed);
-        Some(Ended { visit, how })
+        Some(Ended { session, how })
     }
 
     /// Waits for `timeout` at most and adds what is ready to `ready`.
@@ -118,46 +118,46 @@ impl Crowd {
             Err(error) => return Err(error.into()),
         };
         ready.extend(found.iter().map(|event| match event.data.u64() {
-            slot if slot < SIGNS => Ready::Visit(slot as usize),
+            slot if slot < SIGNS => Ready::Session(slot as usize),
             sign => Ready::Sign((sign - SIGNS) as u8),
         }));
         Ok(())
     }
 
-    /// Lets the visit in `slot` go on; hands it out if that was its end.
+    /// Lets the session in `slot` go on; hands it out if that was its end.
     pub(crate) fn advance(&mut self, slot: usize, crew: &mut Crew) -> Option<Ended> {
-        self.with(slot, crew, Visit::advance)
+        self.with(slot, crew, Session::advance)
     }
 
-    /// Lets the visit in `slot`, which rests, take leave.
+    /// Lets the session in `slot`, which rests, take leave.
     pub(crate) fn leave(&mut self, slot: usize, echo: bool, crew: &mut Crew) -> Option<Ended> {
-        self.with(slot, crew, |visit, crew| {
-            visit.leave(echo, crew).map(|()| None)
+        self.with(slot, crew, |session, crew| {
+            session.leave(echo, crew).map(|()| None)
         })
     }
 
-    /// What the visit in `slot` is, if there is one.
-    pub(crate) fn visit(&mut self, slot: usize) -> Option<&mut Visit> {
-        self.visits.get_mut(slot)
+    /// What the session in `slot` is, if there is one.
+    pub(crate) fn session(&mut self, slot: usize) -> Option<&mut Session> {
+        self.sessions.get_mut(slot)
     }
 
     fn with(
         &mut self,
         slot: usize,
         crew: &mut Crew,
-        act: impl FnOnce(&mut Visit, &mut Crew) -> Result<Option<Farewell>, Ending>,
+        act: impl FnOnce(&mut Session, &mut Crew) -> Result<Option<Farewell>, Ending>,
     ) -> Option<Ended> {
-        let visit = self.visits.get_mut(slot)?;
-        let (address, before) = (visit.address, visit.interest());
-        let how = match act(visit, crew) {
+        let session = self.sessions.get_mut(slot)?;
+        let (address, before) = (session.address, session.interest());
+        let how = match act(session, crew) {
             Ok(None) => {
                 let data = EventData::new_u64(slot as u64);
-                let interest = visit.interest();
-                let watched = if visit.address != address {
+                let interest = session.interest();
+                let watched = if session.address != address {
                     // Another socket: the one before has left the set by being closed.
-                    epoll::add(&self.epoll, &visit.socket, data, interest)
+                    epoll::add(&self.epoll, &session.socket, data, interest)
                 } else if interest != before {
-                    epoll::modify(&self.epoll, &visit.socket, data, interest)
+                    epoll::modify(&self.epoll, &session.socket, data, interest)
                 } else {
                     Ok(())
                 };
@@ -166,24 +166,24 @@ impl Crowd {
             Ok(Some(farewell)) => Ok(farewell),
             Err(ending) => Err(ending),
         };
-        let mut visit = self.remove(slot);
-        if let (Some(visit), Err(ending)) = (&mut visit, &how) {
-            visit.resign(ending.failure.close_code(), crew);
+        let mut session = self.remove(slot);
+        if let (Some(session), Err(ending)) = (&mut session, &how) {
+            session.resign(ending.failure.close_code(), crew);
         }
-        Some(Ended { visit, how })
+        Some(Ended { session, how })
     }
 
-    /// Takes the visit out of `slot`. Dropping it closes its socket, which leaves the epoll set by that.
-    pub(crate) fn remove(&mut self, slot: usize) -> Option<Visit> {
-        self.visits.try_remove(slot)
+    /// Takes the session out of `slot`. Dropping it closes its socket, which leaves the epoll set by that.
+    pub(crate) fn remove(&mut self, slot: usize) -> Option<Session> {
+        self.sessions.try_remove(slot)
     }
 
     /// Closes the sockets of all.
     pub(crate) fn clear(&mut self) {
-        self.visits.clear();
+        self.sessions.clear();
     }
 
-    /// Takes out the visits whose deadline is over; looks every 50 ms only. `seconds` is how long they
+    /// Takes out the sessions whose deadline is over; looks every 50 ms only. `seconds` is how long they
     /// had.
     pub(crate) fn expire(&mut self, crew: &mut Crew, seconds: f64) -> Vec<Ended> {
         let now = crew.clock.now();
@@ -191,10 +191,12 @@ impl Crowd {
             return Vec::new();
         }
         self.next_look = now + LOOK_NS;
-        let late = self.visits().filter(|(_, visit)| visit.deadline <= now);
+        let late = self
+            .sessions()
+            .filter(|(_, session)| session.deadline <= now);
         let late: Vec<usize> = late.map(|(slot, _)| slot).collect();
         let expire =
-            |visit: &mut Visit, crew: &mut Crew| visit.expire(crew, seconds).map(|()| None);
+            |session: &mut Session, crew: &mut Crew| session.expire(crew, seconds).map(|()| None);
         let ended = late
             .into_iter()
             .filter_map(|slot| self.with(slot, crew, expire));
@@ -203,7 +205,7 @@ impl Crowd {
 }
 
 impl AsFd for Crowd {
-    /// Readable when a visit can go on.
+    /// Readable when a session can go on.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.epoll.as_fd()
     }

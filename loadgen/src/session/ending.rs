@@ -1,11 +1,11 @@
-//! How a visit ended.
+//! How a session ended.
 
 use std::fmt;
 use std::io::ErrorKind;
 
 use crate::wire::failure::Failure;
 
-/// The end of a visit in which all was said and answered.
+/// The end of a session in which all was said and answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Farewell {
     /// The Close was answered by a Close, and then the server ended the stream; over bare TCP, the server
@@ -15,7 +15,7 @@ pub(crate) enum Farewell {
     Reset,
 }
 
-/// What a visit that failed saw last of its connection.
+/// What a session that failed saw last of its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
     /// A reset.
@@ -26,7 +26,7 @@ pub(crate) enum Cut {
     Other,
 }
 
-/// The end of a visit that failed.
+/// The end of a session that failed.
 #[derive(Debug)]
 pub(crate) struct Ending {
     /// What was seen of the connection.

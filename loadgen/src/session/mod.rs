@@ -35,18 +35,18 @@ pub(crate) const OPEN_TIMEOUT_NS: u64 = 5_000_000_000;
 /// Longest wait for events while connections are being opened: deadlines are noticed this late at most.
 const WAIT: Duration = Duration::from_millis(50);
 
-/// What a visit does once its connection stands.
+/// What a session does once its connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
-    /// Waits to be taken over by [`Visit::into_standing`].
+    /// Waits to be taken over by [`Session::into_standing`].
     HandOver,
-    /// Rests until [`Visit::leave`].
+    /// Rests until [`Session::leave`].
     Rest,
     /// Sends so many messages, one after the other, and closes it.
     Talk(u64),
 }
 
-/// How far a visit has come.
+/// How far a session has come.
 enum Stage {
     /// The connect is under way.
     Connecting,
@@ -62,7 +62,7 @@ enum Stage {
     Leaving,
 }
 
-/// When a visit came how far, in nanoseconds on the run's clock.
+/// When a session came how far, in nanoseconds on the run's clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Times {
     /// When it should have begun.
@@ -81,8 +81,8 @@ pub(crate) struct Times {
     pub(crate) is_resumed: bool,
 }
 
-/// State of one visit.
-pub(crate) struct Visit {
+/// State of one session.
+pub(crate) struct Session {
     socket: Socket,
     stage: Stage,
     connection: Connection,
@@ -103,7 +103,7 @@ pub(crate) struct Visit {
     waits_to_write: bool,
 }
 
-impl Visit {
+impl Session {
     /// Starts to connect as number `ordinal` of the run.
     pub(crate) fn begin(
         crew: &Crew,
@@ -111,10 +111,10 @@ impl Visit {
         task: Task,
         due: u64,
         patience: u64,
-    ) -> Result<Visit, Ending> {
+    ) -> Result<Session, Ending> {
         let began = crew.clock.now();
         let (address, socket) = crew.dialer.begin(ordinal, None)?;
-        Ok(Visit {
+        Ok(Session {
             socket,
             stage: Stage::Connecting,
             connection: Connection::new(),
@@ -235,7 +235,7 @@ impl Visit {
         matches!(self.stage, Stage::Leaving)
     }
 
-    /// The socket is ready for what [`Visit::interest`] said. Says how the visit ended, if it did.
+    /// The socket is ready for what [`Session::interest`] said. Says how the session ended, if it did.
     pub(crate) fn advance(&mut self, crew: &mut Crew) -> Result<Option<Farewell>, Ending> {
         if matches!(self.stage, Stage::Connecting) {
             self.connected(crew)?;

@@ -123,13 +123,16 @@ impl<'a> Opener<'a> {
         let (mut ready, mut through, mut ended) = (Vec::new(), Vec::new(), Vec::new());
         self.crowd.wait(wait, &mut ready)?;
         for event in ready {
-            let Ready::Visit(slot) = event else {
+            let Ready::Session(slot) = event else {
                 continue;
             };
             ended.extend(self.crowd.advance(slot, &mut self.crew));
-            if self.crowd.visit(slot).is_some_and(|visit| visit.stands())
-                && let Some(visit) = self.crowd.remove(slot)
-                && let (ordinal, Some(made)) = (visit.ordinal, visit.into_standing())
+            if self
+                .crowd
+                .session(slot)
+                .is_some_and(|session| session.stands())
+                && let Some(session) = self.crowd.remove(slot)
+                && let (ordinal, Some(made)) = (session.ordinal, session.into_standing())
             {
                 self.standing.stood();
                 through.push((ordinal, Ok(made)));
@@ -145,7 +148,7 @@ impl<'a> Opener<'a> {
             ended.push(late);
         }
         through.extend(ended.into_iter().filter_map(|ended| {
-            let ordinal = ended.visit?.ordinal;
+            let ordinal = ended.session?.ordinal;
             Some((ordinal, Err(ended.how.err()?.failure)))
         }));
         through.iter().for_each(|_| self.gate.is_through());
@@ -170,8 +173,8 @@ impl<'a> Opener<'a> {
     /// Tells what those under way wait for.
     fn publish(&mut self) {
         let mut now = Waiting::default();
-        for (_, visit) in self.crowd.visits() {
-            now[visit.awaits() as usize] += 1;
+        for (_, session) in self.crowd.sessions() {
+            now[session.awaits() as usize] += 1;
         }
         self.standing.wait(&self.waiting, &now);
         self.waiting = now;

@@ -35,11 +35,11 @@ pub(crate) fn scout(
         let task = Task::Talk(u64::from(echo));
         let mut ended = crowd.begin(&crew, ordinal, task, u64::MAX, OPEN_TIMEOUT_NS);
         // All is said: the server need not end the stream first.
-        while ended.is_none() && crowd.visits().any(|(_, visit)| !visit.is_closed()) {
+        while ended.is_none() && crowd.sessions().any(|(_, session)| !session.is_closed()) {
             let mut ready = Vec::new();
             crowd.wait(WAIT, &mut ready)?;
             for event in ready {
-                let Ready::Visit(slot) = event else {
+                let Ready::Session(slot) = event else {
                     return Ok(Scouted::Stopped);
                 };
                 ended = ended.or(crowd.advance(slot, &mut crew));
