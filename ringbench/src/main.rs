@@ -13,6 +13,7 @@
 // They panic where nobody reads; `ringload::output` has what tells of it.
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
+mod generator;
 mod options;
 mod report;
 mod selftest;

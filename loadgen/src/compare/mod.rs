@@ -12,6 +12,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng as _;
 
 use self::gate::{Condition, METRICS, Metric};
 use self::options::{CompareOptions, PORT};
@@ -30,7 +32,6 @@ use crate::run::place::PlaceArgs;
 use crate::run::seed;
 use crate::trial::agenda::{Agenda, short};
 use crate::trial::process::Interrupted;
-use crate::trial::random::Random;
 use crate::trial::server::Launch;
 use crate::trial::version::first_line;
 use crate::usage::UsageError;
@@ -84,7 +85,7 @@ pub(crate) fn run(options: &CompareOptions) -> anyhow::Result<Status> {
         placement: &placement,
         interrupt: &interrupt,
     };
-    let (rounds, ended) = play(&pairing, options, &mut Random::new(seed));
+    let (rounds, ended) = play(&pairing, options, &mut ChaCha8Rng::seed_from_u64(seed));
     let gate = conditions.iter().map(|condition| {
         let metric = condition.metric;
         condition.judge(metric.estimate(&rounds), metric.obstacle(&rounds))
@@ -175,7 +176,7 @@ fn status(
 fn play(
     pairing: &Match<'_>,
     options: &CompareOptions,
-    random: &mut Random,
+    random: &mut ChaCha8Rng,
 ) -> (Vec<Round>, anyhow::Result<()>) {
     let timing = &options.timing;
     let planned = (timing.warmup + timing.duration() + OVERHEAD) * 2 * options.rounds;

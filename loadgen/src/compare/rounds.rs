@@ -9,6 +9,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
+use rand::seq::SliceRandom as _;
+use rand_chacha::ChaCha8Rng;
 
 use crate::interrupt::Interrupt;
 use crate::observe::placement::Placement;
@@ -22,7 +24,6 @@ use crate::run::{Measured, measure};
 use crate::target::Target;
 use crate::trial::agenda::Agenda;
 use crate::trial::process::{Interrupted, check};
-use crate::trial::random::Random;
 use crate::trial::server::{Launch, Server};
 
 /// How long a server must answer the load rightly before it is measured.
@@ -70,11 +71,11 @@ impl Match<'_> {
     pub(super) fn play(
         &self,
         round: u32,
-        random: &mut Random,
+        random: &mut ChaCha8Rng,
         agenda: &mut Agenda,
     ) -> anyhow::Result<Round> {
         let mut order = [0, 1];
-        random.shuffle(&mut order);
+        order.shuffle(random);
         let mut figures = [None, None];
         for side in order {
             let launch = &self.launches[side];

@@ -13,7 +13,7 @@ use super::content::{Block, Page};
 use super::figures::{Unit, capacity, disturbances};
 use super::grid::{Entry, Grid};
 use super::plot::{self, Curve, Plot, Points};
-use super::view::{Figure, Row, Table, View, is_whole};
+use super::view::{Figure, Row, Table, View};
 use crate::suite::document::{Archive, ServerEntry, ServerStatus};
 
 /// How to read the figures.
@@ -112,7 +112,7 @@ fn behind_the_best(view: &View<'_>, server: &ServerEntry) -> Option<String> {
 /// How many rounds have findings that forbid comparing, by what was found.
 fn disturbed(view: &View<'_>) -> String {
     let runs = &view.archive.runs;
-    let whole = runs.iter().filter(|run| is_whole(run));
+    let whole = runs.iter().filter(|run| run.is_whole());
     let found: Vec<Vec<_>> = whole.map(disturbances).collect();
     let names = found
         .iter()

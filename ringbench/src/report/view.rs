@@ -7,7 +7,6 @@ use itertools::Itertools as _;
 use ringload::assess::estimate::{Estimate, ROUNDS_TO_DECIDE};
 use ringload::assess::finding::Id;
 use ringload::assess::spread::Spread;
-use ringload::result::Status;
 use ringload::result::latency::Latency;
 
 use super::figures::{Kind, Metric, Needs, Unit, disturbances, latency};
@@ -65,11 +64,6 @@ pub(super) struct Figure {
     pub(super) why_not: Option<String>,
     /// To the reference's of the same rounds.
     pub(super) ratio: Option<Estimate>,
-}
-
-/// Whether a run ended as planned.
-pub(super) fn is_whole(run: &Run) -> bool {
-    matches!(run.document.status, Status::Ok | Status::Missed)
 }
 
 impl<'a> View<'a> {
@@ -187,7 +181,7 @@ impl<'a> Table<'a> {
 
 impl<'a> Row<'a> {
     fn of(number: usize, server: &'a ServerEntry, kind: &Kind, runs: Vec<&'a Run>) -> Row<'a> {
-        let (runs, failed): (Vec<_>, Vec<_>) = runs.into_iter().partition(|run| is_whole(run));
+        let (runs, failed): (Vec<_>, Vec<_>) = runs.into_iter().partition(|run| run.is_whole());
         let (latency, failed, class) = (add_up(&runs), failed.len(), None);
         let figures = kind.metrics.iter();
         let figures = figures.map(|metric| Figure::of(metric, &runs, latency.as_ref()));

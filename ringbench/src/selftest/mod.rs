@@ -7,6 +7,7 @@
 mod responder;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -15,11 +16,11 @@ use ringload::observe::placement::Placement;
 use ringload::output::{check_writable, deliver, tell};
 use ringload::quantity::{grouped, time};
 use ringload::result::{Document, Environment, Status};
-use ringload::trial::generator::{Generator, Outcome};
 use ringload::usage::UsageError;
 use serde::Serialize;
 
 use self::responder::{LATE, LATE_BY, WRONG};
+use crate::generator::Generator;
 use crate::options::selftest::SelftestOptions;
 
 /// What a run may take beside its window.
@@ -115,7 +116,7 @@ pub(crate) fn measure(
         address: responder::start(&placement.server_cpus[..1]).context("starting the peer")?,
         generator: Generator {
             cpus,
-            directory: None,
+            directory: Path::new("."),
             interrupt,
         },
         duration,
@@ -210,18 +211,10 @@ impl Bench<'_> {
             "run {url} {load} --duration={milliseconds}ms --warmup=200ms --cpu={cpu} --engine={engine}"
         );
         let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
-        let outcome = self.generator.measure(&words, duration + MARGIN)?;
-        let document = document_of(&outcome)?;
-        Ok((document, outcome.failure))
+        let (document, failure) = self.generator.measure(&words, duration + MARGIN)?;
+        let document = document.with_context(|| failure.clone().unwrap_or_default())?;
+        Ok((document, failure))
     }
-}
-
-/// What a run wrote. The error is why it wrote nothing.
-pub(crate) fn document_of(outcome: &Outcome) -> anyhow::Result<Document> {
-    serde_json::from_str(&outcome.text).map_err(|error| match &outcome.failure {
-        Some(why) => anyhow::Error::msg(why.clone()),
-        None => anyhow::Error::new(error).context("reading what ringload wrote"),
-    })
 }
 
 /// For people.

@@ -55,6 +55,13 @@ pub(crate) struct Run {
     pub(crate) document: Document,
 }
 
+impl Run {
+    /// Whether it ended as planned.
+    pub(crate) fn is_whole(&self) -> bool {
+        matches!(self.document.status, Status::Ok | Status::Missed)
+    }
+}
+
 /// A line of the file.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]

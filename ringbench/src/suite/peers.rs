@@ -10,7 +10,7 @@ use ringload::usage::UsageError;
 use serde::Deserialize;
 use toml::Table;
 
-use super::document::ServerEntry;
+use super::document::{ServerEntry, WorkloadEntry};
 use super::workload::{check_name, read_toml};
 
 /// Folders below the peers' that are looked into.
@@ -37,6 +37,9 @@ pub(super) struct Peer {
     pub(super) tls: Option<Vec<String>>,
     #[serde(skip)]
     pub(super) folder: PathBuf,
+    /// Given as a command, and so meant for all workloads.
+    #[serde(skip)]
+    is_given: bool,
 }
 
 /// What stands for what in a peer's commands.
@@ -70,11 +73,12 @@ impl Peer {
         let has_port = words.iter().any(|word| word.contains("{port}"));
         let keys = [("name", name.into()), ("run", words.into())];
         let table = keys.map(|(key, value): (&str, toml::Value)| (key.to_owned(), value));
-        let peer = if has_port {
+        let mut peer = if has_port {
             Peer::of(Table::from_iter(table), folder)
         } else {
             Err("write NAME='COMMAND {port}'; it listens at that port of 127.0.0.1".to_owned())
         };
+        peer.iter_mut().for_each(|peer| peer.is_given = true);
         Some(peer.map_err(|why| UsageError(format!("--server {name}=...: {why}"))))
     }
 
@@ -129,6 +133,12 @@ impl Peer {
             Ok(_) => Ok(peer),
             Err(why) => wrong(&format!("url: {why}")),
         }
+    }
+
+    /// Whether a suite's workload asks for it.
+    pub(super) fn is_meant_by(&self, workload: &WorkloadEntry) -> bool {
+        let servers = &workload.servers;
+        servers.is_empty() || servers.contains(&self.entry.name) || self.is_given
     }
 
     /// How it is started, over TLS or not.

@@ -27,7 +27,8 @@ const DIGITS: u8 = 2;
 
 /// A file that is being written.
 pub(super) struct Results {
-    directory: PathBuf,
+    /// Where it is.
+    pub(super) directory: PathBuf,
     out: GzEncoder<File>,
     scrubber: Scrubber,
 }
@@ -67,11 +68,6 @@ impl Results {
             out: GzEncoder::new(file, Compression::best()),
             scrubber,
         })
-    }
-
-    /// Where it is.
-    pub(super) fn directory(&self) -> &Path {
-        &self.directory
     }
 
     /// The text without what is nobody's business.
