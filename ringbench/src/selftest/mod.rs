@@ -82,11 +82,9 @@ pub(crate) fn run(options: &SelftestOptions) -> anyhow::Result<Status> {
     let interrupt = Interrupt::install().context("taking over signals")?;
     let placement = Placement::choose(options.server_cpu.as_ref(), options.generator_cpu.as_ref())
         .map_err(UsageError)?;
-    let SelftestOptions {
-        duration, engine, ..
-    } = options;
-    let document = measure(&placement, *duration, engine, options.quiet, &interrupt)?;
     let (json, quiet) = (options.json.as_deref(), options.quiet);
+    let (duration, engine) = (options.duration, &options.engine);
+    let document = measure(&placement, duration, engine, quiet, &interrupt)?;
     let delivered = deliver(&document, || table(&document), None, json, quiet);
     if let Some(error) = &document.error {
         tell(format_args!("ringbench: {error}"));

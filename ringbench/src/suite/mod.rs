@@ -51,9 +51,10 @@ pub(crate) fn run(options: &SuiteOptions) -> anyhow::Result<Status> {
     let placement = Placement::choose(options.server_cpu.as_ref(), options.generator_cpu.as_ref())
         .map_err(UsageError)?;
     make_room_for(0)?;
+    let temporary = tempfile::tempdir().context("making a directory for the certificate")?;
     let places = Places {
         target: target(&root),
-        temporary: env::temp_dir().join(format!("ringbench-{}", std::process::id())),
+        temporary: temporary.path().to_path_buf(),
         root,
     };
     let scrubber = Scrubber::new(&places);
@@ -102,7 +103,7 @@ pub(crate) fn run(options: &SuiteOptions) -> anyhow::Result<Status> {
         let seed = archive.suite.seed;
         tell(format_args!("{planned}seed {seed}; writing {shown}"));
     }
-    fs::create_dir(&places.temporary).context("making a directory for the certificate")?;
+    make_certificate(&places)?;
     let mut conductor = Conductor {
         archive,
         peers,
@@ -112,10 +113,7 @@ pub(crate) fn run(options: &SuiteOptions) -> anyhow::Result<Status> {
         quiet: options.quiet,
         up: BTreeMap::new(),
     };
-    let status = make_certificate(&places).and_then(|()| conductor.conduct(&steps));
-    // Nothing depends on its being gone.
-    let _ = fs::remove_dir_all(&places.temporary);
-    let status = status?;
+    let status = conductor.conduct(&steps)?;
     if status == Status::Interrupted {
         let file = options.file.display();
         tell(format_args!(
@@ -201,19 +199,16 @@ fn make_certificate(places: &Places) -> anyhow::Result<()> {
 /// The project's directory and that of its servers, if there are any.
 fn project(peers: Option<&Path>) -> anyhow::Result<(PathBuf, Option<PathBuf>)> {
     let current = env::current_dir().context("finding the current directory")?;
-    let Some(peers) = peers else {
-        let root = current.ancestors().find(|path| path.join(PEERS).is_dir());
-        let folder = root.map(|root| root.join(PEERS));
-        return Ok((root.unwrap_or(&current).to_path_buf(), folder));
+    let folder = if let Some(peers) = peers {
+        let wrong = |error| UsageError(format!("--peers {}: {error}", peers.display()));
+        Some(peers.canonicalize().map_err(wrong)?)
+    } else {
+        let mut folders = current.ancestors().map(|path| path.join(PEERS));
+        folders.find(|path| path.is_dir())
     };
-    let folder = peers
-        .canonicalize()
-        .map_err(|error| UsageError(format!("--peers {}: {error}", peers.display())))?;
-    let root = folder
-        .ancestors()
-        .nth(2)
-        .filter(|_| folder.ends_with(PEERS));
-    Ok((root.unwrap_or(&current).to_path_buf(), Some(folder)))
+    let of_a_project = folder.as_ref().filter(|folder| folder.ends_with(PEERS));
+    let root = of_a_project.and_then(|folder| folder.ancestors().nth(2));
+    Ok((root.unwrap_or(&current).to_path_buf(), folder))
 }
 
 /// Where what is built goes: where cargo has it.

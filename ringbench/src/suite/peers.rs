@@ -1,6 +1,5 @@
 //! The servers: those of each `peer.toml`, those that a suite has in it, and those given as a command.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use ringload::observe::placement::Placement;
@@ -9,12 +8,13 @@ use ringload::trial::server::Launch;
 use ringload::usage::UsageError;
 use serde::Deserialize;
 use toml::Table;
+use walkdir::{DirEntry, WalkDir};
 
 use super::document::{ServerEntry, WorkloadEntry};
 use super::workload::{check_name, read_toml};
 
-/// Folders below the peers' that are looked into.
-const DEPTH_MAX: usize = 3;
+/// How far below the peers' folder files are looked for.
+const DEPTH_MAX: usize = 4;
 
 /// What can be said of a server.
 const KEYS: &str =
@@ -168,11 +168,17 @@ impl Peer {
 
 /// Every server and variant below `folder`, in the order of their folders.
 pub(super) fn load(folder: &Path) -> Result<Vec<Peer>, UsageError> {
-    let mut files = Vec::new();
-    find(folder, DEPTH_MAX, &mut files);
-    files.sort();
+    let below = WalkDir::new(folder)
+        .max_depth(DEPTH_MAX)
+        .follow_links(true)
+        .sort_by_file_name();
+    let is_ours = |it: &DirEntry| {
+        it.depth() == 0 || it.file_name() != "node_modules" && it.file_name() != "target"
+    };
+    let files = below.into_iter().filter_entry(is_ours).flatten();
+    let files = files.filter(|it| it.file_name() == "peer.toml");
     let mut peers = Vec::new();
-    for file in files {
+    for file in files.map(DirEntry::into_path) {
         let shown = file.strip_prefix(folder).unwrap_or(&file).display();
         let table: Table = read_toml(&file, &shown.to_string())?;
         let folder = file.parent().unwrap_or(&file);
@@ -185,21 +191,10 @@ pub(super) fn load(folder: &Path) -> Result<Vec<Peer>, UsageError> {
     Ok(peers)
 }
 
-fn find(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let name = entry.file_name();
-        if path.is_dir() && depth > 0 && name != "node_modules" && name != "target" {
-            find(&path, depth - 1, files);
-        } else if name == "peer.toml" {
-            files.push(path);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     const PEER: &str = r#"
         name = "echo"

@@ -186,10 +186,9 @@ impl SuiteDocument {
         let is_left = |step: &&Step| {
             let workload = &self.workloads[step.workload].name;
             let server = &self.servers[step.server];
-            let is_it = |run: &&Run| {
-                (run.round, &run.workload, &run.server) == (step.round, workload, &server.name)
-            };
-            server.status == ServerStatus::Ok && !runs.iter().filter(is_it).any(Run::is_whole)
+            let key = (step.round, &*server.name, &**workload);
+            let is_done = runs.iter().any(|run| run.key() == key && run.is_whole());
+            server.status == ServerStatus::Ok && !is_done
         };
         steps.iter().filter(is_left).copied().collect()
     }

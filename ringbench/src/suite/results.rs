@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde::de::{Deserialize as _, DeserializeOwned};
 use serde_json::Value;
 
-use super::document::{ARCHIVE, Line, file_of, lines};
+use super::document::{ARCHIVE, Line, file_of, read_lines};
 use super::peers::Places;
 
 /// The key of a histogram.
@@ -50,13 +50,9 @@ impl Results {
         let path = file_of(path);
         let half = path.with_extension("part");
         let mut results = Results::begin(&half, scrubber)?;
-        let mut written = Ok(());
-        lines(&path, |line| {
-            if written.is_ok() {
-                written = results.write(&line);
-            }
-        })?;
-        written?;
+        for line in read_lines(&path)?.0 {
+            results.write(&line)?;
+        }
         fs::rename(&half, &path).with_context(|| format!("writing {}", path.display()))?;
         Ok(results)
     }
