@@ -13,11 +13,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::thread::{sched_getaffinity, sched_setaffinity};
 
 use super::words::Words;
 use crate::interrupt::Interrupt;
 pub use crate::interrupt::Interrupted;
+use crate::load::pin;
 use crate::sys;
 
 /// How long a process may take to end by itself once it was asked to.
@@ -51,12 +52,8 @@ impl Process {
     pub fn start(command: &mut Command, cpus: &[usize]) -> anyhow::Result<Process> {
         let name = command.get_program().to_string_lossy().into_owned();
         let before = sched_getaffinity(None).context("cannot read the CPU affinity")?;
-        let mut wanted = CpuSet::new();
-        for &cpu in cpus {
-            wanted.set(cpu);
-        }
         sys::die_with_this_thread(command.process_group(0));
-        sched_setaffinity(None, &wanted).with_context(|| format!("cannot use CPU {cpus:?}"))?;
+        pin(cpus).with_context(|| format!("cannot use CPU {cpus:?}"))?;
         let started = command.spawn();
         sched_setaffinity(None, &before).context("cannot restore the CPU affinity")?;
         let mut child = started.with_context(|| format!("cannot start {name}"))?;
@@ -254,7 +251,7 @@ mod tests {
         while !line().is_empty() {
             // A signal is on its way until the process has a CPU to die on.
             assert!(began.elapsed() < LONG, "{:?}", line());
-            std::thread::sleep(Duration::from_millis(10));
+            thread::sleep(Duration::from_millis(10));
         }
     }
 

@@ -16,7 +16,7 @@ use ringload::trial::server::Server;
 use super::conduct::Conductor;
 use super::document::{Archive, Run};
 use super::plan::Step;
-use crate::generator::{Generator, Measured};
+use crate::generator::{self, Measured};
 
 /// What a run may take beyond what is planned for it, and twice that.
 const RUN_MARGIN: Duration = Duration::from_secs(60);
@@ -90,12 +90,8 @@ impl Conductor<'_> {
         if url.starts_with("wss") {
             arguments.push("--tls-ca=cert.pem".to_owned());
         }
-        let generator = Generator {
-            cpus,
-            directory: &self.places.temporary,
-            interrupt: self.interrupt,
-        };
-        generator.measure(&arguments, limit)
+        let directory = &self.places.temporary;
+        generator::measure(&arguments, cpus, directory, limit, self.interrupt)
     }
 
     /// Measures. A run that fails is one, too, if it left a document; the second is why it failed. The error is that
