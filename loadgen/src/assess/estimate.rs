@@ -118,7 +118,9 @@ mod tests {
         let mut random = ChaCha8Rng::seed_from_u64(7);
         // Nearly normal: the sum of twelve uniform numbers, less six.
         let mut noise = || {
-            let sum = (0..12).map(|_| random.random_range(0..1 << 20)).sum::<usize>();
+            let sum = (0..12)
+                .map(|_| random.random_range(0..1 << 20))
+                .sum::<usize>();
             sum as f64 / f64::from(1 << 20) - 6.0
         };
         let mut differ = || {
