@@ -24,7 +24,7 @@ pub(crate) enum Woken {
 
 /// A signal came before there was anything to report.
 #[derive(Debug)]
-pub(crate) struct Interrupted;
+pub struct Interrupted;
 
 impl fmt::Display for Interrupted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

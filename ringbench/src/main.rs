@@ -2,9 +2,9 @@
 //! out, and tells what the generator itself can do.
 //!
 //! ```text
-//! options ── suite ── ringload, a process for each measurement
+//! options ── suite ── generator (ringload, a process for each measurement)
 //!              ├── report (HTML, Markdown, SVG)
-//!              └── selftest ── ringload, as a library
+//!              └── selftest ── generator
 //! ```
 //!
 //! Called by the name `ringload`, this program is `ringload`: so a measurement is a process of its own, which a
@@ -13,6 +13,7 @@
 // They panic where nobody reads; `ringload::output` has what tells of it.
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
+mod generator;
 mod options;
 mod report;
 mod selftest;

@@ -72,7 +72,9 @@ pub(crate) fn confidence_percent(figures: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trial::random::Random;
+    use rand::RngExt as _;
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::SeedableRng as _;
 
     fn estimate(ratios: &[f64]) -> Estimate {
         Estimate::of(ratios.iter().copied(), 1).unwrap()
@@ -113,10 +115,12 @@ mod tests {
     fn share_that_differs(rounds: usize, gain: f64) -> f64 {
         const COMPARISONS: usize = 2000;
         const FIGURES: usize = 4;
-        let mut random = Random::new(7);
+        let mut random = ChaCha8Rng::seed_from_u64(7);
         // Nearly normal: the sum of twelve uniform numbers, less six.
         let mut noise = || {
-            let sum = (0..12).map(|_| random.below(1 << 20)).sum::<usize>();
+            let sum = (0..12)
+                .map(|_| random.random_range(0..1 << 20))
+                .sum::<usize>();
             sum as f64 / f64::from(1 << 20) - 6.0
         };
         let mut differ = || {

@@ -12,6 +12,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng as _;
 
 use self::gate::{METRICS, Metric};
 use self::options::{CompareOptions, PORT};
@@ -27,7 +29,6 @@ use crate::run::options::{LoadArgs, RunOptions};
 use crate::run::place::PlaceArgs;
 use crate::run::seed;
 use crate::trial::process::Interrupted;
-use crate::trial::random::Random;
 use crate::trial::server::Launch;
 use crate::trial::version::first_line;
 use crate::usage::UsageError;
@@ -79,7 +80,7 @@ pub(crate) fn run(options: &CompareOptions) -> anyhow::Result<Status> {
         interrupt: &interrupt,
     };
     let quiet = options.output.quiet;
-    let (rounds, ended) = pairing.play(options.rounds, Random::new(seed), quiet);
+    let (rounds, ended) = pairing.play(options.rounds, ChaCha8Rng::seed_from_u64(seed), quiet);
     let judge = |(metric, condition): &(&Metric, &Condition)| {
         metric.judge(
             condition,

@@ -9,6 +9,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail};
+use rand::RngExt as _;
+use rand_chacha::ChaCha8Rng;
 
 use crate::assess::estimate::ROUNDS_TO_DECIDE;
 use crate::interrupt::Interrupt;
@@ -23,7 +25,6 @@ use crate::run::place::PlaceArgs;
 use crate::target::Target;
 use crate::trial::agenda::{Agenda, short};
 use crate::trial::process::{Interrupted, check};
-use crate::trial::random::Random;
 use crate::trial::server::{Launch, Server};
 
 /// How long a server must answer the load rightly before it is measured.
@@ -66,7 +67,7 @@ impl Match<'_> {
     pub(super) fn play(
         &self,
         count: u32,
-        mut random: Random,
+        mut random: ChaCha8Rng,
         quiet: bool,
     ) -> (Vec<Round>, anyhow::Result<()>) {
         let planned = self.planned() * 2 * count;
@@ -91,14 +92,19 @@ impl Match<'_> {
     }
 
     /// Plays one round in random order.
-    fn round(&self, round: u32, random: &mut Random, agenda: &mut Agenda) -> anyhow::Result<Round> {
+    fn round(
+        &self,
+        round: u32,
+        random: &mut ChaCha8Rng,
+        agenda: &mut Agenda,
+    ) -> anyhow::Result<Round> {
         let mut measure = |launch: &Launch| {
             let text = format!("round {round}  {}", launch.name);
             agenda.step(self.planned(), &text);
             self.measure(launch)
         };
         let [a, b] = &self.launches;
-        let (order, a, b) = if random.below(2) == 0 {
+        let (order, a, b) = if random.random() {
             let b = measure(b)?;
             ("ba", measure(a)?, b)
         } else {

@@ -1,6 +1,5 @@
 //! Where a long measurement has got to, and how long it still takes.
 
-use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -13,42 +12,37 @@ const STEPS: u64 = 1000;
 /// Time between two lines where there is no terminal to move a bar on.
 const LINES_EVERY: Duration = Duration::from_secs(10);
 
-/// What is planned, step by step.
+/// What is planned, step by step. Dropping it wipes the bar.
 pub struct Agenda {
     started: Instant,
     planned: Duration,
     /// Planned time of the steps begun so far.
     begun: Duration,
-    voice: Voice,
-}
-
-/// How progress is shown.
-enum Voice {
-    Quiet,
-    Bar(ProgressBar),
-    /// When the last line was written.
-    Lines(Option<Instant>),
+    is_quiet: bool,
+    /// Hidden where there is no terminal.
+    bar: ProgressBar,
+    /// When the last line was written instead.
+    told: Option<Instant>,
 }
 
 impl Agenda {
     /// An agenda of steps that take `planned` together, as far as one can tell beforehand.
-    pub fn new(planned: Duration, quiet: bool) -> Agenda {
-        let voice = if quiet {
-            Voice::Quiet
-        } else if std::io::stderr().is_terminal() {
-            let bar = ProgressBar::new(STEPS);
-            if let Ok(style) = ProgressStyle::with_template("[{bar:24}] {msg}") {
-                bar.set_style(style.progress_chars("=> "));
-            }
-            Voice::Bar(bar)
+    pub fn new(planned: Duration, is_quiet: bool) -> Agenda {
+        let bar = if is_quiet {
+            ProgressBar::hidden()
         } else {
-            Voice::Lines(None)
+            ProgressBar::new(STEPS)
         };
+        if let Ok(style) = ProgressStyle::with_template("[{bar:24}] {msg}") {
+            bar.set_style(style.progress_chars("=> "));
+        }
         Agenda {
             started: Instant::now(),
             planned,
             begun: Duration::ZERO,
-            voice,
+            is_quiet,
+            bar,
+            told: None,
         }
     }
 
@@ -57,21 +51,19 @@ impl Agenda {
         let left = short(time_left(self.started.elapsed(), self.begun, self.planned));
         let share = self.begun.as_secs_f64() / self.planned.as_secs_f64().max(1e-9);
         self.begun += planned;
-        match &mut self.voice {
-            Voice::Quiet => {}
-            Voice::Bar(bar) => {
-                bar.set_position((share.clamp(0.0, 1.0) * STEPS as f64) as u64);
-                bar.set_message(format!("{left} left  {text}"));
-                // One thread must not wake up beside a measurement: so the bar moves here only.
-                bar.tick();
-            }
-            Voice::Lines(last) => {
-                if last.is_none_or(|last| last.elapsed() >= LINES_EVERY) {
-                    *last = Some(Instant::now());
-                    let percent = 100.0 * share;
-                    tell(format_args!("{percent:3.0} %  {left} left  {text}"));
-                }
-            }
+        if self.is_quiet {
+            return;
+        }
+        if !self.bar.is_hidden() {
+            self.bar
+                .set_position((share.clamp(0.0, 1.0) * STEPS as f64) as u64);
+            self.bar.set_message(format!("{left} left  {text}"));
+            // One thread must not wake up beside a measurement: so the bar moves here only.
+            self.bar.tick();
+        } else if self.told.is_none_or(|told| told.elapsed() >= LINES_EVERY) {
+            self.told = Some(Instant::now());
+            let percent = 100.0 * share;
+            tell(format_args!("{percent:3.0} %  {left} left  {text}"));
         }
     }
 
@@ -82,18 +74,14 @@ impl Agenda {
 
     /// Says something besides, at once.
     pub fn say(&self, text: &str) {
-        match &self.voice {
-            Voice::Quiet => {}
-            Voice::Bar(bar) => bar.suspend(|| tell(text)),
-            Voice::Lines(_) => tell(text),
+        if !self.is_quiet {
+            self.bar.suspend(|| tell(text));
         }
     }
 
     /// Wipes the bar.
     pub fn finish(&self) {
-        if let Voice::Bar(bar) = &self.voice {
-            bar.finish_and_clear();
-        }
+        self.bar.finish_and_clear();
     }
 }
 

@@ -1,10 +1,11 @@
 //! A port for a server to listen on.
 
 use std::fs;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
 /// Ports below this are other people's.
 const FIRST: u16 = 20_000;
@@ -23,7 +24,7 @@ static NEXT: AtomicU32 = AtomicU32::new(0);
 pub(crate) fn free_port() -> anyhow::Result<u16> {
     let end = ephemeral_start().max(FIRST + 1);
     let count = u32::from(end - FIRST);
-    let offset = u32::from_ne_bytes(random()?);
+    let offset = RandomState::new().hash_one(()) as u32;
     for _ in 0..count {
         let step = NEXT.fetch_add(1, Ordering::Relaxed);
         let port = FIRST + (offset.wrapping_add(step) % count) as u16;
@@ -33,13 +34,6 @@ pub(crate) fn free_port() -> anyhow::Result<u16> {
         }
     }
     bail!("no port between {FIRST} and {end} is free")
-}
-
-fn random() -> anyhow::Result<[u8; 4]> {
-    let mut bytes = [0; 4];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
-        .context("asking the kernel for a random number")?;
-    Ok(bytes)
 }
 
 fn ephemeral_start() -> u16 {

@@ -3,34 +3,29 @@
 //! Each leads a process group of its own: a signal from the terminal reaches this program alone, which
 //! then ends the group, whatever the child has started meanwhile.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::thread::{sched_getaffinity, sched_setaffinity};
 
+use super::words::Words;
 use crate::interrupt::Interrupt;
+pub use crate::interrupt::Interrupted;
+use crate::load::pin;
 use crate::sys;
 
 /// How long a process may take to end by itself once it was asked to.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// A signal asks to stop. What was measured until then is kept.
-#[derive(Debug)]
-pub struct Interrupted;
-
-impl std::fmt::Display for Interrupted {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("interrupted")
-    }
-}
-
-impl std::error::Error for Interrupted {}
+/// More than any program has to say.
+const OUTPUT_BYTES_MAX: u64 = 256 << 20;
 
 /// An error once a signal has come.
 pub fn check(interrupt: &Interrupt) -> Result<(), Interrupted> {
@@ -57,12 +52,8 @@ impl Process {
     pub fn start(command: &mut Command, cpus: &[usize]) -> anyhow::Result<Process> {
         let name = command.get_program().to_string_lossy().into_owned();
         let before = sched_getaffinity(None).context("cannot read the CPU affinity")?;
-        let mut wanted = CpuSet::new();
-        for &cpu in cpus {
-            wanted.set(cpu);
-        }
         sys::die_with_this_thread(command.process_group(0));
-        sched_setaffinity(None, &wanted).with_context(|| format!("cannot use CPU {cpus:?}"))?;
+        pin(cpus).with_context(|| format!("cannot use CPU {cpus:?}"))?;
         let started = command.spawn();
         sched_setaffinity(None, &before).context("cannot restore the CPU affinity")?;
         let mut child = started.with_context(|| format!("cannot start {name}"))?;
@@ -93,7 +84,7 @@ impl Process {
 
     /// How the process ended, if it has.
     pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
-        if self.ended.is_none() && self.is_over(Duration::ZERO)? {
+        if self.ended.is_none() && self.is_over(Duration::ZERO, None)? {
             self.reap()?;
         }
         Ok(self.ended)
@@ -101,26 +92,11 @@ impl Process {
 
     /// Waits for the end without waking up meanwhile: this runs beside a measurement.
     pub fn wait(&mut self, limit: Duration, interrupt: &Interrupt) -> anyhow::Result<ExitStatus> {
-        let deadline = Instant::now() + limit;
-        loop {
-            if let Some(status) = self.ended()? {
-                return Ok(status);
-            }
-            check(interrupt)?;
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                bail!("no end after {} s", limit.as_secs());
-            }
-            let interrupt = interrupt.as_fd();
-            let mut fds = [
-                PollFd::new(&self.pidfd, PollFlags::IN),
-                PollFd::new(&interrupt, PollFlags::IN),
-            ];
-            match poll(&mut fds, Some(&Timespec::try_from(left)?)) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error).context("cannot wait for a process"),
-            }
+        if self.is_over(limit, Some(interrupt))? {
+            return self.end().context("cannot wait for a process");
         }
+        check(interrupt)?;
+        bail!("no end after {} s", limit.as_secs());
     }
 
     /// Asks the whole group to end, and kills what does not within a time of grace.
@@ -131,7 +107,7 @@ impl Process {
         let group = Pid::from_child(&self.child);
         // It fails only when all have ended already, which is what is wanted.
         let _ = kill_process_group(group, Signal::TERM);
-        self.is_over(GRACE)?;
+        self.is_over(GRACE, None)?;
         self.reap()
     }
 
@@ -144,20 +120,64 @@ impl Process {
         Ok(status)
     }
 
-    /// Whether the process has ended, or does within `limit`.
-    fn is_over(&self, limit: Duration) -> io::Result<bool> {
+    /// Whether the process has ended, or does within `limit`; a signal ends the wait, too.
+    fn is_over(&self, limit: Duration, interrupt: Option<&Interrupt>) -> io::Result<bool> {
         let deadline = Instant::now() + limit;
+        let ends = [Some(self.pidfd.as_fd()), interrupt.map(AsFd::as_fd)];
+        let ends = ends.into_iter().flatten();
+        let ends = ends.map(|end| PollFd::from_borrowed_fd(end, PollFlags::IN));
+        let mut ends: Vec<PollFd<'_>> = ends.collect();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let slice = Timespec::try_from(left).map_err(io::Error::other)?;
-            match poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&slice)) {
-                Ok(ready) if ready > 0 => return Ok(true),
-                Ok(_) if left.is_zero() => return Ok(false),
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            match poll(&mut ends, Some(&slice)) {
+                Ok(0) if left.is_zero() => return Ok(false),
+                Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                Ok(_) => return Ok(!ends[0].revents().is_empty()),
                 Err(error) => return Err(error.into()),
             }
         }
     }
+}
+
+/// What came of a program that was run to its end.
+pub struct Ended {
+    /// The error is why it was given up: it took too long, or a signal came.
+    pub status: anyhow::Result<ExitStatus>,
+    /// What it wrote to standard output.
+    pub output: String,
+    /// The last line that it wrote to standard error.
+    pub said_last: Option<String>,
+}
+
+/// Runs `command` on `cpus`, for `limit` at most or until a signal comes. The error is that it did not start.
+pub fn complete(
+    command: &mut Command,
+    cpus: &[usize],
+    limit: Duration,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Ended> {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut process = Process::start(command, cpus)?;
+    let output = process.child().stdout.take();
+    let reader = thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // What cannot be read was not said.
+        let _ = output.map(|it| it.take(OUTPUT_BYTES_MAX).read_to_end(&mut bytes));
+        String::from_utf8_lossy(&bytes).into_owned()
+    });
+    let words = Words::of(process.child());
+    let status = process.wait(limit, interrupt);
+    // Whoever still holds the other end of a pipe ends with the process.
+    drop(process);
+    Ok(Ended {
+        status,
+        output: reader.join().unwrap_or_default(),
+        said_last: words.last(),
+    })
 }
 
 impl Drop for Process {
@@ -231,7 +251,7 @@ mod tests {
         while !line().is_empty() {
             // A signal is on its way until the process has a CPU to die on.
             assert!(began.elapsed() < LONG, "{:?}", line());
-            std::thread::sleep(Duration::from_millis(10));
+            thread::sleep(Duration::from_millis(10));
         }
     }
 

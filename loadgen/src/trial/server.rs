@@ -1,18 +1,18 @@
 //! A server under measurement: started on its CPUs, awaited, ended.
 
 use std::env;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 
 use super::port::free_port;
 use super::process::{Process, check};
 use super::words::Words;
 use crate::interrupt::Interrupt;
-use crate::target::Target;
+use crate::target::{Target, resolve};
 
 /// A server whose port is closed after this long will not open it.
 const START_LIMIT: Duration = Duration::from_secs(15);
@@ -76,19 +76,14 @@ impl Server {
         if let Some(directory) = &launch.directory {
             command.current_dir(directory);
         }
-        let process = Process::start(&mut command, &launch.cpus).with_context(|| name.clone())?;
+        let mut process =
+            Process::start(&mut command, &launch.cpus).with_context(|| name.clone())?;
         let mut server = Server {
             name: name.clone(),
             url,
+            words: Words::of(process.child()),
             process,
-            words: Words::default(),
         };
-        if let Some(output) = server.process.child().stdout.take() {
-            server.words.listen_to(output);
-        }
-        if let Some(output) = server.process.child().stderr.take() {
-            server.words.listen_to(output);
-        }
         server.await_port(&addresses, interrupt)?;
         Ok(server)
     }
@@ -124,14 +119,11 @@ impl Server {
             self.check()?;
             check(interrupt)?;
             if Instant::now() >= deadline {
-                let (seconds, url) = (START_LIMIT.as_secs(), self.url.clone());
-                let name = self.name.clone();
                 // Its last words are complete once it has ended.
                 self.process.end()?;
-                bail!(
-                    "{name} does not listen at {url} after {seconds} s{}",
-                    self.said_last()
-                );
+                let (said, seconds) = (self.said_last(), START_LIMIT.as_secs());
+                let Server { name, url, .. } = self;
+                bail!("{name} does not listen at {url} after {seconds} s{said}");
             }
             interrupt.sleep(LOOK)?;
         }
@@ -141,14 +133,9 @@ impl Server {
 
 /// Where a URL's server listens.
 fn addresses(url: &str) -> anyhow::Result<Vec<SocketAddr>> {
-    // Only host and port matter here, and those are the same with TLS.
-    let plain = url.replacen("wss://", "ws://", 1);
-    let target = Target::parse(&plain).map_err(|why| anyhow::anyhow!("{url}: {why}"))?;
-    let addresses: Vec<SocketAddr> = (target.host.as_str(), target.port)
-        .to_socket_addrs()
-        .with_context(|| format!("{url}: the host has no address"))?
-        .collect();
-    Ok(addresses)
+    let target = Target::parse(url).map_err(|why| anyhow!("{url}: {why}"))?;
+    let addresses = resolve(&target.host, target.port);
+    addresses.with_context(|| format!("{url}: the host has no address"))
 }
 
 fn is_open(address: &SocketAddr) -> bool {

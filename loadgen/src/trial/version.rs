@@ -1,15 +1,10 @@
 //! What a program calls itself.
 
-use std::io::Read as _;
-use std::process::{Command, Stdio};
-use std::thread;
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
-use super::process::Process;
+use super::process::complete;
 use crate::interrupt::Interrupt;
-
-/// Most that is read of what a program says about itself.
-const BYTES_MAX: u64 = 4096;
 
 /// The first line that `command` prints, if it prints one and ends well within `limit`; a signal ends the
 /// wait, too.
@@ -19,26 +14,10 @@ pub fn first_line(
     limit: Duration,
     interrupt: &Interrupt,
 ) -> Option<String> {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
-    let mut process = Process::start(command, cpus).ok()?;
-    let output = process.child().stdout.take()?;
-    let reader = thread::spawn(move || {
-        let mut text = Vec::new();
-        // What cannot be read is no version.
-        let _ = output.take(BYTES_MAX).read_to_end(&mut text);
-        String::from_utf8_lossy(&text).into_owned()
-    });
-    let status = process.wait(limit, interrupt);
-    // Whoever still holds the other end of the pipe ends with the process.
-    drop(process);
-    let text = reader.join().ok()?;
-    if !status.is_ok_and(|status| status.success()) {
-        return None;
-    }
-    let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
+    let ended = complete(command, cpus, limit, interrupt).ok()?;
+    ended.status.ok().filter(ExitStatus::success)?;
+    let mut lines = ended.output.lines().map(str::trim);
+    let line = lines.find(|line| !line.is_empty())?;
     Some(line.chars().filter(|c| !c.is_control()).take(200).collect())
 }
 

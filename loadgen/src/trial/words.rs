@@ -1,6 +1,7 @@
 //! What a process said last: the best explanation of its end that there is.
 
 use std::io::Read;
+use std::process::Child;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -24,8 +25,20 @@ pub(crate) struct Words {
 }
 
 impl Words {
+    /// Reads what `child` writes to pipes that nobody has taken.
+    pub(crate) fn of(child: &mut Child) -> Words {
+        let mut words = Words::default();
+        if let Some(output) = child.stdout.take() {
+            words.listen_to(output);
+        }
+        if let Some(errors) = child.stderr.take() {
+            words.listen_to(errors);
+        }
+        words
+    }
+
     /// Reads `output`, too.
-    pub(crate) fn listen_to(&mut self, mut output: impl Read + Send + 'static) {
+    fn listen_to(&mut self, mut output: impl Read + Send + 'static) {
         let tail = Arc::clone(&self.tail);
         self.readers.push(thread::spawn(move || {
             let mut buffer = [0; 4096];

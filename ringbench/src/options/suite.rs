@@ -64,10 +64,10 @@ pub(crate) struct SuiteOptions {
     pub(crate) quiet: bool,
 }
 
-/// A machine's name becomes part of a directory's name.
-fn parse_name(text: &str) -> Result<String, String> {
+/// A name becomes part of a directory's name, or of an argument.
+pub(crate) fn parse_name(text: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if !text.is_empty() && text.chars().all(plain) && !text.starts_with('.') {
+    if !text.is_empty() && text.chars().all(plain) && !text.starts_with(['.', '-']) {
         Ok(text.to_owned())
     } else {
         Err("use letters, digits, '-', '_' and '.' only".to_owned())

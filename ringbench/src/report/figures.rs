@@ -33,42 +33,18 @@ impl Unit {
     }
 }
 
-/// What must hold of a run for a figure of it to be compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Needs {
-    Cpu,
-    Throughput,
-    Latency,
-    Nothing,
-}
+/// Whether a figure may be compared, by what was found.
+pub(super) type Needs = fn(Comparable) -> bool;
 
-impl Needs {
-    /// Whether `findings` let it be compared.
-    pub(super) fn allow(self, findings: &[Finding]) -> bool {
-        let comparable = Comparable::of(findings);
-        match self {
-            Needs::Cpu => comparable.cpu,
-            Needs::Throughput => comparable.throughput,
-            Needs::Latency => comparable.latency,
-            Needs::Nothing => true,
-        }
-    }
-
-    /// What of a run does not.
-    pub(super) fn forbidden_by(self, run: &Run) -> impl Iterator<Item = &Finding> {
-        let findings = run.document.findings.iter();
-        findings.filter(move |finding| !self.allow(slice::from_ref(finding)))
-    }
+/// The findings of a run that keep something from being compared.
+pub(super) fn forbidding(run: &Run, needs: Needs) -> impl Iterator<Item = &Finding> {
+    let findings = run.document.findings.iter();
+    findings.filter(move |finding| !needs(Comparable::of(slice::from_ref(finding))))
 }
 
 /// The findings of a run that forbid comparing some figure of it.
 pub(super) fn disturbances(run: &Run) -> Vec<&Finding> {
-    let findings = run.document.findings.iter();
-    let forbids = |finding: &&Finding| {
-        let left = Comparable::of(slice::from_ref(finding));
-        !(left.cpu && left.throughput && left.latency)
-    };
-    findings.filter(forbids).collect()
+    forbidding(run, |left| left.cpu && left.throughput && left.latency).collect()
 }
 
 /// A figure that each round gives one of.
@@ -93,23 +69,20 @@ pub(super) struct Kind {
 }
 
 impl Kind {
-    const fn new(each: &'static str, metrics: &'static [Metric], speed: usize) -> Kind {
-        Kind {
+    /// The kind of a run; `None` of one that no suite makes.
+    pub(super) fn of(run: &Run) -> Option<Kind> {
+        let (each, metrics, speed) = match run.document.outcome {
+            Outcome::Run(_) => ("message", WINDOW, 1),
+            Outcome::Churn(_) => ("session", WINDOW, 1),
+            Outcome::Capacity(_) => ("message", SEARCH, 1),
+            Outcome::Idle(_) => ("connection", MEMORY, 0),
+            _ => return None,
+        };
+        Some(Kind {
             each,
             metrics,
             speed,
-        }
-    }
-
-    /// The kind of a run; `None` of one that no suite makes.
-    pub(super) fn of(run: &Run) -> Option<&'static Kind> {
-        match run.document.outcome {
-            Outcome::Run(_) => Some(&RUN),
-            Outcome::Churn(_) => Some(&CHURN),
-            Outcome::Capacity(_) => Some(&CAPACITY),
-            Outcome::Idle(_) => Some(&IDLE),
-            _ => None,
-        }
+        })
     }
 
     /// The name of a figure by its number.
@@ -118,58 +91,55 @@ impl Kind {
     }
 }
 
-static RUN: Kind = Kind::new("message", WINDOW, 1);
-static CHURN: Kind = Kind::new("session", WINDOW, 1);
-static CAPACITY: Kind = Kind::new("message", SEARCH, 1);
-static IDLE: Kind = Kind::new("connection", MEMORY, 0);
-
 macro_rules! metrics {
     ($($title:literal $unit:ident $needs:ident $quantile:tt, $of:expr;)*) => {
         &[$(Metric {
-            title: $title, unit: Unit::$unit, needs: Needs::$needs, quantile: metrics!(@ $quantile), of: $of,
+            title: $title, unit: Unit::$unit, needs: metrics!(@needs $needs), quantile: metrics!(@ $quantile), of: $of,
         }),*]
     };
+    (@needs nothing) => { |_| true };
+    (@needs $what:ident) => { |left| left.$what };
     (@ _) => { None };
     (@ $quantile:literal) => { Some($quantile) };
 }
 
 /// Of a run's window, or churn's.
 const WINDOW: &[Metric] = metrics! {
-    "CPU per {each}"     Nanoseconds Cpu _,        |run| figures(run)?.server.as_ref()?.cpu_ns_each;
-    "Per second"         Count Throughput _,       |run| Some(figures(run)?.completed_per_second);
-    "p50"                Nanoseconds Latency 0.5,  |run| ns(latency(run)?, |of| of.p50_ns);
-    "p99"                Nanoseconds Latency 0.99, |run| ns(latency(run)?, |of| of.p99_ns);
-    "p99.9"              Nanoseconds Latency 0.999, |run| ns(latency(run)?, |of| of.p99_9_ns);
-    "Memory per connection" Bytes Nothing _,       memory_each;
-    "Memory"             Bytes Nothing _,          memory_bytes;
-    "p99 uncorrected"    Nanoseconds Latency _,    |run| ns(figures(run)?.uncorrected_latency.as_ref()?, |of| of.p99_ns);
-    "Connect p50"        Nanoseconds Latency _,    |run| ns(&sessions(run)?.connect, |of| of.p50_ns);
-    "Handshake p50"      Nanoseconds Latency _,    |run| ns(&sessions(run)?.handshake, |of| of.p50_ns);
-    "First echo p50"     Nanoseconds Latency _,    |run| ns(&sessions(run)?.first_echo, |of| of.p50_ns);
-    "Failed {each}s"     Count Nothing _,          |run| Some(sessions(run)?.failed as f64);
-    "Reset by the server" Count Nothing _,         |run| Some(sessions(run)?.closes.reset as f64);
+    "CPU per {each}"     Nanoseconds cpu _,        |run| figures(run)?.server.as_ref()?.cpu_ns_each;
+    "Per second"         Count throughput _,       |run| Some(figures(run)?.completed_per_second);
+    "p50"                Nanoseconds latency 0.5,  |run| ns(latency(run)?, |of| of.p50_ns);
+    "p99"                Nanoseconds latency 0.99, |run| ns(latency(run)?, |of| of.p99_ns);
+    "p99.9"              Nanoseconds latency 0.999, |run| ns(latency(run)?, |of| of.p99_9_ns);
+    "Memory per connection" Bytes nothing _,       memory_each;
+    "Memory"             Bytes nothing _,          memory_bytes;
+    "p99 uncorrected"    Nanoseconds latency _,    |run| ns(figures(run)?.uncorrected_latency.as_ref()?, |of| of.p99_ns);
+    "Connect p50"        Nanoseconds latency _,    |run| ns(&sessions(run)?.connect, |of| of.p50_ns);
+    "Handshake p50"      Nanoseconds latency _,    |run| ns(&sessions(run)?.handshake, |of| of.p50_ns);
+    "First echo p50"     Nanoseconds latency _,    |run| ns(&sessions(run)?.first_echo, |of| of.p50_ns);
+    "Failed {each}s"     Count nothing _,          |run| Some(sessions(run)?.failed as f64);
+    "Reset by the server" Count nothing _,         |run| Some(sessions(run)?.closes.reset as f64);
     // Beside heavy connections the question is whether anybody starves.
-    "Worst"              Nanoseconds Latency 1.0,  |run| figures(run)?.heavy.and(ns(latency(run)?, |of| of.max_ns));
-    "Heavy per second" Count Throughput _, |run| Some(figures(run)?.heavy?.messages_per_second);
-    "Most percent of mean" Count Nothing _,        |run| Some(100.0 * figures(run)?.heavy?.most_by_mean?);
+    "Worst"              Nanoseconds latency 1.0,  |run| figures(run)?.heavy.and(ns(latency(run)?, |of| of.max_ns));
+    "Heavy per second" Count throughput _, |run| Some(figures(run)?.heavy?.messages_per_second);
+    "Most percent of mean" Count nothing _,        |run| Some(100.0 * figures(run)?.heavy?.most_by_mean?);
 };
 
 /// Of a capacity search: at the highest rate that met the objective.
 const SEARCH: &[Metric] = metrics! {
-    "CPU per {each}" Nanoseconds Cpu _,     |run| best(run)?.server_cpu_ns_each;
-    "Highest rate"   Count Throughput _,    |run| Some(best(run)?.rate);
-    "p50 there"      Nanoseconds Latency _, |run| Some(best(run)?.p50_ns? as f64);
-    "p99 there"      Nanoseconds Latency _, |run| Some(best(run)?.p99_ns? as f64);
-    "p99.9 there"    Nanoseconds Latency _, |run| Some(best(run)?.p99_9_ns? as f64);
+    "CPU per {each}" Nanoseconds cpu _,     |run| best(run)?.server_cpu_ns_each;
+    "Highest rate"   Count throughput _,    |run| Some(best(run)?.rate);
+    "p50 there"      Nanoseconds latency _, |run| Some(best(run)?.p50_ns? as f64);
+    "p99 there"      Nanoseconds latency _, |run| Some(best(run)?.p99_ns? as f64);
+    "p99.9 there"    Nanoseconds latency _, |run| Some(best(run)?.p99_9_ns? as f64);
 };
 
 /// Of idle connections.
 const MEMORY: &[Metric] = metrics! {
-    "Memory per {each}"  Bytes Nothing _, |run| Some(idle(run)?.growth?.rss_bytes_per_connection);
-    "Anonymous"          Bytes Nothing _, |run| Some(idle(run)?.growth?.rss_anonymous_bytes_per_connection);
-    "Proportional"       Bytes Nothing _, |run| idle(run)?.growth?.pss_bytes_per_connection;
-    "Kept afterwards"    Bytes Nothing _, |run| Some(idle(run)?.kept?.rss_bytes_per_connection);
-    "Without connections" Bytes Nothing _, |run| Some(idle(run)?.memory_before?.rss_bytes as f64);
+    "Memory per {each}"  Bytes nothing _, |run| Some(idle(run)?.growth?.rss_bytes_per_connection);
+    "Anonymous"          Bytes nothing _, |run| Some(idle(run)?.growth?.rss_anonymous_bytes_per_connection);
+    "Proportional"       Bytes nothing _, |run| idle(run)?.growth?.pss_bytes_per_connection;
+    "Kept afterwards"    Bytes nothing _, |run| Some(idle(run)?.kept?.rss_bytes_per_connection);
+    "Without connections" Bytes nothing _, |run| Some(idle(run)?.memory_before?.rss_bytes as f64);
 };
 
 fn figures(run: &Run) -> Option<&Figures> {

@@ -13,8 +13,8 @@ use super::content::{Block, Page};
 use super::figures::{Unit, capacity, disturbances};
 use super::grid::{Entry, Grid};
 use super::plot::{self, Curve, Plot, Points};
-use super::view::{Figure, Row, Table, View, is_whole};
-use crate::suite::document::{Archive, ServerEntry, ServerStatus};
+use super::view::{Figure, Row, Table, View};
+use crate::suite::document::{Archive, ServerEntry, ServerStatus, plain};
 
 /// How to read the figures.
 const LEGEND: &str = include_str!("legend.txt");
@@ -50,7 +50,9 @@ pub(super) fn page(view: &View<'_>) -> Page {
     let skipped = servers.filter(|server| server.status != ServerStatus::Ok);
     let skipped = skipped.map(|server| {
         let reason = server.reason.as_deref().unwrap_or("no reason was given");
-        format!("{} ({}): {reason}", server.title, server.status.name())
+        let is_failed = server.status == ServerStatus::Failed;
+        let status = if is_failed { "failed" } else { "skipped" };
+        format!("{} ({status}): {reason}", server.title)
     });
     blocks.extend([
         Block::Table(overview(view)),
@@ -112,7 +114,7 @@ fn behind_the_best(view: &View<'_>, server: &ServerEntry) -> Option<String> {
 /// How many rounds have findings that forbid comparing, by what was found.
 fn disturbed(view: &View<'_>) -> String {
     let runs = &view.archive.runs;
-    let whole = runs.iter().filter(|run| is_whole(run));
+    let whole = runs.iter().filter(|run| run.is_whole());
     let found: Vec<Vec<_>> = whole.map(disturbances).collect();
     let names = found
         .iter()
@@ -303,21 +305,21 @@ fn searches(view: &View<'_>, table: &Table<'_>) -> Option<Plot> {
 pub(super) fn circumstances(archive: &Archive) -> BTreeMap<String, String> {
     fn walk(path: &str, value: &Value, rows: &mut BTreeMap<String, String>) {
         let below = |name: &str| format!("{path}.{name}").trim_start_matches('.').to_owned();
-        if let Value::Object(members) = value {
-            let members = members.iter();
-            members.for_each(|(name, value)| walk(&below(name), value, rows));
-        } else if let Some(items) = value
-            .as_array()
-            .filter(|items| items.iter().any(Value::is_object))
-        {
-            for (at, item) in items.iter().enumerate() {
-                let name = item["name"].as_str().map(str::to_owned);
-                walk(&below(&name.unwrap_or_else(|| at.to_string())), item, rows);
+        match value {
+            Value::Null => {}
+            Value::Object(members) => {
+                let members = members.iter();
+                members.for_each(|(name, value)| walk(&below(name), value, rows));
             }
-        // A histogram says nothing to a reader.
-        } else if !path.ends_with("_base64") && !value.is_null() {
-            let text = value.as_str().map(str::to_owned);
-            rows.insert(path.to_owned(), text.unwrap_or_else(|| value.to_string()));
+            Value::Array(items) if items.iter().any(Value::is_object) => {
+                for (at, item) in items.iter().enumerate() {
+                    let name = item["name"].as_str().map(str::to_owned);
+                    walk(&below(&name.unwrap_or_else(|| at.to_string())), item, rows);
+                }
+            }
+            // A histogram says nothing to a reader.
+            _ if path.ends_with("_base64") => {}
+            _ => drop(rows.insert(path.to_owned(), plain(value))),
         }
     }
     let Archive {

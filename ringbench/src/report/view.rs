@@ -5,12 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use hdrhistogram::Histogram;
 use itertools::Itertools as _;
 use ringload::assess::estimate::{Estimate, ROUNDS_TO_DECIDE};
-use ringload::assess::finding::Id;
+use ringload::assess::finding::{Comparable, Id};
 use ringload::assess::spread::Spread;
-use ringload::result::Status;
 use ringload::result::latency::Latency;
 
-use super::figures::{Kind, Metric, Needs, Unit, disturbances, latency};
+use super::figures::{Kind, Metric, Needs, Unit, disturbances, forbidding, latency};
 use crate::suite::document::{Archive, Run, ServerEntry, WorkloadEntry};
 
 /// Who is slower by less than this, however certainly, is not of another class.
@@ -32,7 +31,7 @@ pub(super) struct View<'a> {
 /// One workload, and what it found of each server that has runs.
 pub(super) struct Table<'a> {
     pub(super) workload: &'a WorkloadEntry,
-    pub(super) kind: &'static Kind,
+    pub(super) kind: Kind,
     /// The best first: by class, and within one by the first figure. There is one at least.
     pub(super) rows: Vec<Row<'a>>,
 }
@@ -65,11 +64,6 @@ pub(super) struct Figure {
     pub(super) why_not: Option<String>,
     /// To the reference's of the same rounds.
     pub(super) ratio: Option<Estimate>,
-}
-
-/// Whether a run ended as planned.
-pub(super) fn is_whole(run: &Run) -> bool {
-    matches!(run.document.status, Status::Ok | Status::Missed)
 }
 
 impl<'a> View<'a> {
@@ -120,7 +114,7 @@ impl<'a> Table<'a> {
         let kind = runs.values().flatten().find_map(|run| Kind::of(run))?;
         let servers = archive.suite.servers.iter().enumerate();
         let runs = servers.filter_map(|(at, it)| Some((at, it, runs.remove(&it.name)?)));
-        let rows = runs.map(|(at, server, runs)| Row::of(at, server, kind, runs));
+        let rows = runs.map(|(at, server, runs)| Row::of(at, server, &kind, runs));
         let rows: Vec<Row<'_>> = rows.collect();
         rows.first()?;
         let mut table = Table {
@@ -187,7 +181,7 @@ impl<'a> Table<'a> {
 
 impl<'a> Row<'a> {
     fn of(number: usize, server: &'a ServerEntry, kind: &Kind, runs: Vec<&'a Run>) -> Row<'a> {
-        let (runs, failed): (Vec<_>, Vec<_>) = runs.into_iter().partition(|run| is_whole(run));
+        let (runs, failed): (Vec<_>, Vec<_>) = runs.into_iter().partition(|run| run.is_whole());
         let (latency, failed, class) = (add_up(&runs), failed.len(), None);
         let figures = kind.metrics.iter();
         let figures = figures.map(|metric| Figure::of(metric, &runs, latency.as_ref()));
@@ -228,11 +222,11 @@ impl<'a> Row<'a> {
     fn costs(&self, metric: &Metric) -> ByRound {
         // What the generator held back was at least so fast, which does for the place of others.
         let counts = |run: &&&Run| {
-            let mut against = metric.needs.forbidden_by(run);
+            let mut against = forbidding(run, metric.needs);
             !self.is_limit() && against.all(|finding| finding.id == Id::GeneratorSaturated)
         };
         let mut rounds = by_round(metric, self.runs.iter().filter(counts).copied());
-        if metric.needs == Needs::Throughput {
+        if metric.unit == Unit::Count {
             rounds.values_mut().for_each(|value| *value = value.recip());
         }
         rounds
@@ -247,9 +241,8 @@ impl Figure {
         let median = Spread::of(rounds.values().copied())?.median;
         let pooled = metric.quantile.zip(latency);
         let pooled = pooled.map(|(quantile, of)| of.value_at_quantile(quantile) as f64);
-        let found = counted
-            .iter()
-            .flat_map(|run| metric.needs.forbidden_by(run));
+        let found = counted.iter();
+        let found = found.flat_map(|run| forbidding(run, metric.needs));
         let found: BTreeSet<&str> = found.map(|finding| finding.id.name()).collect();
         let why_not = (!found.is_empty()).then(|| found.iter().join(", "));
         let (value, ratio) = (pooled.unwrap_or(median), None);
@@ -279,7 +272,7 @@ fn ratio(these: &ByRound, those: &ByRound, count: usize) -> Option<Estimate> {
 /// Of `runs` those whose findings let a figure be compared, or all if none does.
 fn counted<'a>(needs: Needs, runs: impl Iterator<Item = &'a Run>) -> Vec<&'a Run> {
     let (allowed, rest): (Vec<_>, Vec<_>) =
-        runs.partition(|run| needs.allow(&run.document.findings));
+        runs.partition(|run| needs(Comparable::of(&run.document.findings)));
     if allowed.is_empty() { rest } else { allowed }
 }
 
@@ -293,7 +286,7 @@ fn add_up(runs: &[&Run]) -> Option<Histogram<u64>> {
     let known = runs
         .iter()
         .filter(|run| latency(run).is_some_and(|it| it.count > 0));
-    let counted = counted(Needs::Latency, known.copied()).into_iter();
+    let counted = counted(|left| left.latency, known.copied()).into_iter();
     let mut histograms = counted.filter_map(|run| latency(run)?.histogram().ok());
     let mut sum = histograms.next()?;
     histograms.try_for_each(|next| sum.add(&next)).ok()?;

@@ -7,6 +7,7 @@
 mod responder;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -15,11 +16,11 @@ use ringload::observe::placement::Placement;
 use ringload::output::{check_writable, deliver, tell};
 use ringload::quantity::{grouped, time};
 use ringload::result::{Document, Environment, Status};
-use ringload::trial::generator::{Generator, Outcome};
 use ringload::usage::UsageError;
 use serde::Serialize;
 
 use self::responder::{LATE, LATE_BY, WRONG};
+use crate::generator;
 use crate::options::selftest::SelftestOptions;
 
 /// What a run may take beside its window.
@@ -81,11 +82,9 @@ pub(crate) fn run(options: &SelftestOptions) -> anyhow::Result<Status> {
     let interrupt = Interrupt::install().context("taking over signals")?;
     let placement = Placement::choose(options.server_cpu.as_ref(), options.generator_cpu.as_ref())
         .map_err(UsageError)?;
-    let SelftestOptions {
-        duration, engine, ..
-    } = options;
-    let document = measure(&placement, *duration, engine, options.quiet, &interrupt)?;
     let (json, quiet) = (options.json.as_deref(), options.quiet);
+    let (duration, engine) = (options.duration, &options.engine);
+    let document = measure(&placement, duration, engine, quiet, &interrupt)?;
     let delivered = deliver(&document, || table(&document), None, json, quiet);
     if let Some(error) = &document.error {
         tell(format_args!("ringbench: {error}"));
@@ -110,14 +109,10 @@ pub(crate) fn measure(
         cases: Vec::new(),
         seen: Vec::new(),
     };
-    let cpus = &placement.generator_cpus[..1];
     let bench = Bench {
         address: responder::start(&placement.server_cpus[..1]).context("starting the peer")?,
-        generator: Generator {
-            cpus,
-            directory: None,
-            interrupt,
-        },
+        cpu: placement.generator_cpus[0],
+        interrupt,
         duration,
         engine,
         quiet,
@@ -135,7 +130,8 @@ pub(crate) fn measure(
 
 struct Bench<'a> {
     address: SocketAddr,
-    generator: Generator<'a>,
+    cpu: usize,
+    interrupt: &'a Interrupt,
     duration: Duration,
     engine: &'a str,
     quiet: bool,
@@ -146,25 +142,22 @@ impl Bench<'_> {
         for load in CASES {
             document.cases.push(self.case(load).context(load)?);
         }
+        let byte = "a byte of a reply was another one".to_owned();
         let (wrong, why) = self.generate(WRONG, WATCHED, 1)?;
         if wrong.status != Status::Failed || wrong.checks.faults.is_empty() {
-            bail!("a byte of a reply was another one, and that was not seen");
+            bail!("{byte}, and that was not seen");
         }
-        let seen = why.unwrap_or_default();
-        document
-            .seen
-            .push(["a byte of a reply was another one".to_owned(), seen]);
+        document.seen.push([byte, why.unwrap_or_default()]);
         let (late, _) = self.generate(LATE, WATCHED, 1)?;
         let p99_ns = late.figures().map_or(0, |figures| figures.latency.p99_ns);
         let stall = time(LATE_BY.as_nanos() as f64);
+        let stall = format!("nothing was answered for {stall}");
         // All that was due meanwhile waited: a tenth of the window or more.
         if u128::from(p99_ns) < LATE_BY.as_nanos() / 2 {
-            bail!("nothing was answered for {stall}, and that was not seen");
+            bail!("{stall}, and that was not seen");
         }
         let seen = format!("p99 of the latency: {}", time(p99_ns as f64));
-        document
-            .seen
-            .push([format!("nothing was answered for {stall}"), seen]);
+        document.seen.push([stall, seen]);
         Ok(())
     }
 
@@ -198,30 +191,27 @@ impl Bench<'_> {
         times: u32,
     ) -> anyhow::Result<(Document, Option<String>)> {
         let Bench {
-            address, engine, ..
+            address,
+            cpu,
+            engine,
+            ..
         } = self;
         let duration = times * self.duration;
         let url = format!("ws://{address}{path}");
         if !self.quiet {
             tell(format_args!("ringbench: {url} {load}"));
         }
-        let (cpu, milliseconds) = (self.generator.cpus[0], duration.as_millis());
+        let milliseconds = duration.as_millis();
         let words = format!(
             "run {url} {load} --duration={milliseconds}ms --warmup=200ms --cpu={cpu} --engine={engine}"
         );
         let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
-        let outcome = self.generator.measure(&words, duration + MARGIN)?;
-        let document = document_of(&outcome)?;
-        Ok((document, outcome.failure))
+        let (here, limit) = (Path::new("."), duration + MARGIN);
+        let measured = generator::measure(&words, &[*cpu], here, limit, self.interrupt);
+        let (document, failure) = measured?;
+        let document = document.with_context(|| failure.clone().unwrap_or_default())?;
+        Ok((document, failure))
     }
-}
-
-/// What a run wrote. The error is why it wrote nothing.
-pub(crate) fn document_of(outcome: &Outcome) -> anyhow::Result<Document> {
-    serde_json::from_str(&outcome.text).map_err(|error| match &outcome.failure {
-        Some(why) => anyhow::Error::msg(why.clone()),
-        None => anyhow::Error::new(error).context("reading what ringload wrote"),
-    })
 }
 
 /// For people.

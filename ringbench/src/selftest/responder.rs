@@ -106,15 +106,10 @@ impl Client {
         let mut lines = BufReader::new(&stream).take(HEAD_BYTES_MAX);
         // The client waits for the answer: nothing comes behind the head.
         while !head.ends_with("\r\n\r\n") && lines.read_line(&mut head)? > 0 {}
-        let key = head.lines().find_map(|line| {
-            let (name, value) = line.split_once(": ")?;
-            name.eq_ignore_ascii_case("Sec-WebSocket-Key")
-                .then_some(value)
-        });
-        let mut hash = Sha1::new();
-        hash.update(key.ok_or(io::ErrorKind::InvalidData)?);
-        hash.update(ACCEPT_GUID);
-        let accept = STANDARD.encode(hash.finalize());
+        let key = head.split("Sec-WebSocket-Key: ").nth(1);
+        let key = key.and_then(|rest| rest.lines().next());
+        let key = key.ok_or(io::ErrorKind::InvalidData)?;
+        let accept = STANDARD.encode(Sha1::digest(format!("{key}{ACCEPT_GUID}")));
         let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
         let answer = format!(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\

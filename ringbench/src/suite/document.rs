@@ -55,6 +55,18 @@ pub(crate) struct Run {
     pub(crate) document: Document,
 }
 
+impl Run {
+    /// What there is one run of.
+    pub(crate) fn key(&self) -> (u32, &str, &str) {
+        (self.round, &self.server, &self.workload)
+    }
+
+    /// Whether it ended as planned.
+    pub(crate) fn is_whole(&self) -> bool {
+        matches!(self.document.status, Status::Ok | Status::Missed)
+    }
+}
+
 /// A line of the file.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -134,17 +146,6 @@ pub(crate) enum ServerStatus {
     Failed,
 }
 
-impl ServerStatus {
-    /// The same in a word.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            ServerStatus::Ok => "ok",
-            ServerStatus::Skipped => "skipped",
-            ServerStatus::Failed => "failed",
-        }
-    }
-}
-
 /// A workload of the suite.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
@@ -168,7 +169,19 @@ impl Archive {
     /// Reads a file, or that of a directory. The error says that there is none.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Archive> {
         let mut archive = Archive::default();
-        archive.missing = lines(path, |line| archive.take(line))?;
+        let lines;
+        (lines, archive.missing) = read_lines(path)?;
+        for line in lines {
+            match line {
+                Line::Suite(suite) => archive.suite = *suite,
+                Line::Environment(environment) => archive.environment = environment,
+                Line::Selftest(selftest) => archive.selftest = Some(selftest),
+                Line::Run(run) => {
+                    archive.runs.retain(|other| other.key() != run.key());
+                    archive.runs.push(*run);
+                }
+            }
+        }
         if archive.suite.schema != SUITE_SCHEMA {
             let schema = &archive.suite.schema;
             archive.missing.push(format!(
@@ -180,21 +193,12 @@ impl Archive {
         }
         Ok(archive)
     }
+}
 
-    fn take(&mut self, line: Line) {
-        match line {
-            Line::Suite(suite) => self.suite = *suite,
-            Line::Environment(environment) => self.environment = environment,
-            Line::Selftest(selftest) => self.selftest = Some(selftest),
-            Line::Run(run) => {
-                self.runs.retain(|other| {
-                    (other.round, &other.server, &other.workload)
-                        != (run.round, &run.server, &run.workload)
-                });
-                self.runs.push(*run);
-            }
-        }
-    }
+/// A value as text: a string without its quotation marks.
+pub(crate) fn plain(value: &Value) -> String {
+    let text = value.as_str().map(str::to_owned);
+    text.unwrap_or_else(|| value.to_string())
 }
 
 /// Where the archive is that `path` means: itself, or in that directory.
@@ -206,34 +210,30 @@ pub(super) fn file_of(path: &Path) -> PathBuf {
     }
 }
 
-/// Gives each line that can be read to `take`, in order; returns what could not be. The end of a file that was cut
-/// off is none of these: the suite has no line about its end then.
-pub(super) fn lines(path: &Path, mut take: impl FnMut(Line)) -> anyhow::Result<Vec<String>> {
+/// The lines that can be read, in order, and what could not be, a sentence each. The end of a file that was cut off is
+/// none of these: the suite has no line about its end then.
+pub(super) fn read_lines(path: &Path) -> anyhow::Result<(Vec<Line>, Vec<String>)> {
     let path = file_of(path);
-    let file = File::open(&path).map_err(|error| {
-        UsageError(format!(
-            "{}: {error}; give what ringbench suite wrote",
-            path.display()
-        ))
-    })?;
-    let mut unreadable = Vec::new();
+    let shown = path.display();
+    let wrong = |why: String| UsageError(format!("{shown}{why}"));
+    let file = File::open(&path)
+        .map_err(|error| wrong(format!(": {error}; give what ringbench suite wrote")))?;
     let mut text = BufReader::new(MultiGzDecoder::new(BufReader::new(file)).take(BYTES_MAX));
-    let mut bytes = Vec::new();
+    let (mut lines, mut unreadable, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
     for number in 1.. {
         bytes.clear();
         // What is wrong with compressed bytes further on is that they end too early.
         match text.read_until(b'\n', &mut bytes) {
             Err(error) if number == 1 => {
-                let why = format!("{} is no archive of a suite ({error})", path.display());
-                return Err(UsageError(why).into());
+                return Err(wrong(format!(" is no archive of a suite ({error})")).into());
             }
             Ok(_) if bytes.ends_with(b"\n") => {}
             _ => break,
         }
         match serde_json::from_slice(&bytes) {
-            Ok(line) => take(line),
+            Ok(line) => lines.push(line),
             Err(error) => unreadable.push(format!("Line {number} could not be read ({error}).")),
         }
     }
-    Ok(unreadable)
+    Ok((lines, unreadable))
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use ringload::interrupt::Interrupt;
 use ringload::observe::placement::allowed_cpus;
 use ringload::trial::process::check;
@@ -15,8 +15,8 @@ use super::peers::{Peer, Places};
 /// How long a program may take to say its version.
 pub(super) const VERSION_LIMIT: Duration = Duration::from_secs(30);
 
-/// Installs `peer` unless it is there, and asks for its version, if it has a command for that. The inner error is a
-/// phrase: why it cannot be had.
+/// Installs `peer` unless it is there, and asks for its version, if it has a command for that. The error is why it cannot
+/// be had, or a signal.
 ///
 /// What cargo builds is built whether it is there or not: that file may be of other sources than those whose commit
 /// the results name, and cargo does nothing if it is not.
@@ -24,38 +24,41 @@ pub(super) fn prepare(
     peer: &Peer,
     places: &Places,
     interrupt: &Interrupt,
-) -> anyhow::Result<Result<Option<String>, String>> {
+) -> anyhow::Result<Option<String>> {
+    let command = |words: &[String]| {
+        let words = places.fill(words);
+        let mut command = Command::new(words.first()?);
+        command.args(&words[1..]).current_dir(&peer.folder);
+        Some(command)
+    };
     let installed = places.fill(std::slice::from_ref(&peer.installed)).concat();
     let is_there = || peer.folder.join(&installed).exists();
     let was_there = is_there();
     let commands = peer.install.iter();
-    for words in commands.filter(|words| !was_there || is_cargo(words)) {
-        let words = places.fill(words);
-        let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).current_dir(&peer.folder);
-        let output = command.output().with_context(|| words[0].clone())?;
+    let commands = commands.filter(|words| !was_there || is_cargo(words));
+    for mut command in commands.filter_map(|words| command(words)) {
+        let name = command.get_program().display().to_string();
+        let output = command.output().context(name)?;
         check(interrupt)?;
         if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            let said = String::from_utf8_lossy(&output.stderr);
             let last = said.lines().rev().find(|line| !line.trim().is_empty());
             // The host that was asked is nobody's business.
             let last = last.unwrap_or("it did not say why").split("://").next();
-            return Ok(Err(last.unwrap_or_default().trim().to_owned()));
+            bail!("{}", last.unwrap_or_default().trim());
         }
     }
     if !is_there() {
-        return Ok(Err(format!("{} is not there", peer.installed)));
+        bail!("{} is not there", peer.installed);
     }
-    let [program, arguments @ ..] = &places.fill(&peer.version)[..] else {
-        return Ok(Ok(None));
+    let Some(mut command) = command(&peer.version) else {
+        return Ok(None);
     };
-    let mut command = Command::new(program);
-    command.args(arguments).current_dir(&peer.folder);
     command.env_remove("NODE_OPTIONS");
     let version = first_line(&mut command, &allowed_cpus()?, VERSION_LIMIT, interrupt);
     check(interrupt)?;
-    let why = || format!("`{}` failed", peer.version.join(" "));
-    Ok(version.map(Some).ok_or_else(why))
+    let version = version.with_context(|| format!("`{}` failed", peer.version.join(" ")))?;
+    Ok(Some(version))
 }
 
 /// Whether a command is cargo's, called by itself or by a program that stands in front of it.

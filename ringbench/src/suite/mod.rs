@@ -32,9 +32,7 @@ use serde_json::Value;
 use self::conduct::Conductor;
 use self::document::{Archive, Line, SUITE_SCHEMA};
 use self::peers::{Peer, Places};
-use self::plan::Plan;
 use self::results::{Results, Scrubber};
-use self::stage::Stage;
 use self::workload::Suite;
 use crate::options::suite::SuiteOptions;
 use crate::report;
@@ -53,42 +51,33 @@ pub(crate) fn run(options: &SuiteOptions) -> anyhow::Result<Status> {
     let placement = Placement::choose(options.server_cpu.as_ref(), options.generator_cpu.as_ref())
         .map_err(UsageError)?;
     make_room_for(0)?;
+    let temporary = tempfile::tempdir().context("making a directory for the certificate")?;
     let places = Places {
         target: target(&root),
-        temporary: env::temp_dir().join(format!("ringbench-{}", std::process::id())),
+        temporary: temporary.path().to_path_buf(),
         root,
     };
     let scrubber = Scrubber::new(&places);
     let interrupt = Interrupt::install().context("taking over signals")?;
     let mut archive = Archive::default();
-    let plan = if let Some(path) = &options.resume {
-        if let Some(name) = options.server.iter().find(|text| !text.contains('=')) {
-            let why = format!("--server {name}: --resume goes on with the servers it had");
-            return Err(UsageError(why).into());
-        }
-        archive = Archive::read(path)?;
-        let schema = &archive.suite.schema;
-        if schema != SUITE_SCHEMA {
-            let why = format!("--resume: the schema is {schema:?}, not {SUITE_SCHEMA}");
-            return Err(UsageError(why).into());
-        }
-        Plan::resumed(&suite, &peers, &archive.suite, &scrubber)?
+    let peers = if let Some(path) = &options.resume {
+        archive = unfinished(path, &options.server)?;
+        plan::resume(&suite, &peers, &mut archive.suite, &scrubber)?
     } else {
-        let plan = Plan::of(&suite, &peers, options)?;
-        let seed = ringload::run::seed(options.seed)?;
-        archive.suite = plan.document(&suite, &placement, seed);
-        plan
+        let (peers, document) = plan::begin(&suite, &peers, options, placement)?;
+        archive.suite = document;
+        peers
     };
-    let (mut document, runs) = (archive.suite, archive.runs);
-    let (seed, placement) = (document.seed, document.placement.clone());
-    let steps = plan.steps(seed);
-    let planned = plan.table(&plan.left(&steps, &document, &runs));
+    let steps = archive.suite.steps();
+    let planned = archive
+        .suite
+        .table(&archive.suite.left(&steps, &archive.runs));
     if options.dry_run {
         print(&planned)?;
         return Ok(Status::Ok);
     }
-    let machine = options.machine.as_deref();
-    let environment = environment::gather(&places.root, &placement, machine, &interrupt);
+    let (machine, placement) = (options.machine.as_deref(), &archive.suite.placement);
+    let environment = environment::gather(&places.root, placement, machine, &interrupt);
     let results = if let Some(path) = &options.resume {
         if let Some(why) = environment::differs(&archive.environment, &environment) {
             return Err(UsageError(format!("--resume {}: {why}", path.display())).into());
@@ -99,40 +88,32 @@ pub(crate) fn run(options: &SuiteOptions) -> anyhow::Result<Status> {
             && percent > BUSY_PERCENT_MAX
         {
             let busy = format!("{percent:.0} % of the machine's CPU time was in use before.");
-            document.notes.push(busy);
+            archive.suite.notes.push(busy);
         }
         let directory = options.out.clone();
         let directory = directory.unwrap_or_else(|| free(&places.root, &environment, &suite.name));
         let mut results = Results::create(&directory, scrubber)?;
         results.write(&Line::Environment(environment))?;
-        results.write(&Line::Suite(Box::new(document.clone())))?;
+        results.write(&Line::Suite(Box::new(archive.suite.clone())))?;
         results
     };
-    let directory = results.directory().to_path_buf();
+    let directory = results.directory.clone();
     let shown = directory.display();
     if !options.quiet {
+        let seed = archive.suite.seed;
         tell(format_args!("{planned}seed {seed}; writing {shown}"));
     }
-    fs::create_dir(&places.temporary).context("making a directory for the certificate")?;
+    make_certificate(&places)?;
     let mut conductor = Conductor {
-        stage: Stage {
-            plan: &plan,
-            places: &places,
-            placement: &placement,
-            interrupt: &interrupt,
-            seed,
-            up: BTreeMap::new(),
-        },
+        archive,
+        peers,
+        places: &places,
+        interrupt: &interrupt,
         results,
         quiet: options.quiet,
-        document,
-        runs,
-        has_selftest: archive.selftest.is_some(),
+        up: BTreeMap::new(),
     };
-    let status = make_certificate(&places).and_then(|()| conductor.conduct(&steps));
-    // Nothing depends on its being gone.
-    let _ = fs::remove_dir_all(&places.temporary);
-    let status = status?;
+    let status = conductor.conduct(&steps)?;
     if status == Status::Interrupted {
         let file = options.file.display();
         tell(format_args!(
@@ -145,6 +126,21 @@ pub(crate) fn run(options: &SuiteOptions) -> anyhow::Result<Status> {
         print(&format!("{tables}{}\n{shown}\n", page.display()))?;
     }
     Ok(status)
+}
+
+/// What was begun at `path`, to go on with.
+fn unfinished(path: &Path, servers: &[String]) -> anyhow::Result<Archive> {
+    if let Some(name) = servers.iter().find(|text| !text.contains('=')) {
+        let why = format!("--server {name}: --resume goes on with the servers it had");
+        return Err(UsageError(why).into());
+    }
+    let archive = Archive::read(path)?;
+    let schema = &archive.suite.schema;
+    if schema != SUITE_SCHEMA {
+        let why = format!("--resume: the schema is {schema:?}, not {SUITE_SCHEMA}");
+        return Err(UsageError(why).into());
+    }
+    Ok(archive)
 }
 
 /// A directory for new results.
@@ -203,19 +199,16 @@ fn make_certificate(places: &Places) -> anyhow::Result<()> {
 /// The project's directory and that of its servers, if there are any.
 fn project(peers: Option<&Path>) -> anyhow::Result<(PathBuf, Option<PathBuf>)> {
     let current = env::current_dir().context("finding the current directory")?;
-    let Some(peers) = peers else {
-        let root = current.ancestors().find(|path| path.join(PEERS).is_dir());
-        let folder = root.map(|root| root.join(PEERS));
-        return Ok((root.unwrap_or(&current).to_path_buf(), folder));
+    let folder = if let Some(peers) = peers {
+        let wrong = |error| UsageError(format!("--peers {}: {error}", peers.display()));
+        Some(peers.canonicalize().map_err(wrong)?)
+    } else {
+        let mut folders = current.ancestors().map(|path| path.join(PEERS));
+        folders.find(|path| path.is_dir())
     };
-    let folder = peers
-        .canonicalize()
-        .map_err(|error| UsageError(format!("--peers {}: {error}", peers.display())))?;
-    let root = folder
-        .ancestors()
-        .nth(2)
-        .filter(|_| folder.ends_with(PEERS));
-    Ok((root.unwrap_or(&current).to_path_buf(), Some(folder)))
+    let of_a_project = folder.as_ref().filter(|folder| folder.ends_with(PEERS));
+    let root = of_a_project.and_then(|folder| folder.ancestors().nth(2));
+    Ok((root.unwrap_or(&current).to_path_buf(), folder))
 }
 
 /// Where what is built goes: where cargo has it.

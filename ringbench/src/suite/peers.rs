@@ -1,6 +1,5 @@
 //! The servers: those of each `peer.toml`, those that a suite has in it, and those given as a command.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use ringload::observe::placement::Placement;
@@ -9,12 +8,13 @@ use ringload::trial::server::Launch;
 use ringload::usage::UsageError;
 use serde::Deserialize;
 use toml::Table;
+use walkdir::{DirEntry, WalkDir};
 
-use super::document::ServerEntry;
+use super::document::{ServerEntry, WorkloadEntry};
 use super::workload::{check_name, read_toml};
 
-/// Folders below the peers' that are looked into.
-const DEPTH_MAX: usize = 3;
+/// How far below the peers' folder files are looked for.
+const DEPTH_MAX: usize = 4;
 
 /// What can be said of a server.
 const KEYS: &str =
@@ -37,6 +37,9 @@ pub(super) struct Peer {
     pub(super) tls: Option<Vec<String>>,
     #[serde(skip)]
     pub(super) folder: PathBuf,
+    /// Given as a command, and so meant for all workloads.
+    #[serde(skip)]
+    is_given: bool,
 }
 
 /// What stands for what in a peer's commands.
@@ -70,11 +73,12 @@ impl Peer {
         let has_port = words.iter().any(|word| word.contains("{port}"));
         let keys = [("name", name.into()), ("run", words.into())];
         let table = keys.map(|(key, value): (&str, toml::Value)| (key.to_owned(), value));
-        let peer = if has_port {
+        let mut peer = if has_port {
             Peer::of(Table::from_iter(table), folder)
         } else {
             Err("write NAME='COMMAND {port}'; it listens at that port of 127.0.0.1".to_owned())
         };
+        peer.iter_mut().for_each(|peer| peer.is_given = true);
         Some(peer.map_err(|why| UsageError(format!("--server {name}=...: {why}"))))
     }
 
@@ -131,6 +135,12 @@ impl Peer {
         }
     }
 
+    /// Whether a suite's workload asks for it.
+    pub(super) fn is_meant_by(&self, workload: &WorkloadEntry) -> bool {
+        let servers = &workload.servers;
+        servers.is_empty() || servers.contains(&self.entry.name) || self.is_given
+    }
+
     /// How it is started, over TLS or not.
     pub(super) fn launch(&self, places: &Places, placement: &Placement, tls: bool) -> Launch {
         let entry = &self.entry;
@@ -158,11 +168,17 @@ impl Peer {
 
 /// Every server and variant below `folder`, in the order of their folders.
 pub(super) fn load(folder: &Path) -> Result<Vec<Peer>, UsageError> {
-    let mut files = Vec::new();
-    find(folder, DEPTH_MAX, &mut files);
-    files.sort();
+    let below = WalkDir::new(folder)
+        .max_depth(DEPTH_MAX)
+        .follow_links(true)
+        .sort_by_file_name();
+    let is_ours = |it: &DirEntry| {
+        it.depth() == 0 || it.file_name() != "node_modules" && it.file_name() != "target"
+    };
+    let files = below.into_iter().filter_entry(is_ours).flatten();
+    let files = files.filter(|it| it.file_name() == "peer.toml");
     let mut peers = Vec::new();
-    for file in files {
+    for file in files.map(DirEntry::into_path) {
         let shown = file.strip_prefix(folder).unwrap_or(&file).display();
         let table: Table = read_toml(&file, &shown.to_string())?;
         let folder = file.parent().unwrap_or(&file);
@@ -175,21 +191,10 @@ pub(super) fn load(folder: &Path) -> Result<Vec<Peer>, UsageError> {
     Ok(peers)
 }
 
-fn find(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let name = entry.file_name();
-        if path.is_dir() && depth > 0 && name != "node_modules" && name != "target" {
-            find(&path, depth - 1, files);
-        } else if name == "peer.toml" {
-            files.push(path);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     const PEER: &str = r#"
         name = "echo"

@@ -6,10 +6,12 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use rand::seq::SliceRandom as _;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng as _;
 use ringload::observe::placement::Placement;
 use ringload::result::Status;
 use ringload::trial::agenda::short;
-use ringload::trial::random::Random;
 use ringload::usage::UsageError;
 
 use super::document::{Run, SUITE_SCHEMA, ServerEntry, ServerStatus, SuiteDocument, WorkloadEntry};
@@ -36,14 +38,6 @@ const STEPS: u32 = 13;
 const PREPARATION: Duration = Duration::from_secs(12);
 const PREPARATION_EACH: Duration = Duration::from_millis(1200);
 
-/// What is measured with what.
-pub(super) struct Plan {
-    pub(super) servers: Vec<Peer>,
-    pub(super) workloads: Vec<WorkloadEntry>,
-    /// Who takes no part in what, and why: a sentence for all that have it in common.
-    notes: Vec<String>,
-}
-
 /// One run, by positions in the lists of workloads and servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Step {
@@ -54,142 +48,125 @@ pub(super) struct Step {
     pub(super) position: usize,
 }
 
-impl Plan {
-    /// What the file and the options ask for, of the servers that there are.
-    pub(super) fn of(
-        suite: &Suite,
-        peers: &[Peer],
-        options: &SuiteOptions,
-    ) -> Result<Plan, UsageError> {
-        let all: Vec<String> = peers.iter().map(|it| it.entry.name.clone()).collect();
-        let given = options.server.iter().map(|text| text.split_once('='));
-        let given: Vec<&str> = given.flatten().map(|(name, _)| name).collect();
-        // Of NAME=COMMAND the name is meant here.
-        let named = options.server.iter().map(|text| text.split('=').next());
-        let named: Vec<String> = named.flatten().map(str::to_owned).collect();
-        let mut asked = [&named, &suite.servers].into_iter();
-        let asked = asked.find(|names| !names.is_empty()).unwrap_or(&all);
-        known("server", asked, &all)?;
-        let workloads: Vec<String> = suite.workloads.iter().map(|it| it.name.clone()).collect();
-        known("workload", &options.only, &workloads)?;
-        let servers = peers.iter().filter(|peer| asked.contains(&peer.entry.name));
-        let servers: Vec<Peer> = servers.cloned().collect();
-        let (mut workloads, mut notes) = (Vec::new(), Vec::new());
-        let is_asked = |name| options.only.is_empty() || options.only.contains(name);
-        for workload in suite.workloads.iter().filter(|it| is_asked(&it.name)) {
-            let mut entry = workload.clone();
-            entry.rounds = options.rounds.unwrap_or(workload.rounds);
-            // One that was given as a command is meant for all.
-            let meets = |Peer { entry: server, .. }: &&Peer| {
-                let (servers, name) = (&workload.servers, &server.name);
-                servers.is_empty() || servers.contains(name) || given.contains(&name.as_str())
-            };
-            let (mut taking_part, mut absent) = (Vec::new(), Vec::new());
-            for Peer { entry, tls, .. } in servers.iter().filter(meets) {
-                let name = entry.name.clone();
-                match workload.check_for(&entry.url) {
-                    Ok(()) if workload.tls && tls.is_none() => absent.push(name + " (no TLS)"),
-                    Ok(()) => taking_part.push(name),
-                    Err(why) => absent.push(format!("{name} ({})", why.trim_end_matches('.'))),
-                }
+/// What the file and the options ask for, of the servers that there are: those that take part, and the document before
+/// anything is done.
+pub(super) fn begin(
+    suite: &Suite,
+    peers: &[Peer],
+    options: &SuiteOptions,
+    placement: Placement,
+) -> anyhow::Result<(Vec<Peer>, SuiteDocument)> {
+    let all: Vec<String> = peers.iter().map(|it| it.entry.name.clone()).collect();
+    // Of NAME=COMMAND the name is meant here.
+    let named = options.server.iter().map(|text| text.split('=').next());
+    let named: Vec<String> = named.flatten().map(str::to_owned).collect();
+    let mut asked = [&named, &suite.servers].into_iter();
+    let asked = asked.find(|names| !names.is_empty()).unwrap_or(&all);
+    known("server", asked, &all)?;
+    let workloads: Vec<String> = suite.workloads.iter().map(|it| it.name.clone()).collect();
+    known("workload", &options.only, &workloads)?;
+    let peers = peers.iter().filter(|peer| asked.contains(&peer.entry.name));
+    let peers: Vec<Peer> = peers.cloned().collect();
+    let mut document = SuiteDocument {
+        schema: SUITE_SCHEMA.to_owned(),
+        status: Status::Interrupted,
+        error: Some("not finished".to_owned()),
+        name: suite.name.clone(),
+        title: suite.title.clone(),
+        prediction: suite.prediction.clone(),
+        seed: ringload::run::seed(options.seed)?,
+        started: now(),
+        servers: peers.iter().map(|peer| peer.entry.clone()).collect(),
+        ..SuiteDocument::default()
+    };
+    let is_asked = |name| options.only.is_empty() || options.only.contains(name);
+    for workload in suite.workloads.iter().filter(|it| is_asked(&it.name)) {
+        let (mut taking_part, mut absent) = (Vec::new(), Vec::new());
+        for peer in peers.iter().filter(|peer| peer.is_meant_by(workload)) {
+            let name = peer.entry.name.clone();
+            match workload.check_for(&peer.entry.url) {
+                Ok(()) if workload.tls && peer.tls.is_none() => absent.push(name + " (no TLS)"),
+                Ok(()) => taking_part.push(name),
+                Err(why) => absent.push(format!("{name} ({})", why.trim_end_matches('.'))),
             }
-            if !absent.is_empty() {
-                let (name, absent) = (&workload.name, absent.join(", "));
-                notes.push(format!("Not measured under {name}: {absent}."));
-            }
-            entry.servers = taking_part;
-            workloads.push(entry);
         }
-        Ok(Plan {
-            servers,
-            workloads,
-            notes,
-        })
-    }
-
-    /// What took part when `document` was begun. The error says what has changed since.
-    pub(super) fn resumed(
-        suite: &Suite,
-        peers: &[Peer],
-        document: &SuiteDocument,
-        scrubber: &Scrubber,
-    ) -> Result<Plan, UsageError> {
-        let changed = |what: &str| {
-            UsageError(format!(
-                "{what} has changed since this was begun; begin a new directory"
-            ))
-        };
-        let server = |entry: &ServerEntry| {
-            let same = peers.iter().find(|peer| {
-                let now = &peer.entry;
-                now.name == entry.name && scrubber.cleaned(&now.command) == entry.command
-            });
-            same.cloned().ok_or_else(|| changed(&entry.name))
-        };
-        let workload = |entry: &WorkloadEntry| {
-            let found = suite.workloads.iter().find(|it| it.name == entry.name);
-            let mut now = found.cloned().unwrap_or_default();
-            (now.rounds, now.servers) = (entry.rounds, entry.servers.clone());
-            let is_same = scrubber.cleaned(&now) == *entry;
-            let why = || changed(&format!("the workload {}", entry.name));
-            if is_same { Ok(now) } else { Err(why()) }
-        };
-        let (servers, workloads) = (document.servers.iter(), document.workloads.iter());
-        Ok(Plan {
-            servers: servers.map(server).collect::<Result<_, _>>()?,
-            workloads: workloads.map(workload).collect::<Result<_, _>>()?,
-            notes: Vec::new(),
-        })
-    }
-
-    /// The document before anything is done.
-    pub(super) fn document(
-        &self,
-        suite: &Suite,
-        placement: &Placement,
-        seed: u64,
-    ) -> SuiteDocument {
-        let has = |name: &&String| self.servers.iter().any(|peer| peer.entry.name == **name);
-        let servers = || self.servers.iter().map(|peer| &peer.entry);
-        let mut usual = servers();
-        let usual = usual.find(|entry| entry.role == "baseline");
-        let usual = usual.or(servers().next());
-        let baseline = suite.baseline.as_ref().filter(has);
-        let rounds = self.workloads.iter().map(|workload| workload.rounds);
-        let notes = self.notes.iter().chain(&placement.warning);
-        SuiteDocument {
-            schema: SUITE_SCHEMA.to_owned(),
-            status: Status::Interrupted,
-            error: Some("not finished".to_owned()),
-            name: suite.name.clone(),
-            title: suite.title.clone(),
-            prediction: suite.prediction.clone(),
-            seed,
-            started: now(),
-            rounds: rounds.max().unwrap_or_default(),
-            baseline: baseline.or(usual.map(|entry| &entry.name)).cloned(),
-            placement: placement.clone(),
-            servers: servers().cloned().collect(),
-            workloads: self.workloads.clone(),
-            notes: notes.cloned().collect(),
-            ..SuiteDocument::default()
+        if !absent.is_empty() {
+            let (name, absent) = (&workload.name, absent.join(", "));
+            let note = format!("Not measured under {name}: {absent}.");
+            document.notes.push(note);
         }
+        let rounds = options.rounds.unwrap_or(workload.rounds);
+        document.rounds = document.rounds.max(rounds);
+        document.workloads.push(WorkloadEntry {
+            rounds,
+            servers: taking_part,
+            ..workload.clone()
+        });
     }
+    let servers = || document.servers.iter();
+    let baseline = servers().find(|it| Some(&it.name) == suite.baseline.as_ref());
+    let baseline = baseline.or_else(|| servers().find(|it| it.role == "baseline"));
+    let baseline = baseline.or_else(|| servers().next());
+    document.baseline = baseline.map(|it| it.name.clone());
+    document.notes.extend(placement.warning.clone());
+    document.placement = placement;
+    Ok((peers, document))
+}
 
+/// The servers that took part when `document` was begun; its workloads become those of the file, which are the same but
+/// for what is not told of the machine. The error says what has changed since.
+pub(super) fn resume(
+    suite: &Suite,
+    peers: &[Peer],
+    document: &mut SuiteDocument,
+    scrubber: &Scrubber,
+) -> Result<Vec<Peer>, UsageError> {
+    let changed =
+        |what: &str| format!("{what} has changed since this was begun; begin a new directory");
+    for entry in &mut document.workloads {
+        let found = suite.workloads.iter().find(|it| it.name == entry.name);
+        let now = WorkloadEntry {
+            rounds: entry.rounds,
+            servers: entry.servers.clone(),
+            ..found.cloned().unwrap_or_default()
+        };
+        if scrubber.cleaned(&now) != *entry {
+            let what = format!("the workload {}", entry.name);
+            return Err(UsageError(changed(&what)));
+        }
+        *entry = now;
+    }
+    let same = |entry: &ServerEntry| {
+        let mut peers = peers.iter().filter(|it| it.entry.name == entry.name);
+        let same = peers.find(|it| scrubber.cleaned(&it.entry.command) == entry.command);
+        same.cloned()
+            .ok_or_else(|| UsageError(changed(&entry.name)))
+    };
+    document.servers.iter().map(same).collect()
+}
+
+/// An error unless all of `names` are among `all`.
+fn known(kind: &str, names: &[String], all: &[String]) -> Result<(), UsageError> {
+    let unknown = names.iter().find(|name| !all.contains(name));
+    let all = all.join(", ");
+    let why = |name| UsageError(format!("no {kind} is called {name}; there are {all}"));
+    unknown.map_or(Ok(()), |name| Err(why(name)))
+}
+
+impl SuiteDocument {
     /// All runs in their order. It depends on the seed and on who was asked for, not on who can be had.
-    pub(super) fn steps(&self, seed: u64) -> Vec<Step> {
-        let mut random = Random::new(seed);
+    pub(super) fn steps(&self) -> Vec<Step> {
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
         let mut steps = Vec::new();
-        let rounds = self.workloads.iter().map(|workload| workload.rounds).max();
-        for round in 1..=rounds.unwrap_or_default() {
+        for round in 1..=self.rounds {
             let has_round = |at: &usize| self.workloads[*at].rounds >= round;
             let mut workloads: Vec<usize> = (0..self.workloads.len()).filter(has_round).collect();
-            random.shuffle(&mut workloads);
+            workloads.shuffle(&mut random);
             for workload in workloads {
                 let named = &self.workloads[workload].servers;
-                let meets = |at: &usize| named.contains(&self.servers[*at].entry.name);
+                let meets = |at: &usize| named.contains(&self.servers[*at].name);
                 let mut servers: Vec<usize> = (0..self.servers.len()).filter(meets).collect();
-                random.shuffle(&mut servers);
+                servers.shuffle(&mut random);
                 for server in servers {
                     let position = steps.len();
                     steps.push(Step {
@@ -204,18 +181,14 @@ impl Plan {
         steps
     }
 
-    /// Those of `steps` that are to be done still: one that failed is.
-    pub(super) fn left(&self, steps: &[Step], document: &SuiteDocument, runs: &[Run]) -> Vec<Step> {
-        let is_done = |step: &Step, workload: &str, server: &str| {
-            runs.iter().any(|run| {
-                (run.round, &*run.workload, &*run.server) == (step.round, workload, server)
-                    && matches!(run.document.status, Status::Ok | Status::Missed)
-            })
-        };
+    /// Those of `steps` that `runs` leave to be done: one that failed is.
+    pub(super) fn left(&self, steps: &[Step], runs: &[Run]) -> Vec<Step> {
         let is_left = |step: &&Step| {
             let workload = &self.workloads[step.workload].name;
-            let server = &document.servers[step.server];
-            server.status == ServerStatus::Ok && !is_done(step, workload, &server.name)
+            let server = &self.servers[step.server];
+            let key = (step.round, &*server.name, &**workload);
+            let is_done = runs.iter().any(|run| run.key() == key && run.is_whole());
+            server.status == ServerStatus::Ok && !is_done
         };
         steps.iter().filter(is_left).copied().collect()
     }
@@ -237,10 +210,8 @@ impl Plan {
         let mut text = String::new();
         let times = self.times(steps);
         for (position, workload) in self.workloads.iter().enumerate() {
-            let its = steps
-                .iter()
-                .zip(&times)
-                .filter(|(step, _)| step.workload == position);
+            let its = steps.iter().zip(&times);
+            let its = its.filter(|(step, _)| step.workload == position);
             let its: Vec<Duration> = its.map(|(_, time)| *time).collect();
             let (runs, all) = (its.len(), workload.servers.len() * workload.rounds as usize);
             let (name, kind, time) = (&workload.name, &workload.kind, short(its.iter().sum()));
@@ -252,14 +223,6 @@ impl Plan {
         let whole = PREPARATION + each + times.iter().sum::<Duration>();
         text + &format!("{} runs, about {} in all\n", steps.len(), short(whole))
     }
-}
-
-/// An error unless all of `names` are among `all`.
-fn known(kind: &str, names: &[String], all: &[String]) -> Result<(), UsageError> {
-    let unknown = names.iter().find(|name| !all.contains(name));
-    let all = all.join(", ");
-    let why = |name| UsageError(format!("no {kind} is called {name}; there are {all}"));
-    unknown.map_or(Ok(()), |name| Err(why(name)))
 }
 
 impl WorkloadEntry {
@@ -289,12 +252,11 @@ impl WorkloadEntry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
 
-    fn plan() -> Plan {
-        let server = |name: &str| {
-            let given = Peer::given(&format!("{name}=x {{port}}"), Path::new("/"));
-            given.unwrap().unwrap()
+    fn document(seed: u64) -> SuiteDocument {
+        let server = |name: &str| ServerEntry {
+            name: name.to_owned(),
+            ..ServerEntry::default()
         };
         let workload = |name: &str, rounds, servers: &[&str]| WorkloadEntry {
             name: name.to_owned(),
@@ -303,20 +265,22 @@ mod tests {
             servers: servers.iter().map(|name| (*name).to_owned()).collect(),
             ..WorkloadEntry::default()
         };
-        Plan {
+        SuiteDocument {
+            seed,
+            rounds: 3,
             servers: ["a", "b", "c", "d"].map(server).into(),
             workloads: vec![
                 workload("main", 3, &["a", "b", "c", "d"]),
                 workload("held", 1, &["b", "c"]),
                 workload("some", 2, &["a"]),
             ],
-            notes: Vec::new(),
+            ..SuiteDocument::default()
         }
     }
 
     #[test]
     fn every_workload_meets_its_servers_once_in_each_of_its_rounds() {
-        let steps = plan().steps(5);
+        let steps = document(5).steps();
         let met = steps
             .iter()
             .map(|step| (step.round, step.workload, step.server));
@@ -340,9 +304,9 @@ mod tests {
 
     #[test]
     fn a_seed_repeats_its_order_and_every_order_comes() {
-        assert_eq!(plan().steps(5), plan().steps(5));
+        assert_eq!(document(5).steps(), document(5).steps());
         let servers = |seed, round| -> Vec<usize> {
-            let steps = plan().steps(seed);
+            let steps = document(seed).steps();
             let of = |step: &&Step| step.round == round && step.workload == 0;
             steps.iter().filter(of).map(|step| step.server).collect()
         };
@@ -353,8 +317,8 @@ mod tests {
 
     #[test]
     fn a_server_is_started_once_a_round_and_that_is_a_part_of_what_is_left() {
-        let plan = plan();
-        let length = |at: usize| plan.workloads[at].length();
+        let document = document(5);
+        let length = |at: usize| document.workloads[at].length();
         let step = |round, workload, server| Step {
             round,
             workload,
@@ -375,6 +339,6 @@ mod tests {
             length(2),
             length(2) + START,
         ];
-        assert_eq!(plan.times(&steps), expected);
+        assert_eq!(document.times(&steps), expected);
     }
 }

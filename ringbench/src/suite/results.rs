@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde::de::{Deserialize as _, DeserializeOwned};
 use serde_json::Value;
 
-use super::document::{ARCHIVE, Line, file_of, lines};
+use super::document::{ARCHIVE, Line, file_of, read_lines};
 use super::peers::Places;
 
 /// The key of a histogram.
@@ -27,7 +27,8 @@ const DIGITS: u8 = 2;
 
 /// A file that is being written.
 pub(super) struct Results {
-    directory: PathBuf,
+    /// Where it is.
+    pub(super) directory: PathBuf,
     out: GzEncoder<File>,
     scrubber: Scrubber,
 }
@@ -49,13 +50,9 @@ impl Results {
         let path = file_of(path);
         let half = path.with_extension("part");
         let mut results = Results::begin(&half, scrubber)?;
-        let mut written = Ok(());
-        lines(&path, |line| {
-            if written.is_ok() {
-                written = results.write(&line);
-            }
-        })?;
-        written?;
+        for line in read_lines(&path)?.0 {
+            results.write(&line)?;
+        }
         fs::rename(&half, &path).with_context(|| format!("writing {}", path.display()))?;
         Ok(results)
     }
@@ -67,11 +64,6 @@ impl Results {
             out: GzEncoder::new(file, Compression::best()),
             scrubber,
         })
-    }
-
-    /// Where it is.
-    pub(super) fn directory(&self) -> &Path {
-        &self.directory
     }
 
     /// The text without what is nobody's business.

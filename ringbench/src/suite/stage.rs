@@ -5,19 +5,18 @@
 //! lies, are as many samples as there are rounds, and yet a server is measured warm, as it would be in
 //! service. Where memory is what is asked for, a run has a process of its own.
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::time::Duration;
 
-use ringload::interrupt::Interrupt;
-use ringload::observe::placement::{Placement, cpu_list};
+use anyhow::Context as _;
+use ringload::observe::placement::cpu_list;
 use ringload::observe::process::resident_bytes;
-use ringload::trial::generator::{Generator, Outcome};
 use ringload::trial::server::Server;
 
-use super::document::Run;
-use super::peers::Places;
-use super::plan::{Plan, Step};
-use crate::selftest::document_of;
+use super::conduct::Conductor;
+use super::document::{Archive, Run};
+use super::plan::Step;
+use crate::generator::{self, Measured};
 
 /// What a run may take beyond what is planned for it, and twice that.
 const RUN_MARGIN: Duration = Duration::from_secs(60);
@@ -43,20 +42,10 @@ const SECOND_DURATION: &str = "2s";
 const SESSIONS_MAX: u64 = 200_000;
 const NUMBERS: u64 = 1 << 31;
 
-/// The processes of a round.
-pub(super) struct Stage<'a> {
-    pub(super) plan: &'a Plan,
-    pub(super) places: &'a Places,
-    pub(super) placement: &'a Placement,
-    pub(super) interrupt: &'a Interrupt,
-    pub(super) seed: u64,
-    /// Those that more than one run shares, by server and whether they speak TLS.
-    pub(super) up: BTreeMap<(usize, bool), Server>,
-}
-
-impl Stage<'_> {
+impl Conductor<'_> {
     fn start(&self, server: usize, tls: bool) -> anyhow::Result<Server> {
-        let launch = self.plan.servers[server].launch(self.places, self.placement, tls);
+        let placement = &self.archive.suite.placement;
+        let launch = self.peers[server].launch(self.places, placement, tls);
         Server::start(&launch, self.interrupt)
     }
 
@@ -76,12 +65,10 @@ impl Stage<'_> {
     fn load(&self, server: &mut Server, (load, duration): (&str, &str)) -> anyhow::Result<()> {
         let mut failure = None;
         for duration in [duration, SECOND_DURATION] {
-            let words = format!(
-                "run {} {load} --warmup=0s --duration={duration}",
-                server.url
-            );
+            let url = &server.url;
+            let words = format!("run {url} {load} --warmup=0s --duration={duration}");
             let words = words.split(' ').map(str::to_owned).collect();
-            failure = self.generate(words, &server.url, RUN_MARGIN)?.failure;
+            (_, failure) = self.generate(words, url, RUN_MARGIN)?;
             server.check()?;
             if failure.is_none() {
                 break;
@@ -95,34 +82,25 @@ impl Stage<'_> {
         mut arguments: Vec<String>,
         url: &str,
         limit: Duration,
-    ) -> anyhow::Result<Outcome> {
-        let cpus = &self.placement.generator_cpus;
+    ) -> anyhow::Result<Measured> {
+        let cpus = &self.archive.suite.placement.generator_cpus;
         if arguments[0] != "idle" {
             arguments.push(format!("--cpu={}", cpu_list(cpus)));
         }
         if url.starts_with("wss") {
             arguments.push("--tls-ca=cert.pem".to_owned());
         }
-        let directory = Some(self.places.temporary.as_path());
-        Generator {
-            cpus,
-            directory,
-            interrupt: self.interrupt,
-        }
-        .measure(&arguments, limit)
+        let directory = &self.places.temporary;
+        generator::measure(&arguments, cpus, directory, limit, self.interrupt)
     }
 
     /// Measures. A run that fails is one, too, if it left a document; the second is why it failed. The error is that
     /// there was no run.
     pub(super) fn measure(&mut self, step: Step) -> anyhow::Result<(Run, Option<String>)> {
-        let workload = &self.plan.workloads[step.workload];
+        let workload = &self.archive.suite.workloads[step.workload];
         let key = (step.server, workload.tls);
-        let up = if workload.is_alone() {
-            None
-        } else {
-            self.up.remove(&key)
-        };
-        let mut server = match up {
+        let shared = (!workload.is_alone()).then(|| self.up.remove(&key));
+        let mut server = match shared.flatten() {
             Some(server) => server,
             None => {
                 let mut server = self.start(step.server, workload.tls)?;
@@ -135,34 +113,35 @@ impl Stage<'_> {
         let rss_before_bytes = resident_bytes(server.id().cast_signed()).ok();
         let arguments = self.arguments(step, &server)?;
         let limit = 2 * workload.length() + RUN_MARGIN;
-        let mut outcome = self.generate(arguments, &server.url, limit)?;
-        if outcome.failure.is_some() {
+        let (document, mut failure) = self.generate(arguments, &server.url, limit)?;
+        if failure.is_some() {
             // A server that has ended says best why.
             let ended = server.check().err().map(|ended| format!("{ended:#}"));
-            outcome.failure = ended.or(outcome.failure);
+            failure = ended.or(failure);
         } else if !workload.is_alone() {
             self.up.insert(key, server);
         }
         let run = Run {
             round: step.round,
-            server: self.plan.servers[step.server].entry.name.clone(),
+            server: self.peers[step.server].entry.name.clone(),
             workload: workload.name.clone(),
             rss_before_bytes,
-            document: document_of(&outcome)?,
+            document: document.with_context(|| failure.clone().unwrap_or_default())?,
         };
-        Ok((run, outcome.failure))
+        Ok((run, failure))
     }
 
     /// The arguments of a measured run.
     fn arguments(&self, step: Step, server: &Server) -> anyhow::Result<Vec<String>> {
-        let workload = &self.plan.workloads[step.workload];
+        let Archive { suite, .. } = &self.archive;
+        let workload = &suite.workloads[step.workload];
         let mut arguments = vec![workload.kind.clone(), server.url.clone()];
         arguments.extend(workload.arguments().map_err(anyhow::Error::msg)?);
         let position = step.position as u64;
         arguments.push(format!("--server-pid={}", server.id()));
-        arguments.push(format!("--seed={}", self.seed.wrapping_add(position)));
+        arguments.push(format!("--seed={}", suite.seed.wrapping_add(position)));
         if workload.kind == "churn" {
-            if self.placement.generator_cpus.len() > 1 {
+            if suite.placement.generator_cpus.len() > 1 {
                 arguments.push("--threads=auto".to_owned());
             }
             let first = position.wrapping_mul(SESSIONS_MAX) % NUMBERS;
@@ -171,13 +150,14 @@ impl Stage<'_> {
         Ok(arguments)
     }
 
-    /// Ends the processes that none of `steps` needs.
-    pub(super) fn dismiss(&mut self, steps: &[Step]) {
-        self.up.retain(|key, _| {
-            steps.iter().any(|step| {
-                let workload = &self.plan.workloads[step.workload];
-                (step.server, workload.tls) == *key && !workload.is_alone()
-            })
-        });
+    /// Ends the processes that none of `steps` in this round needs.
+    pub(super) fn dismiss(&mut self, round: u32, steps: &[Step]) {
+        let steps = steps.iter().take_while(|step| step.round == round);
+        let key = |step: &Step| {
+            let workload = &self.archive.suite.workloads[step.workload];
+            (!workload.is_alone()).then_some((step.server, workload.tls))
+        };
+        let needed: HashSet<(usize, bool)> = steps.filter_map(key).collect();
+        self.up.retain(|key, _| needed.contains(key));
     }
 }

@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use ringload::cli::{Command, Options};
+use ringload::quantity::parse_duration;
 use ringload::usage::{UsageError, first_line, make_room_for};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use toml::Table;
 
-use super::document::WorkloadEntry;
+use super::document::{WorkloadEntry, plain};
 use super::peers::Peer;
+use crate::options::suite::parse_name;
 
 /// What is said of a workload itself.
 const ENTRY: &str = "name kind title rounds servers tls fresh";
@@ -70,11 +72,11 @@ impl Suite {
         }
         for table in &self.workload {
             // What is not about the workload itself is an option of its command.
-            let (mut table, mut options) = (table.clone(), table.clone());
-            table.retain(|key, _| ENTRY.split(' ').any(|own| own == key));
-            options.retain(|key, _| !table.contains_key(key));
-            table.entry("rounds").or_insert(self.rounds.into());
-            let entry: Result<WorkloadEntry, toml::de::Error> = table.try_into();
+            let all = table.clone().into_iter();
+            let (mut own, mut options): (Table, Table) =
+                all.partition(|(key, _)| ENTRY.split(' ').any(|own| own == key));
+            own.entry("rounds").or_insert(self.rounds.into());
+            let entry: Result<WorkloadEntry, toml::de::Error> = own.try_into();
             let mut entry = entry.map_err(|error| format!("workload: {}", error.message()))?;
             let name = entry.name.clone();
             let is_run = ["run", "churn"].contains(&entry.kind.as_str());
@@ -131,8 +133,9 @@ impl WorkloadEntry {
                     Value::Bool(true) => arguments.push(format!("--{key}")),
                     Value::Bool(false) => {}
                     // One word, so that a value may begin with a hyphen.
-                    Value::Number(number) => arguments.push(format!("--{key}={number}")),
-                    Value::String(text) => arguments.push(format!("--{key}={text}")),
+                    Value::Number(_) | Value::String(_) => {
+                        arguments.push(format!("--{key}={}", plain(value)));
+                    }
                     _ => {
                         return Err(format!(
                             "{key}: give a text, a number, true, or a list of those"
@@ -176,34 +179,21 @@ impl WorkloadEntry {
 
     /// A length of time among the options, or what is usual.
     pub(super) fn time(&self, key: &str, usual_ms: u64) -> Duration {
-        let text = match self.options.get(key) {
-            Some(Value::String(text)) => text.clone(),
-            Some(other) => other.to_string(),
-            None => String::new(),
-        };
-        let usual = Duration::from_millis(usual_ms);
-        ringload::quantity::parse_duration(&text).unwrap_or(usual)
+        let time = self.options.get(key).map(plain);
+        let time = time.and_then(|text| parse_duration(&text).ok());
+        time.unwrap_or(Duration::from_millis(usual_ms))
     }
 
     /// A number among the options, or what is usual.
     pub(super) fn number(&self, key: &str, usual: u64) -> u64 {
-        match self.options.get(key) {
-            Some(Value::Number(number)) => number.as_u64().unwrap_or(usual),
-            Some(Value::String(text)) => text.parse().unwrap_or(usual),
-            _ => usual,
-        }
+        let number = self.options.get(key).map(plain);
+        number.and_then(|text| text.parse().ok()).unwrap_or(usual)
     }
 }
 
 /// Names become parts of file names and arguments.
 pub(super) fn check_name(name: &str) -> Result<(), String> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if !name.is_empty() && !name.starts_with(['.', '-']) && name.chars().all(is_plain) {
-        return Ok(());
-    }
-    Err(format!(
-        "{name:?} is no name; use letters, digits, '-', '_' and '.' only"
-    ))
+    parse_name(name).map_or_else(|why| Err(format!("{name:?} is no name; {why}")), |_| Ok(()))
 }
 
 /// Reads the file at `path`, which messages call `shown`; they say where in it what is wrong.
