@@ -248,7 +248,7 @@ fn partial_results_survive_a_server_that_dies() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-        server.await_accepted(500);
+        server.await_accepted(100);
         server.stop();
         let output = child.wait_with_output().unwrap();
         let document = document(&output);
@@ -352,9 +352,12 @@ fn an_open_loop_keeps_its_rate() {
         "--rate 50/500ms,100/500ms --threads 2 --duration 1s",
     );
     assert_eq!((code, errors.as_str()), (Some(0), ""));
-    let verified = number(&document["checks"]["sessions_verified"]);
-    // The warm-up of 50 ms has two or three, the steps have 25 and 50.
-    assert!((60..=90).contains(&verified), "{verified}");
+    // The steps have 25 and 50; a window that is longer, since the machine stalled, has more.
+    let figure = |name: &str| document["result"][name].as_f64().unwrap();
+    let due = figure("offered_per_second") * figure("window_seconds");
+    let completed = figure("completed");
+    assert!(due >= 60.0, "{due}");
+    assert!((completed - due).abs() <= 15.0, "{completed} of {due}");
 }
 
 #[test]

@@ -232,6 +232,7 @@ fn a_signal_keeps_the_rounds_that_were_played() {
     let output = ringload.wait_with_output().unwrap();
     let document = finished(&output, 130);
     assert_eq!(document["status"], "interrupted");
+    assert_eq!(document["error"], "interrupted");
     assert!(!document["result"]["rounds"].as_array().unwrap().is_empty());
     fake.assert_none_is_left();
 }

@@ -117,8 +117,14 @@ fn what_went_wrong_is_a_failed_test_case() {
         Some("1"),
         "{text}"
     );
-    for option in ["--summary", "--junit"] {
-        let line = format!("run {url} {option} /nowhere/file");
+    let no_folder = format!("{}/", folder.path().join("none").display());
+    for (option, file) in [
+        ("--summary", "/nowhere/file"),
+        ("--junit", "/nowhere/file"),
+        ("--junit", no_folder.as_str()),
+        ("--json", no_folder.as_str()),
+    ] {
+        let line = format!("run {url} {option} {file}");
         let output = ringload(&line);
         assert_eq!(output.status.code(), Some(2));
         assert!(

@@ -11,6 +11,9 @@ use ringload::interrupt::Interrupt;
 use ringload::result::{Document, Status};
 use ringload::trial::process::{check, complete};
 
+/// More than any document has.
+const DOCUMENT_BYTES_MAX: u64 = 256 << 20;
+
 /// What a measurement left, if it left anything, and why it is not a result, if it is none: one sentence. There is one
 /// of the two at least.
 pub(crate) type Measured = (Option<Document>, Option<String>);
@@ -33,7 +36,7 @@ pub(crate) fn measure(
         .args(arguments)
         .args(["--quiet", "--json", "-"])
         .current_dir(directory);
-    let ended = complete(&mut command, cpus, limit, interrupt)?;
+    let ended = complete(&mut command, cpus, DOCUMENT_BYTES_MAX, limit, interrupt)?;
     check(interrupt)?;
     let document = serde_json::from_str::<Document>(&ended.output).ok();
     let missed = Status::Missed.exit_code().into();

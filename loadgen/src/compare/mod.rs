@@ -157,12 +157,11 @@ fn ending(
     strict: bool,
 ) -> (Status, Option<String>) {
     if let Err(error) = ended {
-        let status = if error.is::<Interrupted>() {
-            Status::Interrupted
+        return if error.is::<Interrupted>() {
+            (Status::Interrupted, Some("interrupted".to_owned()))
         } else {
-            Status::Failed
+            (Status::Failed, Some(format!("{error:#}")))
         };
-        return (status, Some(format!("{error:#}")));
     }
     let missed = gate.iter().find(|result| match result.outcome {
         Outcome::Failed => true,

@@ -181,8 +181,11 @@ impl Opening {
         let mut answers = Vec::new();
         let early = greeting.receive(plain, &mut answers);
         self.link.send(&answers, wire)?;
+        let Some(early) = early? else {
+            return Ok(None);
+        };
         let accepted = mem::take(accepted);
-        Ok(early?.map(|early| self.opened(early, accepted)))
+        Ok(Some(self.opened(early, accepted)))
     }
 
     fn opened(&mut self, early: Vec<u8>, accepted: Accepted) -> Opened {

@@ -169,13 +169,22 @@ fn a_greeting_is_a_part_of_the_way() {
                     first_message: Some("40".to_owned()),
                     answer: None,
                 };
-                let (mut opening, mut server) = ends(is_tls, Offer::default(), "");
+                let offer = Offer {
+                    subprotocols: vec!["chat".to_owned()],
+                    ..Offer::default()
+                };
+                let headers = "Sec-WebSocket-Protocol: chat\r\n";
+                let (mut opening, mut server) = ends(is_tls, offer, headers);
                 opening.greeting = Greeting::of(&options, &mut Random::new(1, 0));
                 let opened = talk(&mut opening, &mut server, cut);
                 let said = &server.request[server.request.len() - 8..];
                 assert_eq!(said[..2], [0x81, 0x82], "a masked text of two bytes");
                 match opened {
-                    Ok(opened) => assert!(messages == 1 && opened.early.is_empty()),
+                    Ok(opened) => {
+                        assert!(messages == 1 && opened.early.is_empty());
+                        let agreed = opened.accepted.subprotocol;
+                        assert_eq!(agreed.as_deref(), Some("chat"), "cut {cut}");
+                    }
                     Err(failure) => {
                         let told = failure.to_string();
                         assert!(messages == 2 && told.contains("1 of 2 messages"), "{told}");

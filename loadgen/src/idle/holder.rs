@@ -140,6 +140,7 @@ impl<'a> Holder<'a> {
         let slots = self.crowd.sessions().map(|(slot, _)| slot);
         let numbered: Vec<(usize, usize)> = slots.enumerate().collect();
         let stride = numbered.len().div_ceil(SAMPLE).max(1);
+        let lost = self.lost;
         let mut goes_on = !self.is_interrupted;
         for wave in numbered.chunks(AT_ONCE) {
             if !goes_on {
@@ -161,6 +162,8 @@ impl<'a> Holder<'a> {
             }
         }
         self.crowd.clear();
+        // Who ends before its turn to be closed is a failure, but was held to the end.
+        self.lost = lost;
         self.failure = self.failure.take().or(self.ended.take());
         Ok(())
     }

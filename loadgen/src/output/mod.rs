@@ -25,7 +25,7 @@ use crate::result::Document;
 use crate::usage::UsageError;
 
 /// What a file's name ends with before it is whole.
-const PART: &str = "part";
+const PART: &str = ".part";
 
 /// Where the result goes.
 #[derive(Args, Clone, Debug)]
@@ -110,11 +110,18 @@ pub(crate) fn write_file(path: &Path, text: &impl AsRef<[u8]>) -> anyhow::Result
         if !is_replaceable(path) {
             return fs::write(path, text);
         }
-        let part = path.with_added_extension(PART);
+        let part = part_of(path);
         fs::write(&part, text)?;
         fs::rename(part, path)
     };
     write().with_context(|| format!("writing {}", path.display()))
+}
+
+/// The name under which a file is written: the same with something behind it, so that what ends in a slash is no file.
+fn part_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(PART);
+    name.into()
 }
 
 /// Appends to a file, as to one that others write to as well.
@@ -155,7 +162,7 @@ pub(crate) fn check_file(path: &Path) -> Result<(), UsageError> {
         if !is_replaceable(path) {
             return File::options().write(true).open(path).map(drop);
         }
-        let part = path.with_added_extension(PART);
+        let part = part_of(path);
         File::create(&part)?;
         fs::remove_file(part)
     };

@@ -24,9 +24,6 @@ use crate::sys;
 /// How long a process may take to end by itself once it was asked to.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// More than any program has to say.
-const OUTPUT_BYTES_MAX: u64 = 256 << 20;
-
 /// An error once a signal has come.
 pub fn check(interrupt: &Interrupt) -> Result<(), Interrupted> {
     if interrupt.is_raised() {
@@ -150,10 +147,12 @@ pub struct Ended {
     pub said_last: Option<String>,
 }
 
-/// Runs `command` on `cpus`, for `limit` at most or until a signal comes. The error is that it did not start.
+/// Runs `command` on `cpus`, for `limit` at most or until a signal comes, and takes so many bytes of what it says. The
+/// error is that it did not start.
 pub fn complete(
     command: &mut Command,
     cpus: &[usize],
+    bytes_max: u64,
     limit: Duration,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Ended> {
@@ -166,7 +165,7 @@ pub fn complete(
     let reader = thread::spawn(move || {
         let mut bytes = Vec::new();
         // What cannot be read was not said.
-        let _ = output.map(|it| it.take(OUTPUT_BYTES_MAX).read_to_end(&mut bytes));
+        let _ = output.map(|it| it.take(bytes_max).read_to_end(&mut bytes));
         String::from_utf8_lossy(&bytes).into_owned()
     });
     let words = Words::of(process.child());

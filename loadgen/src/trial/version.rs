@@ -6,6 +6,9 @@ use std::time::Duration;
 use super::process::complete;
 use crate::interrupt::Interrupt;
 
+/// More than any program has to say of itself.
+const BYTES_MAX: u64 = 4096;
+
 /// The first line that `command` prints, if it prints one and ends well within `limit`; a signal ends the
 /// wait, too.
 pub fn first_line(
@@ -14,7 +17,7 @@ pub fn first_line(
     limit: Duration,
     interrupt: &Interrupt,
 ) -> Option<String> {
-    let ended = complete(command, cpus, limit, interrupt).ok()?;
+    let ended = complete(command, cpus, BYTES_MAX, limit, interrupt).ok()?;
     ended.status.ok().filter(ExitStatus::success)?;
     let mut lines = ended.output.lines().map(str::trim);
     let line = lines.find(|line| !line.is_empty())?;
