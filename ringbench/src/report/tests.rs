@@ -186,6 +186,26 @@ fn rows_are_sorted_by_class_and_then_by_the_first_figure_which_is_cpu() {
 }
 
 #[test]
+fn who_keeps_an_offered_rate_is_classed_by_what_it_costs() {
+    let rate = 50_000.0;
+    let mut archive = archive(
+        6,
+        &[
+            node(8000.0, rate),
+            ("dear", "peer", (4000.0, rate, &[])),
+            ("cheap", "ours", (3000.0, rate, &[])),
+        ],
+    );
+    for run in &mut archive.runs {
+        run.document.load.loop_kind = ringload::result::load::Loop::Open;
+    }
+    let rows = rows(&rendered(&archive).1, "| CPU per message");
+    let subjects: Vec<&str> = rows[1..].iter().map(|row| &*row[0]).collect();
+    let expected = ["The cheap class 1", "The dear class 2", "The node class 3"];
+    assert_eq!(subjects, expected);
+}
+
+#[test]
 fn the_headline_tells_of_all_servers_and_of_what_was_disturbed() {
     let mut archive = archive(
         6,
