@@ -55,7 +55,7 @@ pub(crate) struct Server {
 }
 
 /// How long the last connections have to be upgraded before those that are [`Manner::Leaving`] leave.
-const LEAVE_AFTER: Duration = Duration::from_millis(700);
+const LEAVE_AFTER: Duration = Duration::from_millis(1500);
 
 /// How long they wait for that at most.
 const LEAVE_MAX: Duration = Duration::from_secs(60);
