@@ -106,12 +106,10 @@ impl Half<'_> {
         self.slices.iter().map(|slice| slice.server_cpu_ns).sum()
     }
 
-    /// What was completed per hour in each slice, in ascending order: whole numbers that tell slices apart.
-    fn rates(&self) -> Vec<u64> {
-        let rate = |slice: &Slice| (3600.0 * ratio(slice.completed as f64, slice.seconds)) as u64;
-        let mut rates: Vec<u64> = self.slices.iter().map(rate).collect();
-        rates.sort_unstable();
-        rates
+    /// The throughput of each slice.
+    fn rates(&self) -> Vec<f64> {
+        let rate = |slice: &Slice| ratio(slice.completed as f64, slice.seconds);
+        self.slices.iter().map(rate).collect()
     }
 
     /// A value of the slices in which something was completed, in ascending order.
@@ -231,9 +229,9 @@ fn median(sorted: &[u64]) -> f64 {
 }
 
 /// Whether nearly all of `after` are above those of `before`, or nearly all below.
-fn is_one_way(before: &[u64], after: &[u64]) -> bool {
-    let above = |a: &u64| after.iter().filter(|b| *b > a).count();
-    let below = |a: &u64| after.iter().filter(|b| *b < a).count();
+fn is_one_way<T: PartialOrd>(before: &[T], after: &[T]) -> bool {
+    let above = |a: &T| after.iter().filter(|b| *b > a).count();
+    let below = |a: &T| after.iter().filter(|b| *b < a).count();
     let pairs = (before.len() * after.len()) as f64;
     let (up, down) = (
         before.iter().map(above).sum::<usize>(),

@@ -9,7 +9,7 @@ mod holder;
 pub(crate) mod options;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
@@ -25,7 +25,7 @@ use crate::quantity::grouped;
 use crate::result::idle::{Growth, IdleResult, MachineTcp};
 use crate::result::load::{Load, Loop};
 use crate::result::{Checks, Document, NO_RESULT, Outcome, PARTIAL, Status};
-use crate::run::{INTERRUPTED, seed};
+use crate::run::{INTERRUPTED, seed, unix_seconds};
 use crate::session::Crew;
 
 /// How often to look whether a server has given back what closed connections held.
@@ -147,10 +147,6 @@ fn document(options: &IdleOptions, seed: u64, holder: Holder<'_>, result: IdleRe
         summary,
         ..Document::new((status, error), load, Checks::default(), outcome)
     }
-}
-
-fn unix_seconds() -> f64 {
-    UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64()
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 use serde::{Deserialize, Serialize};
 
-/// The field that has the histogram.
-pub(crate) const HISTOGRAM: &str = "histogram_v2_deflate_base64";
+/// The field that has the histogram: HDR, version 2, deflated, in base64.
+pub const HISTOGRAM: &str = "histogram_v2_deflate_base64";
 
 /// A distribution of nanoseconds: its summary, and the histogram that it sums up.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]

@@ -4,12 +4,13 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
 use super::options::{Schedule, TimingArgs};
 use super::series::{Series, slice_length};
+use super::unix_seconds;
 use super::window::Observed;
 use crate::alarm;
 use crate::control::{Control, Phase};
@@ -171,7 +172,7 @@ impl<'a> Conductor<'a> {
         let Some(start_at) = self.start_at else {
             return Ok(Stretch::Complete);
         };
-        let now = UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64();
+        let now = unix_seconds();
         if start_at < now {
             let late = now - start_at;
             tell(format_args!(

@@ -16,7 +16,7 @@ mod threads;
 pub(crate) mod window;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::Context;
 use hdrhistogram::Histogram;
@@ -133,6 +133,11 @@ pub fn measure(options: &RunOptions, interrupt: &Interrupt) -> anyhow::Result<Me
         latency,
         log,
     })
+}
+
+/// The time of day, in seconds since 1970.
+pub(crate) fn unix_seconds() -> f64 {
+    UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64()
 }
 
 /// The seed asked for, or one from the kernel.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use clap::{Args, Command, FromArgMatches as _, ValueEnum};
 
@@ -20,6 +20,7 @@ use crate::quantity::{parse_duration, parse_size};
 use crate::result::load::{Load, Loop, Message, Rate};
 use crate::result::{Document, Status};
 use crate::run::place::PlaceArgs;
+use crate::run::unix_seconds;
 use crate::schedule::{Arrivals, Rates, Timeline};
 use crate::target::Protocol;
 use crate::usage::{UsageError, at_least_one, first_line, refuse_if};
@@ -403,7 +404,7 @@ impl TrafficArgs {
 
 /// Refuses a time to begin at that is none, or over.
 fn check_start(start_at: f64) -> Result<(), UsageError> {
-    let now = UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64();
+    let now = unix_seconds();
     let is_far = start_at - now > START_SECONDS_MAX;
     let wrong = match start_at.is_finite() {
         false => "is no time".to_owned(),

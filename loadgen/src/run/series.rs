@@ -1,10 +1,11 @@
 //! The window in slices: what is read at each edge, and what the load threads hand over.
 
 use std::path::Path;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use super::unix_seconds;
 use super::window::{Observed, Snapshot, Window};
 use crate::control::{Control, pour};
 use crate::echo::tally::latency_histogram;
@@ -75,15 +76,16 @@ impl<'a> Series<'a> {
         timeline: Option<&'a Timeline>,
         log: Option<&Path>,
     ) -> Series<'a> {
-        let now = || UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64();
-        let log = log.map(|path| HdrLog::create(path, now())).transpose();
+        let log = log
+            .map(|path| HdrLog::create(path, unix_seconds()))
+            .transpose();
         let first = snapshot(control, observed);
         control.open_window(first.at);
         Series {
             control,
             observed,
             timeline,
-            opened_unix_seconds: now(),
+            opened_unix_seconds: unix_seconds(),
             last: first.clone(),
             first,
             slices: Vec::new(),

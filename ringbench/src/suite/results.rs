@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use hdrhistogram::Histogram;
-use ringload::result::latency::Latency;
+use ringload::result::latency::{HISTOGRAM, Latency};
 use ringload::usage::UsageError;
 use serde::Serialize;
 use serde::de::{Deserialize as _, DeserializeOwned};
@@ -17,9 +17,6 @@ use serde_json::Value;
 
 use super::document::{ARCHIVE, Line, file_of, read_lines};
 use super::peers::Places;
-
-/// The key of a histogram.
-const HISTOGRAM: &str = "histogram_v2_deflate_base64";
 
 /// Significant digits of the histograms that are kept: within 1 %, in a third of the bytes. The percentiles beside them
 /// are of the whole ones.
